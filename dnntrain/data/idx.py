@@ -1,0 +1,45 @@
+"""The IDX format of the MNIST family: two zero bytes, a type, a rank, the sizes (big-endian), then the values."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+GZIP_MAGIC = b"\x1f\x8b"
+_UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array in an IDX file of unsigned bytes, gzipped or plain, in the shape that its header says.
+
+    Raises ValueError with the reason where the file is damaged, cut off or something else; OSError where unreadable.
+    """
+    data = path.read_bytes()
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"damaged or cut-off gzip file ({error})") from None
+    return _parse(data)
+
+
+def _parse(data: bytes) -> NDArray[np.uint8]:
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise ValueError("not an IDX file")
+    kind, rank = data[2], data[3]
+    if kind != _UNSIGNED_BYTE:
+        raise ValueError(f"an IDX file of type 0x{kind:02x}, where 0x08 (unsigned bytes) is expected")
+    start = 4 + 4 * rank
+    if rank == 0 or len(data) < start:
+        raise ValueError("an IDX file that ends within its header")
+    shape = struct.unpack(f">{rank}I", data[4:start])
+    if len(data) - start != math.prod(shape):
+        raise ValueError(f"{len(data) - start} bytes of values, where its header says {math.prod(shape)}")
+    # A copy, because an array over `bytes` is read-only, and torch.from_numpy warns of that.
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()

@@ -1,0 +1,64 @@
+"""Which examples train and which validate: pure functions on numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnntrain.errors import InputError
+
+
+def validation_count(val: float | int, n: int) -> int:
+    """How many of `n` training examples validate: `val` of them if it is a count, `val` · n, rounded, if below 1.
+
+    Raises InputError where it is neither, or where one of the two parts would be empty.
+    """
+    if not (math.isfinite(val) and val > 0) or (val > 1 and val != int(val)):
+        raise InputError(f"val = {val}: must be a fraction between 0 and 1 or a count of examples")
+    count = round(val * n) if val < 1 else int(val)
+    if count < 1:
+        raise InputError(f"val = {val}: less than one of {n} examples; must give at least 1")
+    if count >= n:
+        raise InputError(f"val = {val}: leaves no training example; must be at most {n - 1} of {n} examples")
+    return count
+
+
+def split_indices(
+    labels: NDArray[np.int64], val: float | int, train_size: int | None, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sorted indices, int64, of the examples that train, (T,), and of those that validate, (V,).
+
+    The last `val` (see validation_count) of the `labels`, (N,), validate, unshuffled, as Keras has it; what is before
+    trains: all of it, or a stratified part of `train_size` examples drawn with `rng`.
+    Raises InputError where a part would be empty or `train_size` is more than there is.
+    """
+    available = len(labels) - validation_count(val, len(labels))
+    validation = np.arange(available, len(labels))
+    if train_size is None:
+        return np.arange(available), validation
+    if not 1 <= train_size <= available:
+        bound = f"must be from 1 to {available}, the training examples that val = {val} leaves of {len(labels)}"
+        raise InputError(f"train_size = {train_size}: {bound}")
+    return _stratified(labels[:available], train_size, rng), validation
+
+
+def _stratified(labels: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Sorted indices of `size` of the `labels`, each class with its share of them, drawn at random within a class."""
+    counts = np.bincount(labels)
+    order = np.lexsort((rng.random(len(labels)), labels))  # class by class, shuffled within each
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2, ... in each class
+    return np.sort(order[rank < np.repeat(_quotas(counts, size), counts)])
+
+
+def _quotas(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """`size` shared out in proportion to `counts` by largest remainder; of equal remainders, the lower class first.
+
+    In whole numbers, so exact. No class gets more than it has: only one with a remainder, so with a share below its
+    count, is rounded up.
+    """
+    quotas, remainders = np.divmod(size * counts, counts.sum())
+    left = size - quotas.sum()
+    quotas[np.argsort(-remainders, kind="stable")[:left]] += 1
+    return quotas

@@ -1,0 +1,28 @@
+"""torch, imported at first use: `--help`, `report` and `techniques` must not wait seconds for it.
+
+Modules that declare things (the catalogue) say `from dnntrain.lazy import torch`, so a declaration and its code
+can stand in one file. The stand-in is not put in `sys.modules`: libraries look there to learn whether torch is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+
+class LazyModule:
+    """Stands for a module; the first attribute asked for imports it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(importlib.import_module(self._name), attribute)
+        setattr(self, attribute, value)  # the next access is an ordinary one
+        return value
+
+
+if TYPE_CHECKING:
+    import torch as torch
+else:
+    torch = LazyModule("torch")

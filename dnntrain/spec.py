@@ -1,0 +1,275 @@
+"""A run's full description: frozen, validated, and named by its digest.
+
+`RunSpec` has a field for everything that can be set: the core ones stand here, those of the switches come from the
+catalogue. Its fields are the preset's keys and the command line's flags.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.techniques.activations import Activation
+from dnntrain.techniques.base import Choice, Switch, explain, extra, members_of, parameter
+from dnntrain.techniques.initializers import Glorot, Initializer
+from dnntrain.techniques.optimizers import Optimizer
+from dnntrain.techniques.schedules import Schedule
+
+MAX_UNITS, MAX_LAYERS = 16_384, 1_000
+OFF_WORDS = ("off", "none", "no", "false")
+
+
+def read_hidden(value: object) -> tuple[int, ...]:
+    """`300,100`, `20x100` (twenty layers of 100), `300,99x100`, 50, [300, 100] or `none` → the widths."""
+    if isinstance(value, list | tuple):
+        value = ",".join(str(item) for item in value)
+    text = str(value).replace(" ", "").lower()
+    if text in ("", *OFF_WORDS):
+        return ()
+    widths: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(?:(\d{1,9})x)?(\d{1,9})", part)
+        if not match:
+            raise ValueError(f"'{part}' is no layer width; write 300,100 or 20x100")
+        layers, units = int(match[1] or 1), int(match[2])
+        if not 1 <= units <= MAX_UNITS or not 1 <= layers <= MAX_LAYERS - len(widths):
+            raise ValueError(f"'{part}': 1 to {MAX_LAYERS} layers of 1 to {MAX_UNITS} units")
+        widths += [units] * layers
+    return tuple(widths)
+
+
+def write_hidden(widths: tuple[int, ...]) -> str:
+    """The shortest text for the widths: '20x100', '300,100', 'none'."""
+    runs: list[list[int]] = []
+    for width in widths:
+        if runs and runs[-1][1] == width:
+            runs[-1][0] += 1
+        else:
+            runs.append([1, width])
+    return ",".join(str(w) if n == 1 else f"{n}x{w}" for n, w in runs) or "none"
+
+
+def read_activations(value: object) -> tuple[Activation, ...]:
+    """`elu` for all hidden layers, or a list `relu,elu:alpha=0.5,tanh` with one for each."""
+    if isinstance(value, str):
+        # a part with '=' is another parameter of the activation before it
+        value = re.split(r",(?![^,:]*=)", value)
+    parts = value if isinstance(value, list | tuple) else [value]
+    return tuple(Activation.parse(part) for part in parts)
+
+
+def read_init(value: object) -> Initializer | None:
+    return None if value in (None, "auto") else Initializer.parse(value)
+
+
+def read_val(value: object) -> float:
+    """A fraction below 1, or a count."""
+    number = float(str(value))
+    if not (0 < number < 1 or (number >= 1 and number.is_integer())):
+        raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of images (5000)")
+    return number
+
+
+class CoreSpec(BaseModel):
+    """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    data: str = parameter("fashion-mini", "data set: see `dnntrain train --help` for the known ones")
+    train_size: int | None = parameter(None, "train on this many images only, stratified by class", ge=1)
+    val: Annotated[float, BeforeValidator(read_val)] = parameter(
+        0.2, "validation part, the last of the training set: a fraction or a count"
+    )
+    scale: str = parameter(
+        "unit", "inputs: unit (÷255), standard (per pixel, by the training part) or raw"
+    )
+    hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = parameter(
+        "300,100", "hidden layers: 300,100 or 20x100"
+    )
+    act: Annotated[
+        tuple[Activation, ...],
+        BeforeValidator(read_activations),
+        PlainSerializer(lambda acts: ",".join(str(act) for act in acts)),
+    ] = parameter("relu", "activation for all hidden layers, or one for each: elu or relu,elu,tanh")
+    init: Annotated[
+        Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
+    ] = parameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
+    optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = parameter(
+        "sgd", "optimizer"
+    )
+    lr: float = parameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
+    schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = parameter(
+        "constant", "learning-rate schedule", per_member=True
+    )
+    batch_size: int = parameter(32, "images in a mini-batch", ge=1, le=65_536)
+    epochs: int = parameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
+    seed: int = parameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_people_mean(cls, settings: Any) -> Any:
+        """Off-words switch off, a number is not a yes, and an unknown key is answered with the nearest known one."""
+        for key in settings:
+            if key not in cls.model_fields:
+                raise InputError(f"unknown key '{key}'{did_you_mean(key, cls.model_fields)}")
+        return {key: _as_meant(cls.model_fields[key], key, value) for key, value in settings.items()}
+
+    @field_validator("scale")
+    @classmethod
+    def _known_scale(cls, scale: str) -> str:
+        if scale not in SCALES:
+            raise ValueError(f"unknown scaling{did_you_mean(scale, SCALES)}")
+        return scale
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.act) not in (1, len(self.hidden)):
+            raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
+        active: dict[str, str] = {}
+        for technique in members_of(Switch):
+            if not self._is_on(technique):
+                self._check_unused(technique)
+            elif technique.exclusive:
+                other = active.setdefault(technique.family, technique.name)
+                if other != technique.name:
+                    raise ValueError(f"{other} and {technique.name} exclude each other: give one")
+        if self._is_on("mc_dropout") and not (self._is_on("dropout") or self._is_on("alpha_dropout")):
+            raise ValueError("mc_dropout needs dropout or alpha_dropout")
+        return self
+
+    def _is_on(self, technique: type[Switch] | str) -> bool:
+        return getattr(self, technique if isinstance(technique, str) else technique.name) not in (None, False)
+
+    def _check_unused(self, technique: type[Switch]) -> None:
+        for name, field in technique.model_fields.items():
+            key = technique.key(name)
+            if name != technique.primary and getattr(self, key) != field.default:
+                raise ValueError(f"{key} is given, but {technique.name} is off")
+
+    @classmethod
+    def parse(cls, settings: Mapping[str, Any]) -> Self:
+        """The run that the flat settings describe; raises InputError that names the key and what would be right."""
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            raise InputError(explain(error)) from None
+
+    def changed(self, **settings: Any) -> Self:
+        """This run with some settings changed, validated anew."""
+        return self.parse(self.settings() | settings)
+
+    def settings(self) -> dict[str, Any]:
+        """Every field as plain text, number or None; `parse` makes the same run of it."""
+        return self.model_dump()
+
+    def techniques(self, family: type[S]) -> tuple[S, ...]:
+        """The switches of a family that are on, with their hyper-parameters."""
+        return tuple(self._build(technique) for technique in members_of(family) if self._is_on(technique))
+
+    def technique(self, family: type[S]) -> S | None:
+        """The one switch of an exclusive family that is on, if any."""
+        return next(iter(self.techniques(family)), None)
+
+    def _build(self, technique: type[S]) -> S:
+        return technique(**{name: getattr(self, technique.key(name)) for name in technique.model_fields})
+
+    @cached_property
+    def activations(self) -> tuple[Activation, ...]:
+        """One activation for each hidden layer."""
+        return self.act * len(self.hidden) if len(self.act) == 1 else self.act
+
+    def initializer(self, layer: int) -> Initializer:
+        """The initializer of the layer (0-based): the hidden layers' own, Glorot's for the output."""
+        if layer == len(self.hidden):
+            return Glorot()
+        return self.init or Initializer.parse(self.activations[layer].init)
+
+    def graph(self) -> str:
+        """What runs must have in common to share a population: all but what may differ from member to member."""
+        settings = self.settings()
+        for key, field in type(self).model_fields.items():
+            if extra(field, "per_member"):
+                settings[key] = settings[key] is not None
+        outside = {t.key(name) for t in members_of(Switch) if not t.in_graph for name in t.model_fields}
+        return json.dumps({key: value for key, value in settings.items() if key not in outside})
+
+    def digest(self, fingerprint: str, engine: str) -> str:
+        """The run's name: a digest of its settings, of the data's bytes and of the engine's version; 12 hex digits."""
+        text = json.dumps([self.settings(), fingerprint, engine], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+S = TypeVar("S", bound=Switch)
+
+SCALES = ("unit", "standard", "raw")
+
+
+def _as_meant(field: FieldInfo, key: str, value: Any) -> Any:
+    """A YAML or command-line value as people mean it, for one field."""
+    is_flag = field.annotation is bool
+    optional = field.default is None
+    if isinstance(value, str) and value.strip().lower() in OFF_WORDS and (optional or is_flag):
+        return False if is_flag else None
+    if isinstance(value, bool) and not is_flag:
+        if value is False and optional:
+            return None
+        raise InputError(f"{key} needs a value, not {'on' if value else 'off'}")
+    if isinstance(value, float) and value.is_integer() and key != "val":
+        return int(value)
+    return value
+
+
+def _switch_fields() -> dict[str, Any]:
+    """The fields of every switch: None or False where it is off, the defaults of the declaration for its parameters."""
+    fields: dict[str, Any] = {}
+    for technique in members_of(Switch):
+        if technique.primary is None:
+            fields[technique.name] = (bool, parameter(False, technique.summary))
+        for name, field in technique.model_fields.items():
+            if name == technique.primary:
+                fields[technique.name] = (_bounded(field) | None, _like(field, None, technique.summary))
+            else:
+                fields[technique.key(name)] = (_bounded(field), _like(field, field.default, field.description or ""))
+    return fields
+
+
+def _bounded(field: FieldInfo) -> Any:
+    """The field's type with its bounds and validators."""
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+def _like(field: FieldInfo, default: Any, help: str) -> Any:
+    return parameter(default, help, per_member=extra(field, "per_member"), unit=extra(field, "unit"))
+
+
+if TYPE_CHECKING:
+    RunSpec = CoreSpec
+else:
+    RunSpec = create_model("RunSpec", __base__=CoreSpec, __doc__="A run's full description.", **_switch_fields())
+
+
+def flag(key: str) -> str:
+    """The command line's name of a field: early_stop → --early-stop."""
+    return "--" + key.replace("_", "-")
+
+
+def slots() -> dict[str, type[Choice]]:
+    """The fields that are filled by a technique's name, each with its family."""
+    return {family.slot: family for family in (Activation, Initializer, Optimizer, Schedule)}

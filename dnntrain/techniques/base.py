@@ -1,0 +1,207 @@
+"""What a technique is, and the catalogue that every declaration enters by itself.
+
+A technique is declared once, as a class: its name, one sentence with its paper, formula, good practice,
+hyper-parameters with bounds and units, and its code. Flags, preset keys, validation, help and the tests over the
+whole catalogue are all read off that declaration.
+
+There are two shapes. A `Choice` fills a slot of the run by its name (`--act elu:alpha=0.5`, `schedule: power:s=1ep`);
+a `Switch` is on or off and has flags of its own (`--clipnorm 1`, `--early-stop 5 --early-stop-metric val_acc`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.lazy import torch
+
+CATALOGUE: dict[str, type[Technique]] = {}
+"""Every technique by its name, in the order of declaration."""
+
+
+class Technique(BaseModel):
+    """One training technique with its hyper-parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    family: ClassVar[str]
+    """The step of the loop it belongs to, as a heading: 'Activation', 'Gradient clipping', …"""
+    in_graph: ClassVar[bool] = True
+    """Whether it shapes the computation, so that runs with and without it cannot share a population."""
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """What it does, in one sentence."""
+    paper: ClassVar[str]
+    formula: ClassVar[str]
+    advice: ClassVar[str]
+    """When to use it, and what to watch."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            if cls.name in CATALOGUE:
+                raise TypeError(f"two techniques are named {cls.name!r}")
+            CATALOGUE[cls.name] = cls
+
+
+class Choice(Technique):
+    """Fills a slot of the run by name, written `name` or `name:parameter=value,…`."""
+
+    slot: ClassVar[str]
+    """The run's field that it fills, which is also the flag: 'act' for `--act`."""
+    aliases: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Other names that people know it by, each with the hyper-parameters that the name implies."""
+
+    def __str__(self) -> str:
+        parameters = self.model_dump(exclude_defaults=True)
+        return f"{self.name}:{write_parameters(parameters)}" if parameters else self.name
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """The technique of this slot that `text` names; raises InputError with what would be right."""
+        if isinstance(text, cls):
+            return text
+        if not isinstance(text, str):
+            raise InputError(f"{text!r} is no {cls.family.lower()}{did_you_mean('', cls.names())}")
+        name, _, rest = text.strip().partition(":")
+        technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
+        if technique is None:
+            raise InputError(f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names())}")
+        return technique.with_parameters(implied | read_parameters(rest))
+
+    @classmethod
+    def with_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """This technique with `parameters`; raises InputError that names the parameter and its bounds."""
+        unknown = next((key for key in parameters if key not in cls.model_fields), None)
+        if unknown is not None:
+            takes = did_you_mean(unknown, cls.model_fields) if cls.model_fields else ", which takes none"
+            raise InputError(f"unknown parameter '{unknown}' of {cls.name}{takes}")
+        try:
+            return cls(**parameters)
+        except ValueError as error:
+            raise InputError(f"{cls.name}: {explain(error)}") from None
+
+    @classmethod
+    def names_to_techniques(cls) -> dict[str, tuple[type[Self], dict[str, Any]]]:
+        """Names and aliases of the slot's techniques, each with the parameters that the name implies."""
+        members = members_of(cls)
+        named: dict[str, tuple[type[Self], dict[str, Any]]] = {member.name: (member, {}) for member in members}
+        aliased = {alias: (member, implied) for member in members for alias, implied in member.aliases.items()}
+        return named | aliased
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the slot's techniques, in catalogue order."""
+        return [member.name for member in members_of(cls)]
+
+
+class Switch(Technique):
+    """On or off, with flags of its own: `--NAME VALUE` and `--NAME-PARAMETER VALUE`."""
+
+    primary: ClassVar[str | None] = None
+    """The parameter whose value switches it on (`--clipnorm 1`); None where the name alone does (`--bn`)."""
+    exclusive: ClassVar[bool] = False
+    """Whether one run can use only one technique of its family."""
+
+    @classmethod
+    def key(cls, parameter: str) -> str:
+        """The run's field for one of its parameters: `early_stop`, `early_stop_metric`."""
+        return cls.name if parameter == cls.primary else f"{cls.name}_{parameter}"
+
+
+T = TypeVar("T", bound=Technique)
+
+
+def members_of(family: type[T]) -> list[type[T]]:
+    """The catalogue's techniques of one family (or of one shape), in order."""
+    return [technique for technique in CATALOGUE.values() if issubclass(technique, family)]
+
+
+def parameter(default: Any, help: str, *, per_member: bool = False, unit: str = "", **bounds: Any) -> Any:
+    """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
+
+    `per_member` says that the members of one population may differ in it: see `stack`.
+    """
+    return Field(default, description=help, json_schema_extra={"per_member": per_member, "unit": unit}, **bounds)
+
+
+def extra(field: FieldInfo, key: str) -> Any:
+    """What `parameter` noted beside a field's type: 'per_member' or 'unit'."""
+    return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
+
+
+def stack(members: Sequence[T], device: torch.device | str = "cpu") -> T:
+    """One technique for P members: each per-member hyper-parameter is a float tensor (P,), the others are common."""
+    first = members[0]
+    values = {
+        name: torch.tensor([getattr(member, name) for member in members], dtype=torch.float32, device=device)
+        if extra(field, "per_member")
+        else getattr(first, name)
+        for name, field in type(first).model_fields.items()
+    }
+    return type(first).model_construct(**values)
+
+
+def column(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A per-member value (P,) shaped to broadcast over `like` (P, …); a plain number stays one for every member."""
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, *[1] * (like.dim() - 1))
+
+
+def read_parameters(text: str) -> dict[str, str]:
+    """`s=10000,c=1` → {'s': '10000', 'c': '1'}."""
+    parameters = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"'{part}' is not of the form parameter=value")
+        parameters[key.strip()] = value.strip()
+    return parameters
+
+
+def write_parameters(parameters: dict[str, Any]) -> str:
+    """The inverse of `read_parameters`, numbers in their shortest form."""
+    return ",".join(f"{key}={plain(value)}" for key, value in parameters.items())
+
+
+def plain(value: Any) -> str:
+    """A value as people write it: 1.0 → '1', True → 'on', None → 'off'."""
+    if value is None or isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def explain(error: ValueError) -> str:
+    """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
+    problems = getattr(error, "errors", None)
+    if problems is None:
+        return str(error)
+    problem = problems(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = str(problem.get("ctx", {}).get("error") or problem["msg"])
+    message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
+    given = problem["input"]
+    said = "" if repr(given) in message or isinstance(given, dict) else f" {plain(given)!r}"
+    return f"{where}{said}: {message}" if where else message
+
+
+def read_length(text: object) -> str:
+    """A length in iterations (`10000`) or epochs (`20ep`), in its canonical form."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ep(?:ochs?)?)?", str(text).strip(), re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"{text!r} is no length: a number of iterations like 10000, or of epochs like 20ep")
+    return plain(float(match[1])) + ("ep" if match[2] else "")
+
+
+Length = Annotated[str, AfterValidator(read_length)]
+"""A time along the training: `10000` iterations or `20ep` (epochs' worth of iterations)."""
+
+
+def iterations(length: str, steps_per_epoch: int) -> float:
+    """The length in iterations, where an epoch has `steps_per_epoch`."""
+    return float(length[:-2]) * steps_per_epoch if length.endswith("ep") else float(length)

@@ -1,0 +1,80 @@
+"""Gradient clipping: Keras's three kinds, at most one in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dnntrain.lazy import torch
+from dnntrain.techniques.base import Switch, column, parameter
+
+
+class Clipping(Switch):
+    """Bounds the gradients before the optimizer sees them."""
+
+    family = "Gradient clipping"
+    exclusive = True
+    primary = "threshold"
+    threshold: float = parameter(1.0, "largest value or norm that is left as it is", gt=0, per_member=True)
+
+    def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Clip the gradients [(P, …), …] in place; returns which members were clipped, bool (P,)."""
+        raise NotImplementedError
+
+
+def norms(grad: torch.Tensor) -> torch.Tensor:
+    """The L2 norm of each member's gradient (P, …) → (P,)."""
+    return torch.linalg.vector_norm(grad.flatten(1), dim=1)
+
+
+class ClipValue(Clipping):
+    """Element by element."""
+
+    name = "clipvalue"
+    summary = "Cuts every component of the gradient to [-threshold, threshold]; its direction may change."
+    paper = "Mikolov 2012, Statistical Language Models Based on Neural Networks; Keras, clipvalue"
+    formula = "g ← min(max(g, -v), v):  [0.9, 100] with v = 1 → [0.9, 1]"
+    advice = "Simple and strong against exploding gradients; prefer a norm where the direction matters."
+
+    def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        clipped = torch.zeros(len(grads[0]), dtype=torch.bool, device=grads[0].device)
+        for g in grads:
+            limit = column(self.threshold, g)
+            clipped |= g.abs().flatten(1).amax(dim=1) > limit.flatten()
+            torch.minimum(torch.maximum(g, -limit, out=g), limit, out=g)
+        return clipped
+
+
+class ClipNorm(Clipping):
+    """Tensor by tensor."""
+
+    name = "clipnorm"
+    summary = "Scales each layer's weight (or bias) gradient down to an L2 norm of at most the threshold."
+    paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; Keras, clipnorm"
+    formula = "g ← g · v / max(‖g‖, v) for each tensor:  [0.9, 100] with v = 1 → [0.00899964, 0.9999595]"
+    advice = "Keeps the direction within each tensor. torch's clip_grad_norm_ is --global-clipnorm instead."
+
+    def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        clipped = torch.zeros(len(grads[0]), dtype=torch.bool, device=grads[0].device)
+        for g in grads:
+            norm = norms(g)
+            clipped |= norm > self.threshold
+            g.mul_(column(self.threshold / norm.clamp(min=self.threshold), g))
+        return clipped
+
+
+class GlobalClipNorm(Clipping):
+    """All tensors together."""
+
+    name = "global_clipnorm"
+    summary = "Scales the whole gradient down to an L2 norm of at most the threshold; its direction is kept."
+    paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; torch, clip_grad_norm_"
+    formula = "g ← g · v / max(‖all g‖, v)"
+    advice = "Pick the threshold from the gradient norms of a healthy run (history.csv has them)."
+
+    def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        # one after the other: a reduction over stacked norms would round by the number of members
+        norm = sum((norms(g).square() for g in grads), torch.zeros(())).sqrt()
+        scale = self.threshold / norm.clamp(min=self.threshold)
+        for g in grads:
+            g.mul_(column(scale, g))
+        return norm > self.threshold

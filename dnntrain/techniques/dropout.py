@@ -1,0 +1,89 @@
+"""Dropout and its kin: noise in training that keeps units from relying on each other."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from dnntrain.lazy import torch
+from dnntrain.techniques.base import Switch, column, parameter
+
+SELU_LOW = -1.7580993408473766
+"""The value of SELU for large negative inputs, -λα, at which alpha dropout holds a dropped unit."""
+
+
+def read_places(text: object) -> str:
+    """Where dropout goes: input, hidden, lastK, or some of them joined by '+'."""
+    places = str(text).replace(" ", "").split("+")
+    if not all(re.fullmatch(r"input|hidden|last[1-9]\d*", place) for place in places):
+        raise ValueError("is one of input, hidden, last1, last2, …, or some joined by '+', as input+hidden")
+    return "+".join(places)
+
+
+Places = Annotated[str, AfterValidator(read_places)]
+
+
+class Noise(Switch):
+    """Drops units at random while training, another draw for every row and step."""
+
+    family = "Dropout"
+    exclusive = True
+    primary = "rate"
+    rate: float = parameter(0.2, "share of the units that is dropped", ge=0, lt=1, per_member=True)
+    where: Places = parameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
+
+    def layers(self, hidden: int) -> set[int]:
+        """The layers whose outputs are dropped: 0 is the input, 1 to `hidden` the hidden layers."""
+        chosen: set[int] = set()
+        for place in self.where.split("+"):
+            first = {"input": 0, "hidden": 1}.get(place)
+            first = hidden + 1 - int(place[4:]) if first is None else first
+            chosen |= {0} if place == "input" else set(range(max(first, 1), hidden + 1))
+        return chosen
+
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """The noisy x (P, rows, units); `kept` (bool, same shape) is true where a unit stays."""
+        raise NotImplementedError
+
+
+class Dropout(Noise):
+    """Inverted dropout."""
+
+    name = "dropout"
+    summary = "Sets each unit to zero with probability `rate` at every training step, never on the output."
+    paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
+    formula = "x ← x · mask / (1 - rate) while training; nothing at test time"
+    advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
+
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        return torch.where(kept, x / (1 - column(self.rate, x)), 0.0)
+
+
+class AlphaDropout(Noise):
+    """Dropout for SELU."""
+
+    name = "alpha_dropout"
+    summary = "Dropout for SELU networks: keeps mean and deviation of its input, so self-normalisation survives."
+    paper = "Klambauer et al. 2017, Self-Normalizing Neural Networks, arXiv:1706.02515"
+    formula = "x ← a · (x where kept, else -1.7581) + b, with a and b that restore mean 0 and deviation 1"
+    advice = "Instead of dropout wherever the activation is SELU."
+
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        rate = column(self.rate, x)
+        a = torch.rsqrt((1 - rate) * (1 + rate * SELU_LOW**2))
+        return torch.where(kept, x, SELU_LOW) * a - a * rate * SELU_LOW
+
+
+class MonteCarloDropout(Switch):
+    """Dropout left on at test time."""
+
+    family = "Dropout"
+    name = "mc_dropout"
+    primary = "samples"
+    summary = "Averages the predicted probabilities of several passes with dropout on, beside the plain test accuracy."
+    paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
+    formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
+    advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
+    samples: int = parameter(100, "number T of passes", ge=1, le=10_000)

@@ -1,0 +1,134 @@
+"""Weight initialization of the hidden layers; biases start at zero unless the initializer says otherwise.
+
+The output layer keeps Glorot's uniform distribution whatever the hidden layers use, as in Keras.
+Normal distributions are truncated at two standard deviations and rescaled to the stated variance, as in Keras.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from dnntrain.techniques.base import Choice, parameter
+
+TRUNCATED_DEVIATION = 0.87962566103423978
+"""Standard deviation of a standard normal cut at ±2, by which the draws are divided."""
+
+
+class Initializer(Choice):
+    """Draws one layer's first weights from the run's own random stream."""
+
+    family = "Initialization"
+    in_graph = False
+    slot = "init"
+
+    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        """The first weights, float32 (fan_in, fan_out)."""
+        raise NotImplementedError
+
+    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        """The first biases, float32 (fan_out,)."""
+        return np.zeros(fan_out, np.float32)
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray:
+    """U(-r, r) of the given variance, float32."""
+    limit = np.sqrt(3.0 * variance)
+    return rng.uniform(-limit, limit, shape).astype(np.float32)
+
+
+def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray:
+    """A normal cut at two deviations, rescaled to the given variance, float32."""
+    draws = rng.standard_normal(shape)
+    while (outside := np.abs(draws) > 2.0).any():
+        draws[outside] = rng.standard_normal(int(outside.sum()))
+    return (draws * (np.sqrt(variance) / TRUNCATED_DEVIATION)).astype(np.float32)
+
+
+class VarianceScaling(Initializer):
+    """Keeps the variance of activations or gradients from layer to layer."""
+
+    dist: Literal["uniform", "normal"] = parameter("uniform", "distribution: uniform, or normal (truncated)")
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """The variance of each weight."""
+        raise NotImplementedError
+
+    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        draw = uniform if self.dist == "uniform" else truncated_normal
+        return draw(rng, (fan_in, fan_out), self.variance(fan_in, fan_out))
+
+
+class Glorot(VarianceScaling):
+    """Variance 2 / (fan in + fan out)."""
+
+    name = "glorot"
+    aliases: ClassVar = {"xavier": {}, "glorot_uniform": {}, "glorot_normal": {"dist": "normal"}}
+    summary = "Balances the variance of activations forward and of gradients backward."
+    paper = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
+    formula = "variance 2 / (fan_in + fan_out)"
+    advice = "For tanh, sigmoid, softsign and the output layer."
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 2.0 / (fan_in + fan_out)
+
+
+class He(VarianceScaling):
+    """Variance 2 / fan in."""
+
+    name = "he"
+    aliases: ClassVar = {"kaiming": {}, "he_normal": {}, "he_uniform": {"dist": "uniform"}}
+    summary = "Doubles LeCun's variance, since ReLU passes half of its input."
+    paper = "He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852"
+    formula = "variance 2 / fan_in"
+    advice = "For ReLU and its family."
+    dist: Literal["uniform", "normal"] = parameter("normal", "distribution: uniform, or normal (truncated)")
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 2.0 / fan_in
+
+
+class LeCun(VarianceScaling):
+    """Variance 1 / fan in."""
+
+    name = "lecun"
+    aliases: ClassVar = {"lecun_normal": {}, "lecun_uniform": {"dist": "uniform"}}
+    summary = "Keeps the variance of the activations where the nonlinearity is close to linear."
+    paper = "LeCun et al. 1998, Efficient BackProp"
+    formula = "variance 1 / fan_in"
+    advice = "For SELU, whose self-normalisation rests on it."
+    dist: Literal["uniform", "normal"] = parameter("normal", "distribution: uniform, or normal (truncated)")
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        return 1.0 / fan_in
+
+
+class TorchDefault(Initializer):
+    """torch.nn.Linear's own."""
+
+    name = "torch"
+    summary = "What torch.nn.Linear does: uniform weights and biases within 1/√fan_in."
+    paper = "PyTorch, torch.nn.Linear.reset_parameters"
+    formula = "weights and biases U(-1/√fan_in, 1/√fan_in): variance 1 / (3 fan_in)"
+    advice = "To compare with PyTorch code; too small for deep ReLU networks."
+
+    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        return uniform(rng, (fan_in, fan_out), 1.0 / (3.0 * fan_in))
+
+    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        return uniform(rng, (fan_out,), 1.0 / (3.0 * fan_in))
+
+
+class Normal(Initializer):
+    """A plain normal of a chosen deviation."""
+
+    name = "normal"
+    summary = "A normal distribution whose deviation ignores the layer's size: what was common before 2010."
+    paper = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks (std 0.01)"
+    formula = "N(0, std²), not truncated"
+    advice = "To show what a poor initialization does: too small vanishes, too large explodes."
+    std: float = parameter(0.05, "standard deviation of the weights", gt=0)
+
+    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        return (self.std * rng.standard_normal((fan_in, fan_out))).astype(np.float32)
