@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from dnntrain.data import Dataset
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch, Inputs
 from dnntrain.population import Network, Pass, Tensors, initialize
+from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import step_keys
 from dnntrain.techniques.base import Switch, stack
@@ -26,33 +27,6 @@ from dnntrain.techniques.optimizers import State
 from dnntrain.techniques.penalties import WeightRule
 from dnntrain.techniques.schedules import Clock, Warmup, learning_rates
 from dnntrain.techniques.stopping import EarlyStopping
-
-VERSION = "1"
-"""Goes into every run's name: raise it when the same spec no longer gives the same numbers."""
-
-
-@dataclass
-class Run:
-    """One member: what it was asked to do, and what came of it."""
-
-    spec: CoreSpec
-    index: int
-    """Its place among the specs that were given."""
-    status: str = "running"
-    """running, then finished or diverged."""
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """A row for each epoch: losses, accuracies, rate, health; plain numbers and lists of one number a layer."""
-    kept_epoch: int = 0
-    """The epoch (from 1) whose weights are kept; 0 where none was finished."""
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    """Its share of the time that its populations took."""
-
-    def values(self, metric: str) -> list[float]:
-        """The history of one figure."""
-        return [row[metric] for row in self.history]
-
 
 @dataclass
 class Population:

@@ -19,12 +19,14 @@ from pydantic import (
     ConfigDict,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     create_model,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
+from dnntrain.data import SOURCES
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import Choice, Switch, explain, extra, members_of, parameter
@@ -92,7 +94,7 @@ class CoreSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
-    data: str = parameter("fashion-mini", "data set: see `dnntrain train --help` for the known ones")
+    data: str = parameter("fashion-mini", f"data set: {', '.join(SOURCES)}")
     train_size: int | None = parameter(None, "train on this many images only, stratified by class", ge=1)
     val: Annotated[float, BeforeValidator(read_val)] = parameter(
         0.2, "validation part, the last of the training set: a fraction or a count"
@@ -131,12 +133,13 @@ class CoreSpec(BaseModel):
                 raise InputError(f"unknown key '{key}'{did_you_mean(key, cls.model_fields)}")
         return {key: _as_meant(cls.model_fields[key], key, value) for key, value in settings.items()}
 
-    @field_validator("scale")
+    @field_validator("data", "scale")
     @classmethod
-    def _known_scale(cls, scale: str) -> str:
-        if scale not in SCALES:
-            raise ValueError(f"unknown scaling{did_you_mean(scale, SCALES)}")
-        return scale
+    def _known(cls, name: str, info: ValidationInfo) -> str:
+        known = SOURCES if info.field_name == "data" else SCALES
+        if name not in known:
+            raise ValueError(f"unknown{did_you_mean(name, known)}")
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

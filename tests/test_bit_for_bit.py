@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dnntrain.data import Dataset
-from dnntrain.engine import Run, train
+from dnntrain.engine import train
+from dnntrain.run import Run
 from dnntrain.spec import CoreSpec, RunSpec
 from tests.catalogue import EVERY_TECHNIQUE
 

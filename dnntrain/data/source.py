@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,18 @@ class Dataset:
     def n_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    def description(self) -> dict[str, Any]:
+        """What a record says of the data: name, fingerprint, counts, image shape, classes, licence."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "train_images": len(self.train_labels),
+            "test_images": len(self.test_labels),
+            "shape": list(self.shape),
+            "classes": list(self.classes),
+            "licence": self.licence,
+        }
 
     def _check(self, part: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         where = f"data set {self.name}, {part} part"

@@ -1,0 +1,128 @@
+"""Runs a study: what is recorded already is kept, what is missing is trained, and the tables are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dnntrain import data
+from dnntrain.errors import DnntrainError, InputError
+from dnntrain.executors import Executor
+from dnntrain.planning import populations
+from dnntrain.records import Record, RunStore, history_rows, record, results_row
+from dnntrain.run import ENGINE_VERSION
+from dnntrain.spec import CoreSpec
+from dnntrain.study import Arm, Study
+from dnntrain.workers import Event, Failed, Finished, Job, Progress
+
+
+class Watcher(Protocol):
+    """Is told how a study goes on."""
+
+    def start(self, study: Study, recorded: dict[str, Record], names: dict[CoreSpec, str]) -> None:
+        """The study begins; some of its runs are recorded already."""
+        ...
+
+    def progress(self, event: Progress) -> None:
+        """A population has trained one more epoch."""
+        ...
+
+    def stop(self) -> None:
+        """The study is over, or was interrupted."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What came of a study."""
+
+    study: Study
+    records: dict[str, Record] = field(default_factory=dict)
+    """By run id."""
+    failures: list[Failed] = field(default_factory=list)
+    trained: int = 0
+    """How many of the runs were trained now, not found recorded."""
+
+
+class Ablation:
+    """One study in one store."""
+
+    def __init__(self, study: Study, store: RunStore, data_dir: str | None = None, device: str = "auto") -> None:
+        self.study, self.store, self.data_dir, self.device = study, store, data_dir, device
+        fingerprints = {name: data.fingerprint(name, data_dir) for name in {arm.spec.data for arm in study.arms}}
+        self.ids = {
+            spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.runs()
+        }
+        """The name of every run."""
+
+    def runs(self) -> Iterator[tuple[Arm, CoreSpec]]:
+        """Every run of the study, arm by arm."""
+        yield from self.study.runs()
+
+    def recorded(self) -> dict[str, Record]:
+        """The records of the study's runs that are there already."""
+        return {run: self.store.read(run) for run in self.ids.values() if self.store.has(run)}
+
+    def run(self, executor: Executor, watcher: Watcher) -> Outcome:
+        """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded."""
+        outcome = Outcome(self.study, self.recorded())
+        missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
+        plan = populations(list(missing.values()), executor.workers)
+        jobs = [Job(number, tuple(specs), self.data_dir, self.device) for number, specs in enumerate(plan)]
+        watcher.start(self.study, outcome.records, self.ids)
+        try:
+            for event in executor.run(jobs):
+                self.take(event, outcome, watcher)
+        finally:
+            watcher.stop()
+            if outcome.records:
+                self.write_tables(outcome)
+        if outcome.failures:
+            raise DnntrainError("\n".join(dict.fromkeys(failure.message for failure in outcome.failures)))
+        return outcome
+
+    def take(self, event: Event, outcome: Outcome, watcher: Watcher) -> None:
+        """Record what has happened."""
+        if isinstance(event, Progress):
+            watcher.progress(event)
+        elif isinstance(event, Failed):
+            if event.exit_code == InputError.exit_code:
+                raise InputError(event.message)
+            outcome.failures.append(event)
+        elif isinstance(event, Finished):
+            for run in event.runs:
+                made = record(run, self.ids[run.spec], event.data, event.environment)
+                self.store.write(made, run)
+                outcome.records[made["run"]] = made
+                outcome.trained += 1
+
+    def write_tables(self, outcome: Outcome) -> None:
+        """Write the study's files anew from its records, in the order of arms and seeds."""
+        rows, history = [], []
+        varied = self.study.varied()
+        for arm, spec in self.runs():
+            made = outcome.records.get(self.ids[spec])
+            if made:
+                rows.append(results_row(made, self.study.name, arm.name, varied))
+                history += history_rows(made, self.study.name, arm.name)
+        description = self.study.description() | {"data": next(iter(outcome.records.values()))["data"]}
+        files = {
+            "study.json": json.dumps(description, indent=1),
+            "results.csv": to_csv(rows),
+            "history.csv": to_csv(history),
+        }
+        self.store.write_study(self.study.name, files | ({"preset.yaml": self.study.source} if self.study.source else {}))
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as CSV, with the columns of all of them in the order in which they first occur."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

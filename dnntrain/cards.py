@@ -1,0 +1,116 @@
+"""What the catalogue and a plan look like to a person: all read off the declarations."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.planning import populations
+from dnntrain.spec import flag
+from dnntrain.study import Study
+from dnntrain.techniques import CATALOGUE
+from dnntrain.techniques.base import Choice, Switch, Technique, extra, plain
+
+
+def overview() -> Group:
+    """Every technique with its summary, by family."""
+    tables = []
+    by_family = sorted(CATALOGUE.values(), key=lambda technique: technique.family)
+    for family, members in groupby(by_family, key=lambda technique: technique.family):
+        table = Table(title=family, title_justify="left", title_style="bold", box=None, show_header=False)
+        table.add_column(no_wrap=True, width=16)
+        table.add_column()
+        for technique in members:
+            table.add_row(technique.name, technique.summary)
+        tables.append(table)
+    return Group(*tables, Text("dnntrain techniques NAME shows a technique's card.", style="dim"))
+
+
+def find_technique(name: str) -> type[Technique]:
+    """The technique of that name, alias or flag; InputError with the nearest name otherwise."""
+    key = name.lstrip("-").replace("-", "_")
+    aliases = {alias: t for t in CATALOGUE.values() if issubclass(t, Choice) for alias in t.aliases}
+    if key not in CATALOGUE and key not in aliases:
+        raise InputError(f"unknown technique '{name}'{did_you_mean(key, [*CATALOGUE, *aliases])}")
+    return CATALOGUE.get(key) or aliases[key]
+
+
+def card(name: str) -> Table:
+    """One technique: what, formula, when, parameters, flags, preset key, paper."""
+    technique = find_technique(name)
+    table = Table(box=None, show_header=False, title=technique.name, title_justify="left", title_style="bold")
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    rows = [
+        ("what", technique.summary),
+        ("formula", technique.formula),
+        ("when", technique.advice),
+        ("parameters", "\n".join(parameters(technique)) or "none"),
+        ("flag", usage(technique, flags=True)),
+        ("preset", usage(technique, flags=False)),
+        ("paper", technique.paper),
+    ]
+    if issubclass(technique, Choice) and technique.aliases:
+        rows.insert(1, ("also", ", ".join(technique.aliases)))
+    for label, text in rows:
+        table.add_row(label, Text(text))
+    return table
+
+
+def parameters(technique: type[Technique]) -> list[str]:
+    """One line for each hyper-parameter: name, meaning, unit, bounds, default."""
+    lines = []
+    for name, field in technique.model_fields.items():
+        signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+        bounds = [f"{sign} {plain(getattr(m, key))}" for m in field.metadata for key, sign in signs.items()
+                  if hasattr(m, key)]  # fmt: skip
+        notes = [extra(field, "unit") or "", *bounds, f"default {plain(field.default)}"]
+        lines.append(f"{name}: {field.description} ({', '.join(filter(None, notes))})")
+    return lines
+
+
+def usage(technique: type[Technique], *, flags: bool) -> str:
+    """How it is asked for, on the command line or in a preset."""
+    if issubclass(technique, Choice):
+        example = technique.name
+        for name, field in list(technique.model_fields.items())[:1]:
+            example += f"   or {technique.name}:{name}={plain(field.default)}"
+        return f"{flag(technique.slot)} {example}" if flags else f"{technique.slot}: {example}"
+    assert issubclass(technique, Switch)
+    named = {technique.key(name): plain(field.default) for name, field in technique.model_fields.items()}
+    if technique.primary is None:
+        named = {technique.name: "on"} | named
+    if not flags:
+        return "\n".join(f"{key}: {value}" for key, value in named.items())
+    yes_no = {technique.key(n) for n, f in technique.model_fields.items() if f.annotation is bool} | {technique.name}
+    bare = yes_no if technique.primary is None else yes_no - {technique.name}
+    return "\n".join(flag(key) if key in bare else f"{flag(key)} {value}" for key, value in named.items())
+
+
+def plan_table(study: Study) -> Group:
+    """A study's arms with what sets them apart, and how many runs and populations they make."""
+    varied = study.varied()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("arm", no_wrap=True)
+    table.add_column("settings")
+    for arm in study.arms:
+        settings = arm.spec.settings()
+        table.add_row(arm.name, Text(", ".join(f"{key}={plain(settings[key])}" for key in varied)))
+    runs = [spec for _, spec in study.runs()]
+    lines = [
+        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
+        f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
+        "common: " + ", ".join(f"{k}={plain(v)}" for k, v in common(study).items()),
+    ]
+    return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+
+
+def common(study: Study) -> dict[str, object]:
+    """The settings that all arms share, those that are off left out."""
+    varied = {*study.varied(), "seed"}
+    return {k: v for k, v in study.arms[0].spec.settings().items() if k not in varied and v not in (None, False)}

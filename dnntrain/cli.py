@@ -1,0 +1,250 @@
+"""The command line: parse, call, print. Results go to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from dnntrain.errors import DnntrainError, InputError, did_you_mean
+from dnntrain.flags import read_assignments, takes_settings, written
+
+if TYPE_CHECKING:
+    from dnntrain.ablation import Outcome
+    from dnntrain.study import Study
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# some releases of typer bring their own copy of click, others use the installed one
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+ClickException: type[Exception] = typer.BadParameter.__mro__[2]
+
+Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
+DataDir = Annotated[str | None, typer.Option(help="where data sets are looked for and downloaded to")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; one for each core if not given")]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
+RUNS = Path("runs")
+
+
+@app.callback(invoke_without_command=True)
+def no_command(context: typer.Context) -> None:
+    """Which training technique really helps here, and by how much? Ablations over seeds, trained as one."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+@takes_settings("seed")
+def train(
+    settings: dict[str, Any],
+    seeds: Annotated[str, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = "1",
+    out: Out = RUNS,
+    workers: Workers = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the records as JSON, for scripts")] = False,
+) -> None:
+    """Train one setting, over one or several seeds, and record it.
+
+    Example: dnntrain train --act elu --bn --clipnorm 1
+    """
+    from dnntrain.spec import RunSpec
+    from dnntrain.study import Arm, Study, read_seeds
+
+    spec = RunSpec.parse(settings)
+    name = written(spec)
+    study = Study(folder_name(f"train-{name}"), (Arm(name, spec),), read_seeds(seeds))
+    outcome = carry_out(study, out, workers, device, data_dir)
+    if as_json:
+        typer.echo(json.dumps(list(outcome.records.values()), indent=1))
+    else:
+        print_outcome(outcome, out)
+
+
+@app.command()
+def ablate(
+    preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
+    plan: Annotated[bool, typer.Option("--plan", help="print the arms × seeds, and stop")] = False,
+    seeds: Annotated[str | None, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change the preset's base; repeatable")
+    ] = None,
+    out: Out = RUNS,
+    workers: Workers = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Run a preset's arms over its seeds, and report which technique helps.
+
+    What is recorded already is not trained again. Example: dnntrain ablate presets/vanishing.yaml
+    """
+    from dnntrain.presets import load_preset
+    from dnntrain.study import read_seeds
+
+    overrides = known_settings(read_assignments(assignments or []))
+    study = load_preset(preset, overrides)
+    if seeds is not None:
+        study = study.with_seeds(read_seeds(seeds))
+    if plan:
+        print_plan(study)
+        return
+    outcome = carry_out(study, out, workers, device, data_dir)
+    print_outcome(outcome, out)
+
+
+@app.command()
+def report(
+    paths: Annotated[list[Path], typer.Argument(help="studies, or folders of them, as runs/")],
+    metric: Annotated[str | None, typer.Option(help="val_acc, test_acc, val_loss, …; each study's own if not given")] = None,
+    sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
+    csv: Annotated[str | None, typer.Option(metavar="FILE", help="write a row an arm as CSV; - for stdout")] = None,
+) -> None:
+    """Show what studies found: mean and deviation over seeds, differences with intervals, health, time."""
+    from dnntrain.report.load import find_studies
+    from dnntrain.report.summary import SORTS, summarize, to_frame
+    from dnntrain.report.terminal import study_report
+
+    if sort is not None and sort not in SORTS:
+        raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
+    summaries = [summarize(results, metric, sort) for results in find_studies(paths)]
+    if csv is not None:
+        save(to_frame(summaries).to_csv(index=False), csv)
+    if csv != "-":
+        console = Console()
+        for summary in summaries:
+            console.print(study_report(summary))
+
+
+@app.command()
+def techniques(
+    name: Annotated[str | None, typer.Argument(help="one technique, for its card")] = None,
+) -> None:
+    """List the catalogue, or show one technique's card: what, formula, when, flags, preset key, paper."""
+    from dnntrain.cards import card, overview
+
+    Console().print(overview() if name is None else card(name))
+
+
+def carry_out(study: Study, out: Path, workers: int | None, device: str, data_dir: str | None) -> Outcome:
+    """Run a study on this machine, with progress on stderr."""
+    from dnntrain.ablation import Ablation
+    from dnntrain.display import Display
+    from dnntrain.executors import LocalExecutor, default_workers
+    from dnntrain.records import RunStore
+
+    if device not in DEVICES:
+        raise InputError(f"--device '{device}'{did_you_mean(device, DEVICES)}")
+    executor = LocalExecutor(workers or default_workers(device))
+    return Ablation(study, RunStore(out), data_dir, device).run(executor, Display(Console(stderr=True)))
+
+
+def print_plan(study: Study) -> None:
+    """The study's arms, and how many runs and populations they make."""
+    from dnntrain.cards import plan_table
+
+    Console().print(plan_table(study))
+
+
+def print_outcome(outcome: Outcome, out: Path) -> None:
+    """The study's report, and where its records are."""
+    from dnntrain.report.load import read_study
+    from dnntrain.report.summary import summarize
+    from dnntrain.report.terminal import study_report
+
+    folder = out / outcome.study.name
+    console = Console()
+    if len(outcome.records) == 1:
+        [record] = outcome.records.values()
+        print_run(console, record, out)
+    else:
+        console.print(study_report(summarize(read_study(folder))))
+        console.print(f"records: {folder}", soft_wrap=True, highlight=False)
+
+
+def print_run(console: Console, record: dict[str, Any], out: Path) -> None:
+    """One run's result in a few lines."""
+    results = record["results"]
+    for part in ("train", "val", "test", "mc_test"):
+        loss, accuracy = results.get(f"{part}_loss"), results.get(f"{part}_acc")
+        if accuracy is not None:
+            console.print(f"{part + ':':<9} loss {loss:.4f}   accuracy {accuracy:.2%}", highlight=False)
+    kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
+    console.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}", highlight=False)
+    console.print(f"health:   {record['health']}", highlight=False)
+    console.print(f"time:     {record['seconds']:.1f} s", highlight=False)
+    console.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True, highlight=False)
+
+
+def known_settings(settings: dict[str, str]) -> dict[str, str]:
+    """The settings of --set; InputError for a key that no run has."""
+    from dnntrain.spec import RunSpec
+
+    for key in settings:
+        if key not in RunSpec.model_fields or key == "seed":
+            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, RunSpec.model_fields)}")
+    return settings
+
+
+def folder_name(text: str) -> str:
+    """The text as a folder's name of at most 80 characters."""
+    import hashlib
+    import re
+
+    clean = re.sub(r"[^\w.+=,:() -]", "_", text)
+    return clean if len(clean) <= 80 else f"{clean[:71]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def save(text: str, target: str) -> None:
+    """Write to a file, whole or not at all, or to stdout for '-'."""
+    from dnntrain.records import write_whole, writing
+
+    if target == "-":
+        typer.echo(text, nl=False)
+        return
+    with writing(Path(target)):
+        write_whole(Path(target), text)
+
+
+def main() -> None:
+    """Run the command line: every foreseeable error is one message on stderr and an exit code."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except DnntrainError as error:
+        fail(str(error), error.exit_code)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context else ""
+        fail(message_of(error).rstrip(".") + where, 2)
+    except ClickException as error:
+        fail(message_of(error), getattr(error, "exit_code", 1))
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted; what is finished stays recorded, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def message_of(error: Exception) -> str:
+    """A click error's message, with its suggestion, in one line."""
+    text: str = error.format_message()  # type: ignore[attr-defined]
+    return " ".join(text.split())
+
+
+def fail(message: str, code: int) -> None:
+    """Say what is wrong, and end."""
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

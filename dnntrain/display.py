@@ -1,0 +1,150 @@
+"""What a person sees while a study trains: a live table on a terminal, plain lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from dnntrain.records import Record
+from dnntrain.spec import CoreSpec
+from dnntrain.study import Study
+from dnntrain.workers import Progress
+
+
+@dataclass
+class ArmState:
+    """How one arm stands."""
+
+    epochs_planned: int
+    runs_planned: int
+    epochs: dict[int, int] = field(default_factory=dict)
+    """Epochs trained, by seed."""
+    val_acc: dict[int, float] = field(default_factory=dict)
+    over: set[int] = field(default_factory=set)
+
+    @property
+    def share(self) -> float:
+        """Work done, 0 to 1: a run that is over counts in full, however early it stopped."""
+        epochs = sum(self.epochs_planned if s in self.over else n for s, n in self.epochs.items())
+        return epochs / (self.epochs_planned * self.runs_planned)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean of the runs' newest validation accuracies."""
+        return sum(self.val_acc.values()) / len(self.val_acc) if self.val_acc else None
+
+
+class Display:
+    """Follows a study on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.arms: dict[str, ArmState] = {}
+        self.live: Live | None = None
+        self.said: dict[str, int] = defaultdict(int)
+        self.started = time.monotonic()
+
+    def start(self, study: Study, recorded: dict[str, Record], names: dict[CoreSpec, str]) -> None:
+        """Show the arms; runs that are recorded already count as done."""
+        self.study = study
+        self.arm_of: dict[CoreSpec, list[str]] = defaultdict(list)
+        for arm, spec in study.runs():
+            state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
+            self.arm_of[spec].append(arm.name)
+            known = recorded.get(names[spec])
+            if known:
+                state.epochs[spec.seed] = known["epochs"]
+                state.over.add(spec.seed)
+                accuracy = known["history"][-1]["val_acc"]
+                state.val_acc[spec.seed] = accuracy if accuracy is not None else 0.0
+        self.share_at_start = self.share
+        if recorded:
+            self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")
+        if self.console.is_terminal and self.share < 1:
+            self.live = Live(self.table(), console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+
+    def progress(self, event: Progress) -> None:
+        """Take a population's epoch in."""
+        touched = set()
+        for index, epoch in event.epochs.items():
+            spec = event.job.specs[index]
+            for name in self.arm_of[spec]:
+                state = self.arms[name]
+                state.epochs[spec.seed], state.val_acc[spec.seed] = epoch, event.val_acc[index]
+                if index in event.over:
+                    state.over.add(spec.seed)
+                touched.add(name)
+        if self.live:
+            self.live.update(self.table())
+        else:
+            for name in touched:
+                self.say(name)
+
+    def say(self, name: str) -> None:
+        """One plain line for each third of an arm's work."""
+        state = self.arms[name]
+        third = int(state.share * 3 + 1e-9)
+        if third > self.said[name]:
+            self.said[name] = third
+            accuracy = "" if state.accuracy is None else f", validation accuracy {state.accuracy:.1%}"
+            self.console.print(
+                f"{self.study.name}: {name} {state.share:.0%}{accuracy} ({self.elapsed:.0f} s, {self.left})",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        if self.live:
+            self.live.stop()
+            self.live = None
+
+    @property
+    def share(self) -> float:
+        """Work done over all arms, 0 to 1."""
+        weights = [state.epochs_planned * state.runs_planned for state in self.arms.values()]
+        done = [weight * state.share for weight, state in zip(weights, self.arms.values(), strict=True)]
+        return sum(done) / sum(weights)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> str:
+        """The time that is left, by the pace so far."""
+        pace = (self.share - self.share_at_start) / self.elapsed
+        return f"{duration((1 - self.share) / pace)} left" if pace > 0 else "starting"
+
+    def table(self) -> Table:
+        """The arms as a table of bars."""
+        table = Table(title=f"{self.study.name}: {self.share:.0%}, {self.left}", title_justify="left", box=None)
+        table.add_column("arm", max_width=30, no_wrap=True)
+        table.add_column("runs", justify="right")
+        table.add_column("progress", no_wrap=True)
+        table.add_column("val acc", justify="right")
+        for name, state in self.arms.items():
+            runs = f"{len(state.over)}/{state.runs_planned}"
+            accuracy = "" if state.accuracy is None else f"{state.accuracy:.1%}"
+            table.add_row(name, runs, bar(state.share, 20), accuracy)
+        return table
+
+
+def bar(share: float, width: int) -> str:
+    """A bar in characters."""
+    full = round(share * width)
+    return "━" * full + "[dim]" + "─" * (width - full) + "[/dim]"
+
+
+def duration(seconds: float) -> str:
+    """5 s, 3 min, 1.5 h."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

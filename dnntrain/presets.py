@@ -1,0 +1,309 @@
+"""Presets: a study written as YAML. Their keys are the flags' names; every mistake is answered with file and line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.study import MOST_RUNS, METRICS, Arm, Study, check_metric, check_name, read_seeds
+
+KEYS = ("name", "question", "note", "base", "design", "factors", "combinations", "baseline", "seeds", "metric",
+        "published")  # fmt: skip
+"""What a preset may hold."""
+
+Settings = dict[str, Any]
+LARGEST_FILE = 1 << 20
+
+
+def shipped_presets() -> dict[str, Path]:
+    """The presets that come with dnntrain, by name: inside the package where installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    folder = package / "presets" if (package / "presets").is_dir() else package.parent / "presets"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_preset(name: str) -> Path:
+    """The preset of that path, or the shipped one of that name; InputError with the nearest name otherwise."""
+    path, shipped = Path(name), shipped_presets()
+    if path.is_file():
+        return path
+    if path.parent == Path(".") and path.stem in shipped and path.suffix in ("", ".yaml", ".yml"):
+        return shipped[path.stem]
+    raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
+
+
+def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
+    """The study that a preset describes, its base changed by `overrides`; raises InputError with file and line."""
+    path = find_preset(name)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: larger than {LARGEST_FILE} bytes: no preset")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    return read_preset(text, str(path), overrides)
+
+
+def read_preset(text: str, where: str, overrides: Mapping[str, Any] | None = None) -> Study:
+    """The study that a preset's text describes; `where` names it in errors."""
+    document = Document.read(text, where)
+    with document.at():
+        return Preset(document, dict(overrides or {})).study()
+
+
+class Document:
+    """A YAML mapping that knows the line of each of its keys."""
+
+    def __init__(self, text: str, content: Mapping[str, Any], lines: dict[tuple[str, ...], int], where: str) -> None:
+        self.text, self.content, self.lines, self.where = text, content, lines, where
+        self.path: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str, where: str) -> Document:
+        """Parse; plain data only, no aliases, no key twice."""
+        try:
+            for event in yaml.parse(text, Loader=yaml.SafeLoader):
+                if isinstance(event, yaml.AliasEvent):
+                    raise InputError(f"{where}:{event.start_mark.line + 1}: aliases (*{event.anchor}) are not allowed")
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            if not isinstance(node, yaml.MappingNode):
+                raise InputError(f"{where}: no preset: it must hold keys like name, base and factors")
+            lines = dict(key_lines(node, (), where))
+            return cls(text, yaml.safe_load(text), lines, where)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = f":{mark.line + 1}" if mark else ""
+            raise InputError(f"{where}{line}: no valid YAML: {error.problem or error.context}") from None
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise InputError(f"{where}: no valid YAML: {error or type(error).__name__}") from None
+
+    def at(self, *path: str) -> Place:
+        """A context in which an InputError is told with this place's line and keys."""
+        return Place(self, path)
+
+    def line(self, path: tuple[str, ...]) -> int | None:
+        """The line of the nearest key that the path leads to."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.lines:
+                return self.lines[path[:end]]
+        return None
+
+
+@dataclass
+class Place:
+    """Adds file, line and key to an InputError that is raised within it."""
+
+    document: Document
+    path: tuple[str, ...]
+
+    def __enter__(self) -> None:
+        self.outer, self.document.path = self.document.path, self.path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.document.path = self.outer
+        if isinstance(error, InputError) and not isinstance(error, PlacedError):
+            # the message may begin with the key that is wrong: the line is that key's
+            key = str(error).split(" ")[0].rstrip(":")
+            unknown = str(error).split("'")[1:2]
+            path = next((self.path + (k,) for k in [key, *unknown] if self.path + (k,) in self.document.lines), self.path)
+            line = self.document.line(path)
+            place = self.document.where + (f":{line}" if line else "")
+            prefix = ".".join(self.path)
+            raise PlacedError(f"{place}: {prefix + ': ' if prefix else ''}{error}") from None
+
+
+class PlacedError(InputError):
+    """An InputError that says where already."""
+
+
+def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every key's path with its line (from 1); raises InputError for a key that is given twice."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        name = str(getattr(key, "value", key))
+        line = key.start_mark.line + 1
+        if name in seen:
+            raise InputError(f"{where}:{line}: '{name}' is given twice")
+        seen.add(name)
+        yield (*path, name), line
+        yield from key_lines(value, (*path, name), where)
+
+
+class Preset:
+    """Reads a preset's document into a study."""
+
+    def __init__(self, document: Document, overrides: Settings) -> None:
+        self.document, self.content = document, document.content
+        for key in self.content:
+            if key not in KEYS:
+                with document.at():
+                    raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
+        self.base = self.mapping("base") | overrides
+        with document.at("base"):
+            RunSpec.parse(self.base)
+        self.factors = self.mapping("factors")
+        self.design = str(self.content.get("design", "one-in"))
+
+    def study(self) -> Study:
+        """The study, every arm of it validated."""
+        if self.design not in DESIGNS:
+            with self.document.at("design"):
+                raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
+        with self.document.at("seeds"):
+            seeds = read_seeds(self.content.get("seeds", 5))
+        self.check_size(len(seeds))
+        settings = DESIGNS[self.design](self)
+        arms = tuple(self.arm(name, changes) for name, changes in settings.items())
+        for name in self.mapping("published"):
+            if name not in settings:
+                with self.document.at("published", name):
+                    raise InputError(f"no arm '{name}'{did_you_mean(name, settings)}")
+        return Study(
+            name=check_name(str(self.content.get("name", Path(self.document.where).stem)), "name"),
+            arms=arms,
+            seeds=seeds,
+            question=str(self.content.get("question", "")).strip(),
+            baseline=self.baseline(arms),
+            metric=check_metric(self.content.get("metric", "val_acc")),
+            design=self.design,
+            note=str(self.content.get("note", "")).strip(),
+            source=self.document.text,
+        )
+
+    def mapping(self, key: str, *path: str) -> Settings:
+        """The mapping under a key; empty where there is none."""
+        value: Any = self.content.get(key) or {}
+        if not isinstance(value, Mapping):
+            with self.document.at(key):
+                raise InputError(f"must be keys with values, not {value!r}")
+        return {str(name): item for name, item in value.items()}
+
+    def check_size(self, seeds: int) -> None:
+        """Refuse what would never end, before it is laid out."""
+        sizes = [len(self.levels(name)) for name in self.factors] if self.design == "factorial" else []
+        arms = math.prod(sizes) if sizes else len(self.factors) + 1
+        if arms * seeds > MOST_RUNS:
+            raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
+
+    def factor(self, name: str) -> Settings:
+        """One factor's settings."""
+        with self.document.at("factors", name):
+            value = self.factors[name] or {}
+            if not isinstance(value, Mapping):
+                raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
+            self.known_keys(value)
+            return {str(key): item for key, item in value.items()}
+
+    def known_keys(self, settings: Mapping[str, Any]) -> None:
+        """Every key is one of a run's, and none is the seed."""
+        for key in settings:
+            if key not in RunSpec.model_fields:
+                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), RunSpec.model_fields)}")
+            if key == "seed":
+                raise InputError("seed belongs under seeds")
+
+    def levels(self, name: str) -> dict[str, Settings]:
+        """A factor's levels: those that are named, else off and on."""
+        value = self.factors[name]
+        if isinstance(value, Mapping) and value and not set(value) & set(RunSpec.model_fields):
+            if not all(isinstance(level, Mapping) or level is None for level in value.values()):
+                with self.document.at("factors", name):
+                    self.known_keys(value)
+            for level, settings in value.items():
+                with self.document.at("factors", name, str(level)):
+                    self.known_keys(settings or {})
+            return {str(level): dict(settings or {}) for level, settings in value.items()}
+        return {"": {}, name: self.factor(name)}
+
+    def merged(self, names: tuple[str, ...], parts: list[Settings]) -> Settings:
+        """The parts together; no two may set one key to different values."""
+        settings: Settings = {}
+        for part in parts:
+            for key, value in part.items():
+                if settings.setdefault(key, value) != value:
+                    raise InputError(f"{' and '.join(names)} both set {key}, to {settings[key]!r} and {value!r}")
+        return settings
+
+    def one_in(self) -> dict[str, Settings]:
+        """The baseline, each factor alone, and the combinations that are asked for."""
+        arms: dict[str, Settings] = {self.baseline_name(): {}} | {name: self.factor(name) for name in self.factors}
+        return arms | self.combinations()
+
+    def combinations(self) -> dict[str, Settings]:
+        """Arms of several factors at once."""
+        arms = {}
+        with self.document.at("combinations"):
+            for names in self.content.get("combinations") or []:
+                unknown = next((n for n in names if n not in self.factors), None) if isinstance(names, list) else names
+                if unknown is not None:
+                    raise InputError(f"'{unknown}' is no list of factors{did_you_mean(str(unknown), self.factors)}")
+                arms["+".join(names)] = self.merged(tuple(names), [self.factor(name) for name in names])
+        return arms
+
+    def one_out(self) -> dict[str, Settings]:
+        """Everything at once, and everything but one factor."""
+        every = {name: self.factor(name) for name in self.factors}
+        arms = {self.baseline_name(): self.merged(tuple(every), list(every.values()))}
+        for left_out in every:
+            rest = {name: settings for name, settings in every.items() if name != left_out}
+            arms[f"no {left_out}"] = self.merged(tuple(rest), list(rest.values()))
+        return arms
+
+    def factorial(self) -> dict[str, Settings]:
+        """Every combination of the factors' levels."""
+        arms = {}
+        for levels in product(*(self.levels(name).items() for name in self.factors)):
+            names = tuple(name for name, _ in levels if name)
+            arms["+".join(names) or "none"] = self.merged(names, [settings for _, settings in levels])
+        return arms
+
+    def listed(self) -> dict[str, Settings]:
+        """The factors as they stand."""
+        return {name: self.factor(name) for name in self.factors}
+
+    def baseline_name(self) -> str:
+        """The baseline's name where the design makes that arm itself."""
+        return str(self.content.get("baseline", "all" if self.design == "one-out" else "baseline"))
+
+    def baseline(self, arms: tuple[Arm, ...]) -> str:
+        """The arm that the others are compared with: the one that is named, else the first."""
+        if not arms:
+            raise InputError("no factors: a study needs at least one arm")
+        name = self.content.get("baseline")
+        names = [arm.name for arm in arms]
+        if name is not None and str(name) not in names:
+            with self.document.at("baseline"):
+                raise InputError(f"no arm '{name}'{did_you_mean(str(name), names)}")
+        return names[0] if name is None else str(name)
+
+    def arm(self, name: str, changes: Settings) -> Arm:
+        """One arm, validated."""
+        path = ("factors", name) if name in self.factors else ("factors",)
+        with self.document.at(*path):
+            spec: CoreSpec = RunSpec.parse(self.base | changes)
+            return Arm(check_name(name, "arm"), spec, self.published(name))
+
+    def published(self, name: str) -> dict[str, float]:
+        """The published figures of an arm."""
+        figures = self.mapping("published").get(name) or {}
+        with self.document.at("published", name):
+            for metric, value in figures.items():
+                if metric not in (*METRICS, "sd"):
+                    raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise InputError(f"{metric} must be a number, not {value!r}")
+        return dict(figures)
+
+
+DESIGNS = {"one-in": Preset.one_in, "one-out": Preset.one_out, "factorial": Preset.factorial, "list": Preset.listed}
+"""How factors become arms."""

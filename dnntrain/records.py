@@ -1,0 +1,170 @@
+"""The run store: what every run was, what came of it, and the tables of a study. One writer; files appear whole.
+
+    runs/
+      store/<run>/run.json              spec, data, environment, results, history
+      store/<run>/weights.safetensors   the weights that were kept
+      <study>/study.json                what was asked: arms, seeds, question, published values
+      <study>/preset.yaml               the preset as run (where there was one)
+      <study>/results.csv               a row a run
+      <study>/history.csv               a row a run and epoch; layers' figures separated by spaces, lowest first
+
+A run is stored by its digest, so that studies share it and none trains it twice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dnntrain.errors import DnntrainError, InputError
+from dnntrain.health import FIGURES, verdict
+from dnntrain.run import ENGINE_VERSION, Run
+
+FORMAT = 1
+"""The layout of the store; raised when an older dnntrain could no longer read it."""
+
+RESULTS = ("train_loss", "train_acc", "val_loss", "val_acc", "test_loss", "test_acc", "mc_test_loss", "mc_test_acc")
+"""The figures of a run, in the order of the columns; all of the epoch that is kept."""
+
+Record = dict[str, Any]
+"""One run.json."""
+
+
+def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, Any]) -> Record:
+    """What is kept of a run, as plain JSON: figures that are not finite become null."""
+    results = {name: run.kept.get(name) for name in RESULTS} | run.test
+    return finite(
+        {
+            "format": FORMAT,
+            "run": run_id,
+            "engine": ENGINE_VERSION,
+            "settings": run.spec.settings(),
+            "data": data,
+            "environment": environment,
+            "status": run.status,
+            "epochs": len(run.history),
+            "best_epoch": run.kept_epoch or None,
+            "results": {name: results[name] for name in RESULTS if run.status == "finished"},
+            "health": str(verdict(run.history, run.status)),
+            "seconds": round(run.seconds, 4),
+            "history": run.history,
+        }
+    )
+
+
+def finite(value: Any) -> Any:
+    """The same with None for every number that is not finite: JSON has no nan."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class RunStore:
+    """The folder that holds the runs and the studies made of them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run's record is."""
+        return self.root / "store" / run_id
+
+    def has(self, run_id: str) -> bool:
+        """Whether the run is recorded."""
+        return (self.folder(run_id) / "run.json").is_file()
+
+    def read(self, run_id: str) -> Record:
+        """A run's record; raises InputError where it is missing or damaged."""
+        path = self.folder(run_id) / "run.json"
+        record: Record = read_json(path)
+        if record.get("format", 0) > FORMAT:
+            raise InputError(f"{path}: written by a newer dnntrain (format {record['format']}); update to read it")
+        return record
+
+    def write(self, record: Record, run: Run) -> None:
+        """Record a run: the folder appears whole."""
+        from safetensors.numpy import save_file
+
+        with writing(self.root):
+            target = self.folder(record["run"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+            try:
+                (scratch / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+                save_file(run.weights, scratch / "weights.safetensors", metadata={"run": record["run"]})
+                scratch.chmod(0o755)
+                if target.exists():
+                    shutil.rmtree(target)
+                scratch.rename(target)
+            except BaseException:
+                shutil.rmtree(scratch, ignore_errors=True)
+                raise
+
+    def write_study(self, name: str, files: dict[str, str]) -> None:
+        """Write a study's files, each whole or not at all."""
+        with writing(self.root):
+            folder = self.root / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for file, text in files.items():
+                write_whole(folder / file, text)
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Say where and why something could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DnntrainError(f"cannot write to {error.filename or root}: {error.strerror or error}") from None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8", newline="")
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON file's content; raises InputError that names the file where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: damaged, no JSON ({error})") from None
+
+
+def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
+    """A row of results.csv."""
+    named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
+    fields = {key: record["settings"].get(key) for key in varied}
+    outcome = {key: record[key] for key in ("status", "epochs", "best_epoch")}
+    results = {name: record["results"].get(name) for name in RESULTS}
+    return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
+
+
+def history_rows(record: Record, study: str, arm: str) -> Iterator[dict[str, Any]]:
+    """The rows of history.csv for one run."""
+    named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
+    for row in record["history"]:
+        yield named | {key: layers(value) if key in FIGURES else value for key, value in row.items()}
+
+
+def layers(values: Sequence[float | None]) -> str:
+    """One figure of every layer in one cell, the lowest layer first."""
+    return " ".join("nan" if value is None else f"{value:.6g}" for value in values)

@@ -1,0 +1,127 @@
+"""A study: arms to compare, each a run's settings, over the same seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.spec import CoreSpec, RunSpec
+
+MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of a study."""
+
+    name: str
+    spec: CoreSpec
+    """The settings, with seed 0."""
+    published: Mapping[str, float] = field(default_factory=dict)
+    """Published figures by metric, as {'val_acc': 0.8663}."""
+    note: str = ""
+
+    def run(self, seed: int) -> CoreSpec:
+        """The arm's run with this seed."""
+        return self.spec.model_copy(update={"seed": seed})
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an ablation asks."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    question: str = ""
+    baseline: str | None = None
+    """The arm that the others are compared with."""
+    metric: str = "val_acc"
+    design: str = "list"
+    note: str = ""
+    source: str = ""
+    """The preset's text, as it was run."""
+
+    def runs(self) -> list[tuple[Arm, CoreSpec]]:
+        """Every run, arm by arm."""
+        return [(arm, arm.run(seed)) for arm in self.arms for seed in self.seeds]
+
+    def varied(self) -> list[str]:
+        """The fields in which the arms differ, in the spec's order."""
+        settings = [arm.spec.settings() for arm in self.arms]
+        return [key for key in settings[0] if any(s[key] != settings[0][key] for s in settings)]
+
+    def description(self) -> dict[str, Any]:
+        """The study as plain JSON, for study.json."""
+        return {
+            "name": self.name,
+            "question": self.question,
+            "design": self.design,
+            "baseline": self.baseline,
+            "metric": self.metric,
+            "note": self.note,
+            "seeds": list(self.seeds),
+            "arms": [
+                {"name": a.name, "settings": a.spec.settings(), "published": dict(a.published), "note": a.note}
+                for a in self.arms
+            ],
+        }
+
+    def with_seeds(self, seeds: Sequence[int]) -> Study:
+        """The same study over other seeds."""
+        return replace(self, seeds=tuple(seeds))
+
+
+def from_description(description: Mapping[str, Any]) -> Study:
+    """The inverse of `Study.description`."""
+    arms = tuple(
+        Arm(a["name"], RunSpec.parse(a["settings"]), a.get("published", {}), a.get("note", ""))
+        for a in description["arms"]
+    )
+    plain = {key: description[key] for key in ("name", "question", "design", "baseline", "metric", "note")}
+    return Study(arms=arms, seeds=tuple(description["seeds"]), **plain)
+
+
+def read_seeds(value: object) -> tuple[int, ...]:
+    """`5` → the seeds 0 to 4; `[3, 7]`, `3,7` or `10-14` → those; InputError otherwise."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        seeds = list(range(value)) if value < MOST_RUNS else []
+    else:
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).replace(" ", "")
+        seeds = [seed for part in text.split(",") for seed in _seed_part(part, alone="," not in text, given=value)]
+        seeds = seeds or list(_seed_part(text, alone=True, given=value))
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds: {value!r} must be a count (5), or different seeds like 3,7 or 10-14")
+    return tuple(seeds)
+
+
+def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
+    match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
+    if not match or (match[2] and int(match[2]) - int(match[1]) >= MOST_RUNS):
+        raise InputError(f"seeds: {given!r} must be a count (5), or different seeds like 3,7 or 10-14")
+    if match[2]:
+        return range(int(match[1]), int(match[2]) + 1)
+    if alone and not isinstance(given, list | tuple):
+        return range(int(match[1]))
+    return [int(match[1])]
+
+
+def check_name(name: str, what: str) -> str:
+    """A name that is safe as a folder's and readable in a table; InputError otherwise."""
+    if not re.fullmatch(r"[\w(][\w.+=,:() -]{0,79}", name) or name != name.strip():
+        raise InputError(f"{what} '{name}' must be of letters, digits and any of . _ + = , : ( ) -, at most 80")
+    return name
+
+
+METRICS = ("val_acc", "val_loss", "test_acc", "test_loss", "train_acc", "train_loss", "mc_test_acc", "mc_test_loss")
+"""What a study may be judged by."""
+
+
+def check_metric(metric: object) -> str:
+    """A figure that every run has; InputError otherwise."""
+    if metric not in METRICS:
+        raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
+    return str(metric)

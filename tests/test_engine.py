@@ -1,0 +1,383 @@
+"""The loop against a plain torch loop, and what it promises: test set once, best epoch kept, diverged marked, health."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from dnntrain.data import Dataset
+from dnntrain.engine import train
+from dnntrain.health import Probe, probed_steps
+from dnntrain.inputs import Batch, Inputs
+from dnntrain.population import Pass, initial_state, initialize
+from dnntrain.run import Run
+from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.techniques.base import Switch, extra, members_of
+from dnntrain.techniques.schedules import Clock, learning_rates
+
+CPU = torch.device("cpu")
+SMALL = {"hidden": "30,20", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}
+WEIGHTS = ["hidden1.kernel", "hidden1.bias", "hidden2.kernel", "hidden2.bias", "output.kernel", "output.bias"]
+
+
+def spec(**settings: object) -> CoreSpec:
+    return RunSpec.parse(SMALL | settings)
+
+
+def scaled(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32)) / 255
+
+
+def by_hand(run: Run, images: np.ndarray) -> torch.Tensor:
+    """Logits of the run's kept weights for ReLU layers, with batch norm before the activation where there is one."""
+    w, x = {name: torch.from_numpy(value) for name, value in run.weights.items()}, scaled(images)
+    for i in range(1, len(run.spec.hidden) + 1):
+        x = x @ w[f"hidden{i}.kernel"] + w.get(f"hidden{i}.bias", torch.zeros(()))
+        if f"hidden{i}.bn_mean" in w:
+            x = (x - w[f"hidden{i}.bn_mean"]) / (w[f"hidden{i}.bn_variance"] + 1e-5).sqrt()
+            x = x * w[f"hidden{i}.bn_scale"] + w[f"hidden{i}.bn_shift"]
+        x = torch.relu(x)
+    return x @ w["output.kernel"] + w["output.bias"]
+
+
+def figures(logits: torch.Tensor, labels: np.ndarray) -> tuple[float, float]:
+    """Loss and accuracy."""
+    y = torch.from_numpy(labels)
+    return torch.nn.functional.cross_entropy(logits, y).item(), (logits.argmax(dim=1) == y).double().mean().item()
+
+
+def validation(run: Run, data: Dataset) -> tuple[float, float]:
+    return figures(by_hand(run, data.train_images[-150:]), data.train_labels[-150:])
+
+
+# ---- against a plain torch loop
+
+
+def plain_torch(one: CoreSpec, make: Callable[..., torch.optim.Optimizer], data: Dataset) -> tuple[list[dict], dict]:
+    """The same training with torch's own layers and optimizer: history and test figures."""
+    state = {name: torch.from_numpy(value) for name, value in initial_state(one, 784, 10).items()}
+    linears = [torch.nn.Linear(*shape) for shape in [(784, 30), (30, 20), (20, 10)]]
+    for layer, linear in zip(["hidden1", "hidden2", "output"], linears, strict=True):
+        linear.weight.data, linear.bias.data = state[f"{layer}.kernel"].T.clone(), state[f"{layer}.bias"][0].clone()
+    model = torch.nn.Sequential(linears[0], torch.nn.ReLU(), linears[1], torch.nn.ReLU(), linears[2])
+    optimizer, inputs, history = make(model.parameters(), lr=one.lr), Inputs(data, [one], CPU), []
+    for epoch in range(one.epochs):
+        losses, correct, norms = [], 0, []
+        for batch in inputs.epoch([one.seed], epoch):
+            x, y = batch.x[0, : batch.real], batch.y[0, : batch.real]
+            logits = model(x)
+            loss = torch.nn.functional.cross_entropy(logits, y)
+            optimizer.zero_grad()
+            loss.backward()
+            losses.append(loss.item() * batch.real)
+            correct += int((logits.argmax(dim=1) == y).sum())
+            norms.append([linear.weight.grad.norm().item() for linear in linears])
+            optimizer.step()
+        val_loss, val_acc = figures(model(scaled(data.train_images[-150:])), data.train_labels[-150:])
+        row = {"train_loss": sum(losses) / 203, "train_acc": correct / 203, "val_loss": val_loss, "val_acc": val_acc}
+        probed = sorted(probed_steps(inputs.steps_per_epoch))
+        history.append(row | {"grad_norm": np.mean([norms[step] for step in probed], axis=0).tolist()})
+    test_loss, test_acc = figures(model(scaled(data.test_images)), data.test_labels)
+    return history, {"test_loss": test_loss, "test_acc": test_acc}
+
+
+LOOPS = {
+    "sgd": torch.optim.SGD,
+    "sgd:momentum=0.9,nesterov=on": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+}
+
+
+@pytest.mark.parametrize("optimizer", LOOPS)
+def test_training_is_what_a_plain_torch_loop_does(optimizer: str, mini: Dataset) -> None:
+    one = spec(optimizer=optimizer, seed=3)
+    history, tested = plain_torch(one, LOOPS[optimizer], mini)
+    [run] = train([one], mini)
+    assert len(run.history) == len(history) == 3
+    for ours, theirs in zip(run.history, history, strict=True):
+        for name in ("train_loss", "val_loss", "grad_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=2e-4), name
+        for name in ("train_acc", "val_acc"):
+            assert ours[name] == pytest.approx(theirs[name], abs=1 / 150 + 1e-9), name  # one tie may fall otherwise
+    assert run.test["test_loss"] == pytest.approx(tested["test_loss"], rel=2e-4)
+    assert run.test["test_acc"] == pytest.approx(tested["test_acc"], abs=2 / 2000)
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]  # it did learn
+
+
+# ---- training, validation and test
+
+
+def test_the_test_set_touches_nothing_but_the_last_figures(mini: Dataset) -> None:
+    other = replace(mini, test_images=255 - mini.test_images[:700], test_labels=mini.test_labels[:700])
+    [run], [blind] = train([spec(early_stop=1, lr=0.3)], mini), train([spec(early_stop=1, lr=0.3)], other)
+    assert repr(run.history) == repr(blind.history)
+    assert run.kept_epoch == blind.kept_epoch
+    assert all(np.array_equal(run.weights[name], blind.weights[name]) for name in run.weights)
+    assert run.test != blind.test
+    assert not any("test" in name for row in run.history for name in row)
+
+
+@pytest.mark.parametrize("settings", [{}, {"bn": True}, {"early_stop": 1, "lr": 0.3}], ids=str)
+def test_test_figures_are_those_of_the_kept_weights(settings: dict, mini: Dataset) -> None:
+    runs = train([spec(seed=seed, **settings) for seed in (0, 1)], mini)
+    for run in runs:
+        loss, accuracy = figures(by_hand(run, mini.test_images), mini.test_labels)
+        assert run.test["test_loss"] == pytest.approx(loss, rel=1e-4)
+        assert run.test["test_acc"] == pytest.approx(accuracy, abs=1 / 2000)
+        assert run.status == "finished"
+    assert runs[0].test != runs[1].test
+
+
+def test_monte_carlo_figures_stand_beside_the_plain_ones(mini: Dataset) -> None:
+    [plain] = train([spec(dropout=0.5)], mini)
+    [run] = train([spec(dropout=0.5, mc_dropout=5)], mini)
+    assert plain.test == {name: run.test[name] for name in ("test_loss", "test_acc")}
+    assert set(run.test) - set(plain.test) == {"mc_test_loss", "mc_test_acc"}
+    assert 0 < abs(run.test["mc_test_loss"] - run.test["test_loss"]) < 0.5
+
+
+def test_training_figures_are_of_the_training_part(mini: Dataset) -> None:
+    """With a rate of next to nothing the weights stay, and the epoch's figures are those of the kept weights."""
+    [run] = train([spec(lr=1e-30, epochs=1)], mini)
+    chosen = Inputs(mini, [run.spec], CPU).train_indices[0]
+    loss, accuracy = figures(by_hand(run, mini.train_images[chosen]), mini.train_labels[chosen])
+    assert run.history[0]["train_loss"] == pytest.approx(loss, rel=1e-5)
+    assert run.history[0]["train_acc"] == pytest.approx(accuracy, abs=1e-9)
+
+
+def test_a_train_size_is_stratified_and_differs_by_seed(mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(seed=seed, train_size=500, val=2000) for seed in (0, 1)], CPU)
+    assert inputs.val_indices.tolist() == list(range(8000, 10_000))
+    shares = np.bincount(mini.train_labels[:8000]) / 8000
+    for indices in inputs.train_indices:
+        assert len(set(indices.tolist())) == 500
+        assert indices.max() < 8000
+        assert np.abs(np.bincount(mini.train_labels[indices]) - 500 * shares).max() < 1
+    assert len(np.intersect1d(*inputs.train_indices)) < 100  # 31 of 500 by chance
+
+
+def test_an_epoch_shows_every_training_image_once(mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(seed=seed) for seed in (0, 1)], CPU)
+    batches = list(inputs.epoch([0, 1], 0))
+    assert [batch.real for batch in batches] == [20] * 10 + [3]
+    for member, indices in enumerate(inputs.train_indices):
+        seen = torch.cat([batch.x[member, : batch.real] for batch in batches])
+        expected = scaled(mini.train_images[indices])
+        assert torch.equal(seen.sum(dim=1).sort().values, expected.sum(dim=1).sort().values)
+
+
+def test_standardised_inputs_have_mean_0_and_deviation_1_on_the_training_part(mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(seed=seed, scale="standard") for seed in (0, 1)], CPU)
+    x = inputs.scaled(inputs.images[torch.from_numpy(inputs.train_indices)]).double()
+    mean, deviation = x.mean(dim=1), x.std(dim=1, correction=0)
+    constant = deviation < 1e-6
+    assert 0 < constant.sum() < 400  # pixels that never change: they become 0
+    assert (x.transpose(1, 2)[constant] == 0).all()
+    assert mean.abs().max() < 1e-4
+    assert (deviation[~constant] - 1).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("scale", "largest"), [("unit", 1.0), ("raw", 255.0)])
+def test_other_scalings(scale: str, largest: float, mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(scale=scale)], CPU)
+    x = inputs.scaled(inputs.images[:100].unsqueeze(0))
+    assert (x.min().item(), x.max().item()) == pytest.approx((0.0, largest))
+
+
+# ---- which epoch is kept
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_acc"])
+@pytest.mark.parametrize("bn", [False, True])
+def test_early_stopping_keeps_the_best_epochs_weights(metric: str, bn: bool, mini: Dataset) -> None:
+    settings = {"early_stop": 3, "early_stop_metric": metric, "bn": bn, "epochs": 25, "lr": 0.2}
+    runs = train([spec(seed=seed, **settings) for seed in range(3)], mini)
+    for run in runs:
+        best = min(run.values(metric)) if metric == "val_loss" else max(run.values(metric))
+        assert run.kept_epoch == run.values(metric).index(best) + 1  # of equal ones the first
+        assert len(run.history) == min(run.kept_epoch + 3, 25)
+        loss, accuracy = validation(run, mini)
+        assert run.kept["val_loss"] == pytest.approx(loss, rel=1e-4)
+        assert run.kept["val_acc"] == pytest.approx(accuracy, abs=1e-9)
+    assert any(len(run.history) < 25 for run in runs)
+    assert len({len(run.history) for run in runs}) > 1  # some went on when others had stopped
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stop": 1, "early_stop_restore": False}], ids=["never", "no restore"])
+def test_without_restoring_the_last_epoch_is_kept(settings: dict, mini: Dataset) -> None:
+    [run] = train([spec(lr=0.3, epochs=12, **settings)], mini)
+    assert run.kept_epoch == len(run.history)
+    assert run.values("val_loss")[-1] > min(run.values("val_loss"))
+    assert run.history[-1]["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
+
+
+# ---- runs in ruins
+
+
+def test_a_diverged_run_is_marked_with_its_epoch(mini: Dataset) -> None:
+    sound, ruined = train([spec(seed=1), spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20")], mini)
+    assert (sound.status, ruined.status) == ("finished", "diverged")
+    assert len(ruined.history) == 2
+    finite = [math.isfinite(row["train_loss"]) and math.isfinite(row["val_loss"]) for row in ruined.history]
+    assert finite == [True, False]
+    assert ruined.test == {}
+    assert len(sound.history) == 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stop": 2}], ids=["last", "best"])
+def test_the_kept_epoch_of_a_diverged_run_is_the_one_of_its_weights(settings: dict, mini: Dataset) -> None:
+    [run] = train([spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20", **settings)], mini)
+    assert run.status == "diverged"
+    if run.kept_epoch:
+        assert run.kept["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
+
+
+# ---- members that differ in a strength
+
+FROM_ZERO = [
+    technique
+    for technique in members_of(Switch)
+    if technique.primary
+    and extra(technique.model_fields[technique.primary], "per_member")
+    and any(getattr(bound, "ge", None) == 0 for bound in technique.model_fields[technique.primary].metadata)
+]
+
+
+@pytest.mark.parametrize("technique", FROM_ZERO, ids=lambda technique: technique.name)
+def test_a_strength_of_zero_is_as_good_as_none_beside_others(technique: type[Switch], mini: Dataset) -> None:
+    strong = technique.model_fields[technique.primary or ""].default
+    specs = [spec(**{technique.name: 0.0}), spec(**{technique.name: max(strong, 0.01)})]
+    assert specs[0].graph() == specs[1].graph()  # so an ablation may put them together
+    zero, other = train(specs, mini)
+    [plain] = train([spec()], mini)
+    assert zero.values("val_loss") == pytest.approx(plain.values("val_loss"), rel=1e-5)
+    assert other.values("val_loss") != pytest.approx(plain.values("val_loss"), rel=1e-5)
+
+
+def test_max_norm_holds_in_training_and_biases_are_left_alone(mini: Dataset) -> None:
+    [run] = train([spec(max_norm=0.3, lr=0.3)], mini)
+    for name, w in run.weights.items():
+        if name.endswith(".kernel"):
+            assert np.linalg.norm(w, axis=0).max() <= 0.3 * (1 + 1e-5)
+    [decayed] = train([spec(weight_decay=20.0, lr=0.05, init="torch", epochs=20)], mini)  # kernels are wiped out
+    assert np.abs(decayed.weights["hidden1.kernel"]).max() < 1e-6
+    first = initial_state(decayed.spec, 784, 10)["hidden1.bias"]
+    assert np.abs(decayed.weights["hidden1.bias"] - first).max() < 1e-3
+
+
+# ---- the history's rows
+
+
+def test_every_row_has_every_figure(mini: Dataset) -> None:
+    [run] = train([spec(schedule="power:s=10")], mini)
+    single = {"epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "clipped"}
+    layered = {"grad_norm": 3, "update_ratio": 3, "act_mean": 2, "act_std": 2, "dead": 2, "saturated": 2}
+    assert [row["epoch"] for row in run.history] == [1, 2, 3]
+    for epoch, row in enumerate(run.history):
+        assert set(row) == single | set(layered)
+        assert {name: len(row[name]) for name in layered} == layered
+        assert all(type(value) is float for name in layered for value in row[name])
+        last = learning_rates(0.05, run.spec.schedule, None, epoch, Clock(11, 33))[-1]
+        assert row["lr"] == pytest.approx(last, rel=1e-6)
+
+
+def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
+    told: list[list[tuple[int, int]]] = []
+    specs = [spec(epochs=2), spec(epochs=1, seed=1)]
+    train(specs, mini, on_epoch=lambda runs: told.append([(run.index, len(run.history)) for run in runs]))
+    assert told == [[(0, 1), (1, 1)], [(0, 2)]]
+
+
+# ---- health
+
+
+def first_gradients(one: CoreSpec, data: Dataset) -> list[torch.Tensor]:
+    """Of the kernels at the first step, by plain autograd."""
+    w = {name: torch.from_numpy(value).requires_grad_() for name, value in initial_state(one, 784, 10).items()}
+    batch = next(iter(Inputs(data, [one], CPU).epoch([one.seed], 0)))
+    h = batch.x[0, : batch.real]
+    for layer in ("hidden1", "hidden2"):
+        h = torch.relu(h @ w[f"{layer}.kernel"] + w[f"{layer}.bias"])
+    loss = torch.nn.functional.cross_entropy(h @ w["output.kernel"] + w["output.bias"], batch.y[0, : batch.real])
+    return list(torch.autograd.grad(loss, [w[name] for name in WEIGHTS[::2]]))
+
+
+@pytest.mark.parametrize(("clipping", "share"), [({}, 0.0), ({"clipnorm": 1e-3}, 1.0), ({"clipnorm": 1e3}, 0.0)], ids=str)
+def test_gradient_norms_are_those_before_clipping(clipping: dict, share: float, mini: Dataset) -> None:
+    one = spec(train_size=20, epochs=1, seed=2, **clipping)  # a single step
+    [run] = train([one], mini)
+    expected = [g.norm().item() for g in first_gradients(one, mini)]
+    assert run.history[0]["grad_norm"] == pytest.approx(expected, rel=1e-4)
+    assert run.history[0]["clipped"] == share
+
+
+def test_update_ratio_is_the_step_over_the_weights(mini: Dataset) -> None:
+    one = spec(train_size=20, epochs=1, seed=2)
+    [run] = train([one], mini)
+    kernels = [initial_state(one, 784, 10)[name] for name in WEIGHTS[::2]]
+    gradients = first_gradients(one, mini)
+    expected = [0.05 * g.norm().item() / np.linalg.norm(w) for g, w in zip(gradients, kernels, strict=True)]
+    assert run.history[0]["update_ratio"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_share_of_the_steps_may_be_clipped(mini: Dataset) -> None:
+    runs = train([spec(global_clipnorm=threshold, epochs=1) for threshold in (0.5, 2.0, 50.0)], mini)
+    shares = [run.history[0]["clipped"] for run in runs]
+    assert [share * 11 == pytest.approx(round(share * 11)) for share in shares] == [True, True, True]
+    assert shares[0] == 1.0
+    assert 0.0 < shares[1] < 1.0
+    assert shares[2] == 0.0
+
+
+def observed(act: str, biases: list[float], member: int) -> dict[str, np.ndarray]:
+    """The probe's figures (layers, P) after one pass, with the first hidden layer's biases of one member set."""
+    network = initialize([spec(act=act, hidden="8,5", seed=seed) for seed in (0, 1)], 784, 10, CPU)
+    network.parameters["hidden1.bias"].data[member, 0, : len(biases)] = torch.tensor(biases)
+    probe = Probe(2, CPU)
+    x = torch.rand(1, 64, 784, generator=torch.Generator().manual_seed(0))
+    x[:, 50:] = 1e6  # rows of padding, which must not be seen
+    network.forward(x, Pass(real=50, observe=probe.observer(network.spec.activations)))
+    return probe.figures()
+
+
+def test_dead_share_counts_units_that_are_always_zero() -> None:
+    dead = observed("relu", [-1e6] * 3, member=1)["dead"]
+    before = observed("relu", [], member=1)["dead"]
+    assert dead.shape == (2, 2)
+    assert dead[0, 1] == pytest.approx(3 / 8 + before[0, 1])
+    assert dead[0, 0] == before[0, 0]  # the neighbour's
+    everything = observed("relu", [-1e6] * 8, member=0)
+    assert everything["dead"][0].tolist() == [1.0, before[0, 1]]
+    assert everything["act_mean"][0, 0] == everything["act_std"][0, 0] == 0
+
+
+@pytest.mark.parametrize("act", ["sigmoid", "tanh", "softsign"])
+def test_saturated_share_counts_both_ends(act: str) -> None:
+    saturated = observed(act, [1e6, -1e6, 1e6, -1e6], member=0)["saturated"]
+    before = observed(act, [0.0] * 4, member=0)["saturated"]
+    assert saturated[0, 0] == pytest.approx(before[0, 0] + 4 / 8, abs=0.05)
+    assert saturated[0, 1] == before[0, 1]
+    assert observed("relu", [1e6] * 4, member=0)["saturated"].tolist() == [[0, 0], [0, 0]]  # no ends to reach
+
+
+def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
+    [run] = train([spec(epochs=1)], mini)
+    w, x = run.weights, scaled(mini.train_images[-150:]).numpy()
+    for layer, name in enumerate(["hidden1", "hidden2"]):
+        x = np.maximum(x @ w[f"{name}.kernel"] + w[f"{name}.bias"], 0)
+        row = run.history[0]
+        assert row["act_mean"][layer] == pytest.approx(x.mean(), rel=1e-4)
+        assert row["act_std"][layer] == pytest.approx(x.std(), rel=1e-4)
+        assert row["dead"][layer] == pytest.approx((x.max(axis=0) == 0).mean())
+
+
+def test_a_batch_weighs_only_real_rows() -> None:
+    values = torch.tensor([[1.0, 2.0, 3.0, 100.0]])
+    rows = torch.tensor([[1.0], [1.0], [1.0], [0.0]])
+    batch = Batch(torch.zeros(1, 4, 2), torch.zeros(1, 4), 3, rows)
+    assert (batch.sum(values).item(), batch.mean(values).item()) == (6.0, 2.0)

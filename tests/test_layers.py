@@ -1,0 +1,390 @@
+"""What happens between the layers: activations, batch normalization, dropout, penalties; against torch and by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from dnntrain.engine import cross_entropy, monte_carlo_prediction, noise_keys
+from dnntrain.inputs import Batch
+from dnntrain.population import Network, Pass, initialize
+from dnntrain.spec import RunSpec
+from dnntrain.streams import counters, kept, step_keys
+from dnntrain.techniques.activations import Activation
+from dnntrain.techniques.base import stack
+from dnntrain.techniques.dropout import AlphaDropout, Dropout
+from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.penalties import L1, L2, MaxNorm, WeightRule
+
+FEATURES, CLASSES = 12, 4
+
+
+def randn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def network(members: int = 1, **settings: object) -> Network:
+    specs = [RunSpec.parse({"hidden": "7,5", "seed": seed} | settings) for seed in range(members)]
+    return initialize(specs, FEATURES, CLASSES, torch.device("cpu"))
+
+
+def whole(x: torch.Tensor, y: torch.Tensor) -> Batch:
+    return Batch(x, y, x.shape[1], None)
+
+
+# ---- activations
+
+REFERENCES: dict[str, Callable[[], torch.nn.Module]] = {
+    "relu": torch.nn.ReLU,
+    "leaky_relu": torch.nn.LeakyReLU,
+    "prelu": torch.nn.PReLU,
+    "elu": torch.nn.ELU,
+    "selu": torch.nn.SELU,
+    "tanh": torch.nn.Tanh,
+    "sigmoid": torch.nn.Sigmoid,
+    "softsign": torch.nn.Softsign,
+    "softplus": torch.nn.Softplus,
+    "gelu": torch.nn.GELU,
+    "silu": torch.nn.SiLU,
+    "mish": torch.nn.Mish,
+}
+"""What each is with the defaults of its declaration: a new activation needs its line here."""
+
+VARIANTS: dict[str, Callable[[], torch.nn.Module]] = {
+    "leaky_relu:alpha=0.3": partial(torch.nn.LeakyReLU, 0.3),
+    "elu:alpha=0.5": partial(torch.nn.ELU, 0.5),
+    "prelu:alpha=0": partial(torch.nn.PReLU, init=0.0),
+    "swish": torch.nn.SiLU,
+}
+
+
+@pytest.mark.parametrize("text", [*Activation.names(), *VARIANTS])
+def test_activation_is_torchs(text: str) -> None:
+    make = (REFERENCES | VARIANTS).get(text)
+    assert make is not None, f"activation {text} has no reference in REFERENCES"
+    z = torch.linspace(-7, 7, 2 * 8 * 5).view(2, 8, 5)[:, torch.randperm(8)].requires_grad_()
+    upstream = randn(2, 8, 5)
+    ours, theirs = Activation.parse(text)(z), make()(z)
+    torch.testing.assert_close(ours, theirs)
+    gradients = [torch.autograd.grad(out, z, upstream)[0] for out in (ours, theirs)]
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].abs().max() > 0.1
+
+
+def test_prelu_trains_a_slope_for_each_unit() -> None:
+    z, upstream = randn(3, 16, 5), randn(3, 16, 5, seed=1)
+    slopes = randn(3, 1, 5, seed=2).requires_grad_()
+    [gradient] = torch.autograd.grad(Activation.parse("prelu")(z, slopes), slopes, upstream)
+    for member in range(3):
+        module = torch.nn.PReLU(5)
+        module.weight.data = slopes[member, 0].detach().clone()
+        out = module(z[member])
+        torch.testing.assert_close(Activation.parse("prelu")(z, slopes)[member], out)
+        out.backward(upstream[member])
+        torch.testing.assert_close(gradient[member, 0], module.weight.grad)
+
+
+@pytest.mark.parametrize("text", Activation.names())
+def test_asymptotes_are_where_it_goes(text: str) -> None:
+    activation = Activation.parse(text)
+    far = activation(torch.tensor([[[-1e4, 1e4]]])).flatten().tolist()
+    if activation.asymptotes:
+        assert far == pytest.approx(list(activation.asymptotes), abs=1e-3)
+    else:
+        assert far[1] > 1e3  # not bounded
+
+
+# ---- batch normalization
+
+
+def test_equations_15_to_20_by_hand() -> None:
+    bn = BatchNorm(eps=1.0, alpha=0.1)
+    mean, variance = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
+    x = torch.tensor([[[1.0], [3.0], [8.0]]])
+    batch_mean, batch_variance = bn.statistics(x, None)
+    assert batch_mean.item() == pytest.approx(4)  # eq. 15
+    assert batch_variance.item() == pytest.approx((9 + 1 + 16) / 3)  # eq. 16: biased, by 3 and not by 2
+    z = bn.normalize(x, batch_mean, batch_variance, torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 0.5))
+    root = math.sqrt(26 / 3 + 1)
+    assert z.flatten().tolist() == pytest.approx([2 * d / root + 0.5 for d in (-3, -1, 4)])  # eqs. 17 and 18
+    bn.update(mean, batch_mean, first=True)
+    bn.update(variance, batch_variance, first=True)
+    assert (mean.item(), variance.item()) == pytest.approx((4, 26 / 3))
+    second = bn.statistics(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
+    bn.update(mean, second[0], first=False)
+    bn.update(variance, second[1], first=False)
+    assert mean.item() == pytest.approx(0.9 * 4 + 0.1 * 2)  # eq. 19
+    assert variance.item() == pytest.approx(0.9 * 26 / 3 + 0.1 * 8 / 3)  # eq. 20
+
+
+def test_batch_norm_is_torchs_forward_and_backward() -> None:
+    x = (3 * randn(3, 24, 5) + 1).requires_grad_()
+    scale, shift = (randn(3, 1, 5, seed=seed).requires_grad_() for seed in (1, 2))
+    upstream, bn = randn(3, 24, 5, seed=3), BatchNorm()
+    z = bn.normalize(x, *bn.statistics(x, None), scale, shift)
+    gradients = torch.autograd.grad(z, (x, scale, shift), upstream)
+    for member in range(3):
+        module = torch.nn.BatchNorm1d(5, eps=1e-5)
+        module.weight.data, module.bias.data = scale[member, 0].detach().clone(), shift[member, 0].detach().clone()
+        one = x[member].detach().clone().requires_grad_()
+        out = module(one)
+        out.backward(upstream[member])
+        torch.testing.assert_close(z[member], out, rtol=1e-4, atol=1e-5)
+        for ours, theirs in zip(gradients, (one.grad, module.weight.grad, module.bias.grad), strict=True):
+            assert theirs is not None
+            torch.testing.assert_close(ours[member].view_as(theirs), theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_first_mini_batch_sets_the_averages_later_ones_move_them(place: str) -> None:
+    net, x, later = network(2, bn=True, bn_input=True, bn_place=place), randn(2, 16, FEATURES) + 3, randn(2, 16, FEATURES)
+    trained = net.forward(x, Pass(by_batch=True, first=True))
+    # torch would have moved a tenth of the way from 0 and 1
+    torch.testing.assert_close(net.buffers["input.bn_mean"], x.mean(dim=1, keepdim=True))
+    torch.testing.assert_close(net.buffers["input.bn_variance"], x.var(dim=1, keepdim=True, correction=0))
+    torch.testing.assert_close(net.forward(x), trained, rtol=1e-4, atol=1e-5)
+    net.forward(later, Pass(by_batch=True))
+    expected = 0.9 * x.mean(dim=1, keepdim=True) + 0.1 * later.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(net.buffers["input.bn_mean"], expected)
+    before = {name: buffer.clone() for name, buffer in net.buffers.items()}
+    net.forward(later)
+    assert all(torch.equal(net.buffers[name], buffer) for name, buffer in before.items())  # testing moves nothing
+    assert len(before) == 6
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_batch_norm_stands_where_it_is_asked_to(place: str) -> None:
+    net, x = network(hidden="6", act="tanh", bn=True, bn_place=place), randn(1, 16, FEATURES)
+    p = net.parameters
+    z = x @ p["hidden1.kernel"] + p.get("hidden1.bias", torch.zeros(()))
+
+    def normal(h: torch.Tensor) -> torch.Tensor:
+        return (h - h.mean(dim=1, keepdim=True)) / (h.var(dim=1, keepdim=True, correction=0) + 1e-5).sqrt()
+
+    h = torch.tanh(normal(z)) if place == "before" else normal(torch.tanh(z))
+    expected = h @ p["output.kernel"] + p["output.bias"]
+    torch.testing.assert_close(net.forward(x, Pass(by_batch=True, first=True)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_padded_rows_do_not_count(place: str) -> None:
+    settings = {"bn": True, "bn_input": True, "bn_place": place, "act": "prelu", "dropout": 0.3}
+    x, y = randn(2, 11, FEATURES), torch.arange(22).view(2, 11) % CLASSES
+    junk = torch.cat([x, 50 * randn(2, 5, FEATURES, seed=9)], dim=1)
+    rows = (torch.arange(16) < 11).float().unsqueeze(1)
+    padded = Batch(junk, torch.cat([y, y[:, :5]], dim=1), 11, rows)
+    found = []
+    for batch in (whole(x, y), padded):
+        net = network(2, **settings)
+        keys = noise_keys(net, [0, 1], "dropout", 0, 1)
+        assert keys is not None
+        logits = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys[0]))
+        loss = batch.mean(cross_entropy(logits, batch.y))
+        found.append([loss, *torch.autograd.grad(loss.sum(), list(net.parameters.values())), *net.buffers.values()])
+    for plain, with_padding in zip(*found, strict=True):
+        torch.testing.assert_close(with_padding, plain, rtol=1e-4, atol=1e-6)
+    assert found[0][0].min() > 0.1
+
+
+def test_cross_entropy_is_torchs() -> None:
+    logits, y = 5 * randn(3, 16, CLASSES), torch.arange(48).view(3, 16) % CLASSES
+    ours = cross_entropy(logits, y)
+    for member in range(3):
+        theirs = torch.nn.functional.cross_entropy(logits[member], y[member], reduction="none")
+        torch.testing.assert_close(ours[member], theirs)
+
+
+# ---- dropout
+
+
+def mask(seed: int, rate: float, rows: int = 64, units: int = 100, *, step: int = 0, stream: str = "dropout") -> torch.Tensor:
+    keys = torch.from_numpy(step_keys([seed], stream, step, 1, 1)[0, 0])
+    return kept(counters(rows, units, "cpu"), keys, torch.tensor([rate]))[0]
+
+
+def share_bound(share: float, n: int, sigmas: float = 4.0) -> float:
+    return sigmas * math.sqrt(share * (1 - share) / n)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5, 0.9])
+def test_keep_probability_is_one_minus_the_rate(rate: float) -> None:
+    masks = torch.stack([mask(seed, rate) for seed in range(40)]).double()
+    assert abs(masks.mean().item() - (1 - rate)) < share_bound(rate, masks.numel())
+    # no row, unit or draw has a probability of its own (5 sigma, since it is the largest of a hundred or so)
+    for dims in [(0, 1), (0, 2), (1, 2)]:
+        means = masks.mean(dim=dims)
+        assert (means - (1 - rate)).abs().max() < share_bound(rate, masks.numel() // len(means), sigmas=5)
+
+
+def test_rate_zero_keeps_everything() -> None:
+    assert mask(0, 0.0).all()
+
+
+@pytest.mark.parametrize("rate", [0.99999999, 0.9999])
+def test_a_rate_next_to_one_still_gives_finite_numbers(rate: float) -> None:
+    """A rate below 1 may be 1 in float32."""
+    dropout, x = stack([Dropout(rate=rate)]), torch.ones(1, 64, 100)
+    keys = torch.from_numpy(step_keys([0], "dropout", 0, 1, 1)[0, 0])
+    dropped = dropout.drop(x, kept(counters(64, 100, "cpu"), keys, dropout.rate))
+    assert dropped.isfinite().all()
+
+
+def test_masks_differ_between_steps_layers_seeds_and_streams() -> None:
+    keys = [step_keys([0, 1, 2], stream, 0, 3, 2).ravel() for stream in ("dropout", "mc_dropout")]
+    every = torch.from_numpy(np.concatenate(keys))
+    assert len(set(every.tolist())) == 36
+    rate, fixed = torch.full((36,), 0.3), counters(64, 100, "cpu")
+    masks = kept(fixed, every, rate).flatten(1)
+    alike = 0.3**2 + 0.7**2  # what independent masks have in common
+    for a, b in combinations(masks, 2):
+        assert abs((a == b).double().mean().item() - alike) < share_bound(alike, 6400, sigmas=5)
+
+
+def test_masks_are_reproducible_in_any_company_from_any_step() -> None:
+    together = step_keys([3, 4], "dropout", 0, 5, 2)
+    alone = step_keys([4], "dropout", 3, 2, 2)
+    assert np.array_equal(together[3:, :, 1:], alone)
+    fixed, keys, rates = counters(8, 30, "cpu"), torch.from_numpy(together[0, 0]), torch.tensor([0.2, 0.5])
+    both = kept(fixed, keys, rates)
+    assert torch.equal(both, kept(counters(8, 30, "cpu"), keys, rates))
+    assert torch.equal(both[1:], kept(fixed, keys[1:], rates[1:]))
+    assert torch.equal(mask(0, 0.2, rows=64)[:8], mask(0, 0.2, rows=8))  # padding rows draw from behind
+
+
+def test_inverted_scaling_keeps_the_mean() -> None:
+    dropout = stack([Dropout(rate=0.2), Dropout(rate=0.75)])
+    keys = torch.from_numpy(step_keys([0, 1], "dropout", 0, 1, 1)[0, 0])
+    keep = kept(counters(400, 100, "cpu"), keys, dropout.rate)
+    dropped = dropout.drop(torch.full((2, 400, 100), 3.0), keep)
+    for member, rate in enumerate([0.2, 0.75]):
+        assert dropped[member].unique().tolist() == pytest.approx([0.0, 3 / (1 - rate)])
+        assert abs(dropped[member].mean().item() - 3) < 3 * share_bound(rate, 40_000) / (1 - rate)
+
+
+PLACES = [
+    ("input", {0}),
+    ("hidden", {1, 2, 3}),
+    ("last1", {3}),
+    ("last2", {2, 3}),
+    ("last9", {1, 2, 3}),
+    ("input+last1", {0, 3}),
+    ("input+hidden", {0, 1, 2, 3}),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), PLACES, ids=[where for where, _ in PLACES])
+def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str, expected: set[int]) -> None:
+    assert Dropout(where=where).layers(3) == expected
+    net, x = network(2, hidden="7,6,5", dropout=0.4, dropout_where=where), randn(2, 16, FEATURES)
+    keys = noise_keys(net, [0, 1], "dropout", 5, 1)
+    assert keys is not None
+
+    def drop(layer: int, h: torch.Tensor) -> torch.Tensor:
+        keep = kept(counters(16, h.shape[2], "cpu"), keys[0, layer], torch.tensor([0.4, 0.4]))
+        return h * keep / 0.6 if layer in expected else h
+
+    h = drop(0, x)
+    for layer in (1, 2, 3):
+        h = drop(layer, torch.relu(h @ net.parameters[f"hidden{layer}.kernel"]))
+    torch.testing.assert_close(net.forward(x, Pass(noise=keys[0])), h @ net.parameters["output.kernel"])
+    assert not torch.allclose(net.forward(x, Pass(noise=keys[0])), net.forward(x))
+
+
+def test_dropout_without_hidden_layers_leaves_nothing_but_the_input() -> None:
+    assert Dropout(where="hidden").layers(0) == Dropout(where="last2").layers(0) == set()
+    assert Dropout(where="input+last1").layers(0) == {0}
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
+def test_alpha_dropout_keeps_mean_and_variance(rate: float) -> None:
+    alpha, keep = AlphaDropout(rate=rate), mask(1, rate, rows=2000).unsqueeze(0)
+    normal = randn(1, 2000, 100)
+    for x in (normal, torch.selu(normal)):
+        dropped = alpha.drop(x, keep)
+        assert dropped.mean().item() == pytest.approx(0, abs=0.015)
+        assert dropped.var().item() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
+def test_alpha_dropout_has_torchs_a_and_b(rate: float) -> None:
+    x = torch.tensor([0.0, 1.0, -0.7]).expand(1, 4000, 3)
+    dropped = AlphaDropout(rate=rate).drop(x, mask(1, rate, rows=4000, units=3).unsqueeze(0))
+    theirs = torch.nn.AlphaDropout(rate).train()(x)
+    for unit in range(3):  # two values each: a · x + b where kept, a · low + b where not
+        values = dropped[..., unit].unique(), theirs[..., unit].unique()
+        assert len(values[0]) == 2
+        torch.testing.assert_close(*values)
+
+
+# ---- Monte Carlo dropout
+
+
+def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
+    net, x = network(2, dropout=0.4, mc_dropout=6), 3 * randn(2, 16, FEATURES)
+    keys = noise_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
+    assert keys is not None
+    passes = [torch.softmax(net.forward(x, Pass(noise=key)), dim=2) for key in keys]
+    with torch.no_grad():
+        log_p = monte_carlo_prediction(net, 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
+    torch.testing.assert_close(log_p.exp(), torch.stack(passes).mean(dim=0), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(log_p.exp().sum(dim=2), torch.ones(2, 16))
+    assert torch.stack(passes).std(dim=0).mean() > 0.01  # the passes do differ
+
+
+def test_monte_carlo_with_rate_zero_is_the_plain_prediction() -> None:
+    net, x = network(2, dropout=0.4, mc_dropout=6), randn(2, 16, FEATURES)
+    assert net.noise is not None
+    net.noise.rate.zero_()
+    log_p = monte_carlo_prediction(net, 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
+    torch.testing.assert_close(log_p, torch.log_softmax(net.forward(x), dim=2), rtol=1e-4, atol=1e-5)
+
+
+def test_monte_carlo_of_a_confidently_wrong_network_is_finite() -> None:
+    """A probability may be too small for float32; its logarithm, of which the loss is made, is not."""
+    net, x = network(dropout=0.4, mc_dropout=4), 1e4 * randn(1, 16, FEATURES)
+    assert torch.log_softmax(net.forward(x), dim=2).min() > -1e6
+    assert monte_carlo_prediction(net, 4, [0])(0, whole(x, torch.zeros(1, 16))).isfinite().all()
+
+
+# ---- penalties
+
+PENALTIES: list[tuple[type[WeightRule], Callable[[torch.Tensor], torch.Tensor]]] = [
+    (L1, lambda w: w.abs().sum()),
+    (L2, lambda w: w.square().sum()),
+]
+
+
+@pytest.mark.parametrize(("rule", "penalty"), PENALTIES, ids=["l1", "l2"])
+def test_penalty_is_the_gradient_of_what_it_states(
+    rule: type[WeightRule], penalty: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    strengths = [0.0, 1e-3, 0.5]
+    w, grad = randn(3, 6, 4), randn(3, 6, 4, seed=1)
+    w[:, 0, 0] = 0.0
+    penalized = stack([rule(strength=strength) for strength in strengths]).penalize(grad, w)
+    for member, strength in enumerate(strengths):
+        leaf = w[member].clone().requires_grad_()
+        [expected] = torch.autograd.grad(strength * penalty(leaf), leaf)
+        torch.testing.assert_close(penalized[member], grad[member] + expected)
+
+
+def test_max_norm_bounds_each_units_incoming_weights() -> None:
+    radii = [0.5, 2.0]
+    w = randn(2, 30, 8) * torch.linspace(0.01, 1, 8)  # units from small to large
+    w[:, :, 0] = 0.0
+    before = w.clone()
+    stack([MaxNorm(radius=radius) for radius in radii]).after_step(w)
+    for member, radius in enumerate(radii):
+        norm = before[member].norm(dim=0)
+        small = norm <= radius
+        assert 1 <= small.sum() < 8
+        assert torch.equal(w[member][:, small], before[member][:, small])
+        assert (w[member].norm(dim=0) <= radius * (1 + 1e-6)).all()
+        large = (before[member] * radius / norm)[:, ~small]
+        torch.testing.assert_close(w[member][:, ~small], large)  # the direction is kept
