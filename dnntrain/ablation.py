@@ -54,9 +54,7 @@ class Ablation:
     def __init__(self, study: Study, store: RunStore, data_dir: str | None = None, device: str = "auto") -> None:
         self.study, self.store, self.data_dir, self.device = study, store, data_dir, device
         fingerprints = {name: data.fingerprint(name, data_dir) for name in {arm.spec.data for arm in study.arms}}
-        self.ids = {
-            spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.runs()
-        }
+        self.ids = {spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.runs()}
         """The name of every run."""
 
     def runs(self) -> Iterator[tuple[Arm, CoreSpec]]:
@@ -102,7 +100,8 @@ class Ablation:
 
     def write_tables(self, outcome: Outcome) -> None:
         """Write the study's files anew from its records, in the order of arms and seeds."""
-        rows, history = [], []
+        rows: list[dict[str, Any]] = []
+        history: list[dict[str, Any]] = []
         varied = self.study.varied()
         for arm, spec in self.runs():
             made = outcome.records.get(self.ids[spec])
@@ -115,7 +114,9 @@ class Ablation:
             "results.csv": to_csv(rows),
             "history.csv": to_csv(history),
         }
-        self.store.write_study(self.study.name, files | ({"preset.yaml": self.study.source} if self.study.source else {}))
+        self.store.write_study(
+            self.study.name, files | ({"preset.yaml": self.study.source} if self.study.source else {})
+        )
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -105,7 +105,9 @@ def ablate(
 @app.command()
 def report(
     paths: Annotated[list[Path], typer.Argument(help="studies, or folders of them, as runs/")],
-    metric: Annotated[str | None, typer.Option(help="val_acc, test_acc, val_loss, …; each study's own if not given")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="val_acc, test_acc, val_loss, …; each study's own if not given")
+    ] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
     csv: Annotated[str | None, typer.Option(metavar="FILE", help="write a row an arm as CSV; - for stdout")] = None,
 ) -> None:

@@ -6,74 +6,21 @@ The engine writes no files and prints nothing; what happens is told to `on_epoch
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from dnntrain.data import Dataset
+from dnntrain.evaluation import cross_entropy, evaluate, test
 from dnntrain.health import Probe, probed_steps
-from dnntrain.inputs import Batch, Inputs
-from dnntrain.population import Network, Pass, Tensors, initialize
+from dnntrain.inputs import Batch
+from dnntrain.network import Pass, Tensors, noise_keys
+from dnntrain.population import Population
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
-from dnntrain.streams import step_keys
-from dnntrain.techniques.base import Switch, stack
-from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.dropout import MonteCarloDropout
-from dnntrain.techniques.optimizers import State
-from dnntrain.techniques.penalties import WeightRule
-from dnntrain.techniques.schedules import Clock, Warmup, learning_rates
 from dnntrain.techniques.stopping import EarlyStopping
-
-@dataclass
-class Population:
-    """The runs that are still training, and everything of theirs that has the axis P."""
-
-    runs: list[Run]
-    network: Network
-    inputs: Inputs
-    states: dict[str, State]
-    """What the optimizer remembers of each parameter."""
-    best: Tensors
-    """The weights to keep of each member, where early stopping restores them."""
-    clipping: Clipping | None
-    rules: list[WeightRule]
-    steps: int = 0
-    """Steps taken so far."""
-
-    @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device) -> Population:
-        """The population before its first step."""
-        specs = [run.spec for run in runs]
-        inputs = Inputs(dataset, specs, device)
-        network = initialize(specs, inputs.n_features, inputs.n_classes, device)
-        states = {name: specs[0].optimizer.state(p.detach()) for name, p in network.parameters.items()}
-        restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
-        best = {name: t.clone() for name, t in network.state().items()} if restores else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)
-        return cls(runs, network, inputs, states, best, next(iter(clipping), None), rules)
-
-    def select(self, members: list[int]) -> None:
-        """Go on with these members only: what is computed for each does not change."""
-        self.runs = [self.runs[m] for m in members]
-        if not members:
-            return
-        index = torch.tensor(members, device=self.inputs.device)
-        self.network = self.network.select(index)
-        self.inputs = self.inputs.select(members)
-        self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
-        self.best = {k: t[index] for k, t in self.best.items()}
-        specs = [run.spec for run in self.runs]
-        self.clipping = next(iter(stacked(specs, Clipping, self.inputs.device)), None)
-        self.rules = stacked(specs, WeightRule, self.inputs.device)
-
-
-def stacked(specs: Sequence[CoreSpec], family: type[Switch], device: torch.device) -> list[Any]:
-    """The family's techniques that the specs have on (the same for all), each with its values for every member."""
-    return [stack(members, device) for members in zip(*(spec.techniques(family) for spec in specs), strict=True)]
 
 
 def train(
@@ -93,7 +40,7 @@ def train(
         started = time.perf_counter()
         trained = population.runs
         validate(population, epoch, *train_epoch(population, epoch))
-        keep_best(population)
+        population.keep_best()
         retire(population, [m for m, run in enumerate(trained) if is_over(run)])
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
@@ -104,98 +51,56 @@ def train(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
-    network, inputs = p.network, p.inputs
-    seeds = [run.spec.seed for run in p.runs]
-    optimizer, parameters = p.runs[0].spec.optimizer, list(network.parameters.values())
-    kernel_places = [i for i, name in enumerate(network.parameters) if name.endswith(".kernel")]
-    kernels = [parameters[i] for i in kernel_places]
-    rates = epoch_rates(p, epoch)
-    noise = noise_keys(network, seeds, "dropout", p.steps, inputs.steps_per_epoch)
-    probes, probe = probed_steps(inputs.steps_per_epoch), Probe(len(seeds), inputs.device)
-    total = torch.zeros(3, len(seeds), dtype=torch.float64, device=inputs.device)  # loss, correct, clipped
+    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
+    parameters = list(network.parameters.values())
+    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
+    noise = noise_keys(network, p.seeds, "dropout", p.steps, steps)
+    probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
+    loss, correct, clipped = torch.zeros(3, len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(seeds, epoch)):
-        # forward
-        how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps == 0, noise=None if noise is None else noise[step])
+    for step, batch in enumerate(inputs.epoch(p.seeds, epoch)):
+        how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps == 0, noise=noise[step])
         logits = network.forward(batch.x, how)
-        losses = cross_entropy(logits, batch.y)
-        loss = batch.mean(losses)
-        # backward: the members share no parameter, so the gradient of the sum is each one's own
-        grads = list(torch.autograd.grad(loss.sum(), parameters))
+        losses = batch.sum(cross_entropy(logits, batch.y))
+        # the members share no parameter, so the gradient of the sum of their losses is each one's own
+        gradients = torch.autograd.grad((losses / batch.real).sum(), parameters)
         with torch.no_grad():
-            lr = rates[step].view(-1, 1, 1)
-            total[0] += batch.sum(losses)
-            total[1] += batch.sum((logits.argmax(dim=2) == batch.y).float())
-            for rule in p.rules:
-                for i in kernel_places:
-                    grads[i] = rule.penalize(grads[i], parameters[i])
+            grads = penalized(p, dict(zip(network.parameters, gradients, strict=True)))
             if step in probes:
-                probe.gradients(kernels, [grads[i] for i in kernel_places])
-            # clip
+                probe.gradients(network.kernels, grads)
             if p.clipping:
-                total[2] += p.clipping.clip(grads)
-            # step
-            p.steps += 1
-            for rule in p.rules:
-                for kernel in kernels:
-                    rule.before_step(kernel, lr)
-            for name, parameter, grad in zip(network.parameters, parameters, grads, strict=True):
-                optimizer.step(parameter, grad, p.states[name], lr, p.steps)
-            for rule in p.rules:
-                for kernel in kernels:
-                    rule.after_step(kernel)
+                clipped += p.clipping.clip(list(grads.values()))
+            update(p, grads, rates[step])
             if step in probes:
-                probe.updates(kernels)
+                probe.updates(network.kernels)
+            loss += losses
+            correct += batch.sum((logits.argmax(dim=2) == batch.y).float())
 
-    loss_sum, correct, clipped = total.cpu().numpy()
-    figures = {
-        "lr": rates[-1].cpu().numpy(),
-        "train_loss": loss_sum / inputs.n_train,
-        "train_acc": correct / inputs.n_train,
-        "clipped": clipped / inputs.steps_per_epoch,
-    }
-    return figures, probe
+    totals = {"train_loss": loss / inputs.n_train, "train_acc": correct / inputs.n_train, "clipped": clipped / steps}
+    figures = {name: total.cpu().numpy() for name, total in totals.items()}
+    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
-def epoch_rates(p: Population, epoch: int) -> torch.Tensor:
-    """Each member's learning rate at each step of the epoch, float32 (steps, P)."""
-    steps = p.inputs.steps_per_epoch
-    rates = []
-    for run in p.runs:
-        clock = Clock(steps, run.spec.epochs * steps, run.values("val_loss"))
-        rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.technique(Warmup), epoch, clock))
-    return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(p.inputs.device)
+def penalized(p: Population, grads: Tensors) -> Tensors:
+    """The gradients with those of the penalties on the weights."""
+    for rule in p.rules:
+        for name, kernel in p.network.kernels.items():
+            grads[name] = rule.penalize(grads[name], kernel)
+    return grads
 
 
-def noise_keys(network: Network, seeds: Sequence[int], stream: str, first: int, steps: int) -> torch.Tensor | None:
-    """Keys of the dropout masks, int32 (steps, layers, P); None without dropout."""
-    if network.noise is None:
-        return None
-    keys = step_keys(seeds, stream, first, steps, len(network.spec.hidden) + 1)
-    return torch.from_numpy(keys).to(network.noise.rate.device)
-
-
-def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """-log p(label) of each row: logits (P, rows, classes), labels (P or 1, rows) → (P, rows)."""
-    index = labels.expand(logits.shape[:2]).unsqueeze(2)
-    return -torch.log_softmax(logits, dim=2).gather(2, index).squeeze(2)
-
-
-Predict = Callable[[int, Batch], torch.Tensor]
-"""Logits or log-probabilities (P, rows, classes) of the n-th batch."""
-
-
-@torch.no_grad()
-def evaluate(predict: Predict, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean loss and accuracy of each member over the batches, each float64 (P,)."""
-    sums, rows = [], 0
-    for number, batch in enumerate(batches):
-        logits = predict(number, batch)
-        correct = (logits.argmax(dim=2) == batch.y).float()
-        sums.append(torch.stack([batch.sum(cross_entropy(logits, batch.y)), batch.sum(correct)]).double())
-        rows += batch.real
-    loss, accuracy = (torch.stack(sums).sum(dim=0) / rows).cpu().numpy()
-    return loss, accuracy
+def update(p: Population, grads: Tensors, lr: torch.Tensor) -> None:
+    """One step of the optimizer, with what the weights' rules do before and after it; lr is (P, 1, 1)."""
+    p.steps += 1
+    for rule in p.rules:
+        for kernel in p.network.kernels.values():
+            rule.before_step(kernel, lr)
+    optimizer = p.network.spec.optimizer
+    for name, parameter in p.network.parameters.items():
+        optimizer.step(parameter, grads[name], p.states[name], lr, p.steps)
+    for rule in p.rules:
+        for kernel in p.network.kernels.values():
+            rule.after_step(kernel)
 
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
@@ -215,24 +120,6 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
             run.status = "diverged"
 
 
-def keep_best(p: Population) -> None:
-    """Note the weights of the members that have just improved, where early stopping asks for it."""
-    improved = []
-    for m, run in enumerate(p.runs):
-        stop = run.spec.technique(EarlyStopping)
-        if run.status == "diverged":
-            continue
-        if stop is None or not stop.restore:
-            run.kept_epoch = len(run.history)
-        elif stop.improvements(run.values(stop.metric))[-1:] == [len(run.history) - 1]:
-            run.kept_epoch = len(run.history)
-            improved.append(m)
-    if improved and p.best:
-        index = torch.tensor(improved, device=p.inputs.device)
-        for name, tensor in p.network.state().items():
-            p.best[name][index] = tensor[index]
-
-
 def is_over(run: Run) -> bool:
     """Whether the run has diverged, has trained all its epochs, or is stopped early."""
     stop = run.spec.technique(EarlyStopping)
@@ -244,40 +131,10 @@ def retire(p: Population, over: list[int]) -> None:
     """Test the runs that are over on the weights that they keep, and go on without them."""
     if not over:
         return
-    index = torch.tensor(over, device=p.inputs.device)
-    network = p.network.select(index)
-    runs = [p.runs[m] for m in over]
-    for k, run in enumerate(runs):
-        stop = run.spec.technique(EarlyStopping)
-        if stop and stop.restore and run.kept_epoch:
-            for name, tensor in network.state().items():
-                tensor[k] = p.best[name][over[k]]
-    tested = test(network, p.inputs.select(over), runs)
+    network, runs = p.kept(over), [p.runs[m] for m in over]
+    tested = test(network, p.inputs.select(over), [run.spec.seed for run in runs])
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
     p.select([m for m in range(len(p.runs)) if m not in over])
-
-
-def test(network: Network, inputs: Inputs, runs: list[Run]) -> dict[str, np.ndarray]:
-    """Loss and accuracy on the test set, each (P,), and with Monte Carlo dropout where it is on."""
-    loss, accuracy = evaluate(lambda _, batch: network.forward(batch.x), inputs.test())
-    figures = {"test_loss": loss, "test_acc": accuracy}
-    monte_carlo = network.spec.technique(MonteCarloDropout)
-    if monte_carlo:
-        predict = monte_carlo_prediction(network, monte_carlo.samples, [run.spec.seed for run in runs])
-        figures["mc_test_loss"], figures["mc_test_acc"] = evaluate(predict, inputs.test())
-    return figures
-
-
-def monte_carlo_prediction(network: Network, samples: int, seeds: Sequence[int]) -> Predict:
-    """The log of the mean of the probabilities over `samples` passes with dropout on."""
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        keys = noise_keys(network, seeds, "mc_dropout", number * samples, samples)
-        assert keys is not None
-        total = sum(torch.softmax(network.forward(batch.x, Pass(noise=key)), dim=2) for key in keys)
-        return torch.log(total / samples)
-
-    return predict

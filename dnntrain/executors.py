@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from dnntrain.workers import WORKER_ENVIRONMENT, Event, Failed, Finished, Job, work
 
@@ -49,8 +49,7 @@ class LocalExecutor:
                 connection.send(job := waiting.popleft())
                 working[connection] = job
             while working:
-                for connection in wait(list(working)):
-                    assert isinstance(connection, Connection)
+                for connection in cast("list[Connection]", wait(list(working))):
                     event = self._next_event(connection, working[connection])
                     if isinstance(event, Finished | Failed):
                         del working[connection]

@@ -46,7 +46,8 @@ def option(key: str) -> inspect.Parameter:
     names = [f"{flag(key)}/--no-{flag(key)[2:]}"] if is_flag else [flag(key)]
     info = typer.Option(*names, help=help_text(key), metavar=None if is_flag else metavar(key), show_default=False,
                         rich_help_panel=panel(key))  # fmt: skip
-    annotation = Annotated[(bool if is_flag else str) | None, info]
+    kind: Any = bool if is_flag else str
+    annotation = Annotated[kind | None, info]
     return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

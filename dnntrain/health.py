@@ -46,23 +46,22 @@ class Probe:
     steps: int = 0
     sums: dict[str, torch.Tensor] = field(default_factory=dict)
     activations: dict[str, list[torch.Tensor]] = field(default_factory=dict)
-    before: list[torch.Tensor] = field(default_factory=list)
+    before: dict[str, torch.Tensor] = field(default_factory=dict)
     largest: torch.Tensor | None = None
 
-    def gradients(self, kernels: Sequence[torch.Tensor], grads: Sequence[torch.Tensor]) -> None:
-        """Note the kernels (P, in, out) before a step and their gradients before clipping."""
+    def gradients(self, kernels: dict[str, torch.Tensor], grads: dict[str, torch.Tensor]) -> None:
+        """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
-        self.before = [kernel.detach().clone() for kernel in kernels]
-        norm = [norms(g) for g in grads]
+        self.before = {name: kernel.detach().clone() for name, kernel in kernels.items()}
+        norm = [norms(grads[name]) for name in kernels]
         self._add("grad_norm", norm)
         largest = torch.stack(norm)
         self.largest = largest if self.largest is None else torch.fmax(self.largest, largest)  # fmax passes nan over
 
-    def updates(self, kernels: Sequence[torch.Tensor]) -> None:
+    def updates(self, kernels: dict[str, torch.Tensor]) -> None:
         """Note by how much the step changed the kernels, as a share of their norm."""
-        changes = [norms(after.detach() - before) for after, before in zip(kernels, self.before, strict=True)]
-        sizes = [norms(before).clamp(min=1e-12) for before in self.before]
-        self._add("update_ratio", [change / size for change, size in zip(changes, sizes, strict=True)])
+        changes = {name: norms(kernel.detach() - self.before[name]) for name, kernel in kernels.items()}
+        self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
     def observer(self, activations: Sequence[Activation]) -> Callable[[int, torch.Tensor], None]:
         """What notes the activations (P, rows, units) of each hidden layer, all rows real."""
@@ -137,7 +136,8 @@ def exploding(row: dict[str, Any]) -> np.ndarray:
 def vanishing(row: dict[str, Any]) -> np.ndarray:
     """By how much each layer's gradient, relative to the largest, is under the threshold (> 0 where it is)."""
     norm = np.asarray(row["grad_norm"])
-    return VANISHING - norm / max(norm.max(), np.finfo(float).tiny)
+    excess: np.ndarray = VANISHING - norm / max(norm.max(), np.finfo(float).tiny)
+    return excess
 
 
 def dead(row: dict[str, Any]) -> np.ndarray:

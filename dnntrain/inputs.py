@@ -72,7 +72,7 @@ class Inputs:
     @property
     def n_train(self) -> int:
         """Training images of each member."""
-        return self.train_indices.shape[1]
+        return int(self.train_indices.shape[1])
 
     @property
     def steps_per_epoch(self) -> int:

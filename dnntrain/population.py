@@ -1,170 +1,112 @@
-"""P dense networks of one graph, trained as one: every tensor has the leading axis P."""
+"""The runs that train together, and everything of theirs that has the axis P."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from dnntrain import streams
+from dnntrain.data import Dataset
+from dnntrain.inputs import Inputs
+from dnntrain.network import Network, Tensors, initialize
+from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
-from dnntrain.streams import generator
-from dnntrain.techniques.base import stack
-from dnntrain.techniques.dropout import Noise
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.base import Switch, select, stack
+from dnntrain.techniques.clipping import Clipping
+from dnntrain.techniques.optimizers import State
+from dnntrain.techniques.penalties import WeightRule
+from dnntrain.techniques.schedules import Clock, Warmup, learning_rates
+from dnntrain.techniques.stopping import EarlyStopping
 
-Tensors = dict[str, torch.Tensor]
-Observer = Callable[[int, torch.Tensor], None]
-"""Is shown each hidden layer's number (from 1) and activations (P, rows, units), real rows only."""
-
-
-@dataclass(frozen=True)
-class Pass:
-    """How one forward pass is made."""
-
-    real: int | None = None
-    """How many rows count; None where all do."""
-    rows: torch.Tensor | None = None
-    """The same as weights, float (rows, 1); None where all count."""
-    by_batch: bool = False
-    """Batch norm by the mini-batch's own statistics (training), not by the moving averages (testing)."""
-    first: bool = False
-    """Whether this is the run's first mini-batch, which initialises the moving averages."""
-    noise: torch.Tensor | None = None
-    """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
-    observe: Observer | None = None
-
-
-TESTING = Pass()
+S = TypeVar("S", bound=Switch)
 
 
 @dataclass
-class Network:
-    """The parameters and the forward pass of P networks."""
+class Population:
+    """The runs that are still training."""
 
-    spec: CoreSpec
-    """One member's spec: it describes the graph that all share."""
-    parameters: Tensors
-    """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …, each a leaf that wants gradients."""
-    buffers: Tensors
-    """Batch norm's moving averages, (P, 1, units)."""
-    noise: Noise | None
-    """Dropout with a rate for each member."""
-    bn: BatchNorm | None = field(init=False)
-    noisy: set[int] = field(init=False)
-    _counters: dict[tuple[int, int], torch.Tensor] = field(init=False, default_factory=dict)
+    runs: list[Run]
+    network: Network
+    inputs: Inputs
+    states: dict[str, State]
+    """What the optimizer remembers of each parameter."""
+    best: Tensors
+    """The weights to keep of each member, where early stopping restores them."""
+    clipping: Clipping | None
+    rules: list[WeightRule]
+    steps: int = 0
+    """Steps taken so far."""
 
-    def __post_init__(self) -> None:
-        self.bn = self.spec.technique(BatchNorm)
-        self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
+    @classmethod
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device) -> Population:
+        """The population before its first step."""
+        specs = [run.spec for run in runs]
+        inputs = Inputs(dataset, specs, device)
+        network = initialize(specs, inputs.n_features, inputs.n_classes, device)
+        states = {name: specs[0].optimizer.state(p.detach()) for name, p in network.parameters.items()}
+        restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
+        best = {name: t.clone() for name, t in network.state().items()} if restores else {}
+        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)
+        return cls(runs, network, inputs, states, best, next(iter(clipping), None), rules)
 
     @property
-    def kernels(self) -> list[torch.Tensor]:
-        """The weights of each layer, from the lowest hidden one to the output."""
-        return [p for name, p in self.parameters.items() if name.endswith(".kernel")]
+    def seeds(self) -> list[int]:
+        """Each member's seed."""
+        return [run.spec.seed for run in self.runs]
 
-    def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
-        """Logits (P, rows, classes) of the inputs x (P or 1, rows, features)."""
-        if self.bn and self.bn.input:
-            x = self._normalize("input", x, how)
-        x = self._drop(0, x, how)
-        for i, activation in enumerate(self.spec.activations, start=1):
-            layer = f"hidden{i}"
-            x = self._dense(layer, x)
-            if self.bn and self.bn.place == "before":
-                x = self._normalize(layer, x, how)
-            x = activation(x, self.parameters.get(f"{layer}.{activation.trained}"))
-            if how.observe:
-                how.observe(i, x[:, : how.real])
-            if self.bn and self.bn.place == "after":
-                x = self._normalize(layer, x, how)
-            x = self._drop(i, x, how)
-        return self._dense("output", x)
+    def learning_rates(self, epoch: int) -> torch.Tensor:
+        """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
+        steps = self.inputs.steps_per_epoch
+        rates = []
+        for run in self.runs:
+            clock = Clock(steps, run.spec.epochs * steps, run.values("val_loss"))
+            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.technique(Warmup), epoch, clock))
+        return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
-    def _dense(self, layer: str, x: torch.Tensor) -> torch.Tensor:
-        kernel, bias = self.parameters[f"{layer}.kernel"], self.parameters.get(f"{layer}.bias")
-        members = len(kernel)
-        if members == 1 and 1 in kernel.shape[1:]:
-            # alone, a layer of width 1 takes a matrix-vector path that rounds differently: it goes in company
-            return self._product(x.expand(2, -1, -1), kernel.expand(2, -1, -1), bias)[:1]
-        return self._product(x.expand(members, -1, -1), kernel, bias)
+    def keep_best(self) -> None:
+        """Note the weights of the members that have just improved, where early stopping asks for it."""
+        improved = []
+        for m, run in enumerate(self.runs):
+            stop = run.spec.technique(EarlyStopping)
+            if run.status == "diverged":
+                continue
+            if stop is None or not stop.restore:
+                run.kept_epoch = len(run.history)
+            elif stop.improvements(run.values(stop.metric))[-1:] == [len(run.history) - 1]:
+                run.kept_epoch = len(run.history)
+                improved.append(m)
+        if improved and self.best:
+            index = torch.tensor(improved, device=self.inputs.device)
+            for name, tensor in self.network.state().items():
+                self.best[name][index] = tensor[index]
 
-    @staticmethod
-    def _product(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        return torch.bmm(x, kernel) if bias is None else torch.baddbmm(bias, x, kernel)
+    def kept(self, members: list[int]) -> Network:
+        """The networks of some members with the weights that they keep."""
+        network = self.network.select(torch.tensor(members, device=self.inputs.device))
+        for k, m in enumerate(members):
+            stop = self.runs[m].spec.technique(EarlyStopping)
+            if stop and stop.restore and self.runs[m].kept_epoch:
+                for name, tensor in network.state().items():
+                    tensor[k] = self.best[name][m]
+        return network
 
-    def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
-        assert self.bn is not None
-        mean, variance = self.buffers[f"{layer}.bn_mean"], self.buffers[f"{layer}.bn_variance"]
-        if how.by_batch:
-            batch_mean, batch_variance = self.bn.statistics(x, how.rows)
-            self.bn.update(mean, batch_mean.detach(), how.first)
-            self.bn.update(variance, batch_variance.detach(), how.first)
-            mean, variance = batch_mean, batch_variance
-        scale, shift = self.parameters[f"{layer}.bn_scale"], self.parameters[f"{layer}.bn_shift"]
-        return self.bn.normalize(x, mean, variance, scale, shift)
-
-    def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
-        if how.noise is None or self.noise is None or layer not in self.noisy:
-            return x
-        rows, units = x.shape[1:]
-        if (rows, units) not in self._counters:
-            self._counters[rows, units] = streams.counters(rows, units, x.device)
-        kept = streams.kept(self._counters[rows, units], how.noise[layer], self.noise.rate)
-        return self.noise.drop(x, kept)
-
-    def select(self, members: torch.Tensor) -> Network:
-        """The network of some members, by their indices; its tensors are copies."""
-        noise = self.noise and self.noise.model_copy(update={"rate": self.noise.rate[members]})
-        parameters = {k: p.detach()[members].requires_grad_() for k, p in self.parameters.items()}
-        return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise)
-
-    def state(self) -> Tensors:
-        """All tensors that make the members what they are, without gradients; the storage is shared."""
-        return {k: p.detach() for k, p in self.parameters.items()} | self.buffers
+    def select(self, members: list[int]) -> None:
+        """Go on with these members only: what is computed for each does not change."""
+        self.runs = [self.runs[m] for m in members]
+        if not members:
+            return
+        index = torch.tensor(members, device=self.inputs.device)
+        self.network = self.network.select(index)
+        self.inputs = self.inputs.select(members)
+        self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
+        self.best = {k: t[index] for k, t in self.best.items()}
+        self.clipping = self.clipping and select(self.clipping, index)
+        self.rules = [select(rule, index) for rule in self.rules]
 
 
-def initialize(specs: Sequence[CoreSpec], n_features: int, n_classes: int, device: torch.device) -> Network:
-    """The networks of P specs of one graph, each drawn from its own seed's stream."""
-    members = [initial_state(spec, n_features, n_classes) for spec in specs]
-    tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
-    buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
-    parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in buffers}
-    switches = [spec.technique(Noise) for spec in specs]
-    noise = stack([s for s in switches if s], device) if switches[0] else None
-    return Network(specs[0], parameters, buffers, noise)
-
-
-def initial_state(spec: CoreSpec, n_features: int, n_classes: int) -> dict[str, np.ndarray]:
-    """One member's first parameters and buffers, float32 without the axis P, in the order of the layers."""
-    bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_classes)
-    state: dict[str, np.ndarray] = {}
-    if bn and bn.input:
-        state |= batch_norm_state("input", n_features)
-    for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
-        hidden = i < len(spec.hidden)
-        layer = f"hidden{i + 1}" if hidden else "output"
-        initializer, rng = spec.initializer(i), generator(spec.seed, "init", i)
-        state[f"{layer}.kernel"] = initializer.kernel(rng, fan_in, fan_out)
-        # a bias before batch norm is taken out again with the mean, so there is none
-        if not (hidden and bn and bn.place == "before"):
-            state[f"{layer}.bias"] = initializer.bias(rng, fan_in, fan_out)[None]
-        if hidden and bn:
-            state |= batch_norm_state(layer, fan_out)
-        if hidden and (trained := spec.activations[i].trained):
-            first = getattr(spec.activations[i], trained)
-            state[f"{layer}.{trained}"] = np.full((1, fan_out), first, np.float32)
-    return state
-
-
-def batch_norm_state(layer: str, units: int) -> dict[str, np.ndarray]:
-    """Scale 1, shift 0, and averages that the first mini-batch will set."""
-    ones, zeros = np.ones((1, units), np.float32), np.zeros((1, units), np.float32)
-    return {
-        f"{layer}.bn_scale": ones,
-        f"{layer}.bn_shift": zeros,
-        f"{layer}.bn_mean": zeros,
-        f"{layer}.bn_variance": ones,
-    }
+def stacked(specs: Sequence[CoreSpec], family: type[S], device: torch.device) -> list[S]:
+    """The family's techniques that the specs have on (the same for all), each with its values for every member."""
+    return [stack(members, device) for members in zip(*(spec.techniques(family) for spec in specs), strict=True)]

@@ -1,19 +1,17 @@
-"""Presets: a study written as YAML. Their keys are the flags' names; every mistake is answered with file and line."""
+"""Presets: a study written as YAML, whose keys are the flags' names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dnntrain.documents import Document
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.study import MOST_RUNS, METRICS, Arm, Study, check_metric, check_name, read_seeds
+from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, check_metric, check_name, read_seeds
 
 KEYS = ("name", "question", "note", "base", "design", "factors", "combinations", "baseline", "seeds", "metric",
         "published")  # fmt: skip
@@ -57,86 +55,6 @@ def read_preset(text: str, where: str, overrides: Mapping[str, Any] | None = Non
     document = Document.read(text, where)
     with document.at():
         return Preset(document, dict(overrides or {})).study()
-
-
-class Document:
-    """A YAML mapping that knows the line of each of its keys."""
-
-    def __init__(self, text: str, content: Mapping[str, Any], lines: dict[tuple[str, ...], int], where: str) -> None:
-        self.text, self.content, self.lines, self.where = text, content, lines, where
-        self.path: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, text: str, where: str) -> Document:
-        """Parse; plain data only, no aliases, no key twice."""
-        try:
-            for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    raise InputError(f"{where}:{event.start_mark.line + 1}: aliases (*{event.anchor}) are not allowed")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            if not isinstance(node, yaml.MappingNode):
-                raise InputError(f"{where}: no preset: it must hold keys like name, base and factors")
-            lines = dict(key_lines(node, (), where))
-            return cls(text, yaml.safe_load(text), lines, where)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line = f":{mark.line + 1}" if mark else ""
-            raise InputError(f"{where}{line}: no valid YAML: {error.problem or error.context}") from None
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise InputError(f"{where}: no valid YAML: {error or type(error).__name__}") from None
-
-    def at(self, *path: str) -> Place:
-        """A context in which an InputError is told with this place's line and keys."""
-        return Place(self, path)
-
-    def line(self, path: tuple[str, ...]) -> int | None:
-        """The line of the nearest key that the path leads to."""
-        for end in range(len(path), 0, -1):
-            if path[:end] in self.lines:
-                return self.lines[path[:end]]
-        return None
-
-
-@dataclass
-class Place:
-    """Adds file, line and key to an InputError that is raised within it."""
-
-    document: Document
-    path: tuple[str, ...]
-
-    def __enter__(self) -> None:
-        self.outer, self.document.path = self.document.path, self.path
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.document.path = self.outer
-        if isinstance(error, InputError) and not isinstance(error, PlacedError):
-            # the message may begin with the key that is wrong: the line is that key's
-            key = str(error).split(" ")[0].rstrip(":")
-            unknown = str(error).split("'")[1:2]
-            path = next((self.path + (k,) for k in [key, *unknown] if self.path + (k,) in self.document.lines), self.path)
-            line = self.document.line(path)
-            place = self.document.where + (f":{line}" if line else "")
-            prefix = ".".join(self.path)
-            raise PlacedError(f"{place}: {prefix + ': ' if prefix else ''}{error}") from None
-
-
-class PlacedError(InputError):
-    """An InputError that says where already."""
-
-
-def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every key's path with its line (from 1); raises InputError for a key that is given twice."""
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen = set()
-    for key, value in node.value:
-        name = str(getattr(key, "value", key))
-        line = key.start_mark.line + 1
-        if name in seen:
-            raise InputError(f"{where}:{line}: '{name}' is given twice")
-        seen.add(name)
-        yield (*path, name), line
-        yield from key_lines(value, (*path, name), where)
 
 
 class Preset:

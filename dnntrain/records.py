@@ -40,7 +40,7 @@ Record = dict[str, Any]
 def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, Any]) -> Record:
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
     results = {name: run.kept.get(name) for name in RESULTS} | run.test
-    return finite(
+    made: Record = finite(
         {
             "format": FORMAT,
             "run": run_id,
@@ -57,6 +57,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
             "history": run.history,
         }
     )
+    return made
 
 
 def finite(value: Any) -> Any:

@@ -78,6 +78,7 @@ def read_activations(value: object) -> tuple[Activation, ...]:
 
 
 def read_init(value: object) -> Initializer | None:
+    """An initializer by name; None for `auto`."""
     return None if value in (None, "auto") else Initializer.parse(value)
 
 
@@ -99,9 +100,7 @@ class CoreSpec(BaseModel):
     val: Annotated[float, BeforeValidator(read_val)] = parameter(
         0.2, "validation part, the last of the training set: a fraction or a count"
     )
-    scale: str = parameter(
-        "unit", "inputs: unit (÷255), standard (per pixel, by the training part) or raw"
-    )
+    scale: str = parameter("unit", "inputs: unit (÷255), standard (per pixel, by the training part) or raw")
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = parameter(
         "300,100", "hidden layers: 300,100 or 20x100"
     )

@@ -36,7 +36,8 @@ def step_keys(seeds: Sequence[int], stream: str, first: int, steps: int, layers:
     x = bases + (counters + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    keys: np.ndarray = ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    return keys
 
 
 def mix(x: torch.Tensor) -> torch.Tensor:
@@ -47,14 +48,14 @@ def mix(x: torch.Tensor) -> torch.Tensor:
 
 
 def counters(rows: int, units: int, device: torch.device | str) -> torch.Tensor:
-    """One hashed counter for each element of a layer, int32 (1, rows, units): the part of the hash that never changes."""
+    """One hashed counter for each element of a layer, int32 (1, rows, units): the part that never changes."""
     index = torch.arange(rows * units, dtype=torch.int32, device=device).reshape(1, rows, units)
     hashed = mix(index + 1)
     return hashed.bitwise_xor_((hashed >> 16).bitwise_and_(0xFFFF))
 
 
-def kept(counters: torch.Tensor, keys: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+def kept(counters: torch.Tensor, keys: torch.Tensor, rate: float | torch.Tensor) -> torch.Tensor:
     """Which elements survive: bool (P, rows, units), false with probability `rate` (P,), decided by `keys` (P,)."""
     draws = mix(counters ^ keys.view(-1, 1, 1))
-    threshold = (rate.double() * 2**32 - 2**31).to(torch.int32)
+    threshold = (torch.as_tensor(rate).double() * 2**32 - 2**31).to(torch.int32)
     return draws >= threshold.view(-1, 1, 1)

@@ -123,7 +123,8 @@ def load_once(name: str, data_dir: str | None) -> Dataset:
 
 def pick_device(wanted: str) -> torch.device:
     """The device called auto, cpu, cuda or mps; raises DnntrainError where it is not to be had."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    mps: bool = torch.backends.mps.is_available()
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": mps}
     if wanted == "auto":
         wanted = "cuda" if available["cuda"] else "cpu"
     if not available[wanted]:
@@ -136,7 +137,8 @@ def environment(device: torch.device) -> dict[str, Any]:
     import numpy as np
 
     threads = torch.get_num_threads()
-    exact = device.type == "cpu" and threads == 1 and torch.backends.mkl.is_available()
+    mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    exact = device.type == "cpu" and threads == 1 and mkl
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),  # a plain text: its own class would load torch in the coordinator

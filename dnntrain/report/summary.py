@@ -72,7 +72,7 @@ def summarize(results: Results, metric: str | None = None, sort: str | None = No
         frame = by_arm.get(arm["name"], results.runs.iloc[:0])
         values = figures.get(arm["name"], {})
         compared = baseline is not None and arm["name"] != baseline and len(results.description["arms"]) > 1
-        difference = paired_interval(values, figures.get(baseline, {})) if compared else None
+        difference = paired_interval(values, figures.get(str(baseline), {})) if compared else None
         arms.append(
             ArmSummary(
                 name=arm["name"],

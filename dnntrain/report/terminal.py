@@ -57,7 +57,9 @@ def main_table(summary: Summary) -> Table:
     return table
 
 
-def cells(arm: ArmSummary, summary: Summary, *, compared: bool, diverged: bool, published: bool) -> Iterator[str | Text]:
+def cells(
+    arm: ArmSummary, summary: Summary, *, compared: bool, diverged: bool, published: bool
+) -> Iterator[str | Text]:
     """One arm's row."""
     metric = summary.metric
     yield arm.name

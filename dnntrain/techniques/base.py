@@ -11,8 +11,8 @@ a `Switch` is on or off and has flags of its own (`--clipnorm 1`, `--early-stop 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -138,14 +138,23 @@ def extra(field: FieldInfo, key: str) -> Any:
 
 def stack(members: Sequence[T], device: torch.device | str = "cpu") -> T:
     """One technique for P members: each per-member hyper-parameter is a float tensor (P,), the others are common."""
-    first = members[0]
-    values = {
-        name: torch.tensor([getattr(member, name) for member in members], dtype=torch.float32, device=device)
-        if extra(field, "per_member")
-        else getattr(first, name)
-        for name, field in type(first).model_fields.items()
-    }
-    return type(first).model_construct(**values)
+
+    def stacked(name: str) -> torch.Tensor:
+        return torch.tensor([getattr(member, name) for member in members], dtype=torch.float32, device=device)
+
+    return with_values(members[0], stacked)
+
+
+def select(technique: T, members: torch.Tensor) -> T:
+    """The stacked technique of some members, by their indices."""
+    return with_values(technique, lambda name: getattr(technique, name)[members])
+
+
+def with_values(technique: T, value: Callable[[str], torch.Tensor]) -> T:
+    """The technique with `value(name)` for each per-member hyper-parameter, unchecked."""
+    fields = type(technique).model_fields
+    values = {name: value(name) if extra(f, "per_member") else getattr(technique, name) for name, f in fields.items()}
+    return cast("T", type(technique).model_construct(None, **values))
 
 
 def column(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,8 @@ class Clipping(Switch):
 
 def norms(grad: torch.Tensor) -> torch.Tensor:
     """The L2 norm of each member's gradient (P, …) → (P,)."""
-    return torch.linalg.vector_norm(grad.flatten(1), dim=1)
+    norm: torch.Tensor = torch.linalg.vector_norm(grad.flatten(1), dim=1)
+    return norm
 
 
 class ClipValue(Clipping):

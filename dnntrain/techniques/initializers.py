@@ -43,7 +43,8 @@ def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], variance:
     draws = rng.standard_normal(shape)
     while (outside := np.abs(draws) > 2.0).any():
         draws[outside] = rng.standard_normal(int(outside.sum()))
-    return (draws * (np.sqrt(variance) / TRUNCATED_DEVIATION)).astype(np.float32)
+    weights: np.ndarray = (draws * (np.sqrt(variance) / TRUNCATED_DEVIATION)).astype(np.float32)
+    return weights
 
 
 class VarianceScaling(Initializer):

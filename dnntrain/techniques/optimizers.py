@@ -170,7 +170,7 @@ class Nadam(Adam):
 
     def mu(self, t: int) -> float:
         """The momentum of step t."""
-        return self.beta1 * (1 - 0.5 * 0.96 ** (t * self.psi))
+        return self.beta1 * (1 - 0.5 * math.pow(0.96, t * self.psi))
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         m, root = self.moments(g, state, t)

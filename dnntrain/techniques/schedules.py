@@ -90,10 +90,12 @@ def read_list(text: object, item: str) -> list[str]:
 
 
 def read_lengths(text: object) -> str:
+    """Several lengths, in their canonical form."""
     return "/".join(read_length(part) for part in read_list(text, "lengths"))
 
 
 def read_factors(text: object) -> str:
+    """Several factors, in their canonical form."""
     factors = [float(part) for part in read_list(text, "factors")]
     if not all(math.isfinite(factor) and factor >= 0 for factor in factors):
         raise ValueError(f"{text!r}: factors are finite and not negative")
@@ -224,4 +226,4 @@ def learning_rates(lr: float, schedule: Schedule, warmup: Warmup | None, epoch: 
     w = min(iterations(warmup.length, clock.steps_per_epoch), clock.total_steps)
     after = Clock(clock.steps_per_epoch, max(1, math.ceil(clock.total_steps - w)), clock.val_losses)
     scheduled = schedule.multiplier(np.maximum(t - w, 0.0), after)
-    return lr * np.where(t < w, (t + 1) / w, scheduled)
+    return lr * np.where(t < w, np.minimum((t + 1) / w, 1.0), scheduled)

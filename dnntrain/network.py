@@ -1,0 +1,179 @@
+"""P dense networks of one graph, computed as one: every tensor has the leading axis P."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from dnntrain import streams
+from dnntrain.spec import CoreSpec
+from dnntrain.streams import generator
+from dnntrain.techniques.base import select, stack
+from dnntrain.techniques.dropout import Noise
+from dnntrain.techniques.normalization import BatchNorm
+
+Tensors = dict[str, torch.Tensor]
+Observer = Callable[[int, torch.Tensor], None]
+"""Is shown each hidden layer's number (from 1) and its activations (P, real rows, units)."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How one forward pass is made."""
+
+    real: int | None = None
+    """How many rows count; None where all do."""
+    rows: torch.Tensor | None = None
+    """The same as weights, float (rows, 1); None where all count."""
+    by_batch: bool = False
+    """Batch norm by the mini-batch's own statistics (training), not by the moving averages (testing)."""
+    first: bool = False
+    """Whether this is the run's first mini-batch, which initialises the moving averages."""
+    noise: torch.Tensor | None = None
+    """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
+    observe: Observer | None = None
+
+
+TESTING = Pass()
+
+
+@dataclass
+class Network:
+    """The parameters and the forward pass of P networks."""
+
+    spec: CoreSpec
+    """One member's spec: it describes the graph that all share."""
+    parameters: Tensors
+    """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …; each a leaf with gradients."""
+    buffers: Tensors
+    """Batch norm's moving averages, (P, 1, units)."""
+    noise: Noise | None
+    """Dropout with a rate for each member."""
+    kernels: Tensors = field(init=False)
+    """The weights among the parameters, from the lowest hidden layer to the output."""
+    bn: BatchNorm | None = field(init=False)
+    noisy: set[int] = field(init=False)
+    _counters: dict[tuple[int, int], torch.Tensor] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.bn = self.spec.technique(BatchNorm)
+        self.kernels = {name: p for name, p in self.parameters.items() if name.endswith(".kernel")}
+        self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
+
+    def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
+        """Logits (P, rows, classes) of the inputs x (P or 1, rows, features)."""
+        if self.bn and self.bn.input:
+            x = self._normalize("input", x, how)
+        x = self._drop(0, x, how)
+        for i, activation in enumerate(self.spec.activations, start=1):
+            layer = f"hidden{i}"
+            x = self._dense(layer, x)
+            if self.bn and self.bn.place == "before":
+                x = self._normalize(layer, x, how)
+            x = activation(x, self.parameters.get(f"{layer}.{activation.trained}"))
+            if how.observe:
+                how.observe(i, x[:, : how.real])
+            if self.bn and self.bn.place == "after":
+                x = self._normalize(layer, x, how)
+            x = self._drop(i, x, how)
+        return self._dense("output", x)
+
+    def _dense(self, layer: str, x: torch.Tensor) -> torch.Tensor:
+        kernel, bias = self.parameters[f"{layer}.kernel"], self.parameters.get(f"{layer}.bias")
+        members = len(kernel)
+        if members == 1 and 1 in kernel.shape[1:]:
+            # alone, a layer of width 1 takes a matrix-vector path that rounds differently: it goes in company
+            return self._product(x.expand(2, -1, -1), kernel.expand(2, -1, -1), bias)[:1]
+        return self._product(x.expand(members, -1, -1), kernel, bias)
+
+    @staticmethod
+    def _product(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return torch.bmm(x, kernel) if bias is None else torch.baddbmm(bias, x, kernel)
+
+    def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
+        assert self.bn is not None
+        mean, variance = self.buffers[f"{layer}.bn_mean"], self.buffers[f"{layer}.bn_variance"]
+        if how.by_batch:
+            batch_mean, batch_variance = self.bn.statistics(x, how.rows)
+            self.bn.update(mean, batch_mean.detach(), how.first)
+            self.bn.update(variance, batch_variance.detach(), how.first)
+            mean, variance = batch_mean, batch_variance
+        scale, shift = self.parameters[f"{layer}.bn_scale"], self.parameters[f"{layer}.bn_shift"]
+        return self.bn.normalize(x, mean, variance, scale, shift)
+
+    def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
+        if how.noise is None or self.noise is None or layer not in self.noisy:
+            return x
+        rows, units = x.shape[1:]
+        if (rows, units) not in self._counters:
+            self._counters[rows, units] = streams.counters(rows, units, x.device)
+        kept = streams.kept(self._counters[rows, units], how.noise[layer], self.noise.rate)
+        return self.noise.drop(x, kept)
+
+    def select(self, members: torch.Tensor) -> Network:
+        """The network of some members, by their indices; its tensors are copies."""
+        noise = self.noise and select(self.noise, members)
+        parameters = {k: p.detach()[members].requires_grad_() for k, p in self.parameters.items()}
+        return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise)
+
+    def state(self) -> Tensors:
+        """All tensors that make the members what they are, without gradients; the storage is shared."""
+        return {k: p.detach() for k, p in self.parameters.items()} | self.buffers
+
+
+def initialize(specs: Sequence[CoreSpec], n_features: int, n_classes: int, device: torch.device) -> Network:
+    """The networks of P specs of one graph, each drawn from its own seed's stream."""
+    members = [initial_state(spec, n_features, n_classes) for spec in specs]
+    tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
+    buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
+    parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in buffers}
+    switches = [spec.technique(Noise) for spec in specs]
+    noise = stack([s for s in switches if s], device) if switches[0] else None
+    return Network(specs[0], parameters, buffers, noise)
+
+
+def initial_state(spec: CoreSpec, n_features: int, n_classes: int) -> dict[str, np.ndarray]:
+    """One member's first parameters and buffers, float32 without the axis P, in the order of the layers."""
+    bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_classes)
+    state: dict[str, np.ndarray] = {}
+    if bn and bn.input:
+        state |= batch_norm_state("input", n_features)
+    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
+        hidden = i < len(spec.hidden)
+        layer = f"hidden{i + 1}" if hidden else "output"
+        initializer, rng = spec.initializer(i), generator(spec.seed, "init", i)
+        state[f"{layer}.kernel"] = initializer.kernel(rng, fan_in, fan_out)
+        # a bias before batch norm is taken out again with the mean, so there is none
+        if not (hidden and bn and bn.place == "before"):
+            state[f"{layer}.bias"] = initializer.bias(rng, fan_in, fan_out)[None]
+        if hidden and bn:
+            state |= batch_norm_state(layer, fan_out)
+        if hidden and (trained := spec.activations[i].trained):
+            first = getattr(spec.activations[i], trained)
+            state[f"{layer}.{trained}"] = np.full((1, fan_out), first, np.float32)
+    return state
+
+
+def batch_norm_state(layer: str, units: int) -> dict[str, np.ndarray]:
+    """Scale 1, shift 0, and averages that the first mini-batch will set."""
+    ones, zeros = np.ones((1, units), np.float32), np.zeros((1, units), np.float32)
+    return {
+        f"{layer}.bn_scale": ones,
+        f"{layer}.bn_shift": zeros,
+        f"{layer}.bn_mean": zeros,
+        f"{layer}.bn_variance": ones,
+    }
+
+
+def noise_keys(
+    network: Network, seeds: Sequence[int], stream: str, first: int, steps: int
+) -> list[torch.Tensor | None]:
+    """Keys of the dropout masks of each step, int32 (layers, P); None without dropout."""
+    if network.noise is None:
+        return [None] * steps
+    keys = streams.step_keys(seeds, stream, first, steps, len(network.spec.hidden) + 1)
+    return list(torch.from_numpy(keys).to(network.kernels["output.kernel"].device))
