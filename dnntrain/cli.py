@@ -34,6 +34,8 @@ Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker proce
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
 RUNS = Path("runs")
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 @app.callback(invoke_without_command=True)
@@ -220,7 +222,10 @@ def save(text: str, target: str) -> None:
 def main() -> None:
     """Run the command line: every foreseeable error is one message on stderr and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on
+            raise KeyboardInterrupt
+        sys.exit(code)
     except DnntrainError as error:
         fail(str(error), error.exit_code)
     except UsageError as error:
@@ -230,7 +235,7 @@ def main() -> None:
     except ClickException as error:
         fail(message_of(error), getattr(error, "exit_code", 1))
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; what is finished stays recorded, and the same command goes on from there", 130)
+        fail("interrupted; what is finished stays recorded, and the same command goes on from there", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -50,10 +52,8 @@ def monte_carlo_prediction(network: Network, samples: int, seeds: Sequence[int])
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = noise_keys(network, seeds, "mc_dropout", number * samples, samples)
-        passes = (torch.softmax(network.forward(batch.x, Pass(noise=key)), dim=2) for key in keys)
-        total = next(passes)
-        for probabilities in passes:
-            total += probabilities
-        return torch.log(total / samples)
+        passes = (torch.log_softmax(network.forward(batch.x, Pass(noise=key)), dim=2) for key in keys)
+        # in logarithms: a probability may be too small for a float in every pass
+        return reduce(torch.logaddexp, passes) - math.log(samples)
 
     return predict

@@ -71,10 +71,10 @@ class Population:
         improved = []
         for m, run in enumerate(self.runs):
             stop = run.spec.technique(EarlyStopping)
-            if run.status == "diverged":
-                continue
             if stop is None or not stop.restore:
-                run.kept_epoch = len(run.history)
+                run.kept_epoch = 0 if run.status == "diverged" else len(run.history)
+            elif run.status == "diverged":
+                continue
             elif stop.improvements(run.values(stop.metric))[-1:] == [len(run.history) - 1]:
                 run.kept_epoch = len(run.history)
                 improved.append(m)

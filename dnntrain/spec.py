@@ -157,7 +157,8 @@ class CoreSpec(BaseModel):
         return self
 
     def _is_on(self, technique: type[Switch] | str) -> bool:
-        return getattr(self, technique if isinstance(technique, str) else technique.name) not in (None, False)
+        value = getattr(self, technique if isinstance(technique, str) else technique.name)
+        return value is not None and value is not False  # a strength of 0 is on, like every other
 
     def _check_unused(self, technique: type[Switch]) -> None:
         for name, field in technique.model_fields.items():

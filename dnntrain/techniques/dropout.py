@@ -31,7 +31,7 @@ class Noise(Switch):
     family = "Dropout"
     exclusive = True
     primary = "rate"
-    rate: float = parameter(0.2, "share of the units that is dropped", ge=0, lt=1, per_member=True)
+    rate: float = parameter(0.2, "share of the units that is dropped", ge=0, le=0.99, per_member=True)
     where: Places = parameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
 
     def layers(self, hidden: int) -> set[int]:

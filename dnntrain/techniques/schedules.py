@@ -119,6 +119,10 @@ class Piecewise(Schedule):
         times, factors = self.at.count("/") + 1, self.factors.count("/") + 1
         if factors != times + 1:
             raise ValueError(f"{times} times need {times + 1} factors, not {factors}")
+        for unit in ("ep", ""):
+            same = [iterations(part, 1) for part in self.at.split("/") if part.endswith("ep") == bool(unit)]
+            if same != sorted(set(same)):
+                raise ValueError(f"the times {self.at} must rise")
         return self
 
     def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
@@ -164,7 +168,7 @@ class OneCycle(Schedule):
     aliases: ClassVar = {"onecycle": {}}
     summary = "Rises linearly to `lr` by the middle of the run, falls back, then nearly to zero in the last tenth."
     paper = "Smith 2018, A disciplined approach to neural network hyper-parameters, arXiv:1803.09820"
-    formula = "start → 1 over the first 45 %, 1 → start over the next 45 %, start → start/100 over the last 10 %"
+    formula = "start → 1 over the first 45 %, 1 → start over the next 45 %, start → start/1000 over the last 10 %"
     advice = "`lr` is the largest rate here, and may be several times a good constant one."
     start: float = parameter(0.1, "share of the largest rate at the start", gt=0, lt=1)
     last: float = parameter(0.1, "share of the run spent at the end near zero", gt=0, lt=1)
@@ -172,7 +176,7 @@ class OneCycle(Schedule):
     def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
         half = (1 - self.last) / 2
         knots = [0.0, half, 2 * half, 1.0]
-        return np.interp(t / clock.total_steps, knots, [self.start, 1.0, self.start, self.start / 100])
+        return np.interp(t / clock.total_steps, knots, [self.start, 1.0, self.start, self.start / 1000])
 
 
 class Performance(Schedule):

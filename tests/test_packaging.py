@@ -1,0 +1,130 @@
+"""The wheel in another environment; the catalogue's promise that a technique is declared in one place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import QUICK, environment
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: object, cwd: Path, **env: str) -> str:
+    done = subprocess.run([*map(str, command)], cwd=cwd, env=environment(**env), capture_output=True, text=True,
+                          timeout=120, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_trains_and_finds_its_presets_and_data_in_another_environment(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        tmp_path,
+        ROOT,
+        cwd=ROOT,
+    )
+    [wheel] = tmp_path.glob("dnntrain-*.whl")
+    other = tmp_path / "other"
+    run(sys.executable, "-m", "venv", "--without-pip", other, cwd=tmp_path)
+    python = other / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", wheel, cwd=tmp_path)
+    # torch and the others are lent, not installed once more; a path of a .pth file does not bring our checkout along
+    library = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    (library / "lent.pth").write_text("\n".join(site.getsitepackages()))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    where = run(python, "-c", "import dnntrain; print(dnntrain.__file__)", cwd=elsewhere)
+    assert Path(where.strip()).is_relative_to(library)
+    command = python.with_name("dnntrain")
+    assert "vanishing" in run(command, "ablate", "vanishing", "--plan", cwd=elsewhere)
+    assert "accuracy" in run(command, "train", *QUICK, cwd=elsewhere)
+    assert (elsewhere / "runs" / "store").is_dir()
+
+
+THROW_AWAY = {
+    "activations.py": '''
+
+class Throwaway(Activation):
+    """Half of the input."""
+
+    name = "halfway"
+    summary = "Halves its input."
+    paper = "none"
+    formula = "z / 2"
+    advice = "never"
+    slope: float = parameter(0.5, "what is left", gt=0)
+
+    def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
+        return z * self.slope
+''',
+    "schedules.py": '''
+
+class Throwaway(Schedule):
+    """Half of the rate."""
+
+    name = "halved"
+    summary = "Halves the rate."
+    paper = "none"
+    formula = "η₀ / 2"
+    advice = "never"
+
+    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+        return np.full_like(t, 0.5)
+''',
+    "optimizers.py": '''
+
+class Throwaway(Optimizer):
+    """The sign of the gradient."""
+
+    name = "signed"
+    summary = "Steps by the gradient's sign."
+    paper = "none"
+    formula = "θ - η sign(g)"
+    advice = "never"
+
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+        p.addcmul_(torch.sign(g), lr, value=-1)
+''',
+}
+
+
+def test_a_new_technique_touches_one_file_and_shows_everywhere(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("dnntrain", "tests", "presets"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    for file, text in THROW_AWAY.items():
+        with (tmp_path / "dnntrain" / "techniques" / file).open("a") as module:
+            module.write(text)
+    env = {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
+    words = (sys.executable, "-m", "dnntrain")
+    shown, listed = run(*words, "train", "--help", cwd=tmp_path, **env), run(*words, "techniques", cwd=tmp_path, **env)
+    preset = tmp_path / "new.yaml"
+    preset.write_text(
+        "base: {act: 'halfway:slope=0.7', schedule: halved, optimizer: signed}\nfactors: {bn: {bn: on}}\n"
+    )
+    planned = run(*words, "ablate", preset, "--plan", cwd=tmp_path, **env)
+    for name in ("halfway", "halved", "signed"):
+        assert name in shown
+        assert name in listed
+        assert name in planned
+        assert "what" in run(*words, "techniques", name, cwd=tmp_path, **env)
+    settings = ("--act", "halfway", "--schedule", "halved", "--optimizer", "signed", "--lr", "0.001")
+    assert "accuracy" in run(*words, "train", *settings, *QUICK, cwd=tmp_path, **env)
+    tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_bit_for_bit.py",
+                "-k", "halfway or halved or signed", cwd=tmp_path, **env)  # fmt: skip
+    assert "3 passed" in tests
