@@ -25,7 +25,7 @@ base: {hidden: 3x16, train_size: 300, val: 300, epochs: 2, lr: 1e-1}
 factors:
   elu: {act: elu}
   clipped: {clipnorm: 1e-1}
-  too fast: {lr: 1e6}
+  too fast: {lr: 1e6, act: selu}
 seeds: 2
 """
 

@@ -29,14 +29,13 @@ def parts(summary: Summary) -> Iterator[RenderableType]:
     if description.get("question"):
         yield Text(description["question"], style="italic")
     yield main_table(summary)
-    if any(0 < arm.finished <= FEW for arm in summary.arms):
-        yield values_table(summary)
+    yield runs_table(summary)
     yield Text("\n".join(footer(summary)), style="dim")
     yield Text("")
 
 
 def main_table(summary: Summary) -> Table:
-    """A row for each arm."""
+    """A row for each arm: how many runs, the metric, the difference from the baseline, the time of a run."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     compared = any(arm.difference for arm in summary.arms)
     diverged = any(arm.diverged for arm in summary.arms)
@@ -50,8 +49,7 @@ def main_table(summary: Summary) -> Table:
         table.add_column("Δ [95 %]", justify="right", no_wrap=True)
     if published:
         table.add_column("publ.", justify="right")
-    table.add_column("health", overflow="fold")
-    table.add_column("s", justify="right")
+    table.add_column("s/run", justify="right")
     for arm in summary.arms:
         table.add_row(*cells(arm, summary, compared=compared, diverged=diverged, published=published))
     return table
@@ -71,16 +69,21 @@ def cells(
         yield "baseline" if arm.name == summary.baseline else difference(arm.difference, metric)
     if published:
         yield number(arm.published[metric], metric) if metric in arm.published else ""
-    yield health(arm)
     yield "" if math.isnan(arm.seconds) else f"{arm.seconds:.1f}"
 
 
-def values_table(summary: Summary) -> Table:
-    """Every run's value, where there are few."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1), style="dim")
+def runs_table(summary: Summary) -> Table:
+    """How healthy each arm's runs are, and every run's value where there are few."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("arm", overflow="fold", max_width=24)
+    table.add_column("health")
+    few = any(0 < arm.finished <= FEW for arm in summary.arms)
+    if few:
+        table.add_column("each run", style="dim")
     for arm in summary.arms:
-        if 0 < arm.finished <= FEW:
-            table.add_row(arm.name, "  ".join(number(value, summary.metric) for value in arm.values.values()))
+        values = arm.values.values() if arm.finished <= FEW else ()
+        each = ["  ".join(number(value, summary.metric) for value in values)] if few else []
+        table.add_row(arm.name, health(arm), *each)
     return table
 
 
@@ -90,7 +93,7 @@ def footer(summary: Summary) -> Iterator[str]:
     data = description.get("data", {})
     if any(arm.difference for arm in summary.arms):
         unit = "points" if is_share(summary.metric) else "its own unit"
-        yield f"Δ: mean difference from '{summary.baseline}' in {unit}, paired by seed, with 95 % t interval"
+        yield f"Δ: mean difference from {summary.baseline} in {unit}, paired by seed; 95 % t interval"
     if data:
         yield f"data: {data['name']} ({data['train_images']:,} training and {data['test_images']:,} test images)"
     if description.get("note"):
