@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.download import DownloadError, download
 from dnntrain.data.idx import read_idx
 from dnntrain.data.source import Dataset, DataSource
 from dnntrain.data.torchvision_compat import import_torchvision
@@ -113,6 +112,8 @@ class FashionMnist(_Fashion):
         return next((found for place in places if len(found := _present(place)) == len(FILE_NAMES)), [])
 
     def _download(self, folder: Path) -> list[Path]:
+        from dnntrain.data.download import DownloadError, download  # loads the machinery of HTTP, seldom needed
+
         try:
             mirrors, resources = self._addresses()
             here = {path.name.removesuffix(".gz") for path in _present(folder)}
