@@ -100,7 +100,10 @@ def plan_table(study: Study) -> Group:
     table.add_column("settings")
     for arm in study.arms:
         settings = arm.spec.settings()
-        table.add_row(arm.name, Text(", ".join(f"{key}={plain(settings[key])}" for key in varied)))
+        text = Text(", ".join(f"{key}={plain(settings[key])}" for key in varied))
+        for change in study.implied(arm):
+            text.append(f"\n  so {change}", style="dim")
+        table.add_row(arm.name, text)
     runs = [spec for _, spec in study.runs()]
     lines = [
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "

@@ -10,11 +10,14 @@ from typing import Any
 
 from dnntrain.documents import Document
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.fairness import check_declared
 from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, check_metric, check_name, read_seeds
 
-KEYS = ("name", "question", "note", "base", "design", "factors", "combinations", "baseline", "seeds", "metric",
-        "published")  # fmt: skip
+KEYS = (
+    *("name", "question", "note", "base", "varies", "design", "factors"),
+    *("combinations", "baseline", "seeds", "metric", "published"),
+)
 """What a preset may hold."""
 
 Settings = dict[str, Any]
@@ -86,12 +89,14 @@ class Preset:
             if name not in settings:
                 with self.document.at("published", name):
                     raise InputError(f"no arm '{name}'{did_you_mean(name, settings)}")
+        baseline = self.baseline(arms)
+        self.check_fair(arms, baseline)
         return Study(
             name=check_name(str(self.content.get("name", Path(self.document.where).stem)), "name"),
             arms=arms,
             seeds=seeds,
             question=str(self.content.get("question", "")).strip(),
-            baseline=self.baseline(arms),
+            baseline=baseline,
             metric=check_metric(self.content.get("metric", "val_acc")),
             design=self.design,
             note=str(self.content.get("note", "")).strip(),
@@ -203,6 +208,20 @@ class Preset:
             with self.document.at("baseline"):
                 raise InputError(f"no arm '{name}'{did_you_mean(str(name), names)}")
         return names[0] if name is None else str(name)
+
+    def check_fair(self, arms: tuple[Arm, ...], baseline: str) -> None:
+        """Refuse an arm that differs from the baseline in a field that `varies`, where it is given, does not list."""
+        declared = self.content.get("varies")
+        if declared is None:
+            return
+        with self.document.at("varies"):
+            if not isinstance(declared, list):
+                raise InputError(f"must be a list of keys like [act, init], not {declared!r}")
+            self.known_keys(dict.fromkeys(map(str, declared)))
+        compared = next(arm.spec for arm in arms if arm.name == baseline)
+        for arm in arms:
+            with self.document.at("factors", *([arm.name] if arm.name in self.factors else [])):
+                check_declared(arm.spec, compared, declared)
 
     def arm(self, name: str, changes: Settings) -> Arm:
         """One arm, validated."""

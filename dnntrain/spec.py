@@ -93,9 +93,7 @@ def read_val(value: object) -> float:
 class CoreSpec(BaseModel):
     """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
     data: str = parameter("fashion-mini", f"data set: {', '.join(SOURCES)}")
     train_size: int | None = parameter(None, "train on this many images only, stratified by class", ge=1)

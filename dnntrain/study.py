@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.fairness import implied_changes
 from dnntrain.spec import CoreSpec, RunSpec
 
 MOST_RUNS = 100_000
@@ -22,7 +23,6 @@ class Arm:
     """The settings, with seed 0."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published figures by metric, as {'val_acc': 0.8663}."""
-    note: str = ""
 
     def run(self, seed: int) -> CoreSpec:
         """The arm's run with this seed."""
@@ -65,10 +65,20 @@ class Study:
             "note": self.note,
             "seeds": list(self.seeds),
             "arms": [
-                {"name": a.name, "settings": a.spec.settings(), "published": dict(a.published), "note": a.note}
-                for a in self.arms
+                {
+                    "name": arm.name,
+                    "settings": arm.spec.settings(),
+                    "implied": self.implied(arm),
+                    "published": dict(arm.published),
+                }
+                for arm in self.arms
             ],
         }
+
+    def implied(self, arm: Arm) -> list[str]:
+        """What else sets an arm apart from the baseline, by its settings."""
+        baseline = next((other.spec for other in self.arms if other.name == self.baseline), arm.spec)
+        return implied_changes(arm.spec, baseline)
 
     def with_seeds(self, seeds: Sequence[int]) -> Study:
         """The same study over other seeds."""
@@ -77,10 +87,7 @@ class Study:
 
 def from_description(description: Mapping[str, Any]) -> Study:
     """The inverse of `Study.description`."""
-    arms = tuple(
-        Arm(a["name"], RunSpec.parse(a["settings"]), a.get("published", {}), a.get("note", ""))
-        for a in description["arms"]
-    )
+    arms = tuple(Arm(a["name"], RunSpec.parse(a["settings"]), a.get("published", {})) for a in description["arms"])
     plain = {key: description[key] for key in ("name", "question", "design", "baseline", "metric", "note")}
     return Study(arms=arms, seeds=tuple(description["seeds"]), **plain)
 

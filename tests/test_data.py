@@ -67,7 +67,7 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("content, reason", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(("content", "reason"), DAMAGED.values(), ids=DAMAGED)
 def test_idx_refuses(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(ValueError, match=reason):
@@ -201,7 +201,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("which, content, reason", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize(("which", "content", "reason"), FOREIGN.values(), ids=FOREIGN)
 def test_a_wrong_file_is_named(tmp_path: Path, which: int, content: bytes, reason: str) -> None:
     write_tiny(tmp_path / "fashion-mnist")
     path = tmp_path / "fashion-mnist" / f"{FILE_NAMES[which]}.gz"
@@ -236,7 +236,7 @@ GOOD = Dataset(
 
 
 @pytest.mark.parametrize(
-    "change, reason",
+    ("change", "reason"),
     [
         ({"train_labels": np.array([0, 1, 3, 0])}, "training part: a label is 3; must be from 0 to 2"),
         ({"test_labels": np.array([-1, 2])}, "test part: a label is -1"),
@@ -294,6 +294,7 @@ def server() -> Iterator[Server]:
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             self.wfile.write(body[start:][: state.stops_after])
+            return None
 
         def log_message(self, *_: object) -> None:
             pass
@@ -429,7 +430,9 @@ def test_the_error_names_the_ways_to_get_the_data(tmp_path: Path) -> None:
 # The split
 
 
-@pytest.mark.parametrize("val, n, count", [(0.1, 60_000, 6_000), (0.3, 10, 3), (0.26, 10, 3), (5_000, 60_000, 5_000)])
+@pytest.mark.parametrize(
+    ("val", "n", "count"), [(0.1, 60_000, 6_000), (0.3, 10, 3), (0.26, 10, 3), (5_000, 60_000, 5_000)]
+)
 def test_validation_count(val: float, n: int, count: int) -> None:
     assert validation_count(val, n) == count
 
@@ -440,7 +443,7 @@ def test_validation_count_takes_one_and_whole_numbers_as_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "val, reason",
+    ("val", "reason"),
     [
         (0, "val = 0: must be a fraction between 0 and 1 or a count"),
         (-0.1, "val = -0.1: must be"),
@@ -479,7 +482,7 @@ QUOTAS = [
 ]
 
 
-@pytest.mark.parametrize("size, quotas", QUOTAS)
+@pytest.mark.parametrize(("size", "quotas"), QUOTAS)
 def test_train_size_is_stratified(size: int, quotas: list[int]) -> None:
     labels = np.array([0, 1, 0, 2, 0, 1, 0, 1, 0, 0, 2, 2, 2])  # the last three validate and do not count
     train, validation = split_indices(labels, 3, size, rng())

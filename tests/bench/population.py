@@ -7,6 +7,7 @@ Each round times every P once, so that a machine whose speed drifts slows all of
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import sys
@@ -54,7 +55,7 @@ def measure(name: str, settings: dict[str, object], dataset: object, rate: float
             assert all(run.status == "finished" for run in runs)
     alone = statistics.median(seconds[1])
     widths = [784, *RunSpec.parse(settings).hidden, 10]
-    work = 6 * images * sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    work = 6 * images * sum(a * b for a, b in itertools.pairwise(widths))
     print(f"{name}\n   P   s/epoch/model   ratio to P = 1   share of matmul rate")
     for members in SIZES:
         median = statistics.median(seconds[members])

@@ -1,0 +1,155 @@
+"""Requirements on a study, for scripts in CI: `elu-bn >= relu - 0.3pp`, `relu.test_acc >= 0.85`.
+
+A comparison of two arms is judged by its interval: it holds where all of the interval does, fails where none of it
+does, and is inconclusive between. An arm against a number is judged by its mean.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.report.load import Results
+from dnntrain.report.summary import by_seed
+from dnntrain.statistics import paired_interval
+from dnntrain.study import METRICS
+
+GRAMMAR = re.compile(
+    r"(?P<left>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<right>.+?)(?:\s+(?P<plus>[+-])\s*(?P<margin>[\d.eE-]+)\s*(?P<unit>pp|%)?)?"
+)
+
+
+class Answer(Enum):
+    """What a requirement comes to, and the exit code that says so."""
+
+    HOLDS = 0
+    FAILS = 1
+    INCONCLUSIVE = 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A requirement with its answer."""
+
+    requirement: str
+    study: str
+    answer: Answer
+    reason: str
+
+
+@dataclass(frozen=True)
+class Term:
+    """An arm's figure: `relu` by the study's metric, or `relu.test_acc`."""
+
+    arm: str
+    metric: str
+    values: dict[int, float]
+
+
+def exit_code(judged: Sequence[Judged]) -> int:
+    """1 where one fails, else 3 where one is inconclusive, else 0."""
+    answers = {item.answer for item in judged}
+    worst = next((a for a in (Answer.FAILS, Answer.INCONCLUSIVE) if a in answers), Answer.HOLDS)
+    return worst.value
+
+
+def judge(requirement: str, studies: Sequence[Results]) -> list[Judged]:
+    """The requirement's answer in every study that has its arms; InputError where none has, or it cannot be read."""
+    match = GRAMMAR.fullmatch(requirement.strip())
+    if not match:
+        raise InputError(f"--require {requirement!r}: must be like 'elu >= relu - 0.3pp' or 'relu.test_acc >= 0.85'")
+    able = [study for study in studies if find_term(match["left"], study)]
+    if not able:
+        arms = [arm["name"] for study in studies for arm in study.description["arms"]]
+        raise InputError(f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}")
+    return [judge_one(requirement, match, study) for study in able]
+
+
+def judge_one(requirement: str, match: re.Match[str], study: Results) -> Judged:
+    """The requirement's answer in one study."""
+    left = find_term(match["left"], study)
+    assert left is not None
+    margin = read_margin(match)
+    right = find_term(match["right"], study)
+    if right is not None:
+        if right.metric != left.metric and "." not in match["right"]:
+            right = find_term(f"{right.arm}.{left.metric}", study) or right
+        answer, reason = compare_arms(left, match["sign"], right, margin)
+    else:
+        answer, reason = compare_number(left, match["sign"], read_number(match["right"], requirement, study) + margin)
+    return Judged(requirement, study.name, answer, reason)
+
+
+def find_term(text: str, study: Results) -> Term | None:
+    """The arm that the text names in a study, with a metric of its own behind a dot; None where there is none."""
+    arms = {arm["name"] for arm in study.description["arms"]}
+    name, dot, metric = text.rpartition(".")
+    if text in arms:
+        name, metric = text, str(study.description["metric"])
+    elif not (dot and name in arms and metric in METRICS):
+        return None
+    return Term(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
+
+
+def read_margin(match: re.Match[str]) -> float:
+    """`- 0.3pp` → -0.003."""
+    if not match["margin"]:
+        return 0.0
+    try:
+        size = float(match["margin"]) / (100 if match["unit"] else 1)
+    except ValueError:
+        raise InputError(f"--require: '{match['margin']}' is no number") from None
+    return -size if match["plus"] == "-" else size
+
+
+def read_number(text: str, requirement: str, study: Results) -> float:
+    """`0.85` or `85%` → 0.85; InputError where it is neither a number nor an arm."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        arms = [arm["name"] for arm in study.description["arms"]]
+        raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}") from None
+    if not math.isfinite(value):
+        raise InputError(f"--require {requirement!r}: {text} is no bound")
+    return value
+
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    "<": lambda a, b: a < b,
+}
+
+
+def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Answer, str]:
+    """Judge left - right against the margin by its paired interval."""
+    interval = paired_interval(left.values, right.values)
+    if interval is None or math.isnan(interval.low):
+        shared = len(left.values.keys() & right.values.keys())
+        return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
+    ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
+    answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
+    percent = left.metric.endswith("_acc")
+    scale, unit = (100, " points") if percent else (1, "")
+    low, mean, high, bound = (scale * v for v in (interval.low, interval.mean, interval.high, margin))
+    return answer, (
+        f"{left.metric}: {left.arm} - {right.arm} = {mean:+.3g}{unit}, 95 % interval [{low:+.3g}, {high:+.3g}], "
+        f"required {sign} {bound:+.3g}"
+    )
+
+
+def compare_number(term: Term, sign: str, bound: float) -> tuple[Answer, str]:
+    """Judge an arm's mean against a number."""
+    if not term.values:
+        return Answer.FAILS, f"no run of {term.arm} has finished"
+    mean = sum(term.values.values()) / len(term.values)
+    answer = Answer.HOLDS if COMPARE[sign](mean, bound) else Answer.FAILS
+    return (
+        answer,
+        f"{term.metric} of {term.arm}: mean {mean:.5g} over {len(term.values)} runs, required {sign} {bound:.5g}",
+    )
