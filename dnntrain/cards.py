@@ -14,7 +14,7 @@ from dnntrain.planning import populations
 from dnntrain.spec import flag
 from dnntrain.study import Study
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import Choice, Switch, Technique, extra, plain
+from dnntrain.techniques.base import Choice, Switch, Technique, extra, members_of, plain
 
 
 def overview() -> Group:
@@ -114,6 +114,13 @@ def plan_table(study: Study) -> Group:
 
 
 def common(study: Study) -> dict[str, object]:
-    """The settings that all arms share, those that are off left out."""
-    varied = {*study.varied(), "seed"}
-    return {k: v for k, v in study.arms[0].spec.settings().items() if k not in varied and v not in (None, False)}
+    """The settings that all arms share; what is off is left out, with its parameters."""
+    settings = study.arms[0].spec.settings()
+    off = {
+        technique.key(name)
+        for technique in members_of(Switch)
+        if settings[technique.name] in (None, False)
+        for name in technique.model_fields
+    }
+    hidden = {*study.varied(), *off, "seed"}
+    return {key: value for key, value in settings.items() if key not in hidden and value not in (None, False)}

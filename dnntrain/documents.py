@@ -10,6 +10,9 @@ import yaml
 
 from dnntrain.errors import InputError
 
+DEEPEST = 10
+"""Levels of nesting that a document may have."""
+
 
 class Document:
     """A YAML mapping that knows the line of each of its keys."""
@@ -21,10 +24,7 @@ class Document:
     def read(cls, text: str, where: str) -> Document:
         """Parse; plain data only, no aliases, no key twice."""
         try:
-            for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    start = event.start_mark.line + 1 if event.start_mark else 1
-                    raise InputError(f"{where}:{start}: aliases (*{event.anchor}) are not allowed")
+            check_events(text, where)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             if not isinstance(node, yaml.MappingNode):
                 raise InputError(f"{where}: must hold keys with values, like name, base and factors")
@@ -46,6 +46,20 @@ class Document:
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
         return None
+
+
+def check_events(text: str, where: str) -> None:
+    """Refuse what could make a small text large or slow, before anything is built of it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(f"{where}:{line}: aliases (*{event.anchor}) are not allowed")
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
+            raise InputError(f"{where}:{line}: merge keys (<<) are not allowed")
+        if depth > DEEPEST:
+            raise InputError(f"{where}:{line}: nested more than {DEEPEST} deep")
 
 
 class PlacedError(InputError):
@@ -73,7 +87,8 @@ class Place:
         inner = ((*self.path, word) for word in words)
         line = self.document.line(next((path for path in inner if path in self.document.lines), self.path))
         keys = ".".join(self.path)
-        return f"{self.document.where}{f':{line}' if line else ''}: {f'{keys}: ' if keys else ''}{message}"
+        prefix = "" if not keys or message.startswith(f"{keys}:") else f"{keys}: "
+        return f"{self.document.where}{f':{line}' if line else ''}: {prefix}{message}"
 
 
 def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], int]]:

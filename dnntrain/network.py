@@ -97,13 +97,13 @@ class Network:
     def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
         assert self.bn is not None
         mean, variance = self.buffers[f"{layer}.bn_mean"], self.buffers[f"{layer}.bn_variance"]
-        if how.by_batch:
-            batch_mean, batch_variance = self.bn.statistics(x, how.rows)
-            self.bn.update(mean, batch_mean.detach(), how.first)
-            self.bn.update(variance, batch_variance.detach(), how.first)
-            mean, variance = batch_mean, batch_variance
         scale, shift = self.parameters[f"{layer}.bn_scale"], self.parameters[f"{layer}.bn_shift"]
-        return self.bn.normalize(x, mean, variance, scale, shift)
+        if not how.by_batch:
+            return self.bn.normalize(x, mean, variance, scale, shift)
+        z, batch_mean, batch_variance = self.bn.by_batch(x, scale, shift, how.rows)
+        self.bn.update(mean, batch_mean, how.first)
+        self.bn.update(variance, batch_variance, how.first)
+        return z
 
     def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
         if how.noise is None or self.noise is None or layer not in self.noisy:

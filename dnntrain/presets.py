@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from dnntrain.documents import Document
+from dnntrain.designs import DESIGNS, Arms, Settings, factorial, one_in, one_out
+from dnntrain.documents import Document, Place
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
-from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.spec import RunSpec
 from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, check_metric, check_name, read_seeds
 
 KEYS = (
@@ -20,7 +20,6 @@ KEYS = (
 )
 """What a preset may hold."""
 
-Settings = dict[str, Any]
 LARGEST_FILE = 1 << 20
 
 
@@ -64,150 +63,136 @@ class Preset:
     """Reads a preset's document into a study."""
 
     def __init__(self, document: Document, overrides: Settings) -> None:
-        self.document, self.content = document, document.content
-        for key in self.content:
+        self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
+        for key in document.content:
             if key not in KEYS:
-                with document.at():
-                    raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
-        self.base = self.mapping("base") | overrides
+                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
         with document.at("base"):
+            self.base = self.settings(self.content.get("base")) | overrides
             RunSpec.parse(self.base)
         self.factors = self.mapping("factors")
-        self.design = str(self.content.get("design", "one-in"))
+        self.design = self.text("design", "one-in")
+        if self.design not in DESIGNS:
+            with document.at("design"):
+                raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
 
     def study(self) -> Study:
         """The study, every arm of it validated."""
-        if self.design not in DESIGNS:
-            with self.document.at("design"):
-                raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
         with self.document.at("seeds"):
             seeds = read_seeds(self.content.get("seeds", 5))
+        with self.document.at("metric"):
+            metric = check_metric(self.content.get("metric", "val_acc"))
         self.check_size(len(seeds))
-        settings = DESIGNS[self.design](self)
+        with self.document.at("factors"):
+            settings = self.lay_out()
+        self.check_published(settings)
         arms = tuple(self.arm(name, changes) for name, changes in settings.items())
-        for name in self.mapping("published"):
-            if name not in settings:
-                with self.document.at("published", name):
-                    raise InputError(f"no arm '{name}'{did_you_mean(name, settings)}")
-        baseline = self.baseline(arms)
+        baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         return Study(
-            name=check_name(str(self.content.get("name", Path(self.document.where).stem)), "name"),
+            name=check_name(self.text("name", Path(self.document.where).stem), "name"),
             arms=arms,
             seeds=seeds,
-            question=str(self.content.get("question", "")).strip(),
+            question=self.text("question", ""),
             baseline=baseline,
-            metric=check_metric(self.content.get("metric", "val_acc")),
+            metric=metric,
             design=self.design,
-            note=str(self.content.get("note", "")).strip(),
+            note=self.text("note", ""),
             source=self.document.text,
         )
 
-    def mapping(self, key: str, *path: str) -> Settings:
+    def text(self, key: str, default: str) -> str:
+        """The text under a key."""
+        value = self.content.get(key, default)
+        if isinstance(value, Mapping | list):
+            with self.document.at(key):
+                raise InputError(f"must be text, not {value!r}")
+        return str(value).strip()
+
+    def mapping(self, key: str) -> Settings:
         """The mapping under a key; empty where there is none."""
-        value: Any = self.content.get(key) or {}
+        value = self.content.get(key, {})
         if not isinstance(value, Mapping):
             with self.document.at(key):
                 raise InputError(f"must be keys with values, not {value!r}")
         return {str(name): item for name, item in value.items()}
 
-    def check_size(self, seeds: int) -> None:
-        """Refuse what would never end, before it is laid out."""
-        sizes = [len(self.levels(name)) for name in self.factors] if self.design == "factorial" else []
-        arms = math.prod(sizes) if sizes else len(self.factors) + 1
-        if arms * seeds > MOST_RUNS:
-            raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
-
-    def factor(self, name: str) -> Settings:
-        """One factor's settings."""
-        with self.document.at("factors", name):
-            value = self.factors[name] or {}
-            if not isinstance(value, Mapping):
-                raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
-            self.known_keys(value)
-            return {str(key): item for key, item in value.items()}
-
-    def known_keys(self, settings: Mapping[str, Any]) -> None:
-        """Every key is one of a run's, and none is the seed."""
-        for key in settings:
+    def settings(self, value: object) -> Settings:
+        """A run's settings; InputError for a key that no run has, or that is not a setting's to give."""
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
+        for key in value or {}:
             if key not in RunSpec.model_fields:
                 raise InputError(f"unknown key '{key}'{did_you_mean(str(key), RunSpec.model_fields)}")
             if key == "seed":
                 raise InputError("seed belongs under seeds")
+        return dict(value or {})
 
-    def levels(self, name: str) -> dict[str, Settings]:
-        """A factor's levels: those that are named, else off and on."""
+    def factor(self, name: str) -> Settings:
+        """One factor's settings."""
+        with self.document.at("factors", name):
+            return self.settings(self.factors[name])
+
+    def levels(self, name: str) -> Arms:
+        """A factor's levels: those that are named, else off (without a name) and on."""
         value = self.factors[name]
-        if isinstance(value, Mapping) and value and not set(value) & set(RunSpec.model_fields):
-            if not all(isinstance(level, Mapping) or level is None for level in value.values()):
-                with self.document.at("factors", name):
-                    self.known_keys(value)
-            for level, settings in value.items():
-                with self.document.at("factors", name, str(level)):
-                    self.known_keys(settings or {})
-            return {str(level): dict(settings or {}) for level, settings in value.items()}
-        return {"": {}, name: self.factor(name)}
+        # no setting takes a mapping, so a factor of mappings has named levels
+        if not value or not all(level is None or isinstance(level, Mapping) for level in value.values()):
+            return {"": {}, name: self.factor(name)}
+        levels = {}
+        for level, settings in value.items():
+            with self.document.at("factors", name, str(level)):
+                levels[str(level)] = self.settings(settings)
+        return levels
 
-    def merged(self, names: tuple[str, ...], parts: list[Settings]) -> Settings:
-        """The parts together; no two may set one key to different values."""
-        settings: Settings = {}
-        for part in parts:
-            for key, value in part.items():
-                if settings.setdefault(key, value) != value:
-                    raise InputError(f"{' and '.join(names)} both set {key}, to {settings[key]!r} and {value!r}")
-        return settings
+    def check_size(self, seeds: int) -> None:
+        """Refuse what would never end, before it is laid out."""
+        if not self.factors:
+            raise InputError("no factors: a study needs at least one arm, as factors: {bn: {bn: true}}")
+        for name, value in self.factors.items():
+            if value is not None and not isinstance(value, Mapping):
+                self.factor(name)
+        sizes = [max(2, len(value or {})) for value in self.factors.values()]
+        arms = math.prod(sizes) if self.design == "factorial" else len(self.factors) + 1
+        if arms * seeds > MOST_RUNS:
+            raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
 
-    def one_in(self) -> dict[str, Settings]:
-        """The baseline, each factor alone, and the combinations that are asked for."""
-        arms: dict[str, Settings] = {self.baseline_name(): {}} | {name: self.factor(name) for name in self.factors}
-        return arms | self.combinations()
-
-    def combinations(self) -> dict[str, Settings]:
-        """Arms of several factors at once."""
-        arms = {}
+    def lay_out(self) -> Arms:
+        """The arms' settings, by the design."""
+        if self.design == "factorial":
+            return factorial({name: self.levels(name) for name in self.factors})
+        factors = {name: self.factor(name) for name in self.factors}
+        if self.design == "one-out":
+            return one_out(factors, self.text("baseline", "all"))
+        if self.design == "list":
+            return factors
         with self.document.at("combinations"):
-            for names in self.content.get("combinations") or []:
-                unknown = next((n for n in names if n not in self.factors), None) if isinstance(names, list) else names
-                if unknown is not None:
-                    raise InputError(f"'{unknown}' is no list of factors{did_you_mean(str(unknown), self.factors)}")
-                arms["+".join(names)] = self.merged(tuple(names), [self.factor(name) for name in names])
-        return arms
+            return one_in(factors, self.combinations(), self.text("baseline", "baseline"))
 
-    def one_out(self) -> dict[str, Settings]:
-        """Everything at once, and everything but one factor."""
-        every = {name: self.factor(name) for name in self.factors}
-        arms = {self.baseline_name(): self.merged(tuple(every), list(every.values()))}
-        for left_out in every:
-            rest = {name: settings for name, settings in every.items() if name != left_out}
-            arms[f"no {left_out}"] = self.merged(tuple(rest), list(rest.values()))
-        return arms
+    def combinations(self) -> list[list[str]]:
+        """The factors that are to be tried together."""
+        value = self.content.get("combinations", [])
+        if not isinstance(value, list) or not all(isinstance(names, list) for names in value):
+            raise InputError(f"must be lists of factors like [[relu-he, bn]], not {value!r}")
+        for names in value:
+            for name in names:
+                if not isinstance(name, str) or name not in self.factors:
+                    raise InputError(f"no factor '{name}'{did_you_mean(str(name), self.factors)}")
+            if len(set(names)) < 2 or len(set(names)) < len(names):
+                raise InputError(f"{names!r} must name at least two different factors")
+        return value
 
-    def factorial(self) -> dict[str, Settings]:
-        """Every combination of the factors' levels."""
-        arms = {}
-        for levels in product(*(self.levels(name).items() for name in self.factors)):
-            names = tuple(name for name, _ in levels if name)
-            arms["+".join(names) or "none"] = self.merged(names, [settings for _, settings in levels])
-        return arms
-
-    def listed(self) -> dict[str, Settings]:
-        """The factors as they stand."""
-        return {name: self.factor(name) for name in self.factors}
-
-    def baseline_name(self) -> str:
-        """The baseline's name where the design makes that arm itself."""
-        return str(self.content.get("baseline", "all" if self.design == "one-out" else "baseline"))
-
-    def baseline(self, arms: tuple[Arm, ...]) -> str:
+    def baseline(self, arms: Arms) -> str:
         """The arm that the others are compared with: the one that is named, else the first."""
-        if not arms:
-            raise InputError("no factors: a study needs at least one arm")
-        name = self.content.get("baseline")
-        names = [arm.name for arm in arms]
-        if name is not None and str(name) not in names:
+        name = self.text("baseline", next(iter(arms)))
+        if name not in arms:
             with self.document.at("baseline"):
-                raise InputError(f"no arm '{name}'{did_you_mean(str(name), names)}")
-        return names[0] if name is None else str(name)
+                raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+        return name
+
+    def place(self, arm: str) -> Place:
+        """Where an arm's settings stand."""
+        return self.document.at("factors", *([arm] if arm in self.factors else []))
 
     def check_fair(self, arms: tuple[Arm, ...], baseline: str) -> None:
         """Refuse an arm that differs from the baseline in a field that `varies`, where it is given, does not list."""
@@ -217,30 +202,31 @@ class Preset:
         with self.document.at("varies"):
             if not isinstance(declared, list):
                 raise InputError(f"must be a list of keys like [act, init], not {declared!r}")
-            self.known_keys(dict.fromkeys(map(str, declared)))
+            self.settings(dict.fromkeys(map(str, declared)))
         compared = next(arm.spec for arm in arms if arm.name == baseline)
         for arm in arms:
-            with self.document.at("factors", *([arm.name] if arm.name in self.factors else [])):
+            with self.place(arm.name):
                 check_declared(arm.spec, compared, declared)
 
     def arm(self, name: str, changes: Settings) -> Arm:
         """One arm, validated."""
-        path = ("factors", name) if name in self.factors else ("factors",)
-        with self.document.at(*path):
-            spec: CoreSpec = RunSpec.parse(self.base | changes)
-            return Arm(check_name(name, "arm"), spec, self.published(name))
+        with self.place(name):
+            return Arm(check_name(name, "arm"), RunSpec.parse(self.base | changes), self.published(name))
+
+    def check_published(self, arms: Arms) -> None:
+        """Published figures belong to arms, and are numbers by metric."""
+        for name, figures in self.mapping("published").items():
+            with self.document.at("published", name):
+                if name not in arms:
+                    raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+                if not isinstance(figures, Mapping):
+                    raise InputError(f"must be figures like {{val_acc: 0.87}}, not {figures!r}")
+                for metric, value in figures.items():
+                    if metric not in (*METRICS, "sd"):
+                        raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
+                    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                        raise InputError(f"{metric} must be a number, not {value!r}")
 
     def published(self, name: str) -> dict[str, float]:
         """The published figures of an arm."""
-        figures = self.mapping("published").get(name) or {}
-        with self.document.at("published", name):
-            for metric, value in figures.items():
-                if metric not in (*METRICS, "sd"):
-                    raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise InputError(f"{metric} must be a number, not {value!r}")
-        return dict(figures)
-
-
-DESIGNS = {"one-in": Preset.one_in, "one-out": Preset.one_out, "factorial": Preset.factorial, "list": Preset.listed}
-"""How factors become arms."""
+        return dict(self.mapping("published").get(name, {}))

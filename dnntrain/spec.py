@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -234,9 +234,18 @@ def _as_meant(field: FieldInfo, key: str, value: Any) -> Any:
         if value is False and optional:
             return None
         raise InputError(f"{key} needs a value, not {'on' if value else 'off'}")
-    if isinstance(value, float) and value.is_integer() and key != "val":
-        return int(value)
+    if int in (field.annotation, *get_args(field.annotation)):
+        return _whole(value)
     return value
+
+
+def _whole(value: Any) -> Any:
+    """1e3 and '1e3' as 1000; what is no whole number as it is."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return value
+    return int(number) if number.is_integer() and not str(value).isdigit() else value
 
 
 def _switch_fields() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import implied_changes
-from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.spec import CoreSpec
 
 MOST_RUNS = 100_000
 
@@ -83,13 +83,6 @@ class Study:
     def with_seeds(self, seeds: Sequence[int]) -> Study:
         """The same study over other seeds."""
         return replace(self, seeds=tuple(seeds))
-
-
-def from_description(description: Mapping[str, Any]) -> Study:
-    """The inverse of `Study.description`."""
-    arms = tuple(Arm(a["name"], RunSpec.parse(a["settings"]), a.get("published", {})) for a in description["arms"])
-    plain = {key: description[key] for key in ("name", "question", "design", "baseline", "metric", "note")}
-    return Study(arms=arms, seeds=tuple(description["seeds"]), **plain)
 
 
 def read_seeds(value: object) -> tuple[int, ...]:

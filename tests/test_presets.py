@@ -318,13 +318,13 @@ MISTAKES = {
     ),
     "factors in conflict, one-out": (
         "design: one-out\nfactors:\n  a: {lr: 0.1}\n  b: {lr: 0.2}\n",
-        "study.yaml",
+        "study.yaml:3",
         "a and b both set lr, to 0.1 and 0.2",
     ),
     "an unknown factor": (
         "factors:\n  relu: {act: relu}\ncombinations:\n  - [relu, bm]\n",
         "study.yaml:3",
-        "'bm' is no list of factors",
+        "no factor 'bm'",
     ),
     "an unknown design": (
         "name: x\ndesign: one-inn\n",
@@ -370,7 +370,7 @@ MISTAKES = {
     "a seed in a factor": ("factors:\n  a: {lr: 1}\n  b: {seed: 3}\n", "study.yaml:3", "seed belongs under seeds"),
     "a factor that is no mapping": ("factors:\n  a: relu\n", "study.yaml:2", "factors.a: must be settings like"),
     "factors that are a list": ("name: x\nfactors: [relu, bn]\n", "study.yaml:2", "must be keys with values"),
-    "a base that is a word": ("name: x\nbase: relu\n", "study.yaml:2", "must be keys with values"),
+    "a base that is a word": ("name: x\nbase: relu\n", "study.yaml:2", "base: must be settings like"),
     "no factors": ("name: x\ndesign: list\n", "study.yaml", "no factors: a study needs at least one arm"),
     "an unsafe name": ("name: ../x\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "must be of letters, digits"),
     "an unsafe arm": ("factors:\n  a/b: {lr: 1}\n", "study.yaml:2", "must be of letters, digits"),
@@ -379,7 +379,27 @@ MISTAKES = {
     "nothing": ("", "study.yaml", "like name, base and factors"),
     "only a comment": ("# nothing yet\n", "study.yaml", "like name, base and factors"),
     "a foreign tag": ("base: !!python/object/apply:os.getcwd []\n", "study.yaml:1", "no valid YAML"),
-    "a depth without end": ("base: " + "[" * 500 + "]" * 500, "study.yaml", "no valid YAML"),
+    "combined in a number": (
+        "factors: {a: {lr: 1}}\ncombinations: 5\n",
+        "study.yaml:2",
+        "must be lists of factors",
+    ),
+    "combined in a list": (
+        "factors: {a: {lr: 1}}\ncombinations: [[a, [b]]]\n",
+        "study.yaml:2",
+        "no factor '['b']'",
+    ),
+    "a twice": (
+        "factors: {a: {lr: 1}}\ncombinations: [[a, a]]\n",
+        "study.yaml:2",
+        "two different factors",
+    ),
+    "published as a number": ("factors: {a: {lr: 1}}\npublished: {a: 0.9}\n", "study.yaml:2", "must be figures like"),
+    "published nan": ("factors: {a: {lr: 1}}\npublished: {a: {val_acc: .nan}}\n", "study.yaml:2", "must be a number"),
+    "a factor as baseline": ("baseline: a\nfactors: {a: {lr: 1}}\n", "study.yaml", "is a factor's name"),
+    "a merge key": ("base: {<<: {lr: 1}}\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "merge keys"),
+    "a list as question": ("question: [x]\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "must be text"),
+    "a depth without end": ("base: " + "[" * 600 + "]" * 600, "study.yaml:1", "nested more than 10 deep"),
 }
 
 

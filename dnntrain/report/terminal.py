@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnntrain.report.summary import ArmSummary, Summary
-from dnntrain.statistics import Interval
+from dnntrain.statistics import Interval, mean
 
 FEW = 5
 """Up to so many runs, every value is shown."""
@@ -30,6 +30,8 @@ def parts(summary: Summary) -> Iterator[RenderableType]:
         yield Text(description["question"], style="italic")
     yield main_table(summary)
     yield runs_table(summary)
+    if monte_carlo := monte_carlo_table(summary):
+        yield monte_carlo
     yield Text("\n".join(footer(summary)), style="dim")
     yield Text("")
 
@@ -84,6 +86,21 @@ def runs_table(summary: Summary) -> Table:
         values = arm.values.values() if arm.finished <= FEW else ()
         each = ["  ".join(number(value, summary.metric) for value in values)] if few else []
         table.add_row(arm.name, health(arm), *each)
+    return table
+
+
+def monte_carlo_table(summary: Summary) -> Table | None:
+    """Test accuracy with Monte Carlo dropout beside the plain one, for the arms that have it."""
+    runs = summary.results.runs
+    if "mc_test_acc" not in runs or not runs["mc_test_acc"].notna().any():
+        return None
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading in ("arm", "test_acc %", "Monte Carlo %", "gain"):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for arm, frame in runs[runs["mc_test_acc"].notna()].groupby("arm", sort=False):
+        plain, mc = frame["test_acc"], frame["mc_test_acc"]
+        gain = mean((mc - plain).tolist())
+        table.add_row(str(arm), number(plain.mean(), "_acc"), number(mc.mean(), "_acc"), f"{100 * gain:+.2f}")
     return table
 
 

@@ -1,0 +1,55 @@
+"""How factors become arms: pure functions from named settings to named settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from dnntrain.errors import InputError
+
+Settings = dict[str, Any]
+Arms = dict[str, Settings]
+
+DESIGNS = {
+    "one-in": "the baseline, each factor alone, and the combinations that are asked for",
+    "one-out": "everything at once, and everything but one factor",
+    "factorial": "every combination of the factors' levels",
+    "list": "the factors as they stand",
+}
+
+
+def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) -> Arms:
+    """The baseline, each factor alone, and the combinations; InputError where two factors contradict each other."""
+    if baseline in factors:
+        raise InputError(f"the baseline of a one-in design is the base alone; '{baseline}' is a factor's name")
+    together = {"+".join(names): merged(names, [factors[name] for name in names]) for names in combinations}
+    return {baseline: {}} | factors | together
+
+
+def one_out(factors: Arms, baseline: str) -> Arms:
+    """Everything, and everything but one factor; InputError where two factors contradict each other."""
+    arms = {baseline: merged(list(factors), list(factors.values()))}
+    for left_out in factors:
+        rest = {name: settings for name, settings in factors.items() if name != left_out}
+        arms[f"no {left_out}"] = merged(list(rest), list(rest.values()))
+    return arms
+
+
+def factorial(levels: Mapping[str, Arms]) -> Arms:
+    """Every combination of the levels, given by factor; InputError where two levels contradict each other."""
+    arms = {}
+    for chosen in product(*(options.items() for options in levels.values())):
+        names = [name for name, _ in chosen if name]
+        arms["+".join(names) or "none"] = merged(names, [settings for _, settings in chosen])
+    return arms
+
+
+def merged(names: Sequence[str], parts: Sequence[Settings]) -> Settings:
+    """The parts together; InputError where two of them set one key to different values."""
+    settings: Settings = {}
+    for part in parts:
+        for key, value in part.items():
+            if settings.setdefault(key, value) != value:
+                raise InputError(f"{' and '.join(names)} both set {key}, to {settings[key]!r} and {value!r}")
+    return settings

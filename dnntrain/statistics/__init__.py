@@ -1,0 +1,53 @@
+"""What may be said of a handful of runs: pure functions on plain numbers, each with its source.
+
+`descriptive` summarises one arm, `distributions` holds the reference distributions, `significance` compares two arms,
+`comparisons` compares all arms with the baseline at once, `factorial` reads designs of crossed or removed techniques.
+Every interval is two-sided; every figure has the metric's own unit (a share is 0.87, not 87).
+"""
+
+from dnntrain.statistics.comparisons import Comparison, Family, compare, further_seeds, verdict
+from dnntrain.statistics.descriptive import (
+    LEVEL,
+    Interval,
+    binomial_se,
+    correlation,
+    deviation,
+    hedges_g,
+    mean,
+    paired_interval,
+    t_interval,
+)
+from dnntrain.statistics.distributions import dunnett_critical, dunnett_p, t_critical, t_p
+from dnntrain.statistics.factorial import Contribution, Effect, effects, solo_and_marginal
+from dnntrain.statistics.significance import TTest, deviating_row, fisher_exact, holm, paired_t, welch_t
+
+__all__ = [
+    "LEVEL",
+    "Comparison",
+    "Contribution",
+    "Effect",
+    "Family",
+    "Interval",
+    "TTest",
+    "binomial_se",
+    "compare",
+    "correlation",
+    "deviating_row",
+    "deviation",
+    "dunnett_critical",
+    "dunnett_p",
+    "effects",
+    "fisher_exact",
+    "further_seeds",
+    "hedges_g",
+    "holm",
+    "mean",
+    "paired_interval",
+    "paired_t",
+    "solo_and_marginal",
+    "t_critical",
+    "t_interval",
+    "t_p",
+    "verdict",
+    "welch_t",
+]
