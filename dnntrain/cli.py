@@ -13,9 +13,13 @@ from rich.console import Console
 
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, takes_settings, written
+from dnntrain.records import writing
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
+    from dnntrain.report.gates import Judged
+    from dnntrain.report.load import Results
+    from dnntrain.report.summary import Summary
     from dnntrain.study import Study
 
 app = typer.Typer(
@@ -104,29 +108,80 @@ def ablate(
     print_outcome(outcome, out)
 
 
+def target(help: str) -> Any:
+    """An option that writes a file, or stdout for '-'."""
+    return typer.Option(metavar="FILE", help=f"{help}; - for stdout")
+
+
 @app.command()
 def report(
     paths: Annotated[list[Path], typer.Argument(help="studies, or folders of them, as runs/")],
-    metric: Annotated[
-        str | None, typer.Option(help="val_acc, test_acc, val_loss, …; each study's own if not given")
-    ] = None,
+    metric: Annotated[str | None, typer.Option(help="val_acc, test_acc, val_loss, …; by default the study's")] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
-    csv: Annotated[str | None, typer.Option(metavar="FILE", help="write a row an arm as CSV; - for stdout")] = None,
+    delta: Annotated[float | None, typer.Option(help="the difference that matters, in points (0.3)")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(help="a requirement, as 'elu >= relu - 0.3pp'; exit code 0, 1 or 3"),
+    ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="also p, wins by seed, correlation, effect size")] = False,
+    csv: Annotated[str | None, target("a row an arm as CSV")] = None,
+    md: Annotated[str | None, target("the tables as Markdown")] = None,
+    latex: Annotated[str | None, target("the main tables as LaTeX (booktabs)")] = None,
+    html: Annotated[str | None, target("tables, figures and runs as one HTML page")] = None,
+    figures: Annotated[Path | None, typer.Option(metavar="DIR", help="write the figures there, as PNG and SVG")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for scripts")] = False,
 ) -> None:
-    """Show what studies found: mean and deviation over seeds, differences with intervals, health, time."""
+    """Show what studies found: which differences are real, by how much, and how healthy the runs were."""
+    from dnntrain.report import exports
+    from dnntrain.report.gates import exit_code, judge
     from dnntrain.report.load import find_studies
-    from dnntrain.report.summary import SORTS, summarize, to_frame
-    from dnntrain.report.terminal import study_report
+    from dnntrain.report.summary import SORTS, summarize
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
-    summaries = [summarize(results, metric, sort) for results in find_studies(paths)]
-    if csv is not None:
-        save(to_frame(summaries).to_csv(index=False), csv)
-    if csv != "-":
-        console = Console()
-        for summary in summaries:
-            console.print(study_report(summary))
+    studies = find_studies(paths)
+    summaries = [summarize(results, metric, sort, read_delta(delta, metric, results)) for results in studies]
+    judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
+    writers = {"csv": (csv, exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
+               "html": (html, exports.to_html)}  # fmt: skip
+    for file, write in writers.values():
+        if file is not None:
+            save(write(summaries), file)
+    if figures is not None:
+        from dnntrain.report.figures import save_figures
+
+        with writing(figures):
+            save_figures(summaries, figures)
+    if as_json:
+        typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
+    elif "-" not in (csv, md, latex, html):
+        print_summaries(summaries, wide)
+        print_judged(judged)
+    raise typer.Exit(exit_code(judged))
+
+
+def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
+    """--delta in the metric's own unit: points of an accuracy are hundredths."""
+    if delta is None:
+        return None
+    if not 0 <= delta < float("inf"):
+        raise InputError(f"--delta {delta}: must be 0 or more")
+    return delta / 100 if (metric or str(results.description["metric"])).endswith("_acc") else delta
+
+
+def print_summaries(summaries: list[Summary], wide: bool) -> None:
+    """The studies on the terminal."""
+    from dnntrain.report.terminal import study_report
+
+    console = Console(width=max(120, Console().width) if wide else None)
+    for summary in summaries:
+        console.print(study_report(summary, wide=wide))
+
+
+def print_judged(judged: list[Judged]) -> None:
+    """Each requirement with its answer and the reason."""
+    for item in judged:
+        typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
 
 
 @app.command()
@@ -208,15 +263,15 @@ def folder_name(text: str) -> str:
     return clean if len(clean) <= 80 else f"{clean[:71]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def save(text: str, target: str) -> None:
+def save(text: str, file: str) -> None:
     """Write to a file, whole or not at all, or to stdout for '-'."""
-    from dnntrain.records import write_whole, writing
+    from dnntrain.records import write_whole
 
-    if target == "-":
+    if file == "-":
         typer.echo(text, nl=False)
         return
-    with writing(Path(target)):
-        write_whole(Path(target), text)
+    with writing(Path(file)):
+        write_whole(Path(file), text)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ Arms = dict[str, Settings]
 DESIGNS = {
     "one-in": "the baseline, each factor alone, and the combinations that are asked for",
     "one-out": "everything at once, and everything but one factor",
+    "in-and-out": "one-in and one-out together: what each factor gains alone, and what is lost without it",
     "factorial": "every combination of the factors' levels",
     "list": "the factors as they stand",
 }
@@ -27,22 +28,32 @@ def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) 
     return {baseline: {}} | factors | together
 
 
-def one_out(factors: Arms, baseline: str) -> Arms:
+def one_out(factors: Arms, everything: str) -> Arms:
     """Everything, and everything but one factor; InputError where two factors contradict each other."""
-    arms = {baseline: merged(list(factors), list(factors.values()))}
+    arms = {everything: merged(list(factors), list(factors.values()))}
     for left_out in factors:
         rest = {name: settings for name, settings in factors.items() if name != left_out}
-        arms[f"no {left_out}"] = merged(list(rest), list(rest.values()))
+        arms[without(left_out)] = merged(list(rest), list(rest.values()))
     return arms
+
+
+def without(factor: str) -> str:
+    """The name of the arm that has everything but one factor."""
+    return f"no {factor}"
 
 
 def factorial(levels: Mapping[str, Arms]) -> Arms:
     """Every combination of the levels, given by factor; InputError where two levels contradict each other."""
-    arms = {}
-    for chosen in product(*(options.items() for options in levels.values())):
-        names = [name for name, _ in chosen if name]
-        arms["+".join(names) or "none"] = merged(names, [settings for _, settings in chosen])
-    return arms
+    return {
+        name: merged(list(chosen.values()), [levels[factor][level] for factor, level in chosen.items()])
+        for name, chosen in cells(levels).items()
+    }
+
+
+def cells(levels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:
+    """The arms of a factorial design, each with its level of every factor; the level '' (off) is not named."""
+    chosen = (dict(zip(levels, combination, strict=True)) for combination in product(*levels.values()))
+    return {"+".join(filter(None, cell.values())) or "none": cell for cell in chosen}
 
 
 def merged(names: Sequence[str], parts: Sequence[Settings]) -> Settings:

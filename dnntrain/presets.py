@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnntrain.designs import DESIGNS, Arms, Settings, factorial, one_in, one_out
+from dnntrain.designs import DESIGNS, Arms, Settings, cells, factorial, one_in, one_out
 from dnntrain.documents import Document, Place
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
@@ -86,7 +86,8 @@ class Preset:
         with self.document.at("factors"):
             settings = self.lay_out()
         self.check_published(settings)
-        arms = tuple(self.arm(name, changes) for name, changes in settings.items())
+        levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
+        arms = tuple(self.arm(name, changes, levels.get(name, {})) for name, changes in settings.items())
         baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         return Study(
@@ -153,7 +154,7 @@ class Preset:
             if value is not None and not isinstance(value, Mapping):
                 self.factor(name)
         sizes = [max(2, len(value or {})) for value in self.factors.values()]
-        arms = math.prod(sizes) if self.design == "factorial" else len(self.factors) + 1
+        arms = math.prod(sizes) if self.design == "factorial" else 2 * len(self.factors) + 2
         if arms * seeds > MOST_RUNS:
             raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
 
@@ -166,6 +167,8 @@ class Preset:
             return one_out(factors, self.text("baseline", "all"))
         if self.design == "list":
             return factors
+        if self.design == "in-and-out":
+            return one_in(factors, [], self.text("baseline", "baseline")) | one_out(factors, "all")
         with self.document.at("combinations"):
             return one_in(factors, self.combinations(), self.text("baseline", "baseline"))
 
@@ -208,10 +211,11 @@ class Preset:
             with self.place(arm.name):
                 check_declared(arm.spec, compared, declared)
 
-    def arm(self, name: str, changes: Settings) -> Arm:
+    def arm(self, name: str, changes: Settings, levels: Mapping[str, str]) -> Arm:
         """One arm, validated."""
         with self.place(name):
-            return Arm(check_name(name, "arm"), RunSpec.parse(self.base | changes), self.published(name))
+            spec = RunSpec.parse(self.base | changes)
+            return Arm(check_name(name, "arm"), spec, self.published(name), levels)
 
     def check_published(self, arms: Arms) -> None:
         """Published figures belong to arms, and are numbers by metric."""

@@ -23,6 +23,8 @@ class Arm:
     """The settings, with seed 0."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published figures by metric, as {'val_acc': 0.8663}."""
+    levels: Mapping[str, str] = field(default_factory=dict)
+    """In a factorial design: the level of each factor, '' where it is off."""
 
     def run(self, seed: int) -> CoreSpec:
         """The arm's run with this seed."""
@@ -70,6 +72,7 @@ class Study:
                     "settings": arm.spec.settings(),
                     "implied": self.implied(arm),
                     "published": dict(arm.published),
+                    "levels": dict(arm.levels),
                 }
                 for arm in self.arms
             ],

@@ -40,6 +40,15 @@ class Judged:
     answer: Answer
     reason: str
 
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {
+            "requirement": self.requirement,
+            "study": self.study,
+            "answer": self.answer.name.lower(),
+            "reason": self.reason,
+        }
+
 
 @dataclass(frozen=True)
 class Term:

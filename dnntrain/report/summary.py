@@ -1,4 +1,4 @@
-"""From the runs of a study to a row for each arm."""
+"""From the runs of a study to what is said of each arm, by one metric."""
 
 from __future__ import annotations
 
@@ -10,10 +10,27 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.designs import without
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.report.load import Results
-from dnntrain.statistics import Interval, deviation, mean, paired_interval
+from dnntrain.statistics import (
+    Comparison,
+    Contribution,
+    Effect,
+    Family,
+    Interval,
+    compare,
+    deviation,
+    effects,
+    fisher_exact,
+    mean,
+    prediction_interval,
+    solo_and_marginal,
+)
 from dnntrain.study import METRICS
+
+DELTA = 0.003
+"""The difference that matters, unless `--delta` says otherwise: 0.3 points of accuracy."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +40,19 @@ class ArmSummary:
     name: str
     planned: int
     diverged: int
+    diverged_p: float
+    """Fisher's exact test of its share of diverged runs against the baseline's; nan for the baseline."""
     values: Mapping[int, float]
     """The finished runs' figures by seed."""
-    difference: Interval | None
-    """Against the baseline, over the seeds that both finished; None for the baseline itself."""
+    comparison: Comparison | None
+    """Against the baseline; None for the baseline itself, or where there is none."""
     health: Mapping[str, int]
     """How many runs have each verdict, the most frequent first, without layer and epoch."""
     seconds: float
     """Mean time of a run."""
-    published: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
+    implied: tuple[str, ...] = ()
+    """What else sets it apart from the baseline, by its settings."""
 
     @property
     def finished(self) -> int:
@@ -48,6 +69,19 @@ class ArmSummary:
         """Standard deviation over the finished runs (ddof 1)."""
         return deviation(list(self.values.values()))
 
+    @property
+    def difference(self) -> Interval | None:
+        """The difference from the baseline with its simultaneous interval."""
+        c = self.comparison
+        return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
+
+    def reproduced(self, metric: str) -> str:
+        """Whether a published run lies where one more run of ours would, in 95 of 100 cases."""
+        interval = prediction_interval(list(self.values.values()))
+        if metric not in self.published or math.isnan(interval.low):
+            return "not comparable"
+        return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -57,35 +91,104 @@ class Summary:
     metric: str
     baseline: str | None
     arms: list[ArmSummary]
+    family: Family | None
+    """All comparisons with the baseline; None where there is nothing to compare."""
+    effects: list[Effect]
+    """Main effects and interactions of a factorial design."""
+    contributions: Mapping[str, Contribution]
+    """Solo gain and marginal loss of each factor of an in-and-out design."""
 
 
-def summarize(results: Results, metric: str | None = None, sort: str | None = None) -> Summary:
-    """A row for each arm, in the study's order or sorted; InputError for a metric that the study does not have."""
-    metric = metric or results.description["metric"]
+def summarize(
+    results: Results, metric: str | None = None, sort: str | None = None, delta: float | None = None
+) -> Summary:
+    """What a study says by a metric; InputError for a metric that it does not have."""
+    description = results.description
+    metric = metric or str(description["metric"])
     if metric not in METRICS or metric not in results.runs.columns:
         raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)}")
-    by_arm = {name: frame for name, frame in results.runs.groupby("arm", sort=False)}
-    baseline = results.description.get("baseline")
-    figures = {name: by_seed(frame, metric) for name, frame in by_arm.items()}
+    names = [arm["name"] for arm in description["arms"]]
+    frames = {name: results.runs[results.runs["arm"] == name] for name in names}
+    values = {name: by_seed(frame, metric) for name, frame in frames.items()}
+    baseline = description.get("baseline") if len(names) > 1 else None
+    diverged = {name: int((frame["status"] == "diverged").sum()) for name, frame in frames.items()}
+    family = compare_all(values, baseline, diverged, metric, DELTA if delta is None else delta)
     arms = []
-    for arm in results.description["arms"]:
-        frame = by_arm.get(arm["name"], results.runs.iloc[:0])
-        values = figures.get(arm["name"], {})
-        compared = baseline is not None and arm["name"] != baseline and len(results.description["arms"]) > 1
-        difference = paired_interval(values, figures.get(str(baseline), {})) if compared else None
+    for arm in description["arms"]:
+        name, frame = arm["name"], frames[arm["name"]]
         arms.append(
             ArmSummary(
-                name=arm["name"],
-                planned=len(results.description["seeds"]),
-                diverged=int((frame["status"] == "diverged").sum()),
-                values=values,
-                difference=difference,
+                name=name,
+                planned=len(description["seeds"]),
+                diverged=diverged[name],
+                diverged_p=divergence_p(name, baseline, diverged, frames),
+                values=values[name],
+                comparison=family.comparisons.get(name) if family else None,
                 health=verdicts(frame),
                 seconds=mean(frame["seconds"].tolist()),
                 published=arm.get("published", {}),
+                implied=tuple(arm.get("implied", ())),
             )
         )
-    return Summary(results, metric, baseline, sorted(arms, key=SORTS[sort]) if sort else arms)
+    return Summary(
+        results=results,
+        metric=metric,
+        baseline=baseline,
+        arms=sorted(arms, key=SORTS[sort]) if sort else arms,
+        family=family,
+        effects=factorial_effects(description, values),
+        contributions=contributions(description, values, metric),
+    )
+
+
+def higher_is_better(metric: str) -> bool:
+    """Accuracies are better the higher, losses the lower."""
+    return metric.endswith("_acc")
+
+
+def compare_all(
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str | None,
+    diverged: Mapping[str, int],
+    metric: str,
+    delta: float,
+) -> Family | None:
+    """Every arm against the baseline."""
+    if baseline is None:
+        return None
+    others = {name: figures for name, figures in values.items() if name != baseline}
+    better = higher_is_better(metric)
+    return compare(values[baseline], others, diverged=diverged, delta=delta, higher_is_better=better)
+
+
+def divergence_p(
+    name: str, baseline: str | None, diverged: Mapping[str, int], frames: Mapping[str, pd.DataFrame]
+) -> float:
+    """Fisher's exact test of an arm's share of diverged runs against the baseline's."""
+    if baseline is None or name == baseline or not len(frames[name]) or not len(frames[baseline]):
+        return math.nan
+    return fisher_exact(diverged[name], len(frames[name]), diverged[baseline], len(frames[baseline]))
+
+
+def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]]) -> list[Effect]:
+    """Main effects and two-way interactions, where the arms are a factorial design of more than one factor."""
+    levels = {arm["name"]: arm.get("levels") or {} for arm in description["arms"]}
+    if description.get("design") != "factorial" or any(len(cell) < 2 for cell in levels.values()):
+        return []
+    named = {arm: {factor: level or "off" for factor, level in cell.items()} for arm, cell in levels.items()}
+    return effects(named, values)
+
+
+def contributions(
+    description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]], metric: str
+) -> dict[str, Contribution]:
+    """Solo gains beside marginal losses, where the study has both."""
+    if description.get("design") != "in-and-out":
+        return {}
+    one_in = {name: figures for name, figures in values.items() if without(name) in values}
+    one_out = {name: values[without(name)] for name in one_in}
+    baseline, better = values[str(description["baseline"])], higher_is_better(metric)
+    return solo_and_marginal(baseline, values["all"], one_in, one_out, higher_is_better=better)
 
 
 def by_seed(frame: pd.DataFrame, metric: str) -> dict[int, float]:
@@ -110,32 +213,3 @@ SORTS = {
     "seconds": lambda arm: lowest_nan_last(arm.seconds),
 }
 """What `--sort` takes: the arm's name, the metric's mean from the highest, the time from the shortest."""
-
-
-def to_frame(summaries: list[Summary]) -> pd.DataFrame:
-    """A row for each study and arm, for files."""
-    rows = []
-    for summary in summaries:
-        for arm in summary.arms:
-            published = arm.published.get(summary.metric)
-            rows.append(
-                {
-                    "study": summary.results.name,
-                    "arm": arm.name,
-                    "metric": summary.metric,
-                    "finished": arm.finished,
-                    "planned": arm.planned,
-                    "diverged": arm.diverged,
-                    "mean": arm.mean,
-                    "sd": arm.deviation,
-                    "baseline": summary.baseline,
-                    "difference": arm.difference.mean if arm.difference else None,
-                    "low": arm.difference.low if arm.difference else None,
-                    "high": arm.difference.high if arm.difference else None,
-                    "published": published,
-                    "health": "; ".join(f"{state} {count}" for state, count in arm.health.items()),
-                    "seconds": arm.seconds,
-                    "values": " ".join(f"{value:.6g}" for value in arm.values.values()),
-                }
-            )
-    return pd.DataFrame(rows)

@@ -5,7 +5,7 @@
 Every interval is two-sided; every figure has the metric's own unit (a share is 0.87, not 87).
 """
 
-from dnntrain.statistics.comparisons import Comparison, Family, compare, further_seeds, verdict
+from dnntrain.statistics.comparisons import MANY_SEEDS, Comparison, Family, compare, further_seeds, verdict
 from dnntrain.statistics.descriptive import (
     LEVEL,
     Interval,
@@ -15,6 +15,7 @@ from dnntrain.statistics.descriptive import (
     hedges_g,
     mean,
     paired_interval,
+    prediction_interval,
     t_interval,
 )
 from dnntrain.statistics.distributions import dunnett_critical, dunnett_p, t_critical, t_p
@@ -23,6 +24,7 @@ from dnntrain.statistics.significance import TTest, deviating_row, fisher_exact,
 
 __all__ = [
     "LEVEL",
+    "MANY_SEEDS",
     "Comparison",
     "Contribution",
     "Effect",
@@ -44,6 +46,7 @@ __all__ = [
     "mean",
     "paired_interval",
     "paired_t",
+    "prediction_interval",
     "solo_and_marginal",
     "t_critical",
     "t_interval",

@@ -27,10 +27,10 @@ VARIANCE_LEVEL = 0.2
 
 A preliminary test should be liberal (Bancroft 1964 advises about .25): overlooking a difference costs more than the
 fallback does. Simulated with five arms and the baseline (`tests/bench/error_rates.py`), at 3 / 5 / 10 seeds: with equal
-variances the whole procedure's family-wise error is 5.4 / 5.3 / 5.0 % and its power at 2 SD .30 / .59 / .94, where
-Dunnett's alone has .35 / .66 / .96. One arm of 4 times the SD lifts Dunnett's error to 12 to 13 %; the whole
-procedure's is 10 / 6.5 / 4.6 %, at level .05 it would be 12 / 8 / 4.7 %. What remains at 3 seeds are the wild arms
-that look tame: no test on 3 runs can tell them.
+variances the whole procedure's family-wise error is 5.4 / 5.4 / 5.2 % and its power at 2 SD .30 / .60 / .94, where
+Dunnett's alone has .35 / .66 / .96 and the fallback alone .07 / .28 / .85. One arm of 4 times the SD lifts Dunnett's
+error to 13 / 12 / 12 %; the whole procedure's is 10.4 / 6.4 / 4.7 %, and would be 12.4 / 7.8 / 4.8 % at level .05. What
+remains at 3 seeds are the wild arms that happen to look tame: no test on 3 runs can tell them.
 """
 
 UNKNOWN = "no uncertainty available"

@@ -73,7 +73,7 @@ def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 def without_rounding(values: list[float], scale: float) -> list[float]:
     """Differences of numbers as large as `scale`; those equal but for rounding made so, that no t is made of it."""
-    if not values or not max(values) - min(values) <= ROUNDING * scale:
+    if not values or not math.isfinite(scale) or not max(values) - min(values) <= ROUNDING * scale:
         return values
     center = mean(values)
     return [center if abs(center) > ROUNDING * scale else 0.0] * len(values)
@@ -119,3 +119,15 @@ def binomial_se(accuracy: float, n_images: int) -> float:
     if not 0 <= accuracy <= 1 or n_images < 1:
         raise ValueError(f"no binomial error of {accuracy} on {n_images} images")
     return math.sqrt(accuracy * (1 - accuracy) / n_images)
+
+
+def prediction_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
+    """Where one further run would lie: mean ± t(n − 1) · sd · √(1 + 1/n); nan ends below two values.
+
+    Source: Hahn and Meeker 1991, Statistical Intervals, ch. 4.
+    """
+    n, center = len(values), mean(values)
+    if n < 2:
+        return Interval(center, math.nan, math.nan)
+    margin = t_critical(level, n - 1) * deviation(values) * math.sqrt(1 + 1 / n)
+    return Interval(center, center - margin, center + margin)

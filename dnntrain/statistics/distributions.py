@@ -12,8 +12,8 @@ from scipy.special import gammainccinv, gammaincinv, nctdtrinc, ndtr, stdtr, std
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
-SCALES, NORMALS = 160, 48
-"""Quadrature points for the deviation's estimate and for the baseline's error: at most 4e-7 off in p."""
+NORMALS = 32
+"""Quadrature points for the baseline's error; with `scale_grid`'s p is off by at most 3e-7 for k up to 200."""
 
 
 def t_p(t: float, df: float) -> float:
@@ -48,31 +48,28 @@ def dunnett_p(t: float, k: int, df: float) -> float:
 def dunnett_critical(level: float, k: int, df: float) -> float:
     """What max |Tᵢ| of `dunnett_p` stays below with probability `level` (tables: Dunnett 1964).
 
-    It lies between Student's quantile and Bonferroni's; regula falsi on the logarithms, which are nearly linear,
-    with the Illinois rule. ValueError as in `dunnett_p`, and for a level outside 0 to 1.
+    It lies between Student's quantile and Bonferroni's; regula falsi on the logarithms of p and t, which are nearly
+    linear, with the Illinois rule: an end that stays twice counts half (Dowell and Jarratt 1971). ValueError as in
+    `dunnett_p`, and for a level outside 0 to 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"a level lies between 0 and 1, not {level}")
-    student = min(df, 1e9)  # stdtrit has no infinity
-    low, high = math.log(t_critical(level, student)), math.log(t_critical(1 - (1 - level) / k, student))
 
     def excess(log_t: float) -> float:
         return math.log(dunnett_p(math.exp(log_t), k, df) / (1 - level))
 
-    at_low, at_high = excess(low), excess(high)
-    if k == 1 or at_low <= 0:
-        return math.exp(low)
-    if at_high >= 0:
-        return math.exp(high)
-    for _ in range(100):
+    finite = min(df, 1e9)  # stdtrit has no infinity
+    low, high = math.log(t_critical(level, finite)), math.log(t_critical(1 - (1 - level) / k, finite))
+    at_low, at_high, last = excess(low), excess(high), 0.0
+    middle, at_middle = high, at_high
+    while abs(at_middle) > 1e-8 and at_low > 0 > at_high:
         middle = (low * at_high - high * at_low) / (at_high - at_low)
         at_middle = excess(middle)
-        if abs(at_middle) < 1e-9:
-            break
         if at_middle > 0:
-            low, at_low, at_high = middle, at_middle, at_high / 2
+            low, at_low, at_high = middle, at_middle, at_high / 2 if last > 0 else at_high
         else:
-            high, at_high, at_low = middle, at_middle, at_low / 2
+            high, at_high, at_low = middle, at_middle, at_low / 2 if last < 0 else at_low
+        last = at_middle
     return math.exp(middle)
 
 
@@ -86,11 +83,14 @@ def detectable(critical: float, df: float, power: float) -> float:
 
 @lru_cache(maxsize=256)
 def scale_grid(df: float) -> tuple[Array, Array]:
-    """Points of s = √(χ²/df) and their weights, evenly spaced in log s, where the density is smooth for every df."""
+    """Points of s = √(χ²/df) and their weights, evenly spaced in log s, where the density is smooth for every df.
+
+    The fewer df, the more points: the density's tail is long there, but the integrand's edge as sharp as ever.
+    """
     if math.isinf(df):
         return np.ones(1), np.ones(1)
     low, high = (math.log(2 * x / df) / 2 for x in (gammaincinv(df / 2, 1e-9), gammainccinv(df / 2, 1e-12)))
-    log_s = np.linspace(low, high, SCALES)
+    log_s = np.linspace(low, high, 24 + math.ceil(140 / df))
     log_density = df * (log_s - np.exp(2 * log_s) / 2)  # of log s, up to a constant
     weights = np.exp(log_density - log_density.max())
     return np.exp(log_s), weights / weights.sum()
@@ -99,7 +99,7 @@ def scale_grid(df: float) -> tuple[Array, Array]:
 @lru_cache(maxsize=1)
 def normal_grid() -> tuple[Array, Array]:
     """Points z ≥ 0 and their weights: the integrand over z is even."""
-    z = np.linspace(0, 7.5, NORMALS)
+    z = np.linspace(0, 6, NORMALS)
     weights = np.exp(-z * z / 2)
     weights[0] /= 2
     return z, weights / weights.sum()

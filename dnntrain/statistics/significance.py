@@ -100,7 +100,8 @@ def residual_squares(table: Array) -> Array:
     means = table.mean(-1, keepdims=True) + table.mean(-2, keepdims=True) - table.mean((-2, -1), keepdims=True)
     rounding = ROUNDING * np.abs(table).max((-2, -1), keepdims=True)
     residuals: Array = np.where(np.abs(table - means) > rounding, table - means, 0.0)
-    return np.einsum("...j,...j->...", residuals, residuals)
+    squares: Array = np.einsum("...j,...j->...", residuals, residuals)
+    return squares
 
 
 def deviating_row(squares: Array, columns: int) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Array]:

@@ -15,7 +15,7 @@ import time
 
 from dnntrain.workers import WORKER_ENVIRONMENT
 
-ROUNDS = 5
+ROUNDS = 3
 SIZES = (1, 5, 20, 30)
 NETWORKS = {
     "784-50-50-10, batch 16": {"hidden": "50,50", "batch_size": 16},

@@ -1,0 +1,129 @@
+"""A study's tables as plain text cells: one source for the terminal, Markdown, LaTeX and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dnntrain.report import words
+from dnntrain.report.summary import ArmSummary, Summary
+from dnntrain.statistics import mean
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text; columns named in `right` are aligned to the right."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    right: frozenset[str] = frozenset()
+
+
+def tables(summary: Summary, *, wide: bool = False) -> Iterator[TextTable]:
+    """All tables of a study, the main one first."""
+    yield main_table(summary, wide=wide)
+    yield runs_table(summary)
+    if any(summary.metric in arm.published for arm in summary.arms):
+        yield published_table(summary)
+    if summary.effects:
+        yield effects_table(summary)
+    if summary.contributions:
+        yield contributions_table(summary)
+    if "mc_test_acc" in summary.results.runs and summary.results.runs["mc_test_acc"].notna().any():
+        yield monte_carlo_table(summary)
+
+
+def main_table(summary: Summary, *, wide: bool) -> TextTable:
+    """A row for each arm: how many runs, the metric, the difference from the baseline, what may be said of it."""
+    metric = summary.metric
+    headings = ["arm", "runs"]
+    diverged = any(arm.diverged for arm in summary.arms)
+    headings += ["div."] if diverged else []
+    headings += [words.heading(metric)]
+    headings += ["Δ [95 %]", "verdict"] if summary.family else []
+    headings += ["p", "wins", "r", "g"] if summary.family and wide else []
+    rows = []
+    for arm in summary.arms:
+        row = [arm.name, f"{arm.finished}/{arm.planned}"]
+        row += [str(arm.diverged or "")] if diverged else []
+        row += [words.spread(arm, metric)]
+        if summary.family:
+            base = arm.name == summary.baseline
+            row += ["baseline" if base else words.difference(arm.difference, metric), words.verdict(arm)]
+            row += comparison_cells(arm) if wide else []
+        rows.append(row)
+    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"})
+
+
+def comparison_cells(arm: ArmSummary) -> list[str]:
+    """Adjusted p, wins by seed, the seeds' correlation, Hedges' g."""
+    c = arm.comparison
+    if c is None:
+        return ["", "", "", ""]
+    wins = "-" if c.wins is None else f"{c.wins}/{c.n}"
+    return [words.p_value(c.p), wins, f"{c.r:.2f}".replace("nan", "-"), f"{c.g:+.2f}".replace("+nan", "-")]
+
+
+def runs_table(summary: Summary) -> TextTable:
+    """How healthy each arm's runs are, what one costs, and every run's value where there are few."""
+    few = any(0 < arm.finished <= words.FEW for arm in summary.arms)
+    headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
+    rows = []
+    for arm in summary.arms:
+        values = arm.values.values() if arm.finished <= words.FEW else ()
+        each = ["  ".join(words.number(value, summary.metric) for value in values)] if few else []
+        rows.append([arm.name, words.health(arm), f"{arm.seconds:.1f}".replace("nan", ""), *each])
+    return TextTable("", headings, rows, frozenset({"s/run"}))
+
+
+def published_table(summary: Summary) -> TextTable:
+    """Published figures beside ours."""
+    metric = summary.metric
+    rows = [
+        [arm.name, words.spread(arm, metric), words.number(arm.published[metric], metric), arm.reproduced(metric)]
+        for arm in summary.arms
+        if metric in arm.published
+    ]
+    headings = ["arm", "ours", "published", "one more run of ours would lie there"]
+    return TextTable("published", headings, rows, frozenset({"ours", "published"}))
+
+
+def effects_table(summary: Summary) -> TextTable:
+    """Main effects and two-way interactions of a factorial design."""
+    rows = []
+    for effect in summary.effects:
+        against = "" if len(effect.factors) > 1 else f" (not {effect.references[0]})"
+        text = words.difference(effect.interval, summary.metric)
+        rows.append([effect.name + against, text, words.p_value(effect.p)])
+    return TextTable(
+        "effects (Holm within the family)", ["effect", "Δ [95 %]", "p"], rows, frozenset({"Δ [95 %]", "p"})
+    )
+
+
+def contributions_table(summary: Summary) -> TextTable:
+    """What each technique gains alone, and what is lost without it."""
+    rows = [
+        [
+            name,
+            words.difference(item.solo, summary.metric),
+            words.difference(item.marginal, summary.metric),
+            item.word,
+        ]
+        for name, item in summary.contributions.items()
+    ]
+    headings = ["technique", "gain alone", "loss without", "so"]
+    return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
+
+
+def monte_carlo_table(summary: Summary) -> TextTable:
+    """Test accuracy with Monte Carlo dropout beside the plain one, for the arms that have it."""
+    runs = summary.results.runs
+    rows = []
+    for name, frame in runs[runs["mc_test_acc"].notna()].groupby("arm", sort=False):
+        plain, averaged = frame["test_acc"], frame["mc_test_acc"]
+        gain = mean((averaged - plain).tolist())
+        figures = [words.number(float(values.mean()), "test_acc") for values in (plain, averaged)]
+        rows.append([str(name), *figures, words.signed(gain, "test_acc")])
+    headings = ["arm", "test_acc %", "Monte Carlo %", "gain"]
+    return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))
