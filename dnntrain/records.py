@@ -154,7 +154,7 @@ def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> 
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
     fields = {key: record["settings"].get(key) for key in varied}
-    outcome = {key: record[key] for key in ("status", "epochs", "best_epoch")}
+    outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
     results = {name: record["results"].get(name) for name in RESULTS}
     return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
 

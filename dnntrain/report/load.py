@@ -12,6 +12,8 @@ import pandas as pd
 from dnntrain.errors import InputError
 from dnntrain.records import read_json
 
+TEXT = {"run": str, "arm": str, "status": str, "health": str}
+"""Columns that are text, whatever they look like: an arm may be called NA."""
 NEEDED = ("study", "arm", "seed", "run", "status", "val_acc", "health", "seconds")
 
 
@@ -56,7 +58,7 @@ def read_study(folder: Path) -> Results:
     if not isinstance(description, dict) or not {"name", "arms", "seeds", "metric"} <= description.keys():
         raise InputError(f"{folder / 'study.json'}: no description of a study")
     try:
-        runs = pd.read_csv(path, dtype={"run": str, "arm": str, "status": str, "health": str})
+        runs = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the study again to write it") from None
     except (OSError, ValueError) as error:

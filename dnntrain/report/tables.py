@@ -85,8 +85,9 @@ def published_table(summary: Summary) -> TextTable:
         for arm in summary.arms
         if metric in arm.published
     ]
-    headings = ["arm", "ours", "published", "one more run of ours would lie there"]
-    return TextTable("published", headings, rows, frozenset({"ours", "published"}))
+    headings = ["arm", "ours", "published", "verdict"]
+    title = "published, and whether one more run of ours might be so"
+    return TextTable(title, headings, rows, frozenset({"ours", "published"}))
 
 
 def effects_table(summary: Summary) -> TextTable:

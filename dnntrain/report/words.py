@@ -52,6 +52,8 @@ def verdict(arm: ArmSummary) -> str:
     """What may be said of the arm against the baseline."""
     if arm.comparison is None:
         return ""
+    if arm.comparison.difference == 0 and arm.comparison.se == 0:
+        return "identical"
     return arm.comparison.verdict.replace("no uncertainty available", "no uncertainty")
 
 
@@ -85,10 +87,8 @@ def footer(summary: Summary) -> Iterator[str]:
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
             f"comparison{'s' if family.k > 1 else ''} by {family.method}: {family.reason}."
         )
-        yield (
-            f"Smallest effect that this study would find with 80 % power: {signed(family.smallest_detectable, metric)}; "
-            f"what would matter: δ = {signed(family.delta, metric)}."
-        )
+        found, matters = signed(family.smallest_detectable, metric), signed(family.delta, metric)
+        yield f"Smallest effect found with 80 % power: {found}; what would matter: δ = {matters}."
     elif family:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
     open_arms = [f"{arm.name} {further(arm)}" for arm in summary.arms if further(arm)]
@@ -96,7 +96,8 @@ def footer(summary: Summary) -> Iterator[str]:
         yield f"Further seeds that would probably settle what is inconclusive: {', '.join(open_arms)}."
     for arm in summary.arms:
         if arm.diverged and not math.isnan(arm.diverged_p):
-            yield f"{arm.name}: {arm.diverged} diverged; against {summary.baseline}'s, Fisher p {p_value(arm.diverged_p)}."
+            p = p_value(arm.diverged_p)
+            yield f"{arm.name}: {arm.diverged} diverged (Fisher's exact p against {summary.baseline}: {p})."
     yield from data_lines(summary)
     if description.get("note"):
         yield f"note: {description['note']}"

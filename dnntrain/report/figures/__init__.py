@@ -39,13 +39,13 @@ def save_figures(
     folder: Path,
     formats: Sequence[str] = ("png", "svg"),
     *,
-    delta: float = DELTA,
-    interval: str = INTERVAL,
+    delta: float | None = None,
+    interval: str | None = None,
 ) -> list[Path]:
     """Write every figure of every study as STUDY-FIGURE.FORMAT; the files, in order.
 
     The same records give the same bytes. `delta` is the difference that matters, in the metric's own unit (0.003 is
-    0.3 points of accuracy); `interval` says what the arms' intervals are.
+    0.3 points of accuracy); `interval` says what the arms' intervals are; both are the study's own if not given.
     """
     formats = [check_format(name) for name in formats]
     written = []
@@ -60,8 +60,12 @@ def save_figures(
     return written
 
 
-def draw(summary: Summary, *, delta: float = DELTA, interval: str = INTERVAL) -> Iterator[tuple[str, Figure]]:
+def draw(summary: Summary, *, delta: float | None = None, interval: str | None = None) -> Iterator[tuple[str, Figure]]:
     """The figures that the study has something to show for, each with its name."""
+    if summary.family:
+        delta = summary.family.delta if delta is None else delta
+        interval = interval or f"simultaneous 95 % interval, {summary.family.method}"
+    delta, interval = DELTA if delta is None else delta, interval or INTERVAL
     history = read_history(summary.results.folder)
     figures: dict[str, Callable[[], Figure | None]] = {
         "learning-curves": lambda: learning_curves(summary, history),
