@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,11 +42,21 @@ class Outcome:
     """What came of a study."""
 
     study: Study
+    ids: Mapping[CoreSpec, str]
+    """The name of every run."""
     records: dict[str, Record] = field(default_factory=dict)
     """By run id."""
     failures: list[Failed] = field(default_factory=list)
     trained: int = 0
     """How many of the runs were trained now, not found recorded."""
+
+    def figures(self, metric: str) -> dict[str, list[float]]:
+        """One figure of every run by arm, in the order of the seeds; nan where a run diverged."""
+        results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
+        for arm, spec in self.study.runs():
+            value = self.records[self.ids[spec]]["results"].get(metric)
+            results[arm.name].append(math.nan if value is None else value)
+        return results
 
 
 class Ablation:
@@ -67,7 +78,7 @@ class Ablation:
 
     def run(self, executor: Executor, watcher: Watcher) -> Outcome:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded."""
-        outcome = Outcome(self.study, self.recorded())
+        outcome = Outcome(self.study, self.ids, self.recorded())
         missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
         plan = populations(list(missing.values()), executor.workers)
         jobs = [Job(number, tuple(specs), self.data_dir, self.device) for number, specs in enumerate(plan)]
@@ -108,7 +119,8 @@ class Ablation:
             if made:
                 rows.append(results_row(made, self.study.name, arm.name, varied))
                 history += history_rows(made, self.study.name, arm.name)
-        description = self.study.description() | {"data": next(iter(outcome.records.values()))["data"]}
+        first = next(iter(outcome.records.values()))
+        description = self.study.description() | {"data": first["data"], "environment": first["environment"]}
         files = {
             "study.json": json.dumps(description, indent=1),
             "results.csv": to_csv(rows),

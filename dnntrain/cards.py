@@ -110,6 +110,10 @@ def plan_table(study: Study) -> Group:
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
         "common: " + ", ".join(f"{k}={plain(v)}" for k, v in common(study).items()),
     ]
+    if study.tuning:
+        values = ", ".join(plain(value) for value in study.tuning.values)
+        more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))
+        lines.append(f"then {study.tuning.key} is tuned for each arm over {values}: {more} runs more")
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
 
 

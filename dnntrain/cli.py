@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dnntrain.report.gates import Judged
     from dnntrain.report.load import Results
     from dnntrain.report.summary import Summary
-    from dnntrain.study import Study
+    from dnntrain.study import Study, Tuning
 
 app = typer.Typer(
     add_completion=False,
@@ -104,8 +105,9 @@ def ablate(
     if plan:
         print_plan(study)
         return
-    outcome = carry_out(study, out, workers, device, data_dir)
-    print_outcome(outcome, out)
+    print_outcome(carry_out(study, out, workers, device, data_dir), out)
+    if study.tuning:
+        print_outcome(carry_out_tuned(study, study.tuning, out, workers, device, data_dir), out)
 
 
 def target(help: str) -> Any:
@@ -123,6 +125,9 @@ def report(
         list[str] | None,
         typer.Option(help="a requirement, as 'elu >= relu - 0.3pp'; exit code 0, 1 or 3"),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="two studies of one preset side by side")
+    ] = None,
     wide: Annotated[bool, typer.Option("--wide", help="also p, wins by seed, correlation, effect size")] = False,
     csv: Annotated[str | None, target("a row an arm as CSV")] = None,
     md: Annotated[str | None, target("the tables as Markdown")] = None,
@@ -139,6 +144,9 @@ def report(
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
+    if compare is not None:
+        print_comparison(compare, paths, metric)
+        return
     studies = find_studies(paths)
     summaries = [summarize(results, metric, sort, read_delta(delta, metric, results)) for results in studies]
     judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
@@ -167,6 +175,17 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
     return delta / 100 if (metric or str(results.description["metric"])).endswith("_acc") else delta
+
+
+def print_comparison(names: tuple[str, str], paths: list[Path], metric: str | None) -> None:
+    """Two studies side by side."""
+    from dnntrain.report.compare import comparison_notes, comparison_table, find_study
+    from dnntrain.report.terminal import rendered
+
+    first, second = (find_study(name, paths) for name in names)
+    console = Console()
+    console.print(rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
+    console.print("\n".join(comparison_notes(first, second)), soft_wrap=True, highlight=False, markup=False)
 
 
 def print_summaries(summaries: list[Summary], wide: bool) -> None:
@@ -205,6 +224,17 @@ def carry_out(study: Study, out: Path, workers: int | None, device: str, data_di
         raise InputError(f"--device '{device}'{did_you_mean(device, DEVICES)}")
     executor = LocalExecutor(workers or default_workers(device))
     return Ablation(study, RunStore(out), data_dir, device).run(executor, Display(Console(stderr=True)))
+
+
+def carry_out_tuned(
+    study: Study, tuning: Tuning, out: Path, workers: int | None, device: str, data_dir: str | None
+) -> Outcome:
+    """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
+    from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
+
+    tried = carry_out(tuning_study(study, tuning), out, workers, device, data_dir)
+    chosen = choose(study, tuning, tried.figures(steering_metric(study)))
+    return carry_out(tuned_study(study, tuning, chosen), out, workers, device, data_dir)
 
 
 def print_plan(study: Study) -> None:
@@ -276,6 +306,9 @@ def save(text: str, file: str) -> None:
 
 def main() -> None:
     """Run the command line: every foreseeable error is one message on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows '?', not a traceback
     try:
         code = app(standalone_mode=False) or 0
         if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on

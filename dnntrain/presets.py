@@ -12,11 +12,11 @@ from dnntrain.documents import Document, Place
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
 from dnntrain.spec import RunSpec
-from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, check_metric, check_name, read_seeds
+from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, Tuning, check_metric, check_name, read_seeds
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
-    *("combinations", "baseline", "seeds", "metric", "published"),
+    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds"),
 )
 """What a preset may hold."""
 
@@ -100,7 +100,29 @@ class Preset:
             design=self.design,
             note=self.text("note", ""),
             source=self.document.text,
+            tuning=self.tuning(),
         )
+
+    def tuning(self) -> Tuning | None:
+        """What `tune` asks for; None where it is not there."""
+        if "tune" not in self.content:
+            return None
+        with self.document.at("tune"):
+            fields = self.settings(self.content["tune"])
+            if len(fields) != 1:
+                raise InputError(f"must be one field with its values like {{lr: [0.01, 0.1]}}, not {fields!r}")
+            [(key, values)] = fields.items()
+            if not isinstance(values, list) or len(values) < 2 or len(set(map(str, values))) < len(values):
+                raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
+            numbers = [getattr(RunSpec.parse(self.base | {key: value}), key) for value in values]
+            if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
+                raise InputError(f"{key} is no number: only those can be tuned")
+            for name in self.factors:
+                options = self.levels(name) if self.design == "factorial" else {name: self.factor(name)}
+                if any(key in settings for settings in options.values()):
+                    raise InputError(f"{key} cannot be tuned: it is what {name} sets")
+        with self.document.at("tune_seeds"):
+            return Tuning(key, tuple(numbers), len(read_seeds(self.content.get("tune_seeds", 2))))
 
     def text(self, key: str, default: str) -> str:
         """The text under a key."""

@@ -32,6 +32,15 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """Which field is tuned for each arm, over which values, with how many seeds."""
+
+    key: str
+    values: tuple[float, ...]
+    seeds: int = 2
+
+
+@dataclass(frozen=True)
 class Study:
     """What an ablation asks."""
 
@@ -46,6 +55,8 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's text, as it was run."""
+    tuning: Tuning | None = None
+    """What is tuned for each arm, in a study beside this one."""
 
     def runs(self) -> list[tuple[Arm, CoreSpec]]:
         """Every run, arm by arm."""

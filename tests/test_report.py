@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from dnntrain.report.load import read_study
+from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import summarize
+from dnntrain.statistics import Interval
 from tests.command import dnntrain, environment, error_of, succeeds
 
 SEEDS = range(5)
@@ -241,3 +243,27 @@ def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
 def test_an_arm_may_be_called_na(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"NA": SAME, "null": ARMS["elu"]})
     assert [arm.finished for arm in summarize(read_study(folder)).arms] == [5, 5]
+
+
+def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
+    other = write_study(tmp_path / "elsewhere" / "made", ARMS | {"elu": [v + 0.01 for v in ARMS["elu"]]})
+    for folder, version in ((study, "2.13"), (other, "2.14")):
+        described = json.loads((folder / "study.json").read_text())
+        for arm in described["arms"]:
+            arm["settings"] = {"act": arm["name"]}
+        (folder / "study.json").write_text(json.dumps(described | {"environment": {"torch": version}}))
+    shown = succeeds("report", tmp_path / "runs", "--compare", "made", other)
+    row = next(line for line in shown.splitlines() if line.strip().startswith("elu"))
+    assert "+1.00 [+1.00, +1.00]" in row
+    assert "0/5" in row
+    assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
+    assert "environment, torch: 2.13 | 2.14" in shown
+    assert "no study there" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+
+
+def test_sketches_show_what_they_are_given() -> None:
+    assert sparkline([0.0, 0.5, 1.0, float("nan")], 0.0, 1.0) == "▁▅█×"
+    assert len(sparkline([0.1] * 100, 0.0, 1.0)) == 12
+    assert forest_row(Interval(1.0, 0.5, 1.5), -1.0, 2.0, 31) == "          │    ├────●────┤"
+    assert forest_row(Interval(0.0, -9.0, 9.0), -1.0, 1.0, 5) == "◄─●─►"
+    assert forest_row(Interval(0.5, float("nan"), float("nan")), 0.0, 1.0, 5) == "│ ●"

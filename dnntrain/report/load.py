@@ -67,3 +67,18 @@ def read_study(folder: Path) -> Results:
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
     return Results(folder, description, runs)
+
+
+def validation_curves(folder: Path) -> dict[str, list[float]]:
+    """Each arm's validation accuracy by epoch, the mean of the runs that got there; empty without history.csv."""
+    path = folder / "history.csv"
+    try:
+        history = pd.read_csv(
+            path, usecols=["arm", "epoch", "val_acc"], dtype={"arm": str}, keep_default_na=False, na_values=[""]
+        )
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+    means = history.groupby(["arm", "epoch"], sort=False)["val_acc"].mean()
+    return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in means.groupby(level="arm", sort=False)}

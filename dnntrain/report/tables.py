@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dnntrain.report import words
+from dnntrain.report.load import validation_curves
+from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import ArmSummary, Summary
 from dnntrain.statistics import mean
 
@@ -20,10 +23,16 @@ class TextTable:
     right: frozenset[str] = frozenset()
 
 
-def tables(summary: Summary, *, wide: bool = False) -> Iterator[TextTable]:
-    """All tables of a study, the main one first."""
+MOST_PICTURES = 60
+"""Arms beyond which pictures in characters no longer help."""
+
+
+def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> Iterator[TextTable]:
+    """All tables of a study, the main one first; `pictures` in characters are for the terminal."""
     yield main_table(summary, wide=wide)
     yield runs_table(summary)
+    if pictures and len(summary.arms) <= MOST_PICTURES:
+        yield pictures_table(summary)
     if any(summary.metric in arm.published for arm in summary.arms):
         yield published_table(summary)
     if summary.effects:
@@ -75,6 +84,25 @@ def runs_table(summary: Summary) -> TextTable:
         each = ["  ".join(words.number(value, summary.metric) for value in values)] if few else []
         rows.append([arm.name, words.health(arm), f"{arm.seconds:.1f}".replace("nan", ""), *each])
     return TextTable("", headings, rows, frozenset({"s/run"}))
+
+
+def pictures_table(summary: Summary) -> TextTable:
+    """Validation accuracy by epoch as a sparkline, and the differences as a small forest plot."""
+    curves = validation_curves(summary.results.folder)
+    finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    shown = [arm.difference for arm in summary.arms if arm.difference]
+    ends = [end for item in shown for end in (item.low, item.high, item.mean) if math.isfinite(end)]
+    # an interval out of all proportion would press the others flat: it leaves by an arrow
+    reach = 3 * max((abs(item.mean) for item in shown), default=1.0)
+    left, right = max(min([0.0, *ends]), -reach), min(max([0.0, *ends]), reach)
+    rows = []
+    for arm in summary.arms:
+        picture = forest_row(arm.difference, left, right) if arm.difference else ""
+        rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
+    axis = f"Δ from {words.signed(left, summary.metric)} to {words.signed(right, summary.metric)}"
+    headings = ["arm", "val_acc by epoch"] + ([axis] if shown else [])
+    return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
 def published_table(summary: Summary) -> TextTable:

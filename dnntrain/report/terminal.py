@@ -36,7 +36,7 @@ def parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     yield Text(summary.results.name, style="bold")
     if description.get("question"):
         yield Text(description["question"], style="italic")
-    for table in tables(summary, wide=wide):
+    for table in tables(summary, wide=wide, pictures=True):
         yield rendered(table)
     yield Text("\n".join(words.footer(summary)), style="dim")
     if wide:

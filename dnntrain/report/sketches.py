@@ -1,0 +1,45 @@
+"""Small pictures in characters, for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dnntrain.statistics import Interval
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], low: float, high: float, width: int = 12) -> str:
+    """The values as bars between low and high, the curve thinned to `width` characters; '×' where not finite."""
+    step = max(1.0, len(values) / width)
+    thinned = [values[min(len(values) - 1, math.ceil((i + 1) * step) - 1)] for i in range(min(width, len(values)))]
+    return "".join(bar(value, low, high) for value in thinned)
+
+
+def bar(value: float, low: float, high: float) -> str:
+    """One value's bar."""
+    if not math.isfinite(value):
+        return "×"
+    share = (value - low) / (high - low) if high > low else 1.0
+    return BARS[round(min(max(share, 0.0), 1.0) * (len(BARS) - 1))]
+
+
+def forest_row(interval: Interval, low: float, high: float, width: int = 32) -> str:
+    """An interval on an axis from low to high: '├──●──┤', with '│' at zero, and an arrow where it goes beyond."""
+    row = [" "] * width
+
+    def place(value: float) -> int:
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(min(max(share, 0.0), 1.0) * (width - 1))
+
+    if low <= 0 <= high:
+        row[place(0.0)] = "│"
+    if math.isfinite(interval.low):
+        first, last = place(interval.low), place(interval.high)
+        for i in range(first, last + 1):
+            row[i] = "┼" if row[i] == "│" else "─"
+        row[first] = "◄" if interval.low < low else "├"
+        row[last] = "►" if interval.high > high else "┤"
+    row[place(interval.mean)] = "●"
+    return "".join(row).rstrip()
