@@ -14,13 +14,9 @@ from rich.console import Console
 
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, takes_settings, written
-from dnntrain.records import writing
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
-    from dnntrain.report.gates import Judged
-    from dnntrain.report.load import Results
-    from dnntrain.report.summary import Summary
     from dnntrain.study import Study, Tuning
 
 app = typer.Typer(
@@ -137,7 +133,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for scripts")] = False,
 ) -> None:
     """Show what studies found: which differences are real, by how much, and how healthy the runs were."""
-    from dnntrain.report import exports
+    from dnntrain.report import exports, output
     from dnntrain.report.gates import exit_code, judge
     from dnntrain.report.load import find_studies
     from dnntrain.report.summary import SORTS, summarize
@@ -145,62 +141,26 @@ def report(
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
     if compare is not None:
-        print_comparison(compare, paths, metric)
+        output.print_comparison(compare, paths, metric)
         return
     studies = find_studies(paths)
-    summaries = [summarize(results, metric, sort, read_delta(delta, metric, results)) for results in studies]
+    summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
     judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
     writers = {"csv": (csv, exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
                "html": (html, exports.to_html)}  # fmt: skip
     for file, write in writers.values():
         if file is not None:
-            save(write(summaries), file)
+            output.save(write(summaries), file)
     if figures is not None:
         from dnntrain.report.figures import save_figures
 
-        with writing(figures):
-            save_figures(summaries, figures)
+        save_figures(summaries, figures)
     if as_json:
         typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
     elif "-" not in (csv, md, latex, html):
-        print_summaries(summaries, wide)
-        print_judged(judged)
+        output.print_summaries(summaries, wide)
+        output.print_judged(judged)
     raise typer.Exit(exit_code(judged))
-
-
-def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
-    """--delta in the metric's own unit: points of an accuracy are hundredths."""
-    if delta is None:
-        return None
-    if not 0 <= delta < float("inf"):
-        raise InputError(f"--delta {delta}: must be 0 or more")
-    return delta / 100 if (metric or str(results.description["metric"])).endswith("_acc") else delta
-
-
-def print_comparison(names: tuple[str, str], paths: list[Path], metric: str | None) -> None:
-    """Two studies side by side."""
-    from dnntrain.report.compare import comparison_notes, comparison_table, find_study
-    from dnntrain.report.terminal import rendered
-
-    first, second = (find_study(name, paths) for name in names)
-    console = Console()
-    console.print(rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
-    console.print("\n".join(comparison_notes(first, second)), soft_wrap=True, highlight=False, markup=False)
-
-
-def print_summaries(summaries: list[Summary], wide: bool) -> None:
-    """The studies on the terminal."""
-    from dnntrain.report.terminal import study_report
-
-    console = Console(width=max(120, Console().width) if wide else None)
-    for summary in summaries:
-        console.print(study_report(summary, wide=wide))
-
-
-def print_judged(judged: list[Judged]) -> None:
-    """Each requirement with its answer and the reason."""
-    for item in judged:
-        typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
 
 
 @app.command()
@@ -246,32 +206,17 @@ def print_plan(study: Study) -> None:
 
 def print_outcome(outcome: Outcome, out: Path) -> None:
     """The study's report, and where its records are."""
+    from dnntrain.report import output
     from dnntrain.report.load import read_study
     from dnntrain.report.summary import summarize
-    from dnntrain.report.terminal import study_report
 
-    folder = out / outcome.study.name
-    console = Console()
     if len(outcome.records) == 1:
         [record] = outcome.records.values()
-        print_run(console, record, out)
+        output.print_run(record, out)
     else:
-        console.print(study_report(summarize(read_study(folder))))
-        console.print(f"records: {folder}", soft_wrap=True, highlight=False)
-
-
-def print_run(console: Console, record: dict[str, Any], out: Path) -> None:
-    """One run's result in a few lines."""
-    results = record["results"]
-    for part in ("train", "val", "test", "mc_test"):
-        loss, accuracy = results.get(f"{part}_loss"), results.get(f"{part}_acc")
-        if accuracy is not None:
-            console.print(f"{part + ':':<9} loss {loss:.4f}   accuracy {accuracy:.2%}", highlight=False)
-    kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
-    console.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}", highlight=False)
-    console.print(f"health:   {record['health']}", highlight=False)
-    console.print(f"time:     {record['seconds']:.1f} s", highlight=False)
-    console.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True, highlight=False)
+        folder = out / outcome.study.name
+        output.print_summaries([summarize(read_study(folder))])
+        typer.echo(f"records: {folder}")
 
 
 def known_settings(settings: dict[str, str]) -> dict[str, str]:
@@ -291,17 +236,6 @@ def folder_name(text: str) -> str:
 
     clean = re.sub(r"[^\w.+=,:() -]", "_", text)
     return clean if len(clean) <= 80 else f"{clean[:71]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def save(text: str, file: str) -> None:
-    """Write to a file, whole or not at all, or to stdout for '-'."""
-    from dnntrain.records import write_whole
-
-    if file == "-":
-        typer.echo(text, nl=False)
-        return
-    with writing(Path(file)):
-        write_whole(Path(file), text)
 
 
 def main() -> None:

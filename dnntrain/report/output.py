@@ -1,0 +1,72 @@
+"""What the commands print and write of studies and runs: the report's way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from dnntrain.errors import InputError
+from dnntrain.records import write_whole, writing
+from dnntrain.report.compare import comparison_notes, comparison_table, find_study
+from dnntrain.report.gates import Judged
+from dnntrain.report.load import Results
+from dnntrain.report.summary import Summary
+from dnntrain.report.terminal import rendered, study_report
+
+
+def print_summaries(summaries: Sequence[Summary], wide: bool = False) -> None:
+    """The studies on the terminal."""
+    console = Console(width=max(120, Console().width) if wide else None)
+    for summary in summaries:
+        console.print(study_report(summary, wide=wide))
+
+
+def print_judged(judged: Sequence[Judged]) -> None:
+    """Each requirement with its answer and the reason."""
+    for item in judged:
+        typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
+
+
+def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None) -> None:
+    """Two studies side by side."""
+    first, second = (find_study(name, paths) for name in names)
+    console = Console()
+    console.print(rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
+    console.print("\n".join(comparison_notes(first, second)), soft_wrap=True, highlight=False, markup=False)
+
+
+def print_run(record: dict[str, Any], out: Path) -> None:
+    """One run's result in a few lines."""
+    console = Console()
+    results = record["results"]
+    for part in ("train", "val", "test", "mc_test"):
+        loss, accuracy = results.get(f"{part}_loss"), results.get(f"{part}_acc")
+        if accuracy is not None:
+            console.print(f"{part + ':':<9} loss {loss:.4f}   accuracy {accuracy:.2%}", highlight=False)
+    kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
+    console.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}", highlight=False)
+    console.print(f"health:   {record['health']}", highlight=False)
+    console.print(f"time:     {record['seconds']:.1f} s", highlight=False)
+    console.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True, highlight=False)
+
+
+def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
+    """--delta in the metric's own unit: points of an accuracy are hundredths."""
+    if delta is None:
+        return None
+    if not 0 <= delta < float("inf"):
+        raise InputError(f"--delta {delta}: must be 0 or more")
+    return delta / 100 if (metric or str(results.description["metric"])).endswith("_acc") else delta
+
+
+def save(text: str, file: str) -> None:
+    """Write to a file, whole or not at all, or to stdout for '-'."""
+    if file == "-":
+        typer.echo(text, nl=False)
+        return
+    with writing(Path(file)):
+        write_whole(Path(file), text)
