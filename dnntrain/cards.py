@@ -99,8 +99,8 @@ def plan_table(study: Study) -> Group:
     table.add_column("arm", no_wrap=True)
     table.add_column("settings")
     for arm in study.arms:
-        settings = arm.spec.settings()
-        text = Text(", ".join(f"{key}={plain(settings[key])}" for key in varied))
+        settings = in_use(arm.spec.settings())
+        text = Text(", ".join(f"{key}={plain(settings[key])}" for key in varied if key in settings))
         for change in study.implied(arm):
             text.append(f"\n  so {change}", style="dim")
         table.add_row(arm.name, text)
@@ -118,13 +118,18 @@ def plan_table(study: Study) -> Group:
 
 
 def common(study: Study) -> dict[str, object]:
-    """The settings that all arms share; what is off is left out, with its parameters."""
-    settings = study.arms[0].spec.settings()
+    """The settings that all arms share; what is off is left out."""
+    varied = {*study.varied(), "seed"}
+    settings = in_use(study.arms[0].spec.settings())
+    return {key: value for key, value in settings.items() if key not in varied and value not in (None, False)}
+
+
+def in_use(settings: dict[str, object]) -> dict[str, object]:
+    """The settings without the parameters of techniques that are off."""
     off = {
         technique.key(name)
         for technique in members_of(Switch)
         if settings[technique.name] in (None, False)
         for name in technique.model_fields
-    }
-    hidden = {*study.varied(), *off, "seed"}
-    return {key: value for key, value in settings.items() if key not in hidden and value not in (None, False)}
+    } - {technique.name for technique in members_of(Switch)}
+    return {key: value for key, value in settings.items() if key not in off}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.designs import DESIGNS, Arms, Settings, cells, factorial, one_in, one_out
-from dnntrain.documents import Document, Place
+from dnntrain.documents import Document, Place, PlacedError
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
 from dnntrain.spec import RunSpec
@@ -68,8 +68,14 @@ class Preset:
             if key not in KEYS:
                 raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
         with document.at("base"):
-            self.base = self.settings(self.content.get("base")) | overrides
+            self.base = self.settings(self.content.get("base"))
             RunSpec.parse(self.base)
+        self.base |= overrides
+        self.suffix = "".join(f",{key}={value}" for key, value in overrides.items())
+        try:
+            RunSpec.parse(self.base)
+        except InputError as error:
+            raise PlacedError(f"--set: {error}") from None
         self.factors = self.mapping("factors")
         self.design = self.text("design", "one-in")
         if self.design not in DESIGNS:
@@ -91,7 +97,8 @@ class Preset:
         baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         return Study(
-            name=check_name(self.text("name", Path(self.document.where).stem), "name"),
+            # a changed base makes another study, beside the preset's own
+            name=check_name(self.text("name", Path(self.document.where).stem) + self.suffix, "name"),
             arms=arms,
             seeds=seeds,
             question=self.text("question", ""),

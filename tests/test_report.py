@@ -217,8 +217,8 @@ def test_factorial_designs_show_effects_and_in_and_out_shows_contributions(tmp_p
     arms = [{"name": name, "settings": {}, "published": {}, "levels": cell} for name, cell in cells.items()]
     folder = write_study(tmp_path / "factorial", made, design="factorial", arms=arms)
     by_name = {effect.name: effect.interval.mean for effect in summarize(read_study(folder)).effects}
-    assert by_name["a=a"] == pytest.approx((0.02 + 0.04) / 2, abs=1e-3)
-    assert by_name["a=a × b=b"] == pytest.approx((0.05 - 0.01 - 0.02) / 2, abs=1e-3)
+    assert by_name["a=on"] == pytest.approx((0.02 + 0.04) / 2, abs=1e-3)
+    assert by_name["a=on × b=on"] == pytest.approx((0.05 - 0.01 - 0.02) / 2, abs=1e-3)
     assert "effects" in succeeds("report", folder)
 
     renamed = {"baseline": made["none"], "a": made["a"], "b": made["b"], "all": made["a+b"]}

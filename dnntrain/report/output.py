@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from dnntrain.errors import InputError
 from dnntrain.records import write_whole, writing
@@ -22,7 +22,17 @@ def print_summaries(summaries: Sequence[Summary], wide: bool = False) -> None:
     """The studies on the terminal."""
     console = Console(width=max(120, Console().width) if wide else None)
     for summary in summaries:
-        console.print(study_report(summary, wide=wide))
+        show(console, study_report(summary, wide=wide))
+
+
+def show(console: Console, what: RenderableType) -> None:
+    """Print; without a terminal as plain lines, that is without the blanks that fill a table's rows."""
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_judged(judged: Sequence[Judged]) -> None:
@@ -35,7 +45,7 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
     """Two studies side by side."""
     first, second = (find_study(name, paths) for name in names)
     console = Console()
-    console.print(rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
+    show(console, rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
     console.print("\n".join(comparison_notes(first, second)), soft_wrap=True, highlight=False, markup=False)
 
 

@@ -53,6 +53,8 @@ class ArmSummary:
     published: Mapping[str, float] = field(default_factory=dict)
     implied: tuple[str, ...] = ()
     """What else sets it apart from the baseline, by its settings."""
+    identical: bool = False
+    """Whether every run gave what the baseline's gave: the same in effect."""
 
     @property
     def finished(self) -> int:
@@ -75,9 +77,14 @@ class ArmSummary:
         c = self.comparison
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
 
+    @property
+    def one_more(self) -> Interval:
+        """Where one more run would lie, in 95 of 100 cases."""
+        return prediction_interval(list(self.values.values()))
+
     def reproduced(self, metric: str) -> str:
-        """Whether a published run lies where one more run of ours would, in 95 of 100 cases."""
-        interval = prediction_interval(list(self.values.values()))
+        """Whether a published run lies where one more run of ours might."""
+        interval = self.one_more
         if metric not in self.published or math.isnan(interval.low):
             return "not comparable"
         return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
@@ -128,6 +135,7 @@ def summarize(
                 seconds=mean(frame["seconds"].tolist()),
                 published=arm.get("published", {}),
                 implied=tuple(arm.get("implied", ())),
+                identical=baseline is not None and name != baseline and values[name] == values[baseline] != {},
             )
         )
     return Summary(
@@ -175,7 +183,10 @@ def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mappi
     levels = {arm["name"]: arm.get("levels") or {} for arm in description["arms"]}
     if description.get("design") != "factorial" or any(len(cell) < 2 for cell in levels.values()):
         return []
-    named = {arm: {factor: level or "off" for factor, level in cell.items()} for arm, cell in levels.items()}
+    named = {
+        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
+        for arm, cell in levels.items()
+    }
     return effects(named, values)
 
 

@@ -108,14 +108,14 @@ def pictures_table(summary: Summary) -> TextTable:
 def published_table(summary: Summary) -> TextTable:
     """Published figures beside ours."""
     metric = summary.metric
-    rows = [
-        [arm.name, words.spread(arm, metric), words.number(arm.published[metric], metric), arm.reproduced(metric)]
-        for arm in summary.arms
-        if metric in arm.published
-    ]
-    headings = ["arm", "ours", "published", "verdict"]
-    title = "published, and whether one more run of ours might be so"
-    return TextTable(title, headings, rows, frozenset({"ours", "published"}))
+    rows = []
+    for arm in summary.arms:
+        if metric in arm.published:
+            ends = (words.number(end, metric) for end in (arm.one_more.low, arm.one_more.high))
+            published = words.number(arm.published[metric], metric)
+            rows.append([arm.name, words.spread(arm, metric), " to ".join(ends), published, arm.reproduced(metric)])
+    headings = ["arm", "ours", "one more run", "published", "verdict"]
+    return TextTable("published figures", headings, rows, frozenset(headings[1:4]))
 
 
 def effects_table(summary: Summary) -> TextTable:
@@ -125,9 +125,8 @@ def effects_table(summary: Summary) -> TextTable:
         against = "" if len(effect.factors) > 1 else f" (not {effect.references[0]})"
         text = words.difference(effect.interval, summary.metric)
         rows.append([effect.name + against, text, words.p_value(effect.p)])
-    return TextTable(
-        "effects (Holm within the family)", ["effect", "Δ [95 %]", "p"], rows, frozenset({"Δ [95 %]", "p"})
-    )
+    headings = ["effect", "Δ [95 %]", "p"]
+    return TextTable("effects: each with its own interval, p by Holm", headings, rows, frozenset(headings[1:]))
 
 
 def contributions_table(summary: Summary) -> TextTable:

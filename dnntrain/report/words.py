@@ -52,13 +52,15 @@ def verdict(arm: ArmSummary) -> str:
     """What may be said of the arm against the baseline."""
     if arm.comparison is None:
         return ""
-    if arm.comparison.difference == 0 and arm.comparison.se == 0:
+    if arm.identical:
         return "identical"
     return arm.comparison.verdict.replace("no uncertainty available", "no uncertainty")
 
 
 def further(arm: ArmSummary) -> str:
     """How many further seeds would probably settle an open verdict."""
+    if arm.identical:
+        return ""
     needed = arm.comparison.further_seeds if arm.comparison else None
     if not needed:
         return ""
@@ -93,14 +95,17 @@ def footer(summary: Summary) -> Iterator[str]:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
     open_arms = [f"{arm.name} {further(arm)}" for arm in summary.arms if further(arm)]
     if open_arms:
-        yield f"Further seeds that would probably settle what is inconclusive: {', '.join(open_arms)}."
+        yield f"Further seeds that would probably resolve a difference of δ: {', '.join(open_arms)}."
     for arm in summary.arms:
         if arm.diverged and not math.isnan(arm.diverged_p):
             p = p_value(arm.diverged_p)
             yield f"{arm.name}: {arm.diverged} diverged (Fisher's exact p against {summary.baseline}: {p})."
     yield from data_lines(summary)
+    elsewhere = {m for arm in summary.arms for m in arm.published} - {metric, "sd"}
+    if elsewhere and not any(metric in arm.published for arm in summary.arms):
+        yield f"Published figures are of {', '.join(sorted(elsewhere))}: --metric shows them."
     if description.get("note"):
-        yield f"note: {description['note']}"
+        yield f"The preset's note: {description['note']}"
 
 
 def data_lines(summary: Summary) -> Iterator[str]:
