@@ -82,12 +82,15 @@ class Ablation:
         missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
         plan = populations(list(missing.values()), executor.workers)
         jobs = [Job(number, tuple(specs), self.data_dir, self.device) for number, specs in enumerate(plan)]
+        if jobs:
+            self.store.prepare()
         watcher.start(self.study, outcome.records, self.ids)
         try:
             for event in executor.run(jobs):
                 self.take(event, outcome, watcher)
         finally:
             watcher.stop()
+            outcome.records |= self.recorded()  # an interrupt may have come between a record and its note
             if outcome.records:
                 self.write_tables(outcome)
         if outcome.failures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -240,6 +241,7 @@ def folder_name(text: str) -> str:
 
 def main() -> None:
     """Run the command line: every foreseeable error is one message on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows '?', not a traceback
@@ -258,9 +260,16 @@ def main() -> None:
         fail(message_of(error), getattr(error, "exit_code", 1))
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted; what is finished stays recorded, and the same command goes on from there", INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            leave_quietly()
+        fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+
+
+def leave_quietly() -> None:
+    """Whoever reads our output has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def message_of(error: Exception) -> str:

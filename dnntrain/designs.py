@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from dnntrain.errors import InputError
 
+T = TypeVar("T")
 Settings = dict[str, Any]
 Arms = dict[str, Settings]
 
@@ -25,7 +26,7 @@ def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) 
     if baseline in factors:
         raise InputError(f"the baseline of a one-in design is the base alone; '{baseline}' is a factor's name")
     together = {"+".join(names): merged(names, [factors[name] for name in names]) for names in combinations}
-    return {baseline: {}} | factors | together
+    return joined({baseline: {}}, factors, together)
 
 
 def one_out(factors: Arms, everything: str) -> Arms:
@@ -33,7 +34,7 @@ def one_out(factors: Arms, everything: str) -> Arms:
     arms = {everything: merged(list(factors), list(factors.values()))}
     for left_out in factors:
         rest = {name: settings for name, settings in factors.items() if name != left_out}
-        arms[without(left_out)] = merged(list(rest), list(rest.values()))
+        arms = joined(arms, {without(left_out): merged(list(rest), list(rest.values()))})
     return arms
 
 
@@ -53,7 +54,21 @@ def factorial(levels: Mapping[str, Arms]) -> Arms:
 def cells(levels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:
     """The arms of a factorial design, each with its level of every factor; the level '' (off) is not named."""
     chosen = (dict(zip(levels, combination, strict=True)) for combination in product(*levels.values()))
-    return {"+".join(filter(None, cell.values())) or "none": cell for cell in chosen}
+    arms: dict[str, dict[str, str]] = {}
+    for cell in chosen:
+        arms = joined(arms, {"+".join(filter(None, cell.values())) or "none": cell})
+    return arms
+
+
+def joined(*groups: Mapping[str, T]) -> dict[str, T]:
+    """The groups' arms together; InputError where two would have one name."""
+    arms: dict[str, T] = {}
+    for group in groups:
+        for name, arm in group.items():
+            if name in arms:
+                raise InputError(f"two arms would be called '{name}'; name the factors or levels otherwise")
+            arms[name] = arm
+    return arms
 
 
 def merged(names: Sequence[str], parts: Sequence[Settings]) -> Settings:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnntrain.designs import DESIGNS, Arms, Settings, cells, factorial, one_in, one_out
+from dnntrain.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
 from dnntrain.documents import Document, Place, PlacedError
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
@@ -197,7 +197,7 @@ class Preset:
         if self.design == "list":
             return factors
         if self.design == "in-and-out":
-            return one_in(factors, [], self.text("baseline", "baseline")) | one_out(factors, "all")
+            return joined(one_in(factors, [], self.text("baseline", "baseline")), one_out(factors, "all"))
         with self.document.at("combinations"):
             return one_in(factors, self.combinations(), self.text("baseline", "baseline"))
 
@@ -257,9 +257,17 @@ class Preset:
                 for metric, value in figures.items():
                     if metric not in (*METRICS, "sd"):
                         raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
-                    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                    if not is_figure(value):
                         raise InputError(f"{metric} must be a number, not {value!r}")
 
     def published(self, name: str) -> dict[str, float]:
         """The published figures of an arm."""
         return dict(self.mapping("published").get(name, {}))
+
+
+def is_figure(value: object) -> bool:
+    """Whether a published figure is a number that a float can hold."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False

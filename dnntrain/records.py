@@ -33,6 +33,10 @@ FORMAT = 1
 RESULTS = ("train_loss", "train_acc", "val_loss", "val_acc", "test_loss", "test_acc", "mc_test_loss", "mc_test_acc")
 """The figures of a run, in the order of the columns; all of the epoch that is kept."""
 
+RECORD = {"run", "settings", "data", "environment", "status", "epochs", "best_epoch", "results", "health", "seconds",
+          "history"}  # fmt: skip
+"""What every record has."""
+
 Record = dict[str, Any]
 """One run.json."""
 
@@ -80,20 +84,35 @@ class RunStore:
         return self.root / "store" / run_id
 
     def has(self, run_id: str) -> bool:
-        """Whether the run is recorded."""
-        return (self.folder(run_id) / "run.json").is_file()
+        """Whether the run is recorded, with its weights."""
+        return all((self.folder(run_id) / file).is_file() for file in ("run.json", "weights.safetensors"))
+
+    def prepare(self) -> None:
+        """Make the folder, before anything is trained for it; says why where that cannot be."""
+        if self.root.exists() and not self.root.is_dir():
+            raise InputError(f"--out {self.root}: is a file, not a folder")
+        with writing(self.root):
+            made = not self.root.exists()
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
+            probe.rmdir()
+            if made:
+                self.root.rmdir()
 
     def read(self, run_id: str) -> Record:
         """A run's record; raises InputError where it is missing or damaged."""
         path = self.folder(run_id) / "run.json"
         record: Record = read_json(path)
-        if record.get("format", 0) > FORMAT:
+        whole = isinstance(record, dict) and record.get("run") == run_id and record.keys() >= RECORD
+        if isinstance(record, dict) and isinstance(record.get("format"), int) and record["format"] > FORMAT:
             raise InputError(f"{path}: written by a newer dnntrain (format {record['format']}); update to read it")
+        if not whole or not record["history"]:
+            raise InputError(f"{path}: not the record of run {run_id}; remove its folder, and it is trained again")
         return record
 
     def write(self, record: Record, run: Run) -> None:
         """Record a run: the folder appears whole."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         with writing(self.root):
             target = self.folder(record["run"])
@@ -101,7 +120,7 @@ class RunStore:
             scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
             try:
                 (scratch / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-                save_file(run.weights, scratch / "weights.safetensors", metadata={"run": record["run"]})
+                (scratch / "weights.safetensors").write_bytes(save(run.weights, metadata={"run": record["run"]}))
                 scratch.chmod(0o755)
                 if target.exists():
                     shutil.rmtree(target)
@@ -129,7 +148,14 @@ def writing(root: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    """Write a file beside its place and move it there, so that nobody ever sees half of it.
+
+    A link is followed, and what is no ordinary file (a device, a pipe) is written to, not replaced.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8", newline="")
+        return
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_text(text, encoding="utf-8", newline="")
@@ -146,7 +172,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged, no JSON ({error})") from None
 
 

@@ -84,7 +84,10 @@ def read_init(value: object) -> Initializer | None:
 
 def read_val(value: object) -> float:
     """A fraction below 1, or a count."""
-    number = float(str(value))
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = -1.0
     if not (0 < number < 1 or (number >= 1 and number.is_integer())):
         raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of images (5000)")
     return number
@@ -173,6 +176,8 @@ class CoreSpec(BaseModel):
             return cls(**settings)
         except ValidationError as error:
             raise InputError(explain(error)) from None
+        except UnicodeError:
+            raise InputError("a setting holds characters that are no text") from None
 
     def changed(self, **settings: Any) -> Self:
         """This run with some settings changed, validated anew."""
@@ -243,7 +248,7 @@ def _whole(value: Any) -> Any:
     """1e3 and '1e3' as 1000; what is no whole number as it is."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value
     return int(number) if number.is_integer() and not str(value).isdigit() else value
 

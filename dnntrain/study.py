@@ -96,6 +96,8 @@ class Study:
 
     def with_seeds(self, seeds: Sequence[int]) -> Study:
         """The same study over other seeds."""
+        if len(self.arms) * len(seeds) > MOST_RUNS:
+            raise InputError(f"{len(self.arms)} arms × {len(seeds)} seeds: at most {MOST_RUNS} runs")
         return replace(self, seeds=tuple(seeds))
 
 
@@ -107,7 +109,7 @@ def read_seeds(value: object) -> tuple[int, ...]:
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value).replace(" ", "")
         seeds = [seed for part in text.split(",") for seed in _seed_part(part, alone="," not in text, given=value)]
         seeds = seeds or list(_seed_part(text, alone=True, given=value))
-    if not seeds or len(set(seeds)) != len(seeds):
+    if not 0 < len(seeds) <= MOST_RUNS or len(set(seeds)) != len(seeds):
         raise InputError(f"seeds: {value!r} must be a count (5), or different seeds like 3,7 or 10-14")
     return tuple(seeds)
 
@@ -116,6 +118,8 @@ def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not match or (match[2] and int(match[2]) - int(match[1]) >= MOST_RUNS):
         raise InputError(f"seeds: {given!r} must be a count (5), or different seeds like 3,7 or 10-14")
+    if alone and not match[2] and int(match[1]) > MOST_RUNS:
+        raise InputError(f"seeds: {match[1]} are too many; at most {MOST_RUNS} runs")
     if match[2]:
         return range(int(match[1]), int(match[2]) + 1)
     if alone and not isinstance(given, list | tuple):
@@ -127,6 +131,8 @@ def check_name(name: str, what: str) -> str:
     """A name that is safe as a folder's and readable in a table; InputError otherwise."""
     if not re.fullmatch(r"[\w(][\w.+=,:() -]{0,79}", name) or name != name.strip():
         raise InputError(f"{what} '{name}' must be of letters, digits and any of . _ + = , : ( ) -, at most 80")
+    if name == "store":
+        raise InputError(f"{what} 'store' is where the runs are kept; take another")
     return name
 
 

@@ -85,10 +85,9 @@ def work(connection: Connection) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            job = connection.recv()
-        except EOFError:
-            return
-        connection.send(perform(job, connection))
+            connection.send(perform(connection.recv(), connection))
+        except (EOFError, ConnectionError):
+            return  # the coordinator is gone
 
 
 def perform(job: Job, connection: Connection) -> Finished | Failed:
@@ -108,6 +107,8 @@ def perform(job: Job, connection: Connection) -> Finished | Failed:
         return Finished(job, runs, environment(device), dataset.description())
     except DnntrainError as error:
         return Failed(job, str(error), error.exit_code)
+    except ConnectionError:
+        raise
     except MemoryError:
         return Failed(job, f"out of memory with {len(job.specs)} runs in one population", 1)
     except Exception as error:

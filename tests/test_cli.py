@@ -124,8 +124,10 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "dnntrain", "ablate", str(preset), "--workers", "2"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # a shell that runs the tests in the background has interrupts ignored, and that is inherited
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     store = tmp_path / "runs" / "store"
     deadline = time.monotonic() + 60
     while not list(store.glob("*/run.json")) and time.monotonic() < deadline:
@@ -274,4 +276,5 @@ def test_damaged_and_foreign_records_are_named(preset: Path, tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_is_named(preset: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "file" in error_of("ablate", preset, "--out", "file", code=1, cwd=tmp_path)
+    assert "is a file, not a folder" in error_of("ablate", preset, "--out", "file", cwd=tmp_path)
+    error_of("ablate", preset, "--out", "x" * 300, code=1, cwd=tmp_path)

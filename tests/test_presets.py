@@ -397,6 +397,11 @@ MISTAKES = {
     "published as a number": ("factors: {a: {lr: 1}}\npublished: {a: 0.9}\n", "study.yaml:2", "must be figures like"),
     "published nan": ("factors: {a: {lr: 1}}\npublished: {a: {val_acc: .nan}}\n", "study.yaml:2", "must be a number"),
     "a factor as baseline": ("baseline: a\nfactors: {a: {lr: 1}}\n", "study.yaml", "is a factor's name"),
+    "two arms of one name": (
+        "design: factorial\nfactors:\n  none: {lr: 0.1}\n  b: {act: elu}\n",
+        "study.yaml:3",
+        "two arms would be called 'none'",
+    ),
     "a merge key": ("base: {<<: {lr: 1}}\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "merge keys"),
     "a list as question": ("question: [x]\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "must be text"),
     "a depth without end": ("base: " + "[" * 600 + "]" * 600, "study.yaml:1", "nested more than 10 deep"),

@@ -267,3 +267,44 @@ def test_sketches_show_what_they_are_given() -> None:
     assert forest_row(Interval(1.0, 0.5, 1.5), -1.0, 2.0, 31) == "          │    ├────●────┤"
     assert forest_row(Interval(0.0, -9.0, 9.0), -1.0, 1.0, 5) == "◄─●─►"
     assert forest_row(Interval(0.5, float("nan"), float("nan")), 0.0, 1.0, 5) == "│ ●"
+
+
+DAMAGE: dict[str, tuple[str, str]] = {
+    "a list": ("study.json", "[]"),
+    "arms that are a word": ("study.json", '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": "relu"}'),
+    "no arms": ("study.json", '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": []}'),
+    "an unknown baseline": (
+        "study.json",
+        '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": [{"name": "relu"}], "baseline": "b"}',
+    ),
+    "a word for a figure": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\nx,relu,0,a,finished,high,healthy,1\n",
+    ),
+    "a word for a seed": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\nx,relu,zero,a,finished,0.8,healthy,1\n",
+    ),
+    "a row twice": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\n" + "x,relu,0,a,finished,0.8,healthy,1\n" * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_with_its_file(damage: str, study: Path) -> None:
+    file, text = DAMAGE[damage]
+    (study / file).write_text(text)
+    assert f"{file}: " in error_of("report", study)
+
+
+def test_an_export_follows_a_link_and_leaves_a_pipe_a_pipe(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    succeeds("report", study, "--csv", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert "elu" in (tmp_path / "real.csv").read_text()
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        succeeds("report", study, "--csv", tmp_path / "pipe")
+        assert "elu" in reader.communicate(timeout=10)[0]

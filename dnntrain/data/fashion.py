@@ -135,8 +135,7 @@ class FashionMnist(_Fashion):
             f"{self.name} is not on this machine and could not be downloaded: {error}\n"
             f"Any of these gives it:\n"
             f"  - Debian, Ubuntu: apt-get install dataset-fashion-mnist\n"
-            f"  - put its four files (train-images-idx3-ubyte.gz ...) into {folder},\n"
-            f"    or name the folder above theirs by --data-dir or $DNNTRAIN_DATA\n"
+            f"  - put its four files (train-images-idx3-ubyte.gz ...) into {folder} (--data-dir changes that)\n"
             f"  - run this again where there is internet: it downloads them into that folder\n"
             f"Or use the part of it that is shipped with dnntrain: --data fashion-mini"
         )

@@ -112,6 +112,8 @@ def read_margin(match: re.Match[str]) -> float:
         size = float(match["margin"]) / (100 if match["unit"] else 1)
     except ValueError:
         raise InputError(f"--require: '{match['margin']}' is no number") from None
+    if not math.isfinite(size):
+        raise InputError(f"--require: {match['margin']} is no margin")
     return -size if match["plus"] == "-" else size
 
 

@@ -5,12 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
 from dnntrain.records import read_json
+from dnntrain.techniques.base import explain
+
+
+class ArmFile(BaseModel):
+    """An arm in study.json."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    implied: list[str] = []
+    published: dict[str, float] = {}
+    levels: dict[str, str] = {}
+
+
+class StudyFile(BaseModel):
+    """What study.json holds."""
+
+    name: str
+    question: str = ""
+    design: str = "list"
+    baseline: str | None = None
+    metric: str
+    note: str = ""
+    seeds: list[int]
+    arms: list[ArmFile] = Field(min_length=1)
+    data: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _baseline_is_an_arm(self) -> Self:
+        if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
+            raise ValueError(f"no arm '{self.baseline}' to be the baseline")
+        return self
+
 
 TEXT = {"run": str, "arm": str, "status": str, "health": str}
 """Columns that are text, whatever they look like: an arm may be called NA."""
@@ -54,9 +88,11 @@ def studies_in(path: Path) -> list[Results]:
 def read_study(folder: Path) -> Results:
     """One study's description and table; InputError that names the file where one is missing or damaged."""
     path = folder / "results.csv"
-    description = read_json(folder / "study.json")
-    if not isinstance(description, dict) or not {"name", "arms", "seeds", "metric"} <= description.keys():
-        raise InputError(f"{folder / 'study.json'}: no description of a study")
+    described = folder / "study.json"
+    try:
+        description = StudyFile.model_validate(read_json(described)).model_dump()
+    except ValidationError as error:
+        raise InputError(f"{described}: no description of a study ({explain(error)})") from None
     try:
         runs = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
@@ -66,6 +102,16 @@ def read_study(folder: Path) -> Results:
     missing = [column for column in NEEDED if column not in runs.columns]
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
+    for column in [c for c in runs.columns if c in ("seed", "seconds") or c.endswith(("_loss", "_acc"))]:
+        try:
+            runs[column] = pd.to_numeric(runs[column])
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: column {column}: {error}") from None
+    if runs["seed"].isna().any():
+        raise InputError(f"{path}: a row has no seed")
+    twice = runs[runs.duplicated(["arm", "seed"])]
+    if len(twice):
+        raise InputError(f"{path}: arm {twice.iloc[0]['arm']} has seed {twice.iloc[0]['seed']:g} twice")
     return Results(folder, description, runs)
 
 

@@ -78,5 +78,7 @@ def save(text: str, file: str) -> None:
     if file == "-":
         typer.echo(text, nl=False)
         return
+    if not file:
+        raise InputError("a file's name is empty")
     with writing(Path(file)):
         write_whole(Path(file), text)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
 from dnntrain.errors import InputError, did_you_mean
@@ -202,12 +202,12 @@ def explain(error: ValueError) -> str:
 def read_length(text: object) -> str:
     """A length in iterations (`10000`) or epochs (`20ep`), in its canonical form."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ep(?:ochs?)?)?", str(text).strip(), re.IGNORECASE)
-    if not match or float(match[1]) <= 0:
+    if not match or not 1e-6 <= float(match[1]) <= 1e15:
         raise ValueError(f"{text!r} is no length: a number of iterations like 10000, or of epochs like 20ep")
     return plain(float(match[1])) + ("ep" if match[2] else "")
 
 
-Length = Annotated[str, AfterValidator(read_length)]
+Length = Annotated[str, BeforeValidator(read_length)]
 """A time along the training: `10000` iterations or `20ep` (epochs' worth of iterations)."""
 
 
