@@ -30,8 +30,9 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what a population costs beside single runs, measured side by side
+bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err
 	$(BIN)/python tests/bench/population.py
+	$(BIN)/python tests/bench/error_rates.py 20000
 
 clean:  ## remove what was installed and cached; runs/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

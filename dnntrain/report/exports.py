@@ -145,7 +145,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .75rem; text-align: left; } th { border-bottom: 2px solid #222; }
-tr + tr td { border-top: 1px solid #ddd; } .right { text-align: right; }
+tr + tr td { border-top: 1px solid #ddd; } .right { text-align: right; white-space: nowrap; }
 figure { margin: 2rem 0; } img { max-width: 100%; } .note { color: #555; }
 details { margin: 1rem 0; } .scroll { overflow-x: auto; }
 """
