@@ -63,7 +63,7 @@ def train(
     Example: dnntrain train --act elu --bn --clipnorm 1
     """
     from dnntrain.spec import RunSpec
-    from dnntrain.study import Arm, Study, read_seeds
+    from dnntrain.study import Arm, Study, folder_name, read_seeds
 
     spec = RunSpec.parse(settings)
     name = written(spec)
@@ -228,15 +228,6 @@ def known_settings(settings: dict[str, str]) -> dict[str, str]:
         if key not in RunSpec.model_fields or key == "seed":
             raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, RunSpec.model_fields)}")
     return settings
-
-
-def folder_name(text: str) -> str:
-    """The text as a folder's name of at most 80 characters."""
-    import hashlib
-    import re
-
-    clean = re.sub(r"[^\w.+=,:() -]", "_", text)
-    return clean if len(clean) <= 80 else f"{clean[:71]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from dnntrain.documents import Document, Place, PlacedError
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
 from dnntrain.spec import RunSpec
-from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, Tuning, check_metric, check_name, read_seeds
+from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, Tuning, check_metric, check_name, folder_name, read_seeds
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
@@ -71,7 +71,7 @@ class Preset:
             self.base = self.settings(self.content.get("base"))
             RunSpec.parse(self.base)
         self.base |= overrides
-        self.suffix = "".join(f",{key}={value}" for key, value in overrides.items())
+        self.changes = "".join(f",{key}={value}" for key, value in overrides.items())
         try:
             RunSpec.parse(self.base)
         except InputError as error:
@@ -88,6 +88,7 @@ class Preset:
             seeds = read_seeds(self.content.get("seeds", 5))
         with self.document.at("metric"):
             metric = check_metric(self.content.get("metric", "val_acc"))
+        name = check_name(self.text("name", Path(self.document.where).stem), "name")
         self.check_size(len(seeds))
         with self.document.at("factors"):
             settings = self.lay_out()
@@ -98,7 +99,7 @@ class Preset:
         self.check_fair(arms, baseline)
         return Study(
             # a changed base makes another study, beside the preset's own
-            name=check_name(self.text("name", Path(self.document.where).stem) + self.suffix, "name"),
+            name=folder_name(name + self.changes) if self.changes else name,
             arms=arms,
             seeds=seeds,
             question=self.text("question", ""),

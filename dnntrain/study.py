@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -134,6 +135,12 @@ def check_name(name: str, what: str) -> str:
     if name == "store":
         raise InputError(f"{what} 'store' is where the runs are kept; take another")
     return name
+
+
+def folder_name(text: str) -> str:
+    """The text as a name that `check_name` accepts: other letters become '_', what is too long ends in a digest."""
+    clean = re.sub(r"[^\w.+=,:() -]", "_", text)
+    return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 METRICS = ("val_acc", "val_loss", "test_acc", "test_loss", "train_acc", "train_loss", "mc_test_acc", "mc_test_loss")

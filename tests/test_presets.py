@@ -10,7 +10,7 @@ import pytest
 from dnntrain.errors import InputError
 from dnntrain.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.spec import RunSpec
-from dnntrain.study import MOST_RUNS, Study, read_seeds
+from dnntrain.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import members_of
 from dnntrain.techniques.clipping import Clipping
@@ -439,3 +439,13 @@ def test_a_huge_file_is_no_preset(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="no preset 'vanishin'; did you mean 'vanishing'"):
         load_preset("vanishin")
+
+
+def test_a_changed_base_is_a_study_of_its_own() -> None:
+    text = "name: own\nbase: {epochs: 3}\nfactors: {bn: {bn: true}}\n"
+    assert read_preset(text, "p.yaml").name == "own"
+    assert read_preset(text, "p.yaml", {"lr": "0.1"}).name == "own,lr=0.1"
+    schedule = "piecewise:at=1ep/2ep,factors=1/0.5/0.1"
+    changed = read_preset(text, "p.yaml", {"schedule": schedule, "hidden": "300,100,300,100,300,100,300,100"})
+    assert check_name(changed.name, "name") == changed.name
+    assert changed.name.startswith("own,schedule=piecewise:at=1ep_2ep")
