@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from dnntrain.planning import populations
 from dnntrain.records import Record, RunStore, history_rows, record, results_row
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
-from dnntrain.study import Arm, Study
+from dnntrain.study import Study
 from dnntrain.workers import Event, Failed, Finished, Job, Progress
 
 
@@ -47,8 +47,6 @@ class Outcome:
     records: dict[str, Record] = field(default_factory=dict)
     """By run id."""
     failures: list[Failed] = field(default_factory=list)
-    trained: int = 0
-    """How many of the runs were trained now, not found recorded."""
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """One figure of every run by arm, in the order of the seeds; nan where a run diverged."""
@@ -65,16 +63,12 @@ class Ablation:
     def __init__(self, study: Study, store: RunStore, data_dir: str | None = None, device: str = "auto") -> None:
         self.study, self.store, self.data_dir, self.device = study, store, data_dir, device
         fingerprints = {name: data.fingerprint(name, data_dir) for name in {arm.spec.data for arm in study.arms}}
-        self.ids = {spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.runs()}
+        self.ids = {spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
 
-    def runs(self) -> Iterator[tuple[Arm, CoreSpec]]:
-        """Every run of the study, arm by arm."""
-        yield from self.study.runs()
-
-    def recorded(self) -> dict[str, Record]:
-        """The records of the study's runs that are there already."""
-        return {run: self.store.read(run) for run in self.ids.values() if self.store.has(run)}
+    def recorded(self, known: Container[str] = ()) -> dict[str, Record]:
+        """The records of the study's runs that are in the store, but for those that are known."""
+        return {run: self.store.read(run) for run in self.ids.values() if run not in known and self.store.has(run)}
 
     def run(self, executor: Executor, watcher: Watcher) -> Outcome:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded."""
@@ -90,7 +84,8 @@ class Ablation:
                 self.take(event, outcome, watcher)
         finally:
             watcher.stop()
-            outcome.records |= self.recorded()  # an interrupt may have come between a record and its note
+            # an interrupt may have come between a record and its note
+            outcome.records |= self.recorded(known=outcome.records)
             if outcome.records:
                 self.write_tables(outcome)
         if outcome.failures:
@@ -110,14 +105,13 @@ class Ablation:
                 made = record(run, self.ids[run.spec], event.data, event.environment)
                 self.store.write(made, run)
                 outcome.records[made["run"]] = made
-                outcome.trained += 1
 
     def write_tables(self, outcome: Outcome) -> None:
         """Write the study's files anew from its records, in the order of arms and seeds."""
         rows: list[dict[str, Any]] = []
         history: list[dict[str, Any]] = []
         varied = self.study.varied()
-        for arm, spec in self.runs():
+        for arm, spec in self.study.runs():
             made = outcome.records.get(self.ids[spec])
             if made:
                 rows.append(results_row(made, self.study.name, arm.name, varied))
