@@ -60,8 +60,7 @@ class Display:
             if known:
                 state.epochs[spec.seed] = known["epochs"]
                 state.over.add(spec.seed)
-                accuracy = known["history"][-1]["val_acc"]
-                state.val_acc[spec.seed] = accuracy if accuracy is not None else 0.0
+                state.val_acc[spec.seed] = known["history"][-1]["val_acc"]
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")
