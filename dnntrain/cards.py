@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.parameters import extra, plain
 from dnntrain.planning import populations
 from dnntrain.spec import flag
 from dnntrain.study import Study
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import Choice, Switch, Technique, extra, members_of, plain
+from dnntrain.techniques.base import Choice, Switch, Technique, members_of
 
 
 def overview() -> Group:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from dnntrain.errors import InputError
+from dnntrain.parameters import extra, plain
 from dnntrain.spec import CoreSpec, RunSpec, flag, slots
-from dnntrain.techniques.base import Switch, extra, members_of, plain
+from dnntrain.techniques.base import Switch, members_of
 
 Command = Callable[..., None]
 

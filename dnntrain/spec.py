@@ -28,8 +28,9 @@ from pydantic.fields import FieldInfo
 
 from dnntrain.data import SOURCES
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.parameters import explain, extra, parameter
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import Choice, Switch, explain, extra, members_of, parameter
+from dnntrain.techniques.base import Choice, Switch, members_of
 from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.schedules import Schedule

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dnntrain.errors import InputError
+from dnntrain.parameters import plain
 from dnntrain.study import Arm, Study, Tuning
-from dnntrain.techniques.base import plain
 
 FIRST_SEED = 1_000_000
 """Tuning seeds count from here, out of the way of those that compare."""

@@ -16,9 +16,10 @@ from dnntrain.engine import train
 from dnntrain.health import FIGURES, Probe, probed_steps
 from dnntrain.inputs import Batch, Inputs
 from dnntrain.network import Pass, initial_state, initialize
+from dnntrain.parameters import extra
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.techniques.base import Switch, extra, members_of
+from dnntrain.techniques.base import Switch, members_of
 from dnntrain.techniques.schedules import Clock, learning_rates
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
+from dnntrain.parameters import explain
 from dnntrain.records import read_json
-from dnntrain.techniques.base import explain
 
 
 class ArmFile(BaseModel):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Choice, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Choice
 
 
 class Activation(Choice):

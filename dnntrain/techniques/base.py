@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.lazy import torch
+from dnntrain.parameters import explain, extra, plain
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by its name, in the order of declaration."""
@@ -123,19 +123,6 @@ def members_of(family: type[T]) -> list[type[T]]:
     return [technique for technique in CATALOGUE.values() if issubclass(technique, family)]
 
 
-def parameter(default: Any, help: str, *, per_member: bool = False, unit: str = "", **bounds: Any) -> Any:
-    """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
-
-    `per_member` says that the members of one population may differ in it: see `stack`.
-    """
-    return Field(default, description=help, json_schema_extra={"per_member": per_member, "unit": unit}, **bounds)
-
-
-def extra(field: FieldInfo, key: str) -> Any:
-    """What `parameter` noted beside a field's type: 'per_member' or 'unit'."""
-    return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
-
-
 def stack(members: Sequence[T], device: torch.device | str = "cpu") -> T:
     """One technique for P members: each per-member hyper-parameter is a float tensor (P,), the others are common."""
 
@@ -176,27 +163,6 @@ def read_parameters(text: str) -> dict[str, str]:
 def write_parameters(parameters: dict[str, Any]) -> str:
     """The inverse of `read_parameters`, numbers in their shortest form."""
     return ",".join(f"{key}={plain(value)}" for key, value in parameters.items())
-
-
-def plain(value: Any) -> str:
-    """A value as people write it: 1.0 → '1', True → 'on', None → 'off'."""
-    if value is None or isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def explain(error: ValueError) -> str:
-    """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
-    problems = getattr(error, "errors", None)
-    if problems is None:
-        return str(error)
-    problem = problems(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = str(problem.get("ctx", {}).get("error") or problem["msg"])
-    message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
-    given = problem["input"]
-    said = "" if repr(given) in message or isinstance(given, dict) else f" {plain(given)!r}"
-    return f"{where}{said}: {message}" if where else message
 
 
 def read_length(text: object) -> str:

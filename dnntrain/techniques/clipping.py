@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Switch, column, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Switch, column
 
 
 class Clipping(Switch):

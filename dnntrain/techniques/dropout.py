@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Switch, column, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Switch, column
 
 SELU_LOW = -1.7580993408473766
 """The value of SELU for large negative inputs, -λα, at which alpha dropout holds a dropped unit."""

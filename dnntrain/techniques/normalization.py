@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, Literal
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Switch, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Switch
 
 
 class BatchNorm(Switch):

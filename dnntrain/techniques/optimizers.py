@@ -11,7 +11,8 @@ from typing import ClassVar
 from pydantic import model_validator
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Choice, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Choice
 
 State = dict[str, "torch.Tensor"]
 """What an optimizer remembers of one tensor of parameters; every entry has the leading axis P."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dnntrain.lazy import torch
-from dnntrain.techniques.base import Switch, column, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Switch, column
 
 
 class WeightRule(Switch):

@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, model_validator
 
-from dnntrain.techniques.base import Choice, Length, Switch, iterations, parameter, plain, read_length
+from dnntrain.parameters import parameter, plain
+from dnntrain.techniques.base import Choice, Length, Switch, iterations, read_length
 
 
 @dataclass(frozen=True)

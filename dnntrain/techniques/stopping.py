@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from dnntrain.techniques.base import Switch, parameter
+from dnntrain.parameters import parameter
+from dnntrain.techniques.base import Switch
 
 
 class EarlyStopping(Switch):
