@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dnntrain import data
+from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor
 from dnntrain.planning import populations
@@ -60,10 +60,12 @@ class Outcome:
 class Ablation:
     """One study in one store."""
 
-    def __init__(self, study: Study, store: RunStore, data_dir: str | None = None, device: str = "auto") -> None:
-        self.study, self.store, self.data_dir, self.device = study, store, data_dir, device
-        fingerprints = {name: data.fingerprint(name, data_dir) for name in {arm.spec.data for arm in study.arms}}
-        self.ids = {spec: spec.digest(fingerprints[spec.data], ENGINE_VERSION) for _, spec in self.study.runs()}
+    def __init__(self, study: Study, store: RunStore, home: DataHome | None = None, device: str = "auto") -> None:
+        self.study, self.store, self.home, self.device = study, store, home or DataHome(), device
+        fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
+        for source in fingerprints:
+            source.outline(self.home)  # data of a person's own are read, and what is wrong with them is said, here
+        self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
 
     def recorded(self, known: Container[str] = ()) -> dict[str, Record]:
@@ -75,7 +77,7 @@ class Ablation:
         outcome = Outcome(self.study, self.ids, self.recorded())
         missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
         plan = populations(list(missing.values()), executor.workers)
-        jobs = [Job(number, tuple(specs), self.data_dir, self.device) for number, specs in enumerate(plan)]
+        jobs = [Job(number, tuple(specs), self.home, self.device) for number, specs in enumerate(plan)]
         if jobs:
             self.store.prepare()
         watcher.start(self.study, outcome.records, self.ids)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from dnntrain.data import DataHome
+from dnntrain.data_commands import DataDir, Mirror, data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.flags import read_assignments, takes_settings, written
+from dnntrain.flags import read_assignments, run_keys, takes_settings, written
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
@@ -26,12 +28,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(data_app, name="data")
+
 # some releases of typer bring their own copy of click, others use the installed one
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
-DataDir = Annotated[str | None, typer.Option(help="where data sets are looked for and downloaded to")]
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; one for each core if not given")]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
@@ -48,7 +51,7 @@ def no_command(context: typer.Context) -> None:
 
 
 @app.command()
-@takes_settings("seed")
+@takes_settings(run_keys())
 def train(
     settings: dict[str, Any],
     seeds: Annotated[str, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = "1",
@@ -56,6 +59,7 @@ def train(
     workers: Workers = None,
     device: Device = "auto",
     data_dir: DataDir = None,
+    mirror: Mirror = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the records as JSON, for scripts")] = False,
 ) -> None:
     """Train one setting, over one or several seeds, and record it.
@@ -63,12 +67,14 @@ def train(
     Example: dnntrain train --act elu --bn --clipnorm 1
     """
     from dnntrain.spec import RunSpec
-    from dnntrain.study import Arm, Study, folder_name, read_seeds
+    from dnntrain.study import Arm, Study, default_metric, folder_name, read_seeds
 
-    spec = RunSpec.parse(settings)
+    spec, home = RunSpec.parse(settings), DataHome.at(data_dir, mirror)
     name = written(spec)
-    study = Study(folder_name(f"train-{name}"), (Arm(name, spec),), read_seeds(seeds))
-    outcome = carry_out(study, out, workers, device, data_dir)
+    study = Study(
+        folder_name(f"train-{name}"), (Arm(name, spec),), read_seeds(seeds), metric=default_metric(spec, home)
+    )
+    outcome = carry_out(study, out, workers, device, home)
     if as_json:
         typer.echo(json.dumps(list(outcome.records.values()), indent=1))
     else:
@@ -87,6 +93,7 @@ def ablate(
     workers: Workers = None,
     device: Device = "auto",
     data_dir: DataDir = None,
+    mirror: Mirror = None,
 ) -> None:
     """Run a preset's arms over its seeds, and report which technique helps.
 
@@ -95,16 +102,16 @@ def ablate(
     from dnntrain.presets import load_preset
     from dnntrain.study import read_seeds
 
-    overrides = known_settings(read_assignments(assignments or []))
-    study = load_preset(preset, overrides)
+    overrides, home = known_settings(read_assignments(assignments or [])), DataHome.at(data_dir, mirror)
+    study = load_preset(preset, overrides, home)
     if seeds is not None:
         study = study.with_seeds(read_seeds(seeds))
     if plan:
         print_plan(study)
         return
-    print_outcome(carry_out(study, out, workers, device, data_dir), out)
+    print_outcome(carry_out(study, out, workers, device, home), out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, out, workers, device, data_dir), out)
+        print_outcome(carry_out_tuned(study, study.tuning, out, workers, device, home), out)
 
 
 def target(help: str) -> Any:
@@ -174,7 +181,7 @@ def techniques(
     Console().print(overview() if name is None else card(name))
 
 
-def carry_out(study: Study, out: Path, workers: int | None, device: str, data_dir: str | None) -> Outcome:
+def carry_out(study: Study, out: Path, workers: int | None, device: str, home: DataHome) -> Outcome:
     """Run a study on this machine, with progress on stderr."""
     from dnntrain.ablation import Ablation
     from dnntrain.display import Display
@@ -184,18 +191,18 @@ def carry_out(study: Study, out: Path, workers: int | None, device: str, data_di
     if device not in DEVICES:
         raise InputError(f"--device '{device}'{did_you_mean(device, DEVICES)}")
     executor = LocalExecutor(workers or default_workers(device))
-    return Ablation(study, RunStore(out), data_dir, device).run(executor, Display(Console(stderr=True)))
+    return Ablation(study, RunStore(out), home, device).run(executor, Display(Console(stderr=True)))
 
 
 def carry_out_tuned(
-    study: Study, tuning: Tuning, out: Path, workers: int | None, device: str, data_dir: str | None
+    study: Study, tuning: Tuning, out: Path, workers: int | None, device: str, home: DataHome
 ) -> Outcome:
     """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
     from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
 
-    tried = carry_out(tuning_study(study, tuning), out, workers, device, data_dir)
+    tried = carry_out(tuning_study(study, tuning), out, workers, device, home)
     chosen = choose(study, tuning, tried.figures(steering_metric(study)))
-    return carry_out(tuned_study(study, tuning, chosen), out, workers, device, data_dir)
+    return carry_out(tuned_study(study, tuning, chosen), out, workers, device, home)
 
 
 def print_plan(study: Study) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from dnntrain.metrics import score_beside
 from dnntrain.records import Record
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
@@ -24,7 +25,7 @@ class ArmState:
     runs_planned: int
     epochs: dict[int, int] = field(default_factory=dict)
     """Epochs trained, by seed."""
-    val_acc: dict[int, float] = field(default_factory=dict)
+    val_score: dict[int, float] = field(default_factory=dict)
     over: set[int] = field(default_factory=set)
 
     @property
@@ -34,9 +35,9 @@ class ArmState:
         return epochs / (self.epochs_planned * self.runs_planned)
 
     @property
-    def accuracy(self) -> float | None:
-        """The mean of the runs' newest validation accuracies."""
-        return sum(self.val_acc.values()) / len(self.val_acc) if self.val_acc else None
+    def score(self) -> float | None:
+        """The mean of the runs' newest validation scores."""
+        return sum(self.val_score.values()) / len(self.val_score) if self.val_score else None
 
 
 class Display:
@@ -52,6 +53,8 @@ class Display:
     def start(self, study: Study, recorded: dict[str, Record], names: dict[CoreSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
+        self.measure = score_beside(study.metric)
+        self.metric = f"val_{self.measure}"
         self.arm_of: dict[CoreSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
@@ -60,7 +63,7 @@ class Display:
             if known:
                 state.epochs[spec.seed] = known["epochs"]
                 state.over.add(spec.seed)
-                state.val_acc[spec.seed] = known["history"][-1]["val_acc"]
+                state.val_score[spec.seed] = known["history"][-1][self.metric]
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")
@@ -75,7 +78,7 @@ class Display:
             spec = event.job.specs[index]
             for name in self.arm_of[spec]:
                 state = self.arms[name]
-                state.epochs[spec.seed], state.val_acc[spec.seed] = epoch, event.val_acc[index]
+                state.epochs[spec.seed], state.val_score[spec.seed] = epoch, event.val_score[index]
                 if index in event.over:
                     state.over.add(spec.seed)
                 touched.add(name)
@@ -91,12 +94,20 @@ class Display:
         third = int(state.share * 3 + 1e-9)
         if third > self.said[name]:
             self.said[name] = third
-            accuracy = "" if state.accuracy is None else f", validation accuracy {state.accuracy:.1%}"
+            said = "" if state.score is None else f", validation {self.shown(state.score)}"
             self.console.print(
-                f"{self.study.name}: {name} {state.share:.0%}{accuracy} ({self.elapsed:.0f} s, {self.left})",
+                f"{self.study.name}: {name} {state.share:.0%}{said} ({self.elapsed:.0f} s, {self.left})",
                 highlight=False,
                 soft_wrap=True,
             )
+
+    def shown(self, score: float) -> str:
+        """accuracy 87.1 %, R² 0.612."""
+        return f"{'accuracy' if self.measure == 'acc' else 'R²'} {self.number(score)}"
+
+    def number(self, score: float) -> str:
+        """The validation score as people read it."""
+        return f"{score:.1%}" if self.measure == "acc" else f"{score:.3f}"
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -128,11 +139,10 @@ class Display:
         table.add_column("arm", max_width=30, no_wrap=True)
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
-        table.add_column("val acc", justify="right")
+        table.add_column(f"val {self.measure}", justify="right")
         for name, state in self.arms.items():
             runs = f"{len(state.over)}/{state.runs_planned}"
-            accuracy = "" if state.accuracy is None else f"{state.accuracy:.1%}"
-            table.add_row(name, runs, bar(state.share, 20), accuracy)
+            table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.number(state.score))
         return table
 
 

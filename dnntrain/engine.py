@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dnntrain.data import Dataset
-from dnntrain.evaluation import cross_entropy, evaluate, test
+from dnntrain.evaluation import evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
 from dnntrain.network import Pass, Tensors, noise_keys
@@ -51,17 +51,17 @@ def train(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
-    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
+    network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
     parameters = list(network.parameters.values())
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
     noise = noise_keys(network, p.seeds, "dropout", p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    loss, correct, clipped = torch.zeros(3, len(p.runs), dtype=torch.float64, device=inputs.device)
+    loss, score, clipped = torch.zeros(3, len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, epoch)):
         how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps == 0, noise=noise[step])
-        logits = network.forward(batch.x, how)
-        losses = batch.sum(cross_entropy(logits, batch.y))
+        outputs = network.forward(batch.x, how)
+        losses = batch.sum(task.losses(outputs, batch.y))
         # the members share no parameter, so the gradient of the sum of their losses is each one's own
         gradients = torch.autograd.grad((losses / batch.real).sum(), parameters)
         with torch.no_grad():
@@ -74,10 +74,10 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             if step in probes:
                 probe.updates(network.kernels)
             loss += losses
-            correct += batch.sum((logits.argmax(dim=2) == batch.y).float())
+            score += batch.sum(task.scores(outputs, batch.y))
 
-    totals = {"train_loss": loss / inputs.n_train, "train_acc": correct / inputs.n_train, "clipped": clipped / steps}
-    figures = {name: total.cpu().numpy() for name, total in totals.items()}
+    mean_loss, mean_score = ((total / inputs.n_train).cpu().numpy() for total in (loss, score))
+    figures = task.figures("train", mean_loss, mean_score) | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
@@ -111,7 +111,7 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
         # one batch is enough to see the activations by
         return p.network.forward(batch.x, Pass(real=batch.real, observe=None if number else observe))
 
-    figures["val_loss"], figures["val_acc"] = evaluate(predict, p.inputs.validation())
+    figures |= evaluate(p.inputs.task, "val", predict, p.inputs.validation())
     layers = probe.figures()
     for m, run in enumerate(p.runs):
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from itertools import pairwise
 
-from dnntrain.data import find_source
 from dnntrain.errors import InputError
 from dnntrain.spec import CoreSpec
 from dnntrain.techniques.normalization import BatchNorm
@@ -54,10 +52,9 @@ def biases(spec: CoreSpec) -> bool:
 
 def parameter_count(spec: CoreSpec) -> int:
     """How many numbers a run trains."""
-    source = find_source(spec.data)
-    features = math.prod(source.shape)
-    widths, bn = (features, *spec.hidden, len(source.classes)), spec.technique(BatchNorm)
-    count = sum(a * b for a, b in pairwise(widths)) + len(source.classes)
+    outline, bn = spec.source.outline(), spec.technique(BatchNorm)
+    features, outputs = outline.n_features, outline.n_outputs
+    count = sum(a * b for a, b in pairwise((features, *spec.hidden, outputs))) + outputs
     count += sum(spec.hidden) * biases(spec)
     count += 2 * sum(spec.hidden) * (bn is not None) + 2 * features * (bn is not None and bn.input)
     trained = (width for width, act in zip(spec.hidden, spec.activations, strict=True) if act.trained)

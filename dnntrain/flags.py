@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.parameters import extra, plain
-from dnntrain.spec import CoreSpec, RunSpec, flag, slots
+from dnntrain.spec import CoreSpec, RunSpec, default_settings, flag, slots
 from dnntrain.techniques.base import Switch, members_of
 
 Command = Callable[..., None]
 
 
-def takes_settings(*without: str) -> Callable[[Command], Command]:
-    """Give a command an option for each of the spec's fields (but `without`).
+def run_keys() -> list[str]:
+    """The fields of a run that a person sets by flags: all but the seed, of which there are several."""
+    return [key for key in RunSpec.model_fields if key != "seed"]
+
+
+def takes_settings(keys: Sequence[str]) -> Callable[[Command], Command]:
+    """Give a command an option for each of these fields of the spec.
 
     The command's parameter `settings` receives the given ones as {field: text or bool}, unchecked: the spec is where
     values are validated.
     """
-    keys = [key for key in RunSpec.model_fields if key not in without]
 
     def decorate(command: Command) -> Command:
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
@@ -80,7 +85,7 @@ def panel(key: str) -> str:
             return technique.family
     if slot := slots().get(key):
         return slot.family
-    return "The run"
+    return "The data" if key in ("data", "train_size", "val", "scale", *options()) else "The run"
 
 
 def read_assignments(assignments: list[str]) -> dict[str, str]:
@@ -96,6 +101,6 @@ def read_assignments(assignments: list[str]) -> dict[str, str]:
 
 def written(spec: CoreSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
-    settings, defaults = spec.settings(), RunSpec.parse({}).settings()
+    settings, defaults = spec.settings(), default_settings()
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
     return ",".join(key if value is True else f"{key}={plain(value)}" for key, value in changed.items()) or "default"

@@ -1,4 +1,4 @@
-"""The data set on the device: one uint8 tensor, of which a batch is an index; scaled where it is used."""
+"""The data set on the device: one tensor as in the files, of which a batch is an index; scaled where it is used."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from dnntrain.data import Dataset
-from dnntrain.data.split import split_indices
+from dnntrain.data.split import split
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
+from dnntrain.tasks import Classification, Regression, Task
 
 EVALUATION_ROWS = 512
 VECTOR = 16
@@ -22,7 +23,7 @@ VECTOR = 16
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one step: inputs (P, rows, features), labels (P, rows), and which rows are real."""
+    """Rows of one step: inputs (P, rows, features), targets (P, rows), and which rows are real."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -50,28 +51,32 @@ def padded_rows(rows: int, widths: Sequence[int]) -> int:
 
 
 class Inputs:
-    """Training, validation and test images for P members of one graph."""
+    """Training, validation and test examples for P members of one graph."""
 
     def __init__(self, dataset: Dataset, specs: Sequence[CoreSpec], device: torch.device) -> None:
-        spec = specs[0]
+        spec, outline = specs[0], dataset.outline
         self.device = device
-        self.n_features, self.n_classes = dataset.n_features, dataset.n_classes
-        widths = (self.n_features, *spec.hidden, self.n_classes)
+        self.n_features, self.n_outputs = outline.n_features, outline.n_outputs
+        widths = (self.n_features, *spec.hidden, self.n_outputs)
         self.batch_size, self.rows = spec.batch_size, padded_rows(spec.batch_size, widths)
-        self.images = torch.from_numpy(dataset.train_images.reshape(len(dataset.train_images), -1)).to(device)
-        self.labels = torch.from_numpy(dataset.train_labels).to(device)
-        self.test_images = torch.from_numpy(dataset.test_images.reshape(len(dataset.test_images), -1)).to(device)
-        self.test_labels = torch.from_numpy(dataset.test_labels).to(device)
-        splits = [
-            split_indices(dataset.train_labels, spec.val, spec.train_size, generator(s.seed, "split")) for s in specs
-        ]
+        splits = [split(dataset, s.val, s.train_size, generator(s.seed, "split")) for s in specs]
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]
-        self.offset, self.factor = self._scaling(spec.scale)
+        fitted = int(self.val_indices[0])  # all before the validation part: what is measured for scaling comes from it
+        train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
+        if not dataset.is_image:
+            train, test = without_gaps(train, fitted), without_gaps(test, fitted, like=train)
+        self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
+        targets, test_targets = dataset.train_targets, dataset.test_targets
+        self.task: Task = Classification()
+        if not outline.classes:
+            targets, test_targets, self.task = standardised(targets, test_targets, fitted)
+        self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
+        self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
 
     @property
     def n_train(self) -> int:
-        """Training images of each member."""
+        """Training examples of each member."""
         return int(self.train_indices.shape[1])
 
     @property
@@ -79,32 +84,33 @@ class Inputs:
         """Mini-batches in an epoch, a partial one at the end included."""
         return -(-self.n_train // self.batch_size)
 
-    def _scaling(self, scale: str) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Offset and factor, each (P or 1, 1, features or 1): x = (pixels - offset) · factor; no offset is 0."""
-        if scale != "standard":
-            return None, torch.full((1, 1, 1), 1.0 / 255.0 if scale == "unit" else 1.0, device=self.device)
+    def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0."""
+        scale = {"auto": "unit" if is_image else "standard"}.get(scale, scale)
+        if scale == "raw" or (scale == "unit" and is_image):
+            return None, torch.full((1, 1, 1), 1.0 if scale == "raw" else 1.0 / 255.0, device=self.device)
         # a subset of the training part differs from member to member, and so do its statistics
         shared = all(np.array_equal(indices, self.train_indices[0]) for indices in self.train_indices[1:])
         members = self.train_indices[:1] if shared else self.train_indices
-        pixels = self.images.cpu().numpy()
-        statistics = [pixel_statistics(pixels, indices) for indices in members]
-        offset, deviation = (np.stack(figures)[:, None, :] for figures in zip(*statistics, strict=True))
-        # a pixel that never changes in training tells nothing: it becomes 0
-        factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+        values, measure = self.examples.cpu().numpy(), extremes if scale == "unit" else moments
+        figures = (np.stack(figure)[:, None, :] for figure in zip(*(measure(values, m) for m in members), strict=True))
+        offset, spread = figures
+        # a column that never changes in training tells nothing: it becomes 0
+        factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         on_device = (torch.from_numpy(figure.astype(np.float32)).to(self.device) for figure in (offset, factor))
         return next(on_device), next(on_device)
 
     def select(self, members: Sequence[int]) -> Inputs:
-        """The inputs of some members, by their indices; the images are shared."""
+        """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
         some.train_indices = self.train_indices[members]
         if self.offset is not None and len(self.offset) > 1:
             some.offset, some.factor = self.offset[members], self.factor[members]
         return some
 
-    def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (P or 1, rows, features) → float32, scaled."""
-        x = pixels.to(torch.float32)
+    def scaled(self, values: torch.Tensor) -> torch.Tensor:
+        """Gathered rows (P or 1, rows, features), uint8 or float32 → float32, scaled."""
+        x = values.to(torch.float32)
         return x.mul_(self.factor) if self.offset is None else (x - self.offset).mul_(self.factor)
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
@@ -113,10 +119,10 @@ class Inputs:
         full, partial = divmod(self.n_train, self.batch_size)
         for step, index in enumerate(order):
             size = self.batch_size if step < full else partial
-            yield self._gather(self.images, self.labels, index, size)
+            yield self._gather(self.examples, self.targets, index, size)
 
     def _order(self, seeds: Sequence[int], epoch: int) -> torch.Tensor:
-        """The images of each step, int32 (steps, P, rows) on the device; padded with the first image."""
+        """The examples of each step, int32 (steps, P, rows) on the device; padded with the first example."""
         members = []
         for seed, indices in zip(seeds, self.train_indices, strict=True):
             order = np.zeros(self.steps_per_epoch * self.batch_size, np.int32)
@@ -125,35 +131,73 @@ class Inputs:
         padding = ((0, 0), (0, 0), (0, self.rows - self.batch_size))
         return torch.from_numpy(np.pad(np.stack(members, axis=1), padding)).to(self.device)
 
-    def _gather(self, images: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, real: int) -> Batch:
-        """The images that index (P, rows) names, of which the first `real` rows count."""
+    def _gather(self, examples: torch.Tensor, targets: torch.Tensor, index: torch.Tensor, real: int) -> Batch:
+        """The examples that index (P, rows) names, of which the first `real` rows count."""
         members, rows = index.shape
         flat = index.reshape(-1)
-        x = self.scaled(images.index_select(0, flat).view(members, rows, -1))
+        x = self.scaled(examples.index_select(0, flat).view(members, rows, -1))
         weights = None if real == rows else (torch.arange(rows, device=self.device) < real).float().unsqueeze(1)
-        return Batch(x, labels.index_select(0, flat).view(members, rows), real, weights)
+        return Batch(x, targets.index_select(0, flat).view(members, rows), real, weights)
 
     def validation(self) -> Iterator[Batch]:
-        """The validation images in order, the same for every member (P = 1 unless members scale differently)."""
-        return self._in_order(self.images, self.labels, self.val_indices)
+        """The validation examples in order, the same for every member (P = 1 unless members scale differently)."""
+        return self._in_order(self.examples, self.targets, self.val_indices)
 
     def test(self) -> Iterator[Batch]:
-        """The test images in order."""
-        return self._in_order(self.test_images, self.test_labels, np.arange(len(self.test_labels)))
+        """The test examples in order."""
+        return self._in_order(self.test_examples, self.test_targets, np.arange(len(self.test_targets)))
 
-    def _in_order(self, images: torch.Tensor, labels: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
+    def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
         for start in range(0, len(indices), EVALUATION_ROWS):
             chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
             index = np.pad(chunk, (0, -len(chunk) % VECTOR))
-            yield self._gather(images, labels, torch.from_numpy(index).to(self.device).unsqueeze(0), len(chunk))
+            yield self._gather(examples, targets, torch.from_numpy(index).to(self.device).unsqueeze(0), len(chunk))
 
 
-def pixel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each pixel over images[indices], uint8 (n, features) → float64 (features,)."""
-    total, squares = np.zeros(images.shape[1], np.int64), np.zeros(images.shape[1], np.int64)
-    for chunk in np.array_split(indices, max(1, len(indices) // 4096)):
-        pixels = images[chunk].astype(np.int64)
-        total += pixels.sum(axis=0)
-        squares += (pixels * pixels).sum(axis=0)
+def flat(values: np.ndarray) -> np.ndarray:
+    """(N, *shape) → (N, features), without a copy."""
+    return values.reshape(len(values), -1)
+
+
+def without_gaps(values: np.ndarray, fitted: int, like: np.ndarray | None = None) -> np.ndarray:
+    """float32 (N, features) with each nan replaced by its column's mean over the first `fitted` rows of `like`."""
+    source = (values if like is None else like)[:fitted].astype(np.float64)
+    known = ~np.isnan(source)
+    mean = np.where(known, source, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(np.isnan(values), mean.astype(np.float32), values)
+
+
+def standardised(train: np.ndarray, test: np.ndarray, fitted: int) -> tuple[np.ndarray, np.ndarray, Regression]:
+    """Targets with mean 0 and deviation 1 over the first `fitted` training rows, and the task that knows the unit."""
+    mean, deviation = float(train[:fitted].mean(dtype=np.float64)), float(train[:fitted].std(dtype=np.float64))
+    train, test = (((part - mean) / (deviation or 1.0)).astype(np.float32) for part in (train, test))
+    parts = {"train": train[:fitted], "val": train[fitted:], "test": test}
+    return train, test, Regression(deviation or 1.0, {name: float(part.var()) for name, part in parts.items()})
+
+
+def moments(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column over values[indices], (n, features) → float64 (features,).
+
+    Levels of images are summed as whole numbers, so exactly.
+    """
+    kind = np.int64 if values.dtype == np.uint8 else np.float64
+    total, squares = np.zeros(values.shape[1], kind), np.zeros(values.shape[1], kind)
+    for chunk in chunks(indices):
+        rows = values[chunk].astype(kind)
+        total += rows.sum(axis=0)
+        squares += (rows * rows).sum(axis=0)
     mean = total / len(indices)
-    return mean, np.sqrt(np.maximum(squares / len(indices) - mean**2, 0.0))
+    variance = np.maximum(squares / len(indices) - mean**2, 0.0)
+    # what is left of a constant column by rounding is no spread
+    return mean, np.sqrt(np.where(variance > 1e-12 * mean**2, variance, 0.0))
+
+
+def extremes(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least value and range of each column over values[indices], (n, features) → float64 (features,)."""
+    least = np.min([values[chunk].min(axis=0) for chunk in chunks(indices)], axis=0).astype(np.float64)
+    return least, np.max([values[chunk].max(axis=0) for chunk in chunks(indices)], axis=0) - least
+
+
+def chunks(indices: np.ndarray) -> list[np.ndarray]:
+    """The indices a few thousand at a time, so that copies of their rows stay small."""
+    return np.array_split(indices, max(1, len(indices) // 2048))

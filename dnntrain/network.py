@@ -65,7 +65,7 @@ class Network:
         self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
 
     def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
-        """Logits (P, rows, classes) of the inputs x (P or 1, rows, features)."""
+        """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
         if self.bn and self.bn.input:
             x = self._normalize("input", x, how)
         x = self._drop(0, x, how)
@@ -125,9 +125,9 @@ class Network:
         return {k: p.detach() for k, p in self.parameters.items()} | self.buffers
 
 
-def initialize(specs: Sequence[CoreSpec], n_features: int, n_classes: int, device: torch.device) -> Network:
+def initialize(specs: Sequence[CoreSpec], n_features: int, n_outputs: int, device: torch.device) -> Network:
     """The networks of P specs of one graph, each drawn from its own seed's stream."""
-    members = [initial_state(spec, n_features, n_classes) for spec in specs]
+    members = [initial_state(spec, n_features, n_outputs) for spec in specs]
     tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
     buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
     parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in buffers}
@@ -136,9 +136,9 @@ def initialize(specs: Sequence[CoreSpec], n_features: int, n_classes: int, devic
     return Network(specs[0], parameters, buffers, noise)
 
 
-def initial_state(spec: CoreSpec, n_features: int, n_classes: int) -> dict[str, np.ndarray]:
+def initial_state(spec: CoreSpec, n_features: int, n_outputs: int) -> dict[str, np.ndarray]:
     """One member's first parameters and buffers, float32 without the axis P, in the order of the layers."""
-    bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_classes)
+    bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_outputs)
     state: dict[str, np.ndarray] = {}
     if bn and bn.input:
         state |= batch_norm_state("input", n_features)

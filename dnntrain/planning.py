@@ -43,7 +43,8 @@ def pieces(group: list[CoreSpec], share: float) -> list[list[CoreSpec]]:
 def cost(group: Sequence[CoreSpec]) -> float:
     """The predicted work of one population, in multiply-adds for every 1,000 images of an epoch."""
     spec = group[0]
-    widths = [784, *spec.hidden, 10]  # near enough: only the ratios between populations matter
+    outline = spec.source.outline()
+    widths = [outline.n_features, *spec.hidden, outline.n_outputs]
     weights = sum(a * b for a, b in pairwise(widths))
     layers = len(widths) - 1
     extra = 1.0 + 1.0 * bool(getattr(spec, "bn", False)) + 0.3 * bool(getattr(spec, "dropout", None))

@@ -45,7 +45,7 @@ class Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
         inputs = Inputs(dataset, specs, device)
-        network = initialize(specs, inputs.n_features, inputs.n_classes, device)
+        network = initialize(specs, inputs.n_features, inputs.n_outputs, device)
         states = {name: specs[0].optimizer.state(p.detach()) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}

@@ -7,12 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dnntrain.data import DataHome
 from dnntrain.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
 from dnntrain.documents import Document, Place, PlacedError
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
+from dnntrain.metrics import METRICS
 from dnntrain.spec import RunSpec
-from dnntrain.study import METRICS, MOST_RUNS, Arm, Study, Tuning, check_metric, check_name, folder_name, read_seeds
+from dnntrain.study import (
+    MOST_RUNS,
+    Arm,
+    Study,
+    Tuning,
+    check_metric,
+    check_name,
+    default_metric,
+    folder_name,
+    read_seeds,
+)
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
@@ -40,7 +52,7 @@ def find_preset(name: str) -> Path:
     raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
 
 
-def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
+def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: DataHome | None = None) -> Study:
     """The study that a preset describes, its base changed by `overrides`; raises InputError with file and line."""
     path = find_preset(name)
     try:
@@ -49,20 +61,23 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Study:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    return read_preset(text, str(path), overrides)
+    return read_preset(text, str(path), overrides, home)
 
 
-def read_preset(text: str, where: str, overrides: Mapping[str, Any] | None = None) -> Study:
+def read_preset(
+    text: str, where: str, overrides: Mapping[str, Any] | None = None, home: DataHome | None = None
+) -> Study:
     """The study that a preset's text describes; `where` names it in errors."""
     document = Document.read(text, where)
     with document.at():
-        return Preset(document, dict(overrides or {})).study()
+        return Preset(document, dict(overrides or {}), home).study()
 
 
 class Preset:
     """Reads a preset's document into a study."""
 
-    def __init__(self, document: Document, overrides: Settings) -> None:
+    def __init__(self, document: Document, overrides: Settings, home: DataHome | None = None) -> None:
+        self.home = home
         self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
         for key in document.content:
             if key not in KEYS:
@@ -87,7 +102,8 @@ class Preset:
         with self.document.at("seeds"):
             seeds = read_seeds(self.content.get("seeds", 5))
         with self.document.at("metric"):
-            metric = check_metric(self.content.get("metric", "val_acc"))
+            metric = self.content.get("metric") or default_metric(RunSpec.parse(self.base), self.home)
+            metric = check_metric(metric)
         name = check_name(self.text("name", Path(self.document.where).stem), "name")
         self.check_size(len(seeds))
         with self.document.at("factors"):

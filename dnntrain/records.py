@@ -25,13 +25,11 @@ from typing import Any
 
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.health import FIGURES, verdict
+from dnntrain.metrics import results_of
 from dnntrain.run import ENGINE_VERSION, Run
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
-
-RESULTS = ("train_loss", "train_acc", "val_loss", "val_acc", "test_loss", "test_acc", "mc_test_loss", "mc_test_acc")
-"""The figures of a run, in the order of the columns; all of the epoch that is kept."""
 
 RECORD = {"run", "settings", "data", "environment", "status", "epochs", "best_epoch", "results", "health", "seconds",
           "history"}  # fmt: skip
@@ -43,7 +41,8 @@ Record = dict[str, Any]
 
 def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, Any]) -> Record:
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
-    results = {name: run.kept.get(name) for name in RESULTS} | run.test
+    names = results_of(data["task"])
+    results = {name: run.kept.get(name) for name in names} | run.test
     made: Record = finite(
         {
             "format": FORMAT,
@@ -55,7 +54,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
             "status": run.status,
             "epochs": len(run.history),
             "best_epoch": run.kept_epoch or None,
-            "results": {name: results[name] for name in RESULTS if run.status == "finished"},
+            "results": {name: results[name] for name in names if run.status == "finished"},
             "health": str(verdict(run.history, run.status)),
             "seconds": round(run.seconds, 4),
             "history": run.history,
@@ -181,7 +180,7 @@ def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> 
     named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
     fields = {key: record["settings"].get(key) for key in varied}
     outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
-    results = {name: record["results"].get(name) for name in RESULTS}
+    results = {name: record["results"].get(name) for name in results_of(record["data"]["task"])}
     return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
 
 

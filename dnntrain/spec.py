@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import (
@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from dnntrain.data import SOURCES
+from dnntrain.data import SOURCES, DataSource, FileSource, find_source, options, source_class
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import explain, extra, parameter
 from dnntrain.techniques.activations import Activation
@@ -90,7 +90,7 @@ def read_val(value: object) -> float:
     except ValueError:
         number = -1.0
     if not (0 < number < 1 or (number >= 1 and number.is_integer())):
-        raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of images (5000)")
+        raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of examples (5000)")
     return number
 
 
@@ -99,12 +99,16 @@ class CoreSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
-    data: str = parameter("fashion-mini", f"data set: {', '.join(SOURCES)}")
-    train_size: int | None = parameter(None, "train on this many images only, stratified by class", ge=1)
-    val: Annotated[float, BeforeValidator(read_val)] = parameter(
-        0.2, "validation part, the last of the training set: a fraction or a count"
+    data: str = parameter(
+        "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
     )
-    scale: str = parameter("unit", "inputs: unit (÷255), standard (per pixel, by the training part) or raw")
+    train_size: int | None = parameter(None, "train on this many examples only, stratified by class", ge=1)
+    val: Annotated[float, BeforeValidator(read_val)] = parameter(
+        0.2, "validation part, the last of the training set, unless the data have their own: a fraction or a count"
+    )
+    scale: str = parameter(
+        "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
+    )
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = parameter(
         "300,100", "hidden layers: 300,100 or 20x100"
     )
@@ -123,7 +127,7 @@ class CoreSpec(BaseModel):
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = parameter(
         "constant", "learning-rate schedule", per_member=True
     )
-    batch_size: int = parameter(32, "images in a mini-batch", ge=1, le=65_536)
+    batch_size: int = parameter(32, "examples in a mini-batch", ge=1, le=65_536)
     epochs: int = parameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
     seed: int = parameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
 
@@ -139,13 +143,18 @@ class CoreSpec(BaseModel):
     @field_validator("data", "scale")
     @classmethod
     def _known(cls, name: str, info: ValidationInfo) -> str:
-        known = SOURCES if info.field_name == "data" else SCALES
-        if name not in known:
-            raise ValueError(f"unknown{did_you_mean(name, known)}")
+        if info.field_name == "data":
+            source_class(name)
+        elif name not in SCALES:
+            raise ValueError(f"unknown{did_you_mean(name, SCALES)}")
         return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        source = source_class(self.data).name
+        for key, (field, takers) in options().items():
+            if getattr(self, key) != field.default and source not in takers:
+                raise ValueError(f"{key} is for {', '.join(takers)}, not for data set '{self.data}'")
         if len(self.act) not in (1, len(self.hidden)):
             raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
         active: dict[str, str] = {}
@@ -200,6 +209,11 @@ class CoreSpec(BaseModel):
         return technique(**{name: getattr(self, technique.key(name)) for name in technique.model_fields})
 
     @cached_property
+    def source(self) -> DataSource:
+        """Where its data come from, with the options that it takes."""
+        return find_source(self.data, self.settings())
+
+    @cached_property
     def activations(self) -> tuple[Activation, ...]:
         """One activation for each hidden layer."""
         return self.act * len(self.hidden) if len(self.act) == 1 else self.act
@@ -220,14 +234,22 @@ class CoreSpec(BaseModel):
         return json.dumps({key: value for key, value in settings.items() if key not in outside})
 
     def digest(self, fingerprint: str, engine: str) -> str:
-        """The run's name: a digest of its settings, of the data's bytes and of the engine's version; 12 hex digits."""
-        text = json.dumps([self.settings(), fingerprint, engine], sort_keys=True)
+        """The run's name: a digest of its settings, of the data's bytes and of the engine's version; 12 hex digits.
+
+        What is as by default is left out, so that a new field does not rename old runs; so is where a person's own
+        data lie: their bytes say what they are.
+        """
+        defaults = default_settings()
+        settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
+        if isinstance(self.source, FileSource):
+            settings["data"] = self.source.name
+        text = json.dumps([settings, fingerprint, engine], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 S = TypeVar("S", bound=Switch)
 
-SCALES = ("unit", "standard", "raw")
+SCALES = ("auto", "unit", "standard", "raw")
 
 
 def _as_meant(field: FieldInfo, key: str, value: Any) -> Any:
@@ -252,6 +274,14 @@ def _whole(value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         return value
     return int(number) if number.is_integer() and not str(value).isdigit() else value
+
+
+def _source_fields() -> dict[str, Any]:
+    """The fields of the data sources' options."""
+    return {
+        name: (_bounded(field), _like(field, field.default, f"{field.description} ({', '.join(takers)})"))
+        for name, (field, takers) in options().items()
+    }
 
 
 def _switch_fields() -> dict[str, Any]:
@@ -280,7 +310,14 @@ def _like(field: FieldInfo, default: Any, help: str) -> Any:
 if TYPE_CHECKING:
     RunSpec = CoreSpec
 else:
-    RunSpec = create_model("RunSpec", __base__=CoreSpec, __doc__="A run's full description.", **_switch_fields())
+    fields = _source_fields() | _switch_fields()
+    RunSpec = create_model("RunSpec", __base__=CoreSpec, __doc__="A run's full description.", **fields)
+
+
+@cache
+def default_settings() -> dict[str, Any]:
+    """The settings of a run for which nothing is given."""
+    return RunSpec.parse({}).settings()
 
 
 def flag(key: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dnntrain.data import DataHome
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import implied_changes
+from dnntrain.metrics import METRICS, score
 from dnntrain.spec import CoreSpec
 
 MOST_RUNS = 100_000
@@ -143,8 +145,9 @@ def folder_name(text: str) -> str:
     return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-METRICS = ("val_acc", "val_loss", "test_acc", "test_loss", "train_acc", "train_loss", "mc_test_acc", "mc_test_loss")
-"""What a study may be judged by."""
+def default_metric(spec: CoreSpec, home: DataHome | None = None) -> str:
+    """What a study is judged by unless it says otherwise: val_acc, or val_r2 where the target is a number."""
+    return f"val_{score(spec.source.outline(home).task)}"
 
 
 def check_metric(metric: object) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dnntrain.errors import InputError
+from dnntrain.metrics import higher_is_better, measure_of
 from dnntrain.parameters import plain
 from dnntrain.study import Arm, Study, Tuning
 
@@ -43,12 +44,12 @@ def arm_name(arm: Arm, value: float) -> str:
 
 def steering_metric(study: Study) -> str:
     """What the choice goes by: validation, whatever the study is judged by."""
-    return "val_acc" if study.metric.endswith("_acc") else "val_loss"
+    return f"val_{measure_of(study.metric)}"
 
 
 def choose(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Each arm's best value: `figures` are the tuning arms' validation figures, nan for a diverged run."""
-    sign = 1.0 if steering_metric(study) == "val_acc" else -1.0
+    sign = 1.0 if higher_is_better(study.metric) else -1.0
 
     def score(arm: Arm, value: float) -> float:
         values = figures[arm_name(arm, value)]

@@ -16,10 +16,10 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dnntrain import data
-from dnntrain.data import Dataset
+from dnntrain.data import DataHome, Dataset, DataSource
 from dnntrain.errors import DnntrainError
 from dnntrain.lazy import torch
+from dnntrain.metrics import score
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
 
@@ -43,7 +43,7 @@ class Job:
 
     number: int
     specs: tuple[CoreSpec, ...]
-    data_dir: str | None
+    home: DataHome
     device: str
 
 
@@ -53,7 +53,8 @@ class Progress:
 
     job: Job
     epochs: dict[int, int]
-    val_acc: dict[int, float]
+    val_score: dict[int, float]
+    """The newest validation accuracy, or R²."""
     over: frozenset[int]
 
 
@@ -96,12 +97,13 @@ def perform(job: Job, connection: Connection) -> Finished | Failed:
 
     def tell(runs: Sequence[Run]) -> None:
         epochs = {run.index: len(run.history) for run in runs}
-        val_acc = {run.index: run.history[-1]["val_acc"] for run in runs}
+        val_score = {run.index: run.history[-1][metric] for run in runs}
         over = frozenset(run.index for run in runs if run.status != "running")
-        connection.send(Progress(job, epochs, val_acc, over))
+        connection.send(Progress(job, epochs, val_score, over))
 
     try:
-        dataset = load_once(job.specs[0].data, job.data_dir)
+        dataset = load_once(job.specs[0].source, job.home)
+        metric = f"val_{score(dataset.outline.task)}"
         device = pick_device(job.device)
         runs = train(job.specs, dataset, device, tell)
         return Finished(job, runs, environment(device), dataset.description())
@@ -117,9 +119,9 @@ def perform(job: Job, connection: Connection) -> Finished | Failed:
 
 
 @lru_cache(maxsize=1)
-def load_once(name: str, data_dir: str | None) -> Dataset:
+def load_once(source: DataSource, home: DataHome) -> Dataset:
     """The data set; a worker's next job most often needs the same."""
-    return data.load(name, data_dir)
+    return source.load(home)
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -53,7 +53,7 @@ def test_train_prints_loss_accuracy_health_and_record(tmp_path: Path) -> None:
     stored = json.loads((record / "run.json").read_text())
     assert stored["settings"]["act"] == "elu"
     assert stored["settings"]["clipnorm"] == 1
-    assert stored["data"]["train_images"] == 10_000
+    assert stored["data"]["train_examples"] == 10_000
     assert stored["environment"]["torch"]
     assert (record / "weights.safetensors").stat().st_size > 784 * 16 * 4
 

@@ -1,31 +1,32 @@
-"""Data: the format, the sources, downloads (from a real server on loopback) and the split."""
+"""Data: the IDX format, Fashion-MNIST (also from a real server on loopback), what a data set is, and the split."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import struct
 import subprocess
 import sys
-import threading
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
 
 from dnntrain import data
-from dnntrain.data.download import DownloadError, download
+from dnntrain.data import DataHome, Dataset
 from dnntrain.data.fashion import FILE_NAMES, FashionMini, FashionMnist
 from dnntrain.data.idx import read_idx
-from dnntrain.data.source import Dataset
 from dnntrain.data.split import split_indices, validation_count
-from dnntrain.errors import DnntrainError, InputError
+from dnntrain.errors import InputError
+
+if TYPE_CHECKING:
+    from tests.loopback import Server
+
+pytest_plugins = "tests.loopback"
 
 
 def idx_bytes(values: np.ndarray) -> bytes:
@@ -79,18 +80,20 @@ def test_idx_refuses(tmp_path: Path, content: bytes, reason: str) -> None:
 
 def test_fashion_mini() -> None:
     mini = data.load("fashion-mini")
-    assert (mini.name, mini.shape, mini.n_features, mini.n_classes) == ("fashion-mini", (28, 28), 784, 10)
-    assert mini.train_images.shape == (10_000, 28, 28) and mini.test_images.shape == (2_000, 28, 28)
-    assert mini.train_labels.shape == (10_000,) and mini.test_labels.shape == (2_000,)
-    assert mini.train_images.dtype == np.uint8 and mini.train_labels.dtype == np.int64
-    assert mini.train_labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]  # as published
-    assert mini.test_labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
-    assert mini.fingerprint == data.fingerprint("fashion-mini") and len(mini.fingerprint) == 16
+    assert (mini.name, mini.shape, mini.outline.n_features, len(mini.classes)) == ("fashion-mini", (28, 28), 784, 10)
+    assert mini.train_inputs.shape == (10_000, 28, 28) and mini.test_inputs.shape == (2_000, 28, 28)
+    assert mini.train_targets.shape == (10_000,) and mini.test_targets.shape == (2_000,)
+    assert mini.train_inputs.dtype == np.uint8 and mini.train_targets.dtype == np.int64
+    assert mini.train_targets[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]  # as published
+    assert mini.test_targets[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    assert mini.fingerprint == FashionMini().fingerprint(DataHome()) == "c621d7865106826f"
+    assert FashionMini().known_outline() == mini.outline
     assert "MIT" in mini.licence and "Zalando" in mini.licence
 
 
 def test_fashion_mini_ships_its_licence_and_is_written_reproducibly(tmp_path: Path) -> None:
-    files = FashionMini().files(tmp_path)
+    files = FashionMini().files(DataHome(tmp_path))
+    assert FashionMini().find(DataHome(tmp_path)) == files
     licence = (files[0].parent / "LICENSE").read_text("utf-8")
     assert "MIT License" in licence and "2017 Zalando SE" in licence
     assert sum(path.stat().st_size for path in files) < 5_300_000
@@ -99,13 +102,13 @@ def test_fashion_mini_ships_its_licence_and_is_written_reproducibly(tmp_path: Pa
 
 
 def test_fashion_mini_is_the_head_of_the_full_data() -> None:
-    folder = data.default_data_dir()
-    if not FashionMnist().find(folder):
-        pytest.skip(f"Fashion-MNIST in full is neither in {folder} nor installed by Debian's dataset-fashion-mnist")
+    home = DataHome()
+    if not FashionMnist().find(home):
+        pytest.skip(f"Fashion-MNIST is neither in {home.folder} (dnntrain data fetch fashion-mnist) nor from Debian")
     mini, full = data.load("fashion-mini"), data.load("fashion-mnist")
-    assert full.train_images.shape == (60_000, 28, 28) and full.test_images.shape == (10_000, 28, 28)
-    assert np.bincount(full.train_labels).tolist() == [6_000] * 10
-    for part in ("train_images", "train_labels", "test_images", "test_labels"):
+    assert full.train_inputs.shape == (60_000, 28, 28) and full.test_inputs.shape == (10_000, 28, 28)
+    assert np.bincount(full.train_targets).tolist() == [6_000] * 10
+    for part in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
         head = getattr(full, part)[: len(getattr(mini, part))]
         assert hashlib.sha256(head).digest() == hashlib.sha256(getattr(mini, part)).digest()
 
@@ -130,7 +133,7 @@ def test_torchvision_imports_here_and_knows_the_files() -> None:
 
 
 def test_sources_are_found_by_name() -> None:
-    assert list(data.SOURCES) == ["fashion-mini", "fashion-mnist"]
+    assert list(data.SOURCES) == ["fashion-mini", "fashion-mnist", "cifar10"]
     assert data.find_source("fashion-mnist").name == "fashion-mnist"
     with pytest.raises(InputError, match="unknown data set 'fashion_mini'; did you mean 'fashion-mini'"):
         data.load("fashion_mini")
@@ -152,13 +155,12 @@ def test_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 TINY = dict(zip(FILE_NAMES, (array(20, 28, 28), array(20), array(10, 28, 28), array(10)), strict=True))
 
 
-@dataclass(frozen=True)
 class Tiny(FashionMnist):
     """The full data's source with 20 + 10 made-up images, which no system folder and no mirror has."""
 
-    counts = (20, 10)
-    checksums = tuple(zlib.crc32(values.tobytes()) for values in TINY.values())  # type: ignore[assignment]
-    system_folder: Path = Path("/nowhere")
+    counts: ClassVar[tuple[int, int]] = (20, 10)
+    checksums: ClassVar[Any] = tuple(zlib.crc32(values.tobytes()) for values in TINY.values())
+    system_folder: ClassVar[Path] = Path("/nowhere")
 
 
 def write_tiny(folder: Path, plain: bool = False) -> None:
@@ -170,26 +172,29 @@ def write_tiny(folder: Path, plain: bool = False) -> None:
 
 @pytest.mark.parametrize("plain", [False, True], ids=["gzip", "plain"])
 @pytest.mark.parametrize("place", ["fashion-mnist", "FashionMNIST/raw", "debian"])
-def test_full_data_is_found(tmp_path: Path, place: str, plain: bool) -> None:
+def test_full_data_is_found(tmp_path: Path, place: str, plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiny(tmp_path / place, plain)
-    source = Tiny(system_folder=tmp_path / "debian")
-    assert all(path.parent == tmp_path / place for path in source.files(tmp_path))
-    loaded = source.load(tmp_path)
-    np.testing.assert_array_equal(loaded.train_images, array(20, 28, 28))
-    np.testing.assert_array_equal(loaded.test_labels, array(10))
+    monkeypatch.setattr(Tiny, "system_folder", tmp_path / "debian")
+    source, home = Tiny(), DataHome(tmp_path)
+    assert source.find(home) == source.files(home)
+    assert all(path.parent == tmp_path / place for path in source.files(home))
+    loaded = source.load(home)
+    np.testing.assert_array_equal(loaded.train_inputs, array(20, 28, 28))
+    np.testing.assert_array_equal(loaded.test_targets, array(10))
 
 
 def test_fingerprint_follows_the_data_not_the_gzip_header(tmp_path: Path) -> None:
     write_tiny(tmp_path / "fashion-mnist")
-    first = Tiny().fingerprint(tmp_path)
-    assert first == Tiny().load(tmp_path).fingerprint
+    home = DataHome(tmp_path)
+    first = Tiny().fingerprint(home)
+    assert first == Tiny().load(home).fingerprint
     path = tmp_path / "fashion-mnist" / f"{FILE_NAMES[1]}.gz"
     content = path.read_bytes()
     path.write_bytes(content[:3] + b"\x08" + b"1234" + content[8:10] + b"old name\0" + content[10:])
     np.testing.assert_array_equal(read_idx(path), array(20))
-    assert Tiny().fingerprint(tmp_path) == first
+    assert Tiny().fingerprint(home) == first
     path.write_bytes(gzip.compress(idx_bytes(array(20)[::-1])))
-    assert Tiny().fingerprint(tmp_path) != first
+    assert Tiny().fingerprint(home) != first
 
 
 FOREIGN = {
@@ -207,28 +212,28 @@ def test_a_wrong_file_is_named(tmp_path: Path, which: int, content: bytes, reaso
     path = tmp_path / "fashion-mnist" / f"{FILE_NAMES[which]}.gz"
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason) as caught:
-        Tiny().load(tmp_path)
+        Tiny().load(DataHome(tmp_path))
     assert str(path) in str(caught.value) and "remove it" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shipped_file_that_is_gone_is_named(tmp_path: Path) -> None:
     class Gone(FashionMini):
-        def files(self, data_dir: Path) -> list[Path]:
-            return [data_dir / name for name in FILE_NAMES]
+        def files(self, home: DataHome) -> list[Path]:
+            return [home.folder / name for name in FILE_NAMES]
 
     with pytest.raises(InputError, match=f"{FILE_NAMES[0]}: cannot be read .*; install dnntrain again"):
-        Gone().load(tmp_path)
+        Gone().load(DataHome(tmp_path))
     with pytest.raises(InputError, match=f"{FILE_NAMES[0]}: cannot be read"):
-        Gone().fingerprint(tmp_path)
+        Gone().fingerprint(DataHome(tmp_path))
 
 
 GOOD = Dataset(
     name="good",
-    train_images=np.zeros((4, 2, 2), np.uint8),
-    train_labels=np.array([0, 1, 2, 0]),
-    test_images=np.zeros((2, 2, 2), np.uint8),
-    test_labels=np.array([1, 2]),
+    train_inputs=np.zeros((4, 2, 2), np.uint8),
+    train_targets=np.array([0, 1, 2, 0]),
+    test_inputs=np.zeros((2, 2, 2), np.uint8),
+    test_targets=np.array([1, 2]),
     classes=("a", "b", "c"),
     fingerprint="0" * 16,
     licence="none",
@@ -238,191 +243,86 @@ GOOD = Dataset(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"train_labels": np.array([0, 1, 3, 0])}, "training part: a label is 3; must be from 0 to 2"),
-        ({"test_labels": np.array([-1, 2])}, "test part: a label is -1"),
-        ({"test_labels": np.array([1])}, "2 images and 1 labels"),
-        ({"test_images": np.zeros((2, 2, 3), np.uint8)}, r"test part: images \(2, 2, 3\)"),
-        ({"train_images": np.zeros((4, 2, 2))}, "float64 images"),
-        ({"test_images": np.zeros((0, 2, 2), np.uint8), "test_labels": np.zeros(0, np.int64)}, "at least one"),
+        ({"train_targets": np.array([0, 1, 3, 0])}, "training part: a label is 3; must be from 0 to 2"),
+        ({"test_targets": np.array([-1, 2])}, "test part: a label is -1"),
+        ({"test_targets": np.array([1])}, "2 inputs and 1 targets"),
+        ({"test_inputs": np.zeros((2, 2, 3), np.uint8)}, r"test part: inputs \(2, 2, 3\)"),
+        ({"train_inputs": np.zeros((4, 2, 2))}, "float64 inputs"),
+        ({"test_inputs": np.zeros((0, 2, 2), np.uint8), "test_targets": np.zeros(0, np.int64)}, "at least one"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(change: dict[str, Any], reason: str) -> None:
-    assert (GOOD.shape, GOOD.n_features, GOOD.n_classes) == ((2, 2), 4, 3)
+    assert (GOOD.shape, GOOD.outline.n_features, GOOD.outline.n_outputs) == ((2, 2), 4, 3)
     with pytest.raises(InputError, match=reason):
         replace(GOOD, **change)
 
 
-# Downloads
-
-CONTENT = bytes(range(256)) * 1_000
-MD5 = hashlib.md5(CONTENT).hexdigest()
-
-
-@dataclass
-class Server:
-    """A real server on loopback: its files by path, how it misbehaves, and what it was asked."""
-
-    address: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    resumes: bool = True
-    stops_after: int | None = None
-    """Bytes of a body after which the connection is closed."""
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-    """Path and Range of each request."""
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+# Fashion-MNIST from a server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    state = Server(files={"/file.gz": CONTENT})
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            wanted = self.headers["Range"]
-            state.asked.append((self.path, wanted))
-            body = state.files.get(self.path)
-            if body is None:
-                return self.send_error(404)
-            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and state.resumes else 0
-            if start and start >= len(body):
-                return self.send_error(416)
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(body) - start))
-            self.end_headers()
-            self.wfile.write(body[start:][: state.stops_after])
-            return None
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        state.address = f"http://127.0.0.1:{http.server_port}"
-        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        yield state
-        http.shutdown()
-
-
-def test_download(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    target = tmp_path / "new" / "file.gz"
-    download([f"{server.address}/file.gz"], target, MD5)
-    assert target.read_bytes() == CONTENT and list(target.parent.iterdir()) == [target]
-    out, err = capsys.readouterr()
-    assert out == "" and err == f"downloading {server.address}/file.gz\n"
-
-
-def test_download_tries_the_mirrors_in_order(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mirrors = [f"{server.address}/{name}" for name in ("none.gz", "file.gz", "never.gz")]
-    download(mirrors, tmp_path / "file.gz", MD5, progress=False)
-    assert [path for path, _ in server.asked] == ["/none.gz", "/file.gz"]
-    assert capsys.readouterr().err == ""
-
-
-def test_download_cut_off_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
-    server.stops_after = 100_000
-    with pytest.raises(DownloadError, match="ended after 100000 of 256000 bytes; try again to go on"):
-        download([f"{server.address}/file.gz"], tmp_path / "file.gz", MD5)
-    assert [path.name for path in tmp_path.iterdir()] == ["file.gz.part"]
-    server.stops_after = None
-    download([f"{server.address}/file.gz"], tmp_path / "file.gz", MD5)
-    assert server.asked[-1] == ("/file.gz", "bytes=100000-")
-    assert (tmp_path / "file.gz").read_bytes() == CONTENT and not (tmp_path / "file.gz.part").exists()
-
-
-def test_download_starts_again_where_the_server_cannot_resume(server: Server, tmp_path: Path) -> None:
-    server.resumes = False
-    (tmp_path / "file.gz.part").write_bytes(CONTENT[:1000])
-    download([f"{server.address}/file.gz"], tmp_path / "file.gz", MD5)
-    assert (tmp_path / "file.gz").read_bytes() == CONTENT
-
-
-def test_download_takes_a_part_that_is_whole_and_leaves_one_that_is_too_long(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "file.gz.part").write_bytes(CONTENT)
-    download([f"{server.address}/file.gz"], tmp_path / "file.gz", MD5)
-    assert server.asked == [] and (tmp_path / "file.gz").read_bytes() == CONTENT
-    (tmp_path / "file.gz.part").write_bytes(CONTENT + b"more")
-    download([f"{server.address}/file.gz"], tmp_path / "file.gz", MD5)
-    assert len(server.asked) == 2 and (tmp_path / "file.gz").read_bytes() == CONTENT
-
-
-def test_download_of_something_else_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"file\.gz: wrong checksum"):
-        download([f"{server.address}/file.gz"], tmp_path / "file.gz", "0" * 32)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense"], ids=["nobody listens", "not an address"])
-def test_download_unreachable(tmp_path: Path, address: str) -> None:
-    with pytest.raises(DownloadError, match=address) as caught:
-        download([f"{address}/file.gz"], tmp_path / "new" / "file.gz", MD5)
-    assert caught.value.exit_code == 1 and list(tmp_path.iterdir()) == []
-
-
-def test_download_names_every_mirror_that_failed(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"/a: the server answered 404 .*/b: the server answered 404"):
-        download([f"{server.address}/a", f"{server.address}/b"], tmp_path / "file.gz", MD5)
-    with pytest.raises(DownloadError, match=r"no mirror is known for file\.gz"):
-        download([], tmp_path / "file.gz", MD5)
-
-
-def test_download_to_where_nothing_can_be_written(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DnntrainError, match="cannot be written") as caught:
-        download([f"{server.address}/file.gz"], tmp_path / "file" / "file.gz", MD5)
-    assert not isinstance(caught.value, DownloadError)
-
-
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
-def test_download_shows_a_bar_on_a_terminal(server: Server, tmp_path: Path) -> None:
-    code = "from pathlib import Path\nfrom dnntrain.data.download import download\n"
-    code += f"download(['{server.address}/file.gz'], Path({str(tmp_path / 'file.gz')!r}), '{MD5}')"
-    screen, terminal = os.openpty()
-    done = subprocess.run([sys.executable, "-c", code], stderr=terminal, env={**os.environ, "TERM": "xterm"})
-    os.close(terminal)
-    shown = os.read(screen, 10_000).decode()
-    os.close(screen)
-    assert done.returncode == 0 and "file.gz" in shown and "256.0/256.0 kB" in shown
-
-
-def serve_tiny(server: Server) -> Tiny:
+def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """The source whose files the server has."""
     packed = {f"{name}.gz": gzip.compress(idx_bytes(values)) for name, values in TINY.items()}
     server.files = {f"/{name}": content for name, content in packed.items()}
-    resources = [(name, hashlib.md5(content).hexdigest()) for name, content in packed.items()]
-    return Tiny(mirrors=[f"{server.address}/"], resources=resources)
+    monkeypatch.setattr(Tiny, "mirrors", [f"{server.address}/"])
+    monkeypatch.setattr(Tiny, "resources", [(name, md5_of(content)) for name, content in packed.items()])
+    return Tiny()
 
 
-def test_full_data_is_downloaded_once(server: Server, tmp_path: Path) -> None:
-    source = serve_tiny(server)
-    assert source.find(tmp_path) == []
-    assert len(source.load(tmp_path).train_labels) == 20
+def md5_of(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def test_full_data_is_downloaded_once(server: Server, tiny: Tiny, tmp_path: Path) -> None:
+    home = DataHome(tmp_path)
+    assert tiny.find(home) == [] and server.asked == []
+    assert len(tiny.load(home).train_targets) == 20
     assert sorted(path.name for path in (tmp_path / "fashion-mnist").iterdir()) == sorted(
         f"{name}.gz" for name in FILE_NAMES
     )
     assert len(server.asked) == 4
-    source.load(tmp_path)
+    tiny.load(home)
     assert len(server.asked) == 4
 
 
-def test_only_missing_files_are_downloaded(server: Server, tmp_path: Path) -> None:
-    source = serve_tiny(server)
+def test_only_missing_files_are_downloaded(server: Server, tiny: Tiny, tmp_path: Path) -> None:
     write_tiny(tmp_path / "fashion-mnist")
     (tmp_path / "fashion-mnist" / f"{FILE_NAMES[2]}.gz").unlink()
-    source.load(tmp_path)
+    tiny.load(DataHome(tmp_path))
     assert [path for path, _ in server.asked] == [f"/{FILE_NAMES[2]}.gz"]
 
 
-def test_the_error_names_the_ways_to_get_the_data(tmp_path: Path) -> None:
-    source = Tiny(mirrors=["http://127.0.0.1:9/"], resources=[(f"{name}.gz", MD5) for name in FILE_NAMES])
+@pytest.mark.parametrize("end", ["", "/"], ids=["plain", "slash"])
+@pytest.mark.parametrize("kind", ["http", "file", "folder"])
+def test_the_home_s_mirror_is_asked_instead(server: Server, tiny: Tiny, tmp_path: Path, kind: str, end: str) -> None:
+    for path, content in list(server.files.items()):
+        server.files[f"/here{path}"] = content
+        (tmp_path / "mirror").mkdir(exist_ok=True)
+        (tmp_path / "mirror" / path[1:]).write_bytes(content)
+    mirrors = {"http": f"{server.address}/here", "file": (tmp_path / "mirror").as_uri(), "folder": tmp_path / "mirror"}
+    home = DataHome(tmp_path / "home", f"{mirrors[kind]}{end}")
+    assert len(tiny.load(home).train_targets) == 20
+    names = [f"/here/{name}.gz" for name in FILE_NAMES] if kind == "http" else []
+    assert [path for path, _ in server.asked] == names
+
+
+def test_a_mirror_without_the_files_is_not_replaced_by_the_official_ones(
+    server: Server, tiny: Tiny, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"{FILE_NAMES[0]}.gz: cannot be read .No such file"):
+        tiny.load(DataHome(tmp_path, str(tmp_path / "none")))
+    assert server.asked == [] and list(tmp_path.iterdir()) == []
+
+
+def test_the_error_names_the_ways_to_get_the_data(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tiny, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(InputError) as caught:
-        source.load(tmp_path)
+        tiny.load(DataHome(tmp_path))
     message = str(caught.value)
     for part in ("apt-get install dataset-fashion-mnist", str(tmp_path / "fashion-mnist"), "internet"):
         assert part in message
+    assert "dnntrain data fetch fashion-mnist" in message and "--mirror" in message
     assert message.splitlines()[-1].endswith("--data fashion-mini") and len(message.splitlines()) <= 6
     assert list(tmp_path.iterdir()) == []
 
@@ -492,7 +392,7 @@ def test_train_size_is_stratified(size: int, quotas: list[int]) -> None:
 
 
 def test_train_size_draws_with_the_generator_and_grows_by_adding() -> None:
-    labels = data.load("fashion-mini").train_labels
+    labels = data.load("fashion-mini").train_targets
     draw = {size: split_indices(labels, 0.1, size, rng())[0] for size in (100, 1_000)}
     assert [len(train) for train in draw.values()] == [100, 1_000]
     np.testing.assert_array_equal(draw[100], split_indices(labels, 0.1, 100, rng())[0])

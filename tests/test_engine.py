@@ -54,7 +54,7 @@ def figures(logits: torch.Tensor, labels: np.ndarray) -> tuple[float, float]:
 
 
 def validation(run: Run, data: Dataset) -> tuple[float, float]:
-    return figures(by_hand(run, data.train_images[-150:]), data.train_labels[-150:])
+    return figures(by_hand(run, data.train_inputs[-150:]), data.train_targets[-150:])
 
 
 # ---- against a plain torch loop
@@ -80,11 +80,11 @@ def plain_torch(one: CoreSpec, make: Callable[..., torch.optim.Optimizer], data:
             correct += int((logits.argmax(dim=1) == y).sum())
             norms.append([linear.weight.grad.norm().item() for linear in linears])
             optimizer.step()
-        val_loss, val_acc = figures(model(scaled(data.train_images[-150:])), data.train_labels[-150:])
+        val_loss, val_acc = figures(model(scaled(data.train_inputs[-150:])), data.train_targets[-150:])
         row = {"train_loss": sum(losses) / 203, "train_acc": correct / 203, "val_loss": val_loss, "val_acc": val_acc}
         probed = np.array([norms[step] for step in probed_steps(inputs.steps_per_epoch)])
         history.append(row | {"grad_norm": probed.mean(axis=0).tolist(), "grad_max": probed.max(axis=0).tolist()})
-    test_loss, test_acc = figures(model(scaled(data.test_images)), data.test_labels)
+    test_loss, test_acc = figures(model(scaled(data.test_inputs)), data.test_targets)
     return history, {"test_loss": test_loss, "test_acc": test_acc}
 
 
@@ -114,7 +114,7 @@ def test_training_is_what_a_plain_torch_loop_does(optimizer: str, mini: Dataset)
 
 
 def test_the_test_set_touches_nothing_but_the_last_figures(mini: Dataset) -> None:
-    other = replace(mini, test_images=255 - mini.test_images[:700], test_labels=mini.test_labels[:700])
+    other = replace(mini, test_inputs=255 - mini.test_inputs[:700], test_targets=mini.test_targets[:700])
     [run], [blind] = train([spec(early_stop=1, lr=0.3)], mini), train([spec(early_stop=1, lr=0.3)], other)
     assert repr(run.history) == repr(blind.history)
     assert run.kept_epoch == blind.kept_epoch
@@ -127,7 +127,7 @@ def test_the_test_set_touches_nothing_but_the_last_figures(mini: Dataset) -> Non
 def test_test_figures_are_those_of_the_kept_weights(settings: dict, mini: Dataset) -> None:
     runs = train([spec(seed=seed, **settings) for seed in (0, 1)], mini)
     for run in runs:
-        loss, accuracy = figures(by_hand(run, mini.test_images), mini.test_labels)
+        loss, accuracy = figures(by_hand(run, mini.test_inputs), mini.test_targets)
         assert run.test["test_loss"] == pytest.approx(loss, rel=1e-4)
         assert run.test["test_acc"] == pytest.approx(accuracy, abs=1.01 / 2000)
         assert run.status == "finished"
@@ -146,7 +146,7 @@ def test_training_figures_are_of_the_training_part(mini: Dataset) -> None:
     """With a rate of next to nothing the weights stay, and the epoch's figures are those of the kept weights."""
     [run] = train([spec(lr=1e-30, epochs=1)], mini)
     chosen = Inputs(mini, [run.spec], CPU).train_indices[0]
-    loss, accuracy = figures(by_hand(run, mini.train_images[chosen]), mini.train_labels[chosen])
+    loss, accuracy = figures(by_hand(run, mini.train_inputs[chosen]), mini.train_targets[chosen])
     assert run.history[0]["train_loss"] == pytest.approx(loss, rel=1e-5)
     assert run.history[0]["train_acc"] == pytest.approx(accuracy, abs=1.01 / 203)
 
@@ -154,11 +154,11 @@ def test_training_figures_are_of_the_training_part(mini: Dataset) -> None:
 def test_a_train_size_is_stratified_and_differs_by_seed(mini: Dataset) -> None:
     inputs = Inputs(mini, [spec(seed=seed, train_size=500, val=2000) for seed in (0, 1)], CPU)
     assert inputs.val_indices.tolist() == list(range(8000, 10_000))
-    shares = np.bincount(mini.train_labels[:8000]) / 8000
+    shares = np.bincount(mini.train_targets[:8000]) / 8000
     for indices in inputs.train_indices:
         assert len(set(indices.tolist())) == 500
         assert indices.max() < 8000
-        assert np.abs(np.bincount(mini.train_labels[indices]) - 500 * shares).max() < 1
+        assert np.abs(np.bincount(mini.train_targets[indices]) - 500 * shares).max() < 1
     assert len(np.intersect1d(*inputs.train_indices)) < 100  # 31 of 500 by chance
 
 
@@ -168,13 +168,13 @@ def test_an_epoch_shows_every_training_image_once(mini: Dataset) -> None:
     assert [batch.real for batch in batches] == [20] * 10 + [3]
     for member, indices in enumerate(inputs.train_indices):
         seen = torch.cat([batch.x[member, : batch.real] for batch in batches]) * 255
-        expected = mini.train_images[indices].reshape(203, -1)
+        expected = mini.train_inputs[indices].reshape(203, -1)
         assert sorted(seen.round().int().tolist()) == sorted(expected.tolist())
 
 
 def test_standardised_inputs_have_mean_0_and_deviation_1_on_the_training_part(mini: Dataset) -> None:
     inputs = Inputs(mini, [spec(seed=seed, scale="standard") for seed in (0, 1)], CPU)
-    x = inputs.scaled(inputs.images[torch.from_numpy(inputs.train_indices)]).double()
+    x = inputs.scaled(inputs.examples[torch.from_numpy(inputs.train_indices)]).double()
     mean, deviation = x.mean(dim=1), x.std(dim=1, correction=0)
     constant = deviation < 1e-6
     assert 0 < constant.sum() < 400  # pixels that never change: they become 0
@@ -186,7 +186,7 @@ def test_standardised_inputs_have_mean_0_and_deviation_1_on_the_training_part(mi
 @pytest.mark.parametrize(("scale", "largest"), [("unit", 1.0), ("raw", 255.0)])
 def test_other_scalings(scale: str, largest: float, mini: Dataset) -> None:
     inputs = Inputs(mini, [spec(scale=scale)], CPU)
-    x = inputs.scaled(inputs.images[:100].unsqueeze(0))
+    x = inputs.scaled(inputs.examples[:100].unsqueeze(0))
     assert (x.min().item(), x.max().item()) == pytest.approx((0.0, largest))
 
 
@@ -371,7 +371,7 @@ def test_saturated_share_counts_both_ends(act: str) -> None:
 
 def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
     [run] = train([spec(epochs=1)], mini)
-    w, x = run.weights, scaled(mini.train_images[-150:]).numpy()
+    w, x = run.weights, scaled(mini.train_inputs[-150:]).numpy()
     for layer, name in enumerate(["hidden1", "hidden2"]):
         x = np.maximum(x @ w[f"{name}.kernel"] + w[f"{name}.bias"], 0)
         row = run.history[0]

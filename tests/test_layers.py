@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.evaluation import cross_entropy, monte_carlo_prediction
+from dnntrain.evaluation import monte_carlo_prediction
 from dnntrain.inputs import Batch
 from dnntrain.network import Network, Pass, initialize, noise_keys
 from dnntrain.spec import RunSpec
 from dnntrain.streams import counters, kept, step_keys
+from dnntrain.tasks import Classification, cross_entropy
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout
@@ -330,7 +331,7 @@ def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
     keys = noise_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
     passes = [torch.softmax(net.forward(x, Pass(noise=key)), dim=2) for key in keys]
     with torch.no_grad():
-        log_p = monte_carlo_prediction(net, 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
+        log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p.exp(), torch.stack(passes).mean(dim=0), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(log_p.exp().sum(dim=2), torch.ones(2, 16))
     assert torch.stack(passes).std(dim=0).mean() > 0.01  # the passes do differ
@@ -340,7 +341,7 @@ def test_monte_carlo_with_rate_zero_is_the_plain_prediction() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), randn(2, 16, FEATURES)
     assert net.noise is not None
     net.noise.rate.zero_()
-    log_p = monte_carlo_prediction(net, 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
+    log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p, torch.log_softmax(net.forward(x), dim=2), rtol=1e-4, atol=1e-5)
 
 
@@ -348,7 +349,7 @@ def test_monte_carlo_of_a_confidently_wrong_network_is_finite() -> None:
     """A probability may be too small for float32; its logarithm, of which the loss is made, is not."""
     net, x = network(dropout=0.4, mc_dropout=4), 1e4 * randn(1, 16, FEATURES)
     assert torch.log_softmax(net.forward(x), dim=2).min() > -1e6
-    assert monte_carlo_prediction(net, 4, [0])(0, whole(x, torch.zeros(1, 16))).isfinite().all()
+    assert monte_carlo_prediction(net, Classification(), 4, [0])(0, whole(x, torch.zeros(1, 16))).isfinite().all()
 
 
 # ---- penalties

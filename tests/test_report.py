@@ -51,7 +51,7 @@ def write_study(folder: Path, values: dict[str, list[float | None]] | dict[str, 
     described = [{"name": arm, "settings": {}, "published": {}} for arm in values]
     description = {"name": folder.name, "question": "Which?", "design": "list", "baseline": next(iter(values)),
                    "metric": "val_acc", "note": "", "seeds": [*SEEDS], "arms": described,
-                   "data": {"name": "made", "train_images": 100, "test_images": 10_000}}  # fmt: skip
+                   "data": {"name": "made", "train_examples": 100, "test_examples": 10_000}}  # fmt: skip
     (folder / "study.json").write_text(json.dumps(description | more))
     return folder
 
@@ -72,7 +72,7 @@ def test_it_says_in_words_what_is_real(study: Path) -> None:
     assert summary.family.k == 4
     shown = succeeds("report", study)
     assert "Smallest effect" in shown
-    assert "10,000 test images" in shown
+    assert "10,000 test examples" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

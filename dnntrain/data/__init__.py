@@ -2,51 +2,69 @@
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from dnntrain.data.cifar import Cifar10
+from dnntrain.data.dataset import Dataset, Outline
 from dnntrain.data.fashion import FashionMini, FashionMnist
-from dnntrain.data.source import Dataset, DataSource
+from dnntrain.data.folder import ImageFolder
+from dnntrain.data.npz import Npz
+from dnntrain.data.source import DataHome, DataSource, FileSource, default_data_dir
+from dnntrain.data.table import Table
 from dnntrain.errors import InputError, did_you_mean
 
-__all__ = ["SOURCES", "DataSource", "Dataset", "default_data_dir", "find_source", "fingerprint", "load"]
+__all__ = [
+    "KINDS",
+    "SOURCES",
+    "DataHome",
+    "DataSource",
+    "Dataset",
+    "FileSource",
+    "Outline",
+    "default_data_dir",
+    "find_source",
+    "load",
+    "options",
+    "source_class",
+]
 
-SOURCES: dict[str, DataSource] = {source.name: source for source in (FashionMini(), FashionMnist())}
+SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (FashionMini, FashionMnist, Cifar10)}
 """Every source by the name that `--data` takes."""
 
-
-def find_source(name: str) -> DataSource:
-    """The source called `name`; InputError with the nearest name where there is none."""
-    if name not in SOURCES:
-        raise InputError(f"unknown data set '{name}'{did_you_mean(name, SOURCES)}")
-    return SOURCES[name]
+KINDS: tuple[type[FileSource], ...] = (Npz, Table, ImageFolder)
+"""A person's own data by the kind of file; the first that reads a path has it."""
 
 
-def load(name: str, data_dir: Path | str | None = None) -> Dataset:
-    """The data set `name`, from `data_dir` (default_data_dir() if None); InputError where it cannot be had."""
-    return find_source(name).load(_folder(data_dir))
+def source_class(name: str) -> type[DataSource]:
+    """The source of that name, or what reads that path; InputError with the nearest name where there is neither."""
+    if name in SOURCES:
+        return SOURCES[name]
+    kind = next((kind for kind in KINDS if kind.reads(name)), None)
+    if kind is None:
+        own = ", ".join(kind.summary for kind in KINDS)
+        raise InputError(f"unknown data set '{name}'{did_you_mean(name, SOURCES)} (your own: {own})")
+    return kind
 
 
-def fingerprint(name: str, data_dir: Path | str | None = None) -> str:
-    """16 hexadecimal digits that name the bytes of the data set's files, which are found or fetched, not decoded."""
-    return find_source(name).fingerprint(_folder(data_dir))
+def find_source(name: str, settings: Mapping[str, Any] | None = None) -> DataSource:
+    """The source called `name`, or at that path, with those of the settings that it takes as options."""
+    source = source_class(name)
+    given = {key: value for key, value in (settings or {}).items() if key in source.model_fields}
+    return source(**given, **({"path": Path(name)} if issubclass(source, FileSource) else {}))
 
 
-def default_data_dir() -> Path:
-    """$DNNTRAIN_DATA, else the folder dnntrain in the platform's folder for caches."""
-    if chosen := os.environ.get("DNNTRAIN_DATA"):
-        return Path(chosen).expanduser()
-    return _cache_dir() / "dnntrain"
+def options() -> dict[str, tuple[Any, list[str]]]:
+    """The options of all sources: each one's field, and the names of the sources that take it."""
+    found: dict[str, tuple[Any, list[str]]] = {}
+    for source in (*SOURCES.values(), *KINDS):
+        for name, field in source.model_fields.items():
+            if name != "path":
+                found.setdefault(name, (field, []))[1].append(source.name)
+    return found
 
 
-def _cache_dir() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def _folder(data_dir: Path | str | None) -> Path:
-    return default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+def load(name: str, home: DataHome | None = None, **settings: Any) -> Dataset:
+    """The data set `name`, or at that path; InputError where it cannot be had."""
+    return find_source(name, settings).load(home or DataHome())

@@ -1,120 +1,163 @@
-"""What a data set is, and what every source of one can do."""
+"""Where data sets come from: what every source declares and can do."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+import os
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
+from dnntrain.parameters import parameter
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Images and labels in memory; every value is as in the files (0 to 255), scaling is the engine's.
-
-    Raises InputError where shapes, types, counts or labels do not fit each other.
-    """
-
-    name: str
-    train_images: NDArray[np.uint8]
-    """(N, *shape), grey or colour levels from 0 to 255, in the files' order."""
-    train_labels: NDArray[np.int64]
-    """(N,), class numbers from 0 to n_classes - 1."""
-    test_images: NDArray[np.uint8]
-    """(M, *shape), as train_images."""
-    test_labels: NDArray[np.int64]
-    """(M,), as train_labels."""
-    classes: tuple[str, ...]
-    """The classes' names, by class number."""
-    fingerprint: str
-    """16 hexadecimal digits that name the bytes of the files (DataSource.fingerprint)."""
-    licence: str
-
-    def __post_init__(self) -> None:
-        """Check that the four arrays fit each other."""
-        self._check("training", self.train_images, self.train_labels)
-        self._check("test", self.test_images, self.test_labels)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one image, without the leading count: (28, 28) for Fashion-MNIST."""
-        return tuple(self.train_images.shape[1:])
-
-    @property
-    def n_features(self) -> int:
-        """Values in one image: 784 for Fashion-MNIST."""
-        return math.prod(self.shape)
-
-    @property
-    def n_classes(self) -> int:
-        """The number of classes."""
-        return len(self.classes)
-
-    def description(self) -> dict[str, Any]:
-        """What a record says of the data: name, fingerprint, counts, image shape, classes, licence."""
-        return {
-            "name": self.name,
-            "fingerprint": self.fingerprint,
-            "train_images": len(self.train_labels),
-            "test_images": len(self.test_labels),
-            "shape": list(self.shape),
-            "classes": list(self.classes),
-            "licence": self.licence,
-        }
-
-    def _check(self, part: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        where = f"data set {self.name}, {part} part"
-        if images.dtype != np.uint8 or labels.dtype != np.int64:
-            raise InputError(f"{where}: {images.dtype} images, {labels.dtype} labels; must be uint8 and int64")
-        if images.shape[1:] != self.shape or labels.ndim != 1:
-            raise InputError(f"{where}: images {images.shape}, labels {labels.shape}; one image is {self.shape}")
-        if not len(images) or len(images) != len(labels):
-            raise InputError(f"{where}: {len(images)} images and {len(labels)} labels; must be as many, at least one")
-        if labels.min() < 0 or labels.max() >= self.n_classes:
-            wrong = next(int(label) for label in labels if not 0 <= label < self.n_classes)
-            raise InputError(f"{where}: a label is {wrong}; must be from 0 to {self.n_classes - 1}")
+def default_data_dir() -> Path:
+    """$DNNTRAIN_DATA, else the folder dnntrain in the platform's folder for caches."""
+    if chosen := os.environ.get("DNNTRAIN_DATA"):
+        return expanded(chosen)
+    return cache_dir() / "dnntrain"
 
 
-class DataSource(ABC):
-    """Where a data set comes from: declared once, as a subclass with these attributes filled in."""
+def cache_dir() -> Path:
+    """The platform's folder for what can be had again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
-    name: str
-    """What `--data` takes."""
-    summary: str
+
+def expanded(folder: str) -> Path:
+    """The path with ~ resolved; InputError for a user that is not there."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise InputError(f"{folder}: no such user, so no home folder") from None
+
+
+@dataclass(frozen=True)
+class DataHome:
+    """Where data sets are on this machine, and where they are fetched from."""
+
+    folder: Path = field(default_factory=default_data_dir)
+    """What is downloaded, and what was decoded, is kept here."""
+    mirror: str | None = None
+    """An address (http, https or file, or a folder's path) to fetch files from instead of the official ones."""
+
+    @classmethod
+    def at(cls, folder: str | None, mirror: str | None = None) -> DataHome:
+        """The home that a command line names; the default folder where it names none."""
+        return cls(expanded(folder) if folder else default_data_dir(), mirror)
+
+
+def read_classes(value: object) -> object:
+    """`sandal,shirt`, or a list of names or numbers, as text without blanks around the commas."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    return ",".join(str(part).strip() for part in parts)
+
+
+class DataSource(BaseModel):
+    """A source of data, declared once as a subclass; its fields are the options that `--data` takes with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: ClassVar[str]
+    """What `--data` takes, or what kind of file it reads."""
+    summary: ClassVar[str]
     """One line for lists and help."""
-    licence: str
-    classes: tuple[str, ...]
-    shape: tuple[int, ...]
-    """The shape of one image."""
+    licence: ClassVar[str]
+    size: ClassVar[str] = ""
+    """How much there is to download, as people read it: '31 MB'."""
+    decodes: ClassVar[bool] = False
+    """Whether reading takes so long, or so much memory, that the arrays are kept on disk and shared by the workers."""
 
-    @abstractmethod
-    def files(self, data_dir: Path) -> list[Path]:
+    classes: Annotated[str | None, BeforeValidator(read_classes)] = parameter(
+        None, "only these classes, by name or number: sandal,shirt"
+    )
+
+    def files(self, home: DataHome) -> list[Path]:
         """The data's files, found or fetched; InputError with the ways to get them where neither works."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def load(self, data_dir: Path) -> Dataset:
-        """The data in memory; InputError that names the file where one is damaged or foreign."""
+    def find(self, home: DataHome) -> list[Path]:
+        """The data's files where all are on this machine, else []; fetches nothing."""
+        raise NotImplementedError
 
-    def fingerprint(self, data_dir: Path) -> str:
+    def read(self, home: DataHome) -> Dataset:
+        """All the data in memory; InputError that names the file where one is damaged or foreign."""
+        raise NotImplementedError
+
+    def known_outline(self) -> Outline | None:
+        """Shape and classes of all the data, where they are known without reading it."""
+        return None
+
+    def outline(self, home: DataHome | None = None) -> Outline:
+        """Shape and classes as a network meets them; InputError for classes that are not there."""
+        known = self.known_outline()
+        if known is None:
+            if self not in _outlines:
+                _outlines[self] = self.load(home or DataHome()).outline
+            return _outlines[self]
+        chosen = numbers_of(self.classes, known.classes) if self.classes else range(len(known.classes))
+        return Outline(known.shape, tuple(known.classes[number] for number in chosen))
+
+    def load(self, home: DataHome) -> Dataset:
+        """The data in memory, of the chosen classes only; InputError where it cannot be had."""
+        from dnntrain.data.decoded import decoded
+
+        dataset = decoded(self, home) if self.decodes else self.read(home)
+        return dataset.only(self.classes) if self.classes else dataset
+
+    def fingerprint(self, home: DataHome) -> str:
         """16 hexadecimal digits of the SHA-256 over the files' bytes, not decoded; InputError if one is unreadable."""
         digest = hashlib.sha256()
-        for path in self.files(data_dir):
-            try:
-                digest.update(_without_gzip_header(path.read_bytes()))
-            except OSError as error:
-                raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        for path in self.files(home):
+            self._add(digest, path)
         return digest.hexdigest()[:16]
 
+    def _add(self, digest: Any, path: Path) -> None:
+        try:
+            digest.update(without_gzip_header(path.read_bytes()))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
-def _without_gzip_header(data: bytes) -> memoryview:
+
+_outlines: dict[DataSource, Outline] = {}
+"""Of data that had to be read to know it: a study asks for it many times."""
+
+
+class FileSource(DataSource):
+    """A person's own data, at a path."""
+
+    path: Path
+    test: float = parameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
+
+    licence: ClassVar[str] = "your own data"
+
+    @classmethod
+    def reads(cls, path: str) -> bool:
+        """Whether a path looks like this kind's; it may not be there."""
+        raise NotImplementedError
+
+    def files(self, home: DataHome) -> list[Path]:
+        """The file itself."""
+        if not self.path.is_file():
+            raise InputError(f"{self.path}: {'is a folder' if self.path.is_dir() else 'no such file'}")
+        return [self.path]
+
+    def find(self, home: DataHome) -> list[Path]:
+        return [self.path] if self.path.is_file() else []
+
+
+def without_gzip_header(data: bytes) -> memoryview:
     """`data` after its gzip header, if it has one.
 
     The header holds the file's old name and time. Debian strips them, so that its copies of the very same

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.dataset import Dataset
 from dnntrain.errors import InputError
 
 
@@ -23,6 +24,15 @@ def validation_count(val: float | int, n: int) -> int:
     if count >= n:
         raise InputError(f"val = {val}: leaves no training example; must be at most {n - 1} of {n} examples")
     return count
+
+
+def split(
+    dataset: Dataset, val: float | int, train_size: int | None, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`split_indices` of a data set: by its own validation part where it has one, unstratified for numbers."""
+    targets = dataset.train_targets
+    labels = targets if dataset.classes else np.zeros(len(targets))
+    return split_indices(labels.astype(np.int64), dataset.own_validation or val, train_size, rng)
 
 
 def split_indices(

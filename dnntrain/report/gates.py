@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import METRICS, is_share
 from dnntrain.report.load import Results
 from dnntrain.report.summary import by_seed
 from dnntrain.statistics import paired_interval
-from dnntrain.study import METRICS
 
 GRAMMAR = re.compile(
     r"(?P<left>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<right>.+?)(?:\s+(?P<plus>[+-])\s*(?P<margin>[\d.eE-]+)\s*(?P<unit>pp|%)?)?"
@@ -145,7 +145,7 @@ def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Ans
         return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
     answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
-    percent = left.metric.endswith("_acc")
+    percent = is_share(left.metric)
     scale, unit = (100, " points") if percent else (1, "")
     low, mean, high, bound = (scale * v for v in (interval.low, interval.mean, interval.high, margin))
     return answer, (

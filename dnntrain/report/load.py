@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
+from dnntrain.metrics import METRICS
 from dnntrain.parameters import explain
 from dnntrain.records import read_json
 
@@ -48,7 +49,7 @@ class StudyFile(BaseModel):
 
 TEXT = {"run": str, "arm": str, "status": str, "health": str}
 """Columns that are text, whatever they look like: an arm may be called NA."""
-NEEDED = ("study", "arm", "seed", "run", "status", "val_acc", "health", "seconds")
+NEEDED = ("study", "arm", "seed", "run", "status", "val_loss", "health", "seconds")
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def read_study(folder: Path) -> Results:
     missing = [column for column in NEEDED if column not in runs.columns]
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
-    for column in [c for c in runs.columns if c in ("seed", "seconds") or c.endswith(("_loss", "_acc"))]:
+    for column in [c for c in runs.columns if c in ("seed", "seconds", *METRICS)]:
         try:
             runs[column] = pd.to_numeric(runs[column])
         except (ValueError, TypeError) as error:
@@ -115,16 +116,16 @@ def read_study(folder: Path) -> Results:
     return Results(folder, description, runs)
 
 
-def validation_curves(folder: Path) -> dict[str, list[float]]:
-    """Each arm's validation accuracy by epoch, the mean of the runs that got there; empty without history.csv."""
+def validation_curves(folder: Path, metric: str) -> dict[str, list[float]]:
+    """Each arm's validation figure by epoch, the mean of the runs that got there; empty without history.csv."""
     path = folder / "history.csv"
     try:
         history = pd.read_csv(
-            path, usecols=["arm", "epoch", "val_acc"], dtype={"arm": str}, keep_default_na=False, na_values=[""]
+            path, usecols=["arm", "epoch", metric], dtype={"arm": str}, keep_default_na=False, na_values=[""]
         )
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
-    means = history.groupby(["arm", "epoch"], sort=False)["val_acc"].mean()
+    means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()
     return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in means.groupby(level="arm", sort=False)}

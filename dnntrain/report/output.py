@@ -10,6 +10,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from dnntrain.errors import InputError
+from dnntrain.metrics import PARTS, is_share
 from dnntrain.records import write_whole, writing
 from dnntrain.report.compare import comparison_notes, comparison_table, find_study
 from dnntrain.report.gates import Judged
@@ -53,10 +54,13 @@ def print_run(record: dict[str, Any], out: Path) -> None:
     """One run's result in a few lines."""
     console = Console()
     results = record["results"]
-    for part in ("train", "val", "test", "mc_test"):
-        loss, accuracy = results.get(f"{part}_loss"), results.get(f"{part}_acc")
-        if accuracy is not None:
-            console.print(f"{part + ':':<9} loss {loss:.4f}   accuracy {accuracy:.2%}", highlight=False)
+    measures = {"loss": "loss {:.4f}", "acc": "accuracy {:.2%}", "r2": "R² {:.4f}", "rmse": "RMSE {:.6g}"}
+    for part in PARTS:
+        known = [
+            text.format(results[name]) for m, text in measures.items() if results.get(name := f"{part}_{m}") is not None
+        ]
+        if known:
+            console.print(f"{part + ':':<9} {'   '.join(known)}", highlight=False)
     kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
     console.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}", highlight=False)
     console.print(f"health:   {record['health']}", highlight=False)
@@ -70,7 +74,7 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    return delta / 100 if (metric or str(results.description["metric"])).endswith("_acc") else delta
+    return delta / 100 if is_share(metric or str(results.description["metric"])) else delta
 
 
 def save(text: str, file: str) -> None:

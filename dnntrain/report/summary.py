@@ -12,6 +12,7 @@ import pandas as pd
 
 from dnntrain.designs import without
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import METRICS, higher_is_better
 from dnntrain.report.load import Results
 from dnntrain.statistics import (
     Comparison,
@@ -27,7 +28,6 @@ from dnntrain.statistics import (
     prediction_interval,
     solo_and_marginal,
 )
-from dnntrain.study import METRICS
 
 DELTA = 0.003
 """The difference that matters, unless `--delta` says otherwise: 0.3 points of accuracy."""
@@ -147,11 +147,6 @@ def summarize(
         effects=factorial_effects(description, values),
         contributions=contributions(description, values, metric),
     )
-
-
-def higher_is_better(metric: str) -> bool:
-    """Accuracies are better the higher, losses the lower."""
-    return metric.endswith("_acc")
 
 
 def compare_all(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dnntrain.metrics import score_beside
 from dnntrain.report import words
 from dnntrain.report.load import validation_curves
 from dnntrain.report.sketches import forest_row, sparkline
@@ -39,7 +40,8 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
         yield effects_table(summary)
     if summary.contributions:
         yield contributions_table(summary)
-    if "mc_test_acc" in summary.results.runs and summary.results.runs["mc_test_acc"].notna().any():
+    averaged = f"mc_test_{score_beside(summary.metric)}"
+    if averaged in summary.results.runs and summary.results.runs[averaged].notna().any():
         yield monte_carlo_table(summary)
 
 
@@ -87,8 +89,9 @@ def runs_table(summary: Summary) -> TextTable:
 
 
 def pictures_table(summary: Summary) -> TextTable:
-    """Validation accuracy by epoch as a sparkline, and the differences as a small forest plot."""
-    curves = validation_curves(summary.results.folder)
+    """The validation score by epoch as a sparkline, and the differences as a small forest plot."""
+    steered = f"val_{score_beside(summary.metric)}"
+    curves = validation_curves(summary.results.folder, steered)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     shown = [arm.difference for arm in summary.arms if arm.difference]
@@ -101,7 +104,7 @@ def pictures_table(summary: Summary) -> TextTable:
         picture = forest_row(arm.difference, left, right) if arm.difference else ""
         rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
     axis = f"Δ from {words.signed(left, summary.metric)} to {words.signed(right, summary.metric)}"
-    headings = ["arm", "val_acc by epoch"] + ([axis] if shown else [])
+    headings = ["arm", f"{steered} by epoch"] + ([axis] if shown else [])
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
@@ -145,13 +148,13 @@ def contributions_table(summary: Summary) -> TextTable:
 
 
 def monte_carlo_table(summary: Summary) -> TextTable:
-    """Test accuracy with Monte Carlo dropout beside the plain one, for the arms that have it."""
-    runs = summary.results.runs
+    """The test score with Monte Carlo dropout beside the plain one, for the arms that have it."""
+    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric)}"
     rows = []
-    for name, frame in runs[runs["mc_test_acc"].notna()].groupby("arm", sort=False):
-        plain, averaged = frame["test_acc"], frame["mc_test_acc"]
+    for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
+        plain, averaged = frame[metric], frame[f"mc_{metric}"]
         gain = mean((averaged - plain).tolist())
-        figures = [words.number(float(values.mean()), "test_acc") for values in (plain, averaged)]
-        rows.append([str(name), *figures, words.signed(gain, "test_acc")])
-    headings = ["arm", "test_acc %", "Monte Carlo %", "gain"]
+        figures = [words.number(float(values.mean()), metric) for values in (plain, averaged)]
+        rows.append([str(name), *figures, words.signed(gain, metric)])
+    headings = ["arm", words.heading(metric), "Monte Carlo", "gain"]
     return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))

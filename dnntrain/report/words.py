@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.metrics import is_share
 from dnntrain.report.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, binomial_se
 
 FEW = 5
 """Up to so many runs, every value is shown."""
-
-
-def is_share(metric: str) -> bool:
-    """Whether the metric is a share, shown in percent."""
-    return metric.endswith("_acc")
 
 
 def heading(metric: str) -> str:
@@ -113,10 +109,10 @@ def data_lines(summary: Summary) -> Iterator[str]:
     data = summary.results.description.get("data", {})
     if not data:
         return
-    yield f"data: {data['name']} ({data['train_images']:,} training and {data['test_images']:,} test images)"
-    if summary.metric.endswith("test_acc"):
+    yield f"data: {data['name']} ({data['train_examples']:,} training and {data['test_examples']:,} test examples)"
+    if is_share(summary.metric) and "test" in summary.metric:
         best = max((arm.mean for arm in summary.arms if not math.isnan(arm.mean)), default=math.nan)
-        error = binomial_se(best, data["test_images"]) if not math.isnan(best) else math.nan
+        error = binomial_se(best, data["test_examples"]) if not math.isnan(best) else math.nan
         yield f"The test set's own binomial standard error is {number(error, summary.metric)} points."
 
 

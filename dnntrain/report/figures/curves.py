@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dnntrain.metrics import higher_is_better, is_share, measure_of
 from dnntrain.report.figures.history import FEW, Curve, by_arm, chosen, curve, divergences, left_out
 from dnntrain.report.figures.labels import epochs_axis, label_ends, log_axis, plain, titled
 from dnntrain.report.figures.style import (
@@ -19,7 +20,6 @@ from dnntrain.report.figures.style import (
     INK,
     Look,
     canvas,
-    is_share,
     laid_out,
     looks,
     metric_name,
@@ -74,7 +74,7 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
     if not curves.validation:
         return None
     texts = {"title": f"How does the {metric_name(curves.metric)} grow with training?", "subtitle": subtitle(summary)}
-    if not is_share(curves.metric):
+    if not higher_is_better(curves.metric):
         texts["title"] = f"How does the {metric_name(curves.metric)} fall with training, and does it rise again?"
     if len(summary.arms) <= TOGETHER:
         return together(summary, curves, **texts)
@@ -83,7 +83,7 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     """The curves of every arm; test figures are known at the end only, so a test metric gives its validation curve."""
-    metric = "val_acc" if is_share(summary.metric) else "val_loss"
+    metric = f"val_{measure_of(summary.metric)}"
     frames, seeds, factor = by_arm(history), len(summary.results.description["seeds"]), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):
@@ -238,6 +238,6 @@ def draw_arm(axes: Axes, curves: Curves, name: str, look: Look) -> None:
         (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.colour, alpha=alpha)
         line.set(marker=marker, markersize=3, linewidth=1.4, zorder=4, label=name)
     for epoch, value in curves.diverged.get(name, ()):
-        worst = curves.limits.low if is_share(curves.metric) else curves.limits.high
+        worst = curves.limits.low if higher_is_better(curves.metric) else curves.limits.high
         at = min(value, curves.limits.high) if np.isfinite(value) else worst
         axes.plot([epoch], [at], "x", color=look.colour, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from dnntrain.metrics import higher_is_better, is_share
 from dnntrain.report.figures.history import chosen, left_out
 from dnntrain.report.figures.labels import log_axis, titled
 from dnntrain.report.figures.style import (
@@ -20,7 +21,6 @@ from dnntrain.report.figures.style import (
     SMALL,
     SOFT,
     canvas,
-    is_share,
     laid_out,
     looks,
     metric_name,
@@ -68,7 +68,7 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
         draw_effect(axes, y, arm, summary.metric)
-    higher, lower = ("better", "worse") if is_share(summary.metric) else ("worse", "better")
+    higher, lower = ("better", "worse") if higher_is_better(summary.metric) else ("worse", "better")
     what = "percentage points" if is_share(summary.metric) else unit(summary.metric)
     axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
     return laid_out(figure)
@@ -167,7 +167,7 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
     most = math.inf if is_share(summary.metric) else 10 * ordinary(np.array([arm.mean for arm in points]))
     beyond = [arm.name for arm in points if arm.mean > most]
     points = [arm for arm in points if arm.mean <= most]
-    ordered = sorted(points, key=lambda arm: arm.mean, reverse=is_share(summary.metric))
+    ordered = sorted(points, key=lambda arm: arm.mean, reverse=higher_is_better(summary.metric))
     figure = canvas(
         8.0,
         max(3.9, 0.9 + 0.19 * len(ordered)),

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from dnntrain.errors import InputError
+from dnntrain.metrics import METRICS
 from dnntrain.report.summary import ArmSummary, Summary
 
-COLUMNS = ("arm", "seed", "epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "grad_norm")
-"""What the figures need of history.csv."""
+COLUMNS = ("arm", "seed", "epoch", "lr", "train_loss", "val_loss", "grad_norm")
+"""What the figures need of history.csv, beside the figures of the task."""
 
 FEW = 3
 """Up to so many seeds, a band spans their values; with more it is one standard deviation."""
@@ -25,10 +26,12 @@ def read_history(folder: Path) -> pd.DataFrame:
     """A study's rows by run and epoch; empty where it has none, InputError where the file is damaged."""
     path = folder / "history.csv"
     text: dict[Hashable, Any] = {"arm": str, "grad_norm": str}
-    numbers = [column for column in COLUMNS if column not in text]
-    missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
     try:  # an arm may be named NA: only numbers can be missing
-        frame = pd.read_csv(path, usecols=list(COLUMNS), dtype=text, keep_default_na=False, na_values=missing)
+        there = pd.read_csv(path, nrows=0).columns
+        columns = [*COLUMNS, *(column for column in there if column in METRICS and column not in COLUMNS)]
+        numbers = [column for column in columns if column not in text]
+        missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
+        frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
         frame[numbers] = frame[numbers].astype(float)
     except FileNotFoundError:
         return pd.DataFrame(columns=list(COLUMNS))

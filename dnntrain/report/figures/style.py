@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dnntrain.errors import InputError
+from dnntrain.metrics import is_share, measure_of
 from dnntrain.report.summary import Summary
 
 INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"
@@ -183,13 +184,15 @@ def looks(summary: Summary) -> dict[str, Look]:
 def metric_name(metric: str) -> str:
     """'validation accuracy' for val_acc."""
     data, _, figure = metric.rpartition("_")
-    words = {"val": "validation", "train": "training", "mc_test": "Monte Carlo test", "acc": "accuracy"}
+    words = {
+        "val": "validation",
+        "train": "training",
+        "mc_test": "Monte Carlo test",
+        "acc": "accuracy",
+        "r2": "R²",
+        "rmse": "error (RMSE)",
+    }
     return f"{words.get(data, data)} {words.get(figure, figure)}"
-
-
-def is_share(metric: str) -> bool:
-    """Whether the metric is a share, shown in percent; the higher the better, where a loss is the lower the better."""
-    return metric.endswith("_acc")
 
 
 def scale(metric: str) -> float:
@@ -198,5 +201,5 @@ def scale(metric: str) -> float:
 
 
 def unit(metric: str) -> str:
-    """The metric's unit: %, or nats, for losses are cross-entropies."""
-    return "%" if is_share(metric) else "nats"
+    """The metric's unit: %, nats for a cross-entropy; a regression's figures have none of their own."""
+    return "%" if is_share(metric) else {"loss": "nats", "rmse": "units of the target"}.get(measure_of(metric), "")

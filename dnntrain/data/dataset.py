@@ -1,0 +1,172 @@
+"""What a data set is once it is in memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnntrain.errors import InputError, did_you_mean
+
+Inputs = NDArray[np.uint8] | NDArray[np.float32]
+Targets = NDArray[np.int64] | NDArray[np.float32]
+
+LONGEST_NOTE = 5
+"""Things that a note names before it says 'and so many more'."""
+
+
+class Outline(NamedTuple):
+    """What a network must know of its data before it is trained."""
+
+    shape: tuple[int, ...]
+    """The shape of one example."""
+    classes: tuple[str, ...]
+    """The classes' names by class number; empty where the target is a number."""
+
+    @property
+    def n_features(self) -> int:
+        """Numbers in one example: 784 for Fashion-MNIST."""
+        return math.prod(self.shape)
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of the output layer: one for each class, or one for a number."""
+        return len(self.classes) or 1
+
+    @property
+    def task(self) -> str:
+        """classification or regression."""
+        return "classification" if self.classes else "regression"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples and their targets in memory, as in the files; scaling is the engine's.
+
+    Raises InputError where shapes, types, counts or labels do not fit each other.
+    """
+
+    name: str
+    train_inputs: Inputs
+    """(N, *shape): uint8 levels from 0 to 255 of images, grey (height, width) or colour (3, height, width); or float32
+    columns (features,), nan where a value is missing."""
+    train_targets: Targets
+    """(N,): int64 class numbers from 0 to len(classes) - 1, or float32 numbers where there are no classes."""
+    test_inputs: Inputs
+    """(M, *shape), as train_inputs."""
+    test_targets: Targets
+    """(M,), as train_targets."""
+    classes: tuple[str, ...]
+    """The classes' names by class number; empty where the target is a number."""
+    fingerprint: str
+    """16 hexadecimal digits that name the bytes of the files (DataSource.fingerprint)."""
+    licence: str
+    own_validation: int = 0
+    """How many of the training examples, the last ones, the data themselves set apart for validation."""
+    notes: tuple[str, ...] = ()
+    """What was left out or changed on reading."""
+
+    def __post_init__(self) -> None:
+        """Check that the four arrays fit each other."""
+        self._check("training", self.train_inputs, self.train_targets)
+        self._check("test", self.test_inputs, self.test_targets)
+        if not 0 <= self.own_validation < len(self.train_targets):
+            raise InputError(f"data set {self.name}: its validation part leaves no training example")
+
+    @property
+    def outline(self) -> Outline:
+        """Shape and classes."""
+        return Outline(tuple(self.train_inputs.shape[1:]), self.classes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example, without the leading count: (28, 28) for Fashion-MNIST."""
+        return self.outline.shape
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the examples are images, with levels from 0 to 255."""
+        return self.train_inputs.dtype == np.uint8
+
+    def description(self) -> dict[str, Any]:
+        """What a record says of the data: name, fingerprint, counts, shape, task, classes, licence, notes."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "train_examples": len(self.train_targets),
+            "test_examples": len(self.test_targets),
+            "own_validation": self.own_validation,
+            "shape": list(self.shape),
+            "task": self.outline.task,
+            "classes": list(self.classes),
+            "licence": self.licence,
+            "notes": list(self.notes),
+        }
+
+    def only(self, chosen: str) -> Dataset:
+        """The examples of some classes, given by names or numbers as 'sandal,shirt' or '5,6', numbered in that order.
+
+        Raises InputError for a class that is not there, one given twice, or a part that is left empty.
+        """
+        kept = numbers_of(chosen, self.classes)
+        renumbered = np.full(len(self.classes), -1, np.int64)
+        renumbered[kept] = np.arange(len(kept))
+        train, test = (renumbered[targets] for targets in (self.train_targets, self.test_targets))
+        if not (train >= 0).any() or not (test >= 0).any():
+            raise InputError(f"data set {self.name}: classes {chosen} leave no training or no test example")
+        own = slice(len(train) - self.own_validation, None)
+        return replace(
+            self,
+            train_inputs=self.train_inputs[train >= 0],
+            train_targets=train[train >= 0],
+            test_inputs=self.test_inputs[test >= 0],
+            test_targets=test[test >= 0],
+            classes=tuple(self.classes[number] for number in kept),
+            own_validation=int((train[own] >= 0).sum()) if self.own_validation else 0,
+        )
+
+    def _check(self, part: str, inputs: Inputs, targets: Targets) -> None:
+        where = f"data set {self.name}, {part} part"
+        kind = np.int64 if self.classes else np.float32
+        if inputs.dtype not in (np.uint8, np.float32) or targets.dtype != kind:
+            allowed = f"inputs must be uint8 or float32, targets {kind.__name__}"
+            raise InputError(f"{where}: {inputs.dtype} inputs, {targets.dtype} targets; {allowed}")
+        if inputs.shape[1:] != self.shape or targets.ndim != 1:
+            raise InputError(f"{where}: inputs {inputs.shape}, targets {targets.shape}; one example is {self.shape}")
+        if not len(inputs) or len(inputs) != len(targets):
+            raise InputError(f"{where}: {len(inputs)} inputs and {len(targets)} targets; must be as many, at least one")
+        if self.classes and (targets.min() < 0 or targets.max() >= len(self.classes)):
+            wrong = next(int(label) for label in targets if not 0 <= label < len(self.classes))
+            raise InputError(f"{where}: a label is {wrong}; must be from 0 to {len(self.classes) - 1}")
+        if not self.classes and not np.isfinite(targets).all():
+            raise InputError(f"{where}: a target is not finite")
+
+
+def numbers_of(chosen: str, classes: tuple[str, ...]) -> list[int]:
+    """The class numbers that 'sandal,shirt' or '5,6' names, in that order; letters' case does not matter.
+
+    Raises InputError for a class that is not there (with the nearest), one given twice, or fewer than two.
+    """
+    known = {name.casefold(): number for number, name in reversed(list(enumerate(classes)))}
+    if not classes:
+        raise InputError("classes: the target is a number, so there are none")
+    numbers = []
+    for part in (part.strip() for part in chosen.split(",")):
+        number = known.get(part.casefold(), int(part) if part.isdecimal() and len(part) < 9 else -1)
+        if not 0 <= number < len(classes):
+            raise InputError(f"classes: no class '{part}'{did_you_mean(part.casefold(), known)}")
+        if number in numbers:
+            raise InputError(f"classes: '{part}' is given twice")
+        numbers.append(number)
+    if len(numbers) < 2:
+        raise InputError(f"classes: {chosen} is one class; at least two are needed")
+    return numbers
+
+
+def listed(things: list[str]) -> str:
+    """The first few, and how many more."""
+    more = len(things) - LONGEST_NOTE
+    return ", ".join(things[:LONGEST_NOTE]) + (f" and {more} more" if more > 0 else "")

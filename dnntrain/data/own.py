@@ -1,0 +1,149 @@
+"""A person's own data: what the numbers to be predicted are, and how the rows are cut into parts."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnntrain.data.dataset import Dataset, Inputs, Targets, listed
+from dnntrain.data.source import DataHome, FileSource
+from dnntrain.errors import InputError
+from dnntrain.parameters import parameter
+
+Rows = NDArray[np.int64]
+Task = Literal["auto", "classification", "regression"]
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+SPLIT_KEY = int.from_bytes(b"dnntrain's split", "little")
+"""The split is a property of the data, not of a run: its random numbers never change."""
+FEW_VALUES = 20
+"""Different whole numbers up to which a target is taken for classes."""
+RARE = 3
+"""Examples of a class below which it can not be in each of the three parts."""
+
+
+class OwnTargets(FileSource):
+    """Data whose target may be a class or a number."""
+
+    task: Task = parameter("auto", "what to predict: classification, regression, or as the target's values suggest")
+
+
+class Parts(NamedTuple):
+    """Row numbers of each part; no row is in two."""
+
+    train: Rows
+    """In an order of which every tail is stratified, then the validation part, where the data have one."""
+    test: Rows
+    own_validation: int
+    """How many rows of `train`, the last ones, are the data's own validation part."""
+
+
+def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
+    """An order of the rows of targets (N,) in which every contiguous part has each class with its share.
+
+    The rows of a class, shuffled, stand at equal distances. Where the targets are numbers, a plain permutation.
+    """
+    draws = rng.random(len(targets))
+    if targets.dtype != np.int64:
+        return np.argsort(draws, kind="stable")
+    counts = np.bincount(targets)
+    order = np.lexsort((draws, targets))  # class by class, shuffled within each
+    rank = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2, ... in each class
+    start = rng.random(len(counts))  # else every class would begin at the same place
+    place = (rank + np.repeat(start, counts)) / np.repeat(counts, counts)
+    return order[np.argsort(place, kind="stable")]
+
+
+def cut(targets: Targets, given: Rows | None, share: float, where: object) -> Parts:
+    """The rows of targets (N,) in their parts, the same for everybody who has the same data.
+
+    `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
+    `share` of the training rows in their stratified order is held out.
+    Raises InputError, which names `where`, if a part would be empty.
+    """
+    given = np.full(len(targets), TRAIN) if given is None else given
+    train, validation, test = (np.flatnonzero(given == part) for part in (TRAIN, VALIDATION, TEST))
+    train = train[stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))]
+    if not len(test):
+        held_out = round(share * len(train))
+        train, test = np.split(train, [len(train) - held_out])
+    if not len(train) or not len(test):
+        parts = f"{len(train)} examples to train with, {len(test)} to test"
+        raise InputError(f"{where}: {parts}; needs at least one of each (test = {share})")
+    return Parts(np.concatenate([train, validation]), test, len(validation))
+
+
+def assembled(
+    source: FileSource, home: DataHome, inputs: Inputs, targets: Targets, classes: tuple[str, ...], parts: Parts,
+    notes: tuple[str, ...],
+) -> Dataset:  # fmt: skip
+    """The data set of inputs (N, *shape) and targets (N,), cut into its parts."""
+    return Dataset(
+        name=source.path.resolve().name,
+        train_inputs=inputs[parts.train],
+        train_targets=targets[parts.train],
+        test_inputs=inputs[parts.test],
+        test_targets=targets[parts.test],
+        classes=classes,
+        fingerprint=source.fingerprint(home),
+        licence=source.licence,
+        own_validation=parts.own_validation,
+        notes=(*notes, *rare_classes(targets, classes)),
+    )
+
+
+def read_targets(
+    values: NDArray[np.generic], task: Task, where: str, few: int = FEW_VALUES
+) -> tuple[Targets, tuple[str, ...]]:
+    """Class numbers (N,) and the classes' names, sorted; or numbers (N,) and ().
+
+    The values (N,) are numbers, yes or no, or text. By itself (`auto`), text and up to `few` different whole numbers
+    are classes. Raises InputError, which begins with `where`, for values that do not fit the task.
+    """
+    is_text = values.dtype.kind not in "iufb"
+    if not is_text and (wrong := len(values) - np.isfinite(values.astype(np.float64)).sum()):
+        raise InputError(f"{where}: {wrong} of {len(values)} values are missing or infinite")
+    if task == "auto":
+        task = "classification" if is_text or are_few(values, few) else "regression"
+    if task == "classification":
+        return read_classes(values, where)
+    if is_text:
+        raise InputError(f"{where}: text, where a regression needs numbers")
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{where}: a value is too large for float32")
+    return numbers, ()
+
+
+def are_few(values: NDArray[np.generic], few: int) -> bool:
+    """Whether the numbers are whole, and at most `few` different ones."""
+    numbers = values.astype(np.float64)
+    return bool((numbers == np.floor(numbers)).all()) and len(np.unique(numbers)) <= few
+
+
+def read_classes(values: NDArray[np.generic], where: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class numbers (N,) and the classes' names, sorted; InputError where they can not be classes."""
+    different, numbers = np.unique(values, return_inverse=True)
+    if len(different) < 2:
+        raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, different))})")
+    if len(different) > FEW_VALUES and 2 * len(different) > len(values):
+        raise InputError(f"{where}: {len(different)} different values in {len(values)} examples are no classes")
+    names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in different.tolist())
+    return numbers.astype(np.int64), tuple(map(str, names))
+
+
+def rare_classes(targets: Targets, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A note on the classes that are too rare to be in every part, if there are any."""
+    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([])
+    rare = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < RARE)]
+    return (f"classes with fewer than {RARE} examples: {listed(rare)}",) if rare else ()
+
+
+def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:
+    """A note on what is left out, if anything: '3 images left out, exact copies of others: a.png, b.png, c.png'."""
+    if not things:
+        return ()
+    return (f"{len(things):,} {what}{'s' if len(things) > 1 else ''} left out, {why}: {listed(things)}",)

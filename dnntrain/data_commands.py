@@ -1,0 +1,174 @@
+"""`dnntrain data`: what data there is and where, how to get it, and what is in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
+from dnntrain.errors import InputError
+from dnntrain.flags import takes_settings
+from dnntrain.records import writing
+from dnntrain.spec import RunSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+data_app = typer.Typer(help="List data sets, fetch them, and look into them or into your own data.")
+
+DataDir = Annotated[str | None, typer.Option(help="where data sets are looked for and downloaded to")]
+Mirror = Annotated[str | None, typer.Option(help="where to download from instead: a URL, file:// or a folder")]
+Name = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
+
+BAR = 24
+"""Characters of the longest bar."""
+MOST_CLASSES = 30
+"""Classes that are listed before the rest is only counted."""
+SAMPLES = 10
+"""Images of each class on a sheet."""
+
+
+@data_app.command("list")
+def list_sources(data_dir: DataDir = None) -> None:
+    """Show which data sets there are, and which are on this machine."""
+    home = DataHome.at(data_dir)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "what", "where"):
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    for name, source in SOURCES.items():
+        found = source().find(home)
+        where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
+        table.add_row(name, source.summary, where)
+    console = Console()
+    console.print(table)
+    console.print("your own: " + "; ".join(kind.summary for kind in KINDS), highlight=False)
+    console.print(f"folder: {home.folder}", highlight=False, soft_wrap=True)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"one of {', '.join(SOURCES)}")],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+) -> None:
+    """Download a data set where it is not on this machine yet, and check it."""
+    source, home = find_source(name), DataHome.at(data_dir, mirror)
+    dataset = source.load(home)  # decoded too: what is damaged is found now
+    typer.echo(f"{name}: {dataset.fingerprint} in {source.files(home)[0].parent}")
+
+
+@data_app.command()
+@takes_settings(list(options()))
+def info(
+    name: Name,
+    settings: dict[str, Any],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON, for scripts")] = False,
+) -> None:
+    """Show a data set's shape, classes, balance, fingerprint and licence."""
+    source, home = chosen(name, settings), DataHome.at(data_dir, mirror)
+    dataset = source.load(home)
+    if as_json:
+        typer.echo(json.dumps(dataset.description() | balance(dataset), indent=1))
+        return
+    console = Console()
+    for label, text in facts(source, home, dataset):
+        console.print(f"{label + ':':<13}{text}", highlight=False, soft_wrap=True, markup=False)
+    if dataset.classes:
+        console.print(class_table(dataset))
+
+
+@data_app.command()
+@takes_settings(list(options()))
+def show(
+    name: Name,
+    settings: dict[str, Any],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+    png: Annotated[Path, typer.Option(metavar="FILE", help="where the sheet is written")] = Path("samples.png"),
+) -> None:
+    """Write a sheet with samples of every class as a PNG."""
+    dataset = chosen(name, settings).load(DataHome.at(data_dir, mirror))
+    if not dataset.is_image or len(dataset.shape) < 2:
+        raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
+    if png.suffix.lower() != ".png":
+        raise InputError(f"--png {png}: must end in .png")
+    with writing(png):
+        sheet(dataset).savefig(png, dpi=100)
+    typer.echo(f"{png}: {SAMPLES} images of each of {len(dataset.classes[:MOST_CLASSES])} classes")
+
+
+def chosen(name: str, settings: dict[str, Any]) -> DataSource:
+    """The source with the options that were given, validated as a run's."""
+    return RunSpec.parse({"data": name} | settings).source
+
+
+def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[str, str]]:
+    """What there is to say about a data set, by label."""
+    files = source.files(home)
+    own = f", of which the last {dataset.own_validation:,} validate" if dataset.own_validation else ""
+    rows = [
+        ("data", f"{dataset.name} ({source.summary})"),
+        ("task", dataset.outline.task),
+        ("examples", f"{len(dataset.train_targets):,} training{own}, {len(dataset.test_targets):,} test"),
+        ("shape", f"{' × '.join(map(str, dataset.shape))} ({dataset.outline.n_features:,} inputs)"),
+        ("fingerprint", dataset.fingerprint),
+        ("licence", dataset.licence),
+        ("where", str(files[0] if len(files) == 1 else files[0].parent)),
+    ]
+    if not dataset.classes:
+        y = dataset.train_targets
+        rows.append(("target", f"{y.min():g} to {y.max():g}, mean {y.mean():g}, deviation {y.std():g}"))
+    return rows + [("note", note) for note in dataset.notes]
+
+
+def balance(dataset: Dataset) -> dict[str, Any]:
+    """Examples of each class in each part; nothing where the target is a number."""
+    if not dataset.classes:
+        return {}
+    parts = {"train": dataset.train_targets, "test": dataset.test_targets}
+    counts = {part: np.bincount(targets.astype(int), minlength=len(dataset.classes)) for part, targets in parts.items()}
+    return {"balance": {part: dict(zip(dataset.classes, n.tolist(), strict=True)) for part, n in counts.items()}}
+
+
+def class_table(dataset: Dataset) -> Table:
+    """The classes with their numbers and how many examples each has."""
+    train, test = balance(dataset)["balance"].values()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("no.", justify="right")
+    table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=24)
+    table.add_column("training", justify="right")
+    table.add_column("test", justify="right")
+    table.add_column("", no_wrap=True)
+    for number, name in enumerate(dataset.classes[:MOST_CLASSES]):
+        bar = "━" * round(BAR * train[name] / max(train.values()))
+        table.add_row(str(number), name, f"{train[name]:,}", f"{test[name]:,}", bar)
+    if len(dataset.classes) > MOST_CLASSES:
+        table.add_row("", f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "")
+    return table
+
+
+def sheet(dataset: Dataset) -> Figure:
+    """The first training images of each class, a row a class."""
+    from matplotlib.figure import Figure
+
+    names = dataset.classes[:MOST_CLASSES]
+    figure = Figure(figsize=(SAMPLES + 2.0, len(names) + 0.2), layout="constrained")
+    axes = figure.subplots(len(names), SAMPLES, squeeze=False)
+    for number, name in enumerate(names):
+        images = dataset.train_inputs[np.flatnonzero(dataset.train_targets == number)[:SAMPLES]]
+        for axis in axes[number]:
+            axis.set_axis_off()
+        for axis, image in zip(axes[number], images, strict=False):
+            colour = image.ndim == 3
+            axis.imshow(np.moveaxis(image, 0, 2) if colour else image, cmap=None if colour else "gray")
+        axes[number][0].text(-0.2, 0.5, name, transform=axes[number][0].transAxes, ha="right", va="center")
+    return figure

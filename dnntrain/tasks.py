@@ -1,0 +1,79 @@
+"""What a network learns to do: its loss, and the figures that are made of it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import torch
+
+
+class Task(ABC):
+    """Turns outputs (P, rows, units) and targets (P or 1, rows) into losses and figures."""
+
+    @abstractmethod
+    def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The loss of each row, (P, rows), differentiable."""
+
+    @abstractmethod
+    def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """What the score is the mean of, (P, rows)."""
+
+    @abstractmethod
+    def figures(self, part: str, loss: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
+        """The part's figures by name, each (P,), from the mean loss and score over its rows, each (P,)."""
+
+    @abstractmethod
+    def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
+        """The outputs that the mean of `count` noisy passes predicts: Monte Carlo dropout."""
+
+
+class Classification(Task):
+    """Cross-entropy over classes; accuracy."""
+
+    def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(outputs, y)
+
+    def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (outputs.argmax(dim=2) == y).float()
+
+    def figures(self, part: str, loss: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
+        return {f"{part}_loss": loss, f"{part}_acc": score}
+
+    def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
+        # in logarithms: a probability may be too small for a float in every pass
+        return reduce(torch.logaddexp, (torch.log_softmax(p, dim=2) for p in passes)) - math.log(count)
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """Squared error of a target in standard deviations of its training part; R² and root mean squared error."""
+
+    deviation: float
+    """Of the targets of the training part, in their own unit."""
+    variances: dict[str, float]
+    """Of the standardised targets of each part (train, val, test): what R² compares the error with."""
+
+    def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (outputs.squeeze(2) - y).square()
+
+    def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.losses(outputs, y)
+
+    def figures(self, part: str, loss: np.ndarray, score: np.ndarray) -> dict[str, np.ndarray]:
+        variance = self.variances[part.removeprefix("mc_")]
+        r2 = 1 - loss / variance if variance > 0 else np.full_like(loss, np.nan)
+        return {f"{part}_loss": loss, f"{part}_r2": r2, f"{part}_rmse": np.sqrt(loss) * self.deviation}
+
+    def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
+        return reduce(torch.add, passes) / count
+
+
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log p(label) of each row: logits (P, rows, classes), labels (P or 1, rows) → (P, rows)."""
+    index = labels.expand(logits.shape[:2]).unsqueeze(2)
+    return -torch.log_softmax(logits, dim=2).gather(2, index).squeeze(2)
