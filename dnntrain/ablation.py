@@ -15,6 +15,7 @@ from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor
 from dnntrain.planning import populations
 from dnntrain.records import Record, RunStore, history_rows, record, results_row
+from dnntrain.reused import check_apart, find_base
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
@@ -67,6 +68,14 @@ class Ablation:
             source.outline(self.home)  # data of a person's own are read, and what is wrong with them is said, here
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
+        self.bases = {
+            name: find_base(name, store, self.home) for name in {a.spec.reuse_from for a in study.arms} if name
+        }
+        for arm in study.arms:
+            if arm.spec.reuse_from:
+                base = self.bases[arm.spec.reuse_from]
+                base.check(arm.spec, arm.spec.source.outline(self.home).shape)
+                check_apart(base, arm.spec, store, self.home)
 
     def recorded(self, known: Container[str] = ()) -> dict[str, Record]:
         """The records of the study's runs that are in the store, but for those that are known."""
@@ -77,7 +86,10 @@ class Ablation:
         outcome = Outcome(self.study, self.ids, self.recorded())
         missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
         plan = populations(list(missing.values()), executor.workers)
-        jobs = [Job(number, tuple(specs), self.home, self.device) for number, specs in enumerate(plan)]
+        jobs = [
+            Job(number, tuple(specs), self.home, self.device, self.bases.get(specs[0].reuse_from or ""))
+            for number, specs in enumerate(plan)
+        ]
         if jobs:
             self.store.prepare()
         watcher.start(self.study, outcome.records, self.ids)

@@ -9,10 +9,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import extra, plain
 from dnntrain.planning import populations
-from dnntrain.spec import flag
+from dnntrain.reuse import ReuseSettings
+from dnntrain.spec import default_settings, flag
 from dnntrain.study import Study
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique, members_of
@@ -122,7 +124,13 @@ def common(study: Study) -> dict[str, object]:
     """The settings that all arms share; what is off is left out."""
     varied = {*study.varied(), "seed"}
     settings = in_use(study.arms[0].spec.settings())
-    return {key: value for key, value in settings.items() if key not in varied and value not in (None, False)}
+    asides = {*options(), *ReuseSettings.model_fields, "draw", "val_part", "output"}  # shown where they are given
+    defaults = default_settings()
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in varied and value not in (None, False) and not (key in asides and value == defaults[key])
+    }
 
 
 def in_use(settings: dict[str, object]) -> dict[str, object]:

@@ -17,6 +17,20 @@ from dnntrain.data import DataHome
 from dnntrain.data_commands import DataDir, Mirror, data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, run_keys, takes_settings, written
+from dnntrain.pretrained import ARCHITECTURES, fetch
+from dnntrain.transfer_commands import (
+    Curve,
+    Drop,
+    From,
+    Head,
+    Ladder,
+    Name,
+    Scratch,
+    Weights,
+    base_of,
+    planned,
+    transfer_keys,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
@@ -114,6 +128,54 @@ def ablate(
         print_outcome(carry_out_tuned(study, study.tuning, out, workers, device, home), out)
 
 
+@app.command()
+@takes_settings(transfer_keys())
+def transfer(
+    settings: dict[str, Any],
+    preset: Annotated[str | None, typer.Argument(help="a preset's file or name, instead of --from")] = None,
+    source: From = None,
+    weights: Weights = None,
+    drop: Drop = 0,
+    head: Head = "",
+    scratch: Scratch = True,
+    rungs: Ladder = False,
+    curve: Curve = None,
+    name: Name = None,
+    plan: Annotated[bool, typer.Option("--plan", help="print the arms × seeds, and stop")] = False,
+    seeds: Annotated[str | None, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = None,
+    out: Out = RUNS,
+    workers: Workers = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+) -> None:
+    """Reuse a trained network's lower layers on other data, and show what it buys beside the same from scratch.
+
+    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze all
+    """
+    from dnntrain.presets import load_preset
+    from dnntrain.report.transfer import print_transfer
+    from dnntrain.study import read_seeds
+
+    home = DataHome.at(data_dir, mirror)
+    if (preset is None) == (source is None):
+        raise InputError("give either --from RUN, with what is to be trained, or a preset")
+    if preset is not None:
+        study = load_preset(preset, settings, home)
+        study = study.with_seeds(read_seeds(seeds)) if seeds else study
+    else:
+        assert source is not None
+        base = base_of(source, weights, out, home)
+        random_base = None if source not in ARCHITECTURES or not scratch else fetch(source, home, seed=0)
+        study = planned(base, settings, seeds or "5", drop, head, scratch, rungs, curve, name, random_base)
+    if plan:
+        print_plan(study)
+        return
+    outcome = carry_out(study, out, workers, device, home)
+    print_outcome(outcome, out)
+    print_transfer(out / outcome.study.name)
+
+
 def target(help: str) -> Any:
     """An option that writes a file, or stdout for '-'."""
     return typer.Option(metavar="FILE", help=f"{help}; - for stdout")
@@ -187,11 +249,16 @@ def carry_out(study: Study, out: Path, workers: int | None, device: str, home: D
     from dnntrain.display import Display
     from dnntrain.executors import LocalExecutor, default_workers
     from dnntrain.records import RunStore
+    from dnntrain.reused import first_study, with_base
 
     if device not in DEVICES:
         raise InputError(f"--device '{device}'{did_you_mean(device, DEVICES)}")
-    executor = LocalExecutor(workers or default_workers(device))
-    return Ablation(study, RunStore(out), home, device).run(executor, Display(Console(stderr=True)))
+    executor, store = LocalExecutor(workers or default_workers(device)), RunStore(out)
+    if first := first_study(study):
+        study = with_base(study, next(iter(carry_out(first, out, workers, device, home).records)))
+    elif isinstance(study.pretrain, str):
+        study = with_base(study, fetch(study.pretrain, home))
+    return Ablation(study, store, home, device).run(executor, Display(Console(stderr=True)))
 
 
 def carry_out_tuned(

@@ -17,10 +17,12 @@ from dnntrain.evaluation import evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
 from dnntrain.network import Pass, Tensors, noise_keys
-from dnntrain.population import Population
+from dnntrain.population import Population, Start
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
 from dnntrain.techniques.stopping import EarlyStopping
+
+NEW = Start()
 
 
 def train(
@@ -28,13 +30,15 @@ def train(
     dataset: Dataset,
     device: torch.device | None = None,
     on_epoch: Callable[[list[Run]], None] = lambda runs: None,
+    start: Start = NEW,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population; the runs, in the order of their specs.
 
     `on_epoch` is given the runs that were in training after each epoch, their newest row at the end of `history`.
+    `start` says what they start from, if not from new weights.
     """
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
-    population = Population.start(list(runs), dataset, device or torch.device("cpu"))
+    population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
     epoch = 0
     while population.runs:
         started = time.perf_counter()
@@ -54,12 +58,12 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
     parameters = list(network.parameters.values())
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    noise = noise_keys(network, p.seeds, "dropout", p.steps, steps)
+    noise = noise_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     loss, score, clipped = torch.zeros(3, len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, epoch)):
-        how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps == 0, noise=noise[step])
+    for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
+        how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps + p.begun.epochs == 0, noise=noise[step])
         outputs = network.forward(batch.x, how)
         losses = batch.sum(task.losses(outputs, batch.y))
         # the members share no parameter, so the gradient of the sum of their losses is each one's own
@@ -97,7 +101,8 @@ def update(p: Population, grads: Tensors, lr: torch.Tensor) -> None:
             rule.before_step(kernel, lr)
     optimizer = p.network.spec.optimizer
     for name, parameter in p.network.parameters.items():
-        optimizer.step(parameter, grads[name], p.states[name], lr, p.steps)
+        # kernels of convolutions have more axes than those of dense layers
+        optimizer.step(parameter, grads[name], p.states[name], lr.view(-1, *[1] * (parameter.dim() - 1)), p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)
@@ -137,4 +142,5 @@ def retire(p: Population, over: list[int]) -> None:
         if run.status != "diverged":
             run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
+        run.weights |= p.inputs.scaling(over[k])
     p.select([m for m in range(len(p.runs)) if m not in over])

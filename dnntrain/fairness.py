@@ -53,7 +53,7 @@ def biases(spec: CoreSpec) -> bool:
 def parameter_count(spec: CoreSpec) -> int:
     """How many numbers a run trains."""
     outline, bn = spec.source.outline(), spec.technique(BatchNorm)
-    features, outputs = outline.n_features, outline.n_outputs
+    features, outputs = outline.n_features, 1 if spec.output == "sigmoid" else outline.n_outputs
     count = sum(a * b for a, b in pairwise((features, *spec.hidden, outputs))) + outputs
     count += sum(spec.hidden) * biases(spec)
     count += 2 * sum(spec.hidden) * (bn is not None) + 2 * features * (bn is not None and bn.input)

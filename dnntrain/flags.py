@@ -11,6 +11,7 @@ import typer
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.parameters import extra, plain
+from dnntrain.reuse import ReuseSettings
 from dnntrain.spec import CoreSpec, RunSpec, default_settings, flag, slots
 from dnntrain.techniques.base import Switch, members_of
 
@@ -85,7 +86,9 @@ def panel(key: str) -> str:
             return technique.family
     if slot := slots().get(key):
         return slot.family
-    return "The data" if key in ("data", "train_size", "val", "scale", *options()) else "The run"
+    if key in ReuseSettings.model_fields:
+        return "Transfer"
+    return "The data" if key in ("data", "train_size", "draw", "val", "val_part", "scale", *options()) else "The run"
 
 
 def read_assignments(assignments: list[str]) -> dict[str, str]:

@@ -120,7 +120,11 @@ def verdict(history: Sequence[dict[str, Any]], status: str) -> Verdict:
     """The verdict on a run: what is wrong to the end, the gravest first. `history` holds FIGURES for each epoch."""
     if status == "diverged":
         last = history[-1]
-        return Verdict("exploding", layer_name(int(np.argmax(last["grad_max"])), last), last["epoch"])
+        return Verdict(
+            "exploding",
+            layer_name(int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf))), last),
+            last["epoch"],
+        )
     for state, symptom in SYMPTOMS.items():
         found = since(symptom, history)
         if found is not None:
@@ -136,7 +140,7 @@ def exploding(row: dict[str, Any]) -> np.ndarray:
 def vanishing(row: dict[str, Any]) -> np.ndarray:
     """By how much each layer's gradient, relative to the largest, is under the threshold (> 0 where it is)."""
     norm = np.asarray(row["grad_norm"])
-    excess: np.ndarray = VANISHING - norm / max(norm.max(), np.finfo(float).tiny)
+    excess: np.ndarray = VANISHING - norm / max(np.nanmax(norm), np.finfo(float).tiny)
     return excess
 
 
@@ -159,10 +163,10 @@ def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dic
     epoch = None
     for row in reversed(history):
         excess = symptom(row)
-        if not excess.size or not excess.max() > 0:
+        if not (excess > 0).any():
             break
         epoch = row["epoch"]
-    return None if epoch is None else (int(np.argmax(symptom(history[-1]))), epoch)
+    return None if epoch is None else (int(np.nanargmax(symptom(history[-1]))), epoch)
 
 
 def layer_name(layer: int, row: dict[str, Any]) -> str:

@@ -10,11 +10,12 @@ from math import gcd
 import numpy as np
 import torch
 
-from dnntrain.data import Dataset
+from dnntrain.data import Dataset, Outline
 from dnntrain.data.split import split
+from dnntrain.errors import InputError
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
-from dnntrain.tasks import Classification, Regression, Task
+from dnntrain.tasks import Binary, Classification, Regression, Task
 
 EVALUATION_ROWS = 512
 VECTOR = 16
@@ -41,6 +42,19 @@ class Batch:
         return values.sum(dim=1) if self.rows is None else (values * self.rows.T).sum(dim=1)
 
 
+Splits = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Each member's training and validation examples, as indices."""
+
+
+def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
+    """The examples that train and validate each run."""
+    streams = [generator(0 if spec.draw == "same" else spec.seed, "split") for spec in specs]
+    return [
+        split(dataset, s.val, s.train_size, stream, first=s.val_part == "first")
+        for s, stream in zip(specs, streams, strict=True)
+    ]
+
+
 def padded_rows(rows: int, widths: Sequence[int]) -> int:
     """The least number of rows ≥ `rows` that makes rows × width a multiple of VECTOR for every width.
 
@@ -53,24 +67,27 @@ def padded_rows(rows: int, widths: Sequence[int]) -> int:
 class Inputs:
     """Training, validation and test examples for P members of one graph."""
 
-    def __init__(self, dataset: Dataset, specs: Sequence[CoreSpec], device: torch.device) -> None:
+    def __init__(
+        self, dataset: Dataset, specs: Sequence[CoreSpec], device: torch.device, splits: Splits | None = None
+    ) -> None:
         spec, outline = specs[0], dataset.outline
         self.device = device
-        self.n_features, self.n_outputs = outline.n_features, outline.n_outputs
+        self.n_features, self.n_outputs = outline.n_features, outputs_of(outline, spec)
         widths = (self.n_features, *spec.hidden, self.n_outputs)
         self.batch_size, self.rows = spec.batch_size, padded_rows(spec.batch_size, widths)
-        splits = [split(dataset, s.val, s.train_size, generator(s.seed, "split")) for s in specs]
+        splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]
-        fitted = int(self.val_indices[0])  # all before the validation part: what is measured for scaling comes from it
+        # what is measured to scale targets and fill gaps comes from the training part alone
+        fitted = np.setdiff1d(np.arange(len(dataset.train_targets)), self.val_indices)
         train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
         if not dataset.is_image:
-            train, test = without_gaps(train, fitted), without_gaps(test, fitted, like=train)
+            train, test = (without_gaps(part, train[fitted]) for part in (train, test))
         self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
         targets, test_targets = dataset.train_targets, dataset.test_targets
-        self.task: Task = Classification()
+        self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
         if not outline.classes:
-            targets, test_targets, self.task = standardised(targets, test_targets, fitted)
+            targets, test_targets, self.task = standardised(targets, test_targets, fitted, self.val_indices)
         self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
         self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
 
@@ -99,6 +116,14 @@ class Inputs:
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         on_device = (torch.from_numpy(figure.astype(np.float32)).to(self.device) for figure in (offset, factor))
         return next(on_device), next(on_device)
+
+    def scaling(self, member: int) -> dict[str, np.ndarray]:
+        """What a member's inputs are scaled by, where that was measured: it belongs to its network."""
+        if self.offset is None:
+            return {}
+        shared = len(self.offset) == 1
+        figures = {"input.offset": self.offset, "input.factor": self.factor}
+        return {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
 
     def select(self, members: Sequence[int]) -> Inputs:
         """The inputs of some members, by their indices; the examples are shared."""
@@ -154,24 +179,34 @@ class Inputs:
             yield self._gather(examples, targets, torch.from_numpy(index).to(self.device).unsqueeze(0), len(chunk))
 
 
+def outputs_of(outline: Outline, spec: CoreSpec) -> int:
+    """Units of the output layer; InputError for a sigmoid where there are not two classes."""
+    if spec.output == "softmax":
+        return outline.n_outputs
+    if len(outline.classes) != 2:
+        raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
+    return 1
+
+
 def flat(values: np.ndarray) -> np.ndarray:
     """(N, *shape) → (N, features), without a copy."""
     return values.reshape(len(values), -1)
 
 
-def without_gaps(values: np.ndarray, fitted: int, like: np.ndarray | None = None) -> np.ndarray:
-    """float32 (N, features) with each nan replaced by its column's mean over the first `fitted` rows of `like`."""
-    source = (values if like is None else like)[:fitted].astype(np.float64)
-    known = ~np.isnan(source)
-    mean = np.where(known, source, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(np.isnan(values), mean.astype(np.float32), values)
+def without_gaps(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """float32 (N, features) with each nan replaced by its column's mean over the `known` rows (n, features)."""
+    there = ~np.isnan(known)
+    total = np.where(there, known, 0.0).sum(axis=0, dtype=np.float64)
+    return np.where(np.isnan(values), (total / np.maximum(there.sum(axis=0), 1)).astype(np.float32), values)
 
 
-def standardised(train: np.ndarray, test: np.ndarray, fitted: int) -> tuple[np.ndarray, np.ndarray, Regression]:
-    """Targets with mean 0 and deviation 1 over the first `fitted` training rows, and the task that knows the unit."""
-    mean, deviation = float(train[:fitted].mean(dtype=np.float64)), float(train[:fitted].std(dtype=np.float64))
+def standardised(
+    train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Regression]:
+    """Targets with mean 0 and deviation 1 over the `fitted` training rows, and the task that knows the unit."""
+    mean, deviation = (float(figure) for figure in (np.mean(train[fitted], dtype=np.float64), train[fitted].std()))
     train, test = (((part - mean) / (deviation or 1.0)).astype(np.float32) for part in (train, test))
-    parts = {"train": train[:fitted], "val": train[fitted:], "test": test}
+    parts = {"train": train[fitted], "val": train[validation], "test": test}
     return train, test, Regression(deviation or 1.0, {name: float(part.var()) for name, part in parts.items()})
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from dnntrain.techniques.normalization import BatchNorm
 Tensors = dict[str, torch.Tensor]
 Observer = Callable[[int, torch.Tensor], None]
 """Is shown each hidden layer's number (from 1) and its activations (P, real rows, units)."""
+
+
+class Trunk(Protocol):
+    """Layers below the dense ones, of P members: those of a pretrained image network."""
+
+    n_features: int
+    """Numbers that it gives for one example."""
+
+    def __call__(self, parameters: Tensors, x: torch.Tensor) -> torch.Tensor:
+        """Its outputs (P, rows, n_features) for x (P or 1, rows, inputs), with the parameters of all members."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Network:
     """Batch norm's moving averages, (P, 1, units)."""
     noise: Noise | None
     """Dropout with a rate for each member."""
+    trunk: Trunk | None = None
+    """Layers below the dense ones."""
     kernels: Tensors = field(init=False)
     """The weights among the parameters, from the lowest hidden layer to the output."""
     bn: BatchNorm | None = field(init=False)
@@ -66,6 +80,12 @@ class Network:
 
     def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
         """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
+        return self._dense("output", self.hidden_outputs(x, how))
+
+    def hidden_outputs(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
+        """What the output layer is given, (P, rows, units of the highest hidden layer)."""
+        if self.trunk:
+            x = self.trunk(self.parameters, x)
         if self.bn and self.bn.input:
             x = self._normalize("input", x, how)
         x = self._drop(0, x, how)
@@ -80,7 +100,7 @@ class Network:
             if self.bn and self.bn.place == "after":
                 x = self._normalize(layer, x, how)
             x = self._drop(i, x, how)
-        return self._dense("output", x)
+        return x
 
     def _dense(self, layer: str, x: torch.Tensor) -> torch.Tensor:
         kernel, bias = self.parameters[f"{layer}.kernel"], self.parameters.get(f"{layer}.bias")
@@ -118,22 +138,37 @@ class Network:
         """The network of some members, by their indices; its tensors are copies."""
         noise = self.noise and select(self.noise, members)
         parameters = {k: p.detach()[members].requires_grad_() for k, p in self.parameters.items()}
-        return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise)
+        return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise, self.trunk)
 
     def state(self) -> Tensors:
         """All tensors that make the members what they are, without gradients; the storage is shared."""
         return {k: p.detach() for k, p in self.parameters.items()} | self.buffers
 
 
-def initialize(specs: Sequence[CoreSpec], n_features: int, n_outputs: int, device: torch.device) -> Network:
-    """The networks of P specs of one graph, each drawn from its own seed's stream."""
-    members = [initial_state(spec, n_features, n_outputs) for spec in specs]
+def initialize(
+    specs: Sequence[CoreSpec],
+    n_features: int,
+    n_outputs: int,
+    device: torch.device,
+    known: Sequence[Mapping[str, np.ndarray]] = (),
+    trunk: Trunk | None = None,
+) -> Network:
+    """The networks of P specs of one graph, each drawn from its own seed's stream, but for what is known already."""
+    drawn = [initial_state(spec, trunk.n_features if trunk else n_features, n_outputs) for spec in specs]
+    members = [state | dict(given) for state, given in zip(drawn, known or [{}] * len(drawn), strict=True)]
     tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
     buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
     parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in buffers}
     switches = [spec.technique(Noise) for spec in specs]
     noise = stack([s for s in switches if s], device) if switches[0] else None
-    return Network(specs[0], parameters, buffers, noise)
+    return Network(specs[0], parameters, buffers, noise, trunk)
+
+
+def network_of(spec: CoreSpec, weights: Mapping[str, np.ndarray], device: torch.device) -> Network:
+    """One network (P = 1) with these weights, to be used but not trained; its output layer may be missing."""
+    tensors = {name: torch.from_numpy(np.array(value))[None].to(device) for name, value in weights.items()}
+    buffers = {name: t for name, t in tensors.items() if name.endswith((".bn_mean", ".bn_variance"))}
+    return Network(spec, {name: t for name, t in tensors.items() if name not in buffers}, buffers, None)
 
 
 def initial_state(spec: CoreSpec, n_features: int, n_outputs: int) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from dnntrain.data import Dataset
-from dnntrain.inputs import Inputs
-from dnntrain.network import Network, Tensors, initialize
+from dnntrain.inputs import Inputs, Splits
+from dnntrain.network import Network, Tensors, Trunk, initialize
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec
 from dnntrain.techniques.base import Switch, select, stack
@@ -22,6 +22,20 @@ from dnntrain.techniques.schedules import Clock, Warmup, learning_rates
 from dnntrain.techniques.stopping import EarlyStopping
 
 S = TypeVar("S", bound=Switch)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a population starts from, if not from new weights."""
+
+    weights: Sequence[Mapping[str, np.ndarray]] = ()
+    """Each member's parameters and buffers that are not new, by name, without the axis P."""
+    trunk: Trunk | None = None
+    """Layers below the dense ones that are trained too."""
+    splits: Splits | None = None
+    """The examples of each member, where its spec does not say which."""
+    epochs: int = 0
+    """Epochs that it was trained before: its random streams go on from there."""
 
 
 @dataclass
@@ -37,20 +51,21 @@ class Population:
     """The weights to keep of each member, where early stopping restores them."""
     clipping: Clipping | None
     rules: list[WeightRule]
+    begun: Start
     steps: int = 0
     """Steps taken so far."""
 
     @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device) -> Population:
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: Start) -> Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
-        inputs = Inputs(dataset, specs, device)
-        network = initialize(specs, inputs.n_features, inputs.n_outputs, device)
+        inputs = Inputs(dataset, specs, device, start.splits)
+        network = initialize(specs, inputs.n_features, inputs.n_outputs, device, start.weights, start.trunk)
         states = {name: specs[0].optimizer.state(p.detach()) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)
-        return cls(runs, network, inputs, states, best, next(iter(clipping), None), rules)
+        return cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
 
     @property
     def seeds(self) -> list[int]:

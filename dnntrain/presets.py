@@ -13,7 +13,8 @@ from dnntrain.documents import Document, Place, PlacedError
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import check_declared
 from dnntrain.metrics import METRICS
-from dnntrain.spec import RunSpec
+from dnntrain.pretrained import ARCHITECTURES
+from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.study import (
     MOST_RUNS,
     Arm,
@@ -28,7 +29,7 @@ from dnntrain.study import (
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
-    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds"),
+    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds", "pretrain"),
 )
 """What a preset may hold."""
 
@@ -124,8 +125,19 @@ class Preset:
             design=self.design,
             note=self.text("note", ""),
             source=self.document.text,
+            pretrain=self.pretrain(),
             tuning=self.tuning(),
         )
+
+    def pretrain(self) -> CoreSpec | str | None:
+        """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""
+        value = self.content.get("pretrain")
+        with self.document.at("pretrain"):
+            if isinstance(value, str):
+                if value not in ARCHITECTURES:
+                    raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
+                return value
+            return None if value is None else RunSpec.parse(self.settings(value))
 
     def tuning(self) -> Tuning | None:
         """What `tune` asks for; None where it is not there."""

@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.health import FIGURES, verdict
 from dnntrain.metrics import results_of
@@ -108,6 +110,19 @@ class RunStore:
         if not whole or not record["history"]:
             raise InputError(f"{path}: not the record of run {run_id}; remove its folder, and it is trained again")
         return record
+
+    def weights(self, run_id: str) -> dict[str, np.ndarray]:
+        """A run's kept weights by name; raises InputError where the file is missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = self.folder(run_id) / "weights.safetensors"
+        try:
+            return load(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        except SafetensorError as error:
+            raise InputError(f"{path}: damaged ({error}); remove its folder, and the run is trained again") from None
 
     def write(self, record: Record, run: Run) -> None:
         """Record a run: the folder appears whole."""

@@ -11,10 +11,9 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
@@ -29,6 +28,7 @@ from pydantic.fields import FieldInfo
 from dnntrain.data import SOURCES, DataSource, FileSource, find_source, options, source_class
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import explain, extra, parameter
+from dnntrain.reuse import ReuseSettings
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import Choice, Switch, members_of
 from dnntrain.techniques.initializers import Glorot, Initializer
@@ -94,7 +94,7 @@ def read_val(value: object) -> float:
     return number
 
 
-class CoreSpec(BaseModel):
+class CoreSpec(ReuseSettings):
     """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
@@ -103,9 +103,13 @@ class CoreSpec(BaseModel):
         "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
     )
     train_size: int | None = parameter(None, "train on this many examples only, stratified by class", ge=1)
+    draw: Literal["seed", "same"] = parameter(
+        "seed", "train_size draws other examples for each seed, or the same for all"
+    )
     val: Annotated[float, BeforeValidator(read_val)] = parameter(
         0.2, "validation part, the last of the training set, unless the data have their own: a fraction or a count"
     )
+    val_part: Literal["last", "first"] = parameter("last", "which part of the training set validates: last or first")
     scale: str = parameter(
         "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
     )
@@ -122,6 +126,9 @@ class CoreSpec(BaseModel):
     ] = parameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
     optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = parameter(
         "sgd", "optimizer"
+    )
+    output: Literal["softmax", "sigmoid"] = parameter(
+        "softmax", "softmax with a unit for each class, or sigmoid with one unit for two classes"
     )
     lr: float = parameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = parameter(
@@ -157,6 +164,7 @@ class CoreSpec(BaseModel):
                 raise ValueError(f"{key} is for {', '.join(takers)}, not for data set '{self.data}'")
         if len(self.act) not in (1, len(self.hidden)):
             raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
+        self.check_reuse(self.epochs)
         active: dict[str, str] = {}
         for technique in members_of(Switch):
             if not self._is_on(technique):

@@ -58,6 +58,8 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's text, as it was run."""
+    pretrain: CoreSpec | str | None = None
+    """What is trained (or fetched, by name) first, for the arms that reuse it as `reuse_from: pretrain`."""
     tuning: Tuning | None = None
     """What is tuned for each arm, in a study beside this one."""
 

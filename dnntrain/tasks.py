@@ -49,6 +49,20 @@ class Classification(Task):
         return reduce(torch.logaddexp, (torch.log_softmax(p, dim=2) for p in passes)) - math.log(count)
 
 
+class Binary(Classification):
+    """Two classes told apart by one unit: binary cross-entropy of a sigmoid."""
+
+    def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        # -log sigmoid(±z), the sign by the class
+        return torch.nn.functional.softplus(outputs.squeeze(2) * (1 - 2 * y))
+
+    def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return ((outputs.squeeze(2) > 0) == (y == 1)).float()
+
+    def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
+        return torch.logit(reduce(torch.add, (torch.sigmoid(p) for p in passes)) / count)
+
+
 @dataclass(frozen=True)
 class Regression(Task):
     """Squared error of a target in standard deviations of its training part; R² and root mean squared error."""

@@ -16,6 +16,7 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
 
+from dnntrain.bases import Base
 from dnntrain.data import DataHome, Dataset, DataSource
 from dnntrain.errors import DnntrainError
 from dnntrain.lazy import torch
@@ -45,6 +46,8 @@ class Job:
     specs: tuple[CoreSpec, ...]
     home: DataHome
     device: str
+    base: Base | None = None
+    """What the runs reuse."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def work(connection: Connection) -> None:
 
 def perform(job: Job, connection: Connection) -> Finished | Failed:
     """Train one population; every way in which it can fail becomes a message."""
-    from dnntrain.engine import train  # imports torch
+    from dnntrain.engine import train  # these import torch
+    from dnntrain.transfer import train_reusing
 
     def tell(runs: Sequence[Run]) -> None:
         epochs = {run.index: len(run.history) for run in runs}
@@ -105,7 +109,10 @@ def perform(job: Job, connection: Connection) -> Finished | Failed:
         dataset = load_once(job.specs[0].source, job.home)
         metric = f"val_{score(dataset.outline.task)}"
         device = pick_device(job.device)
-        runs = train(job.specs, dataset, device, tell)
+        if job.base:
+            runs = train_reusing(job.specs, dataset, job.base, device, tell)
+        else:
+            runs = train(job.specs, dataset, device, tell)
         return Finished(job, runs, environment(device), dataset.description())
     except DnntrainError as error:
         return Failed(job, str(error), error.exit_code)

@@ -106,8 +106,13 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once, and stalls are short."""
+    """Tries follow each other at once."""
     monkeypatch.setattr(download, "DELAYS", (0.01, 0.02))
+
+
+@pytest.fixture
+def short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stall is one after 0.3 s; only for tests of stalls, as a busy machine is slow too."""
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
 
 

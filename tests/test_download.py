@@ -113,15 +113,15 @@ def test_the_next_mirror_goes_on_where_the_first_one_broke(url: str, server: Ser
     assert ranges(server)[-1] == "bytes=240000-" and (tmp_path / "file.gz").read_bytes() == CONTENT
 
 
+@pytest.mark.usefixtures("short_timeout")
 def test_a_stall_ends_the_try_and_loses_nothing(url: str, server: Server, tmp_path: Path) -> None:
     server.stops_after, server.gate = 100_000, threading.Event()
-    started = time.monotonic()
     download([url], tmp_path / "file.gz", MD5)
-    assert time.monotonic() - started < 5
     assert ranges(server) == [None, "bytes=100000-", "bytes=200000-"]
     assert (tmp_path / "file.gz").read_bytes() == CONTENT
 
 
+@pytest.mark.usefixtures("short_timeout")
 def test_a_stall_without_end_is_told(url: str, server: Server, tmp_path: Path) -> None:
     server.stops_after, server.gate = 0, threading.Event()
     with pytest.raises(DownloadError, match=r"file\.gz: nothing came for 0\.3 s"):
@@ -336,12 +336,11 @@ def test_a_folder_s_file_is_checked_and_a_part_of_it_used(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_folder_without_the_file_is_told(tmp_path: Path, kind: str) -> None:
+def test_a_folder_without_the_file_is_told_at_once(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DELAYS", ("not", "tried again"))
     mirror = tmp_path.as_uri() if kind == "file" else str(tmp_path)
-    started = time.monotonic()
     with pytest.raises(DownloadError, match=r"none\.gz: cannot be read \(No such file"):
         download([address(mirror, "none.gz")], tmp_path / "file.gz", MD5)
-    assert time.monotonic() - started < 0.4  # not tried again
 
 
 # Several processes

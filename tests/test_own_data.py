@@ -495,7 +495,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 def test_table(tmp_path: Path) -> None:
-    loaded = load(write(tmp_path / "people.csv", PEOPLE), target="lives", drop="name")
+    loaded = load(write(tmp_path / "people.csv", PEOPLE), target="lives", leave_out="name")
     assert (loaded.name, loaded.classes, loaded.shape, loaded.notes) == ("people.csv", ("0", "1"), (8,), ())
     everything = np.concatenate([loaded.train_inputs, loaded.test_inputs])
     everything = everything[np.argsort(everything[:, -1])]  # by fare
@@ -520,15 +520,15 @@ def test_table(tmp_path: Path) -> None:
     ("a.csv", lambda text: text.replace(",,", ",NA,")),
 ])  # fmt: skip
 def test_tables_that_say_the_same(tmp_path: Path, name: str, change: Callable[[str], str | bytes]) -> None:
-    expected = load(write(tmp_path / "people.csv", PEOPLE), target="lives", drop="name")
-    loaded = load(write(tmp_path / name, change(PEOPLE)), target="lives", drop="name")
+    expected = load(write(tmp_path / "people.csv", PEOPLE), target="lives", leave_out="name")
+    loaded = load(write(tmp_path / name, change(PEOPLE)), target="lives", leave_out="name")
     np.testing.assert_array_equal(loaded.train_inputs, expected.train_inputs)
     np.testing.assert_array_equal(loaded.test_targets, expected.test_targets)
 
 
 def test_table_regression_and_rows_without_target(tmp_path: Path) -> None:
     path = write(tmp_path / "people.csv", PEOPLE)
-    loaded = load(path, target="age", drop="name")
+    loaded = load(path, target="age", leave_out="name")
     assert loaded.classes == () and loaded.train_targets.dtype == np.float32
     assert loaded.notes[0] == "8 rows left out, without a value of age; number: 1, 6, 11, 16, 21 and 3 more"
     assert load(path, target="lives", task="regression").classes == ()
@@ -574,9 +574,9 @@ TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"target": "color"},
         "--target color: no such column; did you mean 'colour'?",
     ),
-    "unknown drop": ("x,y\n1,2\n", {"target": "y", "drop": "x,z"}, "--drop z: no such column"),
-    "target dropped": ("x,y\n1,2\n", {"target": "y", "drop": "y"}, "--drop y: the column to be predicted"),
-    "nothing left": ("x,y\n1,2\n3,1\n2,1\n1,2\n", {"target": "y", "drop": "x"}, "no column is left"),
+    "unknown drop": ("x,y\n1,2\n", {"target": "y", "leave_out": "x,z"}, "--leave-out z: no such column"),
+    "target dropped": ("x,y\n1,2\n", {"target": "y", "leave_out": "y"}, "--leave-out y: the column to be predicted"),
+    "nothing left": ("x,y\n1,2\n3,1\n2,1\n1,2\n", {"target": "y", "leave_out": "x"}, "no column is left"),
     "same names": ("x,y, x \n1,2,3\n", {"target": "y"}, "more than one column is called x"),
     "long line": ("x,y\n1,2\n\n1,2,3\n", {"target": "y"}, "line 4: 3 fields, where the header has 2"),
     "short line": ("x,z,y\n1,2,3\n1,2\n", {"target": "y"}, "line 3: 2 fields, where the header has 3"),
@@ -626,5 +626,5 @@ def test_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (SAMPLES / "msft.csv").exists(), reason="matplotlib's samples are not installed")
 def test_a_table_that_others_made() -> None:
-    loaded = data.load(str(SAMPLES / "msft.csv"), target="Close", drop="Date")
+    loaded = data.load(str(SAMPLES / "msft.csv"), target="Close", leave_out="Date")
     assert loaded.outline.task == "regression" and loaded.shape == (5,)

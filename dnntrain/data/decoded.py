@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ def decoded(source: DataSource, home: DataHome) -> Dataset:
     fingerprint = source.fingerprint(home)
     folder = home.folder / "decoded" / key(source, fingerprint)
     try:
-        return mapped(folder)
+        return replace(mapped(folder), name=source.shown_name())  # a copy of the same bytes may lie elsewhere
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or damaged
     dataset = source.read(home)
@@ -63,6 +64,7 @@ def keep(dataset: Dataset, folder: Path) -> None:
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "licence", "notes")}
         text = json.dumps(about | {"own_validation": dataset.own_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
+        scratch.chmod(0o755)  # others may share the folder
         if folder.exists():
             shutil.rmtree(folder)
         scratch.rename(folder)

@@ -83,6 +83,10 @@ class DataSource(BaseModel):
         None, "only these classes, by name or number: sandal,shirt"
     )
 
+    def shown_name(self) -> str:
+        """What its data set is called in records and tables."""
+        return self.name
+
     def files(self, home: DataHome) -> list[Path]:
         """The data's files, found or fetched; InputError with the ways to get them where neither works."""
         raise NotImplementedError
@@ -146,6 +150,9 @@ class FileSource(DataSource):
     def reads(cls, path: str) -> bool:
         """Whether a path looks like this kind's; it may not be there."""
         raise NotImplementedError
+
+    def shown_name(self) -> str:
+        return self.path.resolve().name
 
     def files(self, home: DataHome) -> list[Path]:
         """The file itself."""

@@ -27,31 +27,40 @@ def validation_count(val: float | int, n: int) -> int:
 
 
 def split(
-    dataset: Dataset, val: float | int, train_size: int | None, rng: np.random.Generator
+    dataset: Dataset, val: float | int, train_size: int | None, rng: np.random.Generator, *, first: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """`split_indices` of a data set: by its own validation part where it has one, unstratified for numbers."""
     targets = dataset.train_targets
     labels = targets if dataset.classes else np.zeros(len(targets))
-    return split_indices(labels.astype(np.int64), dataset.own_validation or val, train_size, rng)
+    if dataset.own_validation:
+        val, first = dataset.own_validation, False
+    return split_indices(labels.astype(np.int64), val, train_size, rng, first=first)
 
 
 def split_indices(
-    labels: NDArray[np.int64], val: float | int, train_size: int | None, rng: np.random.Generator
+    labels: NDArray[np.int64],
+    val: float | int,
+    train_size: int | None,
+    rng: np.random.Generator,
+    *,
+    first: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sorted indices, int64, of the examples that train, (T,), and of those that validate, (V,).
 
-    The last `val` (see validation_count) of the `labels`, (N,), validate, unshuffled, as Keras has it; what is before
-    trains: all of it, or a stratified part of `train_size` examples drawn with `rng`.
+    The last `val` (see validation_count) of the `labels`, (N,), validate, unshuffled, as Keras has it, or the `first`;
+    the rest trains: all of it, or a stratified part of `train_size` examples drawn with `rng`.
     Raises InputError where a part would be empty or `train_size` is more than there is.
     """
-    available = len(labels) - validation_count(val, len(labels))
-    validation = np.arange(available, len(labels))
+    count = validation_count(val, len(labels))
+    available = len(labels) - count
+    begin = count if first else 0
+    validation = np.arange(count) if first else np.arange(available, len(labels))
     if train_size is None:
-        return np.arange(available), validation
+        return np.arange(begin, begin + available), validation
     if not 1 <= train_size <= available:
         bound = f"must be from 1 to {available}, the training examples that val = {val} leaves of {len(labels)}"
         raise InputError(f"train_size = {train_size}: {bound}")
-    return _stratified(labels[:available], train_size, rng), validation
+    return begin + _stratified(labels[begin : begin + available], train_size, rng), validation
 
 
 def _stratified(labels: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ class Table(OwnTargets):
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
     target: str | None = parameter(None, "the column to predict")
-    drop: str | None = parameter(None, "columns to leave out: name,ticket")
+    leave_out: str | None = parameter(None, "columns to leave out: name,ticket")
 
     @classmethod
     def reads(cls, path: str) -> bool:
@@ -61,12 +61,12 @@ class Table(OwnTargets):
             raise InputError(
                 f"{self.path}: which column is to be predicted? --target COLUMN, one of {', '.join(columns)}"
             )
-        dropped = [name.strip() for name in (self.drop or "").split(",") if name.strip()]
-        for option, name in (("--target", self.target), *(("--drop", name) for name in dropped)):
+        dropped = [name.strip() for name in (self.leave_out or "").split(",") if name.strip()]
+        for option, name in (("--target", self.target), *(("--leave-out", name) for name in dropped)):
             if not name or name not in columns:
                 raise InputError(f"{self.path}: {option} {name}: no such column{did_you_mean(name, columns)}")
         if self.target in dropped:
-            raise InputError(f"{self.path}: --drop {self.target}: the column to be predicted")
+            raise InputError(f"{self.path}: --leave-out {self.target}: the column to be predicted")
         return self.target, dropped
 
 

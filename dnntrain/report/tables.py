@@ -10,7 +10,7 @@ from dnntrain.metrics import score_beside
 from dnntrain.report import words
 from dnntrain.report.load import validation_curves
 from dnntrain.report.sketches import forest_row, sparkline
-from dnntrain.report.summary import ArmSummary, Summary
+from dnntrain.report.summary import ArmSummary, Summary, summarize
 from dnntrain.statistics import mean
 
 
@@ -34,7 +34,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     yield runs_table(summary)
     if pictures and len(summary.arms) <= MOST_PICTURES:
         yield pictures_table(summary)
-    if any(summary.metric in arm.published for arm in summary.arms):
+    if any(arm.published for arm in summary.arms):
         yield published_table(summary)
     if summary.effects:
         yield effects_table(summary)
@@ -109,16 +109,19 @@ def pictures_table(summary: Summary) -> TextTable:
 
 
 def published_table(summary: Summary) -> TextTable:
-    """Published figures beside ours."""
-    metric = summary.metric
+    """Published figures beside ours: of the study's metric first, then of every other that was published."""
+    named = {name: None for arm in summary.arms for name in arm.published if name != "sd"}
+    metrics = sorted(named, key=lambda name: name != summary.metric)
     rows = []
-    for arm in summary.arms:
-        if metric in arm.published:
-            ends = (words.number(end, metric) for end in (arm.one_more.low, arm.one_more.high))
-            published = words.number(arm.published[metric], metric)
-            rows.append([arm.name, words.spread(arm, metric), " to ".join(ends), published, arm.reproduced(metric)])
-    headings = ["arm", "ours", "one more run", "published", "verdict"]
-    return TextTable("published figures", headings, rows, frozenset(headings[1:4]))
+    for metric in metrics:
+        judged = summary if metric == summary.metric else summarize(summary.results, metric)
+        for arm in judged.arms:
+            if metric in arm.published:
+                ends = (words.number(end, metric) for end in (arm.one_more.low, arm.one_more.high))
+                figures = [words.spread(arm, metric), " to ".join(ends), words.number(arm.published[metric], metric)]
+                rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
+    headings = ["arm", "of", "ours", "one more run", "published", "verdict"]
+    return TextTable("published figures", headings, rows, frozenset(headings[2:5]))
 
 
 def effects_table(summary: Summary) -> TextTable:

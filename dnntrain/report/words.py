@@ -97,9 +97,6 @@ def footer(summary: Summary) -> Iterator[str]:
             p = p_value(arm.diverged_p)
             yield f"{arm.name}: {arm.diverged} diverged (Fisher's exact p against {summary.baseline}: {p})."
     yield from data_lines(summary)
-    elsewhere = {m for arm in summary.arms for m in arm.published} - {metric, "sd"}
-    if elsewhere and not any(metric in arm.published for arm in summary.arms):
-        yield f"Published figures are of {', '.join(sorted(elsewhere))}: --metric shows them."
     if description.get("note"):
         yield f"The preset's note: {description['note']}"
 

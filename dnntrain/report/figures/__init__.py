@@ -18,6 +18,7 @@ from dnntrain.report.figures.effects import DELTA, INTERVAL, accuracy_against_ti
 from dnntrain.report.figures.gradients import gradient_flow
 from dnntrain.report.figures.history import read_history
 from dnntrain.report.figures.rates import learning_rates
+from dnntrain.report.figures.sizes import training_size
 from dnntrain.report.figures.style import check_format, rendered
 from dnntrain.report.summary import Summary
 
@@ -31,6 +32,7 @@ __all__ = [
     "read_history",
     "rendered",
     "save_figures",
+    "training_size",
 ]
 
 
@@ -72,6 +74,7 @@ def draw(summary: Summary, *, delta: float | None = None, interval: str | None =
         "effects": lambda: effects(summary, delta, interval),
         "gradient-flow": lambda: gradient_flow(summary, history),
         "learning-rates": lambda: learning_rates(summary, history),
+        "training-size": lambda: training_size(summary),
         "time": lambda: accuracy_against_time(summary),
     }
     for name, make in figures.items():

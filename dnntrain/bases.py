@@ -1,0 +1,214 @@
+"""What a transfer reuses: the layers of a run of ours, or of a pretrained image network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dnntrain.data import Dataset
+from dnntrain.errors import InputError
+from dnntrain.lazy import torch
+from dnntrain.spec import CoreSpec, write_hidden
+
+if TYPE_CHECKING:
+    from dnntrain.network import Trunk
+
+Weights = Mapping[str, np.ndarray]
+ROWS = 2_048
+"""Examples that go through frozen layers at a time."""
+
+
+@dataclass(frozen=True)
+class Reused:
+    """The data as the layers above a boundary meet them, and what is below."""
+
+    dataset: Dataset
+    """Its inputs are the outputs of the frozen layers; those of rows that are not needed are not there."""
+    rows: np.ndarray
+    """The training examples that are in it, by their indices in the original data, ascending."""
+    scale: str
+    """How the engine is to scale these inputs."""
+
+
+class Base(ABC):
+    """A trained network whose lower layers are reused."""
+
+    name: str
+    """What reuse_from says."""
+    n_layers: int
+    """How many layers there are to reuse."""
+    hidden: int
+    """How many of a run's hidden layers are the base's: 0 where it is an image network below them."""
+
+    @abstractmethod
+    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+        """Raise InputError where a run cannot reuse it."""
+
+    @abstractmethod
+    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+        """The data behind the `frozen` lowest layers, of those training `rows` and all test examples."""
+
+    @abstractmethod
+    def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
+        """The parameters and buffers of its layers first + 1 to last, named as those of a network of its own."""
+
+    @abstractmethod
+    def trunk(self, frozen: int, spec: CoreSpec) -> Trunk | None:
+        """Its layers above `frozen` that are trained below a run's dense ones; None where they are dense themselves."""
+
+
+@dataclass(frozen=True)
+class DenseBase(Base):
+    """A run of ours."""
+
+    name: str
+    spec: CoreSpec
+    state: Weights
+    """Its kept weights, hidden1.kernel and so on."""
+    shape: tuple[int, ...]
+    """Of the examples that it was trained on."""
+    classes: tuple[str, ...]
+
+    @property
+    def n_layers(self) -> int:  # type: ignore[override]
+        """Its hidden layers."""
+        return len(self.spec.hidden)
+
+    @property
+    def hidden(self) -> int:  # type: ignore[override]
+        """All of a run's reused layers are among its hidden ones."""
+        return self.n_layers
+
+    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+        if dataset_shape != self.shape:
+            raise InputError(
+                f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {dataset_shape}"
+            )
+        count = reused_count(spec, self)
+        if spec.hidden[:count] != self.spec.hidden[:count]:
+            raise InputError(
+                f"hidden {write_hidden(spec.hidden)}: the lowest {count} of {self.name} are "
+                f"{write_hidden(self.spec.hidden[:count])}; give them, then new ones"
+            )
+        if spec.unfreeze:
+            self._check_names(spec, count)
+
+    def _check_names(self, spec: CoreSpec, count: int) -> None:
+        """What is trained again must have the run's own parameters: batch norm and activations as in the base."""
+        from dnntrain.network import initial_state
+
+        names = initial_state(spec, int(np.prod(self.shape)), 2)
+        for layer in range(count - min(spec.unfreeze, count) + 1, count + 1):
+            ours = {name for name in names if name.startswith(f"hidden{layer}.")}
+            theirs = {name for name in self.state if name.startswith(f"hidden{layer}.")}
+            if ours != theirs:
+                differ = ", ".join(sorted(ours ^ theirs)[:4])
+                raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
+            if spec.activations[layer - 1] != self.spec.activations[layer - 1]:
+                raise InputError(
+                    f"act {spec.activations[layer - 1]}: layer {layer} of {self.name} has "
+                    f"{self.spec.activations[layer - 1]}"
+                )
+
+    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+        every = np.arange(len(dataset.train_targets))
+        measured = "input.offset" in self.state
+        if frozen == 0 and not measured and (self.spec.scale != "auto" or dataset.is_image):
+            return Reused(dataset, every, self.spec.scale)
+        train, test = (self._outputs(part, frozen, device) for part in (dataset.train_inputs, dataset.test_inputs))
+        return Reused(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
+
+    def _outputs(self, inputs: np.ndarray, frozen: int, device: torch.device) -> np.ndarray:
+        """float32 (N, units) of layer `frozen`; of the scaled inputs where that is 0."""
+        below = self.below(frozen, device) if frozen else lambda x: x
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(inputs), ROWS):
+                chunk = torch.from_numpy(np.ascontiguousarray(inputs[start : start + ROWS]).reshape(-1, self.n_inputs))
+                parts.append(below(self._scaled(chunk.to(device)).unsqueeze(0))[0].cpu().numpy())
+        return np.concatenate(parts)
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in one example."""
+        return int(np.prod(self.shape))
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        """(rows, features), scaled as for its own training."""
+        images, x = x.dtype == torch.uint8, x.to(torch.float32)
+        if "input.offset" in self.state:
+            offset, factor = (
+                torch.from_numpy(self.state[name]).to(x.device) for name in ("input.offset", "input.factor")
+            )
+            return torch.nan_to_num((x - offset) * factor)  # a gap is the mean of its column: 0
+        return x * (1.0 / 255.0) if self.spec.scale in ("auto", "unit") and images else x
+
+    def below(self, frozen: int, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The lowest layers as a function of inputs (1, rows, features), in test mode."""
+        from dnntrain.network import network_of
+
+        part = layers_of(self.spec, 0, frozen)
+        return network_of(part, self.weights(0, frozen), device).hidden_outputs
+
+    def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
+        chosen = {f"hidden{layer}": f"hidden{layer - first}" for layer in range(first + 1, last + 1)}
+        chosen |= {"input": "input"} if first == 0 else {}
+        return {
+            f"{chosen[layer]}.{what}": value
+            for (layer, what), value in ((tuple(name.split(".", 1)), value) for name, value in self.state.items())
+            if layer in chosen and what not in ("offset", "factor")
+        }
+
+    def trunk(self, frozen: int, spec: CoreSpec) -> None:
+        return None
+
+
+def reused_count(spec: CoreSpec, base: Base) -> int:
+    """How many of the base's layers a run reuses; InputError where it has fewer."""
+    from dnntrain.reuse import ALL
+
+    if spec.reuse in (None, ALL):
+        return base.n_layers
+    assert spec.reuse is not None
+    if spec.reuse > base.n_layers:
+        raise InputError(f"reuse {spec.reuse}: {base.name} has {base.n_layers} layers to reuse")
+    return spec.reuse
+
+
+def unfrozen_count(spec: CoreSpec, base: Base) -> int:
+    """How many of the reused layers are trained again in the end; InputError where there are fewer."""
+    from dnntrain.reuse import ALL
+
+    count = reused_count(spec, base)
+    if spec.unfreeze not in (0, ALL) and spec.unfreeze > count:
+        raise InputError(f"unfreeze {spec.unfreeze}: only {count} layers are reused")
+    return min(spec.unfreeze, count)
+
+
+def layers_of(spec: CoreSpec, first: int, last: int) -> CoreSpec:
+    """A run with the hidden layers first + 1 to last of this one, that reuses nothing."""
+    acts = ",".join(str(act) for act in spec.activations[first:last])
+    inputs = {} if first == 0 else {"scale": "raw", "bn_input": False}
+    return spec.changed(**NOTHING_REUSED, **inputs, hidden=write_hidden(spec.hidden[first:last]), act=acts or "relu")
+
+
+NOTHING_REUSED = {"reuse_from": None, "reuse": None, "freeze": None, "unfreeze": 0, "unfreeze_lr": None, "resize": 128}
+
+
+def compact(dataset: Dataset, rows: np.ndarray, train: np.ndarray, test: np.ndarray) -> Dataset:
+    """The data set with other inputs, (len(rows), …) and (M, …), of some of its training rows."""
+    return replace(
+        dataset, train_inputs=train, train_targets=dataset.train_targets[rows], test_inputs=test, own_validation=0
+    )
+
+
+def shared_examples(trained: np.ndarray, tested: np.ndarray) -> int:
+    """How many of the test examples are among the training ones, byte for byte."""
+    if trained.shape[1:] != tested.shape[1:] or trained.dtype != tested.dtype:
+        return 0
+    known = {hash(row.tobytes()) for row in trained}
+    return sum(hash(row.tobytes()) in known for row in tested)

@@ -1,0 +1,102 @@
+"""A pretrained image network as the base of a transfer: its features are computed once and kept on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dnntrain.bases import Base, Reused, compact, reused_count
+from dnntrain.data import DataHome, Dataset
+from dnntrain.errors import InputError
+from dnntrain.features import FeatureCache
+from dnntrain.lazy import torch
+from dnntrain.spec import CoreSpec
+
+if TYPE_CHECKING:
+    from dnntrain.network import Trunk
+    from dnntrain.pretrained import Pretrained
+    from dnntrain.pretrained import Trunk as Upper
+
+SMALLEST = 64
+"""Pixels a side, where the size of the images does not matter."""
+
+
+@dataclass(frozen=True)
+class ImageBase(Base):
+    """An image network, without its classifier."""
+
+    name: str
+    """NAME@DIGEST: pretrained.fetch gives it."""
+    home: DataHome
+    hidden: int = 0
+
+    @cached_property
+    def network(self) -> Pretrained:
+        """The network itself, loaded where it is used."""
+        from dnntrain.pretrained import load
+
+        return load(self.name, self.home)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "home": self.home, "hidden": 0}  # a worker loads the network itself
+
+    @property
+    def n_layers(self) -> int:  # type: ignore[override]
+        """Stages of the network, as `dnntrain transfer --help` counts them."""
+        return len(self.network.layers)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its weights were drawn, not learned."""
+        return "@seed" in self.name
+
+    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+        if len(dataset_shape) < 2:
+            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {dataset_shape}")
+        count = reused_count(spec, self)
+        if count < self.n_layers and spec.unfreeze:
+            raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")
+
+    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+        parts = (("train", dataset.train_inputs, rows), ("test", dataset.test_inputs, None))
+        train, test = (self._features(dataset, part, images, some, frozen, spec.resize, device)
+                       for part, images, some in parts)  # fmt: skip
+        return Reused(compact(dataset, rows, train.reshape(len(train), -1), test.reshape(len(test), -1)), rows, "raw")
+
+    def _features(
+        self, dataset: Dataset, part: str, images: np.ndarray, rows: np.ndarray | None, frozen: int, size: int,
+        device: torch.device,
+    ) -> np.ndarray:  # fmt: skip
+        """float32 (rows, …) of layer `frozen` for the images, from the cache where they were computed before."""
+        if not dataset.is_image:
+            raise InputError(f"reuse_from {self.name}: needs images with levels from 0 to 255")
+        wanted = np.arange(len(images)) if rows is None else rows
+
+        def compute(some: np.ndarray) -> np.ndarray:
+            with torch.no_grad():
+                x = torch.from_numpy(np.ascontiguousarray(images[some])).to(device)
+                outputs: np.ndarray = self.network.run(self.network.prepared(x, size), 0, frozen).cpu().numpy()
+                return outputs
+
+        classes = ",".join(dataset.classes)
+        key: dict[str, str | int] = {"base": self.name, "data": dataset.fingerprint, "shape": str(dataset.shape),
+               "classes": classes,
+               "part": part, "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
+        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, lambda done, of: None)
+        return values
+
+    def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
+        if first >= last:
+            return {}
+        return self._upper(first, SMALLEST).initial()
+
+    def trunk(self, frozen: int, spec: CoreSpec) -> Trunk | None:
+        return self._upper(frozen, spec.resize)
+
+    def _upper(self, frozen: int, size: int) -> Upper:
+        from dnntrain.pretrained import Trunk as Upper
+
+        return Upper(self.network, frozen, self.network.shape(frozen, size), by_batch=self.is_random)

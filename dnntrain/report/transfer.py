@@ -1,0 +1,149 @@
+"""What a transfer buys: errors and time beside scratch, the rung that is supported, accuracy by training size."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from dnntrain.metrics import higher_is_better, is_share
+from dnntrain.report import words
+from dnntrain.report.load import read_study
+from dnntrain.report.output import show
+from dnntrain.report.summary import DELTA, ArmSummary, Summary, summarize
+from dnntrain.report.tables import TextTable
+from dnntrain.report.terminal import rendered
+from dnntrain.statistics import LEVEL, Comparison, Interval, compare
+
+SCRATCH, TRANSFER = "scratch", "transfer"
+
+
+@dataclass(frozen=True)
+class SizedArms:
+    """Both sides of a comparison at one number of training examples."""
+
+    size: int
+    scratch: ArmSummary
+    transfer: ArmSummary
+
+
+def print_transfer(folder: Path) -> None:
+    """What a transfer study says beyond the report of its arms, and its figure."""
+    summary = summarize(read_study(folder))
+    console = Console()
+    if sized(summary):
+        show(console, rendered(size_table(summary)))
+        typer.echo("\n".join(size_notes(summary)))
+    elif SCRATCH in {arm.name for arm in summary.arms} and len(summary.arms) > 1:
+        show(console, rendered(cost_table(summary)))
+        if len(summary.arms) > 2:
+            typer.echo(supported(summary))
+    if len(summary.arms) > 2:
+        from dnntrain.report.figures import save_figures
+
+        wanted = "training-size" if sized(summary) else "effects"
+        for path in save_figures([summary], folder / "figures", ("png",)):
+            if wanted in path.name:
+                typer.echo(f"figure: {path}")
+
+
+def cost_table(summary: Summary) -> TextTable:
+    """Errors and time of each arm, and their ratios to scratch's."""
+    scratch = next(arm for arm in summary.arms if arm.name == SCRATCH)
+    kind = "errors %" if is_share(summary.metric) else words.heading(summary.metric)
+    rows = []
+    for arm in summary.arms:
+        ratio = error(scratch, summary.metric) / (error(arm, summary.metric) or math.nan)
+        faster = scratch.seconds / (arm.seconds or math.nan)
+        rows.append([arm.name, words.number(error(arm, summary.metric), summary.metric), times(ratio),
+                     f"{arm.seconds:.1f}", times(faster)])  # fmt: skip
+    headings = ["arm", kind, "fewer than scratch", "s/run", "faster"]
+    return TextTable("errors and time beside scratch", headings, rows, frozenset(headings[1:]))
+
+
+def error(arm: ArmSummary, metric: str) -> float:
+    """What is to be small: the share of errors, one minus R², or the loss itself."""
+    return 1 - arm.mean if higher_is_better(metric) else arm.mean
+
+
+def times(ratio: float) -> str:
+    """4.9 ×; a dash where there is nothing to divide."""
+    return "-" if math.isnan(ratio) else f"{ratio:.1f} ×"
+
+
+def supported(summary: Summary) -> str:
+    """The rung that the statistics support: the best that is really better than scratch, and what equals it."""
+    better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
+    if not better:
+        return "No rung is really better than scratch here: train from scratch, or add seeds."
+    sign = 1 if higher_is_better(summary.metric) else -1
+    best = max(better, key=lambda arm: sign * arm.mean)
+    equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]
+    beside = f"; not told apart from it: {', '.join(equal)}" if equal else ""
+    gained = words.difference(best.difference, summary.metric)
+    return f"Supported: {best.name}, {gained} over scratch{beside}."
+
+
+def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
+    """Whether an arm is really worse than the best one, each of these comparisons at its own 95 %."""
+    family = compare(
+        best.values, {arm.name: arm.values}, delta=DELTA, higher_is_better=higher_is_better(summary.metric)
+    )
+    return family.comparisons[arm.name].verdict == "worse"
+
+
+def sized(summary: Summary) -> list[SizedArms]:
+    """The arms of a study of training sizes, by size; empty where it is another kind of study."""
+    found: dict[int, dict[str, ArmSummary]] = {}
+    for arm in summary.arms:
+        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
+        if not match:
+            return []
+        found.setdefault(int(match[2]), {})[match[1]] = arm
+    return [SizedArms(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(found.items()) if len(arms) == 2]
+
+
+def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
+    """Transfer against scratch at each size; the intervals hold all at once (Bonferroni over the sizes)."""
+    pairs = sized(summary)
+    level = 1 - (1 - LEVEL) / len(pairs)
+    better = higher_is_better(summary.metric)
+    return {
+        pair.size: compare(
+            pair.scratch.values, {TRANSFER: pair.transfer.values}, delta=DELTA, level=level, higher_is_better=better
+        ).comparisons[TRANSFER]
+        for pair in pairs
+    }
+
+
+def size_table(summary: Summary) -> TextTable:
+    """Scratch, transfer and their difference by the number of training examples."""
+    metric, compared = summary.metric, size_comparisons(summary)
+    rows = []
+    for pair in sized(summary):
+        c = compared[pair.size]
+        gain = words.difference(Interval(c.difference, c.low, c.high), metric)
+        rows.append([f"{pair.size:,}", words.spread(pair.scratch, metric), words.spread(pair.transfer, metric), gain,
+                     c.verdict])  # fmt: skip
+    headings = ["training examples", f"scratch {words.heading(metric)}", "transfer", "gain [95 %]", "verdict"]
+    return TextTable("by the number of training examples", headings, rows, frozenset(headings[:4]))
+
+
+def size_notes(summary: Summary) -> list[str]:
+    """How the intervals are made, and how much data the transfer saves."""
+    pairs, sign = sized(summary), 1 if higher_is_better(summary.metric) else -1
+    notes = [f"The gains' intervals hold for all {len(pairs)} sizes at once (Bonferroni)."]
+    largest = pairs[-1]
+    for pair in pairs:
+        if sign * pair.transfer.mean >= sign * largest.scratch.mean and pair.size < largest.size:
+            notes.append(
+                f"The transfer's mean with {pair.size:,} examples is at least that of scratch with {largest.size:,}: "
+                f"{largest.size / pair.size:.0f} times fewer."
+            )
+            break
+    return notes

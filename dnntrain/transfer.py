@@ -1,0 +1,157 @@
+"""A transfer, stage by stage: freeze what is reused and train the rest; then unfreeze the top and go on.
+
+What is frozen is computed once: each stage trains the layers above its boundary, by the same engine, on the outputs of
+the layers below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dnntrain.bases import Base, layers_of, reused_count, unfrozen_count
+from dnntrain.data import Dataset
+from dnntrain.engine import train
+from dnntrain.health import FIGURES
+from dnntrain.inputs import Splits, splits_of
+from dnntrain.lazy import torch
+from dnntrain.population import Start
+from dnntrain.run import Run
+from dnntrain.spec import CoreSpec
+
+OnEpoch = Callable[[list[Run]], None]
+PER_HIDDEN_LAYER = ("act_mean", "act_std", "dead", "saturated")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs in which the lowest layers of the base are frozen."""
+
+    frozen: int
+    """Layers of the base below the boundary."""
+    first_epoch: int
+    epochs: int
+    last: bool
+
+    def spec(self, spec: CoreSpec, dense: int) -> CoreSpec:
+        """What one run trains in it: its hidden layers above the lowest `dense`."""
+        stage = layers_of(spec, dense, len(spec.hidden))
+        lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
+        changed = {} if self.last else {"early_stop": None, **defaults_of_early_stop(stage)}
+        # the rate of an unfrozen stage may be 0, which no run of its own has
+        return stage.changed(**changed, epochs=self.epochs).model_copy(update={"lr": lr})
+
+
+def defaults_of_early_stop(spec: CoreSpec) -> dict[str, object]:
+    """The parameters of early stopping as they are where it is off."""
+    keys = (key for key in type(spec).model_fields if key.startswith("early_stop_"))
+    return {key: type(spec).model_fields[key].default for key in keys}
+
+
+def stages_of(spec: CoreSpec, base: Base) -> list[Stage]:
+    """The stages of a run: frozen, then unfrozen."""
+    count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
+    if spec.frozen_to_the_end or spec.freeze is None:
+        return [Stage(count, 0, spec.epochs, last=True)]
+    rest = Stage(count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
+    return [Stage(count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
+
+
+def train_reusing(
+    specs: Sequence[CoreSpec],
+    dataset: Dataset,
+    base: Base,
+    device: torch.device | None = None,
+    on_epoch: OnEpoch = lambda runs: None,
+) -> list[Run]:
+    """Train runs of one graph that reuse the base, stage by stage; the runs, in the order of their specs."""
+    device = device or torch.device("cpu")
+    runs = [Run(spec, index) for index, spec in enumerate(specs)]
+    splits = splits_of(dataset, specs)
+    for stage in stages_of(specs[0], base):
+        going = [run for run in runs if run.status == "running"]
+        train_stage(going, stage, dataset, [splits[run.index] for run in going], base, device, on_epoch)
+    return runs
+
+
+def train_stage(
+    runs: list[Run],
+    stage: Stage,
+    dataset: Dataset,
+    splits: Splits,
+    base: Base,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> None:
+    """Train the runs for one stage, and bring their history and weights up to date."""
+    if not runs:
+        return
+    spec = runs[0].spec
+    rows = np.unique(np.concatenate([part for split in splits for part in split]))
+    reused = base.reused(dataset, spec, stage.frozen, rows, device)
+    dense = min(stage.frozen, base.hidden)
+    trunk = base.trunk(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
+    start = Start(
+        weights=[weights_at(run, stage, base, dense) for run in runs],
+        trunk=trunk,
+        splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
+        epochs=stage.first_epoch,
+    )
+    specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
+    told = Follower(runs, stage, dense, on_epoch)
+    for run, trained in zip(runs, train(specs, reused.dataset, device, told, start), strict=True):
+        told.finish(run, trained, base)
+
+
+def weights_at(run: Run, stage: Stage, base: Base, dense: int) -> dict[str, np.ndarray]:
+    """What a run's layers above the boundary start the stage with: the base's, and what it has trained so far."""
+    known = base.weights(stage.frozen, reused_count(run.spec, base))
+    return known | {name: value for name, value in renumbered(run.weights, -dense).items() if name not in known}
+
+
+def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
+    """The weights with every hidden layer's number changed; what falls below 1 is left out, and so is the scaling."""
+    moved = {}
+    for name, value in weights.items():
+        layer, what = name.split(".", 1)
+        if layer.startswith("hidden"):
+            number = int(layer.removeprefix("hidden")) + by
+            if number >= 1:
+                moved[f"hidden{number}.{what}"] = value
+        elif layer != "input":
+            moved[name] = value
+    return moved
+
+
+@dataclass
+class Follower:
+    """Carries what happens in a stage over to the runs that it is a part of."""
+
+    runs: list[Run]
+    stage: Stage
+    dense: int
+    on_epoch: OnEpoch
+
+    def __call__(self, trained: list[Run]) -> None:
+        """Take over each run's newest row of history."""
+        for part in trained:
+            run = self.runs[part.index]
+            run.history.append(self.row(part.history[-1]))
+            over = part.status != "running" and (self.stage.last or part.status == "diverged")
+            run.status = part.status if over else "running"
+        self.on_epoch([self.runs[part.index] for part in trained])
+
+    def row(self, row: dict[str, object]) -> dict[str, object]:
+        """A row of the stage as one of the run: counted from its start, with nothing to say of frozen layers."""
+        blank = [float("nan")] * self.dense
+        layers = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
+        return row | layers | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
+
+    def finish(self, run: Run, part: Run, base: Base) -> None:
+        """Take over what the stage ended with."""
+        run.weights = base.weights(0, self.dense) | renumbered(part.weights, self.dense)
+        run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
+        run.test = part.test if self.stage.last else {}
+        run.seconds += part.seconds

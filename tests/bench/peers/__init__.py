@@ -1,0 +1,1 @@
+"""dnntrain beside what its users would take instead: the same work in one run, in alternation. See `__main__`."""

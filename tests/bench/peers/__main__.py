@@ -1,0 +1,162 @@
+"""dnntrain beside what its users would take instead: the same data, network, batch size, epochs and metric, in turn.
+
+    make bench
+    make bench-quick
+    .venv/bin/python -m tests.bench.peers [--quick] [--json FILE] [--figure FILE]
+
+dnntrain trains each workload whole, from the command line to the report. A peer trains a stated part of it in a
+process of its own, is timed by the epoch after a warm-up, and is scaled to the epochs that dnntrain trained: neither
+its start nor its compilation is held against it. Every round times all contenders in turn, so that a machine whose
+speed drifts slows all of them alike; ratios are taken within a round, and the medians over the rounds count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.bench.peers import own, report
+from tests.bench.peers.contenders import DNNTRAIN, Contender, Timing, field_of, medians, time_dnntrain, time_peer
+from tests.bench.peers.machine import Failure, cores, description, matmul_rate, median
+from tests.bench.peers.workloads import WORKLOADS, Exported, Workload, available, export, part
+
+PEERS_PYTHON = ".venv-bench/bin/python"
+ROUNDS = 3
+
+
+@dataclass
+class Bench:
+    """One run of the benchmark."""
+
+    quick: bool
+    python: str
+    """The peers' interpreter."""
+    exported: dict[str, Exported]
+    timings: dict[str, dict[str, list[Timing]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+    """By workload and contender, one for each round; dnntrain's is the first."""
+    rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By workload: the cores' matmul rate, one for each round."""
+    failures: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    started: float = field(default_factory=time.perf_counter)
+
+    def say(self, line: str) -> None:
+        """Progress, on stderr."""
+        print(f"{time.perf_counter() - self.started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    def round(self, workloads: Sequence[Workload]) -> None:
+        """Time all contenders once on these workloads; a peer trains all of them in one process."""
+        rate = matmul_rate()
+        for workload in workloads:
+            self.rates[workload.name].append(rate)
+            self.say(f"{workload.name}: dnntrain")
+            self.timings[workload.name][report.OURS].append(self.time_ours(workload))
+        fields = {workload.name: field_of(workload) for workload in workloads}
+        for peer in dict.fromkeys(peer for peers in fields.values() for peer in peers):
+            if peer.quick or not self.quick:
+                self.time_peer(peer, [workload for workload in workloads if peer in fields[workload.name]])
+
+    def time_ours(self, workload: Workload) -> Timing:
+        """dnntrain's whole work; a single run's as the peers' is timed."""
+        if not workload.alone:
+            return time_dnntrain(workload)
+        work = (workload, self.exported[workload.name], {"constant": workload.epochs})
+        return time_peer(DNNTRAIN, sys.executable, [work])[workload.name]
+
+    def time_peer(self, peer: Contender, workloads: Sequence[Workload]) -> None:
+        """A peer's timings, or why there are none."""
+        self.say(f"{', '.join(workload.name for workload in workloads)}: {peer.label}")
+        ours = {w.name: self.timings[w.name][report.OURS][-1].epochs for w in workloads}
+        try:
+            timings = time_peer(peer, self.python, [(w, self.exported[w.name], ours[w.name]) for w in workloads])
+        except Failure as failure:
+            for workload in workloads:
+                self.failures[workload.name][peer.label] = str(failure)
+            return
+        for name, timing in timings.items():
+            self.timings[name][peer.label].append(timing)
+
+    def result(self, workload: Workload) -> report.Result:
+        """The medians over the rounds; a contender that failed once has none."""
+        timings, failures = self.timings[workload.name], self.failures[workload.name]
+        ours = [timing.seconds for timing in timings[report.OURS]]
+        rows = [
+            report.Row(name, medians(found), median([t.seconds / o for t, o in zip(found, ours, strict=True)]))
+            for name, found in timings.items()
+            if name not in failures
+        ]
+        rate = median(self.rates[workload.name])
+        return report.Result(workload, self.exported[workload.name], rows, rate, failures, len(cores()))
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    arguments = parser().parse_args()
+    environment = description()  # before this benchmark itself is the load
+    chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
+    workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
+    with tempfile.TemporaryDirectory() as folder:
+        exported = {w.name: export(w, Path(folder, str(i))) for i, w in enumerate(workloads)}
+        bench = Bench(arguments.quick, arguments.peers_python, exported)
+        rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
+        # all workloads in one process save the peers' starts; one by one they are timed closer to each other
+        batches = [workloads] if arguments.quick else [[workload] for workload in workloads]
+        for batch in batches:
+            for number in range(rounds):
+                bench.say(f"round {number + 1} of {rounds}")
+                bench.round(batch)
+        results = [bench.result(workload) for workload in workloads]
+        lecture = next((w for w in workloads if w.preset), None)
+        by_itself = own.measure(lecture, exported[lecture.name], rounds, bench.say) if lecture else {}
+    print_all(results, by_itself, notes)
+    if arguments.json:
+        rates = {name: list(found) for name, found in bench.rates.items()}
+        environment |= {"peers": versions(arguments.peers_python), "matmul_rates": rates, "quick": arguments.quick}
+        raw = {w: {c: [vars(t) for t in found] for c, found in by.items()} for w, by in bench.timings.items()}
+        record = {"environment": environment, "rounds": rounds, "notes": notes, "dnntrain": by_itself,
+                  "workloads": [report.as_json(result) for result in results], "timings": raw}  # fmt: skip
+        arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    if arguments.figure:
+        report.save_figure(results, arguments.figure)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser("python -m tests.bench.peers", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="on parts of the work, in under 3 minutes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there (.png, .svg)")
+    parser.add_argument("--rounds", type=int, help=f"how often everybody is timed (default {ROUNDS}, quick 1)")
+    parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
+    parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
+    return parser
+
+
+def print_all(results: Sequence[report.Result], by_itself: dict[str, Any], notes: Sequence[str]) -> None:
+    """The tables."""
+    for result in results:
+        print(report.table(result), end="\n\n")
+    if by_itself:
+        print(report.own_table(by_itself))
+    for note in notes:
+        print(note)
+
+
+def versions(python: str) -> dict[str, str]:
+    """What the peers' environment holds."""
+    code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    installed = json.loads(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout)
+    wanted = ("keras", "tensorflow-cpu", "tensorflow_cpu", "jax", "lightning", "torch", "numpy")
+    return {name: installed[name] for name in wanted if name in installed}
+
+
+if __name__ == "__main__":
+    main()

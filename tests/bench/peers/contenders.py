@@ -1,0 +1,158 @@
+"""Who is timed: dnntrain, and each peer as its users run it and as best it can be run on the same cores."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dnntrain
+from dnntrain.workers import WORKER_ENVIRONMENT
+from tests.bench.peers.machine import HERE, cores, median, run
+from tests.bench.peers.workloads import Exported, Workload
+
+OURS = {"PYTHONPATH": str(Path(dnntrain.__file__).parents[1])}
+"""So that the processes take the very dnntrain that this one has imported."""
+
+RUN_BY_RUN, ONE_THREAD, AT_ONCE = "run by run", "one thread", "a process a core"
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A peer, and how it is run."""
+
+    name: str
+    script: str
+    how: str = RUN_BY_RUN
+    """RUN_BY_RUN: one process with the framework's own threads; ONE_THREAD; AT_ONCE: on each core one of those."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    validation_rows: int | None = 512
+    """Rows of a validation batch; None: as the framework has it."""
+    steps_per_call: int = 1
+    quick: bool = True
+    """Whether `make bench-quick` has the time for it."""
+
+    @property
+    def label(self) -> str:
+        """The name in tables and figures."""
+        tuned = f", {self.steps_per_call} steps a call" if self.steps_per_call > 1 else ""
+        return f"{self.name}, {self.how}{tuned}"
+
+    @property
+    def places(self) -> Sequence[int | None]:
+        """The core of each process, or None where it may use all."""
+        return {RUN_BY_RUN: [None], ONE_THREAD: cores()[:1], AT_ONCE: cores()}[self.how]
+
+
+TF = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+JAX = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+PEERS = (
+    # validation in the batches that `fit` makes unless it is told otherwise
+    Contender("Keras (TF)", "keras_peer.py", environment=TF, validation_rows=None),
+    Contender("Keras (TF)", "keras_peer.py", AT_ONCE, TF, quick=False),
+    Contender("Keras (TF)", "keras_peer.py", AT_ONCE, TF, steps_per_call=32),
+    Contender("Keras (JAX)", "keras_peer.py", environment=JAX, validation_rows=None),
+    Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX),
+    Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX, steps_per_call=32),
+    Contender("Lightning", "lightning_peer.py"),
+    Contender("Lightning", "lightning_peer.py", AT_ONCE, quick=False),
+    Contender("PyTorch, DataLoader", "dataloader_peer.py"),
+    Contender("PyTorch, DataLoader", "dataloader_peer.py", AT_ONCE, quick=False),
+    Contender("PyTorch, tensors", "tensors_peer.py"),
+    Contender("PyTorch, tensors", "tensors_peer.py", AT_ONCE),
+    Contender("PyTorch, tensors", "tensors_peer.py", ONE_THREAD),
+)
+
+DNNTRAIN = Contender("dnntrain", "dnntrain_peer.py", ONE_THREAD, WORKER_ENVIRONMENT | OURS)
+"""dnntrain as one run in one process, timed as the peers are."""
+
+
+def field_of(workload: Workload) -> list[Contender]:
+    """Who is timed on a workload: a single run is one process's work, and a table is no work for one thread."""
+    return [peer for peer in PEERS if peer.how == RUN_BY_RUN or peer.how == (ONE_THREAD if workload.alone else AT_ONCE)]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one contender took for a whole workload, in one round."""
+
+    seconds: float
+    val_acc: float
+    """After the epochs that the peers train, mean over arms (and seeds)."""
+    peak_memory: int | None
+    epochs: dict[str, int]
+    """By arm: the epochs, over all runs, that the seconds stand for."""
+    epoch_seconds: dict[str, float] = field(default_factory=dict)
+    """By arm: what was timed, where the rest is scaled."""
+
+
+def time_peer(
+    contender: Contender, python: str, work: Sequence[tuple[Workload, Exported, Mapping[str, int]]]
+) -> dict[str, Timing]:
+    """Time a peer on workloads, by their names, scaled to the epochs of each arm; raises Failure."""
+    rows, calls = contender.validation_rows, contender.steps_per_call
+    tasks = [task for workload, exported, _ in work for task in workload.tasks(exported.folder, rows, calls)]
+    command = [python, str(HERE / contender.script), json.dumps(tasks)]
+    ended = run(command, contender.environment, contender.places)
+    answers = [json.loads(line) for output in ended.outputs for line in output.splitlines() if line.startswith("{")]
+    return {
+        workload.name: scaled([a for a in answers if a["workload"] == workload.name], epochs, len(contender.places))
+        for workload, _, epochs in work
+    }
+
+
+def scaled(answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], processes: int) -> Timing:
+    """The whole work's seconds, from those of an epoch of each arm, in processes that share the work."""
+    arms = {answer["arm"]: [other for other in answers if other["arm"] == answer["arm"]] for answer in answers}
+    seconds = {arm: sum(a["seconds"] for a in same) / len(same) / processes for arm, same in arms.items()}
+    peaks = [max(a["peak_memory"] or 0 for a in same) for same in arms.values()]
+    return Timing(
+        # an arm that was not timed counts as a constant one, which is the cheapest
+        seconds=sum(count * seconds.get(arm, seconds["constant"]) for arm, count in epochs.items()),
+        val_acc=sum(a["val_acc"][-1] for a in answers) / len(answers),
+        peak_memory=processes * max(peaks) or None,
+        epochs=dict(epochs),
+        epoch_seconds=seconds,
+    )
+
+
+def time_dnntrain(workload: Workload) -> Timing:
+    """Time the command line from its start to its end, on a fresh run store."""
+    with tempfile.TemporaryDirectory() as folder:
+        ended = run([sys.executable, "-m", "dnntrain", *workload.command(Path(folder, "runs"))], OURS)
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("runs/store/*/run.json")]
+    epochs: dict[str, int] = {}
+    for record in records:
+        arm = arm_of(record["settings"])
+        epochs[arm] = epochs.get(arm, 0) + record["epochs"]
+    compared = [record for record in records if arm_of(record["settings"]) in workload.arms and is_timed(record)]
+    val_acc = [record["history"][workload.timed]["val_acc"] for record in compared]
+    return Timing(ended.seconds, sum(val_acc) / len(val_acc), ended.peak_memory, epochs)
+
+
+def arm_of(settings: Mapping[str, Any]) -> str:
+    """The arm of the peers that costs what this run costs."""
+    return "batch-norm" if settings.get("bn") else "dropout" if settings.get("dropout") else "constant"
+
+
+def is_timed(record: Mapping[str, Any]) -> bool:
+    """Whether the run is of an arm that the peers train, too, and not only one that costs as much."""
+    settings = record["settings"]
+    return settings["schedule"] == "constant" and (settings["clipvalue"] is None or settings["dropout"] is not None)
+
+
+def medians(timings: Sequence[Timing]) -> Timing:
+    """One timing for several rounds."""
+    first = timings[0]
+    return Timing(
+        median([t.seconds for t in timings]),
+        median([t.val_acc for t in timings]),
+        max(t.peak_memory or 0 for t in timings) or None,
+        first.epochs,
+        {arm: median([t.epoch_seconds[arm] for t in timings]) for arm in first.epoch_seconds},
+    )

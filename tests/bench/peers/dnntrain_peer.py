@@ -1,0 +1,30 @@
+"""dnntrain's own engine under the peers' conditions: in one process, by the epoch, after a warm-up.
+
+Runs in dnntrain's environment, with that of a worker; a population of `members` seeds.
+"""
+
+from __future__ import annotations
+
+import torch
+from peer import EpochDone, Task, main
+
+from dnntrain import data, engine
+from dnntrain.run import Run
+from dnntrain.spec import RunSpec
+
+
+def train(task: Task, epoch_done: EpochDone) -> None:
+    """Train, and validate after each epoch; the data come from their source, as always."""
+    torch.set_num_threads(1)
+    settings = task.settings | {"epochs": task.epochs}
+    specs = [RunSpec.parse(settings | {"seed": task.seed + member}) for member in range(task.members)]
+    dataset = data.load(specs[0].data)
+
+    def tell(runs: list[Run]) -> None:
+        epoch_done(sum(run.history[-1]["val_acc"] for run in runs) / len(runs))
+
+    engine.train(specs, dataset, on_epoch=tell)
+
+
+if __name__ == "__main__":
+    main(train)

@@ -1,0 +1,88 @@
+"""What health, history and progress cost: one population with and without them, in turn. Prints JSON.
+
+Called with JSON, the settings of a run and how often: {"settings": {…}, "members": 5, "rounds": 3}. Runs in the
+environment of a worker; what is switched off is switched off from here, the engine has no such switch.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from rich.console import Console
+
+from dnntrain import data, engine
+from dnntrain.ablation import Ablation
+from dnntrain.display import Display
+from dnntrain.health import Probe
+from dnntrain.records import RunStore
+from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.study import Arm, Study
+from dnntrain.workers import Event, Job, perform
+
+Seconds = dict[str, list[float]]
+
+
+def main() -> None:
+    """Time the three in turn; the first round only warms up."""
+    request = json.loads(sys.argv[1])
+    torch.set_num_threads(1)
+    spec, seeds = RunSpec.parse(request["settings"]), range(request["members"])
+    dataset = data.load(spec.data)
+    specs = [spec.changed(seed=seed) for seed in seeds]
+    variants: dict[str, Callable[[], object]] = {
+        "bare": lambda: without_health(specs, dataset),
+        "with health": lambda: engine.train(specs, dataset),
+        "whole": lambda: as_a_study(spec, seeds),
+    }
+    for variant in variants.values():
+        variant()
+    seconds: Seconds = {name: [] for name in variants}
+    for _ in range(request["rounds"]):
+        for name, variant in variants.items():
+            started = time.perf_counter()
+            variant()
+            seconds[name].append(time.perf_counter() - started)
+    print(json.dumps(seconds))
+
+
+def without_health(specs: Sequence[CoreSpec], dataset: Any) -> None:
+    """Train with no probe of gradients, updates and activations, and tell nobody."""
+    no_steps, nothing = (lambda steps: set()), (lambda probe, activations: None)
+    with patch.object(engine, "probed_steps", no_steps), patch.object(Probe, "observer", nothing):
+        engine.train(specs, dataset)
+
+
+def as_a_study(spec: CoreSpec, seeds: Sequence[int]) -> None:
+    """The same as a user's study: progress on a terminal, a record of each run, the study's tables."""
+    study = Study("overhead", (Arm("overhead", spec),), tuple(seeds))
+    with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
+        display = Display(Console(file=nowhere, force_terminal=True))
+        Ablation(study, RunStore(Path(folder)), device="cpu").run(Here(), display)
+
+
+class Here:
+    """An executor without worker processes, which would blur what is measured; events are pickled as for them."""
+
+    workers = 1
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Train the jobs, and give their events."""
+        for job in jobs:
+            sent: list[bytes] = []
+            connection: Any = SimpleNamespace(send=lambda event, sent=sent: sent.append(pickle.dumps(event)))
+            sent.append(pickle.dumps(perform(job, connection)))
+            yield from map(pickle.loads, sent)
+
+
+if __name__ == "__main__":
+    main()

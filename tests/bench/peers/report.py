@@ -1,0 +1,145 @@
+"""What was measured: as tables for a terminal, as a figure, and as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dnntrain.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILLION, styled
+from tests.bench.peers.contenders import Timing
+from tests.bench.peers.workloads import Exported, Workload
+
+OURS = "dnntrain"
+COLOURS = {OURS: BLUE, "Keras (TF)": VERMILLION, "Keras (JAX)": ORANGE, "Lightning": PURPLE,
+           "PyTorch, DataLoader": GREEN, "PyTorch, tensors": SKY}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender on one workload: medians over the rounds."""
+
+    name: str
+    timing: Timing
+    ratio: float
+    """To dnntrain, in the same round."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One workload."""
+
+    workload: Workload
+    exported: Exported
+    rows: list[Row]
+    """dnntrain's first."""
+    matmul_rate: float
+    """float32 operations a second of all cores."""
+    failures: Mapping[str, str]
+
+    @property
+    def work(self) -> float:
+        """Floating-point operations in the matmuls: forward one, backward two, each a product and a sum a weight."""
+        epochs = sum(self.rows[0].timing.epochs.values())
+        return 6.0 * self.workload.weights(self.exported.features) * self.exported.images * epochs
+
+    @property
+    def share(self) -> float:
+        """dnntrain's share of what the cores could do; of one core's where it has only one."""
+        rate = self.matmul_rate / (self.cores if self.workload.alone else 1)
+        return self.work / self.rows[0].timing.seconds / rate
+
+    cores: int = 1
+
+
+def table(result: Result) -> str:
+    """The workload's table, at most 80 columns wide."""
+    lines = [heading(result), f"{'':42}{'seconds':>9}{'ratio':>9}{'val acc':>9}{'memory':>9}"]
+    for row in result.rows:
+        scaled = "~" if row.timing.epoch_seconds else " "
+        seconds, memory = row.timing.seconds, row.timing.peak_memory
+        peak = f"{memory / 1e9:.1f} GB" if memory else "–"
+        lines.append(f"{row.name:42}{scaled + number(seconds):>9}{row.ratio:>9.2f}{row.timing.val_acc:>9.1%}{peak:>9}")
+    lines += [f"{name:42}  failed: {message[:24]}" for name, message in result.failures.items()]
+    return "\n".join([*lines, *remarks(result)])
+
+
+def heading(result: Result) -> str:
+    """The name, and what the work is."""
+    workload, spec = result.workload, result.workload.spec
+    arms = "8 arms × " if workload.preset else ""
+    work = f"{arms}{workload.seeds} {'seed' if workload.seeds == 1 else 'seeds'} × {workload.epochs} epochs"
+    title = f"{workload.name}: {work}, batch {spec.batch_size},"
+    return f"{title}\n{result.exported.images:,} training images of {spec.data}"
+
+
+def remarks(result: Result) -> list[str]:
+    """What is scaled, when the accuracy is taken, and how busy the cores are."""
+    workload = result.workload
+    arms = f" of {', '.join(workload.arms)}" if workload.preset else ""
+    timed = f"{workload.timed} epoch{'s'[: workload.timed != 1]}{arms} after a warm-up, one seed a process"
+    return [
+        f"~ timed on {timed}, and scaled;",
+        f"  val acc: after {1 + workload.timed} epochs; "
+        f"dnntrain reaches {result.share:.0%} of the {'core' if workload.alone else 'cores'}'s matmul rate",
+    ]
+
+
+def number(seconds: float) -> str:
+    """1,234 or 12.3."""
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.1f}"
+
+
+def own_table(own: Mapping[str, Any]) -> str:
+    """What dnntrain takes by itself."""
+    figures = {
+        "health adds": f"{own['health_overhead']:.1%}",
+        "health, history, progress and records add": f"{own['overhead']:.1%}",
+        "train on the embedded data, 10 epochs, start to end": f"{own['train_seconds']:.1f} s",
+        f"share of matmul rate, {own['members']} members a core": f"{own['matmul_share']:.0%}",
+        f"an epoch of one of those {own['members']}": f"{own['epoch_seconds']:.3f} s",
+    }
+    return "\n".join(["dnntrain by itself", *(f"{name:56}{value:>10}" for name, value in figures.items())])
+
+
+@styled
+def save_figure(results: Sequence[Result], target: Path) -> None:
+    """A panel for each workload: how many times as long as dnntrain each contender takes, on a logarithmic axis."""
+    import matplotlib.pyplot as plt
+
+    heights = [len(result.rows) for result in results]
+    figure, panels = plt.subplots(
+        len(results), figsize=(7.5, 0.9 * len(results) + 0.22 * sum(heights)), height_ratios=heights, sharex=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for axes, result in zip(panels.flat, results, strict=True):
+        names, ratios = [row.name for row in result.rows], [row.ratio for row in result.rows]
+        bars = axes.barh(names, ratios, color=[colour(name) for name in names], height=0.72)
+        axes.bar_label(bars, [f"{number(row.timing.seconds)} s   {row.ratio:.1f} ×" for row in result.rows], padding=3)
+        axes.set(xscale="log", title=heading(result))
+        axes.invert_yaxis()
+    panels.flat[-1].set_xlabel("times as long as dnntrain", color=SOFT)
+    panels.flat[-1].set_xlim(right=panels.flat[-1].get_xlim()[1] * 4)  # room for the labels
+    figure.savefig(target)
+
+
+def colour(name: str) -> str:
+    """One colour for each framework."""
+    return next(colour for start, colour in COLOURS.items() if name.startswith(start))
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The workload's results."""
+    return {
+        "workload": result.workload.name,
+        "settings": result.workload.settings,
+        "seeds": result.workload.seeds,
+        "training_images": result.exported.images,
+        "peers_timed": {"epochs": result.workload.timed, "after": 1, "arms": result.workload.arms},
+        "val_acc_after_epochs": 1 + result.workload.timed,
+        "operations": result.work,
+        "matmul_share": result.share,
+        "rows": [{"name": row.name, "ratio": row.ratio, **vars(row.timing)} for row in result.rows],
+        "failures": dict(result.failures),
+    }

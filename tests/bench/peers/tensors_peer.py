@@ -1,0 +1,48 @@
+"""The plain loop over tensors: the data in one tensor, a batch is an index. What cifar10-airbench and others do."""
+
+from __future__ import annotations
+
+import torch
+from peer import EpochDone, Task, load, main
+from torch.nn.functional import cross_entropy
+from torch_network import CLIPVALUE, network
+
+
+def train(task: Task, epoch_done: EpochDone) -> None:
+    """Train, and validate after each epoch; loss and accuracy are summed up without waiting for them."""
+    torch.manual_seed(task.seed)
+    arrays = load(task)
+    x, y, x_val, y_val = map(torch.from_numpy, (arrays.x, arrays.y, arrays.x_val, arrays.y_val))
+    model = network(task, x.shape[1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=task.lr)
+    for _ in range(task.epochs):
+        model.train()
+        loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        for index in torch.randperm(len(x)).split(task.batch_size):
+            labels = y[index]
+            logits = model(x[index])
+            loss = cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            if task.arm == "dropout":
+                torch.nn.utils.clip_grad_value_(model.parameters(), CLIPVALUE)
+            optimizer.step()
+            loss_sum += loss.detach() * len(index)
+            correct += (logits.argmax(dim=1) == labels).sum()
+        epoch_done(validate(model, x_val, y_val, task.validation_rows or task.batch_size))
+
+
+@torch.no_grad()
+def validate(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, rows: int) -> float:
+    """The accuracy; the loss is computed too, as everybody's is."""
+    model.eval()
+    loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+    for images, labels in zip(x.split(rows), y.split(rows), strict=True):
+        logits = model(images)
+        loss_sum += cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return correct.item() / len(y)
+
+
+if __name__ == "__main__":
+    main(train)
