@@ -130,7 +130,7 @@ def size_table(summary: Summary) -> TextTable:
         gain = words.difference(Interval(c.difference, c.low, c.high), metric)
         rows.append([f"{pair.size:,}", words.spread(pair.scratch, metric), words.spread(pair.transfer, metric), gain,
                      c.verdict])  # fmt: skip
-    headings = ["training examples", f"scratch {words.heading(metric)}", "transfer", "gain [95 %]", "verdict"]
+    headings = ["examples", f"scratch {words.heading(metric)}", "transfer", "gain [95 %]", "verdict"]
     return TextTable("by the number of training examples", headings, rows, frozenset(headings[:4]))
 
 

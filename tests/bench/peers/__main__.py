@@ -43,8 +43,8 @@ class Bench:
     exported: dict[str, Exported]
     timings: dict[str, dict[str, list[Timing]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     """By workload and contender, one for each round; dnntrain's is the first."""
-    rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By workload: the cores' matmul rate, one for each round."""
+    rates: list[float] = field(default_factory=list)
+    """The cores' matmul rate, before each round and at the end: the highest is what they can do."""
     failures: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     started: float = field(default_factory=time.perf_counter)
 
@@ -54,9 +54,8 @@ class Bench:
 
     def round(self, workloads: Sequence[Workload]) -> None:
         """Time all contenders once on these workloads; a peer trains all of them in one process."""
-        rate = matmul_rate()
+        self.rates.append(matmul_rate())
         for workload in workloads:
-            self.rates[workload.name].append(rate)
             self.say(f"{workload.name}: dnntrain")
             self.timings[workload.name][report.OURS].append(self.time_ours(workload))
         fields = {workload.name: field_of(workload) for workload in workloads}
@@ -93,14 +92,19 @@ class Bench:
             for name, found in timings.items()
             if name not in failures
         ]
-        rate = median(self.rates[workload.name])
-        return report.Result(workload, self.exported[workload.name], rows, rate, failures, len(cores()))
+        rate = max(self.rates) / (len(cores()) if workload.alone else 1)
+        return report.Result(workload, self.exported[workload.name], rows, rate, failures)
+
+    def by_itself(self, workloads: Sequence[Workload], rounds: int) -> dict[str, Any]:
+        """What dnntrain takes by itself, where the lecture's table is among the workloads."""
+        lecture = next((w for w in workloads if w.preset), None)
+        return own.measure(lecture, self.exported[lecture.name], max(self.rates), rounds, self.say) if lecture else {}
 
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
     arguments = parser().parse_args()
-    environment = description()  # before this benchmark itself is the load
+    environment = description()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
     with tempfile.TemporaryDirectory() as folder:
@@ -113,13 +117,17 @@ def main() -> None:
             for number in range(rounds):
                 bench.say(f"round {number + 1} of {rounds}")
                 bench.round(batch)
+        bench.rates.append(matmul_rate())
         results = [bench.result(workload) for workload in workloads]
-        lecture = next((w for w in workloads if w.preset), None)
-        by_itself = own.measure(lecture, exported[lecture.name], rounds, bench.say) if lecture else {}
+        by_itself = bench.by_itself(workloads, rounds)
+    notes += report.disturbance(results)
     print_all(results, by_itself, notes)
     if arguments.json:
-        rates = {name: list(found) for name, found in bench.rates.items()}
-        environment |= {"peers": versions(arguments.peers_python), "matmul_rates": rates, "quick": arguments.quick}
+        environment |= {
+            "peers": versions(arguments.peers_python),
+            "matmul_rates": bench.rates,
+            "quick": arguments.quick,
+        }
         raw = {w: {c: [vars(t) for t in found] for c, found in by.items()} for w, by in bench.timings.items()}
         record = {"environment": environment, "rounds": rounds, "notes": notes, "dnntrain": by_itself,
                   "workloads": [report.as_json(result) for result in results], "timings": raw}  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 import dnntrain
 from dnntrain.workers import WORKER_ENVIRONMENT
-from tests.bench.peers.machine import HERE, cores, median, run
+from tests.bench.peers.machine import HERE, Ended, cores, median, run
 from tests.bench.peers.workloads import Exported, Workload
 
 OURS = {"PYTHONPATH": str(Path(dnntrain.__file__).parents[1])}
@@ -39,7 +39,7 @@ class Contender:
     @property
     def label(self) -> str:
         """The name in tables and figures."""
-        tuned = f", {self.steps_per_call} steps a call" if self.steps_per_call > 1 else ""
+        tuned = f", by {self.steps_per_call} steps" if self.steps_per_call > 1 else ""
         return f"{self.name}, {self.how}{tuned}"
 
     @property
@@ -55,9 +55,9 @@ PEERS = (
     # validation in the batches that `fit` makes unless it is told otherwise
     Contender("Keras (TF)", "keras_peer.py", environment=TF, validation_rows=None),
     Contender("Keras (TF)", "keras_peer.py", AT_ONCE, TF, quick=False),
-    Contender("Keras (TF)", "keras_peer.py", AT_ONCE, TF, steps_per_call=32),
+    Contender("Keras (TF)", "keras_peer.py", AT_ONCE, TF, steps_per_call=32, quick=False),
     Contender("Keras (JAX)", "keras_peer.py", environment=JAX, validation_rows=None),
-    Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX),
+    Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX, quick=False),
     Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX, steps_per_call=32),
     Contender("Lightning", "lightning_peer.py"),
     Contender("Lightning", "lightning_peer.py", AT_ONCE, quick=False),
@@ -87,6 +87,8 @@ class Timing:
     peak_memory: int | None
     epochs: dict[str, int]
     """By arm: the epochs, over all runs, that the seconds stand for."""
+    others: float | None
+    """The share of the cores' time that other people's processes took meanwhile."""
     epoch_seconds: dict[str, float] = field(default_factory=dict)
     """By arm: what was timed, where the rest is scaled."""
 
@@ -101,13 +103,14 @@ def time_peer(
     ended = run(command, contender.environment, contender.places)
     answers = [json.loads(line) for output in ended.outputs for line in output.splitlines() if line.startswith("{")]
     return {
-        workload.name: scaled([a for a in answers if a["workload"] == workload.name], epochs, len(contender.places))
+        workload.name: scaled([a for a in answers if a["workload"] == workload.name], epochs, ended)
         for workload, _, epochs in work
     }
 
 
-def scaled(answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], processes: int) -> Timing:
+def scaled(answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], ended: Ended) -> Timing:
     """The whole work's seconds, from those of an epoch of each arm, in processes that share the work."""
+    processes = len(ended.outputs)
     arms = {answer["arm"]: [other for other in answers if other["arm"] == answer["arm"]] for answer in answers}
     seconds = {arm: sum(a["seconds"] for a in same) / len(same) / processes for arm, same in arms.items()}
     peaks = [max(a["peak_memory"] or 0 for a in same) for same in arms.values()]
@@ -117,6 +120,7 @@ def scaled(answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], proc
         val_acc=sum(a["val_acc"][-1] for a in answers) / len(answers),
         peak_memory=processes * max(peaks) or None,
         epochs=dict(epochs),
+        others=ended.others,
         epoch_seconds=seconds,
     )
 
@@ -132,7 +136,7 @@ def time_dnntrain(workload: Workload) -> Timing:
         epochs[arm] = epochs.get(arm, 0) + record["epochs"]
     compared = [record for record in records if arm_of(record["settings"]) in workload.arms and is_timed(record)]
     val_acc = [record["history"][workload.timed]["val_acc"] for record in compared]
-    return Timing(ended.seconds, sum(val_acc) / len(val_acc), ended.peak_memory, epochs)
+    return Timing(ended.seconds, sum(val_acc) / len(val_acc), ended.peak_memory, epochs, ended.others)
 
 
 def arm_of(settings: Mapping[str, Any]) -> str:
@@ -154,5 +158,6 @@ def medians(timings: Sequence[Timing]) -> Timing:
         median([t.val_acc for t in timings]),
         max(t.peak_memory or 0 for t in timings) or None,
         first.epochs,
+        max((t.others for t in timings if t.others is not None), default=None),
         {arm: median([t.epoch_seconds[arm] for t in timings]) for arm in first.epoch_seconds},
     )

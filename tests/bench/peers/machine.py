@@ -36,6 +36,8 @@ class Ended:
     """From the start of the first to the end of the last."""
     peak_memory: int | None
     """The sum of the peaks of all processes and of all that they started; None where the system does not tell."""
+    others: float | None
+    """The share of the cores' time that processes of others took meanwhile; None where the system does not tell."""
 
 
 def cores() -> list[int]:
@@ -48,7 +50,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], on: Sequence[int
 
     Raises Failure with the last line of its errors where one fails.
     """
-    started = time.perf_counter()
+    started, others_before = time.perf_counter(), others_time()
     with ExitStack() as stack:
         files = [[stack.enter_context(tempfile.TemporaryFile("w+")) for _ in ("out", "err")] for _ in on]
         processes = [start(command, environment, core, *pair) for core, pair in zip(on, files, strict=True)]
@@ -58,7 +60,10 @@ def run(command: Sequence[str], environment: Mapping[str, str], on: Sequence[int
     for process, (_, errors) in zip(processes, texts, strict=True):
         if process.returncode:
             raise Failure((errors.strip().splitlines() or [f"exit code {process.returncode}"])[-1])
-    return Ended([output for output, _ in texts], seconds, memory)
+    others_after = others_time()
+    known = others_before is not None and others_after is not None
+    others = max(0.0, others_after - others_before) / (seconds * all_cores()) if known else None
+    return Ended([output for output, _ in texts], seconds, memory, others)
 
 
 def start(
@@ -100,6 +105,21 @@ def parent(stat: Path) -> tuple[int, int] | None:
         return None
 
 
+def others_time() -> float | None:
+    """Seconds that all cores have worked so far for others than this process and its children that have ended."""
+    try:
+        user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    except OSError:
+        return None
+    ours = sum(os.times()[:4])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK") - ours
+
+
+def all_cores() -> int:
+    """The cores of the machine, of which others may use all."""
+    return os.cpu_count() or 1
+
+
 def written(file: IO[str]) -> str:
     """What a process wrote."""
     file.seek(0)
@@ -124,7 +144,6 @@ def description() -> dict[str, Any]:
         "cores": len(cores()),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "load_before": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
 
 

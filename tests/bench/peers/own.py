@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.workers import WORKER_ENVIRONMENT
-from tests.bench.peers.contenders import DNNTRAIN, OURS, scaled
-from tests.bench.peers.machine import HERE, cores, matmul_rate, median, run
+from tests.bench.peers.contenders import DNNTRAIN, OURS
+from tests.bench.peers.machine import HERE, cores, median, run
 from tests.bench.peers.peer import Task
 from tests.bench.peers.workloads import Exported, Workload
 
@@ -20,20 +20,23 @@ MEMBERS = 30
 """Members of the population whose share of the cores is measured."""
 
 
-def measure(lecture: Workload, exported: Exported, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """All of it, on the network of the lecture's table."""
+def measure(
+    lecture: Workload, exported: Exported, rate: float, rounds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All of it, on the network of the lecture's table; `rate` is the cores' in matmuls."""
     say("dnntrain: bookkeeping")
     result = overhead(lecture, rounds)
     say("dnntrain: train on the embedded data")
-    result["train_seconds"] = median([command_line() for _ in range(max(2, rounds))])
+    result["train_seconds"] = median([command_line() for _ in range(rounds)])
     say(f"dnntrain: a population of {MEMBERS} on each core")
-    shares = [population(lecture, exported) for _ in range(rounds)]
-    return result | shares[0] | {"matmul_share": median([share["matmul_share"] for share in shares])}
+    seconds = median([population(lecture, exported) for _ in range(rounds)])
+    work = 6 * lecture.weights(exported.features) * exported.images
+    return result | {"members": MEMBERS, "epoch_seconds": seconds, "matmul_share": work / seconds / rate}
 
 
 def overhead(lecture: Workload, rounds: int) -> dict[str, Any]:
     """By how much health alone, and health, history, progress and records, lengthen the training of five seeds."""
-    request = {"settings": lecture.settings | {"epochs": 1 + lecture.timed}, "members": 5, "rounds": max(3, rounds)}
+    request = {"settings": lecture.settings | {"epochs": 2}, "members": 5, "rounds": max(3, rounds)}
     command = [sys.executable, str(HERE / "overhead.py"), json.dumps(request)]
     seconds = json.loads(run(command, WORKER_ENVIRONMENT | OURS, cores()[:1]).outputs[0].splitlines()[-1])
 
@@ -49,14 +52,11 @@ def command_line() -> float:
         return run([sys.executable, "-m", "dnntrain", "train", "--out", str(Path(folder, "runs"))], OURS).seconds
 
 
-def population(lecture: Workload, exported: Exported) -> dict[str, Any]:
-    """What share of the matmul rate a population reaches on each core, with validation and all, after a warm-up."""
+def population(lecture: Workload, exported: Exported) -> float:
+    """Seconds of an epoch of one member, where every core trains a population; with validation, after a warm-up."""
     [given] = replace(lecture, arms=("constant",)).tasks(exported.folder, None, 1)
     task = replace(Task(**given), members=MEMBERS)
     command = [sys.executable, str(HERE / DNNTRAIN.script), json.dumps([asdict(task)])]
-    rate = matmul_rate()
-    answers = [json.loads(text) for text in run(command, DNNTRAIN.environment, cores()).outputs]
-    timing = scaled(answers, {"constant": MEMBERS * len(cores())}, len(cores()))
-    work = 6 * lecture.weights(exported.features) * exported.images * timing.epochs["constant"]
-    return {"members": MEMBERS, "epoch_seconds": timing.epoch_seconds["constant"] / MEMBERS,
-            "matmul_share": work / timing.seconds / rate}  # fmt: skip
+    ended = run(command, DNNTRAIN.environment, cores())
+    seconds = [json.loads(output)["seconds"] for output in ended.outputs]
+    return sum(seconds) / len(seconds) / len(seconds) / MEMBERS

