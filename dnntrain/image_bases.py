@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from dnntrain.network import Trunk
     from dnntrain.pretrained import Pretrained
     from dnntrain.pretrained import Trunk as Upper
+
+MANY = 500
+"""Images from which on the wait is worth a line."""
 
 SMALLEST = 64
 """Pixels a side, where the size of the images does not matter."""
@@ -85,7 +90,9 @@ class ImageBase(Base):
         key: dict[str, str | int] = {"base": self.name, "data": dataset.fingerprint, "shape": str(dataset.shape),
                "classes": classes,
                "part": part, "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
-        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, lambda done, of: None)
+        values: np.ndarray = FeatureCache(self.home).rows(
+            key, len(images), wanted, compute, said_from_time_to_time(f"features of {part} images")
+        )
         return values
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
@@ -100,3 +107,16 @@ class ImageBase(Base):
         from dnntrain.pretrained import Trunk as Upper
 
         return Upper(self.network, frozen, self.network.shape(frozen, size), by_batch=self.is_random)
+
+
+def said_from_time_to_time(what: str) -> Callable[[int, int], None]:
+    """Tells on stderr how a long computation goes on: at its start, and at every quarter."""
+    said: set[int] = set()
+
+    def say(done: int, of: int) -> None:
+        quarter = 4 * done // max(of, 1)
+        if of > MANY and quarter not in said:
+            said.add(quarter)
+            print(f"{what}: {done:,} of {of:,} computed", file=sys.stderr, flush=True)
+
+    return say
