@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Container, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -92,19 +93,28 @@ class Ablation:
         ]
         if jobs:
             self.store.prepare()
-        watcher.start(self.study, outcome.records, self.ids)
-        try:
-            for event in executor.run(jobs):
-                self.take(event, outcome, watcher)
-        finally:
-            watcher.stop()
-            # an interrupt may have come between a record and its note
-            outcome.records |= self.recorded(known=outcome.records)
-            if outcome.records:
-                self.write_tables(outcome)
+        with self.store.held(self.study.name) if jobs else nullcontext():
+            watcher.start(self.study, outcome.records, self.ids)
+            try:
+                for event in executor.run(jobs):
+                    self.take(event, outcome, watcher)
+            finally:
+                watcher.stop()
+                # an interrupt may have come between a record and its note
+                outcome.records |= self.recorded(known=outcome.records)
+                if outcome.records:
+                    self.write_tables(outcome)
         if outcome.failures:
-            raise DnntrainError("\n".join(dict.fromkeys(failure.message for failure in outcome.failures)))
+            raise DnntrainError("\n".join(self.failed(outcome.failures)))
         return outcome
+
+    def failed(self, failures: Sequence[Failed]) -> list[str]:
+        """Each reason once, with the runs that it cost."""
+        names = {spec: f"{arm.name} seed {spec.seed}" for arm, spec in self.study.runs()}
+        lost: dict[str, list[str]] = {}
+        for failure in failures:
+            lost.setdefault(failure.message, []).extend(names[spec] for spec in failure.job.specs)
+        return [f"{message}: {', '.join(runs)} not trained" for message, runs in lost.items()]
 
     def take(self, event: Event, outcome: Outcome, watcher: Watcher) -> None:
         """Record what has happened."""

@@ -18,6 +18,7 @@ from dnntrain.data_commands import DataDir, Mirror, data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, run_keys, takes_settings, written
 from dnntrain.pretrained import ARCHITECTURES, fetch
+from dnntrain.run_commands import runs_app
 from dnntrain.transfer_commands import (
     Curve,
     Drop,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
+app.add_typer(runs_app, name="runs")
 
 # some releases of typer bring their own copy of click, others use the installed one
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]

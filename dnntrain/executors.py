@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,6 +33,18 @@ def default_workers(device: str) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+MOST_TRIES = 2
+"""How often a population whose worker was lost is tried again."""
+
+
+def tried_again(event: Event) -> list[Job]:
+    """The jobs that take the place of one whose worker was lost: its runs in two halves; none where it is given up."""
+    if not isinstance(event, Failed) or not event.lost or event.job.tries >= MOST_TRIES:
+        return []
+    specs, half = event.job.specs, -(-len(event.job.specs) // 2)
+    return [replace(event.job, specs=part, tries=event.job.tries + 1) for part in (specs[:half], specs[half:]) if part]
+
+
 class LocalExecutor:
     """Worker processes on this machine; each takes the next job when it is free."""
 
@@ -53,7 +66,11 @@ class LocalExecutor:
                     event = self._next_event(connection, working[connection])
                     if isinstance(event, Finished | Failed):
                         del working[connection]
+                        again = tried_again(event)
+                        waiting.extendleft(again)
                         self._go_on(connection, waiting, working)
+                        if again:
+                            continue
                     yield event
         finally:
             self._end()
@@ -73,7 +90,7 @@ class LocalExecutor:
             event: Event = connection.recv()
             return event
         except (EOFError, ConnectionResetError):
-            return Failed(job, "a worker process died (killed, or out of memory)", 1)
+            return Failed(job, "a worker process died (killed, or out of memory)", 1, lost=True)
 
     def _go_on(self, connection: Connection, waiting: deque[Job], working: dict[Connection, Job]) -> None:
         if not waiting:

@@ -90,9 +90,8 @@ class ImageBase(Base):
         key: dict[str, str | int] = {"base": self.name, "data": dataset.fingerprint, "shape": str(dataset.shape),
                "classes": classes,
                "part": part, "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
-        values: np.ndarray = FeatureCache(self.home).rows(
-            key, len(images), wanted, compute, said_from_time_to_time(f"features of {part} images")
-        )
+        say = said_from_time_to_time(f"features of {part} images")
+        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, say)
         return values
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:

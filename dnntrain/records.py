@@ -13,10 +13,12 @@ A run is stored by its digest, so that studies share it and none trains it twice
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -133,8 +135,10 @@ class RunStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
             try:
-                (scratch / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-                (scratch / "weights.safetensors").write_bytes(save(run.weights, metadata={"run": record["run"]}))
+                weights = save(run.weights, metadata={"run": record["run"]})
+                sums = {"record": checksum(record), "weights": hashlib.sha256(weights).hexdigest()}
+                (scratch / "run.json").write_text(json.dumps(record | {"checksums": sums}, indent=1), encoding="utf-8")
+                (scratch / "weights.safetensors").write_bytes(weights)
                 scratch.chmod(0o755)
                 if target.exists():
                     shutil.rmtree(target)
@@ -150,6 +154,65 @@ class RunStore:
             folder.mkdir(parents=True, exist_ok=True)
             for file, text in files.items():
                 write_whole(folder / file, text)
+
+    @contextmanager
+    def held(self, study: str) -> Iterator[None]:
+        """Hold a study while it is trained; DnntrainError that says who does where another process holds it.
+
+        The lock is the operating system's, so it ends with its holder, however that ends.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.root / f".{study}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise DnntrainError(
+                f"{self.root / study}: another process is at work on this study{self._holder(study)}; wait for it, or "
+                f"give another --out"
+            ) from None
+        except (OSError, NotImplementedError):
+            yield  # a file system without locks
+            return
+        holder = self.root / f".{study}.holder"
+        try:
+            with writing(self.root):
+                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _holder(self, study: str) -> str:
+        try:
+            return f" ({(self.root / f'.{study}.holder').read_text(encoding='utf-8')})"
+        except OSError:
+            return ""
+
+    def run_ids(self) -> list[str]:
+        """The runs that are recorded."""
+        return sorted(path.parent.name for path in (self.root / "store").glob("[!.]*/run.json"))
+
+    def problem(self, run_id: str) -> str:
+        """What is wrong with a run's files; empty where they are whole and as they were written."""
+        try:
+            record = self.read(run_id)
+            weights = self.folder(run_id) / "weights.safetensors"
+            self.weights(run_id)
+        except InputError as error:
+            return str(error)
+        sums = record.pop("checksums", {})
+        if sums.get("record", "") != checksum(record):
+            return f"{self.folder(run_id) / 'run.json'}: changed since it was written"
+        if sums["weights"] != hashlib.sha256(weights.read_bytes()).hexdigest():
+            return f"{weights}: changed since it was written"
+        return ""
+
+
+def checksum(record: Record) -> str:
+    """SHA-256 of a record's content."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

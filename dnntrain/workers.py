@@ -48,6 +48,8 @@ class Job:
     device: str
     base: Base | None = None
     """What the runs reuse."""
+    tries: int = 0
+    """How often it was begun before, by workers that were lost."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class Failed:
     job: Job
     message: str
     exit_code: int
+    lost: bool = False
+    """Whether the worker died or ran out of memory, so that trying again, with fewer runs at a time, may help."""
 
 
 Event = Progress | Finished | Failed
@@ -119,7 +123,7 @@ def perform(job: Job, connection: Connection) -> Finished | Failed:
     except ConnectionError:
         raise
     except MemoryError:
-        return Failed(job, f"out of memory with {len(job.specs)} runs in one population", 1)
+        return Failed(job, f"out of memory with {len(job.specs)} runs in one population", 1, lost=True)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         return Failed(job, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", 1)

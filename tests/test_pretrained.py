@@ -107,6 +107,17 @@ def test_prepared() -> None:
     torch.testing.assert_close(white, net.prepared(grey[:, None].expand(-1, 3, -1, -1), 16))
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
+def test_outputs_of_an_image_are_the_same_in_any_company(name: str) -> None:
+    net, some = load(f"{name}@seed1", DataHome()), images(19)
+    for last in (3, len(net.layers)):
+        together = net.outputs(some, 48, last)
+        assert len(together) == 19
+        torch.testing.assert_close(together, net.run(net.prepared(some, 48), 0, last))
+        for rows in ([4], [18, 2], list(range(5, 16))):
+            assert torch.equal(net.outputs(some[rows], 48, last), together[rows])
+
+
 def test_unknown_name(home: DataHome) -> None:
     with pytest.raises(InputError, match="no pretrained network 'resnet19'; did you mean 'resnet18'"):
         fetch("resnet19", home)

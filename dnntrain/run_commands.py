@@ -1,0 +1,114 @@
+"""`dnntrain runs`: what is recorded, whether it is whole, and how it is removed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dnntrain.errors import DnntrainError, InputError, did_you_mean
+from dnntrain.records import RunStore, read_json, writing
+
+runs_app = typer.Typer(help="List, show, check and remove what is recorded.")
+
+Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
+RUNS = Path("runs")
+
+
+@runs_app.command("list")
+def list_runs(out: Out = RUNS) -> None:
+    """Show every recorded run: its state, its validation figure, the studies that it is part of."""
+    store, studies = opened(out), used_by(out)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("run", "status", "epochs", "validation", "studies"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "run")
+    for run in store.run_ids():
+        record = store.read(run)
+        score = next((f"{k} {v:.4f}" for k, v in record["results"].items() if k in ("val_acc", "val_r2") and v), "")
+        table.add_row(run, record["status"], str(record["epochs"]), score, ", ".join(studies.get(run, ())))
+    Console().print(table)
+
+
+@runs_app.command()
+def show(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
+    """Print one run's record as JSON, without its history."""
+    store = opened(out)
+    known(run, store)
+    record = read_json(store.folder(run) / "run.json")
+    Console(soft_wrap=True).print_json(data={key: value for key, value in record.items() if key != "history"})
+
+
+@runs_app.command()
+def verify(out: Out = RUNS) -> None:
+    """Check every run's files against what was written; exit code 1 where one is truncated or changed."""
+    store = opened(out)
+    ids = store.run_ids()
+    problems = [problem for run in ids if (problem := store.problem(run))]
+    for problem in problems:
+        typer.echo(problem)
+    typer.echo(f"{len(ids) - len(problems)} of {len(ids)} runs are whole")
+    raise typer.Exit(1 if problems else 0)
+
+
+@runs_app.command()
+def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
+    """Remove studies (their tables; their runs stay for others, see gc) or runs."""
+    store = opened(out)
+    folders = [out / name if (out / name / "study.json").is_file() else known(name, store) for name in names]
+    remove(folders, yes)
+
+
+@runs_app.command()
+def gc(out: Out = RUNS, yes: Yes = False) -> None:
+    """Remove the runs that no study uses, and what interrupted writes left behind."""
+    store, used = opened(out), used_by(out)
+    unused = [store.folder(run) for run in store.run_ids() if run not in used]
+    remove([*unused, *(out / "store").glob(".new-*"), *out.glob(".new-*")], yes)
+
+
+def opened(out: Path) -> RunStore:
+    """The store in a folder; InputError where there is none."""
+    if not (out / "store").is_dir():
+        raise InputError(f"--out {out}: no runs are recorded there")
+    return RunStore(out)
+
+
+def known(run: str, store: RunStore) -> Path:
+    """A run's folder; InputError with the nearest id where there is none."""
+    if run not in store.run_ids():
+        raise InputError(f"no study and no run '{run}' in {store.root}{did_you_mean(run, store.run_ids())}")
+    return store.folder(run)
+
+
+def used_by(out: Path) -> dict[str, list[str]]:
+    """The studies by the runs that their tables name."""
+    from dnntrain.report.load import read_study
+
+    found: dict[str, list[str]] = {}
+    for path in sorted(out.glob("*/study.json")):
+        for run in read_study(path.parent).runs["run"]:
+            found.setdefault(str(run), []).append(path.parent.name)
+    return found
+
+
+def remove(folders: Iterable[Path], yes: bool) -> None:
+    """Remove folders after saying what that frees; DnntrainError where nobody agrees."""
+    folders = list(folders)
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    for folder in folders:
+        typer.echo(str(folder))
+    typer.echo(f"{len(folders)} folders, {size / 1e6:.1f} MB")
+    if not folders:
+        return
+    if not yes and not typer.confirm("remove them?"):
+        raise DnntrainError("nothing was removed")
+    for folder in folders:
+        with writing(folder):
+            shutil.rmtree(folder)
