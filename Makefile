@@ -4,10 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench bench-peers bench-quick clean
 
 help:  ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 install: $(INSTALLED)  ## install dnntrain and its tools into .venv
 
@@ -34,5 +34,18 @@ bench: $(INSTALLED)  ## what a population costs beside single runs; how often th
 	$(BIN)/python tests/bench/population.py
 	$(BIN)/python tests/bench/error_rates.py 20000
 
+PEERS := .venv-bench/installed
+
+$(PEERS): tests/bench/peers/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
+	@touch $@
+
+bench-peers: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch, the whole work: hours
+	$(BIN)/python -m tests.bench.peers
+
+bench-quick: $(INSTALLED) $(PEERS)  ## the same on parts of the work: minutes
+	$(BIN)/python -m tests.bench.peers --quick
+
 clean:  ## remove what was installed and cached; runs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

@@ -352,8 +352,8 @@ class Pretrained:
             if images.device.type != "cpu":
                 return self.run(self.prepared(images, size), 0, last)
             filled = torch.cat([images, images[-1:].expand(-len(images) % CPU_IMAGES, *images.shape[1:])])
-            eights = (self.run(self.prepared(eight, size), 0, last) for eight in filled.split(CPU_IMAGES))
-            return torch.cat(list(eights))[: len(images)]
+            eights = (filled[i : i + CPU_IMAGES] for i in range(0, len(filled), CPU_IMAGES))
+            return torch.cat([self.run(self.prepared(eight, size), 0, last) for eight in eights])[: len(images)]
 
     def shape(self, boundary: int, size: int) -> tuple[int, ...]:
         """One example's shape where it enters layer `boundary`: (channels, height, width); (features,) at the top."""
