@@ -22,7 +22,7 @@ from dnntrain.errors import DnntrainError, InputError
 
 BATCH = 256
 """Rows that are computed, and then kept, at a time."""
-VERSION = 1
+VERSION = 2
 """Raised when the same key would mean other values."""
 
 Rows = NDArray[np.int64]

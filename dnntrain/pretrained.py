@@ -56,6 +56,9 @@ class Architecture:
     """The package that holds that file, and names the tensors otherwise but in the same order; else torchvision's."""
     scaling: tuple[Triple, Triple] = IMAGENET
     """Mean and standard deviation of each colour that its inputs are scaled with, of levels from 0 to 1."""
+    interpolation: str = "bilinear"
+    """How its authors resized images. It matters: efficientnet-lite0 with a linear classifier for 2,000 training images
+    of CIFAR-10 gets 83.1 % of 1,000 test images right with bicubic, 81.1 % with bilinear resizing."""
 
     @property
     def sha256_prefix(self) -> str:
@@ -110,8 +113,10 @@ def _lite0_layers(net: Any) -> Modules:
     return [stem, *chain.from_iterable(net.blocks), top]
 
 
-def _declared(name: str, weights: str, layers: Callable[[Any], Modules], classifier: str) -> Architecture:
-    return Architecture(name, _torchvision(name), layers, classifier, weights)
+def _declared(
+    name: str, weights: str, layers: Callable[[Any], Modules], classifier: str, interpolation: str = "bilinear"
+) -> Architecture:
+    return Architecture(name, _torchvision(name), layers, classifier, weights, interpolation=interpolation)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -125,12 +130,15 @@ ARCHITECTURES: dict[str, Architecture] = {
             weights="efficientnet-lite0-57934424.pth",
             package=LITE0_PACKAGE,
             scaling=HALVES,
+            interpolation="bicubic",
         ),
         _declared("resnet18", "resnet18-f37072fd.pth", _resnet_layers, "fc."),
         _declared("resnet50", "resnet50-11ad3fa6.pth", _resnet_layers, "fc."),
         _declared("mobilenet_v3_small", "mobilenet_v3_small-047dcff4.pth", _features_layers, "classifier."),
         _declared("mobilenet_v3_large", "mobilenet_v3_large-5c1a4163.pth", _features_layers, "classifier."),
-        _declared("efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth", _features_layers, "classifier."),
+        _declared(
+            "efficientnet_b0", "efficientnet_b0_rwightman-7f5810bc.pth", _features_layers, "classifier.", "bicubic"
+        ),
     )
 }
 """All by name. torchvision's files are its default weights for ImageNet."""
@@ -318,6 +326,8 @@ class Pretrained:
     """From the lowest; nothing in them is trained, and batch norm uses its running statistics."""
     mean: Triple
     std: Triple
+    interpolation: str
+    """bilinear or bicubic: how images are resized."""
 
     def to(self, device: torch.device) -> Pretrained:
         """Move the layers to a device."""
@@ -328,13 +338,13 @@ class Pretrained:
     def prepared(self, images: torch.Tensor, size: int) -> torch.Tensor:
         """Images as it expects them, float32 (n, 3, size, size), of uint8 levels, grey (n, H, W) or (n, 3, H, W).
 
-        The whole image is resized to a square, by bilinear interpolation with antialiasing. The device stays.
+        The whole image is resized to a square, with antialiasing. The device stays.
         """
         levels = (images if images.ndim == 4 else images[:, None]).float()
         if levels.shape[2:] != (size, size):
-            levels = torch.nn.functional.interpolate(levels, (size, size), mode="bilinear", antialias=True)
+            levels = torch.nn.functional.interpolate(levels, (size, size), mode=self.interpolation, antialias=True)
         mean, std = (torch.tensor(x, device=images.device).view(3, 1, 1) for x in (self.mean, self.std))
-        return (levels / 255 - mean) / std  # one grey level becomes three
+        return (levels.clamp(0, 255) / 255 - mean) / std  # bicubic overshoots; here one grey level becomes three
 
     def run(self, x: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """Apply the layers from `first` up to, not including, `last`; the averages (n, features) after the topmost."""
@@ -380,7 +390,7 @@ def load(identity: str, home: DataHome) -> Pretrained:
             raise InputError(f"{path}: damaged or changed; remove it, so that it is fetched again")
         net.load_state_dict(tensors, strict=False)
     net.eval().requires_grad_(False)
-    return Pretrained(name, identity, base.layers(net), *base.scaling)
+    return Pretrained(name, identity, base.layers(net), *base.scaling, base.interpolation)
 
 
 def _seed(digest: str) -> int | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dnntrain import pretrained
@@ -78,10 +79,12 @@ def test_module_is_imported_without_torch() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != LITE0])
-def test_weights_are_torchvisions_default_ones(name: str) -> None:
+def test_weights_and_scaling_are_torchvisions_default_ones(name: str) -> None:
     default = pretrained.import_torchvision().models.get_model_weights(name).DEFAULT
     assert default.url == f"{pretrained.TORCHVISION_WEIGHTS}/{ARCHITECTURES[name].weights}"
-    assert (tuple(default.transforms().mean), tuple(default.transforms().std)) == ARCHITECTURES[name].scaling
+    how = default.transforms()
+    assert (tuple(how.mean), tuple(how.std)) == ARCHITECTURES[name].scaling
+    assert how.interpolation.value == ARCHITECTURES[name].interpolation
 
 
 @pytest.mark.parametrize("name", available)
@@ -105,6 +108,16 @@ def test_prepared() -> None:
     mean, std = map(torch.tensor, SMALL.scaling)
     torch.testing.assert_close(white[0, :, 5, 5], (1 - mean) / std)
     torch.testing.assert_close(white, net.prepared(grey[:, None].expand(-1, 3, -1, -1), 16))
+
+
+@pytest.mark.parametrize(("name", "resampling"), [("resnet18", "BILINEAR"), ("efficientnet_b0", "BICUBIC")])
+@pytest.mark.parametrize("size", [20, 128])
+def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) -> None:
+    net, some = load(f"{name}@seed1", DataHome()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
+    picture = Image.fromarray(some[0].permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[resampling])
+    levels = net.prepared(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
+    expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    torch.testing.assert_close(levels * 255, expected.float(), atol=1.5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
