@@ -18,9 +18,9 @@ from dnntrain.lazy import torch
 from dnntrain.spec import CoreSpec
 
 if TYPE_CHECKING:
+    from dnntrain.image_networks import Pretrained
+    from dnntrain.image_networks import Trunk as Upper
     from dnntrain.network import Trunk
-    from dnntrain.pretrained import Pretrained
-    from dnntrain.pretrained import Trunk as Upper
 
 MANY = 500
 """Images from which on the wait is worth a line."""
@@ -81,10 +81,9 @@ class ImageBase(Base):
         wanted = np.arange(len(images)) if rows is None else rows
 
         def compute(some: np.ndarray) -> np.ndarray:
-            with torch.no_grad():
-                x = torch.from_numpy(np.ascontiguousarray(images[some])).to(device)
-                outputs: np.ndarray = self.network.run(self.network.prepared(x, size), 0, frozen).cpu().numpy()
-                return outputs
+            x = torch.from_numpy(np.ascontiguousarray(images[some])).to(device)
+            outputs: np.ndarray = self.network.to(device).outputs(x, size, frozen).cpu().numpy()
+            return outputs
 
         classes = ",".join(dataset.classes)
         key: dict[str, str | int] = {"base": self.name, "data": dataset.fingerprint, "shape": str(dataset.shape),
@@ -103,7 +102,7 @@ class ImageBase(Base):
         return self._upper(frozen, spec.resize)
 
     def _upper(self, frozen: int, size: int) -> Upper:
-        from dnntrain.pretrained import Trunk as Upper
+        from dnntrain.image_networks import Trunk as Upper
 
         return Upper(self.network, frozen, self.network.shape(frozen, size), by_batch=self.is_random)
 

@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from dnntrain import pretrained
 from dnntrain.data import DataHome
 from dnntrain.errors import InputError
-from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, Trunk, fetch, load
+from dnntrain.image_networks import Trunk
+from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, fetch, load
 
 if TYPE_CHECKING:
     from tests.loopback import Server

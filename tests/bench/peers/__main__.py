@@ -103,7 +103,7 @@ class Bench:
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
-    arguments = parser().parse_args()
+    arguments = read_arguments()
     environment = description()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
@@ -136,7 +136,7 @@ def main() -> None:
         report.save_figure(results, arguments.figure)
 
 
-def parser() -> argparse.ArgumentParser:
+def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m tests.bench.peers", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="on parts of the work, in under 3 minutes")
@@ -145,7 +145,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help=f"how often everybody is timed (default {ROUNDS}, quick 1)")
     parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
     parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
-    return parser
+    arguments = parser.parse_args()
+    if not Path(arguments.peers_python).is_file():
+        parser.error(f"{arguments.peers_python} is not there: `make bench` installs the peers' environment")
+    return arguments
 
 
 def print_all(results: Sequence[report.Result], by_itself: dict[str, Any], notes: Sequence[str]) -> None:

@@ -62,7 +62,7 @@ def table(result: Result) -> str:
         seconds, memory = row.timing.seconds, row.timing.peak_memory
         peak = f"{memory / 1e9:.1f} GB" if memory else "–"
         lines.append(f"{row.name:44}{scaled + number(seconds):>9}{row.ratio:>9.2f}{row.timing.val_acc:>9.1%}{peak:>9}")
-    lines += [f"{name:44}  failed: {message[:24]}" for name, message in result.failures.items()]
+    lines += [f"{name} failed: {message}"[:80] for name, message in result.failures.items()]
     return "\n".join([*lines, *remarks(result)])
 
 
@@ -132,15 +132,16 @@ def save_figure(results: Sequence[Result], target: Path) -> None:
         squeeze=False, layout="constrained",
     )  # fmt: skip
     for axes, result in zip(panels.flat, results, strict=True):
-        names, ratios = [row.name for row in result.rows], [row.ratio for row in result.rows]
+        names = [row.name for row in result.rows]
         labels = [f"{times(row.ratio)}   ({number(row.timing.seconds)} s)" for row in result.rows]
-        bars = axes.barh(names, ratios, color=[colour(name) for name in names], height=0.72)
+        bars = axes.barh(names, [row.ratio for row in result.rows], color=[colour(name) for name in names], height=0.72)
         axes.bar_label(bars, labels, padding=3)
         axes.set(xscale="log", title=heading(result).replace("\n", " "))
         axes.invert_yaxis()
     panels.flat[-1].set_xlabel("times as long as dnntrain", color=SOFT)
     panels.flat[-1].xaxis.set_major_formatter("{x:g} ×")
-    panels.flat[-1].set_xlim(right=panels.flat[-1].get_xlim()[1] * 4)  # room for the labels
+    ratios = [row.ratio for result in results for row in result.rows]
+    panels.flat[-1].set_xlim(min(ratios) / 2, max(ratios) * 5)  # with room for the labels
     figure.savefig(target)
 
 
