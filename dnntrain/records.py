@@ -163,6 +163,7 @@ class RunStore:
         """
         from filelock import FileLock, Timeout
 
+        made = not self.root.exists()
         lock = FileLock(self.root / f".{study}.lock", timeout=0)
         try:
             lock.acquire()
@@ -183,6 +184,8 @@ class RunStore:
             holder.unlink(missing_ok=True)
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
+            if made and not any(self.root.iterdir()):
+                self.root.rmdir()  # nothing was recorded: leave nothing behind
 
     def _holder(self, study: str) -> str:
         try:
