@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-peers bench-quick clean
+.PHONY: help install demo test check torture bench bench-peers bench-quick clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -33,6 +33,9 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err
 	$(BIN)/python tests/bench/population.py
 	$(BIN)/python tests/bench/error_rates.py 20000
+
+torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour
+	$(BIN)/python -m tests.bench.torture
 
 PEERS := .venv-bench/installed
 

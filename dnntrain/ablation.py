@@ -6,11 +6,15 @@ import csv
 import io
 import json
 import math
-from collections.abc import Container, Mapping, Sequence
-from contextlib import nullcontext
+import signal
+import threading
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor
@@ -20,7 +24,7 @@ from dnntrain.reused import check_apart, find_base
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
-from dnntrain.workers import Event, Failed, Finished, Job, Progress
+from dnntrain.workers import Checkpointed, Event, Failed, Job, Progress, Trained
 
 
 class Watcher(Protocol):
@@ -32,6 +36,10 @@ class Watcher(Protocol):
 
     def progress(self, event: Progress) -> None:
         """A population has trained one more epoch."""
+        ...
+
+    def stopping(self) -> None:
+        """The study was asked to stop, and will at the end of the epochs at work."""
         ...
 
     def stop(self) -> None:
@@ -59,6 +67,21 @@ class Outcome:
         return results
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a study is carried out; nothing in it changes a result."""
+
+    join: bool = False
+    """Whether to help another process that is at work on it."""
+    checkpoint_every: int | None = None
+    """Epochs between checkpoints of runs that are in training; None for one a minute."""
+
+
+ALONE = Manner()
+PATIENCE = 0.5
+"""Seconds between two looks at what others have recorded."""
+
+
 class Ablation:
     """One study in one store."""
 
@@ -82,31 +105,42 @@ class Ablation:
         """The records of the study's runs that are in the store, but for those that are known."""
         return {run: self.store.read(run) for run in self.ids.values() if run not in known and self.store.has(run)}
 
-    def run(self, executor: Executor, watcher: Watcher) -> Outcome:
-        """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded."""
+    def run(self, executor: Executor, watcher: Watcher, manner: Manner = ALONE) -> Outcome:
+        """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.
+
+        Raises KeyboardInterrupt where it was asked to stop, once what is at work has come to a safe point.
+        """
         outcome = Outcome(self.study, self.ids, self.recorded())
-        missing = {run: spec for spec, run in self.ids.items() if run not in outcome.records}
-        plan = populations(list(missing.values()), executor.workers)
-        jobs = [
-            Job(number, tuple(specs), self.home, self.device, self.bases.get(specs[0].reuse_from or ""))
-            for number, specs in enumerate(plan)
-        ]
-        if jobs:
+        missing = self.missing(outcome)
+        if missing:
             self.store.prepare()
-        with self.store.held(self.study.name) if jobs else nullcontext():
+        alone = self.store.held(self.study.name) if missing and not manner.join else nullcontext()
+        with alone, self.store.claimed() as claims, ending_softly(executor, watcher) as stopped:
             watcher.start(self.study, outcome.records, self.ids)
             try:
-                for event in executor.run(jobs):
-                    self.take(event, outcome, watcher)
+                while (missing := self.missing(outcome)) and not stopped:
+                    jobs = Jobs(self, executor.workers, missing, claims, manner.checkpoint_every)
+                    for event in executor.run(jobs):
+                        self.take(event, outcome, watcher, claims)
+                    if not jobs.given:
+                        time.sleep(PATIENCE)  # the rest is being trained by others
+                    outcome.records |= self.recorded(known=outcome.records)
             finally:
                 watcher.stop()
                 # an interrupt may have come between a record and its note
                 outcome.records |= self.recorded(known=outcome.records)
                 if outcome.records:
                     self.write_tables(outcome)
+        if missing and stopped:
+            raise KeyboardInterrupt
         if outcome.failures:
             raise DnntrainError("\n".join(self.failed(outcome.failures)))
         return outcome
+
+    def missing(self, outcome: Outcome) -> dict[CoreSpec, str]:
+        """The runs that are neither recorded nor have failed, with their ids."""
+        lost = {spec for failure in outcome.failures for spec in failure.job.specs}
+        return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
 
     def failed(self, failures: Sequence[Failed]) -> list[str]:
         """Each reason once, with the runs that it cost."""
@@ -116,7 +150,7 @@ class Ablation:
             lost.setdefault(failure.message, []).extend(names[spec] for spec in failure.job.specs)
         return [f"{message}: {', '.join(runs)} not trained" for message, runs in lost.items()]
 
-    def take(self, event: Event, outcome: Outcome, watcher: Watcher) -> None:
+    def take(self, event: Event, outcome: Outcome, watcher: Watcher, claims: Claims) -> None:
         """Record what has happened."""
         if isinstance(event, Progress):
             watcher.progress(event)
@@ -124,11 +158,15 @@ class Ablation:
             if event.exit_code == InputError.exit_code:
                 raise InputError(event.message)
             outcome.failures.append(event)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Trained):
             for run in event.runs:
                 made = record(run, self.ids[run.spec], event.data, event.environment)
                 self.store.write(made, run)
                 outcome.records[made["run"]] = made
+                claims.release(made["run"])
+        elif isinstance(event, Checkpointed):
+            for spec, checkpoint in event.checkpoints.items():
+                self.store.write_checkpoint(self.ids[spec], checkpoint)
 
     def write_tables(self, outcome: Outcome) -> None:
         """Write the study's files anew from its records, in the order of arms and seeds."""
@@ -150,6 +188,75 @@ class Ablation:
         self.store.write_study(
             self.study.name, files | ({"preset.yaml": self.study.source} if self.study.source else {})
         )
+
+
+class Jobs:
+    """The missing runs in populations, each claimed when it is taken."""
+
+    def __init__(
+        self,
+        ablation: Ablation,
+        workers: int,
+        missing: Mapping[CoreSpec, str],
+        claims: Claims,
+        checkpoint_every: int | None,
+    ) -> None:
+        self.ablation, self.missing, self.claims, self.every = ablation, missing, claims, checkpoint_every
+        store = ablation.store
+        self.checkpoints = {spec: made for spec, run in missing.items() if (made := store.checkpoint(run))}
+        begun = {spec: made.epochs for spec, made in self.checkpoints.items()}
+        self.plan = populations(list(missing), workers, begun)
+        self.given = 0
+        """Jobs that were taken."""
+
+    def __iter__(self) -> Iterator[Job]:
+        for specs in self.plan:
+            ours = tuple(spec for spec in specs if self.is_ours(self.missing[spec]))
+            if ours:
+                self.given += 1
+                yield self.job(ours)
+
+    def is_ours(self, run: str) -> bool:
+        """Whether nobody else trains the run, or has trained it since."""
+        if not self.claims.take(run):
+            return False
+        if self.ablation.store.has(run):
+            self.claims.release(run)
+            return False
+        return True
+
+    def job(self, specs: tuple[CoreSpec, ...]) -> Job:
+        """The job of training one population."""
+        of = self.ablation
+        made = {spec: checkpoint for spec, checkpoint in self.checkpoints.items() if spec in specs}
+        base = of.bases.get(specs[0].reuse_from or "")
+        return Job(self.given, specs, of.home, of.device, base, 0, made, self.every)
+
+
+@contextmanager
+def ending_softly(executor: Executor, watcher: Watcher) -> Iterator[list[int]]:
+    """Ctrl-C or SIGTERM lets what is at work come to a safe point; a second one ends at once. Gives what came."""
+    came: list[int] = []
+
+    def soft(number: int, frame: object) -> None:
+        came.append(number)
+        for each in ENDS:
+            signal.signal(each, signal.default_int_handler)
+        watcher.stopping()
+        executor.stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {each: signal.signal(each, soft) for each in ENDS}
+    try:
+        yield came
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:

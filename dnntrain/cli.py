@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from dnntrain.data import DataHome
-from dnntrain.data_commands import DataDir, Mirror, data_app
+from dnntrain.carrying import Means, carry_out, carry_out_tuned, takes_means
+from dnntrain.data_commands import data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, run_keys, takes_settings, written
 from dnntrain.pretrained import ARCHITECTURES, fetch
@@ -35,7 +35,7 @@ from dnntrain.transfer_commands import (
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
-    from dnntrain.study import Study, Tuning
+    from dnntrain.study import Study
 
 app = typer.Typer(
     add_completion=False,
@@ -50,11 +50,6 @@ app.add_typer(runs_app, name="runs")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
-Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; one for each core if not given")]
-DEVICES = ("auto", "cpu", "cuda", "mps")
-Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
-RUNS = Path("runs")
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
@@ -68,14 +63,12 @@ def no_command(context: typer.Context) -> None:
 
 @app.command()
 @takes_settings(run_keys())
+@takes_means
 def train(
     settings: dict[str, Any],
+    means: Means,
     seeds: Annotated[str, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = "1",
-    out: Out = RUNS,
-    workers: Workers = None,
-    device: Device = "auto",
-    data_dir: DataDir = None,
-    mirror: Mirror = None,
+    name: Name = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the records as JSON, for scripts")] = False,
 ) -> None:
     """Train one setting, over one or several seeds, and record it.
@@ -83,33 +76,29 @@ def train(
     Example: dnntrain train --act elu --bn --clipnorm 1
     """
     from dnntrain.spec import RunSpec
-    from dnntrain.study import Arm, Study, default_metric, folder_name, read_seeds
+    from dnntrain.study import Arm, Study, check_name, default_metric, folder_name, read_seeds
 
-    spec, home = RunSpec.parse(settings), DataHome.at(data_dir, mirror)
-    name = written(spec)
-    study = Study(
-        folder_name(f"train-{name}"), (Arm(name, spec),), read_seeds(seeds), metric=default_metric(spec, home)
-    )
-    outcome = carry_out(study, out, workers, device, home)
+    spec = RunSpec.parse(settings)
+    folder = check_name(name, "--name") if name else folder_name(f"train-{written(spec)}")
+    arm = Arm(name or written(spec), spec)
+    study = Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec, means.home))
+    outcome = carry_out(study, means)
     if as_json:
         typer.echo(json.dumps(list(outcome.records.values()), indent=1))
     else:
-        print_outcome(outcome, out)
+        print_outcome(outcome, means.out)
 
 
 @app.command()
+@takes_means
 def ablate(
+    means: Means,
     preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
     plan: Annotated[bool, typer.Option("--plan", help="print the arms × seeds, and stop")] = False,
     seeds: Annotated[str | None, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="change the preset's base; repeatable")
     ] = None,
-    out: Out = RUNS,
-    workers: Workers = None,
-    device: Device = "auto",
-    data_dir: DataDir = None,
-    mirror: Mirror = None,
 ) -> None:
     """Run a preset's arms over its seeds, and report which technique helps.
 
@@ -118,22 +107,23 @@ def ablate(
     from dnntrain.presets import load_preset
     from dnntrain.study import read_seeds
 
-    overrides, home = known_settings(read_assignments(assignments or [])), DataHome.at(data_dir, mirror)
-    study = load_preset(preset, overrides, home)
+    study = load_preset(preset, known_settings(read_assignments(assignments or [])), means.home)
     if seeds is not None:
         study = study.with_seeds(read_seeds(seeds))
     if plan:
         print_plan(study)
         return
-    print_outcome(carry_out(study, out, workers, device, home), out)
+    print_outcome(carry_out(study, means), means.out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, out, workers, device, home), out)
+        print_outcome(carry_out_tuned(study, study.tuning, means), means.out)
 
 
 @app.command()
 @takes_settings(transfer_keys())
+@takes_means
 def transfer(
     settings: dict[str, Any],
+    means: Means,
     preset: Annotated[str | None, typer.Argument(help="a preset's file or name, instead of --from")] = None,
     source: From = None,
     weights: Weights = None,
@@ -145,11 +135,6 @@ def transfer(
     name: Name = None,
     plan: Annotated[bool, typer.Option("--plan", help="print the arms × seeds, and stop")] = False,
     seeds: Annotated[str | None, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = None,
-    out: Out = RUNS,
-    workers: Workers = None,
-    device: Device = "auto",
-    data_dir: DataDir = None,
-    mirror: Mirror = None,
 ) -> None:
     """Reuse a trained network's lower layers on other data, and show what it buys beside the same from scratch.
 
@@ -159,23 +144,22 @@ def transfer(
     from dnntrain.report.transfer import print_transfer
     from dnntrain.study import read_seeds
 
-    home = DataHome.at(data_dir, mirror)
     if (preset is None) == (source is None):
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
     if preset is not None:
-        study = load_preset(preset, settings, home)
+        study = load_preset(preset, settings, means.home)
         study = study.with_seeds(read_seeds(seeds)) if seeds else study
     else:
         assert source is not None
-        base = base_of(source, weights, out, home)
-        random_base = None if source not in ARCHITECTURES or not scratch else fetch(source, home, seed=0)
+        base = base_of(source, weights, means.out, means.home)
+        random_base = None if source not in ARCHITECTURES or not scratch else fetch(source, means.home, seed=0)
         study = planned(base, settings, seeds or "5", drop, head, scratch, rungs, curve, name, random_base)
     if plan:
         print_plan(study)
         return
-    outcome = carry_out(study, out, workers, device, home)
-    print_outcome(outcome, out)
-    print_transfer(out / outcome.study.name)
+    outcome = carry_out(study, means)
+    print_outcome(outcome, means.out)
+    print_transfer(means.out / outcome.study.name, figures=True)
 
 
 def target(help: str) -> Any:
@@ -209,6 +193,7 @@ def report(
     from dnntrain.report.gates import exit_code, judge
     from dnntrain.report.load import find_studies
     from dnntrain.report.summary import SORTS, summarize
+    from dnntrain.report.transfer import print_transfer
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
@@ -230,7 +215,9 @@ def report(
     if as_json:
         typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
     elif "-" not in (csv, md, latex, html):
-        output.print_summaries(summaries, wide)
+        for summary in summaries:
+            output.print_summaries([summary], wide)
+            print_transfer(summary.results.folder)
         output.print_judged(judged)
     raise typer.Exit(exit_code(judged))
 
@@ -243,35 +230,6 @@ def techniques(
     from dnntrain.cards import card, overview
 
     Console().print(overview() if name is None else card(name))
-
-
-def carry_out(study: Study, out: Path, workers: int | None, device: str, home: DataHome) -> Outcome:
-    """Run a study on this machine, with progress on stderr."""
-    from dnntrain.ablation import Ablation
-    from dnntrain.display import Display
-    from dnntrain.executors import LocalExecutor, default_workers
-    from dnntrain.records import RunStore
-    from dnntrain.reused import first_study, with_base
-
-    if device not in DEVICES:
-        raise InputError(f"--device '{device}'{did_you_mean(device, DEVICES)}")
-    executor, store = LocalExecutor(workers or default_workers(device)), RunStore(out)
-    if first := first_study(study):
-        study = with_base(study, next(iter(carry_out(first, out, workers, device, home).records)))
-    elif isinstance(study.pretrain, str):
-        study = with_base(study, fetch(study.pretrain, home))
-    return Ablation(study, store, home, device).run(executor, Display(Console(stderr=True)))
-
-
-def carry_out_tuned(
-    study: Study, tuning: Tuning, out: Path, workers: int | None, device: str, home: DataHome
-) -> Outcome:
-    """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
-    from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
-
-    tried = carry_out(tuning_study(study, tuning), out, workers, device, home)
-    chosen = choose(study, tuning, tried.figures(steering_metric(study)))
-    return carry_out(tuned_study(study, tuning, chosen), out, workers, device, home)
 
 
 def print_plan(study: Study) -> None:

@@ -109,6 +109,10 @@ class Display:
         """The validation score as people read it."""
         return f"{score:.1%}" if self.measure == "acc" else f"{score:.3f}"
 
+    def stopping(self) -> None:
+        """Say what an interrupt does."""
+        self.console.print("stopping after this epoch; once more stops at once", highlight=False)
+
     def stop(self) -> None:
         """Leave the terminal as it was."""
         if self.live:

@@ -6,7 +6,7 @@ The engine writes no files and prints nothing; what happens is told to `on_epoch
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
 from dnntrain.network import Pass, Tensors, noise_keys
 from dnntrain.population import Population, Start
-from dnntrain.run import Run
+from dnntrain.run import OnEpoch, Run, ignore
 from dnntrain.spec import CoreSpec
 from dnntrain.techniques.stopping import EarlyStopping
 
@@ -29,17 +29,16 @@ def train(
     specs: Sequence[CoreSpec],
     dataset: Dataset,
     device: torch.device | None = None,
-    on_epoch: Callable[[list[Run]], None] = lambda runs: None,
+    on_epoch: OnEpoch = ignore,
     start: Start = NEW,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population; the runs, in the order of their specs.
 
-    `on_epoch` is given the runs that were in training after each epoch, their newest row at the end of `history`.
-    `start` says what they start from, if not from new weights.
+    `on_epoch` is told after each epoch; `start` says what they start from, if not from new weights.
     """
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
-    epoch = 0
+    epoch = len(runs[0].history)
     while population.runs:
         started = time.perf_counter()
         trained = population.runs
@@ -48,7 +47,7 @@ def train(
         retire(population, [m for m, run in enumerate(trained) if is_over(run)])
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
-        on_epoch(trained)
+        on_epoch(trained, population.checkpoints)
         epoch += 1
     return runs
 

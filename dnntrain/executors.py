@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,8 +22,15 @@ class Executor(Protocol):
     workers: int
     """How many populations it trains at a time."""
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Train the jobs, and give the events as they come: each job ends in one Finished or one Failed."""
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+        """Train the jobs, and give the events as they come: each job ends in one Finished or one Failed.
+
+        A job is taken from `jobs` when there is a place for it.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Begin no more jobs, and end those at work after their epoch, with a checkpoint."""
         ...
 
 
@@ -37,12 +45,26 @@ MOST_TRIES = 2
 """How often a population whose worker was lost is tried again."""
 
 
-def tried_again(event: Event) -> list[Job]:
-    """The jobs that take the place of one whose worker was lost: its runs in two halves; none where it is given up."""
-    if not isinstance(event, Failed) or not event.lost or event.job.tries >= MOST_TRIES:
+def tried_again(failed: Failed, left: Job) -> list[Job]:
+    """The jobs that take the place of what is left of one whose worker was lost, in two halves; none if given up."""
+    if not failed.lost or left.tries >= MOST_TRIES:
         return []
-    specs, half = event.job.specs, -(-len(event.job.specs) // 2)
-    return [replace(event.job, specs=part, tries=event.job.tries + 1) for part in (specs[:half], specs[half:]) if part]
+    half = -(-len(left.specs) // 2)
+    again = replace(left, tries=left.tries + 1)
+    return [again.of(part) for part in (left.specs[:half], left.specs[half:]) if part]
+
+
+def settled(event: Finished | Failed, left: Job, again: deque[Job]) -> Finished | Failed:
+    """The job's end as it is to be told: no failure where nothing is left to train, or that is tried again."""
+    if isinstance(event, Finished) or not left.specs:
+        return Finished(left)
+    retried = tried_again(event, left)
+    again.extend(retried)
+    return Finished(left) if retried else replace(event, job=left)
+
+
+POLL = 0.2
+"""Seconds after which a call to stop is noticed."""
 
 
 class LocalExecutor:
@@ -51,27 +73,31 @@ class LocalExecutor:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._processes: list[BaseProcess] = []
+        self._stopping = False
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def stop(self) -> None:
+        self._stopping = True
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Train the jobs in their order; the workers end with the iterator, also when it is abandoned."""
-        waiting = deque(jobs)
-        team = [self._start() for _ in range(min(self.workers, len(jobs)))]
+        waiting, again = iter(jobs), deque[Job]()
         working: dict[Connection, Job] = {}
+        told = False
         try:
-            for connection in team:
-                connection.send(job := waiting.popleft())
-                working[connection] = job
+            for _ in range(self.workers):
+                self._go_on(None, again, waiting, working)
             while working:
-                for connection in cast("list[Connection]", wait(list(working))):
+                for connection in cast("list[Connection]", wait(list(working), POLL)):
                     event = self._next_event(connection, working[connection])
+                    left = working[connection] = working[connection].after(event)
                     if isinstance(event, Finished | Failed):
                         del working[connection]
-                        again = tried_again(event)
-                        waiting.extendleft(again)
-                        self._go_on(connection, waiting, working)
-                        if again:
-                            continue
+                        event = settled(event, left, again)
+                        self._go_on(connection, again, waiting, working)
                     yield event
+                if self._stopping and not told:
+                    told = True
+                    self._tell_to_stop(working)
         finally:
             self._end()
 
@@ -92,16 +118,25 @@ class LocalExecutor:
         except (EOFError, ConnectionResetError):
             return Failed(job, "a worker process died (killed, or out of memory)", 1, lost=True)
 
-    def _go_on(self, connection: Connection, waiting: deque[Job], working: dict[Connection, Job]) -> None:
-        if not waiting:
+    def _go_on(
+        self, free: Connection | None, again: deque[Job], waiting: Iterator[Job], working: dict[Connection, Job]
+    ) -> None:
+        """Give a free worker, or a new one, the next job if there is one."""
+        job = None if self._stopping else again.popleft() if again else next(waiting, None)
+        if job is None:
             return
-        job = waiting.popleft()
         try:
+            connection = free or self._start()
             connection.send(job)
         except (BrokenPipeError, ConnectionResetError):
             connection = self._start()
             connection.send(job)
         working[connection] = job
+
+    def _tell_to_stop(self, working: Iterable[Connection]) -> None:
+        for connection in working:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.send(None)
 
     def _end(self) -> None:
         for process in self._processes:

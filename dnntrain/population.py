@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from dnntrain.checkpoints import Checkpoint
 from dnntrain.data import Dataset
 from dnntrain.inputs import Inputs, Splits
 from dnntrain.network import Network, Tensors, Trunk, initialize
@@ -36,6 +37,8 @@ class Start:
     """The examples of each member, where its spec does not say which."""
     epochs: int = 0
     """Epochs that it was trained before: its random streams go on from there."""
+    checkpoints: Sequence[Checkpoint] = ()
+    """Where each member was in this very training when that was cut off."""
 
 
 @dataclass
@@ -65,7 +68,10 @@ class Population:
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)
-        return cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
+        population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
+        if start.checkpoints:
+            population.go_on_from(start.checkpoints)
+        return population
 
     @property
     def seeds(self) -> list[int]:
@@ -107,6 +113,31 @@ class Population:
                 for name, tensor in network.state().items():
                     tensor[k] = self.best[name][m]
         return network
+
+    def tensors(self) -> Tensors:
+        """All that training changes, by name; the storage is shared."""
+        now = {f"now.{name}": tensor for name, tensor in self.network.state().items()}
+        best = {f"best.{name}": tensor for name, tensor in self.best.items()}
+        states = {f"optimizer.{k}.{name}": t for k, state in self.states.items() for name, t in state.items()}
+        return now | best | states
+
+    def checkpoints(self) -> dict[int, Checkpoint]:
+        """Each run that is still training as it is between two epochs, by its index."""
+        arrays = {name: tensor.cpu().numpy() for name, tensor in self.tensors().items()} if self.runs else {}
+        return {
+            run.index: Checkpoint(
+                list(run.history), run.kept_epoch, run.seconds, {k: a[m].copy() for k, a in arrays.items()}
+            )
+            for m, run in enumerate(self.runs)
+        }
+
+    def go_on_from(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Be what the checkpoints, one for each member, say; all are of the same epoch."""
+        for run, made in zip(self.runs, checkpoints, strict=True):
+            run.history, run.kept_epoch, run.seconds = list(made.history), made.kept_epoch, made.seconds
+        for name, tensor in self.tensors().items():
+            tensor.copy_(torch.from_numpy(np.stack([made.tensors[name] for made in checkpoints])))
+        self.steps = len(checkpoints[0].history) * self.inputs.steps_per_epoch
 
     def select(self, members: list[int]) -> None:
         """Go on with these members only: what is computed for each does not change."""

@@ -3,6 +3,7 @@
     runs/
       store/<run>/run.json              spec, data, environment, results, history
       store/<run>/weights.safetensors   the weights that were kept
+      store/.checkpoints/<run>…         where an unfinished run was last
       <study>/study.json                what was asked: arms, seeds, question, published values
       <study>/preset.yaml               the preset as run (where there was one)
       <study>/results.csv               a row a run
@@ -27,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from dnntrain.checkpoints import Checkpoint
+from dnntrain.claims import Claims
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.health import FIGURES, verdict
 from dnntrain.metrics import results_of
@@ -143,6 +146,7 @@ class RunStore:
                 if target.exists():
                     shutil.rmtree(target)
                 scratch.rename(target)
+                self._checkpoint(record["run"]).unlink(missing_ok=True)
             except BaseException:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
@@ -154,6 +158,34 @@ class RunStore:
             folder.mkdir(parents=True, exist_ok=True)
             for file, text in files.items():
                 write_whole(folder / file, text)
+
+    def checkpoint(self, run_id: str) -> Checkpoint | None:
+        """Where the run was when its training was cut off; None where there is nothing to go on from."""
+        try:
+            return Checkpoint.from_bytes(self._checkpoint(run_id).read_bytes())
+        except (OSError, InputError):
+            return None
+
+    def write_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
+        """Keep where a run is, until it is recorded."""
+        with writing(self.root):
+            path = self._checkpoint(run_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(".new")
+            scratch.write_bytes(checkpoint.to_bytes())
+            scratch.replace(path)
+
+    def _checkpoint(self, run_id: str) -> Path:
+        return self.root / "store" / ".checkpoints" / f"{run_id}.safetensors"
+
+    @contextmanager
+    def claimed(self) -> Iterator[Claims]:
+        """The runs that this process trains, for others that help with the same study to see."""
+        claims = Claims(self.root / ".claims")
+        try:
+            yield claims
+        finally:
+            claims.release_all()
 
     @contextmanager
     def held(self, study: str) -> Iterator[None]:
@@ -169,8 +201,8 @@ class RunStore:
             lock.acquire()
         except Timeout:
             raise DnntrainError(
-                f"{self.root / study}: another process is at work on this study{self._holder(study)}; wait for it, or "
-                f"give another --out"
+                f"{self.root / study}: another process is at work on this study{self._holder(study)}; wait for it, "
+                f"help it with --join, or give another --out"
             ) from None
         except (OSError, NotImplementedError):
             yield  # a file system without locks

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dnntrain.checkpoints import Checkpoint
 from dnntrain.spec import CoreSpec
 
 ENGINE_VERSION = "1"
@@ -39,3 +41,14 @@ class Run:
     def kept(self) -> dict[str, Any]:
         """The history's row of the epoch whose weights are kept; empty where there is none."""
         return self.history[self.kept_epoch - 1] if self.kept_epoch else {}
+
+
+TakeCheckpoints = Callable[[], dict[int, Checkpoint]]
+"""Makes checkpoints of the runs that are still training, by their index."""
+
+OnEpoch = Callable[[list[Run], TakeCheckpoints], None]
+"""Is given the runs that were in training after each epoch, their newest row at the end of `history`."""
+
+
+def ignore(runs: list[Run], take: TakeCheckpoints) -> None:
+    """An OnEpoch that does nothing."""

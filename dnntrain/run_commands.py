@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -67,10 +68,11 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 
 @runs_app.command()
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove the runs that no study uses, and what interrupted writes left behind."""
+    """Remove the runs that no study uses, and what was left behind: by interrupted writes, and checkpoints."""
     store, used = opened(out), used_by(out)
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
-    remove([*unused, *(out / "store").glob(".new-*"), *out.glob(".new-*")], yes)
+    left = [*(out / "store").glob(".new-*"), *out.glob(".new-*"), *(out / "store").glob(".checkpoints")]
+    remove([*unused, *left], yes)
 
 
 def opened(out: Path) -> RunStore:
@@ -104,9 +106,11 @@ def remove(folders: Iterable[Path], yes: bool) -> None:
     size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
     for folder in folders:
         typer.echo(str(folder))
-    typer.echo(f"{len(folders)} folders, {size / 1e6:.1f} MB")
+    typer.echo(f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'}, {size / 1e6:.1f} MB")
     if not folders:
         return
+    if not yes and not sys.stdin.isatty():
+        raise InputError("nobody to ask without a terminal: give --yes to remove them")
     if not yes and not typer.confirm("remove them?"):
         raise DnntrainError("nothing was removed")
     for folder in folders:

@@ -6,22 +6,22 @@ the layers below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dnntrain.bases import Base, layers_of, reused_count, unfrozen_count
+from dnntrain.checkpoints import Checkpoint
 from dnntrain.data import Dataset
 from dnntrain.engine import train
 from dnntrain.health import FIGURES
 from dnntrain.inputs import Splits, splits_of
 from dnntrain.lazy import torch
 from dnntrain.population import Start
-from dnntrain.run import Run
+from dnntrain.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.spec import CoreSpec
 
-OnEpoch = Callable[[list[Run]], None]
 PER_HIDDEN_LAYER = ("act_mean", "act_std", "dead", "saturated")
 
 
@@ -29,6 +29,7 @@ PER_HIDDEN_LAYER = ("act_mean", "act_std", "dead", "saturated")
 class Stage:
     """Some epochs in which the lowest layers of the base are frozen."""
 
+    number: int
     frozen: int
     """Layers of the base below the boundary."""
     first_epoch: int
@@ -54,9 +55,9 @@ def stages_of(spec: CoreSpec, base: Base) -> list[Stage]:
     """The stages of a run: frozen, then unfrozen."""
     count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
     if spec.frozen_to_the_end or spec.freeze is None:
-        return [Stage(count, 0, spec.epochs, last=True)]
-    rest = Stage(count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
-    return [Stage(count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
+        return [Stage(0, count, 0, spec.epochs, last=True)]
+    rest = Stage(1, count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
+    return [Stage(0, count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
 
 
 def train_reusing(
@@ -64,15 +65,24 @@ def train_reusing(
     dataset: Dataset,
     base: Base,
     device: torch.device | None = None,
-    on_epoch: OnEpoch = lambda runs: None,
+    on_epoch: OnEpoch = ignore,
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> list[Run]:
-    """Train runs of one graph that reuse the base, stage by stage; the runs, in the order of their specs."""
+    """Train runs of one graph that reuse the base, stage by stage; the runs, in the order of their specs.
+
+    The checkpoints, one for each run, say where they were when this was cut off.
+    """
     device = device or torch.device("cpu")
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
+    for run, made in zip(runs, checkpoints, strict=False):
+        run.history, run.seconds = list(made.earlier), made.earlier_seconds
     splits = splits_of(dataset, specs)
     for stage in stages_of(specs[0], base):
+        begun = [made for made in checkpoints if made.stage == stage.number]
+        if checkpoints and stage.number < checkpoints[0].stage:
+            continue
         going = [run for run in runs if run.status == "running"]
-        train_stage(going, stage, dataset, [splits[run.index] for run in going], base, device, on_epoch)
+        train_stage(going, stage, dataset, [splits[run.index] for run in going], base, device, on_epoch, begun)
     return runs
 
 
@@ -84,6 +94,7 @@ def train_stage(
     base: Base,
     device: torch.device,
     on_epoch: OnEpoch,
+    checkpoints: Sequence[Checkpoint],
 ) -> None:
     """Train the runs for one stage, and bring their history and weights up to date."""
     if not runs:
@@ -98,11 +109,10 @@ def train_stage(
         trunk=trunk,
         splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
         epochs=stage.first_epoch,
+        checkpoints=checkpoints,
     )
     specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
-    told = Follower(runs, stage, dense, on_epoch)
-    for run, trained in zip(runs, train(specs, reused.dataset, device, told, start), strict=True):
-        told.finish(run, trained, base)
+    train(specs, reused.dataset, device, Follower(runs, stage, dense, base, checkpoints, on_epoch), start)
 
 
 def weights_at(run: Run, stage: Stage, base: Base, dense: int) -> dict[str, np.ndarray]:
@@ -125,23 +135,31 @@ def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]
     return moved
 
 
-@dataclass
 class Follower:
     """Carries what happens in a stage over to the runs that it is a part of."""
 
-    runs: list[Run]
-    stage: Stage
-    dense: int
-    on_epoch: OnEpoch
+    def __init__(
+        self,
+        runs: list[Run],
+        stage: Stage,
+        dense: int,
+        base: Base,
+        checkpoints: Sequence[Checkpoint],
+        on_epoch: OnEpoch,
+    ) -> None:
+        self.runs, self.stage, self.dense, self.base, self.on_epoch = runs, stage, dense, base, on_epoch
+        self.earlier = [(list(run.history), run.seconds) for run in runs]
+        for run, made in zip(runs, checkpoints, strict=False):
+            run.history += map(self.row, made.history)
 
-    def __call__(self, trained: list[Run]) -> None:
-        """Take over each run's newest row of history."""
+    def __call__(self, trained: list[Run], take: TakeCheckpoints) -> None:
+        """Take over each run's newest row of history, and what those that are over ended with."""
         for part in trained:
             run = self.runs[part.index]
             run.history.append(self.row(part.history[-1]))
-            over = part.status != "running" and (self.stage.last or part.status == "diverged")
-            run.status = part.status if over else "running"
-        self.on_epoch([self.runs[part.index] for part in trained])
+            if part.status != "running":
+                self.finish(run, part)
+        self.on_epoch([self.runs[part.index] for part in trained], lambda: self.checkpoints(take()))
 
     def row(self, row: dict[str, object]) -> dict[str, object]:
         """A row of the stage as one of the run: counted from its start, with nothing to say of frozen layers."""
@@ -149,9 +167,18 @@ class Follower:
         layers = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
         return row | layers | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
-    def finish(self, run: Run, part: Run, base: Base) -> None:
+    def finish(self, run: Run, part: Run) -> None:
         """Take over what the stage ended with."""
-        run.weights = base.weights(0, self.dense) | renumbered(part.weights, self.dense)
+        run.weights = self.base.weights(0, self.dense) | renumbered(part.weights, self.dense)
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
         run.seconds += part.seconds
+        run.status = part.status if self.stage.last or part.status == "diverged" else "running"
+
+    def checkpoints(self, parts: dict[int, Checkpoint]) -> dict[int, Checkpoint]:
+        """The stage's checkpoints as those of the whole runs."""
+        made = {}
+        for index, part in parts.items():
+            rows, seconds = self.earlier[index]
+            made[self.runs[index].index] = replace(part, stage=self.stage.number, earlier=rows, earlier_seconds=seconds)
+        return made

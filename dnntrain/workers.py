@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import Any
 
 from dnntrain.bases import Base
+from dnntrain.checkpoints import Checkpoint
 from dnntrain.data import DataHome, Dataset, DataSource
 from dnntrain.errors import DnntrainError
 from dnntrain.lazy import torch
 from dnntrain.metrics import score
-from dnntrain.run import Run
+from dnntrain.run import Run, TakeCheckpoints
 from dnntrain.spec import CoreSpec
 
 WORKER_ENVIRONMENT = {
@@ -50,6 +52,22 @@ class Job:
     """What the runs reuse."""
     tries: int = 0
     """How often it was begun before, by workers that were lost."""
+    checkpoints: Mapping[CoreSpec, Checkpoint] = field(default_factory=dict)
+    """Where its runs were when they were cut off, all at the same epoch; empty where they are new."""
+    checkpoint_every: int | None = None
+    """Epochs between checkpoints; None for one a minute."""
+
+    def of(self, specs: tuple[CoreSpec, ...]) -> Job:
+        """The part of it that trains these runs."""
+        made = {spec: checkpoint for spec, checkpoint in self.checkpoints.items() if spec in specs}
+        return replace(self, specs=specs, checkpoints=made)
+
+    def after(self, event: Event) -> Job:
+        """What is left of it once this has happened."""
+        if isinstance(event, Trained):
+            over = {run.spec for run in event.runs}
+            return self.of(tuple(spec for spec in self.specs if spec not in over))
+        return replace(self, checkpoints=event.checkpoints) if isinstance(event, Checkpointed) else self
 
 
 @dataclass(frozen=True)
@@ -64,8 +82,8 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """The population's runs, and the environment that trained them."""
+class Trained:
+    """Some of the population's runs are over; and the environment that trained them."""
 
     job: Job
     runs: list[Run]
@@ -74,8 +92,23 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Checkpointed:
+    """Where the population's runs are that still train."""
+
+    job: Job
+    checkpoints: dict[CoreSpec, Checkpoint]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job is at its end: all its runs are trained, or it was asked to stop."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
 class Failed:
-    """The population could not be trained."""
+    """The rest of the population could not be trained."""
 
     job: Job
     message: str
@@ -84,7 +117,14 @@ class Failed:
     """Whether the worker died or ran out of memory, so that trying again, with fewer runs at a time, may help."""
 
 
-Event = Progress | Finished | Failed
+Event = Progress | Trained | Checkpointed | Finished | Failed
+Tell = Callable[[Event], None]
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+class Stopped(Exception):
+    """The coordinator has asked to stop."""
 
 
 def work(connection: Connection) -> None:
@@ -93,40 +133,91 @@ def work(connection: Connection) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            connection.send(perform(connection.recv(), connection))
+            job = connection.recv()
+            if job is not None:  # a call to stop that came too late
+                connection.send(perform(job, connection.send, connection.poll))
         except (EOFError, ConnectionError):
             return  # the coordinator is gone
 
 
-def perform(job: Job, connection: Connection) -> Finished | Failed:
+def perform(
+    job: Job, tell: Tell, stopping: Callable[[], bool] = lambda: False, dataset: Dataset | None = None
+) -> Finished | Failed:
     """Train one population; every way in which it can fail becomes a message."""
-    from dnntrain.engine import train  # these import torch
-    from dnntrain.transfer import train_reusing
-
-    def tell(runs: Sequence[Run]) -> None:
-        epochs = {run.index: len(run.history) for run in runs}
-        val_score = {run.index: run.history[-1][metric] for run in runs}
-        over = frozenset(run.index for run in runs if run.status != "running")
-        connection.send(Progress(job, epochs, val_score, over))
-
+    named = replace(job, base=None, checkpoints={})  # what is told need not carry weights
     try:
-        dataset = load_once(job.specs[0].source, job.home)
-        metric = f"val_{score(dataset.outline.task)}"
-        device = pick_device(job.device)
-        if job.base:
-            runs = train_reusing(job.specs, dataset, job.base, device, tell)
-        else:
-            runs = train(job.specs, dataset, device, tell)
-        return Finished(job, runs, environment(device), dataset.description())
+        dataset = dataset or load_once(job.specs[0].source, job.home)
+        train_told(job, dataset, Teller(named, dataset, pick_device(job.device), tell, stopping))
+        return Finished(named)
+    except Stopped:
+        return Finished(named)
     except DnntrainError as error:
-        return Failed(job, str(error), error.exit_code)
+        return Failed(named, str(error), error.exit_code)
     except ConnectionError:
         raise
-    except MemoryError:
-        return Failed(job, f"out of memory with {len(job.specs)} runs in one population", 1, lost=True)
     except Exception as error:
+        if out_of_memory(error):
+            return Failed(named, f"out of memory with {len(job.specs)} runs in one population", 1, lost=True)
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Failed(job, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", 1)
+        return Failed(named, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", 1)
+
+
+def train_told(job: Job, dataset: Dataset, teller: Teller) -> None:
+    """Train the job's runs from where they are."""
+    from dnntrain.engine import train  # these import torch
+    from dnntrain.population import Start
+    from dnntrain.transfer import train_reusing
+
+    known = [job.checkpoints[spec] for spec in job.specs if spec in job.checkpoints]
+    # one that was made elsewhere would go on with other bits
+    whole = len(known) == len(job.specs) and all(made.environment == teller.environment for made in known)
+    known = known if whole else []
+    if job.base:
+        train_reusing(job.specs, dataset, job.base, teller.device, teller, known)
+    else:
+        train(job.specs, dataset, teller.device, teller, Start(checkpoints=known))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether this is Python's, the processor's or the accelerator's way to say that memory is short."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
+
+
+class Teller:
+    """Tells after each epoch what happened in it."""
+
+    def __init__(
+        self, job: Job, dataset: Dataset, device: torch.device, tell: Tell, stopping: Callable[[], bool]
+    ) -> None:
+        self.job, self.tell, self.stopping, self.device = job, tell, stopping, device
+        self.metric = f"val_{score(dataset.outline.task)}"
+        self.environment, self.data = environment(device), dataset.description()
+        self.checkpointed = time.monotonic()
+        if stopping():
+            raise Stopped
+
+    def __call__(self, runs: list[Run], take: TakeCheckpoints) -> None:
+        """Progress, the runs that are over, and a checkpoint of the others when one is due."""
+        over = [run for run in runs if run.status != "running"]
+        epochs = {run.index: len(run.history) for run in runs}
+        val_score = {run.index: run.history[-1][self.metric] for run in runs}
+        self.tell(Progress(self.job, epochs, val_score, frozenset(run.index for run in over)))
+        if over:
+            self.tell(Trained(self.job, over, self.environment, self.data))
+        stopping = self.stopping()
+        if stopping or self.is_due(len(runs[0].history)):
+            made = {self.job.specs[i]: replace(c, environment=self.environment) for i, c in take().items()}
+            if made:
+                self.tell(Checkpointed(self.job, made))
+            self.checkpointed = time.monotonic()
+        if stopping:
+            raise Stopped
+
+    def is_due(self, epochs: int) -> bool:
+        """Whether it is time for a checkpoint."""
+        if self.job.checkpoint_every:
+            return epochs % self.job.checkpoint_every == 0
+        return time.monotonic() - self.checkpointed >= SECONDS_BETWEEN_CHECKPOINTS
 
 
 @lru_cache(maxsize=1)

@@ -292,7 +292,7 @@ def test_every_row_has_every_figure(mini: Dataset) -> None:
 def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
     told: list[list[tuple[int, int]]] = []
     specs = [spec(epochs=2), spec(epochs=1, seed=1)]
-    train(specs, mini, on_epoch=lambda runs: told.append([(run.index, len(run.history)) for run in runs]))
+    train(specs, mini, on_epoch=lambda runs, _: told.append([(run.index, len(run.history)) for run in runs]))
     assert told == [[(0, 1), (1, 1)], [(0, 2)]]
 
 

@@ -4,80 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import pandas as pd
-import pytest
-
-from tests.command import QUICK, dnntrain, environment, error_of, succeeds
-
-PRESET = "base: {hidden: 32, epochs: 12, train_size: 4000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
-TIMES = ["seconds"]
+from tests.command import QUICK, dnntrain, error_of, succeeds
+from tests.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
 
-def results(folder: Path) -> str:
-    return pd.read_csv(folder / "results.csv").drop(columns=TIMES).to_csv()
-
-
-def children(process: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(process), "-f", "spawn_main"], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
-
-
-def begun(folder: Path) -> subprocess.Popen[str]:
-    (folder / "long.yaml").write_text(PRESET)
-    command = [sys.executable, "-m", "dnntrain", "ablate", "long.yaml", "--workers", "2"]
-    return subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)  # fmt: skip
-
-
-def wait_for_workers(process: subprocess.Popen[str]) -> list[int]:
-    for _ in range(400):
-        if len(workers := children(process.pid)) == 2:
-            time.sleep(2.0)  # in the midst of training
-            return workers
-        time.sleep(0.05)
-    raise AssertionError("no workers")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    (folder / "long.yaml").write_text(PRESET)
-    succeeds("ablate", "long.yaml", cwd=folder)
-    return results(folder / "runs" / "long")
-
-
-def test_a_killed_worker_costs_nothing(tmp_path: Path, undisturbed: str) -> None:
+def test_a_killed_worker_costs_nothing(tmp_path: Path) -> None:
     process = begun(tmp_path)
     os.kill(wait_for_workers(process)[0], signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert results(tmp_path / "runs" / "long") == undisturbed
+    assert results(tmp_path) == undisturbed()
 
 
-def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path, undisturbed: str) -> None:
+def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path) -> None:
     process = begun(tmp_path)
     wait_for_workers(process)
     process.kill()
     process.communicate(timeout=60)
     succeeds("ablate", "long.yaml", cwd=tmp_path)
-    assert results(tmp_path / "runs" / "long") == undisturbed
+    assert results(tmp_path) == undisturbed()
     assert not [path.name for path in (tmp_path / "runs").glob(".*")]
 
 
-def test_a_second_process_on_the_study_says_who_holds_it(tmp_path: Path) -> None:
-    process = begun(tmp_path)
-    try:
-        wait_for_workers(process)
-        shown = error_of("ablate", "long.yaml", cwd=tmp_path, code=1)
-        assert f"process {process.pid}" in shown
-    finally:
-        process.kill()
-        process.communicate(timeout=60)
+def test_a_second_process_says_who_holds_the_study_or_helps(tmp_path: Path) -> None:
+    first = begun(tmp_path, "--workers", "1")
+    wait_for(lambda: (tmp_path / "runs" / ".long.holder").exists())
+    assert f"process {first.pid}" in error_of("ablate", "long.yaml", cwd=tmp_path, code=1)
+    second = begun(tmp_path, "--workers", "1", "--join")
+    ends = [process.communicate(timeout=200) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert results(tmp_path) == undisturbed()
+    # both tell the whole study, however they shared the work
+    assert [line for line in ends[0][0].splitlines() if "elu" in line]
+    assert ends[0][0] == ends[1][0]
+    assert not [path.name for path in (tmp_path / "runs").glob(".*")]
 
 
 def test_runs_are_listed_checked_and_removed(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ class Term:
     values: dict[int, float]
 
 
+SPACED = " (a name may hold + and -: put blanks around those of a margin)"
+
+
 def exit_code(judged: Sequence[Judged]) -> int:
     """1 where one fails, else 3 where one is inconclusive, else 0."""
     answers = {item.answer for item in judged}
@@ -74,7 +77,9 @@ def judge(requirement: str, studies: Sequence[Results]) -> list[Judged]:
     able = [study for study in studies if find_term(match["left"], study)]
     if not able:
         arms = [arm["name"] for study in studies for arm in study.description["arms"]]
-        raise InputError(f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}")
+        raise InputError(
+            f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}{SPACED}"
+        )
     return [judge_one(requirement, match, study) for study in able]
 
 
@@ -123,7 +128,7 @@ def read_number(text: str, requirement: str, study: Results) -> float:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         arms = [arm["name"] for arm in study.description["arms"]]
-        raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}") from None
+        raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
     if not math.isfinite(value):
         raise InputError(f"--require {requirement!r}: {text} is no bound")
     return value

@@ -33,6 +33,10 @@ DELTA = 0.003
 """The difference that matters, unless `--delta` says otherwise: 0.3 points of accuracy."""
 
 
+FEWEST_TO_COMPARE = 3
+"""Runs below which one more could end anywhere, so that no published figure could differ."""
+
+
 @dataclass(frozen=True)
 class ArmSummary:
     """What is known of one arm by one metric."""
@@ -85,7 +89,7 @@ class ArmSummary:
     def reproduced(self, metric: str) -> str:
         """Whether a published run lies where one more run of ours might."""
         interval = self.one_more
-        if metric not in self.published or math.isnan(interval.low):
+        if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
             return "not comparable"
         return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
 

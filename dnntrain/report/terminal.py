@@ -61,7 +61,7 @@ def rendered(table: TextTable) -> Table:
             justify="right" if heading in table.right else "left",
             overflow="fold",
             max_width=24 if first else None,
-            no_wrap=heading in table.right,
+            no_wrap=heading in table.right or heading == "verdict",
         )
     for row in table.rows:
         made.add_row(*(Text(cell, style=COLOURS.get(first_word(cell), "")) for cell in row))

@@ -32,8 +32,8 @@ class SizedArms:
     transfer: ArmSummary
 
 
-def print_transfer(folder: Path) -> None:
-    """What a transfer study says beyond the report of its arms, and its figure."""
+def print_transfer(folder: Path, *, figures: bool = False) -> None:
+    """What a transfer study says beyond the report of its arms; nothing for other studies. Its figure, if wanted."""
     summary = summarize(read_study(folder))
     console = Console()
     if sized(summary):
@@ -43,7 +43,7 @@ def print_transfer(folder: Path) -> None:
         show(console, rendered(cost_table(summary)))
         if len(summary.arms) > 2:
             typer.echo(supported(summary))
-    if len(summary.arms) > 2:
+    if figures and len(summary.arms) > 2:
         from dnntrain.report.figures import save_figures
 
         wanted = "training-size" if sized(summary) else "effects"
@@ -61,7 +61,7 @@ def cost_table(summary: Summary) -> TextTable:
         ratio = error(scratch, summary.metric) / (error(arm, summary.metric) or math.nan)
         faster = scratch.seconds / (arm.seconds or math.nan)
         rows.append([arm.name, words.number(error(arm, summary.metric), summary.metric), times(ratio),
-                     f"{arm.seconds:.1f}", times(faster)])  # fmt: skip
+                     f"{arm.seconds:.2g}", times(faster)])  # fmt: skip
     headings = ["arm", kind, "fewer than scratch", "s/run", "faster"]
     return TextTable("errors and time beside scratch", headings, rows, frozenset(headings[1:]))
 
@@ -80,7 +80,7 @@ def supported(summary: Summary) -> str:
     """The rung that the statistics support: the best that is really better than scratch, and what equals it."""
     better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
     if not better:
-        return "No rung is really better than scratch here: train from scratch, or add seeds."
+        return "No rung is significantly better than scratch here: train from scratch, or add seeds."
     sign = 1 if higher_is_better(summary.metric) else -1
     best = max(better, key=lambda arm: sign * arm.mean)
     equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]

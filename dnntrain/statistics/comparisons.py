@@ -172,7 +172,8 @@ def choose(
     if p < VARIANCE_LEVEL:
         return (
             PAIRED,
-            f"the variances clearly differ: {names[int(row)]} varies more than the others (p = {float(p):.2g})",
+            f"the variances seem to differ: {names[int(row)]} varies most, each seed's own effect taken out "
+            f"(p = {float(p):.2g}; below {VARIANCE_LEVEL} the safer test is used)",
         )
     if len(arms) == 1:
         return DUNNETT, f"one arm on the baseline's {len(baseline)} seeds, where it is the paired t test"

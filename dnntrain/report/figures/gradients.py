@@ -74,7 +74,7 @@ def caption(flows: Iterable[np.ndarray]) -> str:
     if np.isneginf(values).any():
         parts.append("Dots: exactly zero.")
     if np.isnan(values).any():
-        parts.append("Stripes: not finite (diverged).")
+        parts.append("Stripes: no gradient (the layer is frozen), or not finite (diverged).")
     return " ".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dnntrain.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILLION, styled
 from tests.bench.peers.contenders import Timing
+from tests.bench.peers.peer import CLASSES
 from tests.bench.peers.workloads import Exported, Workload
 
 OURS = "dnntrain"
@@ -71,7 +72,8 @@ def heading(result: Result) -> str:
     workload, spec = result.workload, result.workload.spec
     arms = "8 arms × " if workload.preset else ""
     work = f"{arms}{workload.seeds} {'seed' if workload.seeds == 1 else 'seeds'} × {workload.epochs} epochs"
-    title = f"{workload.name}: {work}, batch {spec.batch_size},"
+    network = f"{result.exported.features}-{workload.settings['hidden'].replace(',', '-')}-{CLASSES}"
+    title = f"{workload.name}: {work} of {network}, batch {spec.batch_size},"
     return f"{title}\n{result.exported.images:,} training images of {spec.data}"
 
 

@@ -108,10 +108,10 @@ WORKLOADS = (
 
 MINI = {"data": "fashion-mini"}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "lecture": (MINI | {"epochs": 5}, {"timed": 1, "arms": ("constant",)}),
-    "300-100": (MINI, {"timed": 1}),
+    "lecture": (MINI | {"epochs": 3}, {"timed": 1, "arms": ("constant",)}),
+    "300-100": (MINI | {"epochs": 3}, {"timed": 1}),
     "20x100 on CIFAR-10": ({"val": 1500, "train_size": 3500, "epochs": 2}, {"timed": 1}),
-    "100 layers SELU": (MINI | {"val": 500, "train_size": 1000}, {"seeds": 4}),
+    "100 layers SELU": (MINI | {"val": 500, "train_size": 1000, "hidden": "300,29x100"}, {}),
     "single": (MINI, {"timed": 1}),
 }
 """The parts of `make bench-quick`, as changes of settings and of the workload."""

@@ -1,0 +1,135 @@
+"""How a study is carried out: the options that train, ablate and transfer share, and what follows from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+
+from dnntrain.data import DataHome
+from dnntrain.data_commands import DataDir, Mirror
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.pretrained import fetch
+
+if TYPE_CHECKING:
+    from dnntrain.ablation import Outcome
+    from dnntrain.executors import Executor
+    from dnntrain.study import Study, Tuning
+
+RUNS = Path("runs")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; one for each core if not given")]
+Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="what trains: local, on this machine, or ray, a cluster")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="auto|HOST:PORT", help="the Ray cluster to join; without it, Ray is started on this machine"),
+]
+Join = Annotated[bool, typer.Option("--join", help="help another process that is at work on the same study")]
+CheckpointEvery = Annotated[
+    int | None,
+    typer.Option(metavar="EPOCHS", min=1, help="how often a run in training is kept; once a minute if not given"),
+]
+
+
+@dataclass(frozen=True)
+class Means:
+    """Where and how runs are trained and recorded; nothing in it changes a result."""
+
+    out: Out = RUNS
+    workers: Workers = None
+    device: Device = "auto"
+    executor: ExecutorName = "local"
+    address: Address = None
+    data_dir: DataDir = None
+    mirror: Mirror = None
+    join: Join = False
+    checkpoint_every: CheckpointEvery = None
+
+    @property
+    def home(self) -> DataHome:
+        """Where data are."""
+        return DataHome.at(self.data_dir, self.mirror)
+
+
+Command = Callable[..., None]
+
+
+def takes_means(command: Command) -> Command:
+    """Give a command the options of `Means`; its parameter `means` receives them."""
+    hints = get_type_hints(Means, include_extras=True)
+    options = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+        for f in fields(Means)
+    ]
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "means"]
+
+    def wrapper(**given: Any) -> None:
+        means = Means(**{option.name: given.pop(option.name) for option in options})
+        command(means=means, **given)
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    return wrapper
+
+
+def local_executor(means: Means) -> Executor:
+    """The cores of this machine."""
+    from dnntrain.executors import LocalExecutor, default_workers
+
+    if means.address is not None:
+        raise InputError(f"--address {means.address}: goes with --executor ray")
+    return LocalExecutor(means.workers or default_workers(means.device))
+
+
+def ray_executor(means: Means) -> Executor:
+    """A Ray cluster."""
+    from dnntrain.ray_executor import RayExecutor
+
+    return RayExecutor(means.workers, means.device, means.address)
+
+
+EXECUTORS: dict[str, Callable[[Means], Executor]] = {"local": local_executor, "ray": ray_executor}
+"""Every executor by the name that `--executor` takes; what it needs is imported only where it is asked for."""
+
+
+def executor_for(means: Means) -> Executor:
+    """The executor that was asked for; InputError for one that is not there."""
+    if means.executor not in EXECUTORS:
+        raise InputError(f"--executor '{means.executor}'{did_you_mean(means.executor, EXECUTORS)}")
+    return EXECUTORS[means.executor](means)
+
+
+def carry_out(study: Study, means: Means) -> Outcome:
+    """Run a study, with progress on stderr."""
+    from dnntrain.ablation import Ablation, Manner
+    from dnntrain.display import Display
+    from dnntrain.records import RunStore
+    from dnntrain.reused import first_study, with_base
+
+    if means.device not in DEVICES:
+        raise InputError(f"--device '{means.device}'{did_you_mean(means.device, DEVICES)}")
+    if first := first_study(study):
+        study = with_base(study, next(iter(carry_out(first, means).records)))
+    elif isinstance(study.pretrain, str):
+        study = with_base(study, fetch(study.pretrain, means.home))
+    ablation = Ablation(study, RunStore(means.out), means.home, means.device)
+    return ablation.run(executor_for(means), Display(Console(stderr=True)), Manner(means.join, means.checkpoint_every))
+
+
+def carry_out_tuned(study: Study, tuning: Tuning, means: Means) -> Outcome:
+    """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
+    from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
+
+    tried = carry_out(tuning_study(study, tuning), means)
+    chosen = choose(study, tuning, tried.figures(steering_metric(study)))
+    return carry_out(tuned_study(study, tuning, chosen), means)
