@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -114,8 +114,11 @@ class Ablation:
         missing = self.missing(outcome)
         if missing:
             self.store.prepare()
-        alone = self.store.held(self.study.name) if missing and not manner.join else nullcontext()
-        with alone, self.store.claimed() as claims, ending_softly(executor, watcher) as stopped:
+        with (
+            self.store.held(self.study.name, manner.join),
+            self.store.claimed() as claims,
+            ending_softly(executor, watcher) as stopped,
+        ):
             watcher.start(self.study, outcome.records, self.ids)
             try:
                 while (missing := self.missing(outcome)) and not stopped:

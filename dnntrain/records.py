@@ -188,8 +188,10 @@ class RunStore:
             claims.release_all()
 
     @contextmanager
-    def held(self, study: str) -> Iterator[None]:
+    def held(self, study: str, join: bool = False) -> Iterator[None]:
         """Hold a study while it is trained; DnntrainError that says who does where another process holds it.
+
+        Who joins holds it where nobody else does.
 
         The lock is the operating system's, so it ends with its holder, however that ends.
         """
@@ -200,6 +202,9 @@ class RunStore:
         try:
             lock.acquire()
         except Timeout:
+            if join:
+                yield
+                return
             raise DnntrainError(
                 f"{self.root / study}: another process is at work on this study{self._holder(study)}; wait for it, "
                 f"help it with --join, or give another --out"

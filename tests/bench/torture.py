@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -70,10 +72,8 @@ KILLS: tuple[Callable[[Process], None], ...] = (
 
 def kill(process: int, number: signal.Signals) -> None:
     """Send a signal to a process that may be gone."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        pass
 
 
 def phase(folder: Path, process: Process) -> str:
@@ -104,6 +104,17 @@ def begun(folder: Path) -> Process:
     return subprocess.Popen(COMMAND, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def caught(folder: Path, span: float) -> Process:
+    """The study at some moment of its work; one that was over before is begun anew."""
+    process = begun(folder)
+    time.sleep(random.uniform(0.0, span))
+    if process.poll() is None:
+        return process
+    process.communicate()
+    shutil.rmtree(folder / "runs")
+    return caught(folder, 0.8 * span)
+
+
 def finish(folder: Path) -> str:
     """Run the study to its end; what is wrong, if anything."""
     process = begun(folder)
@@ -116,8 +127,7 @@ def trial(kills: int, span: float, expected: dict[str, str], seen: Counter[tuple
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(kills):
-            process = begun(folder)
-            time.sleep(random.uniform(0.0, span))
+            process = caught(folder, span)
             how = random.choice(KILLS)
             seen[how.__name__, phase(folder, process)] += 1
             how(process)
