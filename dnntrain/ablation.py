@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import signal
 import threading
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor
 from dnntrain.planning import populations
-from dnntrain.records import Record, RunStore, history_rows, record, results_row
+from dnntrain.records import Record, Records, RunStore, record
 from dnntrain.reused import check_apart, find_base
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
+from dnntrain.study_tables import write_tables
 from dnntrain.workers import Checkpointed, Event, Failed, Job, Progress, Trained
 
 
 class Watcher(Protocol):
     """Is told how a study goes on."""
 
-    def start(self, study: Study, recorded: dict[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
         """The study begins; some of its runs are recorded already."""
         ...
 
@@ -54,8 +52,8 @@ class Outcome:
     study: Study
     ids: Mapping[CoreSpec, str]
     """The name of every run."""
-    records: dict[str, Record] = field(default_factory=dict)
-    """By run id."""
+    records: Records
+    """By run id; a study's memory does not grow with the runs that it has recorded."""
     failures: list[Failed] = field(default_factory=list)
 
     def figures(self, metric: str) -> dict[str, list[float]]:
@@ -101,16 +99,12 @@ class Ablation:
                 base.check(arm.spec, arm.spec.source.outline(self.home).shape)
                 check_apart(base, arm.spec, store, self.home)
 
-    def recorded(self, known: Container[str] = ()) -> dict[str, Record]:
-        """The records of the study's runs that are in the store, but for those that are known."""
-        return {run: self.store.read(run) for run in self.ids.values() if run not in known and self.store.has(run)}
-
     def run(self, executor: Executor, watcher: Watcher, manner: Manner = ALONE) -> Outcome:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.
 
         Raises KeyboardInterrupt where it was asked to stop, once what is at work has come to a safe point.
         """
-        outcome = Outcome(self.study, self.ids, self.recorded())
+        outcome = Outcome(self.study, self.ids, Records(self.store, self.ids.values()))
         missing = self.missing(outcome)
         if missing:
             self.store.prepare()
@@ -127,13 +121,13 @@ class Ablation:
                         self.take(event, outcome, watcher, claims)
                     if not jobs.given:
                         time.sleep(PATIENCE)  # the rest is being trained by others
-                    outcome.records |= self.recorded(known=outcome.records)
+                    outcome.records.look()
             finally:
                 watcher.stop()
                 # an interrupt may have come between a record and its note
-                outcome.records |= self.recorded(known=outcome.records)
+                outcome.records.look()
                 if outcome.records:
-                    self.write_tables(outcome)
+                    write_tables(self.study, self.ids, outcome.records, self.store)
         if missing and stopped:
             raise KeyboardInterrupt
         if outcome.failures:
@@ -165,32 +159,11 @@ class Ablation:
             for run in event.runs:
                 made = record(run, self.ids[run.spec], event.data, event.environment)
                 self.store.write(made, run)
-                outcome.records[made["run"]] = made
+                outcome.records.add(made["run"])
                 claims.release(made["run"])
         elif isinstance(event, Checkpointed):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)
-
-    def write_tables(self, outcome: Outcome) -> None:
-        """Write the study's files anew from its records, in the order of arms and seeds."""
-        rows: list[dict[str, Any]] = []
-        history: list[dict[str, Any]] = []
-        varied = self.study.varied()
-        for arm, spec in self.study.runs():
-            made = outcome.records.get(self.ids[spec])
-            if made:
-                rows.append(results_row(made, self.study.name, arm.name, varied))
-                history += history_rows(made, self.study.name, arm.name)
-        first = next(iter(outcome.records.values()))
-        description = self.study.description() | {"data": first["data"], "environment": first["environment"]}
-        files = {
-            "study.json": json.dumps(description, indent=1),
-            "results.csv": to_csv(rows),
-            "history.csv": to_csv(history),
-        }
-        self.store.write_study(
-            self.study.name, files | ({"preset.yaml": self.study.source} if self.study.source else {})
-        )
 
 
 class Jobs:
@@ -260,13 +233,3 @@ def ending_softly(executor: Executor, watcher: Watcher) -> Iterator[list[int]]:
 
 
 ENDS = (signal.SIGINT, signal.SIGTERM)
-
-
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as CSV, with the columns of all of them in the order in which they first occur."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -50,7 +49,6 @@ app.add_typer(runs_app, name="runs")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 
 
@@ -264,17 +262,13 @@ def known_settings(settings: dict[str, str]) -> dict[str, str]:
     return settings
 
 
-def main() -> None:
-    """Run the command line: every foreseeable error is one message on stderr and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted
+def run() -> int:
+    """Run the command line; gives the exit code. Every foreseeable error is one message on stderr and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows '?', not a traceback
     try:
-        code = app(standalone_mode=False) or 0
-        if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on
-            raise KeyboardInterrupt
-        sys.exit(code)
+        return app(standalone_mode=False) or 0
     except DnntrainError as error:
         fail(str(error), error.exit_code)
     except UsageError as error:
@@ -283,15 +277,15 @@ def main() -> None:
         fail(message_of(error).rstrip(".") + where, 2)
     except ClickException as error:
         fail(message_of(error), getattr(error, "exit_code", 1))
-    except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; what is finished stays recorded, and the same command goes on from there", INTERRUPTED)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             leave_quietly()
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
 
 
-def leave_quietly() -> None:
+def leave_quietly() -> NoReturn:
     """Whoever reads our output has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
@@ -303,11 +297,7 @@ def message_of(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong, and end."""
     sys.stderr.write(f"error: {message}\n")
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -50,7 +51,7 @@ class Display:
         self.said: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
 
-    def start(self, study: Study, recorded: dict[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.measure = score_beside(study.metric)

@@ -21,7 +21,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ import numpy as np
 from dnntrain.checkpoints import Checkpoint
 from dnntrain.claims import Claims
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.health import FIGURES, verdict
+from dnntrain.health import verdict
 from dnntrain.metrics import results_of
 from dnntrain.run import ENGINE_VERSION, Run
 
@@ -151,13 +151,13 @@ class RunStore:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
 
-    def write_study(self, name: str, files: dict[str, str]) -> None:
-        """Write a study's files, each whole or not at all."""
+    def write_study(self, name: str, files: Mapping[str, Iterable[str]]) -> None:
+        """Write a study's files, given in parts, each whole or not at all."""
         with writing(self.root):
             folder = self.root / name
             folder.mkdir(parents=True, exist_ok=True)
-            for file, text in files.items():
-                write_whole(folder / file, text)
+            for file, parts in files.items():
+                write_whole(folder / file, parts)
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
         """Where the run was when its training was cut off; None where there is nothing to go on from."""
@@ -250,6 +250,39 @@ class RunStore:
         return ""
 
 
+class Records(Mapping[str, Record]):
+    """The runs of a study that are in the store, by run id; a record is read when it is asked for."""
+
+    def __init__(self, store: RunStore, runs: Iterable[str]) -> None:
+        self.store, self.absent = store, dict.fromkeys(runs)
+        self.there: dict[str, None] = {}
+        self.look()
+
+    def look(self) -> None:
+        """Take in what was recorded since."""
+        for run in [run for run in self.absent if self.store.has(run)]:
+            self.add(run)
+
+    def add(self, run: str) -> None:
+        """Take in a run that is recorded."""
+        self.absent.pop(run, None)
+        self.there[run] = None
+
+    def __getitem__(self, run: str) -> Record:
+        if run not in self.there:
+            raise KeyError(run)
+        return self.store.read(run)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.there)
+
+    def __len__(self) -> int:
+        return len(self.there)
+
+    def __contains__(self, run: object) -> bool:
+        return run in self.there
+
+
 def checksum(record: Record) -> str:
     """SHA-256 of a record's content."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
@@ -264,18 +297,19 @@ def writing(root: Path) -> Iterator[None]:
         raise DnntrainError(f"cannot write to {error.filename or root}: {error.strerror or error}") from None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, so that nobody ever sees half of it.
+def write_whole(path: Path, parts: Iterable[str]) -> None:
+    """Write a file, given in parts, beside its place and move it there, so that nobody ever sees half of it.
 
     A link is followed, and what is no ordinary file (a device, a pipe) is written to, not replaced.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_text("".join(parts), encoding="utf-8", newline="")
         return
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(text, encoding="utf-8", newline="")
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(parts)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -291,24 +325,3 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: damaged, no JSON ({error})") from None
-
-
-def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
-    """A row of results.csv."""
-    named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
-    fields = {key: record["settings"].get(key) for key in varied}
-    outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
-    results = {name: record["results"].get(name) for name in results_of(record["data"]["task"])}
-    return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
-
-
-def history_rows(record: Record, study: str, arm: str) -> Iterator[dict[str, Any]]:
-    """The rows of history.csv for one run."""
-    named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
-    for row in record["history"]:
-        yield named | {key: layers(value) if key in FIGURES else value for key, value in row.items()}
-
-
-def layers(values: Sequence[float | None]) -> str:
-    """One figure of every layer in one cell, the lowest layer first."""
-    return " ".join("nan" if value is None else f"{value:.6g}" for value in values)

@@ -18,7 +18,7 @@ from unittest import mock
 import torch
 
 from dnntrain import carrying
-from dnntrain.cli import main
+from dnntrain.__main__ import main
 from dnntrain.data import download, source
 from dnntrain.errors import InputError
 from dnntrain.executors import Executor

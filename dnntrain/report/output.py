@@ -85,4 +85,4 @@ def save(text: str, file: str) -> None:
     if not file:
         raise InputError("a file's name is empty")
     with writing(Path(file)):
-        write_whole(Path(file), text)
+        write_whole(Path(file), [text])

@@ -29,6 +29,8 @@ from tests.faults import children
 PRESET = "base: {hidden: 32, epochs: 8, train_size: 3000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 3\n"
 COMMAND = [sys.executable, "-m", "dnntrain", "ablate", "study.yaml", "--workers", "2", "--checkpoint-every", "1"]
 Process = subprocess.Popen[bytes]
+PYTHON_IS_UP = 0.1
+"""Seconds after which the command can answer a signal."""
 
 
 def kill_worker(process: Process) -> None:
@@ -107,7 +109,7 @@ def begun(folder: Path) -> Process:
 def caught(folder: Path, span: float) -> Process:
     """The study at some moment of its work; one that was over before is begun anew."""
     process = begun(folder)
-    time.sleep(random.uniform(0.0, span))
+    time.sleep(random.uniform(PYTHON_IS_UP, span))
     if process.poll() is None:
         return process
     process.communicate()

@@ -1,0 +1,32 @@
+"""Runs a preset as `dnntrain ablate` does, and prints what it cost this process alone, as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from dnntrain.ablation import Ablation
+from dnntrain.display import Display
+from dnntrain.executors import LocalExecutor, default_workers
+from dnntrain.presets import load_preset
+from dnntrain.records import RunStore
+
+
+def main() -> None:
+    """Run it, with plain progress lines."""
+    from rich.console import Console
+
+    study = load_preset(sys.argv[1])
+    executor = LocalExecutor(default_workers("cpu"))
+    started = time.process_time()
+    Ablation(study, RunStore(Path("runs"))).run(executor, Display(Console(stderr=True)))
+    own = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"coordinator_s": own, "peak_mib": peak}))
+
+
+if __name__ == "__main__":
+    main()
