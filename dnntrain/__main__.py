@@ -14,8 +14,10 @@ def main() -> None:
     try:
         from dnntrain.cli import run  # takes a moment; a worker process, which imports this file, does not need it
 
-        if run() == INTERRUPTED:  # how some releases of typer pass Ctrl-C on
+        code = run()
+        if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on
             raise KeyboardInterrupt
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.stderr.write(
             "error: interrupted; what is finished stays recorded, and the same command goes on from there\n"

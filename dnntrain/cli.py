@@ -49,8 +49,6 @@ app.add_typer(runs_app, name="runs")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-"""Exit code after Ctrl-C."""
-
 
 @app.callback(invoke_without_command=True)
 def no_command(context: typer.Context) -> None:

@@ -203,9 +203,9 @@ def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path:
     for words in (["--help"], ["train", "--help"], ["techniques"], ["techniques", "power"], ["report", "runs"],
                   ["ablate", str(preset), "--plan"], ["ablate", str(preset)]):  # fmt: skip
         script = (
-            "import sys\nfrom dnntrain import cli\n"
+            "import sys\nfrom dnntrain.__main__ import main\n"
             f"sys.argv = ['dnntrain', *{words!r}]\n"
-            "try:\n    cli.main()\nexcept SystemExit as end:\n    code = end.code\n"
+            "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
             "assert code == 0, code\n"
             "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
         )
