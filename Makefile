@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check torture bench bench-peers bench-quick clean
+.PHONY: help install demo test check torture fuzz bench bench-peers bench-quick clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,12 +30,16 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err
+bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err; the coordinator's share
 	$(BIN)/python tests/bench/population.py
 	$(BIN)/python tests/bench/error_rates.py 20000
+	$(BIN)/python -m tests.bench.coordinator
 
 torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour
 	$(BIN)/python -m tests.bench.torture
+
+fuzz: $(INSTALLED)  ## bad input by the thousand: presets, tables, flags, damaged files; some minutes
+	$(BIN)/python -m tests.bench.fuzz --minutes 5
 
 PEERS := .venv-bench/installed
 
