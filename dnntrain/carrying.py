@@ -123,7 +123,21 @@ def carry_out(study: Study, means: Means) -> Outcome:
     elif isinstance(study.pretrain, str):
         study = with_base(study, fetch(study.pretrain, means.home))
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
-    return ablation.run(executor_for(means), Display(Console(stderr=True)), Manner(means.join, means.checkpoint_every))
+    console = Console(stderr=True)
+    if left_out := seeds_left_out(study, means.out):
+        console.print(f"{study.name}: its tables will show {len(study.seeds)} seeds and no longer {left_out} more, "
+                      f"whose runs stay in the store", highlight=False, soft_wrap=True)  # fmt: skip
+    return ablation.run(executor_for(means), Display(console), Manner(means.join, means.checkpoint_every))
+
+
+def seeds_left_out(study: Study, out: Path) -> int:
+    """How many of the seeds that the study has in its tables are not asked for now."""
+    from dnntrain.records import read_json
+
+    try:
+        return len({*read_json(out / study.name / "study.json")["seeds"]} - {*study.seeds})
+    except (InputError, KeyError, TypeError):
+        return 0  # no study yet, or none that can be read: it is written anew
 
 
 def carry_out_tuned(study: Study, tuning: Tuning, means: Means) -> Outcome:

@@ -25,6 +25,7 @@ class Claims:
         except Timeout:
             return False
         except (OSError, NotImplementedError):
+            (self.folder / run_id).unlink(missing_ok=True)
             return True  # a file system without locks: at worst two train the same run, with the same result
         self.locks[run_id] = lock
         return True
@@ -43,3 +44,14 @@ class Claims:
                 self.release(run_id)
         with suppress(OSError):
             self.folder.rmdir()
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock; not where the file system has no locks."""
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False

@@ -197,6 +197,7 @@ def report(
         output.print_comparison(compare, paths, metric)
         return
     studies = find_studies(paths)
+    output.warn_of_changes(studies)
     summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
     judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
     writers = {"csv": (csv, exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),

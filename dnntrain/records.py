@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from dnntrain.checkpoints import Checkpoint
-from dnntrain.claims import Claims
+from dnntrain.claims import Claims, is_held
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.health import verdict
 from dnntrain.metrics import results_of
@@ -77,6 +77,9 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+CHANGED = "{}: changed since it was written; the same `dnntrain ablate` writes it anew from the records"
 
 
 class RunStore:
@@ -210,6 +213,7 @@ class RunStore:
                 f"help it with --join, or give another --out"
             ) from None
         except (OSError, NotImplementedError):
+            Path(lock.lock_file).unlink(missing_ok=True)
             yield  # a file system without locks
             return
         holder = self.root / f".{study}.holder"
@@ -223,6 +227,10 @@ class RunStore:
             Path(lock.lock_file).unlink(missing_ok=True)
             if made and not any(self.root.iterdir()):
                 self.root.rmdir()  # nothing was recorded: leave nothing behind
+
+    def at_work(self) -> bool:
+        """Whether some process is training for this store."""
+        return any(is_held(path) for path in (*self.root.glob(".*.lock"), *self.root.glob(".claims/*")))
 
     def _holder(self, study: str) -> str:
         try:

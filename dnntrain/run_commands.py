@@ -6,15 +6,19 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.records import RunStore, read_json, writing
+from dnntrain.records import CHANGED, RunStore, read_json, writing
+
+if TYPE_CHECKING:
+    from dnntrain.report.load import Results
 
 runs_app = typer.Typer(help="List, show, check and remove what is recorded.")
 
@@ -26,19 +30,30 @@ RUNS = Path("runs")
 @runs_app.command("list")
 def list_runs(out: Out = RUNS) -> None:
     """Show every recorded run: its state, its validation figure, the studies that it is part of."""
+    from dnntrain.report.output import show
+
     store, studies = opened(out), used_by(out)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "status", "epochs", "validation", "studies"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "run")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in ("run", "data", "seed", "status", "epochs", "val", "studies: arms"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "studies: arms")
     for run in store.run_ids():
         record = store.read(run)
-        score = next((f"{k} {v:.4f}" for k, v in record["results"].items() if k in ("val_acc", "val_r2") and v), "")
-        table.add_row(run, record["status"], str(record["epochs"]), score, ", ".join(studies.get(run, ())))
-    Console().print(table)
+        score = next((f"{k[4:]} {v:.4f}" for k, v in record["results"].items() if k in ("val_acc", "val_r2") and v), "")
+        settings = record["settings"]
+        named = (
+            run,
+            shortened(settings["data"]),
+            str(settings["seed"]),
+            record["status"],
+            str(record["epochs"]),
+            score,
+        )
+        table.add_row(*map(escape, named), escape("\n".join(studies.get(run, ()))))
+    show(Console(), table)
 
 
-@runs_app.command()
-def show(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
+@runs_app.command("show")
+def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
     """Print one run's record as JSON, without its history."""
     store = opened(out)
     known(run, store)
@@ -48,14 +63,15 @@ def show(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS
 
 @runs_app.command()
 def verify(out: Out = RUNS) -> None:
-    """Check every run's files against what was written; exit code 1 where one is truncated or changed."""
+    """Check every run's files and the studies' tables against what was written; exit code 1 where one differs."""
     store = opened(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
-    for problem in problems:
+    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.changed]
+    for problem in [*problems, *changed]:
         typer.echo(problem)
     typer.echo(f"{len(ids) - len(problems)} of {len(ids)} runs are whole")
-    raise typer.Exit(1 if problems else 0)
+    raise typer.Exit(1 if problems or changed else 0)
 
 
 @runs_app.command()
@@ -70,9 +86,16 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
     """Remove the runs that no study uses, and what was left behind: by interrupted writes, and checkpoints."""
     store, used = opened(out), used_by(out)
+    if store.at_work():
+        raise DnntrainError(f"{out}: a process is training runs that its tables do not name yet; wait for its end")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
     left = [*(out / "store").glob(".new-*"), *out.glob(".new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
+
+
+def shortened(data: str) -> str:
+    """The data set's name, or the last part of a path."""
+    return Path(data).name[:20]
 
 
 def opened(out: Path) -> RunStore:
@@ -90,14 +113,19 @@ def known(run: str, store: RunStore) -> Path:
 
 
 def used_by(out: Path) -> dict[str, list[str]]:
-    """The studies by the runs that their tables name."""
+    """The studies, and in them the arms, by the runs that their tables name."""
+    found: dict[str, list[str]] = {}
+    for study in recorded_studies(out):
+        for run, arm in zip(study.runs["run"], study.runs["arm"], strict=True):
+            found.setdefault(str(run), []).append(f"{study.folder.name}: {arm}")
+    return found
+
+
+def recorded_studies(out: Path) -> list[Results]:
+    """The studies in a store, by name."""
     from dnntrain.report.load import read_study
 
-    found: dict[str, list[str]] = {}
-    for path in sorted(out.glob("*/study.json")):
-        for run in read_study(path.parent).runs["run"]:
-            found.setdefault(str(run), []).append(path.parent.name)
-    return found
+    return [read_study(path.parent) for path in sorted(out.glob("*/study.json"))]
 
 
 def remove(folders: Iterable[Path], yes: bool) -> None:

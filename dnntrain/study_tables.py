@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,10 +27,15 @@ def write_tables(study: Study, ids: Mapping[CoreSpec, str], records: Records, st
         rows.append(results_row(made, study.name, arm, varied))
         columns |= dict.fromkeys(key for row in made["history"] for key in row)
     history = (row for arm, run in recorded for row in history_rows(records[run], study.name, arm))
-    description = study.description() | {"data": made["data"], "environment": made["environment"]}
+    results = "".join(csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
+    description = study.description() | {
+        "data": made["data"],
+        "environment": made["environment"],
+        "checksum": hashlib.sha256(results.encode()).hexdigest(),
+    }
     files: dict[str, Iterable[str]] = {
         "study.json": [json.dumps(description, indent=1)],
-        "results.csv": csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows),
+        "results.csv": [results],
         "history.csv": csv_lines([*HISTORY_NAMES, *columns], history),
     }
     store.write_study(study.name, files | ({"preset.yaml": [study.source]} if study.source else {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ class StudyFile(BaseModel):
     arms: list[ArmFile] = Field(min_length=1)
     data: dict[str, Any] = {}
     environment: dict[str, Any] = {}
+    checksum: str = ""
+    """SHA-256 of results.csv as it was written."""
 
     @model_validator(mode="after")
     def _baseline_is_an_arm(self) -> Self:
@@ -61,6 +64,8 @@ class Results:
     """study.json."""
     runs: pd.DataFrame
     """results.csv."""
+    changed: bool = False
+    """Whether results.csv is no longer as it was written."""
 
     @property
     def name(self) -> str:
@@ -113,7 +118,8 @@ def read_study(folder: Path) -> Results:
     twice = runs[runs.duplicated(["arm", "seed"])]
     if len(twice):
         raise InputError(f"{path}: arm {twice.iloc[0]['arm']} has seed {twice.iloc[0]['seed']:g} twice")
-    return Results(folder, description, runs)
+    sums = {"", hashlib.sha256(path.read_bytes()).hexdigest()}
+    return Results(folder, description, runs, changed=description["checksum"] not in sums)
 
 
 def validation_curves(folder: Path, metric: str) -> dict[str, list[float]]:

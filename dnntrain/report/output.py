@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
-from dnntrain.records import write_whole, writing
+from dnntrain.records import CHANGED, write_whole, writing
 from dnntrain.report.compare import comparison_notes, comparison_table, find_study
 from dnntrain.report.gates import Judged
 from dnntrain.report.load import Results
@@ -34,6 +34,13 @@ def show(console: Console, what: RenderableType) -> None:
     with console.capture() as captured:
         console.print(what)
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def warn_of_changes(studies: Sequence[Results]) -> None:
+    """Say which tables are not as they were written; they are shown all the same."""
+    for study in studies:
+        if study.changed:
+            typer.echo(f"warning: {CHANGED.format(study.folder / 'results.csv')}", err=True)
 
 
 def print_judged(judged: Sequence[Judged]) -> None:
