@@ -30,10 +30,11 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err; the coordinator's share
+bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err; the share of the coordinator; cached features
 	$(BIN)/python tests/bench/population.py
 	$(BIN)/python tests/bench/error_rates.py 20000
 	$(BIN)/python -m tests.bench.coordinator
+	$(BIN)/python tests/bench/features.py
 
 torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour
 	$(BIN)/python -m tests.bench.torture

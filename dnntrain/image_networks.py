@@ -94,7 +94,7 @@ class Trunk:
         self.input_shape = tuple(input_shape)
         named = OrderedDict((str(first + i), layer) for i, layer in enumerate(net.layers[first:]))
         self._upper: torch.nn.Module = torch.nn.Sequential(named)
-        start = next(self._upper.buffers()).new_zeros(1, *self.input_shape)
+        start = next(self._upper.parameters()).new_zeros(1, *self.input_shape)
         self.n_features = int(averages(self._upper(start)).shape[-1])
         if by_batch:
             self._upper = torch.func.replace_all_batch_norm_modules_(deepcopy(self._upper))

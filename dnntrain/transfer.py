@@ -6,6 +6,7 @@ the layers below.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -101,7 +102,10 @@ def train_stage(
         return
     spec = runs[0].spec
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
+    started = time.perf_counter()
     reused = base.reused(dataset, spec, stage.frozen, rows, device)
+    for run in runs:  # what is frozen is computed for all of them at once
+        run.seconds += (time.perf_counter() - started) / len(runs)
     dense = min(stage.frozen, base.hidden)
     trunk = base.trunk(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
     start = Start(
