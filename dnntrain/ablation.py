@@ -15,6 +15,7 @@ from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor
+from dnntrain.metrics import results_of
 from dnntrain.planning import populations
 from dnntrain.records import Record, Records, RunStore, record
 from dnntrain.reused import check_apart, find_base
@@ -87,7 +88,12 @@ class Ablation:
         self.study, self.store, self.home, self.device = study, store, home or DataHome(), device
         fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
         for source in fingerprints:
-            source.outline(self.home)  # data of a person's own are read, and what is wrong with them is said, here
+            # data of a person's own are read, and what is wrong with them is said, here
+            task = source.outline(self.home).task
+            if study.metric not in results_of(task):
+                raise InputError(
+                    f"metric {study.metric}: {source} is a {task}, which has {', '.join(results_of(task))}"
+                )
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
         self.bases = {

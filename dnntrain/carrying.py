@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
-from rich.console import Console
 
+from dnntrain.consoles import console
 from dnntrain.data import DataHome
 from dnntrain.data_commands import DataDir, Mirror
 from dnntrain.errors import InputError, did_you_mean
@@ -123,11 +123,11 @@ def carry_out(study: Study, means: Means) -> Outcome:
     elif isinstance(study.pretrain, str):
         study = with_base(study, fetch(study.pretrain, means.home))
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
-    console = Console(stderr=True)
+    terminal = console(stderr=True)
     if left_out := seeds_left_out(study, means.out):
-        console.print(f"{study.name}: its tables will show {len(study.seeds)} seeds and no longer {left_out} more, "
-                      f"whose runs stay in the store", highlight=False, soft_wrap=True)  # fmt: skip
-    return ablation.run(executor_for(means), Display(console), Manner(means.join, means.checkpoint_every))
+        terminal.print(f"{study.name}: its tables will show {len(study.seeds)} seeds and no longer {left_out} more, "
+                      f"whose runs stay in the store", soft_wrap=True)  # fmt: skip
+    return ablation.run(executor_for(means), Display(terminal), Manner(means.join, means.checkpoint_every))
 
 
 def seeds_left_out(study: Study, out: Path) -> int:

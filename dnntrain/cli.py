@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from dnntrain.carrying import Means, carry_out, carry_out_tuned, takes_means
+from dnntrain.consoles import console
 from dnntrain.data_commands import data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, run_keys, takes_settings, written
@@ -226,14 +226,14 @@ def techniques(
     """List the catalogue, or show one technique's card: what, formula, when, flags, preset key, paper."""
     from dnntrain.cards import card, overview
 
-    Console().print(overview() if name is None else card(name))
+    console().print(overview() if name is None else card(name))
 
 
 def print_plan(study: Study) -> None:
     """The study's arms, and how many runs and populations they make."""
     from dnntrain.cards import plan_table
 
-    Console().print(plan_table(study))
+    console().print(plan_table(study))
 
 
 def print_outcome(outcome: Outcome, out: Path) -> None:

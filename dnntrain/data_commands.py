@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from dnntrain.consoles import console
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
@@ -48,10 +48,10 @@ def list_sources(data_dir: DataDir = None) -> None:
         found = source().find(home)
         where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
         table.add_row(name, source.summary, where)
-    console = Console()
-    console.print(table)
-    console.print("your own: " + "; ".join(kind.summary for kind in KINDS), highlight=False)
-    console.print(f"folder: {home.folder}", highlight=False, soft_wrap=True)
+    terminal = console()
+    terminal.print(table)
+    terminal.print("your own: " + "; ".join(kind.summary for kind in KINDS))
+    terminal.print(f"folder: {home.folder}", soft_wrap=True)
 
 
 @data_app.command()
@@ -81,11 +81,11 @@ def info(
     if as_json:
         typer.echo(json.dumps(dataset.description() | balance(dataset), indent=1))
         return
-    console = Console()
+    terminal = console()
     for label, text in facts(source, home, dataset):
-        console.print(f"{label + ':':<13}{text}", highlight=False, soft_wrap=True, markup=False)
+        terminal.print(f"{label + ':':<13}{text}", soft_wrap=True)
     if dataset.classes:
-        console.print(class_table(dataset))
+        terminal.print(class_table(dataset))
 
 
 @data_app.command()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from dnntrain.metrics import score_beside
 from dnntrain.records import Record
@@ -98,7 +99,6 @@ class Display:
             said = "" if state.score is None else f", validation {self.shown(state.score)}"
             self.console.print(
                 f"{self.study.name}: {name} {state.share:.0%}{said} ({self.elapsed:.0f} s, {self.left})",
-                highlight=False,
                 soft_wrap=True,
             )
 
@@ -112,7 +112,7 @@ class Display:
 
     def stopping(self) -> None:
         """Say what an interrupt does."""
-        self.console.print("stopping after this epoch; once more stops at once", highlight=False)
+        self.console.print("stopping after this epoch; once more stops at once")
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -151,10 +151,10 @@ class Display:
         return table
 
 
-def bar(share: float, width: int) -> str:
+def bar(share: float, width: int) -> Text:
     """A bar in characters."""
     full = round(share * width)
-    return "━" * full + "[dim]" + "─" * (width - full) + "[/dim]"
+    return Text.assemble("━" * full, ("─" * (width - full), "dim"))
 
 
 def duration(seconds: float) -> str:

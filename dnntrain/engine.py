@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dnntrain.data import Dataset
-from dnntrain.evaluation import evaluate, test
+from dnntrain.evaluation import Tally, evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
 from dnntrain.network import Pass, Tensors, noise_keys
@@ -59,14 +59,14 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
     noise = noise_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    loss, score, clipped = torch.zeros(3, len(p.runs), dtype=torch.float64, device=inputs.device)
+    tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
         how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps + p.begun.epochs == 0, noise=noise[step])
         outputs = network.forward(batch.x, how)
-        losses = batch.sum(task.losses(outputs, batch.y))
-        # the members share no parameter, so the gradient of the sum of their losses is each one's own
-        gradients = torch.autograd.grad((losses / batch.real).sum(), parameters)
+        losses = task.losses(outputs, batch.y)
+        # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
+        gradients = torch.autograd.grad(losses, parameters, batch.shares)
         with torch.no_grad():
             grads = penalized(p, dict(zip(network.parameters, gradients, strict=True)))
             if step in probes:
@@ -76,11 +76,9 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             update(p, grads, rates[step])
             if step in probes:
                 probe.updates(network.kernels)
-            loss += losses
-            score += batch.sum(task.scores(outputs, batch.y))
+            tally.add(batch, outputs, losses)
 
-    mean_loss, mean_score = ((total / inputs.n_train).cpu().numpy() for total in (loss, score))
-    figures = task.figures("train", mean_loss, mean_score) | {"clipped": (clipped / steps).cpu().numpy()}
+    figures = task.figures("train", *tally.means()) | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
@@ -101,7 +99,8 @@ def update(p: Population, grads: Tensors, lr: torch.Tensor) -> None:
     optimizer = p.network.spec.optimizer
     for name, parameter in p.network.parameters.items():
         # kernels of convolutions have more axes than those of dense layers
-        optimizer.step(parameter, grads[name], p.states[name], lr.view(-1, *[1] * (parameter.dim() - 1)), p.steps)
+        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
+        optimizer.step(parameter, grads[name], p.states[name], rate, p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)

@@ -16,17 +16,51 @@ Predict = Callable[[int, Batch], torch.Tensor]
 """Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or numbers."""
 
 
+ROWS_AT_ONCE = 512
+
+
+class Tally:
+    """Means of loss and score over batches, of some hundred rows at a time: each operation has its price.
+
+    Nothing in it waits for the device before the end.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.rows = task, 0
+        self.held: list[tuple[Batch, torch.Tensor, torch.Tensor]] = []
+        self.sums: list[torch.Tensor] = []
+
+    def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
+        """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
+        self.held.append((batch, outputs.detach(), losses.detach()))
+        self.rows += batch.real
+        if len(self.held) * losses.shape[1] >= ROWS_AT_ONCE:
+            self._sum_up()
+
+    def means(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean loss and mean score of each member, float64 (P,)."""
+        if self.held:
+            self._sum_up()
+        loss, score = (torch.stack(self.sums).sum(dim=0) / self.rows).cpu().numpy()
+        return loss, score
+
+    def _sum_up(self) -> None:
+        real = [(batch.y[:, : batch.real], outputs[:, : batch.real], losses[:, : batch.real])
+                for batch, outputs, losses in self.held]  # fmt: skip
+        self.held.clear()
+        y, outputs, losses = (torch.cat(parts, dim=1) for parts in zip(*real, strict=True))
+        figures = torch.stack([losses, self.task.scores(outputs, y)])
+        self.sums.append(figures.sum(dim=2, dtype=torch.float64))
+
+
 @torch.no_grad()
 def evaluate(task: Task, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """The part's figures of each member over the batches, each float64 (P,)."""
-    sums, rows = [], 0
+    tally = Tally(task)
     for number, batch in enumerate(batches):
         outputs = predict(number, batch)
-        loss, score = task.losses(outputs, batch.y), task.scores(outputs, batch.y)
-        sums.append(torch.stack([batch.sum(loss), batch.sum(score)]).double())
-        rows += batch.real
-    loss, score = (torch.stack(sums).sum(dim=0) / rows).cpu().numpy()
-    return task.figures(part, loss, score)
+        tally.add(batch, outputs, task.losses(outputs, batch.y))
+    return task.figures(part, *tally.means())
 
 
 def test(network: Network, inputs: Inputs, seeds: Sequence[int]) -> dict[str, np.ndarray]:

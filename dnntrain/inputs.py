@@ -18,8 +18,9 @@ from dnntrain.streams import generator
 from dnntrain.tasks import Binary, Classification, Regression, Task
 
 EVALUATION_ROWS = 512
-VECTOR = 16
-"""Elements after which vectorised exp, tanh and the like take their scalar tail, which rounds differently."""
+VECTOR = 32
+"""Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
+turn is computed one by one, which rounds differently."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,8 @@ class Batch:
     """How many rows count; the others, behind them, are padding."""
     rows: torch.Tensor | None
     """float (rows, 1), 1 for a real row and 0 for padding; None where all are real."""
-
-    def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The mean over the real rows of values (P, rows) → (P,)."""
-        return self.sum(values) / self.real
-
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over the real rows of values (P, rows) → (P,)."""
-        return values.sum(dim=1) if self.rows is None else (values * self.rows.T).sum(dim=1)
+    shares: torch.Tensor
+    """Each row's weight in the mean over the real rows, (P, rows)."""
 
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -141,10 +136,12 @@ class Inputs:
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
         """The mini-batches of one epoch (0-based), each member's in its own order."""
         order = self._order(seeds, epoch)
+        targets = self.targets.index_select(0, order.view(-1)).view(order.shape)
         full, partial = divmod(self.n_train, self.batch_size)
+        weights = {size: self._weights(order.shape[1:], size) for size in (self.batch_size, partial)}
         for step, index in enumerate(order):
             size = self.batch_size if step < full else partial
-            yield self._gather(self.examples, self.targets, index, size)
+            yield Batch(self._gather(self.examples, index), targets[step], size, *weights[size])
 
     def _order(self, seeds: Sequence[int], epoch: int) -> torch.Tensor:
         """The examples of each step, int32 (steps, P, rows) on the device; padded with the first example."""
@@ -156,13 +153,15 @@ class Inputs:
         padding = ((0, 0), (0, 0), (0, self.rows - self.batch_size))
         return torch.from_numpy(np.pad(np.stack(members, axis=1), padding)).to(self.device)
 
-    def _gather(self, examples: torch.Tensor, targets: torch.Tensor, index: torch.Tensor, real: int) -> Batch:
-        """The examples that index (P, rows) names, of which the first `real` rows count."""
-        members, rows = index.shape
-        flat = index.reshape(-1)
-        x = self.scaled(examples.index_select(0, flat).view(members, rows, -1))
-        weights = None if real == rows else (torch.arange(rows, device=self.device) < real).float().unsqueeze(1)
-        return Batch(x, targets.index_select(0, flat).view(members, rows), real, weights)
+    def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """The examples that index (P, rows) names, scaled: (P, rows, features)."""
+        return self.scaled(examples.index_select(0, index.view(-1)).view(*index.shape, -1))
+
+    def _weights(self, shape: torch.Size, real: int) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Batch.rows and Batch.shares of a batch of shape (P, rows) of which the first `real` rows count."""
+        rows = shape[1]
+        counts = (torch.arange(rows, device=self.device) < real).float()
+        return None if real == rows else counts.unsqueeze(1), (counts / max(real, 1)).expand(shape)
 
     def validation(self) -> Iterator[Batch]:
         """The validation examples in order, the same for every member (P = 1 unless members scale differently)."""
@@ -175,8 +174,10 @@ class Inputs:
     def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
         for start in range(0, len(indices), EVALUATION_ROWS):
             chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
-            index = np.pad(chunk, (0, -len(chunk) % VECTOR))
-            yield self._gather(examples, targets, torch.from_numpy(index).to(self.device).unsqueeze(0), len(chunk))
+            padded = np.pad(chunk, (0, -len(chunk) % VECTOR))
+            index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
+            weights = self._weights(index.shape, len(chunk))
+            yield Batch(self._gather(examples, index), targets[index], len(chunk), *weights)
 
 
 def outputs_of(outline: Outline, spec: CoreSpec) -> int:

@@ -104,7 +104,7 @@ class Network:
 
     def _dense(self, layer: str, x: torch.Tensor) -> torch.Tensor:
         kernel, bias = self.parameters[f"{layer}.kernel"], self.parameters.get(f"{layer}.bias")
-        members = len(kernel)
+        members = kernel.shape[0]
         if members == 1 and 1 in kernel.shape[1:]:
             # alone, a layer of width 1 takes a matrix-vector path that rounds differently: it goes in company
             return self._product(x.expand(2, -1, -1), kernel.expand(2, -1, -1), bias)[:1]

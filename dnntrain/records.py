@@ -117,6 +117,8 @@ class RunStore:
             raise InputError(f"{path}: written by a newer dnntrain (format {record['format']}); update to read it")
         if not whole or not record["history"]:
             raise InputError(f"{path}: not the record of run {run_id}; remove its folder, and it is trained again")
+        if "checksums" in record and record["checksums"].get("record") != checksum(record):
+            raise InputError(f"{path}: changed since it was written; remove its folder, and it is trained again")
         return record
 
     def weights(self, run_id: str) -> dict[str, np.ndarray]:
@@ -250,10 +252,9 @@ class RunStore:
             self.weights(run_id)
         except InputError as error:
             return str(error)
-        sums = record.pop("checksums", {})
-        if sums.get("record", "") != checksum(record):
+        if "checksums" not in record:
             return f"{self.folder(run_id) / 'run.json'}: changed since it was written"
-        if sums["weights"] != hashlib.sha256(weights.read_bytes()).hexdigest():
+        if record["checksums"].get("weights") != hashlib.sha256(weights.read_bytes()).hexdigest():
             return f"{weights}: changed since it was written"
         return ""
 
@@ -292,8 +293,9 @@ class Records(Mapping[str, Record]):
 
 
 def checksum(record: Record) -> str:
-    """SHA-256 of a record's content."""
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of a record's content, its checksums aside."""
+    content = {key: value for key, value in record.items() if key != "checksums"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

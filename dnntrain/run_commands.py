@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from dnntrain.consoles import console
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.records import CHANGED, RunStore, read_json, writing
 
@@ -48,8 +47,8 @@ def list_runs(out: Out = RUNS) -> None:
             str(record["epochs"]),
             score,
         )
-        table.add_row(*map(escape, named), escape("\n".join(studies.get(run, ()))))
-    show(Console(), table)
+        table.add_row(*named, "\n".join(studies.get(run, ())))
+    show(console(), table)
 
 
 @runs_app.command("show")
@@ -58,7 +57,7 @@ def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = 
     store = opened(out)
     known(run, store)
     record = read_json(store.folder(run) / "run.json")
-    Console(soft_wrap=True).print_json(data={key: value for key, value in record.items() if key != "history"})
+    console().print_json(data={key: value for key, value in record.items() if key != "history"})
 
 
 @runs_app.command()

@@ -89,5 +89,8 @@ class Regression(Task):
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """-log p(label) of each row: logits (P, rows, classes), labels (P or 1, rows) → (P, rows)."""
-    index = labels.expand(logits.shape[:2]).unsqueeze(2)
-    return -torch.log_softmax(logits, dim=2).gather(2, index).squeeze(2)
+    shape = logits.shape[:2]
+    losses: torch.Tensor = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), labels.expand(shape).reshape(-1), reduction="none"
+    )
+    return losses.view(shape)

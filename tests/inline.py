@@ -53,6 +53,9 @@ class Answer:
     out: str
     err: str
 
+    breaks: int = 0
+    """Line breaks in the words of the command, which an error repeats."""
+
     @property
     def trouble(self) -> str:
         """What should not be: a traceback, a hang, an exit code or an error that nobody can make sense of."""
@@ -64,7 +67,7 @@ class Answer:
             return f"a traceback, of a kind: {said}"
         if self.code and not said and self.code not in (1, 3):
             return f"exit code {self.code} and no error"
-        if len(told) > MOST_LINES:
+        if len(told) > MOST_LINES + 2 * self.breaks:
             return f"{len(told)} lines of error: {said[:80]}"
         if self.code not in (0, 2) and said and not any(re.search(known, self.err) for known in KNOWN_FAILURES):
             return f"exit code {self.code}: {said}"
@@ -129,6 +132,7 @@ def alarm(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def as_if_alone(words: Sequence[str], folder: Path) -> Iterator[None]:
     """The process as a command finds it that was started in this folder: no memory, no network, no terminal."""
+    torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
     load_once.cache_clear()
     home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": "80"}
@@ -164,7 +168,7 @@ def answer(words: Sequence[str], folder: Path, seconds: float = 60) -> Answer:
         except BaseException as error:
             streams[1].write(f"{type(error).__name__}: {error!s:.200} at {place(error)}")
     out, err = (told(stream) for stream in streams)
-    return Answer(code, out, err)
+    return Answer(code, out, err, sum(word.count("\n") for word in words))
 
 
 def told(stream: io.TextIOWrapper) -> str:

@@ -13,12 +13,14 @@ import torch
 
 from dnntrain.data import Dataset
 from dnntrain.engine import train
+from dnntrain.evaluation import Tally
 from dnntrain.health import FIGURES, Probe, probed_steps
 from dnntrain.inputs import Batch, Inputs
 from dnntrain.network import Pass, initial_state, initialize
 from dnntrain.parameters import extra
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.tasks import Classification
 from dnntrain.techniques.base import Switch, members_of
 from dnntrain.techniques.schedules import Clock, learning_rates
 
@@ -380,8 +382,23 @@ def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
         assert row["dead"][layer] == pytest.approx((x.max(axis=0) == 0).mean())
 
 
-def test_a_batch_weighs_only_real_rows() -> None:
-    values = torch.tensor([[1.0, 2.0, 3.0, 100.0]])
-    rows = torch.tensor([[1.0], [1.0], [1.0], [0.0]])
-    batch = Batch(torch.zeros(1, 4, 2), torch.zeros(1, 4), 3, rows)
-    assert (batch.sum(values).item(), batch.mean(values).item()) == (6.0, 2.0)
+def test_a_partial_batch_weighs_only_its_real_rows(mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(train_size=20, batch_size=16, hidden="13")], torch.device("cpu"))
+    full, partial = inputs.epoch([0], 0)
+    assert (full.real, partial.real) == (16, 4) and full.x.shape[1] == partial.x.shape[1] == 32
+    assert full.shares.tolist() == [[1 / 16] * 16 + [0.0] * 16] and partial.shares.tolist() == [[0.25] * 4 + [0.0] * 28]
+
+
+@pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
+def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
+    tally, losses, hits = Tally(Classification()), [], []
+    for number, real in enumerate(batches):
+        generator = torch.Generator().manual_seed(number)
+        outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)
+        loss = torch.rand(2, 512, generator=generator)
+        tally.add(Batch(torch.zeros(1, 512, 1), y, real, None, torch.ones(1, 512)), outputs, loss)
+        losses.append(loss[:, :real].double())
+        hits.append(outputs[:, :real].argmax(dim=2) == 1)
+    mean_loss, mean_score = tally.means()
+    np.testing.assert_allclose(mean_loss, torch.cat(losses, 1).mean(1).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(mean_score, torch.cat(hits, 1).double().mean(1).numpy(), rtol=1e-12)

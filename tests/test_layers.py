@@ -36,7 +36,7 @@ def network(members: int = 1, **settings: object) -> Network:
 
 
 def whole(x: torch.Tensor, y: torch.Tensor) -> Batch:
-    return Batch(x, y, x.shape[1], None)
+    return Batch(x, y, x.shape[1], None, torch.full(x.shape[:2], 1 / x.shape[1]))
 
 
 # ---- activations
@@ -181,13 +181,13 @@ def test_padded_rows_do_not_count(place: str) -> None:
     x, y = randn(2, 11, FEATURES), torch.arange(22).view(2, 11) % CLASSES
     junk = torch.cat([x, 50 * randn(2, 5, FEATURES, seed=9)], dim=1)
     rows = (torch.arange(16) < 11).float().unsqueeze(1)
-    padded = Batch(junk, torch.cat([y, y[:, :5]], dim=1), 11, rows)
+    padded = Batch(junk, torch.cat([y, y[:, :5]], dim=1), 11, rows, rows.T.expand(2, 16) / 11)
     found = []
     for batch in (whole(x, y), padded):
         net = network(2, **settings)
         [keys] = noise_keys(net, [0, 1], "dropout", 0, 1)
         logits = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys))
-        loss = batch.mean(cross_entropy(logits, batch.y))
+        loss = (cross_entropy(logits, batch.y) * batch.shares).sum(dim=1)
         found.append([loss, *torch.autograd.grad(loss.sum(), list(net.parameters.values())), *net.buffers.values()])
     for plain, with_padding in zip(*found, strict=True):
         torch.testing.assert_close(with_padding, plain, rtol=1e-4, atol=1e-6)

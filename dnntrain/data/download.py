@@ -255,10 +255,11 @@ def _progress(url: str, start: int, total: int | None, wanted: bool) -> Iterator
             print(f"downloading {url}", file=sys.stderr)
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+    from dnntrain.consoles import console
+
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console(stderr=True)) as bar:
         task = bar.add_task(url.rsplit("/", 1)[-1], total=total, completed=start)
         yield lambda size: bar.advance(task, size)

@@ -220,10 +220,11 @@ def watched(results: Iterable[bytes | str], count: int, root: Path) -> Iterable[
     if not sys.stderr.isatty():
         print(f"reading {count:,} images of {root}", file=sys.stderr)
         return results
-    from rich.console import Console
     from rich.progress import track
 
-    return track(results, f"reading {root.name}", count, console=Console(stderr=True))
+    from dnntrain.consoles import console
+
+    return track(results, f"reading {root.name}", count, console=console(stderr=True))
 
 
 def levels(data: bytes, size: int, grey: bool) -> Images:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console, RenderableType
 
+from dnntrain.consoles import console
 from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
 from dnntrain.records import CHANGED, write_whole, writing
@@ -21,18 +22,18 @@ from dnntrain.report.terminal import rendered, study_report
 
 def print_summaries(summaries: Sequence[Summary], wide: bool = False) -> None:
     """The studies on the terminal."""
-    console = Console(width=max(120, Console().width) if wide else None)
+    terminal = console(width=max(120, console().width) if wide else None)
     for summary in summaries:
-        show(console, study_report(summary, wide=wide))
+        show(terminal, study_report(summary, wide=wide))
 
 
-def show(console: Console, what: RenderableType) -> None:
+def show(terminal: Console, what: RenderableType) -> None:
     """Print; without a terminal as plain lines, that is without the blanks that fill a table's rows."""
-    if console.is_terminal:
-        console.print(what)
+    if terminal.is_terminal:
+        terminal.print(what)
         return
-    with console.capture() as captured:
-        console.print(what)
+    with terminal.capture() as captured:
+        terminal.print(what)
     typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
@@ -52,14 +53,14 @@ def print_judged(judged: Sequence[Judged]) -> None:
 def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None) -> None:
     """Two studies side by side."""
     first, second = (find_study(name, paths) for name in names)
-    console = Console()
-    show(console, rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
-    console.print("\n".join(comparison_notes(first, second)), soft_wrap=True, highlight=False, markup=False)
+    terminal = console()
+    show(terminal, rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
+    terminal.print("\n".join(comparison_notes(first, second)), soft_wrap=True)
 
 
 def print_run(record: dict[str, Any], out: Path) -> None:
     """One run's result in a few lines."""
-    console = Console()
+    terminal = console()
     results = record["results"]
     measures = {"loss": "loss {:.4f}", "acc": "accuracy {:.2%}", "r2": "R² {:.4f}", "rmse": "RMSE {:.6g}"}
     for part in PARTS:
@@ -67,12 +68,12 @@ def print_run(record: dict[str, Any], out: Path) -> None:
             text.format(results[name]) for m, text in measures.items() if results.get(name := f"{part}_{m}") is not None
         ]
         if known:
-            console.print(f"{part + ':':<9} {'   '.join(known)}", highlight=False)
+            terminal.print(f"{part + ':':<9} {'   '.join(known)}")
     kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
-    console.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}", highlight=False)
-    console.print(f"health:   {record['health']}", highlight=False)
-    console.print(f"time:     {record['seconds']:.1f} s", highlight=False)
-    console.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True, highlight=False)
+    terminal.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
+    terminal.print(f"health:   {record['health']}")
+    terminal.print(f"time:     {record['seconds']:.1f} s")
+    terminal.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True)
 
 
 def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
+from dnntrain.consoles import console
 from dnntrain.metrics import higher_is_better, is_share
 from dnntrain.report import words
 from dnntrain.report.load import read_study
@@ -35,12 +35,12 @@ class SizedArms:
 def print_transfer(folder: Path, *, figures: bool = False) -> None:
     """What a transfer study says beyond the report of its arms; nothing for other studies. Its figure, if wanted."""
     summary = summarize(read_study(folder))
-    console = Console()
+    terminal = console()
     if sized(summary):
-        show(console, rendered(size_table(summary)))
+        show(terminal, rendered(size_table(summary)))
         typer.echo("\n".join(size_notes(summary)))
     elif SCRATCH in {arm.name for arm in summary.arms} and len(summary.arms) > 1:
-        show(console, rendered(cost_table(summary)))
+        show(terminal, rendered(cost_table(summary)))
         if len(summary.arms) > 2:
             typer.echo(supported(summary))
     if figures and len(summary.arms) > 2:

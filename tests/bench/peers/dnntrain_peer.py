@@ -20,7 +20,7 @@ def train(task: Task, epoch_done: EpochDone) -> None:
     specs = [RunSpec.parse(settings | {"seed": task.seed + member}) for member in range(task.members)]
     dataset = data.load(specs[0].data)
 
-    def tell(runs: list[Run]) -> None:
+    def tell(runs: list[Run], _: object) -> None:
         epoch_done(sum(run.history[-1]["val_acc"] for run in runs) / len(runs))
 
     engine.train(specs, dataset, on_epoch=tell)

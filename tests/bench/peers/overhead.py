@@ -11,9 +11,8 @@ import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -75,13 +74,15 @@ class Here:
 
     workers = 1
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def stop(self) -> None:
+        """Nobody asks it to."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
         """Train the jobs, and give their events."""
         for job in jobs:
             sent: list[bytes] = []
-            connection: Any = SimpleNamespace(send=lambda event, sent=sent: sent.append(pickle.dumps(event)))
-            sent.append(pickle.dumps(perform(job, connection)))
-            yield from map(pickle.loads, sent)
+            ended = perform(job, lambda event, sent=sent: sent.append(pickle.dumps(event)))  # type: ignore[misc]
+            yield from map(pickle.loads, [*sent, pickle.dumps(ended)])
 
 
 if __name__ == "__main__":
