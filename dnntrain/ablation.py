@@ -91,9 +91,7 @@ class Ablation:
             # data of a person's own are read, and what is wrong with them is said, here
             task = source.outline(self.home).task
             if study.metric not in results_of(task):
-                raise InputError(
-                    f"metric {study.metric}: {source} is a {task}, which has {', '.join(results_of(task))}"
-                )
+                raise InputError(f"metric {study.metric}: a {task} has {', '.join(results_of(task))}")
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
         self.bases = {
