@@ -30,9 +30,10 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what a population costs beside single runs; how often the statistics err; the share of the coordinator; cached features
+bench: $(INSTALLED)  ## what populations cost, how cost grows, how often the statistics err, the coordinator, cached features
 	$(BIN)/python tests/bench/population.py
 	$(BIN)/python tests/bench/error_rates.py 20000
+	$(BIN)/python tests/bench/scaling.py
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python tests/bench/features.py
 
