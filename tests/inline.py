@@ -63,7 +63,8 @@ class Answer:
             return self.err
         told = self.err.strip().splitlines()
         said = next((line for line in told if line.startswith("error: ")), "")
-        if "Traceback" in self.err or re.search(r"\w\.py:\d+\)", said):
+        # an alarm that comes in a destructor is printed as ignored
+        if ("Traceback" in self.err and "Hang" not in self.err) or re.search(r"\w\.py:\d+\)", said):
             return f"a traceback, of a kind: {said}"
         if self.code and not said and self.code not in (1, 3):
             return f"exit code {self.code} and no error"

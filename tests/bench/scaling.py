@@ -111,7 +111,10 @@ def save_figure(measured: Mapping[str, Mapping[int, float]], target: Path) -> No
             sizes, spent = list(seconds), list(seconds.values())
             axes.loglog(sizes, [spent[-1] * size / sizes[-1] for size in sizes], color=SOFT, linestyle=":")
             axes.loglog(sizes, spent, color=BLUE, marker="o")
-            axes.set(title=name, ylabel="seconds")
+            axes.set(title=name, ylabel="seconds", xticks=sizes)
+            for scale in (axes.xaxis, axes.yaxis):
+                scale.set_major_formatter("{x:g}")
+                scale.set_minor_formatter("")
         figure.savefig(target)
 
     draw()
