@@ -97,8 +97,9 @@ class Display:
         if third > self.said[name]:
             self.said[name] = third
             said = "" if state.score is None else f", validation {self.shown(state.score)}"
+            named = f"{self.study.name}: {name}" if len(self.arms) > 1 else f"{self.study.name}:"
             self.console.print(
-                f"{self.study.name}: {name} {state.share:.0%}{said} ({self.elapsed:.0f} s, {self.left})",
+                f"{named} {state.share:.0%}{said} ({self.elapsed:.0f} s, {self.left})",
                 soft_wrap=True,
             )
 
