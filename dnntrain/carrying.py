@@ -132,7 +132,7 @@ def carry_out(study: Study, means: Means) -> Outcome:
 
 def seeds_left_out(study: Study, out: Path) -> int:
     """How many of the seeds that the study has in its tables are not asked for now."""
-    from dnntrain.records import read_json
+    from dnntrain.whole_files import read_json
 
     try:
         return len({*read_json(out / study.name / "study.json")["seeds"]} - {*study.seeds})

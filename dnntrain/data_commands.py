@@ -17,8 +17,8 @@ from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_so
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
-from dnntrain.records import writing
 from dnntrain.spec import RunSpec
+from dnntrain.whole_files import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

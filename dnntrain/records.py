@@ -34,6 +34,7 @@ from dnntrain.errors import DnntrainError, InputError
 from dnntrain.health import verdict
 from dnntrain.metrics import results_of
 from dnntrain.run import ENGINE_VERSION, Run
+from dnntrain.whole_files import read_json, write_whole, writing
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
@@ -296,42 +297,3 @@ def checksum(record: Record) -> str:
     """SHA-256 of a record's content, its checksums aside."""
     content = {key: value for key, value in record.items() if key != "checksums"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Say where and why something could not be written."""
-    try:
-        yield
-    except OSError as error:
-        raise DnntrainError(f"cannot write to {error.filename or root}: {error.strerror or error}") from None
-
-
-def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write a file, given in parts, beside its place and move it there, so that nobody ever sees half of it.
-
-    A link is followed, and what is no ordinary file (a device, a pipe) is written to, not replaced.
-    """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_text("".join(parts), encoding="utf-8", newline="")
-        return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(parts)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> Any:
-    """The JSON file's content; raises InputError that names the file where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, no JSON ({error})") from None

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from dnntrain.consoles import console
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.records import CHANGED, RunStore, read_json, writing
+from dnntrain.records import CHANGED, RunStore
+from dnntrain.whole_files import read_json, writing
 
 if TYPE_CHECKING:
     from dnntrain.report.load import Results

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS
 from dnntrain.parameters import explain
-from dnntrain.records import read_json
+from dnntrain.whole_files import read_json
 
 
 class ArmFile(BaseModel):

@@ -12,12 +12,13 @@ from rich.console import Console, RenderableType
 from dnntrain.consoles import console
 from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
-from dnntrain.records import CHANGED, write_whole, writing
+from dnntrain.records import CHANGED
 from dnntrain.report.compare import comparison_notes, comparison_table, find_study
 from dnntrain.report.gates import Judged
 from dnntrain.report.load import Results
 from dnntrain.report.summary import Summary
 from dnntrain.report.terminal import rendered, study_report
+from dnntrain.whole_files import write_whole, writing
 
 
 def print_summaries(summaries: Sequence[Summary], wide: bool = False) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dnntrain.records import writing
 from dnntrain.report.figures.curves import learning_curves
 from dnntrain.report.figures.effects import DELTA, INTERVAL, accuracy_against_time, effects
 from dnntrain.report.figures.gradients import gradient_flow
@@ -21,6 +20,7 @@ from dnntrain.report.figures.rates import learning_rates
 from dnntrain.report.figures.sizes import training_size
 from dnntrain.report.figures.style import check_format, rendered
 from dnntrain.report.summary import Summary
+from dnntrain.whole_files import writing
 
 __all__ = [
     "accuracy_against_time",
