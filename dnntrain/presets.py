@@ -123,11 +123,16 @@ class Preset:
             baseline=baseline,
             metric=metric,
             design=self.design,
-            note=self.text("note", ""),
+            note=self.note(),
             source=self.document.text,
             pretrain=self.pretrain(),
             tuning=self.tuning(),
         )
+
+    def note(self) -> str:
+        """The preset's note, and that it speaks of other settings where some were changed."""
+        note = self.text("note", "")
+        return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
 
     def pretrain(self) -> CoreSpec | str | None:
         """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""

@@ -449,3 +449,8 @@ def test_a_changed_base_is_a_study_of_its_own() -> None:
     changed = read_preset(text, "p.yaml", {"schedule": schedule, "hidden": "300,100,300,100,300,100,300,100"})
     assert check_name(changed.name, "name") == changed.name
     assert changed.name.startswith("own,schedule=piecewise:at=1ep_2ep")
+
+
+def test_a_note_says_that_it_speaks_of_other_settings() -> None:
+    assert load_preset("vanishing", {"lr": 0.5}).note.endswith("(Of the preset as it is; here with lr=0.5.)")
+    assert "as it is" not in load_preset("vanishing").note
