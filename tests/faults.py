@@ -14,7 +14,7 @@ import pandas as pd
 
 from tests.command import environment, succeeds
 
-PRESET = "base: {hidden: 32, epochs: 12, train_size: 4000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
+PRESET = "base: {hidden: 32, epochs: 9, train_size: 3500, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
 RUNS = 8
 WORKERS = 2
 
