@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.bench.fuzz import kinds
 from tests.trial import CORPUS, Trials, kept
 
-EXAMPLES = 25
+EXAMPLES = 15
 """Inputs of each kind."""
 
 
