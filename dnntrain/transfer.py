@@ -104,8 +104,9 @@ def train_stage(
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
     started = time.perf_counter()
     reused = base.reused(dataset, spec, stage.frozen, rows, device)
-    for run in runs:  # what is frozen is computed for all of them at once
-        run.seconds += (time.perf_counter() - started) / len(runs)
+    seconds = (time.perf_counter() - started) / len(runs)  # what is frozen is computed for all of them at once
+    for run in runs:
+        run.seconds += seconds
     dense = min(stage.frozen, base.hidden)
     trunk = base.trunk(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
     start = Start(
