@@ -213,7 +213,7 @@ def report(
         typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
     elif "-" not in (csv, md, latex, html):
         for summary in summaries:
-            output.print_summaries([summary], wide)
+            output.print_summary(summary, wide)
             print_transfer(summary.results.folder)
         output.print_judged(judged)
     raise typer.Exit(exit_code(judged))
@@ -247,7 +247,7 @@ def print_outcome(outcome: Outcome, out: Path) -> None:
         output.print_run(record, out)
     else:
         folder = out / outcome.study.name
-        output.print_summaries([summarize(read_study(folder))])
+        output.print_summary(summarize(read_study(folder)))
         typer.echo(f"records: {folder}")
 
 

@@ -21,11 +21,9 @@ from dnntrain.report.terminal import rendered, study_report
 from dnntrain.whole_files import write_whole, writing
 
 
-def print_summaries(summaries: Sequence[Summary], wide: bool = False) -> None:
-    """The studies on the terminal."""
-    terminal = console(width=max(120, console().width) if wide else None)
-    for summary in summaries:
-        show(terminal, study_report(summary, wide=wide))
+def print_summary(summary: Summary, wide: bool = False) -> None:
+    """A study on the terminal."""
+    show(console(width=max(120, console().width) if wide else None), study_report(summary, wide=wide))
 
 
 def show(terminal: Console, what: RenderableType) -> None:
