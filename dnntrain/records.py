@@ -261,22 +261,20 @@ class RunStore:
 
 
 class Records(Mapping[str, Record]):
-    """The runs of a study that are in the store, by run id; a record is read when it is asked for."""
+    """The runs of a study that are in the store, by run id and in the study's order; read when they are asked for."""
 
     def __init__(self, store: RunStore, runs: Iterable[str]) -> None:
-        self.store, self.absent = store, dict.fromkeys(runs)
-        self.there: dict[str, None] = {}
+        self.store, self.runs = store, tuple(dict.fromkeys(runs))
+        self.there: set[str] = set()
         self.look()
 
     def look(self) -> None:
         """Take in what was recorded since."""
-        for run in [run for run in self.absent if self.store.has(run)]:
-            self.add(run)
+        self.there.update(run for run in self.runs if run not in self.there and self.store.has(run))
 
     def add(self, run: str) -> None:
         """Take in a run that is recorded."""
-        self.absent.pop(run, None)
-        self.there[run] = None
+        self.there.add(run)
 
     def __getitem__(self, run: str) -> Record:
         if run not in self.there:
@@ -284,7 +282,7 @@ class Records(Mapping[str, Record]):
         return self.store.read(run)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.there)
+        return (run for run in self.runs if run in self.there)
 
     def __len__(self) -> int:
         return len(self.there)

@@ -26,11 +26,12 @@ def write_tables(study: Study, ids: Mapping[CoreSpec, str], records: Records, st
         made = records[run]
         rows.append(results_row(made, study.name, arm, varied))
         columns |= dict.fromkeys(key for row in made["history"] for key in row)
+    first = records[recorded[0][1]]
     history = (row for arm, run in recorded for row in history_rows(records[run], study.name, arm))
     results = "".join(csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
     description = study.description() | {
-        "data": made["data"],
-        "environment": made["environment"],
+        "data": first["data"],
+        "environment": first["environment"],
         "checksum": hashlib.sha256(results.encode()).hexdigest(),
     }
     files: dict[str, Iterable[str]] = {
