@@ -18,7 +18,7 @@ from dnntrain.streams import generator
 from dnntrain.tasks import Binary, Classification, Regression, Task
 
 EVALUATION_ROWS = 512
-VECTOR = 32
+TURN = 32
 """Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
 turn is computed one by one, which rounds differently."""
 
@@ -51,11 +51,11 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
 
 
 def padded_rows(rows: int, widths: Sequence[int]) -> int:
-    """The least number of rows ≥ `rows` that makes rows × width a multiple of VECTOR for every width.
+    """The least number of rows ≥ `rows` that makes rows × width a multiple of TURN for every width.
 
-    Then no member's elements reach into a vector's scalar tail, so its numbers do not depend on its neighbours.
+    Then no member's elements are among those behind the last turn, so its numbers do not depend on its neighbours.
     """
-    multiple = VECTOR // gcd(VECTOR, *widths)
+    multiple = TURN // gcd(TURN, *widths)
     return -(-rows // multiple) * multiple
 
 
@@ -174,7 +174,7 @@ class Inputs:
     def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
         for start in range(0, len(indices), EVALUATION_ROWS):
             chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
-            padded = np.pad(chunk, (0, -len(chunk) % VECTOR))
+            padded = np.pad(chunk, (0, -len(chunk) % TURN))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
             weights = self._weights(index.shape, len(chunk))
             yield Batch(self._gather(examples, index), targets[index], len(chunk), *weights)
