@@ -8,15 +8,13 @@ import numpy as np
 import torch
 
 from dnntrain.inputs import Batch, Inputs
+from dnntrain.memory import EVALUATION_ROWS
 from dnntrain.network import Network, Pass, noise_keys
 from dnntrain.tasks import Task
 from dnntrain.techniques.dropout import MonteCarloDropout
 
 Predict = Callable[[int, Batch], torch.Tensor]
 """Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or numbers."""
-
-
-ROWS_AT_ONCE = 512
 
 
 class Tally:
@@ -34,7 +32,7 @@ class Tally:
         """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
         self.held.append((batch, outputs.detach(), losses.detach()))
         self.rows += batch.real
-        if len(self.held) * losses.shape[1] >= ROWS_AT_ONCE:
+        if len(self.held) * losses.shape[1] >= EVALUATION_ROWS:
             self._sum_up()
 
     def means(self) -> tuple[np.ndarray, np.ndarray]:

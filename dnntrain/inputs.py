@@ -13,11 +13,11 @@ import torch
 from dnntrain.data import Dataset, Outline
 from dnntrain.data.split import split
 from dnntrain.errors import InputError
+from dnntrain.memory import EVALUATION_ROWS
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
 from dnntrain.tasks import Binary, Classification, Regression, Task
 
-EVALUATION_ROWS = 512
 TURN = 32
 """Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
 turn is computed one by one, which rounds differently."""

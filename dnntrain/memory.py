@@ -1,9 +1,12 @@
-"""How much memory there is for training."""
+"""How much memory there is for training, and how many examples at once may fill it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+EVALUATION_ROWS = 512
+"""Examples that are evaluated at once: enough to spread a step's fixed cost, few enough for their activations."""
 
 CGROUP = Path("/sys/fs/cgroup")
 

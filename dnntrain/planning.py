@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from dnntrain.memory import available
+from dnntrain.memory import EVALUATION_ROWS, available
 from dnntrain.spec import CoreSpec
 
 MOST_MEMBERS = 32
@@ -23,8 +23,6 @@ COPIES_OF_WEIGHTS = 8
 
 COPIES_OF_ACTIVATIONS = 4
 """Of each layer: before and after the nonlinearity, batch norm, the gradient."""
-
-EVALUATION_ROWS = 512
 
 
 def populations(
