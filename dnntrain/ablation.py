@@ -181,11 +181,13 @@ class Jobs:
         claims: Claims,
         checkpoint_every: int | None,
     ) -> None:
-        self.ablation, self.missing, self.claims, self.every = ablation, missing, claims, checkpoint_every
+        self.ablation, self.claims, self.every = ablation, claims, checkpoint_every
+        # who waits for others looks twice a second: their checkpoints are not read each time
+        self.missing = {spec: run for spec, run in missing.items() if claims.is_open(run)}
         store = ablation.store
-        self.checkpoints = {spec: made for spec, run in missing.items() if (made := store.checkpoint(run))}
+        self.checkpoints = {spec: made for spec, run in self.missing.items() if (made := store.checkpoint(run))}
         begun = {spec: made.epochs for spec, made in self.checkpoints.items()}
-        self.plan = populations(list(missing), workers, begun)
+        self.plan = populations(list(self.missing), workers, begun)
         self.given = 0
         """Jobs that were taken."""
 

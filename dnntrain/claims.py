@@ -30,6 +30,10 @@ class Claims:
         self.locks[run_id] = lock
         return True
 
+    def is_open(self, run_id: str) -> bool:
+        """Whether nobody else trains the run now."""
+        return run_id in self.locks or not is_held(self.folder / run_id)
+
     def release(self, run_id: str) -> None:
         """Leave the run, trained or not, to whoever wants it."""
         lock = self.locks.pop(run_id, None)
@@ -48,6 +52,8 @@ class Claims:
 
 def is_held(path: Path) -> bool:
     """Whether another process holds the lock; not where the file system has no locks."""
+    if not path.exists():
+        return False
     try:
         with FileLock(path, timeout=0):
             return False
