@@ -125,8 +125,7 @@ def carry_out(study: Study, means: Means) -> Outcome:
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
     terminal = console(stderr=True)
     if left_out := seeds_left_out(study, means.out):
-        terminal.print(f"{study.name}: its tables will show {len(study.seeds)} seeds and no longer {left_out} more, "
-                      f"whose runs stay in the store", soft_wrap=True)  # fmt: skip
+        terminal.print(f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store", soft_wrap=True)  # fmt: skip
     return ablation.run(executor_for(means), Display(terminal), Manner(means.join, means.checkpoint_every))
 
 
