@@ -31,11 +31,11 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)  ## what populations cost, how cost grows, how often the statistics err, the coordinator, cached features
-	$(BIN)/python tests/bench/population.py
-	$(BIN)/python tests/bench/error_rates.py 20000
-	$(BIN)/python tests/bench/scaling.py
+	$(BIN)/python -m tests.bench.population
+	$(BIN)/python -m tests.bench.error_rates 20000
+	$(BIN)/python -m tests.bench.scaling
 	$(BIN)/python -m tests.bench.coordinator
-	$(BIN)/python tests/bench/features.py
+	$(BIN)/python -m tests.bench.features
 
 torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour
 	$(BIN)/python -m tests.bench.torture

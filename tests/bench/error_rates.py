@@ -1,6 +1,6 @@
 """How often the comparisons with a baseline err: simulated studies of normal data, with the Monte Carlo error.
 
-    python tests/bench/error_rates.py [STUDIES]
+    python -m tests.bench.error_rates [STUDIES]
 
 The studies are judged all at once by array; tests/test_statistics.py shows that `compare` judges them alike, and runs
 a shorter version of this. (A file named like the standard library's `statistics` would hide it from its neighbours.)

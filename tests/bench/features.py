@@ -1,6 +1,6 @@
 """Transfer from a frozen image network: dnntrain's cached features beside the naive loop, which computes them anew.
 
-    python tests/bench/features.py
+    python -m tests.bench.features
 
 The naive loop pushes every image through the frozen network in every epoch of every seed. Two of its epochs are timed,
 and scaled to all; dnntrain runs whole, from the command line to the report, at first without and then with its cache.

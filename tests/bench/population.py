@@ -8,12 +8,10 @@ Each round times every P once, so that a machine whose speed drifts slows all of
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
-import sys
 import time
 
-from dnntrain.workers import WORKER_ENVIRONMENT
+from tests.bench.as_worker import as_worker
 
 ROUNDS = 3
 SIZES = (1, 5, 20, 30)
@@ -81,7 +79,5 @@ def matmul_rate() -> float:
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(key) != value for key, value in WORKER_ENVIRONMENT.items()):
-        os.environ.update(WORKER_ENVIRONMENT)  # the environment of a worker, which has to be there before torch
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+    as_worker()
     main()

@@ -1,6 +1,6 @@
 """How the cost grows with members, layers, width and images (one thread), and with seeds and arms (a whole command).
 
-    python tests/bench/scaling.py [--figure FILE]
+    python -m tests.bench.scaling [--figure FILE]
 
 Of each size the fastest of three rounds counts, which take all sizes in turn. `slope` is that of log seconds against
 log size between neighbours: 0 where more costs nothing, 1 where the cost grows with the size.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from dnntrain.workers import WORKER_ENVIRONMENT
+from tests.bench.as_worker import as_worker
 
 ROUNDS = 3
 MEMBERS = 8
@@ -137,7 +136,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(key) != value for key, value in WORKER_ENVIRONMENT.items()):
-        os.environ.update(WORKER_ENVIRONMENT)  # the environment of a worker, which has to be there before torch
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+    as_worker()
     main()
