@@ -87,23 +87,20 @@ def on_tables() -> Strategy:
     return st.builds(lambda c, t, content: Case([*c, *t], {"p.csv": content}), commands, target, tables())
 
 
-ABOUT = (
-    *(
-        "report runs",
-        "report runs --json",
-        "report runs --html -",
-        "report runs --latex -",
-        "report runs --md - --wide",
-    ),
-    *(
-        "report runs --figures out",
-        "report runs --compare small small",
-        "runs list",
-        "runs verify",
-        "ablate study.yaml",
-    ),
-    *("transfer --from runs/small --plan", "data info arrays.npz"),
-)
+ABOUT = """
+report runs
+report runs --json
+report runs --html -
+report runs --latex -
+report runs --md - --wide
+report runs --figures out
+report runs --compare small small
+runs list
+runs verify
+ablate study.yaml
+transfer --from runs/small --plan
+data info arrays.npz
+""".strip().splitlines()
 """Commands on what is recorded."""
 
 
