@@ -125,7 +125,8 @@ def carry_out(study: Study, means: Means) -> Outcome:
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
     terminal = console(stderr=True)
     if left_out := seeds_left_out(study, means.out):
-        terminal.print(f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store", soft_wrap=True)  # fmt: skip
+        said = f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store"
+        terminal.print(said, soft_wrap=True)
     return ablation.run(executor_for(means), Display(terminal), Manner(means.join, means.checkpoint_every))
 
 

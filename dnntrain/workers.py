@@ -1,7 +1,7 @@
 """Worker processes: each has one thread and one core, takes jobs one by one, and tells what happens.
 
 Three conditions make a run's numbers the same alone and in any population (found by comparing bits; tests hold it):
-one thread; MKL told to use one code path for every alignment; rows padded to whole turns of torch's loops (see `inputs`).
+one thread; MKL told to use one code path for every alignment; rows padded to whole turns of torch's loops (`inputs`).
 """
 
 from __future__ import annotations
