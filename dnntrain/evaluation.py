@@ -25,12 +25,13 @@ class Tally:
 
     def __init__(self, task: Task) -> None:
         self.task, self.rows = task, 0
-        self.held: list[tuple[Batch, torch.Tensor, torch.Tensor]] = []
+        self.held: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self.sums: list[torch.Tensor] = []
 
     def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
         """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
-        self.held.append((batch, outputs.detach(), losses.detach()))
+        # no more of the batch than this: inputs that are held cannot be overwritten by the next ones, in the caches
+        self.held.append((batch.y[:, : batch.real], outputs.detach()[:, : batch.real], losses.detach()[:, : batch.real]))
         self.rows += batch.real
         if len(self.held) * losses.shape[1] >= EVALUATION_ROWS:
             self._sum_up()
@@ -43,10 +44,8 @@ class Tally:
         return loss, score
 
     def _sum_up(self) -> None:
-        real = [(batch.y[:, : batch.real], outputs[:, : batch.real], losses[:, : batch.real])
-                for batch, outputs, losses in self.held]  # fmt: skip
+        y, outputs, losses = (torch.cat(parts, dim=1) for parts in zip(*self.held, strict=True))
         self.held.clear()
-        y, outputs, losses = (torch.cat(parts, dim=1) for parts in zip(*real, strict=True))
         figures = torch.stack([losses, self.task.scores(outputs, y)])
         self.sums.append(figures.sum(dim=2, dtype=torch.float64))
 
