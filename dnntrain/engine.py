@@ -16,8 +16,9 @@ from dnntrain.data import Dataset
 from dnntrain.evaluation import Tally, evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
-from dnntrain.network import Pass, Tensors, noise_keys
+from dnntrain.network import Gradients, Pass, noise_keys
 from dnntrain.population import Population, Start
+from dnntrain.products import whole
 from dnntrain.run import OnEpoch, Run, ignore
 from dnntrain.spec import CoreSpec
 from dnntrain.techniques.stopping import EarlyStopping
@@ -55,23 +56,23 @@ def train(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
     network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
-    parameters = list(network.parameters.values())
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
     noise = noise_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
-        how = Pass(batch.real, batch.rows, by_batch=True, first=p.steps + p.begun.epochs == 0, noise=noise[step])
+        first = p.steps + p.begun.epochs == 0
+        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], products={})
         outputs = network.forward(batch.x, how)
         losses = task.losses(outputs, batch.y)
-        # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
-        gradients = torch.autograd.grad(losses, parameters, batch.shares)
+        grads = network.gradients(losses, batch.shares, how.products)
         with torch.no_grad():
-            grads = penalized(p, dict(zip(network.parameters, gradients, strict=True)))
+            grads = penalized(p, grads)
             if step in probes:
                 probe.gradients(network.kernels, grads)
             if p.clipping:
+                grads = {name: whole(gradient) for name, gradient in grads.items()}
                 clipped += p.clipping.clip(list(grads.values()))
             update(p, grads, rates[step])
             if step in probes:
@@ -82,15 +83,15 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
-def penalized(p: Population, grads: Tensors) -> Tensors:
+def penalized(p: Population, grads: Gradients) -> Gradients:
     """The gradients with those of the penalties on the weights."""
     for rule in p.rules:
         for name, kernel in p.network.kernels.items():
-            grads[name] = rule.penalize(grads[name], kernel)
+            grads[name] = rule.penalize(whole(grads[name]), kernel)
     return grads
 
 
-def update(p: Population, grads: Tensors, lr: torch.Tensor) -> None:
+def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
     """One step of the optimizer, with what the weights' rules do before and after it; lr is (P, 1, 1)."""
     p.steps += 1
     for rule in p.rules:

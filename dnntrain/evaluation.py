@@ -30,8 +30,9 @@ class Tally:
 
     def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
         """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
-        # no more of the batch than this: inputs that are held cannot be overwritten by the next ones, in the caches
-        self.held.append((batch.y[:, : batch.real], outputs.detach()[:, : batch.real], losses.detach()[:, : batch.real]))
+        # nothing more of the batch: what holds its inputs keeps them from being overwritten in the caches
+        real = batch.real
+        self.held.append((batch.y[:, :real], outputs.detach()[:, :real], losses.detach()[:, :real]))
         self.rows += batch.real
         if len(self.held) * losses.shape[1] >= EVALUATION_ROWS:
             self._sum_up()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dnntrain.lazy import torch
+from dnntrain.products import Factors, whole
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.clipping import norms
 
@@ -49,11 +50,11 @@ class Probe:
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     largest: torch.Tensor | None = None
 
-    def gradients(self, kernels: dict[str, torch.Tensor], grads: dict[str, torch.Tensor]) -> None:
+    def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | Factors]) -> None:
         """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
         self.before = {name: kernel.detach().clone() for name, kernel in kernels.items()}
-        norm = [norms(grads[name]) for name in kernels]
+        norm = [norms(whole(grads[name])) for name in kernels]
         self._add("grad_norm", norm)
         largest = torch.stack(norm)
         self.largest = largest if self.largest is None else torch.fmax(self.largest, largest)  # fmax passes nan over

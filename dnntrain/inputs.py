@@ -56,7 +56,8 @@ def padded_rows(rows: int, widths: Sequence[int]) -> int:
     Then no member's elements are among those behind the last turn, so its numbers do not depend on its neighbours.
     """
     multiple = TURN // gcd(TURN, *widths)
-    return -(-rows // multiple) * multiple
+    # one row would be a vector, whose products take another path
+    return max(2, -(-rows // multiple) * multiple)
 
 
 class Inputs:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dnntrain import streams
+from dnntrain.products import Factors, product
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
 from dnntrain.techniques.base import select, stack
@@ -18,6 +19,7 @@ from dnntrain.techniques.dropout import Noise
 from dnntrain.techniques.normalization import BatchNorm
 
 Tensors = dict[str, torch.Tensor]
+Gradients = dict[str, torch.Tensor | Factors]
 Observer = Callable[[int, torch.Tensor], None]
 """Is shown each hidden layer's number (from 1) and its activations (P, real rows, units)."""
 
@@ -48,6 +50,9 @@ class Pass:
     noise: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
     observe: Observer | None = None
+    products: dict[str, tuple[torch.Tensor, torch.Tensor]] | None = None
+    """Takes in what each dense kernel was multiplied by and what came of it, for `Network.gradients`; then autograd
+    does not see the kernels."""
 
 
 TESTING = Pass()
@@ -69,6 +74,8 @@ class Network:
     """Layers below the dense ones."""
     kernels: Tensors = field(init=False)
     """The weights among the parameters, from the lowest hidden layer to the output."""
+    constants: Tensors = field(init=False)
+    """The kernels as autograd does not see them; the storage is shared."""
     bn: BatchNorm | None = field(init=False)
     noisy: set[int] = field(init=False)
     _counters: dict[tuple[int, int], torch.Tensor] = field(init=False, default_factory=dict)
@@ -76,11 +83,12 @@ class Network:
     def __post_init__(self) -> None:
         self.bn = self.spec.technique(BatchNorm)
         self.kernels = {name: p for name, p in self.parameters.items() if name.endswith(".kernel")}
+        self.constants = {name: kernel.detach() for name, kernel in self.kernels.items()}
         self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
 
     def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
         """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
-        return self._dense("output", self.hidden_outputs(x, how))
+        return self._dense("output", self.hidden_outputs(x, how), how)
 
     def hidden_outputs(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
         """What the output layer is given, (P, rows, units of the highest hidden layer)."""
@@ -91,7 +99,7 @@ class Network:
         x = self._drop(0, x, how)
         for i, activation in enumerate(self.spec.activations, start=1):
             layer = f"hidden{i}"
-            x = self._dense(layer, x)
+            x = self._dense(layer, x, how)
             if self.bn and self.bn.place == "before":
                 x = self._normalize(layer, x, how)
             x = activation(x, self.parameters.get(f"{layer}.{activation.trained}"))
@@ -102,17 +110,31 @@ class Network:
             x = self._drop(i, x, how)
         return x
 
-    def _dense(self, layer: str, x: torch.Tensor) -> torch.Tensor:
-        kernel, bias = self.parameters[f"{layer}.kernel"], self.parameters.get(f"{layer}.bias")
-        members = kernel.shape[0]
-        if members == 1 and 1 in kernel.shape[1:]:
-            # alone, a layer of width 1 takes a matrix-vector path that rounds differently: it goes in company
-            return self._product(x.expand(2, -1, -1), kernel.expand(2, -1, -1), bias)[:1]
-        return self._product(x.expand(members, -1, -1), kernel, bias)
+    def gradients(
+        self, losses: torch.Tensor, shares: torch.Tensor, products: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    ) -> Gradients:
+        """The gradients of each member's mean loss, of its rows' losses and shares in it, both (P, rows).
 
-    @staticmethod
-    def _product(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        return torch.bmm(x, kernel) if bias is None else torch.baddbmm(bias, x, kernel)
+        The members share no parameter, so the gradient of the sum of their means is each one's own. Those of the dense
+        kernels, whose products the forward pass has taken down, stay in factors.
+        """
+        others = [name for name in self.parameters if name not in products]
+        towards = [z for _, z in products.values()] + [self.parameters[name] for name in others]
+        found = dict(zip([*products, *others], torch.autograd.grad(losses, towards, shares), strict=True))
+        return {
+            name: Factors(products[name][0], found[name]) if name in products else found[name]
+            for name in self.parameters
+        }
+
+    def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
+        name = f"{layer}.kernel"
+        kernel, bias = self.kernels[name], self.parameters.get(f"{layer}.bias")
+        x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
+        if how.products is None:
+            return product(x, kernel, bias)
+        z = product(x, self.constants[name], bias)
+        how.products[name] = x, z if z.requires_grad else z.requires_grad_()
+        return z
 
     def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
         assert self.bn is not None

@@ -31,7 +31,7 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     # without it MKL picks its code by alignment, and odd batch sizes differ in one case of ten
-    "MKL_CBWR": "AVX2,STRICT",
+    "MKL_CBWR": "AVX512,STRICT",
     # gradients are allocated at every step: keep their pages instead of mapping them anew (glibc)
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
