@@ -72,8 +72,9 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             if step in probes:
                 probe.gradients(network.kernels, grads)
             if p.clipping:
-                grads = {name: whole(gradient) for name, gradient in grads.items()}
-                clipped += p.clipping.clip(list(grads.values()))
+                gradients = {name: whole(gradient).contiguous() for name, gradient in grads.items()}
+                clipped += p.clipping.clip(list(gradients.values()))
+                grads = dict(gradients)
             update(p, grads, rates[step])
             if step in probes:
                 probe.updates(network.kernels)

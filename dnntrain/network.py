@@ -78,6 +78,8 @@ class Network:
     """The kernels as autograd does not see them; the storage is shared."""
     bn: BatchNorm | None = field(init=False)
     noisy: set[int] = field(init=False)
+    least: torch.Tensor | None = field(init=False)
+    """The dropout's threshold of each member."""
     _counters: dict[tuple[int, int], torch.Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class Network:
         self.kernels = {name: p for name, p in self.parameters.items() if name.endswith(".kernel")}
         self.constants = {name: kernel.detach() for name, kernel in self.kernels.items()}
         self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
+        self.least = streams.threshold(torch.as_tensor(self.noise.rate)) if self.noise else None
 
     def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
         """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
@@ -148,12 +151,12 @@ class Network:
         return z
 
     def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
-        if how.noise is None or self.noise is None or layer not in self.noisy:
+        if how.noise is None or self.noise is None or self.least is None or layer not in self.noisy:
             return x
         rows, units = x.shape[1:]
         if (rows, units) not in self._counters:
             self._counters[rows, units] = streams.counters(rows, units, x.device)
-        kept = streams.kept(self._counters[rows, units], how.noise[layer], self.noise.rate)
+        kept = streams.kept(self._counters[rows, units], how.noise[layer], self.least)
         return self.noise.drop(x, kept)
 
     def select(self, members: torch.Tensor) -> Network:

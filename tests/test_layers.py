@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
@@ -15,7 +16,7 @@ from dnntrain.evaluation import monte_carlo_prediction
 from dnntrain.inputs import Batch
 from dnntrain.network import Network, Pass, initialize, noise_keys
 from dnntrain.spec import RunSpec
-from dnntrain.streams import counters, kept, step_keys
+from dnntrain.streams import counters, kept, step_keys, threshold
 from dnntrain.tasks import Classification, cross_entropy
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
@@ -109,7 +110,7 @@ def test_equations_15_to_20_by_hand() -> None:
     bn = BatchNorm(eps=1.0, alpha=0.1)
     mean, variance = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
     x = torch.tensor([[[1.0], [3.0], [8.0]]])
-    batch_mean, batch_variance = bn.statistics(x, None)
+    _, batch_mean, batch_variance = bn.centred(x, None)
     assert batch_mean.item() == pytest.approx(4)  # eq. 15
     assert batch_variance.item() == pytest.approx((9 + 1 + 16) / 3)  # eq. 16: biased, by 3 and not by 2
     z = bn.normalize(x, batch_mean, batch_variance, torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 0.5))
@@ -118,7 +119,7 @@ def test_equations_15_to_20_by_hand() -> None:
     bn.update(mean, batch_mean, first=True)
     bn.update(variance, batch_variance, first=True)
     assert (mean.item(), variance.item()) == pytest.approx((4, 26 / 3))
-    second = bn.statistics(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
+    _, *second = bn.centred(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
     bn.update(mean, second[0], first=False)
     bn.update(variance, second[1], first=False)
     assert mean.item() == pytest.approx(0.9 * 4 + 0.1 * 2)  # eq. 19
@@ -129,7 +130,7 @@ def test_batch_norm_is_torchs_forward_and_backward() -> None:
     x = (3 * randn(3, 24, 5) + 1).requires_grad_()
     scale, shift = (randn(3, 1, 5, seed=seed).requires_grad_() for seed in (1, 2))
     upstream, bn = randn(3, 24, 5, seed=3), BatchNorm()
-    z = bn.normalize(x, *bn.statistics(x, None), scale, shift)
+    z = bn.normalize(x, *bn.centred(x, None)[1:], scale, shift)
     gradients = torch.autograd.grad(z, (x, scale, shift), upstream)
     for member in range(3):
         module = torch.nn.BatchNorm1d(5, eps=1e-5)
@@ -207,7 +208,7 @@ def test_cross_entropy_is_torchs() -> None:
 
 def mask(seed: int, rate: float, rows: int = 64, units: int = 100) -> torch.Tensor:
     keys = torch.from_numpy(step_keys([seed], "dropout", 0, 1, 1)[0, 0])
-    return kept(counters(rows, units, "cpu"), keys, torch.tensor([rate]))[0]
+    return kept(counters(rows, units, "cpu"), keys, threshold(torch.tensor([rate])))[0]
 
 
 def share_bound(share: float, n: int, sigmas: float = 4.0) -> float:
@@ -240,8 +241,8 @@ def test_masks_differ_between_steps_layers_seeds_and_streams() -> None:
     keys = [step_keys([0, 1, 2], stream, 0, 3, 2).ravel() for stream in ("dropout", "mc_dropout")]
     every = torch.from_numpy(np.concatenate(keys))
     assert len(set(every.tolist())) == 36
-    rate, fixed = torch.full((36,), 0.3), counters(64, 100, "cpu")
-    masks = kept(fixed, every, rate).flatten(1)
+    least, fixed = threshold(torch.full((36,), 0.3)), counters(64, 100, "cpu")
+    masks = kept(fixed, every, least).flatten(1)
     alike = 0.3**2 + 0.7**2  # what independent masks have in common
     for a, b in combinations(masks, 2):
         assert abs((a == b).double().mean().item() - alike) < share_bound(alike, 6400, sigmas=5)
@@ -251,7 +252,8 @@ def test_masks_are_reproducible_in_any_company_from_any_step() -> None:
     together = step_keys([3, 4], "dropout", 0, 5, 2)
     alone = step_keys([4], "dropout", 3, 2, 2)
     assert np.array_equal(together[3:, :, 1:], alone)
-    fixed, keys, rates = counters(8, 30, "cpu"), torch.from_numpy(together[0, 0]), torch.tensor([0.2, 0.5])
+    fixed, keys = counters(8, 30, "cpu"), torch.from_numpy(together[0, 0])
+    rates = threshold(torch.tensor([0.2, 0.5]))
     both = kept(fixed, keys, rates)
     assert torch.equal(both, kept(counters(8, 30, "cpu"), keys, rates))
     assert torch.equal(both[1:], kept(fixed, keys[1:], rates[1:]))
@@ -261,7 +263,7 @@ def test_masks_are_reproducible_in_any_company_from_any_step() -> None:
 def test_inverted_scaling_keeps_the_mean() -> None:
     dropout = stack([Dropout(rate=0.2), Dropout(rate=0.75)])
     keys = torch.from_numpy(step_keys([0, 1], "dropout", 0, 1, 1)[0, 0])
-    keep = kept(counters(400, 100, "cpu"), keys, dropout.rate)
+    keep = kept(counters(400, 100, "cpu"), keys, threshold(dropout.rate))
     dropped = dropout.drop(torch.full((2, 400, 100), 3.0), keep)
     for member, rate in enumerate([0.2, 0.75]):
         assert dropped[member].unique().tolist() == pytest.approx([0.0, 3 / (1 - rate)])
@@ -287,7 +289,7 @@ def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str,
     assert keys is not None
 
     def drop(layer: int, h: torch.Tensor) -> torch.Tensor:
-        keep = kept(counters(16, h.shape[2], "cpu"), keys[layer], torch.tensor([0.4, 0.4]))
+        keep = kept(counters(16, h.shape[2], "cpu"), keys[layer], threshold(torch.tensor([0.4, 0.4])))
         return h * keep / 0.6 if layer in expected else h
 
     h = drop(0, x)
@@ -339,8 +341,7 @@ def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
 
 def test_monte_carlo_with_rate_zero_is_the_plain_prediction() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), randn(2, 16, FEATURES)
-    assert net.noise is not None
-    net.noise.rate.zero_()
+    net = replace(net, noise=stack([Dropout(rate=0.0), Dropout(rate=0.0)]))
     log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p, torch.log_softmax(net.forward(x), dim=2), rtol=1e-4, atol=1e-5)
 

@@ -68,7 +68,7 @@ class PReLU(Activation):
     alpha: float = parameter(0.25, "first value of the trained slope", ge=0, lt=1)
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
-        return torch.where(z > 0, z, (self.alpha if trained is None else trained) * z)
+        return torch.relu(z) + (self.alpha if trained is None else trained) * z.clamp(max=0)
 
 
 class ELU(Activation):

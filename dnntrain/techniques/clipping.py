@@ -18,7 +18,7 @@ class Clipping(Switch):
     threshold: float = parameter(1.0, "largest value or norm that is left as it is", gt=0, per_member=True)
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Clip the gradients [(P, …), …] in place; returns which members were clipped, bool (P,)."""
+        """Clip the gradients [(P, …), …], all contiguous, in place; returns which members were clipped, bool (P,)."""
         raise NotImplementedError
 
 
@@ -38,12 +38,14 @@ class ClipValue(Clipping):
     advice = "Simple and strong against exploding gradients; prefer a norm where the direction matters."
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        clipped = torch.zeros(len(grads[0]), dtype=torch.bool, device=grads[0].device)
-        for g in grads:
-            limit = column(self.threshold, g)
-            clipped |= g.abs().flatten(1).amax(dim=1) > limit.flatten()
-            torch.minimum(torch.maximum(g, -limit, out=g), limit, out=g)
-        return clipped
+        flat = [g.flatten(1) for g in grads]
+        most = column(self.threshold, flat[0])
+        least = -most
+        highest = torch.stack([g.amax(dim=1) for g in flat]).amax(dim=0)
+        lowest = torch.stack([g.amin(dim=1) for g in flat]).amin(dim=0)
+        for g in flat:
+            torch.minimum(torch.maximum(g, least, out=g), most, out=g)
+        return torch.maximum(highest, -lowest) > self.threshold
 
 
 class ClipNorm(Clipping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -45,7 +46,7 @@ class Noise(Switch):
         return chosen
 
     def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """The noisy x (P, rows, units); `kept` (bool, same shape) is true where a unit stays."""
+        """The noisy x (P, rows, units); `kept` (same shape) is 1 where a unit stays, else 0."""
         raise NotImplementedError
 
 
@@ -59,7 +60,12 @@ class Dropout(Noise):
     advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
 
     def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        return torch.where(kept, x / (1 - column(self.rate, x)), 0.0)
+        return x * (kept * self.gain)
+
+    @cached_property
+    def gain(self) -> torch.Tensor:
+        """What the survivors are multiplied by, (P, 1, 1)."""
+        return 1 / (1 - torch.as_tensor(self.rate).view(-1, 1, 1))
 
 
 class AlphaDropout(Noise):
@@ -74,7 +80,7 @@ class AlphaDropout(Noise):
     def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         rate = column(self.rate, x)
         a = torch.rsqrt((1 - rate) * (1 + rate * SELU_LOW**2))
-        return torch.where(kept, x, SELU_LOW) * a - a * rate * SELU_LOW
+        return torch.addcmul(a * SELU_LOW * (1 - rate), kept * a, x - SELU_LOW)
 
 
 class MonteCarloDropout(Switch):

@@ -25,17 +25,16 @@ class BatchNorm(Switch):
     eps: float = parameter(1e-5, "smoothing term ε", gt=0)
     alpha: float = parameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
-    def statistics(self, x: torch.Tensor, rows: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and biased variance over the rows of x (P, rows, units), each (P, 1, units): eqs. 15 and 16.
+    def centred(self, x: torch.Tensor, rows: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x (P, rows, units) less its mean over the rows, that mean, and the biased variance, both (P, 1, units).
 
-        `rows` (rows, 1) weighs them 1 or 0 where the batch is padded.
+        Equations 15 and 16. `rows` (rows, 1) weighs the rows 1 or 0 where the batch is padded.
         """
-        if rows is None:
-            mean = x.mean(dim=1, keepdim=True)
-            return mean, (x - mean).square().mean(dim=1, keepdim=True)
-        count = rows.sum()
-        mean = (x * rows).sum(dim=1, keepdim=True) / count
-        return mean, ((x - mean).square() * rows).sum(dim=1, keepdim=True) / count
+        count = x.shape[1] if rows is None else rows.sum()
+        mean = (x if rows is None else x * rows).sum(dim=1, keepdim=True) / count
+        rest = x - mean
+        squares = rest.square() if rows is None else rest.square().mul_(rows)
+        return rest, mean, squares.sum(dim=1, keepdim=True) / count
 
     def update(self, running: torch.Tensor, batch: torch.Tensor, first: bool) -> None:
         """Move a running statistic towards the mini-batch's, in place; the first one sets it: eqs. 19 and 20."""
@@ -62,9 +61,9 @@ def normalize_by_batch() -> Callable[..., Any]:
     class NormalizeByBatch(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, x: Any, scale: Any, shift: Any, rows: Any, bn: BatchNorm) -> Any:
-            mean, variance = bn.statistics(x, rows)
+            rest, mean, variance = bn.centred(x, rows)
             inverse = torch.rsqrt(variance + bn.eps)
-            normalized = (x - mean).mul_(inverse)
+            normalized = rest.mul_(inverse)
             ctx.save_for_backward(normalized, inverse, scale, rows)
             ctx.mark_non_differentiable(mean, variance)
             return torch.addcmul(shift, normalized, scale), mean, variance
@@ -75,11 +74,19 @@ def normalize_by_batch() -> Callable[..., Any]:
             g, (normalized, inverse, scale, rows) = grads[0], ctx.saved_tensors
             shift_grad = g.sum(dim=1, keepdim=True)
             scale_grad = (g * normalized).sum(dim=1, keepdim=True)
+            if not ctx.needs_input_grad[0]:  # below the network's inputs there is nothing to train
+                return None, scale_grad, shift_grad, None, None
             count = normalized.shape[1] if rows is None else rows.sum()
             through_statistics = torch.addcmul(shift_grad / count, normalized, scale_grad / count)
             if rows is not None:
                 through_statistics *= rows
-            return (g - through_statistics).mul_(scale * inverse), scale_grad, shift_grad, None, None
+            return (
+                torch.sub(g, through_statistics, out=through_statistics).mul_(scale * inverse),
+                scale_grad,
+                shift_grad,
+                None,
+                None,
+            )
 
     apply: Callable[..., Any] = NormalizeByBatch.apply
     return apply
