@@ -55,7 +55,7 @@ def counters(rows: int, units: int, device: torch.device | str) -> torch.Tensor:
 
 
 def threshold(rate: torch.Tensor) -> torch.Tensor:
-    """The draw below which an element is dropped, int32 (P, 1, 1), where that is to have the probability `rate` (P,)."""
+    """The draw below which an element is dropped, int32 (P, 1, 1), so that it has the probability `rate` (P,)."""
     return (rate.double() * 2**32 - 2**31).to(torch.int32).view(-1, 1, 1)
 
 
