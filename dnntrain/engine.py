@@ -16,7 +16,7 @@ from dnntrain.data import Dataset
 from dnntrain.evaluation import Tally, evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
-from dnntrain.network import Gradients, Pass, noise_keys
+from dnntrain.network import Gradients, Pass, Products, noise_keys
 from dnntrain.population import Population, Start
 from dnntrain.products import whole
 from dnntrain.run import OnEpoch, Run, ignore
@@ -62,11 +62,11 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
-        first = p.steps + p.begun.epochs == 0
-        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], products={})
+        products, first = Products(), p.steps + p.begun.epochs == 0
+        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], products=products)
         outputs = network.forward(batch.x, how)
         losses = task.losses(outputs, batch.y)
-        grads = network.gradients(losses, batch.shares, how.products)
+        grads = network.gradients(losses, batch.shares, products)
         with torch.no_grad():
             grads = penalized(p, grads)
             if step in probes:
@@ -102,7 +102,7 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
     for name, parameter in p.network.parameters.items():
         # kernels of convolutions have more axes than those of dense layers
         rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.step(parameter, grads[name], p.states[name], rate, p.steps)
+        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)

@@ -20,6 +20,8 @@ from dnntrain.techniques.normalization import BatchNorm
 
 Tensors = dict[str, torch.Tensor]
 Gradients = dict[str, torch.Tensor | Factors]
+Products = dict[str, tuple[torch.Tensor, torch.Tensor]]
+"""What each dense kernel was multiplied by and what came of it, (P, rows, in) and (P, rows, out), by its name."""
 Observer = Callable[[int, torch.Tensor], None]
 """Is shown each hidden layer's number (from 1) and its activations (P, real rows, units)."""
 
@@ -50,9 +52,8 @@ class Pass:
     noise: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
     observe: Observer | None = None
-    products: dict[str, tuple[torch.Tensor, torch.Tensor]] | None = None
-    """Takes in what each dense kernel was multiplied by and what came of it, for `Network.gradients`; then autograd
-    does not see the kernels."""
+    products: Products | None = None
+    """Takes in those of this pass, for `Network.gradients`; autograd then does not see the kernels."""
 
 
 TESTING = Pass()
@@ -113,9 +114,7 @@ class Network:
             x = self._drop(i, x, how)
         return x
 
-    def gradients(
-        self, losses: torch.Tensor, shares: torch.Tensor, products: dict[str, tuple[torch.Tensor, torch.Tensor]]
-    ) -> Gradients:
+    def gradients(self, losses: torch.Tensor, shares: torch.Tensor, products: Products) -> Gradients:
         """The gradients of each member's mean loss, of its rows' losses and shares in it, both (P, rows).
 
         The members share no parameter, so the gradient of the sum of their means is each one's own. Those of the dense

@@ -119,6 +119,7 @@ def train_population(job: Job, ticket: int, dataset: Dataset, post: Any, version
     if version != ENGINE_VERSION:
         here = socket.gethostname()
         return Failed(job, f"node {here} has another version of dnntrain ({ENGINE_VERSION}, not {version})", 1)
+    os.environ.update(WORKER_ENVIRONMENT)  # this node's, which may know other instructions than the coordinator's
     torch.set_num_threads(1)
     # the node's tasks share the arrays, which nothing writes to
     warnings.filterwarnings("ignore", "The given NumPy array is not writable")

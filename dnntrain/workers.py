@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from dnntrain.bases import Base
@@ -26,12 +27,24 @@ from dnntrain.metrics import score
 from dnntrain.run import Run, TakeCheckpoints
 from dnntrain.spec import CoreSpec
 
+
+def mkl_path() -> str:
+    """The widest of MKL's code paths that this processor has and that gives the same bits for every alignment."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+        processor = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
+        wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(processor["flags"])
+        return "AVX512,STRICT" if wide and processor["vendor_id"] == ["GenuineIntel"] else "AVX2,STRICT"
+    except (OSError, KeyError):
+        return "AVX2,STRICT"
+
+
 WORKER_ENVIRONMENT = {
     # one thread a worker, one worker a core: with two threads some sizes of matmul round differently
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     # without it MKL picks its code by alignment, and odd batch sizes differ in one case of ten
-    "MKL_CBWR": "AVX512,STRICT",
+    "MKL_CBWR": mkl_path(),
     # gradients are allocated at every step: keep their pages instead of mapping them anew (glibc)
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
@@ -251,6 +264,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": platform.machine(),
         "threads": threads,
+        "mkl": os.environ.get("MKL_CBWR", "AUTO"),
         "device": str(device) if device.type != "cuda" else f"cuda ({torch.cuda.get_device_name(device)})",
         "bit_for_bit": bool(exact and os.environ.get("MKL_CBWR") == WORKER_ENVIRONMENT["MKL_CBWR"]),
     }

@@ -26,7 +26,7 @@ from dnntrain.planning import cost
 from dnntrain.workers import Event, Job, load_once, perform
 
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
-DEAREST, LONGEST = 1e11, 5.0
+DEAREST, LONGEST = 1.0, 5.0
 """What a population may cost (`planning.cost`), and how many seconds it may take, to be trained here."""
 MOST_LINES = 8
 """Lines that an error may have."""

@@ -31,12 +31,12 @@ class Optimizer(Choice):
         """The state before the first step, for a parameter p (P, …)."""
         return {name: torch.zeros_like(p) for name in self.remembers}
 
-    def step(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
-        """Step t (from 1) of the parameter p (P, …) with the gradient g; lr broadcasts over p, one rate a member."""
-        self._step(p, whole(g), state, lr, t)
+    def update(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
+        """`step` for a gradient that may be in factors."""
+        self.step(p, whole(g), state, lr, t)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
-        """`step` by a gradient that is a tensor, which is left as it is."""
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+        """Step t (from 1) of the parameter p (P, …) with the gradient g; lr broadcasts over p, one rate a member."""
         raise NotImplementedError
 
 
@@ -61,13 +61,14 @@ class SGD(Optimizer):
     def state(self, p: torch.Tensor) -> State:
         return {"momentum": torch.zeros_like(p)} if self.momentum else {}
 
-    def step(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
-        if not self.momentum:
-            take_from(p, g, lr)
-            return
-        g = whole(g)
-        m = state["momentum"].mul_(self.momentum).add_(g)
-        p.addcmul_(g.add(m, alpha=self.momentum) if self.nesterov else m, lr, value=-1)
+    def update(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
+        super().update(p, g, state, lr, t) if self.momentum else take_from(p, g, lr)
+
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+        if self.momentum:
+            m = state["momentum"].mul_(self.momentum).add_(g)
+            g = g.add(m, alpha=self.momentum) if self.nesterov else m
+        p.addcmul_(g, lr, value=-1)
 
 
 class AdaGrad(Optimizer):
@@ -81,7 +82,7 @@ class AdaGrad(Optimizer):
     remembers = ("sum",)
     eps: float = parameter(1e-10, "smoothing term ε", gt=0)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         s = state["sum"].addcmul_(g, g)
         p.addcmul_(g / s.sqrt().add_(self.eps), lr, value=-1)
 
@@ -98,7 +99,7 @@ class RMSProp(Optimizer):
     rho: float = parameter(0.99, "share of the average that is kept", ge=0, lt=1)
     eps: float = parameter(1e-8, "smoothing term ε", gt=0)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         s = state["square"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho)
         p.addcmul_(g / s.sqrt().add_(self.eps), lr, value=-1)
 
@@ -122,7 +123,7 @@ class Adam(Optimizer):
         s = state["square"].mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         return m, s.sqrt().div_(math.sqrt(1 - self.beta2**t)).add_(self.eps)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         m, root = self.moments(g, state, t)
         p.addcmul_(m / root, lr / (1 - self.beta1**t), value=-1)
 
@@ -137,9 +138,9 @@ class AdamW(Adam):
     advice = "The usual choice for large networks. Decays every parameter, as torch does; --weight-decay: weights only."
     decay: float = parameter(0.01, "weight decay", ge=0)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         p.mul_(1 - lr * self.decay)
-        super()._step(p, g, state, lr, t)
+        super().step(p, g, state, lr, t)
 
 
 class Adamax(Optimizer):
@@ -155,7 +156,7 @@ class Adamax(Optimizer):
     beta2: float = parameter(0.999, "share of the maximum that is kept", ge=0, lt=1)
     eps: float = parameter(1e-8, "smoothing term ε", gt=0)
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         m = state["mean"].lerp_(g, 1 - self.beta1)
         u = state["largest"].mul_(self.beta2)
         torch.maximum(u, g.abs().add_(self.eps), out=u)
@@ -180,7 +181,7 @@ class Nadam(Adam):
         """The momentum of step t."""
         return self.beta1 * (1 - 0.5 * math.pow(0.96, t * self.psi))
 
-    def _step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         m, root = self.moments(g, state, t)
         product = state["mu_product"].mul_(self.mu(t))
         p.addcmul_(g / root, lr * (1 - self.mu(t)) / (1 - product), value=-1)
