@@ -50,8 +50,10 @@ $(PEERS): tests/bench/peers/requirements.txt
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
 	@touch $@
 
-bench-peers: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch, the whole work: hours
-	$(BIN)/python -m tests.bench.peers
+ROUNDS ?= 1
+
+bench-peers: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch, the whole work: most of an hour a round
+	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json peers.json --figure peers.svg
 
 bench-quick: $(INSTALLED) $(PEERS)  ## the same on parts of the work: minutes
 	$(BIN)/python -m tests.bench.peers --quick
