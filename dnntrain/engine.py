@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from dnntrain.backprop import Gradients, Tape
 from dnntrain.data import Dataset
 from dnntrain.evaluation import Tally, evaluate, test
 from dnntrain.health import Probe, probed_steps
 from dnntrain.inputs import Batch
-from dnntrain.network import Gradients, Pass, Products, noise_keys
+from dnntrain.network import Pass, noise_keys
 from dnntrain.population import Population, Start
 from dnntrain.products import whole
 from dnntrain.run import OnEpoch, Run, ignore
@@ -26,6 +27,7 @@ from dnntrain.techniques.stopping import EarlyStopping
 NEW = Start()
 
 
+@torch.no_grad()
 def train(
     specs: Sequence[CoreSpec],
     dataset: Dataset,
@@ -62,23 +64,22 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
-        products, first = Products(), p.steps + p.begun.epochs == 0
-        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], products=products)
+        tape, first = Tape(), p.steps + p.begun.epochs == 0
+        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], tape=tape)
         outputs = network.forward(batch.x, how)
-        losses = task.losses(outputs, batch.y)
-        grads = network.gradients(losses, batch.shares, products)
-        with torch.no_grad():
-            grads = penalized(p, grads)
-            if step in probes:
-                probe.gradients(network.kernels, grads)
-            if p.clipping:
-                gradients = {name: whole(gradient).contiguous() for name, gradient in grads.items()}
-                clipped += p.clipping.clip(list(gradients.values()))
-                grads = dict(gradients)
-            update(p, grads, rates[step])
-            if step in probes:
-                probe.updates(network.kernels)
-            tally.add(batch, outputs, losses)
+        losses, back = task.with_gradient(outputs, batch.y)
+        # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
+        grads = penalized(p, tape.gradients(*back(batch.shares)))
+        if step in probes:
+            probe.gradients(network.kernels, grads)
+        if p.clipping:
+            gradients = {name: whole(gradient).contiguous() for name, gradient in grads.items()}
+            clipped += p.clipping.clip(list(gradients.values()))
+            grads = dict(gradients)
+        update(p, grads, rates[step])
+        if step in probes:
+            probe.updates(network.kernels)
+        tally.add(batch, outputs, losses)
 
     figures = task.figures("train", *tally.means()) | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe

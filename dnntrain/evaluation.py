@@ -32,7 +32,7 @@ class Tally:
         """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
         # nothing more of the batch: what holds its inputs keeps them from being overwritten in the caches
         real = batch.real
-        self.held.append((batch.y[:, :real], outputs.detach()[:, :real], losses.detach()[:, :real]))
+        self.held.append((batch.y[:, :real], outputs[:, :real], losses[:, :real]))
         self.rows += batch.real
         if len(self.held) * losses.shape[1] >= EVALUATION_ROWS:
             self._sum_up()

@@ -53,7 +53,7 @@ class Probe:
     def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | Factors]) -> None:
         """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
-        self.before = {name: kernel.detach().clone() for name, kernel in kernels.items()}
+        self.before = {name: kernel.clone() for name, kernel in kernels.items()}
         norm = [norms(whole(grads[name])) for name in kernels]
         self._add("grad_norm", norm)
         largest = torch.stack(norm)
@@ -61,7 +61,7 @@ class Probe:
 
     def updates(self, kernels: dict[str, torch.Tensor]) -> None:
         """Note by how much the step changed the kernels, as a share of their norm."""
-        changes = {name: norms(kernel.detach() - self.before[name]) for name, kernel in kernels.items()}
+        changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
         self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
     def observer(self, activations: Sequence[Activation]) -> Callable[[int, torch.Tensor], None]:

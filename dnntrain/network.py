@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from dnntrain import streams
+from dnntrain.backprop import Gradients, Tape, by_autograd
 from dnntrain.products import Factors, product
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
@@ -19,9 +20,6 @@ from dnntrain.techniques.dropout import Noise
 from dnntrain.techniques.normalization import BatchNorm
 
 Tensors = dict[str, torch.Tensor]
-Gradients = dict[str, torch.Tensor | Factors]
-Products = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""What each dense kernel was multiplied by and what came of it, (P, rows, in) and (P, rows, out), by its name."""
 Observer = Callable[[int, torch.Tensor], None]
 """Is shown each hidden layer's number (from 1) and its activations (P, real rows, units)."""
 
@@ -52,8 +50,8 @@ class Pass:
     noise: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
     observe: Observer | None = None
-    products: Products | None = None
-    """Takes in those of this pass, for `Network.gradients`; autograd then does not see the kernels."""
+    tape: Tape | None = None
+    """Takes down how to go back."""
 
 
 TESTING = Pass()
@@ -66,7 +64,7 @@ class Network:
     spec: CoreSpec
     """One member's spec: it describes the graph that all share."""
     parameters: Tensors
-    """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …; each a leaf with gradients."""
+    """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …"""
     buffers: Tensors
     """Batch norm's moving averages, (P, 1, units)."""
     noise: Noise | None
@@ -75,8 +73,6 @@ class Network:
     """Layers below the dense ones."""
     kernels: Tensors = field(init=False)
     """The weights among the parameters, from the lowest hidden layer to the output."""
-    constants: Tensors = field(init=False)
-    """The kernels as autograd does not see them; the storage is shared."""
     bn: BatchNorm | None = field(init=False)
     noisy: set[int] = field(init=False)
     least: torch.Tensor | None = field(init=False)
@@ -86,7 +82,6 @@ class Network:
     def __post_init__(self) -> None:
         self.bn = self.spec.technique(BatchNorm)
         self.kernels = {name: p for name, p in self.parameters.items() if name.endswith(".kernel")}
-        self.constants = {name: kernel.detach() for name, kernel in self.kernels.items()}
         self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
         self.least = streams.threshold(torch.as_tensor(self.noise.rate)) if self.noise else None
 
@@ -97,16 +92,16 @@ class Network:
     def hidden_outputs(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
         """What the output layer is given, (P, rows, units of the highest hidden layer)."""
         if self.trunk:
-            x = self.trunk(self.parameters, x)
+            x = self._trunk(self.trunk, x, how)
         if self.bn and self.bn.input:
             x = self._normalize("input", x, how)
         x = self._drop(0, x, how)
-        for i, activation in enumerate(self.spec.activations, start=1):
+        for i in range(1, len(self.spec.hidden) + 1):
             layer = f"hidden{i}"
             x = self._dense(layer, x, how)
             if self.bn and self.bn.place == "before":
                 x = self._normalize(layer, x, how)
-            x = activation(x, self.parameters.get(f"{layer}.{activation.trained}"))
+            x = self._activate(i, x, how)
             if how.observe:
                 how.observe(i, x[:, : how.real])
             if self.bn and self.bn.place == "after":
@@ -114,40 +109,67 @@ class Network:
             x = self._drop(i, x, how)
         return x
 
-    def gradients(self, losses: torch.Tensor, shares: torch.Tensor, products: Products) -> Gradients:
-        """The gradients of each member's mean loss, of its rows' losses and shares in it, both (P, rows).
-
-        The members share no parameter, so the gradient of the sum of their means is each one's own. Those of the dense
-        kernels, whose products the forward pass has taken down, stay in factors.
-        """
-        others = [name for name in self.parameters if name not in products]
-        towards = [z for _, z in products.values()] + [self.parameters[name] for name in others]
-        found = dict(zip([*products, *others], torch.autograd.grad(losses, towards, shares), strict=True))
-        return {
-            name: Factors(products[name][0], found[name]) if name in products else found[name]
-            for name in self.parameters
-        }
+    def _trunk(self, trunk: Trunk, x: torch.Tensor, how: Pass) -> torch.Tensor:
+        if how.tape is None:
+            return trunk(self.parameters, x)
+        names = [name for name in self.parameters if name.startswith("trunk.")]
+        values = [self.parameters[name] for name in names]
+        outputs, back = by_autograd(lambda *values: trunk(dict(zip(names, values, strict=True)), x), *values)
+        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g), strict=True)))
+        return outputs
 
     def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
-        name = f"{layer}.kernel"
-        kernel, bias = self.kernels[name], self.parameters.get(f"{layer}.bias")
+        name, bias_name = f"{layer}.kernel", f"{layer}.bias"
+        kernel, bias = self.kernels[name], self.parameters.get(bias_name)
         x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
-        if how.products is None:
-            return product(x, kernel, bias)
-        z = product(x, self.constants[name], bias)
-        how.products[name] = x, z if z.requires_grad else z.requires_grad_()
-        return z
+        if how.tape is not None:
+            below = bool(how.tape)
+
+            def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
+                found[name] = Factors(x, g)
+                if bias is not None:
+                    found[bias_name] = g.sum(dim=1, keepdim=True)
+                return product(g, kernel.transpose(1, 2)) if below else None
+
+            how.tape.steps.append(back)
+        return product(x, kernel, bias)
+
+    def _activate(self, number: int, z: torch.Tensor, how: Pass) -> torch.Tensor:
+        activation = self.spec.activations[number - 1]
+        name = f"hidden{number}.{activation.trained}"
+        slopes = () if activation.trained is None else (self.parameters[name],)
+        if how.tape is None:
+            return activation(z, *slopes)
+        outputs, gradient = activation.with_gradient(z, *slopes)
+
+        def back(g: torch.Tensor, found: Gradients) -> torch.Tensor:
+            towards, *trained = gradient(g)
+            found.update(zip([name], trained, strict=False))
+            return towards
+
+        how.tape.steps.append(back)
+        return outputs
 
     def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
-        assert self.bn is not None
+        bn = self.bn
+        assert bn is not None
         mean, variance = self.buffers[f"{layer}.bn_mean"], self.buffers[f"{layer}.bn_variance"]
-        scale, shift = self.parameters[f"{layer}.bn_scale"], self.parameters[f"{layer}.bn_shift"]
+        scale, shift = (self.parameters[f"{layer}.{name}"] for name in ("bn_scale", "bn_shift"))
         if not how.by_batch:
-            return self.bn.normalize(x, mean, variance, scale, shift)
-        z, batch_mean, batch_variance = self.bn.by_batch(x, scale, shift, how.rows)
-        self.bn.update(mean, batch_mean, how.first)
-        self.bn.update(variance, batch_variance, how.first)
-        return z
+            return bn.normalize(x, mean, variance, scale, shift)
+        batch = bn.by_batch(x, how.rows)
+        bn.update(mean, batch.mean, how.first)
+        bn.update(variance, batch.variance, how.first)
+        if how.tape is not None:
+            below = bool(how.tape)
+
+            def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
+                scale_gradient, shift_gradient = batch.sums(g)
+                found[f"{layer}.bn_scale"], found[f"{layer}.bn_shift"] = scale_gradient, shift_gradient
+                return batch.back(g, scale, scale_gradient, shift_gradient) if below else None
+
+            how.tape.steps.append(back)
+        return torch.addcmul(shift, batch.normalized, scale)
 
     def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
         if how.noise is None or self.noise is None or self.least is None or layer not in self.noisy:
@@ -156,17 +178,20 @@ class Network:
         if (rows, units) not in self._counters:
             self._counters[rows, units] = streams.counters(rows, units, x.device)
         kept = streams.kept(self._counters[rows, units], how.noise[layer], self.least)
-        return self.noise.drop(x, kept)
+        outputs, slope = self.noise.drop(x, kept)
+        if how.tape:
+            how.tape.steps.append(lambda g, found: g * slope)
+        return outputs
 
     def select(self, members: torch.Tensor) -> Network:
         """The network of some members, by their indices; its tensors are copies."""
         noise = self.noise and select(self.noise, members)
-        parameters = {k: p.detach()[members].requires_grad_() for k, p in self.parameters.items()}
+        parameters = {k: p[members] for k, p in self.parameters.items()}
         return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise, self.trunk)
 
     def state(self) -> Tensors:
-        """All tensors that make the members what they are, without gradients; the storage is shared."""
-        return {k: p.detach() for k, p in self.parameters.items()} | self.buffers
+        """All tensors that make the members what they are; the storage is shared."""
+        return self.parameters | self.buffers
 
 
 def initialize(
@@ -182,7 +207,7 @@ def initialize(
     members = [state | dict(given) for state, given in zip(drawn, known or [{}] * len(drawn), strict=True)]
     tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
     buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
-    parameters = {k: t.requires_grad_() for k, t in tensors.items() if k not in buffers}
+    parameters = {k: t for k, t in tensors.items() if k not in buffers}
     switches = [spec.technique(Noise) for spec in specs]
     noise = stack([s for s in switches if s], device) if switches[0] else None
     return Network(specs[0], parameters, buffers, noise, trunk)

@@ -64,7 +64,7 @@ class Population:
         specs = [run.spec for run in runs]
         inputs = Inputs(dataset, specs, device, start.splits)
         network = initialize(specs, inputs.n_features, inputs.n_outputs, device, start.weights, start.trunk)
-        states = {name: specs[0].optimizer.state(p.detach()) for name, p in network.parameters.items()}
+        states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)

@@ -11,6 +11,8 @@ from functools import reduce
 import numpy as np
 import torch
 
+from dnntrain.backprop import Back, by_autograd
+
 
 class Task(ABC):
     """Turns outputs (P, rows, units) and targets (P or 1, rows) into losses and figures."""
@@ -18,6 +20,10 @@ class Task(ABC):
     @abstractmethod
     def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The loss of each row, (P, rows), differentiable."""
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        """The losses, and the way back from their gradient, the rows' shares (P, rows), to the outputs."""
+        return by_autograd(lambda outputs: self.losses(outputs, y), outputs)
 
     @abstractmethod
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -38,6 +44,16 @@ class Classification(Task):
     def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return cross_entropy(outputs, y)
 
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        log_p, label = torch.log_softmax(outputs, dim=2), y.unsqueeze(2)
+        less = torch.full_like(label, -1, dtype=log_p.dtype)
+
+        def back(shares: torch.Tensor) -> tuple[torch.Tensor]:
+            # softmax less one at the label
+            return (log_p.exp_().scatter_add_(2, label, less).mul_(shares.unsqueeze(2)),)
+
+        return log_p.gather(2, label).squeeze(2).neg_(), back
+
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (outputs.argmax(dim=2) == y).float()
 
@@ -55,6 +71,11 @@ class Binary(Classification):
     def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         # -log sigmoid(±z), the sign by the class
         return torch.nn.functional.softplus(outputs.squeeze(2) * (1 - 2 * y))
+
+    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        sign = 1 - 2 * y
+        slope = torch.sigmoid(outputs.squeeze(2) * sign) * sign
+        return self.losses(outputs, y), lambda shares: ((slope * shares).unsqueeze(2),)
 
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return ((outputs.squeeze(2) > 0) == (y == 1)).float()

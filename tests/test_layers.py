@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from dnntrain.backprop import Tape
 from dnntrain.evaluation import monte_carlo_prediction
 from dnntrain.inputs import Batch
-from dnntrain.network import Network, Pass, initialize, noise_keys
+from dnntrain.network import Network, Pass, Tensors, initialize, noise_keys
+from dnntrain.products import whole as as_tensor
 from dnntrain.spec import RunSpec
 from dnntrain.streams import counters, kept, step_keys, threshold
-from dnntrain.tasks import Classification, cross_entropy
+from dnntrain.tasks import Binary, Classification, Regression, Task, cross_entropy
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.normalization import BatchNorm, Normalized
 from dnntrain.techniques.penalties import L1, L2, MaxNorm, WeightRule
 
 FEATURES, CLASSES = 12, 4
@@ -187,12 +189,74 @@ def test_padded_rows_do_not_count(place: str) -> None:
     for batch in (whole(x, y), padded):
         net = network(2, **settings)
         [keys] = noise_keys(net, [0, 1], "dropout", 0, 1)
-        logits = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys))
-        loss = (cross_entropy(logits, batch.y) * batch.shares).sum(dim=1)
-        found.append([loss, *torch.autograd.grad(loss.sum(), list(net.parameters.values())), *net.buffers.values()])
+        loss, gradients = backpropagated(net, batch, keys)
+        found.append([loss, *gradients.values(), *net.buffers.values()])
     for plain, with_padding in zip(*found, strict=True):
         torch.testing.assert_close(with_padding, plain, rtol=1e-4, atol=1e-6)
     assert found[0][0].min() > 0.1
+
+
+# ---- the way back
+
+
+def backpropagated(net: Network, batch: Batch, keys: torch.Tensor | None) -> tuple[torch.Tensor, Tensors]:
+    """Each member's mean loss on the batch, and the gradients of all parameters."""
+    tape = Tape()
+    outputs = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys, tape=tape))
+    losses, back = Classification().with_gradient(outputs, batch.y)
+    gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(batch.shares)).items()}
+    return (losses * batch.shares).sum(dim=1), gradients
+
+
+def plainly_normalized(bn: BatchNorm, x: torch.Tensor, rows: None) -> Normalized:
+    """Equation 17 with nothing done in place."""
+    mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
+    inverse = (variance + bn.eps).rsqrt()
+    return Normalized((x - mean) * inverse, mean.detach(), variance.detach(), inverse, rows)
+
+
+NETWORKS: list[dict[str, object]] = [
+    *({"act": name} for name in Activation.names()),
+    {"bn": True, "bn_input": True},
+    {"bn": True, "bn_place": "after", "act": "tanh"},
+    {"dropout": 0.4, "dropout_where": "input+hidden"},
+    {"act": "selu", "alpha_dropout": 0.3, "alpha_dropout_where": "input+hidden"},
+    {"bn": True, "bn_input": True, "bn_place": "after", "dropout": 0.2, "act": "prelu"},
+    {"hidden": ""},
+]
+
+
+@pytest.mark.parametrize("settings", NETWORKS, ids=str)
+def test_gradients_are_autograds(settings: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same network with the same masks: but for batch norm's, a pass without a tape is open to autograd."""
+    x, y = randn(3, 16, FEATURES), torch.arange(48).view(3, 16) % CLASSES
+    net, batch = network(3, **settings), whole(x, y)
+    [keys] = noise_keys(net, [0, 1, 2], "dropout", 0, 1)
+    loss, gradients = backpropagated(net, batch, keys)
+    assert gradients.keys() == net.parameters.keys()
+    for parameter in net.parameters.values():
+        parameter.requires_grad_()
+    monkeypatch.setattr(BatchNorm, "by_batch", plainly_normalized)
+    outputs = net.forward(x, Pass(by_batch=True, first=True, noise=keys))
+    expected = (cross_entropy(outputs, y) * batch.shares).sum(dim=1)
+    torch.testing.assert_close(loss, expected.detach())
+    found = torch.autograd.grad(expected.sum(), list(net.parameters.values()))
+    for name, gradient in zip(net.parameters, found, strict=True):
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
+    assert min(gradients[name].abs().max() for name in net.kernels) > 1e-3
+
+
+TASKS = [(Classification(), CLASSES), (Binary(), 1), (Regression(2.0, {}), 1)]
+
+
+@pytest.mark.parametrize(("task", "units"), TASKS, ids=lambda value: type(value).__name__)
+def test_losses_go_back_as_by_autograd(task: Task, units: int) -> None:
+    outputs, y, shares = 3 * randn(2, 16, units), torch.arange(32).view(2, 16) % max(units, 2), randn(2, 16).abs()
+    losses, back = task.with_gradient(outputs.clone(), y)
+    [gradient] = back(shares)
+    expected = task.losses(outputs.requires_grad_(), y)
+    torch.testing.assert_close(losses, expected.detach())
+    torch.testing.assert_close(gradient, *torch.autograd.grad(expected, outputs, shares))
 
 
 def test_cross_entropy_is_torchs() -> None:
@@ -264,7 +328,7 @@ def test_inverted_scaling_keeps_the_mean() -> None:
     dropout = stack([Dropout(rate=0.2), Dropout(rate=0.75)])
     keys = torch.from_numpy(step_keys([0, 1], "dropout", 0, 1, 1)[0, 0])
     keep = kept(counters(400, 100, "cpu"), keys, threshold(dropout.rate))
-    dropped = dropout.drop(torch.full((2, 400, 100), 3.0), keep)
+    dropped, _ = dropout.drop(torch.full((2, 400, 100), 3.0), keep)
     for member, rate in enumerate([0.2, 0.75]):
         assert dropped[member].unique().tolist() == pytest.approx([0.0, 3 / (1 - rate)])
         assert abs(dropped[member].mean().item() - 3) < 3 * share_bound(rate, 40_000) / (1 - rate)
@@ -309,7 +373,7 @@ def test_alpha_dropout_keeps_mean_and_variance(rate: float) -> None:
     alpha, keep = AlphaDropout(rate=rate), mask(1, rate, rows=2000).unsqueeze(0)
     normal = randn(1, 2000, 100)
     for x in (normal, torch.selu(normal)):
-        dropped = alpha.drop(x, keep)
+        dropped, _ = alpha.drop(x, keep.clone())
         assert dropped.mean().item() == pytest.approx(0, abs=0.015)
         assert dropped.var().item() == pytest.approx(1, abs=0.03)
 
@@ -317,7 +381,7 @@ def test_alpha_dropout_keeps_mean_and_variance(rate: float) -> None:
 @pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
 def test_alpha_dropout_has_torchs_a_and_b(rate: float) -> None:
     x = torch.tensor([0.0, 1.0, -0.7]).expand(1, 4000, 3)
-    dropped = AlphaDropout(rate=rate).drop(x, mask(1, rate, rows=4000, units=3).unsqueeze(0))
+    dropped, _ = AlphaDropout(rate=rate).drop(x, mask(1, rate, rows=4000, units=3).unsqueeze(0))
     theirs = torch.nn.AlphaDropout(rate).train()(x)
     for unit in range(3):  # two values each: a · x + b where kept, a · low + b where not
         values = dropped[..., unit].unique(), theirs[..., unit].unique()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from dnntrain.backprop import Back, by_autograd
 from dnntrain.lazy import torch
 from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Choice
@@ -25,6 +26,10 @@ class Activation(Choice):
         """The activation of z (P, rows, units), same shape; `trained` is (P, 1, units) where something is trained."""
         raise NotImplementedError
 
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared."""
+        return by_autograd(self, z, *trained)
+
 
 class ReLU(Activation):
     """max(0, z)."""
@@ -38,6 +43,10 @@ class ReLU(Activation):
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z)
+
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = torch.relu(z)
+        return h, lambda g: (torch.ops.aten.threshold_backward.default(g, h, 0),)
 
 
 class LeakyReLU(Activation):

@@ -45,8 +45,8 @@ class Noise(Switch):
             chosen |= {0} if place == "input" else set(range(max(first, 1), hidden + 1))
         return chosen
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """The noisy x (P, rows, units); `kept` (same shape) is 1 where a unit stays, else 0."""
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noisy x (P, rows, units), and its slope; `kept` (same shape) is 1 where a unit stays, else 0."""
         raise NotImplementedError
 
 
@@ -59,8 +59,9 @@ class Dropout(Noise):
     formula = "x ← x · mask / (1 - rate) while training; nothing at test time"
     advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        return x * (kept * self.gain)
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        slope = kept.mul_(self.gain)
+        return x * slope, slope
 
     @cached_property
     def gain(self) -> torch.Tensor:
@@ -77,10 +78,11 @@ class AlphaDropout(Noise):
     formula = "x ← a · (x where kept, else -1.7581) + b, with a and b that restore mean 0 and deviation 1"
     advice = "Instead of dropout wherever the activation is SELU."
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rate = column(self.rate, x)
         a = torch.rsqrt((1 - rate) * (1 + rate * SELU_LOW**2))
-        return torch.addcmul(a * SELU_LOW * (1 - rate), kept * a, x - SELU_LOW)
+        slope = kept.mul_(a)
+        return torch.addcmul(a * SELU_LOW * (1 - rate), slope, x - SELU_LOW), slope
 
 
 class MonteCarloDropout(Switch):
