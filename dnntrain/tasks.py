@@ -45,14 +45,15 @@ class Classification(Task):
         return cross_entropy(outputs, y)
 
     def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
-        log_p, label = torch.log_softmax(outputs, dim=2), y.unsqueeze(2)
+        log_p, label = log_probabilities(outputs), y.unsqueeze(1)
         less = torch.full_like(label, -1, dtype=log_p.dtype)
 
         def back(shares: torch.Tensor) -> tuple[torch.Tensor]:
             # softmax less one at the label
-            return (log_p.exp_().scatter_add_(2, label, less).mul_(shares.unsqueeze(2)),)
+            gradient = log_p.exp_().scatter_add_(1, label, less).mul_(shares.unsqueeze(1))
+            return (gradient.transpose(1, 2).contiguous(),)
 
-        return log_p.gather(2, label).squeeze(2).neg_(), back
+        return log_p.gather(1, label).squeeze(1).neg_(), back
 
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return (outputs.argmax(dim=2) == y).float()
@@ -62,7 +63,7 @@ class Classification(Task):
 
     def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
         # in logarithms: a probability may be too small for a float in every pass
-        return reduce(torch.logaddexp, (torch.log_softmax(p, dim=2) for p in passes)) - math.log(count)
+        return reduce(torch.logaddexp, map(log_probabilities, passes)).transpose(1, 2) - math.log(count)
 
 
 class Binary(Classification):
@@ -108,10 +109,12 @@ class Regression(Task):
         return reduce(torch.add, passes) / count
 
 
+def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """log softmax of logits (P, rows, classes) → (P, classes, rows): across rows a CPU takes many of them at a time."""
+    return torch.log_softmax(logits.transpose(1, 2), dim=1)
+
+
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """-log p(label) of each row: logits (P, rows, classes), labels (P or 1, rows) → (P, rows)."""
-    shape = logits.shape[:2]
-    losses: torch.Tensor = torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), labels.expand(shape).reshape(-1), reduction="none"
-    )
-    return losses.view(shape)
+    label = labels.expand(logits.shape[:2]).unsqueeze(1)
+    return log_probabilities(logits).gather(1, label).squeeze(1).neg_()

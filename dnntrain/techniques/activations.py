@@ -27,7 +27,10 @@ class Activation(Choice):
         raise NotImplementedError
 
     def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
-        """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared."""
+        """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared.
+
+        Both may overwrite what they are given.
+        """
         return by_autograd(self, z, *trained)
 
 
@@ -45,8 +48,8 @@ class ReLU(Activation):
         return torch.relu(z)
 
     def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
-        h = torch.relu(z)
-        return h, lambda g: (torch.ops.aten.threshold_backward.default(g, h, 0),)
+        h = torch.relu_(z)
+        return h, lambda g: (torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g),)
 
 
 class LeakyReLU(Activation):

@@ -53,7 +53,10 @@ def measure(name: str, settings: dict[str, object], dataset: object, rate: float
             assert all(run.status == "finished" for run in runs)
     alone = statistics.median(seconds[1])
     widths = [784, *RunSpec.parse(settings).hidden, 10]
-    work = 6 * images * sum(a * b for a, b in itertools.pairwise(widths))
+    lowest, *others = (a * b for a, b in itertools.pairwise(widths))
+    # forward once, backward twice, but for the lowest layer, below which there is nothing; and the forward passes
+    # of validation and test
+    work = images * (4 * lowest + 6 * sum(others)) + (1000 + 2000) * 2 * (lowest + sum(others))
     print(f"{name}\n   P   s/epoch/model   ratio to P = 1   share of matmul rate")
     for members in SIZES:
         median = statistics.median(seconds[members])

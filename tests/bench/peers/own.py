@@ -30,8 +30,8 @@ def measure(
     result["train_seconds"] = median([command_line() for _ in range(rounds)])
     say(f"dnntrain: a population of {MEMBERS} on each core")
     seconds = median([population(lecture, exported) for _ in range(rounds)])
-    work = 6 * lecture.weights(exported.features) * exported.images
-    return result | {"members": MEMBERS, "epoch_seconds": seconds, "matmul_share": work / seconds / rate}
+    share = lecture.operations(exported) / seconds / rate
+    return result | {"members": MEMBERS, "epoch_seconds": seconds, "matmul_share": share}
 
 
 def overhead(lecture: Workload, rounds: int) -> dict[str, Any]:

@@ -51,9 +51,14 @@ class Workload:
         """Epochs of one run."""
         return self.spec.epochs
 
-    def weights(self, features: int) -> int:
-        """Weights of the network."""
-        return sum(a * b for a, b in pairwise((features, *self.spec.hidden, CLASSES)))
+    def operations(self, exported: Exported) -> float:
+        """Floating-point operations in the matrix products of one run's epoch: a product and a sum for each weight.
+
+        Forward once, backward twice, but for the lowest layer, below which there is nothing to train; and validation.
+        """
+        lowest, *others = (a * b for a, b in pairwise((exported.features, *self.spec.hidden, CLASSES)))
+        trained = 4 * lowest + 6 * sum(others)
+        return float(exported.images * trained + exported.validation * 2 * (lowest + sum(others)))
 
     def command(self, out: Path) -> list[str]:
         """What a user of dnntrain would type, after `dnntrain`."""
@@ -145,6 +150,8 @@ class Exported:
     folder: Path
     images: int
     """Training images."""
+    validation: int
+    """Validation images."""
     features: int
 
 
@@ -158,4 +165,4 @@ def export(workload: Workload, folder: Path) -> Exported:
     for name, indices in (("train", train), ("val", val)):
         np.save(folder / f"x_{name}.npy", images[indices])
         np.save(folder / f"y_{name}.npy", dataset.train_targets[indices])
-    return Exported(folder, len(train), images.shape[1])
+    return Exported(folder, len(train), len(val), images.shape[1])
