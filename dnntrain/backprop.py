@@ -41,7 +41,13 @@ class Tape:
 
 def by_autograd(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> tuple[torch.Tensor, Back]:
     """The function's value, and how autograd goes back to the inputs."""
-    with torch.enable_grad():
-        leaves = [x.detach().requires_grad_() for x in inputs]
+    with torch.inference_mode(False), torch.enable_grad():
+        # clones, since autograd saves no tensor that was made in inference mode
+        leaves = [x.clone().requires_grad_() for x in inputs]
         value = function(*leaves)
-    return value.detach(), lambda gradient: torch.autograd.grad(value, leaves, gradient)
+
+    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with torch.inference_mode(False):
+            return torch.autograd.grad(value, leaves, gradient.clone())
+
+    return value.detach(), back

@@ -27,7 +27,7 @@ from dnntrain.techniques.stopping import EarlyStopping
 NEW = Start()
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def train(
     specs: Sequence[CoreSpec],
     dataset: Dataset,

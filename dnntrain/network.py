@@ -114,8 +114,8 @@ class Network:
             return trunk(self.parameters, x)
         names = [name for name in self.parameters if name.startswith("trunk.")]
         values = [self.parameters[name] for name in names]
-        outputs, back = by_autograd(lambda *values: trunk(dict(zip(names, values, strict=True)), x), *values)
-        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g), strict=True)))
+        outputs, back = by_autograd(lambda x, *values: trunk(dict(zip(names, values, strict=True)), x), x, *values)
+        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g)[1:], strict=True)))
         return outputs
 
     def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:

@@ -15,14 +15,18 @@ from dnntrain.engine import train
 from dnntrain.spec import RunSpec
 from tests.catalogue import EVERY_TECHNIQUE
 
-AS_NUMBERS = {torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.masked_select}
-BY_INDEX = {torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_}
+aten = torch.ops.aten
+AS_NUMBERS = {aten._local_scalar_dense, aten.item, aten.is_nonzero, aten.equal}
+SIZED_BY_NUMBERS = {aten.nonzero, aten.masked_select, aten._unique2}
+BY_INDEX = {aten.index, aten.index_put, aten.index_put_}
+COPIES = {aten.to, aten._to_copy}
 
 
-def gives_the_host_something(operation: Any, args: Any) -> bool:
-    """Whether it gives the host a number, or a tensor whose size depends on numbers: `.item()`, `if`, a mask."""
+def waits(operation: Any, args: Any, kwargs: Any) -> bool:
+    """Whether it gives the host a number, a tensor whose size depends on numbers, or a copy of another device's."""
     masks = (index.dtype == torch.bool for index in args[1] if index is not None) if operation in BY_INDEX else ()
-    return operation in AS_NUMBERS or any(masks)
+    copied = operation in COPIES and kwargs.get("device") is not None
+    return operation in AS_NUMBERS | SIZED_BY_NUMBERS or copied or any(masks)
 
 
 class Waits(TorchDispatchMode):
@@ -33,17 +37,18 @@ class Waits(TorchDispatchMode):
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += gives_the_host_something(func.overloadpacket, args)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        self.count += waits(func.overloadpacket, args, kwargs)
+        return func(*args, **kwargs)
 
 
-def waits_on_cpu(work: Callable[[torch.device], object]) -> int:
-    with Waits() as waits:
+def on_cpu(work: Callable[[torch.device], object]) -> int:
+    with Waits() as seen:
         work(torch.device("cpu"))
-    return waits.count
+    return seen.count
 
 
-def waits_on_cuda(work: Callable[[torch.device], object]) -> int:
+def on_cuda(work: Callable[[torch.device], object]) -> int:
     """As CUDA itself tells: it warns whenever the host waits."""
     torch.cuda.set_sync_debug_mode("warn")
     try:
@@ -55,21 +60,26 @@ def waits_on_cuda(work: Callable[[torch.device], object]) -> int:
     return sum("synchroniz" in str(warning.message) for warning in told)
 
 
-COUNTERS = [waits_on_cpu, *([waits_on_cuda] if torch.cuda.is_available() else [])]
+COUNTERS = [on_cpu, *([on_cuda] if torch.cuda.is_available() else [])]
 
 
-@pytest.mark.parametrize("waits", COUNTERS)
+@pytest.mark.parametrize("count", COUNTERS)
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
-def test_more_steps_wait_no_more_often(waits: Callable[..., int], technique: str, mini: Dataset) -> None:
+def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str, mini: Dataset) -> None:
     def epoch(images: int) -> int:
         settings = {"hidden": "9,7", "batch_size": 10, "train_size": images, "val": 50, "epochs": 1}
         specs = [RunSpec.parse(settings | EVERY_TECHNIQUE[technique] | {"seed": seed}) for seed in (0, 1)]
-        return waits(lambda device: train(specs, mini, device))
+        return count(lambda device: train(specs, mini, device))
 
     assert epoch(200) == epoch(400)
 
 
-def test_waiting_is_noticed() -> None:
-    assert waits_on_cpu(lambda device: torch.ones(3, device=device).sum().item()) == 1
-    assert waits_on_cpu(lambda device: bool(torch.ones(1, device=device))) == 1
-    assert waits_on_cpu(lambda device: torch.arange(3, device=device)[torch.arange(3, device=device) > 1]) == 1
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_waiting_is_noticed(mode: Callable[[], Any]) -> None:
+    with mode():
+        three, mask = torch.ones(3), torch.arange(3) > 1
+        assert on_cpu(lambda device: three.sum().item()) == 1
+        assert on_cpu(lambda device: bool(three.sum())) == 1
+        assert on_cpu(lambda device: three[mask]) == 1
+        assert on_cpu(lambda device: three.to("cpu", copy=True)) == 1
+        assert on_cpu(lambda device: three.masked_fill_(mask, 0.0)) == 0

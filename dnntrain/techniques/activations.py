@@ -9,6 +9,9 @@ from dnntrain.lazy import torch
 from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Choice
 
+ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805
+"""SELU's (Klambauer et al. 2017, appendix A.1)."""
+
 
 class Activation(Choice):
     """A nonlinearity applied to every element of (P, rows, units)."""
@@ -66,6 +69,10 @@ class LeakyReLU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.leaky_relu(z, self.alpha)
 
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = self(z)
+        return h, lambda g: (torch.ops.aten.leaky_relu_backward.default(g, h, self.alpha, True),)
+
 
 class PReLU(Activation):
     """Leaky ReLU with a trained slope."""
@@ -97,6 +104,10 @@ class ELU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.elu(z, self.alpha)
 
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = self(z)
+        return h, lambda g: (torch.ops.aten.elu_backward.default(g, self.alpha, 1, 1, True, h),)
+
 
 class SELU(Activation):
     """Scaled ELU."""
@@ -110,6 +121,10 @@ class SELU(Activation):
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.selu(z)
+
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = self(z)
+        return h, lambda g: (torch.ops.aten.elu_backward.default(g, ALPHA, LAMBDA, 1, True, h),)
 
 
 class Tanh(Activation):
@@ -125,6 +140,10 @@ class Tanh(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.tanh(z)
 
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = self(z)
+        return h, lambda g: (torch.ops.aten.tanh_backward.default(g, h),)
+
 
 class Sigmoid(Activation):
     """Logistic function."""
@@ -138,6 +157,10 @@ class Sigmoid(Activation):
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.sigmoid(z)
+
+    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        h = self(z)
+        return h, lambda g: (torch.ops.aten.sigmoid_backward.default(g, h),)
 
 
 class Softsign(Activation):
