@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check torture fuzz bench bench-peers bench-quick clean
+.PHONY: help install demo test check torture fuzz bench bench-quick bench-more clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,10 +30,27 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED)  ## what populations cost, how cost grows, how often the statistics err, the coordinator, cached features
+PEERS := .venv-bench/installed
+
+$(PEERS): tests/bench/peers/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
+	@touch $@
+
+BENCH_OUT ?= build/bench
+ROUNDS ?= 1
+
+bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: half an hour
+	@mkdir -p $(BENCH_OUT)
+	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.svg
 	$(BIN)/python -m tests.bench.population
+	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.svg
+
+bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: three minutes
+	$(BIN)/python -m tests.bench.peers --quick
+
+bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes
 	$(BIN)/python -m tests.bench.error_rates 20000
-	$(BIN)/python -m tests.bench.scaling
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
 
@@ -42,21 +59,6 @@ torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare 
 
 fuzz: $(INSTALLED)  ## bad input by the thousand: presets, tables, flags, damaged files; some minutes
 	$(BIN)/python -m tests.bench.fuzz --minutes 5
-
-PEERS := .venv-bench/installed
-
-$(PEERS): tests/bench/peers/requirements.txt
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement tests/bench/peers/requirements.txt
-	@touch $@
-
-ROUNDS ?= 1
-
-bench-peers: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch, the whole work: most of an hour a round
-	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json peers.json --figure peers.svg
-
-bench-quick: $(INSTALLED) $(PEERS)  ## the same on parts of the work: minutes
-	$(BIN)/python -m tests.bench.peers --quick
 
 clean:  ## remove what was installed and cached; runs/ stays
 	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

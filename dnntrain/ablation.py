@@ -14,7 +14,7 @@ from typing import Protocol
 from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.executors import Executor
+from dnntrain.executors import Executor, accelerated
 from dnntrain.metrics import results_of
 from dnntrain.planning import populations
 from dnntrain.records import Record, Records, RunStore, record
@@ -187,7 +187,7 @@ class Jobs:
         store = ablation.store
         self.checkpoints = {spec: made for spec, run in self.missing.items() if (made := store.checkpoint(run))}
         begun = {spec: made.epochs for spec, made in self.checkpoints.items()}
-        self.plan = populations(list(self.missing), workers, begun)
+        self.plan = populations(list(self.missing), workers, begun, accelerated(ablation.device))
         self.given = 0
         """Jobs that were taken."""
 

@@ -34,9 +34,14 @@ class Executor(Protocol):
         ...
 
 
+def accelerated(device: str) -> bool:
+    """Whether the device of this name is an accelerator here; does not load torch."""
+    return device in ("cuda", "mps") or (device == "auto" and Path("/dev/nvidia0").exists())
+
+
 def default_workers(device: str) -> int:
     """One worker for each core that this process may use; one where an accelerator does the work."""
-    if device in ("cuda", "mps") or (device == "auto" and Path("/dev/nvidia0").exists()):
+    if accelerated(device):
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

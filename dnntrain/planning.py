@@ -51,7 +51,7 @@ class Price:
         clipped = bool(spec.techniques(Clipping) or spec.techniques(WeightRule))
         moments = len(spec.optimizer.remembers)
         activations = spec.batch_size * sum(widths)
-        layer = 45e-6 + 95e-6 * normalised + 45e-6 * noisy + 33e-6 * clipped + 20e-6 * moments
+        layer = 32e-6 + 75e-6 * normalised + 45e-6 * noisy + 33e-6 * clipped + 20e-6 * moments
         products = 6 * spec.batch_size * weights / 120e9
         elements = activations * (1.6e-9 + 3.4e-9 * normalised + 1.3e-9 * noisy)
         gradients = weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
@@ -76,17 +76,20 @@ def cost(group: Specs, price: Price | None = None) -> float:
     return 1000 / group[0].batch_size * (max(epochs) * price.step + sum(epochs) * price.member)
 
 
-def populations(specs: Specs, workers: int, begun: Mapping[CoreSpec, int] | None = None) -> list[list[CoreSpec]]:
+def populations(
+    specs: Specs, workers: int, begun: Mapping[CoreSpec, int] | None = None, accelerated: bool = False
+) -> list[list[CoreSpec]]:
     """The specs in populations, the dearest first; `begun` says how many epochs some were trained already.
 
     They are cut so that workers who take the next one when they are free end at about the same time. Which runs share
-    a population never changes their numbers.
+    a population never changes their numbers. An accelerator takes as many members at once as there is memory for;
+    where its own is less, the worker tells, and what it was given is tried again in halves.
     """
     groups: dict[tuple[str, int], list[CoreSpec]] = {}
     for spec in specs:
         groups.setdefault((spec.graph(), (begun or {}).get(spec, 0)), []).append(spec)
     room = (available() or math.inf) * MEMORY_SHARE / workers
-    pieces = [piece for group in groups.values() for piece in small_enough(group, room)]
+    pieces = [piece for group in groups.values() for piece in small_enough(group, room, accelerated)]
     return [list(piece.specs) for piece in balanced(pieces, workers)]
 
 
@@ -118,10 +121,11 @@ class Relief:
     """When both have ended."""
 
 
-def small_enough(group: Specs, room: float = math.inf) -> list[Piece]:
+def small_enough(group: Specs, room: float = math.inf, accelerated: bool = False) -> list[Piece]:
     """The group cut into pieces of nearly equal size, none larger than pays or than there is room for, in bytes."""
     price = Price.of(group[0])
-    most = max(1, int(min(price.most_members, room / member_bytes(group[0]))))
+    pays = len(group) if accelerated else price.most_members
+    most = max(1, int(min(pays, room / member_bytes(group[0]))))
     count = math.ceil(len(group) / most)
     bounds = [round(i * len(group) / count) for i in range(count + 1)]
     # long runs together, so that short ones do not wait in a population that has shrunk to one

@@ -75,6 +75,13 @@ def test_where_members_bring_no_more_a_population_ends() -> None:
     assert max(len(piece) for piece in populations(specs, 1)) <= prices[0].most_members
 
 
+def test_an_accelerator_takes_all_that_there_is_memory_for() -> None:
+    specs = [RunSpec.parse({"hidden": "1000,1000", "seed": seed}) for seed in range(40)]
+    assert len(populations(specs, 1)) > 1
+    assert len(populations(specs, 1, accelerated=True)) == 1
+    assert len(small_enough(specs, 20.5 * member_bytes(specs[0]), accelerated=True)) == 2
+
+
 def test_short_and_long_runs_part_where_a_group_is_cut() -> None:
     specs = [RunSpec.parse({"hidden": "1000,1000", "seed": s, "epochs": 1 + s % 2}) for s in range(16)]
     assert [{spec.epochs for spec in piece} for piece in populations(specs, 1)] == [{2}, {1}]
