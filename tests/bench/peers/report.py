@@ -137,7 +137,7 @@ def save_figure(results: Sequence[Result], target: Path) -> None:
         labels = [f"{times(row.ratio)}   ({number(row.timing.seconds)} s)" for row in result.rows]
         bars = axes.barh(names, [row.ratio for row in result.rows], color=[colour(name) for name in names], height=0.72)
         axes.bar_label(bars, labels, padding=3)
-        axes.set(xscale="log", title=heading(result).replace("\n", " "))
+        axes.set(xscale="log", title=heading(result).splitlines()[0].rstrip(","))
         axes.invert_yaxis()
     panels.flat[-1].set_xlabel("times as long as dnntrain", color=SOFT)
     panels.flat[-1].xaxis.set_major_formatter("{x:g} ×")
