@@ -20,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench.as_worker import as_worker
+from tests.bench.as_worker import as_worker, check_target
 
 ROUNDS = 3
 MEMBERS = 8
@@ -126,6 +126,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", type=Path, metavar="FILE")
     figure = parser.parse_args().figure
+    if figure:
+        check_target(parser, figure)
     torch.set_num_threads(1)
     measured = {}
     for axis in AXES:

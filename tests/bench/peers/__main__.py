@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.bench.as_worker import check_target
 from tests.bench.peers import own, report
 from tests.bench.peers.contenders import DNNTRAIN, Contender, Timing, field_of, medians, time_dnntrain, time_peer
 from tests.bench.peers.machine import Failure, cores, description, matmul_rate, median
@@ -132,7 +133,7 @@ def main() -> None:
         record = {"environment": environment, "rounds": rounds, "notes": notes, "dnntrain": by_itself,
                   "workloads": [report.as_json(result) for result in results], "timings": raw}  # fmt: skip
         arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    if arguments.figure:
+    if arguments.figure and results:
         report.save_figure(results, arguments.figure)
 
 
@@ -146,6 +147,10 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
     parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
     arguments = parser.parse_args()
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error(f"--rounds {arguments.rounds}: at least 1")
+    for file in filter(None, (arguments.json, arguments.figure)):
+        check_target(parser, file)
     if not Path(arguments.peers_python).is_file():
         parser.error(f"{arguments.peers_python} is not there: `make bench` installs the peers' environment")
     return arguments

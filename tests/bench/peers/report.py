@@ -91,9 +91,10 @@ def remarks(result: Result) -> list[str]:
 def disturbance(results: Sequence[Result]) -> list[str]:
     """A warning where the machine was not this benchmark's alone."""
     rows = [(row.timing.others or 0.0, row.name, result) for result in results for row in result.rows]
-    worst, name, result = max(rows, key=lambda row: row[0])
-    if worst < MOST_OTHERS:
+    disturbed = [row for row in rows if row[0] >= MOST_OTHERS]
+    if not disturbed:
         return []
+    worst, name, result = max(disturbed, key=lambda row: row[0])
     return [
         f"NOT TO BE QUOTED: other processes took up to {worst:.0%} of the cores' time",
         f"({result.workload.name}: {name}). Peers with several threads suffer most by it.",
