@@ -46,7 +46,7 @@ bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what
 	$(BIN)/python -m tests.bench.population
 	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.svg
 
-bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: three minutes
+bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: two minutes
 	$(BIN)/python -m tests.bench.peers --quick
 
 bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes
