@@ -6,7 +6,7 @@ time of autograd's graph on networks as small as the lecture's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dnntrain.lazy import torch
 from dnntrain.products import Factors
@@ -25,8 +25,9 @@ class Tape:
     def __init__(self) -> None:
         self.steps: list[Step] = []
 
-    def __bool__(self) -> bool:
-        """Whether anything is trained below: what stands lower than all parameters needs no gradient."""
+    @property
+    def begun(self) -> bool:
+        """Whether anything lower is trained: what stands below all parameters needs no gradient."""
         return bool(self.steps)
 
     def gradients(self, gradient: torch.Tensor) -> Gradients:
@@ -39,12 +40,14 @@ class Tape:
         return found
 
 
-def by_autograd(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> tuple[torch.Tensor, Back]:
-    """The function's value, and how autograd goes back to the inputs."""
+def by_autograd(
+    function: Callable[..., torch.Tensor], *inputs: torch.Tensor, given: Sequence[torch.Tensor] = ()
+) -> tuple[torch.Tensor, Back]:
+    """The value of function(*inputs, *given), and how autograd goes back to the inputs."""
     with torch.inference_mode(False), torch.enable_grad():
         # clones, since autograd saves no tensor that was made in inference mode
         leaves = [x.clone().requires_grad_() for x in inputs]
-        value = function(*leaves)
+        value = function(*leaves, *(x.clone() for x in given))
 
     def back(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.inference_mode(False):

@@ -114,8 +114,12 @@ class Network:
             return trunk(self.parameters, x)
         names = [name for name in self.parameters if name.startswith("trunk.")]
         values = [self.parameters[name] for name in names]
-        outputs, back = by_autograd(lambda x, *values: trunk(dict(zip(names, values, strict=True)), x), x, *values)
-        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g)[1:], strict=True)))
+
+        def by_values(*given: torch.Tensor) -> torch.Tensor:
+            return trunk(dict(zip(names, given[:-1], strict=True)), given[-1])
+
+        outputs, back = by_autograd(by_values, *values, given=[x])
+        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g), strict=True)))
         return outputs
 
     def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
@@ -123,7 +127,7 @@ class Network:
         kernel, bias = self.kernels[name], self.parameters.get(bias_name)
         x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
         if how.tape is not None:
-            below = bool(how.tape)
+            below = how.tape.begun
 
             def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
                 found[name] = Factors(x, g)
@@ -161,7 +165,7 @@ class Network:
         bn.update(mean, batch.mean, how.first)
         bn.update(variance, batch.variance, how.first)
         if how.tape is not None:
-            below = bool(how.tape)
+            below = how.tape.begun
 
             def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
                 scale_gradient, shift_gradient = batch.sums(g)
@@ -179,7 +183,7 @@ class Network:
             self._counters[rows, units] = streams.counters(rows, units, x.device)
         kept = streams.kept(self._counters[rows, units], how.noise[layer], self.least)
         outputs, slope = self.noise.drop(x, kept)
-        if how.tape:
+        if how.tape and how.tape.begun:
             how.tape.steps.append(lambda g, found: g * slope)
         return outputs
 

@@ -23,7 +23,7 @@ class Task(ABC):
 
     def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
         """The losses, and the way back from their gradient, the rows' shares (P, rows), to the outputs."""
-        return by_autograd(lambda outputs: self.losses(outputs, y), outputs)
+        return by_autograd(self.losses, outputs, given=[y])
 
     @abstractmethod
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
