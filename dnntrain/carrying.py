@@ -14,6 +14,7 @@ from dnntrain.consoles import console
 from dnntrain.data import DataHome
 from dnntrain.data_commands import DataDir, Mirror
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.lazy import import_ahead
 from dnntrain.pretrained import fetch
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def carry_out(study: Study, means: Means) -> Outcome:
     if left_out := seeds_left_out(study, means.out):
         said = f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store"
         terminal.print(said, soft_wrap=True)
-    return ablation.run(executor_for(means), Display(terminal), Manner(means.join, means.checkpoint_every))
+    executor = executor_for(means)
+    import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
+    return ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
 
 
 def seeds_left_out(study: Study, out: Path) -> int:

@@ -7,6 +7,7 @@ can stand in one file. The stand-in is not put in `sys.modules`: libraries look 
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 
@@ -20,6 +21,11 @@ class LazyModule:
         value = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, value)  # the next access is an ordinary one
         return value
+
+
+def import_ahead(name: str) -> None:
+    """Import a module beside what goes on, so that it is there when it is asked for: for one who will have to wait."""
+    threading.Thread(target=importlib.import_module, args=(name,), daemon=True).start()
 
 
 if TYPE_CHECKING:
