@@ -21,7 +21,7 @@ demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 lay
 	$(BIN)/dnntrain ablate presets/vanishing.yaml
 	$(BIN)/dnntrain report runs/
 
-test: $(INSTALLED)  ## the whole test suite, under 5 minutes on 2 cores
+test: $(INSTALLED)  ## the whole test suite, some minutes on 2 cores
 	$(BIN)/python -m pytest --numprocesses auto
 
 check: $(INSTALLED)  ## style, types and the direction of imports
