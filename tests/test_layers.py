@@ -228,9 +228,30 @@ NETWORKS: list[dict[str, object]] = [
 
 @pytest.mark.parametrize("settings", NETWORKS, ids=str)
 def test_gradients_are_autograds(settings: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_gradients_are_autograds(network(3, **settings), monkeypatch)
+
+
+class Squashed:
+    """A trunk of two parameters of one shape, so that one may be taken for the other."""
+
+    n_features = FEATURES
+
+    def __call__(self, parameters: Tensors, x: torch.Tensor) -> torch.Tensor:
+        assert not x.requires_grad  # nothing below it is trained
+        return torch.tanh(x * parameters["trunk.factor"] + parameters["trunk.offset"])
+
+
+def test_gradients_of_a_trunk_are_autograds(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(3)
+    trained = {name: randn(3, 1, FEATURES) for name in ("trunk.factor", "trunk.offset")}
+    with_trunk = Network(net.spec, trained | net.parameters, net.buffers, net.noise, Squashed())
+    assert_gradients_are_autograds(with_trunk, monkeypatch)
+
+
+def assert_gradients_are_autograds(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the same network with the same masks: but for batch norm's, a pass without a tape is open to autograd."""
     x, y = randn(3, 16, FEATURES), torch.arange(48).view(3, 16) % CLASSES
-    net, batch = network(3, **settings), whole(x, y)
+    batch = whole(x, y)
     [keys] = noise_keys(net, [0, 1, 2], "dropout", 0, 1)
     loss, gradients = backpropagated(net, batch, keys)
     assert gradients.keys() == net.parameters.keys()
