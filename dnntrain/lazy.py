@@ -1,4 +1,6 @@
-"""torch, imported at first use: `--help`, `report` and `techniques` must not wait seconds for it.
+"""What takes long to import, when nobody waits for it.
+
+torch is imported at first use: `--help`, `report` and `techniques` must not wait seconds for it.
 
 Modules that declare things (the catalogue) say `from dnntrain.lazy import torch`, so a declaration and its code
 can stand in one file. The stand-in is not put in `sys.modules`: libraries look there to learn whether torch is loaded.

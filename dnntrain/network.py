@@ -115,8 +115,9 @@ class Network:
         names = [name for name in self.parameters if name.startswith("trunk.")]
         values = [self.parameters[name] for name in names]
 
-        def by_values(*given: torch.Tensor) -> torch.Tensor:
-            return trunk(dict(zip(names, given[:-1], strict=True)), given[-1])
+        def by_values(*values_and_x: torch.Tensor) -> torch.Tensor:
+            *values, x = values_and_x
+            return trunk(dict(zip(names, values, strict=True)), x)
 
         outputs, back = by_autograd(by_values, *values, given=[x])
         how.tape.steps.append(lambda g, found: found.update(zip(names, back(g), strict=True)))
@@ -183,7 +184,7 @@ class Network:
             self._counters[rows, units] = streams.counters(rows, units, x.device)
         kept = streams.kept(self._counters[rows, units], how.noise[layer], self.least)
         outputs, slope = self.noise.drop(x, kept)
-        if how.tape and how.tape.begun:
+        if how.tape is not None and how.tape.begun:
             how.tape.steps.append(lambda g, found: g * slope)
         return outputs
 
