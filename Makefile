@@ -40,13 +40,13 @@ $(PEERS): tests/bench/peers/requirements.txt
 BENCH_OUT ?= build/bench
 ROUNDS ?= 1
 
-bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: half an hour
+bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: half an hour to an hour
 	@mkdir -p $(BENCH_OUT)
 	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.svg
 	$(BIN)/python -m tests.bench.population
 	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.svg
 
-bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: two minutes
+bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: some minutes
 	$(BIN)/python -m tests.bench.peers --quick
 
 bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes
