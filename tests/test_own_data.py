@@ -103,7 +103,7 @@ def test_the_cut_is_the_same_for_everybody() -> None:
 def test_targets(values: list[Any], task: Any, classes: tuple[str, ...]) -> None:
     targets, found = read_targets(np.array(values), task, "here")
     assert found == classes
-    assert targets.dtype == (np.int64 if classes else np.float32)
+    assert targets.dtype == (np.int64 if classes else np.float64)
     assert len(set(zip(values, targets.tolist(), strict=True))) == len(set(values)) == len(set(targets.tolist()))
 
 
@@ -529,7 +529,7 @@ def test_tables_that_say_the_same(tmp_path: Path, name: str, change: Callable[[s
 def test_table_regression_and_rows_without_target(tmp_path: Path) -> None:
     path = write(tmp_path / "people.csv", PEOPLE)
     loaded = load(path, target="age", leave_out="name")
-    assert loaded.classes == () and loaded.train_targets.dtype == np.float32
+    assert loaded.classes == () and loaded.train_targets.dtype == np.float64
     assert loaded.notes[0] == "8 rows left out, without a value of age; number: 1, 6, 11, 16, 21 and 3 more"
     assert load(path, target="lives", task="regression").classes == ()
     assert load(path, target="city").classes == ("A", "B", "C")

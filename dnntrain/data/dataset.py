@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dnntrain.errors import InputError, did_you_mean
 
-Inputs = NDArray[np.uint8] | NDArray[np.float32]
-Targets = NDArray[np.int64] | NDArray[np.float32]
+Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
+Targets = NDArray[np.int64] | NDArray[np.float64]
 
 LONGEST_NOTE = 5
 """Things that a note names before it says 'and so many more'."""
@@ -52,9 +52,9 @@ class Dataset:
     name: str
     train_inputs: Inputs
     """(N, *shape): uint8 levels from 0 to 255 of images, grey (height, width) or colour (3, height, width); or float32
-    columns (features,), nan where a value is missing."""
+    or float64 columns (features,), nan where a value is missing. The engine centers and scales them in float64."""
     train_targets: Targets
-    """(N,): int64 class numbers from 0 to len(classes) - 1, or float32 numbers where there are no classes."""
+    """(N,): int64 class numbers from 0 to len(classes) - 1, or float64 numbers where there are no classes."""
     test_inputs: Inputs
     """(M, *shape), as train_inputs."""
     test_targets: Targets
@@ -130,9 +130,9 @@ class Dataset:
 
     def _check(self, part: str, inputs: Inputs, targets: Targets) -> None:
         where = f"data set {self.name}, {part} part"
-        kind = np.int64 if self.classes else np.float32
-        if inputs.dtype not in (np.uint8, np.float32) or targets.dtype != kind:
-            allowed = f"inputs must be uint8 or float32, targets {kind.__name__}"
+        kind = np.int64 if self.classes else np.float64
+        if inputs.dtype not in (np.uint8, np.float32, np.float64) or targets.dtype != kind:
+            allowed = f"inputs must be uint8, float32 or float64, targets {kind.__name__}"
             raise InputError(f"{where}: {inputs.dtype} inputs, {targets.dtype} targets; {allowed}")
         if inputs.shape[1:] != self.shape or targets.ndim != 1:
             raise InputError(f"{where}: inputs {inputs.shape}, targets {targets.shape}; one example is {self.shape}")

@@ -112,10 +112,9 @@ def read_targets(
     if is_text:
         raise InputError(f"{where}: text, where a regression needs numbers")
     with np.errstate(over="ignore"):
-        numbers = values.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{where}: a value is too large for float32")
-    return numbers, ()
+        if not np.isfinite(values.astype(np.float32)).all():
+            raise InputError(f"{where}: a value is too large for float32")
+    return values.astype(np.float64), ()
 
 
 def are_few(values: NDArray[np.generic], few: int) -> bool:
