@@ -19,6 +19,14 @@ Step = Callable[["torch.Tensor", Gradients], "torch.Tensor | None"]
 """Takes the gradient of what a layer gave to that of what it was given, and notes those of its parameters."""
 
 
+def real_rows(x: torch.Tensor, real: int | None) -> torch.Tensor:
+    """The `real` rows of x (P, rows, units), without the padding behind them; all rows where that is None.
+
+    A sum or a product over rows takes these, and never weighs the others by 0: inf and nan times 0 are nan.
+    """
+    return x if real is None or real == x.shape[1] else x[:, :real]
+
+
 class Tape:
     """The steps of one forward pass, from the lowest."""
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Weights = Mapping[str, np.ndarray]
 ROWS = 2_048
 """Examples that go through frozen layers at a time."""
+MEASURED = {"input.fill", "input.offset", "input.factor"}
+"""What a network's inputs were filled and scaled by, among its weights: not trained, but measured."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Base(ABC):
     @abstractmethod
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         """The parameters and buffers of its layers first + 1 to last, named as those of a network of its own."""
+
+    def measured(self) -> dict[str, np.ndarray]:
+        """What its inputs were filled and scaled by, where that was measured: a run that reuses it needs the same."""
+        return {}
 
     @abstractmethod
     def trunk(self, frozen: int, spec: CoreSpec) -> Trunk | None:
@@ -116,8 +122,7 @@ class DenseBase(Base):
 
     def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
         every = np.arange(len(dataset.train_targets))
-        measured = "input.offset" in self.state
-        if frozen == 0 and not measured and (self.spec.scale != "auto" or dataset.is_image):
+        if frozen == 0 and not self.measured() and (self.spec.scale != "auto" or dataset.is_image):
             return Reused(dataset, every, self.spec.scale)
         train, test = (self._outputs(part, frozen, device) for part in (dataset.train_inputs, dataset.test_inputs))
         return Reused(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
@@ -138,14 +143,15 @@ class DenseBase(Base):
         return int(np.prod(self.shape))
 
     def _scaled(self, x: torch.Tensor) -> torch.Tensor:
-        """(rows, features), scaled as for its own training."""
-        images, x = x.dtype == torch.uint8, x.to(torch.float32)
-        if "input.offset" in self.state:
-            offset, factor = (
-                torch.from_numpy(self.state[name]).to(x.device) for name in ("input.offset", "input.factor")
-            )
-            return torch.nan_to_num((x - offset) * factor)  # a gap is the mean of its column: 0
-        return x * (1.0 / 255.0) if self.spec.scale in ("auto", "unit") and images else x
+        """(rows, features), filled and scaled as for its own training, float32."""
+        measured = {name: torch.from_numpy(value).to(x.device) for name, value in self.measured().items()}
+        images = x.dtype == torch.uint8
+        if "input.fill" in measured:
+            x = torch.where(x.isnan(), measured["input.fill"].to(x.dtype), x)
+        if "input.offset" in measured:
+            scaled = ((x - measured["input.offset"]) * measured["input.factor"]).to(torch.float32)
+            return torch.nan_to_num(scaled)  # records of engines before 5 have no fill: a gap is the mean, 0
+        return x.to(torch.float32) * (1.0 / 255.0 if self.spec.scale in ("auto", "unit") and images else 1.0)
 
     def below(self, frozen: int, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """The lowest layers as a function of inputs (1, rows, features), in test mode."""
@@ -160,8 +166,11 @@ class DenseBase(Base):
         return {
             f"{chosen[layer]}.{what}": value
             for (layer, what), value in ((tuple(name.split(".", 1)), value) for name, value in self.state.items())
-            if layer in chosen and what not in ("offset", "factor")
+            if layer in chosen and f"{layer}.{what}" not in MEASURED
         }
+
+    def measured(self) -> dict[str, np.ndarray]:
+        return {name: value for name, value in self.state.items() if name in MEASURED}
 
     def trunk(self, frozen: int, spec: CoreSpec) -> None:
         return None

@@ -64,12 +64,13 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
-        tape, first = Tape(), p.steps + p.begun.epochs == 0
-        how = Pass(batch.real, batch.rows, by_batch=True, first=first, noise=noise[step], tape=tape)
+        tape = Tape()
+        how = Pass(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
         outputs = network.forward(batch.x, how)
         losses, back = task.with_gradient(outputs, batch.y)
         # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
-        grads = penalized(p, tape.gradients(*back(batch.shares)))
+        shares = torch.full_like(losses, 1 / batch.real)
+        grads = penalized(p, tape.gradients(*back(shares)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:

@@ -63,11 +63,15 @@ def evaluate(task: Task, part: str, predict: Predict, batches: Iterable[Batch]) 
 
 def test(network: Network, inputs: Inputs, seeds: Sequence[int]) -> dict[str, np.ndarray]:
     """The figures on the test set, each (P,), and with Monte Carlo dropout where it is on."""
-    figures = evaluate(inputs.task, "test", lambda _, batch: network.forward(batch.x), inputs.test())
+
+    def predict(_: int, batch: Batch) -> torch.Tensor:
+        return network.forward(batch.x, Pass(batch.real))
+
+    figures = evaluate(inputs.task, "test", predict, inputs.test())
     monte_carlo = network.spec.technique(MonteCarloDropout)
     if monte_carlo:
-        predict = monte_carlo_prediction(network, inputs.task, monte_carlo.samples, seeds)
-        figures |= evaluate(inputs.task, "mc_test", predict, inputs.test())
+        averaged = monte_carlo_prediction(network, inputs.task, monte_carlo.samples, seeds)
+        figures |= evaluate(inputs.task, "mc_test", averaged, inputs.test())
     return figures
 
 
@@ -76,6 +80,6 @@ def monte_carlo_prediction(network: Network, task: Task, samples: int, seeds: Se
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = noise_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return task.average((network.forward(batch.x, Pass(noise=key)) for key in keys), samples)
+        return task.average((network.forward(batch.x, Pass(batch.real, noise=key)) for key in keys), samples)
 
     return predict

@@ -104,7 +104,7 @@ class ImageBase(Base):
     def _upper(self, frozen: int, size: int) -> Upper:
         from dnntrain.image_networks import Trunk as Upper
 
-        return Upper(self.network, frozen, self.network.shape(frozen, size), by_batch=self.is_random)
+        return Upper(self.network, frozen, self.network.shape(frozen, size), new=self.is_random)
 
 
 def said_from_time_to_time(what: str) -> Callable[[int, int], None]:

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dnntrain.errors import InputError
 from dnntrain.lazy import torch
 
 Triple = tuple[float, float, float]
 Modules = list["torch.nn.Module"]
+Tensors = dict[str, "torch.Tensor"]
 
 CPU_IMAGES = 8
 """Images at a time on a CPU. efficientnet-lite0 at 128 pixels, one thread: 8 at a time, 138 a second; 64, 45; 256, 37,
 as their maps are too large for the caches and are got from the system anew for each layer."""
+
+NEWEST_SHARE = 0.1
+"""Of the newest mini-batch in the running averages of new layers: as in our own batch norm, and torch's."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,11 @@ class Trunk:
     """The upper layers of P copies of a network, trained as one; batch norm stays in test mode, but its scale and shift
     are trained like the weights.
 
-    `by_batch`: batch norm uses each batch's own statistics instead, as random weights have no running ones yet.
+    `new`: the weights are random, so batch norm trains like any other: by each batch's own statistics, of which it
+    keeps running averages for testing.
     """
 
-    def __init__(self, net: Pretrained, first: int, input_shape: Iterable[int], by_batch: bool = False) -> None:
+    def __init__(self, net: Pretrained, first: int, input_shape: Iterable[int], new: bool = False) -> None:
         """The layers from number `first` on, whose inputs are of `input_shape` (channels, height, width)."""
         from copy import deepcopy
 
@@ -96,39 +102,53 @@ class Trunk:
         self._upper: torch.nn.Module = torch.nn.Sequential(named)
         start = next(self._upper.parameters()).new_zeros(1, *self.input_shape)
         self.n_features = int(averages(self._upper(start)).shape[-1])
-        if by_batch:
-            self._upper = torch.func.replace_all_batch_norm_modules_(deepcopy(self._upper))
+        self._new_norms: Modules = []
+        if new:
+            self._upper = deepcopy(self._upper)
+            is_norm = torch.nn.modules.batchnorm._BatchNorm
+            self._new_norms = [module for module in self._upper.modules() if isinstance(module, is_norm)]
 
     def initial(self) -> dict[str, np.ndarray]:
-        """One copy's parameters, float32 without the axis P, named trunk.LAYER.NAME with the layer's number."""
-        return {f"trunk.{k}": p.detach().cpu().numpy().copy() for k, p in self._upper.named_parameters()}
+        """One copy's parameters, float32 without the axis P, named trunk.LAYER.NAME with the layer's number.
 
-    def __call__(self, parameters: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-        """The averages (P, rows, n_features) for x (P or 1, rows, flat inputs).
-
-        `parameters` (P, ...) may hold others too, whose names do not begin with trunk.
+        And the running averages of new layers.
         """
-        own = {k.removeprefix("trunk."): p for k, p in parameters.items() if k.startswith("trunk.")}
+        averages = self._upper.named_buffers() if self._new_norms else ()
+        named = [*self._upper.named_parameters(), *((k, b) for k, b in averages if b.is_floating_point())]
+        return {f"trunk.{name}": tensor.detach().cpu().numpy().copy() for name, tensor in named}
+
+    def __call__(self, tensors: Tensors, x: torch.Tensor, training: bool = False, first: bool = False) -> torch.Tensor:
+        """The averages (P, rows, n_features) for x (P or 1, rows, flat inputs), all rows real.
+
+        `tensors` (P, ...) may hold others too, whose names do not begin with trunk. While `training`, the running
+        averages of new layers among them are moved in place; the `first` mini-batch sets them.
+        """
+        if training and self._new_norms and x.shape[1] < 2:
+            raise InputError("a new image network needs mini-batches of at least 2 images: it has batch norm")
+        for norm in self._new_norms:
+            norm.train(training)
+            norm.momentum = 1.0 if first else NEWEST_SHARE  # type: ignore[assignment]
+        own = {k.removeprefix("trunk."): p for k, p in tensors.items() if k.startswith("trunk.")}
         maps = x.reshape(*x.shape[:2], *self.input_shape)
         return self._in_turn(own, maps) if x.device.type == "cpu" else self._together(own, maps)
 
-    def _one(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+    def _one(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
         """One copy's averages (rows, n_features)."""
-        return averages(torch.func.functional_call(self._upper, parameters, (maps,)))
+        return averages(torch.func.functional_call(self._upper, tensors, (maps,)))
 
-    def _together(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+    def _together(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
         """All copies at once."""
         shared = len(maps) == 1  # all copies look at the same rows
         at_once = torch.func.vmap(self._one, (0, None if shared else 0))
-        outputs: torch.Tensor = at_once(parameters, maps[0] if shared else maps)
+        outputs: torch.Tensor = at_once(tensors, maps[0] if shared else maps)
         return outputs
 
-    def _in_turn(self, parameters: dict[str, torch.Tensor], maps: torch.Tensor) -> torch.Tensor:
+    def _in_turn(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
         """One copy after the other.
 
         A CPU is faster so: convolutions of all copies at once took 1.5 times as long for 10 copies. And a copy gets the
         very same bits alone as in company.
         """
-        members = len(next(iter(parameters.values())))
+        members = len(next(iter(tensors.values())))
         rows = maps.expand(members, *maps.shape[1:])
-        return torch.stack([self._one({k: p[i] for k, p in parameters.items()}, rows[i]) for i in range(members)])
+        return torch.stack([self._one({k: t[i] for k, t in tensors.items()}, rows[i]) for i in range(members)])

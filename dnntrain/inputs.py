@@ -1,4 +1,8 @@
-"""The data set on the device: one tensor as in the files, of which a batch is an index; scaled where it is used."""
+"""The data set on the device: one tensor as in the files, of which a batch is an index; scaled where it is used.
+
+Rows of padding stand behind the real rows of a batch, so that a member's elements fill whole SIMD turns. What they hold
+never matters: whatever combines rows (a mean, a sum, a product over rows) takes the slice of the real ones.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +29,12 @@ turn is computed one by one, which rounds differently."""
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one step: inputs (P, rows, features), targets (P, rows), and which rows are real."""
+    """Rows of one step: inputs (P, rows, features), targets (P, rows), and how many of the rows are real."""
 
     x: torch.Tensor
     y: torch.Tensor
     real: int
     """How many rows count; the others, behind them, are padding."""
-    rows: torch.Tensor | None
-    """float (rows, 1), 1 for a real row and 0 for padding; None where all are real."""
-    shares: torch.Tensor
-    """Each row's weight in the mean over the real rows, (P, rows)."""
 
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -48,6 +48,16 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
         split(dataset, s.val, s.train_size, stream, first=s.val_part == "first")
         for s, stream in zip(specs, streams, strict=True)
     ]
+
+
+def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
+    """How many full mini-batches an epoch has, and how many examples the last one has (0 where all are full).
+
+    A single example that is left over joins the batch before it: batch norm has nothing to learn from one row, and so
+    all arms take the same steps.
+    """
+    full, last = divmod(examples, batch_size)
+    return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
 
 
 def padded_rows(rows: int, widths: Sequence[int]) -> int:
@@ -69,16 +79,16 @@ class Inputs:
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, outputs_of(outline, spec)
-        widths = (self.n_features, *spec.hidden, self.n_outputs)
-        self.batch_size, self.rows = spec.batch_size, padded_rows(spec.batch_size, widths)
+        self.batch_size, self.widths = spec.batch_size, (self.n_features, *spec.hidden, self.n_outputs)
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]
         # what is measured to scale targets and fill gaps comes from the training part alone
         fitted = np.setdiff1d(np.arange(len(dataset.train_targets)), self.val_indices)
         train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
-        if not dataset.is_image:
-            train, test = (without_gaps(part, train[fitted]) for part in (train, test))
+        self.fill = None if dataset.is_image else column_means(train[fitted])
+        if self.fill is not None:
+            train, test = (without_gaps(part, self.fill) for part in (train, test))
         self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
         targets, test_targets = dataset.train_targets, dataset.test_targets
         self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
@@ -94,11 +104,16 @@ class Inputs:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Mini-batches in an epoch, a partial one at the end included."""
-        return -(-self.n_train // self.batch_size)
+        """Mini-batches in an epoch, the last one included."""
+        full, last = batch_counts(self.n_train, self.batch_size)
+        return full + (last > 0)
 
     def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0."""
+        """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
+
+        Levels of images are scaled in float32; columns in float64, since float32 would lose what is small beside a
+        large mean, as seconds are in time stamps.
+        """
         scale = {"auto": "unit" if is_image else "standard"}.get(scale, scale)
         if scale == "raw" or (scale == "unit" and is_image):
             return None, torch.full((1, 1, 1), 1.0 if scale == "raw" else 1.0 / 255.0, device=self.device)
@@ -110,16 +125,18 @@ class Inputs:
         offset, spread = figures
         # a column that never changes in training tells nothing: it becomes 0
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        on_device = (torch.from_numpy(figure.astype(np.float32)).to(self.device) for figure in (offset, factor))
+        precision = np.float32 if is_image else np.float64
+        on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))
         return next(on_device), next(on_device)
 
     def scaling(self, member: int) -> dict[str, np.ndarray]:
-        """What a member's inputs are scaled by, where that was measured: it belongs to its network."""
+        """What a member's inputs are filled and scaled by, where that was measured: it belongs to its network."""
+        measured = {} if self.fill is None else {"input.fill": self.fill[None]}
         if self.offset is None:
-            return {}
+            return measured
         shared = len(self.offset) == 1
         figures = {"input.offset": self.offset, "input.factor": self.factor}
-        return {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
+        return measured | {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
 
     def select(self, members: Sequence[int]) -> Inputs:
         """The inputs of some members, by their indices; the examples are shared."""
@@ -130,39 +147,35 @@ class Inputs:
         return some
 
     def scaled(self, values: torch.Tensor) -> torch.Tensor:
-        """Gathered rows (P or 1, rows, features), uint8 or float32 → float32, scaled."""
-        x = values.to(torch.float32)
-        return x.mul_(self.factor) if self.offset is None else (x - self.offset).mul_(self.factor)
+        """Gathered rows (P or 1, rows, features), as in the files → float32, scaled."""
+        if self.offset is None:
+            return values.to(torch.float32).mul_(self.factor)
+        return (values.to(self.offset.dtype) - self.offset).mul_(self.factor).to(torch.float32)
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
         """The mini-batches of one epoch (0-based), each member's in its own order."""
-        order = self._order(seeds, epoch)
-        targets = self.targets.index_select(0, order.view(-1)).view(order.shape)
-        full, partial = divmod(self.n_train, self.batch_size)
-        weights = {size: self._weights(order.shape[1:], size) for size in (self.batch_size, partial)}
-        for step, index in enumerate(order):
-            size = self.batch_size if step < full else partial
-            yield Batch(self._gather(self.examples, index), targets[step], size, *weights[size])
+        for size, order in self._orders(seeds, epoch):
+            targets = self.targets.index_select(0, order.view(-1)).view(order.shape)
+            for index, y in zip(order, targets, strict=True):
+                yield Batch(self._gather(self.examples, index), y, size)
 
-    def _order(self, seeds: Sequence[int], epoch: int) -> torch.Tensor:
-        """The examples of each step, int32 (steps, P, rows) on the device; padded with the first example."""
-        members = []
-        for seed, indices in zip(seeds, self.train_indices, strict=True):
-            order = np.zeros(self.steps_per_epoch * self.batch_size, np.int32)
-            order[: self.n_train] = generator(seed, "shuffle", epoch).permutation(indices.astype(np.int32))
-            members.append(order.reshape(self.steps_per_epoch, self.batch_size))
-        padding = ((0, 0), (0, 0), (0, self.rows - self.batch_size))
-        return torch.from_numpy(np.pad(np.stack(members, axis=1), padding)).to(self.device)
+    def _orders(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Batches of one size and the examples of each step, int32 (steps, P, rows) on the device: the full ones, then
+        the last. The rows of padding hold the first example.
+        """
+        members = zip(seeds, self.train_indices, strict=True)
+        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        full, last = batch_counts(self.n_train, self.batch_size)
+        parts = np.split(order, [full * self.batch_size], axis=1)
+        for steps, size, part in zip((full, 1), (self.batch_size, last), parts, strict=True):
+            if part.size:
+                by_step = np.zeros((steps, len(order), padded_rows(size, self.widths)), np.int32)
+                by_step[:, :, :size] = part.reshape(len(order), steps, size).swapaxes(0, 1)
+                yield size, torch.from_numpy(by_step).to(self.device)
 
     def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """The examples that index (P, rows) names, scaled: (P, rows, features)."""
         return self.scaled(examples.index_select(0, index.view(-1)).view(*index.shape, -1))
-
-    def _weights(self, shape: torch.Size, real: int) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Batch.rows and Batch.shares of a batch of shape (P, rows) of which the first `real` rows count."""
-        rows = shape[1]
-        counts = (torch.arange(rows, device=self.device) < real).float()
-        return None if real == rows else counts.unsqueeze(1), (counts / max(real, 1)).expand(shape)
 
     def validation(self) -> Iterator[Batch]:
         """The validation examples in order, the same for every member (P = 1 unless members scale differently)."""
@@ -177,8 +190,7 @@ class Inputs:
             chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
             padded = np.pad(chunk, (0, -len(chunk) % TURN))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
-            weights = self._weights(index.shape, len(chunk))
-            yield Batch(self._gather(examples, index), targets[index], len(chunk), *weights)
+            yield Batch(self._gather(examples, index), targets[index], len(chunk))
 
 
 def outputs_of(outline: Outline, spec: CoreSpec) -> int:
@@ -195,38 +207,48 @@ def flat(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def without_gaps(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """float32 (N, features) with each nan replaced by its column's mean over the `known` rows (n, features)."""
-    there = ~np.isnan(known)
-    total = np.where(there, known, 0.0).sum(axis=0, dtype=np.float64)
-    return np.where(np.isnan(values), (total / np.maximum(there.sum(axis=0), 1)).astype(np.float32), values)
+def column_means(values: np.ndarray) -> np.ndarray:
+    """The mean of what is there in each column of (n, features), float64 (features,); 0 where nothing is."""
+    there = ~np.isnan(values)
+    means: np.ndarray = np.where(there, values, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(there.sum(axis=0), 1)
+    return means
+
+
+def without_gaps(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """(N, features) with each nan replaced by its column's `fill`."""
+    gaps = np.isnan(values)
+    return np.where(gaps, fill.astype(values.dtype), values) if gaps.any() else values
 
 
 def standardised(
     train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Regression]:
     """Targets with mean 0 and deviation 1 over the `fitted` training rows, and the task that knows the unit."""
-    mean, deviation = (float(figure) for figure in (np.mean(train[fitted], dtype=np.float64), train[fitted].std()))
-    train, test = (((part - mean) / (deviation or 1.0)).astype(np.float32) for part in (train, test))
+    mean = float(train[fitted].mean())
+    # the deviation of equal numbers is 0, whatever rounding makes of it
+    deviation = float(train[fitted].std()) if np.ptp(train[fitted]) > 0 else 1.0
+    train, test = ((part - mean) / deviation for part in (train, test))
     parts = {"train": train[fitted], "val": train[validation], "test": test}
-    return train, test, Regression(deviation or 1.0, {name: float(part.var()) for name, part in parts.items()})
+    variances = {name: float(part.var()) if np.ptp(part) > 0 else 0.0 for name, part in parts.items()}
+    return train.astype(np.float32), test.astype(np.float32), Regression(deviation, variances)
 
 
 def moments(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column over values[indices], (n, features) → float64 (features,).
 
-    Levels of images are summed as whole numbers, so exactly.
+    The squares are those of deviations from the first row, so that no digit is lost where the mean is large. Levels of
+    images are summed as whole numbers, so exactly. The deviation of a column of equal values is 0.
     """
     kind = np.int64 if values.dtype == np.uint8 else np.float64
+    first = values[indices[0]].astype(kind)
     total, squares = np.zeros(values.shape[1], kind), np.zeros(values.shape[1], kind)
     for chunk in chunks(indices):
-        rows = values[chunk].astype(kind)
+        rows = values[chunk].astype(kind) - first
         total += rows.sum(axis=0)
         squares += (rows * rows).sum(axis=0)
     mean = total / len(indices)
     variance = np.maximum(squares / len(indices) - mean**2, 0.0)
-    # what is left of a constant column by rounding is no spread
-    return mean, np.sqrt(np.where(variance > 1e-12 * mean**2, variance, 0.0))
+    return first + mean, np.sqrt(variance)
 
 
 def extremes(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

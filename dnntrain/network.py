@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dnntrain import streams
-from dnntrain.backprop import Gradients, Tape, by_autograd
+from dnntrain.backprop import Gradients, Tape, by_autograd, real_rows
 from dnntrain.products import Factors, product
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
@@ -30,8 +30,12 @@ class Trunk(Protocol):
     n_features: int
     """Numbers that it gives for one example."""
 
-    def __call__(self, parameters: Tensors, x: torch.Tensor) -> torch.Tensor:
-        """Its outputs (P, rows, n_features) for x (P or 1, rows, inputs), with the parameters of all members."""
+    def __call__(self, tensors: Tensors, x: torch.Tensor, training: bool = False, first: bool = False) -> torch.Tensor:
+        """Its outputs (P, rows, n_features) for x (P or 1, rows, inputs), all rows real.
+
+        The tensors are the parameters and buffers of all members. While training, those of its running averages that
+        are not learned yet are updated in place; the `first` mini-batch sets them.
+        """
         ...
 
 
@@ -40,13 +44,11 @@ class Pass:
     """How one forward pass is made."""
 
     real: int | None = None
-    """How many rows count; None where all do."""
-    rows: torch.Tensor | None = None
-    """The same as weights, float (rows, 1); None where all count."""
+    """How many rows are real; the others, behind them, are padding. None where all are."""
     by_batch: bool = False
     """Batch norm by the mini-batch's own statistics (training), not by the moving averages (testing)."""
     first: bool = False
-    """Whether this is the run's first mini-batch, which initialises the moving averages."""
+    """Whether this is the first mini-batch, which initializes the moving averages of new layers."""
     noise: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (layers, P); None switches dropout off."""
     observe: Observer | None = None
@@ -55,6 +57,9 @@ class Pass:
 
 
 TESTING = Pass()
+
+MOVING_AVERAGES = (".bn_mean", ".bn_variance", ".running_mean", ".running_var")
+"""How the names of buffers end: batch norm's moving averages, ours and those of torch's modules."""
 
 
 @dataclass
@@ -71,6 +76,8 @@ class Network:
     """Dropout with a rate for each member."""
     trunk: Trunk | None = None
     """Layers below the dense ones."""
+    learned: frozenset[str] = frozenset()
+    """The layers whose moving averages come from an earlier training: no first mini-batch initializes them."""
     kernels: Tensors = field(init=False)
     """The weights among the parameters, from the lowest hidden layer to the output."""
     bn: BatchNorm | None = field(init=False)
@@ -103,25 +110,34 @@ class Network:
                 x = self._normalize(layer, x, how)
             x = self._activate(i, x, how)
             if how.observe:
-                how.observe(i, x[:, : how.real])
+                how.observe(i, real_rows(x, how.real))
             if self.bn and self.bn.place == "after":
                 x = self._normalize(layer, x, how)
             x = self._drop(i, x, how)
         return x
 
     def _trunk(self, trunk: Trunk, x: torch.Tensor, how: Pass) -> torch.Tensor:
+        rows = x.shape[1]
+        x = real_rows(x, how.real)
         if how.tape is None:
-            return trunk(self.parameters, x)
+            return padded(trunk(self.state(), x), rows)
         names = [name for name in self.parameters if name.startswith("trunk.")]
-        values = [self.parameters[name] for name in names]
+        statistics = [name for name in self.buffers if name.startswith("trunk.")]
+        moved: Tensors = {}
 
-        def by_values(*values_and_x: torch.Tensor) -> torch.Tensor:
-            *values, x = values_and_x
-            return trunk(dict(zip(names, values, strict=True)), x)
+        def by_values(*values: torch.Tensor) -> torch.Tensor:
+            *values_, x = values
+            tensors = dict(zip([*names, *statistics], values_, strict=True))
+            moved.update({name: tensors[name] for name in statistics})
+            return trunk(tensors, x, training=True, first=how.first)
 
-        outputs, back = by_autograd(by_values, *values, given=[x])
-        how.tape.steps.append(lambda g, found: found.update(zip(names, back(g), strict=True)))
-        return outputs
+        own, given = ([state[name] for name in chosen] for state, chosen in
+                      ((self.parameters, names), (self.buffers, statistics)))  # fmt: skip
+        outputs, back = by_autograd(by_values, *own, given=[*given, x])
+        for name in statistics:
+            self.buffers[name].copy_(moved[name])
+        how.tape.steps.append(lambda g, found: found.update(zip(names, back(real_rows(g, how.real)), strict=True)))
+        return padded(outputs, rows)
 
     def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
         name, bias_name = f"{layer}.kernel", f"{layer}.bias"
@@ -131,9 +147,10 @@ class Network:
             below = how.tape.begun
 
             def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
-                found[name] = Factors(x, g)
+                real = real_rows(g, how.real)
+                found[name] = Factors(real_rows(x, how.real), real)
                 if bias is not None:
-                    found[bias_name] = g.sum(dim=1, keepdim=True)
+                    found[bias_name] = real.sum(dim=1, keepdim=True)
                 return product(g, kernel.transpose(1, 2)) if below else None
 
             how.tape.steps.append(back)
@@ -145,11 +162,13 @@ class Network:
         slopes = () if activation.trained is None else (self.parameters[name],)
         if how.tape is None:
             return activation(z, *slopes)
-        outputs, gradient = activation.with_gradient(z, *slopes)
+        # a slope for each row, so that the sum over the real rows is taken here
+        outputs, gradient = activation.with_gradient(z, *(slope.expand_as(z) for slope in slopes))
 
         def back(g: torch.Tensor, found: Gradients) -> torch.Tensor:
             towards, *trained = gradient(g)
-            found.update(zip([name], trained, strict=False))
+            if trained:
+                found[name] = real_rows(trained[0], how.real).sum(dim=1, keepdim=True)
             return towards
 
         how.tape.steps.append(back)
@@ -162,9 +181,10 @@ class Network:
         scale, shift = (self.parameters[f"{layer}.{name}"] for name in ("bn_scale", "bn_shift"))
         if not how.by_batch:
             return bn.normalize(x, mean, variance, scale, shift)
-        batch = bn.by_batch(x, how.rows)
-        bn.update(mean, batch.mean, how.first)
-        bn.update(variance, batch.variance, how.first)
+        batch = bn.by_batch(x, how.real)
+        first = how.first and layer not in self.learned
+        bn.update(mean, batch.mean, first)
+        bn.update(variance, batch.variance, first)
         if how.tape is not None:
             below = how.tape.begun
 
@@ -191,8 +211,8 @@ class Network:
     def select(self, members: torch.Tensor) -> Network:
         """The network of some members, by their indices; its tensors are copies."""
         noise = self.noise and select(self.noise, members)
-        parameters = {k: p[members] for k, p in self.parameters.items()}
-        return Network(self.spec, parameters, {k: b[members] for k, b in self.buffers.items()}, noise, self.trunk)
+        parameters, buffers = ({k: t[members] for k, t in state.items()} for state in (self.parameters, self.buffers))
+        return replace(self, parameters=parameters, buffers=buffers, noise=noise)
 
     def state(self) -> Tensors:
         """All tensors that make the members what they are; the storage is shared."""
@@ -211,17 +231,23 @@ def initialize(
     drawn = [initial_state(spec, trunk.n_features if trunk else n_features, n_outputs) for spec in specs]
     members = [state | dict(given) for state, given in zip(drawn, known or [{}] * len(drawn), strict=True)]
     tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
-    buffers = {k: t for k, t in tensors.items() if k.endswith((".bn_mean", ".bn_variance"))}
+    buffers = {k: t for k, t in tensors.items() if k.endswith(MOVING_AVERAGES)}
     parameters = {k: t for k, t in tensors.items() if k not in buffers}
     switches = [spec.technique(Noise) for spec in specs]
     noise = stack([s for s in switches if s], device) if switches[0] else None
-    return Network(specs[0], parameters, buffers, noise, trunk)
+    learned = frozenset(name.split(".")[0] for given in known for name in given if name.endswith(MOVING_AVERAGES))
+    return Network(specs[0], parameters, buffers, noise, trunk, learned)
+
+
+def padded(x: torch.Tensor, rows: int) -> torch.Tensor:
+    """x (P, real rows, units) with rows of zeros behind it, (P, rows, units)."""
+    return x if x.shape[1] == rows else torch.nn.functional.pad(x, (0, 0, 0, rows - x.shape[1]))
 
 
 def network_of(spec: CoreSpec, weights: Mapping[str, np.ndarray], device: torch.device) -> Network:
     """One network (P = 1) with these weights, to be used but not trained; its output layer may be missing."""
     tensors = {name: torch.from_numpy(np.array(value))[None].to(device) for name, value in weights.items()}
-    buffers = {name: t for name, t in tensors.items() if name.endswith((".bn_mean", ".bn_variance"))}
+    buffers = {name: t for name, t in tensors.items() if name.endswith(MOVING_AVERAGES)}
     return Network(spec, {name: t for name, t in tensors.items() if name not in buffers}, buffers, None)
 
 

@@ -34,7 +34,7 @@ class Factors:
 
     def take_from(self, target: torch.Tensor, rate: torch.Tensor) -> None:
         """Subtract rate (P, 1, 1) times the gradient from the target (P, in, out), in place."""
-        if 1 in target.shape[1:]:  # see `product`
+        if 1 in (*target.shape[1:], self.x.shape[1]):  # see `product`
             target.addcmul_(self.whole(), rate, value=-1)
         else:
             target.baddbmm_(self.x.transpose(1, 2), self.g * rate, alpha=-1)

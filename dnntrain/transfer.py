@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dnntrain.bases import Base, layers_of, reused_count, unfrozen_count
+from dnntrain.bases import MEASURED, Base, layers_of, reused_count, unfrozen_count
 from dnntrain.checkpoints import Checkpoint
 from dnntrain.data import Dataset
 from dnntrain.engine import train
@@ -127,7 +127,10 @@ def weights_at(run: Run, stage: Stage, base: Base, dense: int) -> dict[str, np.n
 
 
 def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
-    """The weights with every hidden layer's number changed; what falls below 1 is left out, and so is the scaling."""
+    """The weights with every hidden layer's number changed; what falls below 1 is left out.
+
+    So is what was measured of a stage's inputs, and batch norm on the inputs where these are others.
+    """
     moved = {}
     for name, value in weights.items():
         layer, what = name.split(".", 1)
@@ -135,7 +138,7 @@ def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]
             number = int(layer.removeprefix("hidden")) + by
             if number >= 1:
                 moved[f"hidden{number}.{what}"] = value
-        elif layer != "input":
+        elif layer != "input" or (by == 0 and name not in MEASURED):
             moved[name] = value
     return moved
 
@@ -174,7 +177,8 @@ class Follower:
 
     def finish(self, run: Run, part: Run) -> None:
         """Take over what the stage ended with."""
-        run.weights = self.base.weights(0, self.dense) | renumbered(part.weights, self.dense)
+        below = self.base.measured() | self.base.weights(0, self.dense)
+        run.weights = below | renumbered(part.weights, self.dense)
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
         run.seconds += part.seconds

@@ -382,11 +382,33 @@ def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
         assert row["dead"][layer] == pytest.approx((x.max(axis=0) == 0).mean())
 
 
-def test_a_partial_batch_weighs_only_its_real_rows(mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(train_size=20, batch_size=16, hidden="13")], torch.device("cpu"))
-    full, partial = inputs.epoch([0], 0)
-    assert (full.real, partial.real) == (16, 4) and full.x.shape[1] == partial.x.shape[1] == 32
-    assert full.shares.tolist() == [[1 / 16] * 16 + [0.0] * 16] and partial.shares.tolist() == [[0.25] * 4 + [0.0] * 28]
+@pytest.mark.parametrize(
+    ("examples", "sizes"),
+    [
+        (48, [16, 16, 16]),
+        (52, [16, 16, 16, 4]),
+        (50, [16, 16, 16, 2]),
+        (49, [16, 16, 17]),
+        (17, [17]),
+        (16, [16]),
+        (1, [1]),
+    ],
+)
+def test_a_single_example_that_is_left_over_joins_the_batch_before_it(
+    examples: int, sizes: list[int], mini: Dataset
+) -> None:
+    inputs = Inputs(mini, [spec(train_size=examples, batch_size=16, hidden="13")], torch.device("cpu"))
+    batches = list(inputs.epoch([0], 0))
+    assert [batch.real for batch in batches] == sizes and inputs.steps_per_epoch == len(sizes)
+    assert all(batch.x.shape[1] % 32 == 0 for batch in batches)  # 13 units: rows of padding fill whole SIMD turns
+    seen = torch.cat([batch.x[0, : batch.real] for batch in batches])
+    known = torch.from_numpy(mini.train_inputs[inputs.train_indices[0]].reshape(examples, -1)) / 255
+    torch.testing.assert_close(seen.sum(dim=1).sort().values, known.sum(dim=1).sort().values)
+
+
+def test_batches_of_one_stay_batches_of_one(mini: Dataset) -> None:
+    inputs = Inputs(mini, [spec(train_size=3, batch_size=1)], torch.device("cpu"))
+    assert [batch.real for batch in inputs.epoch([0], 0)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
@@ -396,7 +418,7 @@ def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)
         loss = torch.rand(2, 512, generator=generator)
-        tally.add(Batch(torch.zeros(1, 512, 1), y, real, None, torch.ones(1, 512)), outputs, loss)
+        tally.add(Batch(torch.zeros(1, 512, 1), y, real), outputs, loss)
         losses.append(loss[:, :real].double())
         hits.append(outputs[:, :real].argmax(dim=2) == 1)
     mean_loss, mean_score = tally.means()

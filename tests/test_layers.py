@@ -39,7 +39,7 @@ def network(members: int = 1, **settings: object) -> Network:
 
 
 def whole(x: torch.Tensor, y: torch.Tensor) -> Batch:
-    return Batch(x, y, x.shape[1], None, torch.full(x.shape[:2], 1 / x.shape[1]))
+    return Batch(x, y, x.shape[1])
 
 
 # ---- activations
@@ -112,7 +112,7 @@ def test_equations_15_to_20_by_hand() -> None:
     bn = BatchNorm(eps=1.0, alpha=0.1)
     mean, variance = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
     x = torch.tensor([[[1.0], [3.0], [8.0]]])
-    _, batch_mean, batch_variance = bn.centred(x, None)
+    _, batch_mean, batch_variance = bn.centered(x, None)
     assert batch_mean.item() == pytest.approx(4)  # eq. 15
     assert batch_variance.item() == pytest.approx((9 + 1 + 16) / 3)  # eq. 16: biased, by 3 and not by 2
     z = bn.normalize(x, batch_mean, batch_variance, torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 0.5))
@@ -121,7 +121,7 @@ def test_equations_15_to_20_by_hand() -> None:
     bn.update(mean, batch_mean, first=True)
     bn.update(variance, batch_variance, first=True)
     assert (mean.item(), variance.item()) == pytest.approx((4, 26 / 3))
-    _, *second = bn.centred(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
+    _, *second = bn.centered(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
     bn.update(mean, second[0], first=False)
     bn.update(variance, second[1], first=False)
     assert mean.item() == pytest.approx(0.9 * 4 + 0.1 * 2)  # eq. 19
@@ -132,7 +132,7 @@ def test_batch_norm_is_torchs_forward_and_backward() -> None:
     x = (3 * randn(3, 24, 5) + 1).requires_grad_()
     scale, shift = (randn(3, 1, 5, seed=seed).requires_grad_() for seed in (1, 2))
     upstream, bn = randn(3, 24, 5, seed=3), BatchNorm()
-    z = bn.normalize(x, *bn.centred(x, None)[1:], scale, shift)
+    z = bn.normalize(x, *bn.centered(x, None)[1:], scale, shift)
     gradients = torch.autograd.grad(z, (x, scale, shift), upstream)
     for member in range(3):
         module = torch.nn.BatchNorm1d(5, eps=1e-5)
@@ -178,13 +178,13 @@ def test_batch_norm_stands_where_it_is_asked_to(place: str) -> None:
     torch.testing.assert_close(net.forward(x, Pass(by_batch=True, first=True)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("held", [50.0, math.inf, math.nan])
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_padded_rows_do_not_count(place: str) -> None:
+def test_padded_rows_do_not_count(place: str, held: float) -> None:
     settings = {"bn": True, "bn_input": True, "bn_place": place, "act": "prelu", "dropout": 0.3}
     x, y = randn(2, 11, FEATURES), torch.arange(22).view(2, 11) % CLASSES
-    junk = torch.cat([x, 50 * randn(2, 5, FEATURES, seed=9)], dim=1)
-    rows = (torch.arange(16) < 11).float().unsqueeze(1)
-    padded = Batch(junk, torch.cat([y, y[:, :5]], dim=1), 11, rows, rows.T.expand(2, 16) / 11)
+    junk = torch.cat([x, held * randn(2, 5, FEATURES, seed=9)], dim=1)
+    padded = Batch(junk, torch.cat([y, y[:, :5]], dim=1), 11)
     found = []
     for batch in (whole(x, y), padded):
         net = network(2, **settings)
@@ -202,17 +202,18 @@ def test_padded_rows_do_not_count(place: str) -> None:
 def backpropagated(net: Network, batch: Batch, keys: torch.Tensor | None) -> tuple[torch.Tensor, Tensors]:
     """Each member's mean loss on the batch, and the gradients of all parameters."""
     tape = Tape()
-    outputs = net.forward(batch.x, Pass(batch.real, batch.rows, by_batch=True, first=True, noise=keys, tape=tape))
+    outputs = net.forward(batch.x, Pass(batch.real, by_batch=True, first=True, noise=keys, tape=tape))
     losses, back = Classification().with_gradient(outputs, batch.y)
-    gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(batch.shares)).items()}
-    return (losses * batch.shares).sum(dim=1), gradients
+    shares = torch.full_like(losses, 1 / batch.real)
+    gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(shares)).items()}
+    return losses[:, : batch.real].mean(dim=1), gradients
 
 
-def plainly_normalized(bn: BatchNorm, x: torch.Tensor, rows: None) -> Normalized:
+def plainly_normalized(bn: BatchNorm, x: torch.Tensor, real: None) -> Normalized:
     """Equation 17 with nothing done in place."""
     mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
     inverse = (variance + bn.eps).rsqrt()
-    return Normalized((x - mean) * inverse, mean.detach(), variance.detach(), inverse, rows)
+    return Normalized((x - mean) * inverse, mean.detach(), variance.detach(), inverse, x.shape[1])
 
 
 NETWORKS: list[dict[str, object]] = [
@@ -236,9 +237,9 @@ class Squashed:
 
     n_features = FEATURES
 
-    def __call__(self, parameters: Tensors, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, tensors: Tensors, x: torch.Tensor, training: bool = False, first: bool = False) -> torch.Tensor:
         assert not x.requires_grad  # nothing below it is trained
-        return torch.tanh(x * parameters["trunk.factor"] + parameters["trunk.offset"])
+        return torch.tanh(x * tensors["trunk.factor"] + tensors["trunk.offset"])
 
 
 def test_gradients_of_a_trunk_are_autograds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +260,7 @@ def assert_gradients_are_autograds(net: Network, monkeypatch: pytest.MonkeyPatch
         parameter.requires_grad_()
     monkeypatch.setattr(BatchNorm, "by_batch", plainly_normalized)
     outputs = net.forward(x, Pass(by_batch=True, first=True, noise=keys))
-    expected = (cross_entropy(outputs, y) * batch.shares).sum(dim=1)
+    expected = cross_entropy(outputs, y).mean(dim=1)
     torch.testing.assert_close(loss, expected.detach())
     found = torch.autograd.grad(expected.sum(), list(net.parameters.values()))
     for name, gradient in zip(net.parameters, found, strict=True):

@@ -306,47 +306,63 @@ UPPER = [("resnet18", 2, 4), ("mobilenet_v3_small", 10, 13), *([(LITE0, 7, 11)] 
 
 
 def trunk_of(
-    name: str, first: int, last: int, by_batch: bool = False
+    name: str, first: int, last: int, new: bool = False
 ) -> tuple[Trunk, dict[str, torch.Tensor], torch.Tensor]:
-    """A trunk, parameters of three copies that differ, and inputs (1, 4, flat) for all of them."""
+    """A trunk, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
     net = load(f"{name}@seed1", DataHome())
     net = replace(net, layers=net.layers[:last])
-    trunk = Trunk(net, first, net.shape(first, 64), by_batch)
+    trunk = Trunk(net, first, net.shape(first, 64), new)
     rng = torch.Generator().manual_seed(0)
     initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in trunk.initial().items()}
-    parameters = {k: p + 0.01 * torch.randn(p.shape, generator=rng) for k, p in initial.items()}
+    tensors = {k: t + 0.01 * torch.randn(t.shape, generator=rng) for k, t in initial.items()}
     x = net.run(net.prepared(images(4), 64), 0, first).flatten(1)[None]
-    return trunk, {k: p.requires_grad_() for k, p in parameters.items()}, x
+    return trunk, copies(tensors), x
 
 
-def with_gradients(outputs: torch.Tensor, parameters: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    return outputs, *torch.autograd.grad(outputs.square().sum(), list(parameters.values()))
+def copies(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors anew, those that are trained open to autograd."""
+    return {k: t.detach().clone().requires_grad_(not is_average(k)) for k, t in tensors.items()}
 
 
-@pytest.mark.parametrize("by_batch", [False, True])
+def is_average(name: str) -> bool:
+    return name.endswith(("running_mean", "running_var"))
+
+
+def with_gradients(outputs: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The outputs, the gradients of what is trained, and the running averages."""
+    trained = [t for t in tensors.values() if t.requires_grad]
+    averages = [t for t in tensors.values() if not t.requires_grad]
+    return outputs, *torch.autograd.grad(outputs.square().sum(), trained), *averages
+
+
+@pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, by_batch: bool) -> None:
-    trunk, parameters, x = trunk_of(name, first, last, by_batch)
-    three = with_gradients(trunk(parameters, x), parameters)
+def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
+    trunk, tensors, x = trunk_of(name, first, last, new)
+    together = copies(tensors)
+    three = with_gradients(trunk(together, x, training=True), together)
     assert three[0].shape == (3, 4, trunk.n_features)
+    assert any(is_average(k) for k in tensors) == new
     for i in range(3):
-        alone = {k: p.detach()[i : i + 1].requires_grad_() for k, p in parameters.items()}
-        for ours, theirs in zip(with_gradients(trunk(alone, x), alone), three, strict=True):
+        alone = copies({k: t[i : i + 1] for k, t in tensors.items()})
+        for ours, theirs in zip(with_gradients(trunk(alone, x, training=True), alone), three, strict=True):
             assert torch.equal(ours[0], theirs[i])
 
 
-@pytest.mark.parametrize(("by_batch", "shared"), [(False, True), (True, False)])
+@pytest.mark.parametrize(("new", "shared"), [(False, True), (True, False)])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_gives_the_same_at_once_as_in_turn(
-    name: str, first: int, last: int, by_batch: bool, shared: bool
-) -> None:
-    trunk, parameters, x = trunk_of(name, first, last, by_batch)
+def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
+    trunk, tensors, x = trunk_of(name, first, last, new)
+    trunk(copies(tensors), x, training=True)  # as it is while training
     trunk._upper.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
-    own = {k.removeprefix("trunk."): p.detach().double().requires_grad_() for k, p in parameters.items()}
+    own = {k.removeprefix("trunk."): t.double() for k, t in tensors.items()}
     x = (x if shared else torch.cat([x, x + 0.1, x - 0.1])).double()
     maps = x.reshape(*x.shape[:2], *trunk.input_shape)
-    at_once, in_turn = (with_gradients(way(own, maps), own) for way in (trunk._together, trunk._in_turn))
-    for one, other in zip(at_once, in_turn, strict=True):
+    found = []
+    for way in (trunk._together, trunk._in_turn):
+        given = copies(own)
+        found.append(with_gradients(way(given, maps), given))
+    for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9 * max(1.0, float(other.detach().abs().max())))
 
 
@@ -365,8 +381,22 @@ def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_trunk_by_batch_normalizes_each_batch() -> None:
-    trunk, parameters, x = trunk_of("mobilenet_v3_small", 10, 13, by_batch=True)
-    assert not torch.allclose(trunk(parameters, x)[:, :2], trunk(parameters, x[:, :2]))
-    plain, parameters, x = trunk_of("mobilenet_v3_small", 10, 13)
-    torch.testing.assert_close(plain(parameters, x)[:, :2], plain(parameters, x[:, :2]))
+def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
+    trunk, tensors, x = trunk_of("resnet18", 2, 3, new=True)
+    assert not torch.allclose(trunk(tensors, x, training=True)[:, :2], trunk(tensors, x[:, :2], training=True))
+    trunk(tensors, x, training=True, first=True)
+    moved = copies(tensors)
+    maps = torch.nn.functional.conv2d(x.view(4, *trunk.input_shape), tensors["trunk.2.conv1.weight"][1], padding=1)
+    torch.testing.assert_close(tensors["trunk.2.bn1.running_mean"][1], maps.mean((0, 2, 3)))
+    torch.testing.assert_close(tensors["trunk.2.bn1.running_var"][1], maps.var((0, 2, 3)))  # unbiased, as torch's
+    torch.testing.assert_close(trunk(tensors, x)[:, :2], trunk(tensors, x[:, :2]))
+    assert all(torch.equal(moved[k], t) for k, t in tensors.items())  # testing moves nothing
+    trunk(tensors, x + 1, training=True)
+    assert all(torch.equal(moved[k], t) != is_average(k) for k, t in tensors.items())
+    with pytest.raises(InputError, match="at least 2 images"):
+        trunk(tensors, x[:, :1], training=True)
+
+
+def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
+    plain, tensors, x = trunk_of("mobilenet_v3_small", 10, 13)
+    torch.testing.assert_close(plain(tensors, x, training=True)[:, :2], plain(tensors, x[:, :2]))

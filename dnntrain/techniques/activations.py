@@ -26,13 +26,13 @@ class Activation(Choice):
     """The hyper-parameter that is trained, one value a unit, from the one given."""
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
-        """The activation of z (P, rows, units), same shape; `trained` is (P, 1, units) where something is trained."""
+        """The activation of z (P, rows, units), same shape; `trained` broadcasts to it where something is trained."""
         raise NotImplementedError
 
     def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
         """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared.
 
-        Both may overwrite what they are given.
+        What is trained has z's shape here, and so has its gradient. Both may overwrite what they are given.
         """
         return by_autograd(self, z, *trained)
 

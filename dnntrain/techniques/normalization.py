@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dnntrain.backprop import real_rows
 from dnntrain.lazy import torch
 from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Switch
@@ -24,16 +25,15 @@ class BatchNorm(Switch):
     eps: float = parameter(1e-5, "smoothing term ε", gt=0)
     alpha: float = parameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
-    def centred(self, x: torch.Tensor, rows: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """x (P, rows, units) less its mean over the rows, that mean, and the biased variance, both (P, 1, units).
+    def centered(self, x: torch.Tensor, real: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x (P, rows, units) less its mean over the real rows, that mean, and the biased variance, both (P, 1, units).
 
-        Equations 15 and 16. `rows` (rows, 1) weighs the rows 1 or 0 where the batch is padded.
+        Equations 15 and 16. What the rows of padding behind the `real` ones hold has no part in it.
         """
-        count = x.shape[1] if rows is None else rows.sum()
-        mean = (x if rows is None else x * rows).sum(dim=1, keepdim=True) / count
+        count = real or x.shape[1]
+        mean = real_rows(x, real).sum(dim=1, keepdim=True) / count
         rest = x - mean
-        squares = rest.square() if rows is None else rest.square().mul_(rows)
-        return rest, mean, squares.sum(dim=1, keepdim=True) / count
+        return rest, mean, real_rows(rest, real).square().sum(dim=1, keepdim=True) / count
 
     def update(self, running: torch.Tensor, batch: torch.Tensor, first: bool) -> None:
         """Move a running statistic towards the mini-batch's, in place; the first one sets it: eqs. 19 and 20."""
@@ -45,11 +45,11 @@ class BatchNorm(Switch):
         """Normalise x (P, rows, units), then scale and shift it (all others (P, 1, units)): eqs. 17 and 18."""
         return torch.addcmul(shift, x - mean, scale * torch.rsqrt(variance + self.eps))
 
-    def by_batch(self, x: torch.Tensor, rows: torch.Tensor | None) -> Normalized:
-        """x normalised by the statistics of its own rows, before scale and shift: eq. 17."""
-        rest, mean, variance = self.centred(x, rows)
+    def by_batch(self, x: torch.Tensor, real: int | None) -> Normalized:
+        """x normalized by the statistics of its own real rows, before scale and shift: eq. 17."""
+        rest, mean, variance = self.centered(x, real)
         inverse = torch.rsqrt(variance + self.eps)
-        return Normalized(rest.mul_(inverse), mean, variance, inverse, rows)
+        return Normalized(rest.mul_(inverse), mean, variance, inverse, real or x.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,17 @@ class Normalized:
     variance: torch.Tensor
     inverse: torch.Tensor
     """1 / √(σ² + ε)."""
-    rows: torch.Tensor | None
-    """The rows' weights; padding takes no part."""
+    real: int
+    """How many rows count; those behind them are padding."""
 
     def sums(self, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The gradients of scale and shift, from g, that of what came out."""
-        return (g * self.normalized).sum(dim=1, keepdim=True), g.sum(dim=1, keepdim=True)
+        g_scaled, g = real_rows(g * self.normalized, self.real), real_rows(g, self.real)
+        return g_scaled.sum(dim=1, keepdim=True), g.sum(dim=1, keepdim=True)
 
     def back(
         self, g: torch.Tensor, scale: torch.Tensor, scale_gradient: torch.Tensor, shift_gradient: torch.Tensor
     ) -> torch.Tensor:
         """The gradient of x, whose rows bear on each other through mean and variance."""
-        count = self.normalized.shape[1] if self.rows is None else self.rows.sum()
-        through_statistics = torch.addcmul(shift_gradient / count, self.normalized, scale_gradient / count)
-        if self.rows is not None:
-            through_statistics *= self.rows
-        return torch.sub(g, through_statistics, out=through_statistics).mul_(scale * self.inverse)
+        by_row = torch.addcmul(shift_gradient / self.real, self.normalized, scale_gradient / self.real)
+        return torch.sub(g, by_row, out=by_row).mul_(scale * self.inverse)
