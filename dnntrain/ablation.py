@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -135,7 +135,7 @@ class Ablation:
         if missing and stopped:
             raise KeyboardInterrupt
         if outcome.failures:
-            raise DnntrainError("\n".join(self.failed(outcome.failures)))
+            raise self.failure(outcome)
         return outcome
 
     def missing(self, outcome: Outcome) -> dict[CoreSpec, str]:
@@ -143,21 +143,24 @@ class Ablation:
         lost = {spec for failure in outcome.failures for spec in failure.job.specs}
         return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
 
-    def failed(self, failures: Sequence[Failed]) -> list[str]:
-        """Each reason once, with the runs that it cost."""
+    def failure(self, outcome: Outcome) -> DnntrainError:
+        """Each reason once, with the runs that it cost, and where the others are."""
         names = {spec: f"{arm.name} seed {spec.seed}" for arm, spec in self.study.runs()}
         lost: dict[str, list[str]] = {}
-        for failure in failures:
-            lost.setdefault(failure.message, []).extend(names[spec] for spec in failure.job.specs)
-        return [f"{message}: {', '.join(runs)} not trained" for message, runs in lost.items()]
+        for failed in outcome.failures:
+            lost.setdefault(failed.message, []).extend(names[spec] for spec in failed.job.specs)
+        lines = [f"{message}: {', '.join(runs)} not trained" for message, runs in lost.items()]
+        if outcome.records:
+            folder = self.store.root / self.study.name
+            lines.append(f"the other runs are recorded, {len(outcome.records)} of them: dnntrain report {folder}")
+        wrong_input = any(failed.exit_code == InputError.exit_code for failed in outcome.failures)
+        return (InputError if wrong_input else DnntrainError)("\n".join(lines))
 
     def take(self, event: Event, outcome: Outcome, watcher: Watcher, claims: Claims) -> None:
         """Record what has happened."""
         if isinstance(event, Progress):
             watcher.progress(event)
         elif isinstance(event, Failed):
-            if event.exit_code == InputError.exit_code:
-                raise InputError(event.message)
             outcome.failures.append(event)
         elif isinstance(event, Trained):
             for run in event.runs:

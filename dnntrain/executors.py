@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol, cast
 
+from dnntrain.spec import CoreSpec
 from dnntrain.workers import WORKER_ENVIRONMENT, Event, Failed, Finished, Job, work
 
 
@@ -51,8 +52,17 @@ MOST_TRIES = 2
 
 
 def tried_again(failed: Failed, left: Job) -> list[Job]:
-    """The jobs that take the place of what is left of one whose worker was lost, in two halves; none if given up."""
-    if not failed.lost or left.tries >= MOST_TRIES:
+    """The jobs that take the place of what is left of one that failed; none if given up.
+
+    Where the worker was lost, its memory may have been too small: two halves. After an error each arm's runs train
+    apart, so that one arm's fault costs no other arm.
+    """
+    if not failed.lost:
+        arms: dict[CoreSpec, list[CoreSpec]] = {}
+        for spec in left.specs:
+            arms.setdefault(spec.model_copy(update={"seed": 0}), []).append(spec)
+        return [left.of(tuple(runs)) for runs in arms.values()] if len(arms) > 1 else []
+    if left.tries >= MOST_TRIES:
         return []
     half = -(-len(left.specs) // 2)
     again = replace(left, tries=left.tries + 1)

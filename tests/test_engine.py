@@ -20,7 +20,7 @@ from dnntrain.network import Pass, initial_state, initialize
 from dnntrain.parameters import extra
 from dnntrain.run import Run
 from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.tasks import Classification
+from dnntrain.tasks import Classification, Regression
 from dnntrain.techniques.base import Switch, members_of
 from dnntrain.techniques.schedules import Clock, learning_rates
 
@@ -424,3 +424,45 @@ def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
     mean_loss, mean_score = tally.means()
     np.testing.assert_allclose(mean_loss, torch.cat(losses, 1).mean(1).numpy(), rtol=1e-12)
     np.testing.assert_allclose(mean_score, torch.cat(hits, 1).double().mean(1).numpy(), rtol=1e-12)
+
+
+# ---- columns that float32 cannot tell apart
+
+
+def table(inputs: np.ndarray, targets: np.ndarray, classes: tuple[str, ...] = ()) -> Dataset:
+    """A table's first 80 rows to train and validate, the rest to test."""
+    return Dataset("table", inputs[:80], targets[:80], inputs[80:], targets[80:], classes, "0" * 16, "none")
+
+
+@pytest.mark.parametrize("scale", ["standard", "unit"])
+def test_columns_are_scaled_in_float64(scale: str) -> None:
+    """In float32, seconds since 1970 are multiples of 128."""
+    seconds = np.random.default_rng(0).permutation(100).astype(np.float64)
+    inputs = np.stack([1.7e9 + seconds, np.full(100, 0.1), 1e-9 * seconds], axis=1)
+    made = Inputs(table(inputs, seconds % 2 * 1.0), [spec(val=20, train_size=None, scale=scale)], torch.device("cpu"))
+    train = inputs[made.train_indices[0]]
+    middle = train.mean(axis=0) if scale == "standard" else train.min(axis=0)
+    spread = train.std(axis=0) if scale == "standard" else np.ptp(train, axis=0)
+    [batch] = made.test()
+    expected = (inputs[80:, [0, 2]] - middle[[0, 2]]) / spread[[0, 2]]
+    np.testing.assert_allclose(batch.x[0, :20, [0, 2]].numpy(), expected, rtol=1e-5, atol=1e-6)
+    assert not batch.x[0, :, 1].any()  # 0.1 in every row: constant, whatever the sum of 0.1s rounds to
+    np.testing.assert_array_equal(made.scaling(0)["input.offset"][0, 0], middle[0])
+
+
+def test_targets_are_standardized_in_float64() -> None:
+    targets = 1.7e9 + 10 * np.random.default_rng(0).normal(size=100)
+    made = Inputs(table(targets[:, None] - 1.7e9, targets), [spec(val=20, train_size=None)], torch.device("cpu"))
+    known = targets[:60]
+    [batch] = made.test()
+    np.testing.assert_allclose(batch.y[0, :20].numpy(), (targets[80:] - known.mean()) / known.std(), rtol=1e-5)
+    assert isinstance(made.task, Regression) and made.task.deviation == pytest.approx(known.std())
+
+
+def test_a_target_of_equal_numbers_has_no_r2() -> None:
+    made = Inputs(
+        table(np.arange(100.0)[:, None], np.full(100, 0.1)), [spec(val=20, train_size=None)], torch.device("cpu")
+    )
+    assert isinstance(made.task, Regression) and made.task.variances == {"train": 0.0, "val": 0.0, "test": 0.0}
+    figures = made.task.figures("test", np.array([0.0]), np.array([0.0]))
+    assert np.isnan(figures["test_r2"]).all()

@@ -6,6 +6,12 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
+
+from dnntrain.data import DataHome
+from dnntrain.executors import LocalExecutor
+from dnntrain.spec import RunSpec
+from dnntrain.workers import Failed, Job, Trained
 from tests.command import QUICK, dnntrain, error_of, succeeds
 from tests.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
@@ -63,3 +69,18 @@ def test_runs_are_listed_checked_and_removed(tmp_path: Path) -> None:
     assert list((tmp_path / "runs" / "store").iterdir()) == []
     assert "no study and no run" in error_of("runs", "rm", ids[0], cwd=tmp_path)
     assert "no runs are recorded" in error_of("runs", "list", "--out", "nowhere", cwd=tmp_path)
+
+
+def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
+    """Arms of one population, of which one asks for a figure that a regression does not have."""
+    x = np.linspace(-1, 1, 120)
+    np.savez(tmp_path / "line.npz", x=x[:, None], y=2.5 * x)
+    good = RunSpec.parse({"data": str(tmp_path / "line.npz"), "hidden": "8", "epochs": 2})
+    bad = good.changed(early_stop=2, early_stop_metric="val_acc")
+    assert good.graph() == bad.graph()
+    specs = tuple(arm.changed(seed=seed) for arm in (good, bad) for seed in (0, 1))
+    events = list(LocalExecutor(1).run([Job(0, specs, DataHome(tmp_path), "cpu")]))
+    trained = [run.spec for event in events if isinstance(event, Trained) for run in event.runs]
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert trained == [*specs[:2]] and failed.job.specs == specs[2:]
+    assert "KeyError: 'val_acc'" in failed.message and "run.py:" in failed.message

@@ -16,6 +16,7 @@ from dnntrain.bases import DenseBase, shared_examples, unfrozen_count
 from dnntrain.data import Dataset
 from dnntrain.engine import train
 from dnntrain.errors import InputError
+from dnntrain.inputs import Inputs, splits_of
 from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.transfer import train_reusing
 from tests.command import error_of, succeeds
@@ -95,6 +96,55 @@ def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> No
     [run] = train_reusing([plain.changed(reuse_from=base.name, freeze=0, unfreeze="all", lr=0.01)], mini, base)
     assert not np.array_equal(run.weights["hidden1.kernel"], base.state["hidden1.kernel"])
     assert np.abs(run.weights["hidden1.kernel"] - base.state["hidden1.kernel"]).max() < 0.1
+
+
+def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: DenseBase, mini: Dataset) -> None:
+    """After one batch of 32, with a rate at which the weights stay where they are."""
+    settings = {"freeze": 0, "unfreeze": "all", "epochs": 1, "lr": 1e-9, "hidden": "20,16,12,9", "reuse": 3}
+    run_spec = reusing(**settings, train_size=32)
+    [run] = train_reusing([run_spec], mini, base)
+    [(train_rows, _)] = splits_of(mini, [run_spec])
+    x = torch.from_numpy(mini.train_inputs[train_rows].reshape(32, -1)).double() / 255
+    w = {name: torch.from_numpy(value).double() for name, value in run.weights.items()}
+    for layer in ("hidden1", "hidden2", "hidden3", "hidden4"):
+        h = torch.selu(x @ w[f"{layer}.kernel"] + w[f"{layer}.bias"])
+        mean, variance = h.mean(dim=0), h.var(dim=0, correction=0)
+        for name, batch in (("bn_mean", mean), ("bn_variance", variance)):
+            learned = base.state.get(f"{layer}.{name}")
+            expected = batch if learned is None else 0.9 * torch.from_numpy(learned[0]).double() + 0.1 * batch
+            torch.testing.assert_close(w[f"{layer}.{name}"][0], expected, rtol=1e-4, atol=1e-5)
+        x = (h - mean) / (variance + 1e-5).sqrt() * w[f"{layer}.bn_scale"] + w[f"{layer}.bn_shift"]
+
+
+def test_a_run_that_reuses_another_is_recorded_whole(mini: Dataset) -> None:
+    """It can be reused in its turn: what its inputs are scaled by and their batch norm are its own."""
+    base = as_base(spec(scale="standard", bn=True, bn_input=True), mini)
+    settings = {"reuse_from": base.name, "bn": True, "bn_input": True, "scale": "standard"}
+    for stages in ({}, {"freeze": 0, "unfreeze": "all", "lr": 0.05}):
+        [run] = train_reusing([spec(**settings, **stages)], mini, base)
+        assert run.weights.keys() == base.state.keys()
+        moved = not np.array_equal(run.weights["input.bn_scale"], base.state["input.bn_scale"])
+        assert moved == bool(stages)
+        again = DenseBase(
+            "f" * 12, spec(scale="standard", bn=True, bn_input=True), run.weights, mini.shape, mini.classes
+        )
+        [reused] = train_reusing([spec(**settings | {"reuse_from": again.name}, lr=0.05)], mini, again)
+        assert reused.test["test_acc"] > 0.3
+
+
+def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None:
+    x = np.random.default_rng(0).normal(5, 2, (200, 3))
+    x[::7, 1] = np.nan
+    y = (np.nan_to_num(x[:, 1], nan=5) > 5).astype(np.int64)
+    table = replace(mini, train_inputs=x[:150], train_targets=y[:150], test_inputs=x[150:], test_targets=y[150:],
+                    classes=("a", "b"))  # fmt: skip
+    for scale in ("standard", "unit", "raw"):
+        settings = {"scale": scale, "hidden": "8", "train_size": 60, "val": 30}
+        base = as_base(spec(**settings), table)
+        frozen = base.reused(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
+        inputs = Inputs(table, [base.spec], torch.device("cpu"))
+        [batch] = inputs.test()
+        np.testing.assert_array_equal(frozen.dataset.test_inputs, batch.x[0, :50].numpy())
 
 
 def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
