@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dnntrain import pretrained
-from dnntrain.data import DataHome
+from dnntrain.data import DataHome, Dataset
 from dnntrain.errors import InputError
-from dnntrain.image_networks import Trunk
+from dnntrain.image_bases import ImageBase
+from dnntrain.image_networks import Trunk, averages
 from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, fetch, load
+from dnntrain.spec import RunSpec
+from dnntrain.transfer import train_reusing
 
 if TYPE_CHECKING:
     from tests.loopback import Server
@@ -400,3 +404,24 @@ def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
 def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
     plain, tensors, x = trunk_of("mobilenet_v3_small", 10, 13)
     torch.testing.assert_close(plain(tensors, x, training=True)[:, :2], plain(tensors, x[:, :2]))
+
+
+def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> None:
+    """By the running averages that are recorded, and so whatever images stand beside one another."""
+    levels, labels = np.random.default_rng(0).integers(0, 256, (33, 3, 8, 8), np.uint8), np.arange(33) % 2
+    levels[labels == 1] //= 2
+    dataset = Dataset("dots", levels[:24], labels[:24], levels[24:], labels[24:], ("a", "b"), "0" * 16, "none")
+    base = ImageBase("resnet18@seed0", home)
+    settings = {"reuse_from": base.name, "resize": 32, "hidden": "none", "freeze": 0, "unfreeze": "all", "epochs": 3}
+    spec = RunSpec.parse(settings | {"val": 3, "batch_size": 5, "lr": 0.05})
+    [run] = train_reusing([spec], dataset, base)
+    net = load(base.name, home)
+    whole = torch.nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(net.layers)))
+    trunk = {k.removeprefix("trunk."): torch.from_numpy(v) for k, v in run.weights.items() if k.startswith("trunk.")}
+    assert whole.load_state_dict(trunk, strict=False).unexpected_keys == []
+    with torch.no_grad():
+        features = averages(whole(net.prepared(torch.from_numpy(dataset.test_inputs), 32)))
+    logits = features.numpy() @ run.weights["output.kernel"] + run.weights["output.bias"]
+    losses = -torch.log_softmax(torch.from_numpy(logits), dim=1)[np.arange(9), dataset.test_targets]
+    assert run.test["test_loss"] == pytest.approx(float(losses.mean()), rel=1e-4)
+    assert run.test["test_acc"] == pytest.approx(np.mean(logits.argmax(axis=1) == dataset.test_targets))
