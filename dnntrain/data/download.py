@@ -20,6 +20,7 @@ from urllib.request import Request, url2pathname, urlopen
 from filelock import BaseFileLock, FileLock, Timeout
 
 from dnntrain.errors import DnntrainError
+from dnntrain.user_dirs import expanded
 
 TIMEOUT = 20.0
 """Seconds without an answer or a byte after which a try is given up."""
@@ -186,7 +187,7 @@ def _open(url: str, start: int) -> _Incoming:
 
 
 def _path(url: str) -> Path:
-    return Path(url2pathname(url.removeprefix("file:"))) if url.startswith("file:") else Path(url).expanduser()
+    return Path(url2pathname(url.removeprefix("file:"))) if url.startswith("file:") else expanded(url)
 
 
 def _from_disk(path: Path, start: int) -> _Incoming:
@@ -235,7 +236,7 @@ def _network(url: str) -> Iterator[None]:
         raise DownloadError(f"{url}: nothing came for {TIMEOUT:g} s") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise _Refused(f"{url}: cannot be read ({error.strerror})") from None
-    except (OSError, HTTPException, ValueError, RuntimeError) as error:  # RuntimeError: a ~user that is not there
+    except (OSError, HTTPException, ValueError) as error:
         raise DownloadError(f"{url}: {getattr(error, 'reason', error)}") from None
 
 
