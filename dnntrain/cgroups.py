@@ -25,9 +25,7 @@ def cores(root: Path = ROOT) -> float | None:
 def memory(root: Path = ROOT) -> int | None:
     """Bytes that the process may still take, at least 1; None where there is no limit."""
     limits = [_numbers(group, "memory.max", "memory.current") for group in _groups(root, "memory")]
-    limits += [
-        _numbers(group, "memory.limit_in_bytes", "memory.usage_in_bytes") for group in _groups(root, "memory")
-    ]
+    limits += [_numbers(group, "memory.limit_in_bytes", "memory.usage_in_bytes") for group in _groups(root, "memory")]
     return min((max(limit - used, 1) for limit, used in filter(None, limits) if limit < UNLIMITED), default=None)
 
 

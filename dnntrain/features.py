@@ -16,9 +16,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from dnntrain import locks
 from dnntrain.data.download import making
 from dnntrain.data.source import DataHome
 from dnntrain.errors import DnntrainError, InputError
+from dnntrain.whole_files import replacing
 
 BATCH = 256
 """Rows that are computed, and then kept, at a time."""
@@ -192,9 +194,8 @@ def _write(path: Path, stored: Stored, rows: Rows, values: Values) -> None:
             _write_all(file, value)
         os.fsync(file.fileno())
     known[rows] = True
-    scratch = path / "known.new.npy"
-    np.save(scratch, known)
-    os.replace(scratch, path / "known.npy")
+    with replacing(path / "known.npy") as scratch, scratch.open("wb") as file:
+        np.save(file, known)
 
 
 def _write_all(file: BinaryIO, value: Values) -> None:
@@ -220,8 +221,8 @@ def _remove(path: Path) -> bool:
     """Remove an entry, unless a process computes it; whether it is gone."""
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
-        lock.acquire(timeout=0)
-    except (OSError, Timeout):
+        locks.acquire(lock)
+    except (OSError, Timeout, DnntrainError):
         return False
     try:
         scratch = path.with_name(f".old-{path.name}")
@@ -230,6 +231,4 @@ def _remove(path: Path) -> bool:
         shutil.rmtree(scratch, ignore_errors=True)
         return not path.exists()
     finally:
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        lock.release()
+        locks.release(lock)

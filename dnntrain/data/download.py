@@ -19,8 +19,8 @@ from urllib.request import Request, url2pathname, urlopen
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from dnntrain import locks
 from dnntrain.errors import DnntrainError
-from dnntrain.user_dirs import expanded
 
 TIMEOUT = 20.0
 """Seconds without an answer or a byte after which a try is given up."""
@@ -87,9 +87,7 @@ def making(destination: Path, progress: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):
-                path.unlink()  # while it is held: whoever waits for it looks whether it is still there
-            lock.release()
+            locks.release(lock)
             if made_folder:
                 with suppress(OSError):  # unless something is in it
                     path.parent.rmdir()
@@ -105,7 +103,7 @@ def _hold(lock: BaseFileLock, destination: Path, progress: bool) -> bool:
         made_folder |= not destination.parent.exists()
         destination.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=timeout)
+            locks.acquire(lock, timeout)
         except Timeout:
             timeout = forever
             if progress:
@@ -187,7 +185,7 @@ def _open(url: str, start: int) -> _Incoming:
 
 
 def _path(url: str) -> Path:
-    return Path(url2pathname(url.removeprefix("file:"))) if url.startswith("file:") else expanded(url)
+    return Path(url2pathname(url.removeprefix("file:"))) if url.startswith("file:") else Path(url).expanduser()
 
 
 def _from_disk(path: Path, start: int) -> _Incoming:
@@ -236,7 +234,7 @@ def _network(url: str) -> Iterator[None]:
         raise DownloadError(f"{url}: nothing came for {TIMEOUT:g} s") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise _Refused(f"{url}: cannot be read ({error.strerror})") from None
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RuntimeError) as error:  # RuntimeError: a ~user that is not there
         raise DownloadError(f"{url}: {getattr(error, 'reason', error)}") from None
 
 
