@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +31,7 @@ from dnntrain import locks
 from dnntrain.checkpoints import Checkpoint
 from dnntrain.claims import Claims, is_held
 from dnntrain.errors import DnntrainError, InputError
+from dnntrain.finite import as_json
 from dnntrain.health import verdict
 from dnntrain.metrics import results_of
 from dnntrain.run import ENGINE_VERSION, Run
@@ -51,7 +52,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
     names = results_of(data["task"])
     results = {name: run.kept.get(name) for name in names} | run.test
-    made: Record = finite(
+    made: Record = as_json(
         {
             "format": FORMAT,
             "run": run_id,
@@ -71,15 +72,6 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
     return made
 
 
-def finite(value: Any) -> Any:
-    """The same with None for every number that is not finite: JSON has no nan."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 CHANGED = "{}: changed since it was written; the same `dnntrain ablate` writes it anew from the records"
 
 
@@ -92,6 +84,10 @@ class RunStore:
     def folder(self, run_id: str) -> Path:
         """Where a run's record is."""
         return self.root / "store" / run_id
+
+    def weights_file(self, run_id: str) -> Path:
+        """Where a run's weights are."""
+        return self.folder(run_id) / "weights.safetensors"
 
     def has(self, run_id: str) -> bool:
         """Whether the run is recorded, with its weights."""
@@ -126,7 +122,7 @@ class RunStore:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        path = self.folder(run_id) / "weights.safetensors"
+        path = self.weights_file(run_id)
         try:
             return load(path.read_bytes())
         except OSError as error:
@@ -168,10 +164,14 @@ class RunStore:
         return all(holds(self.root / name / file, parts) for file, parts in files.items())
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:
-        """Where the run was when its training was cut off; None where there is nothing to go on from."""
+        """Where the run was when its training was cut off; None, and a line on stderr, where that is damaged."""
+        path = self._checkpoint(run_id)
         try:
-            return Checkpoint.from_bytes(self._checkpoint(run_id).read_bytes())
-        except (OSError, InputError):
+            return Checkpoint.from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, InputError) as error:
+            print(f"{path}: {error}; the run is trained from its start", file=sys.stderr)
             return None
 
     def write_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
@@ -248,7 +248,7 @@ class RunStore:
         """What is wrong with a run's files; empty where they are whole and as they were written."""
         try:
             record = self.read(run_id)
-            weights = self.folder(run_id) / "weights.safetensors"
+            weights = self.weights_file(run_id)
             self.weights(run_id)
         except InputError as error:
             return str(error)
