@@ -168,31 +168,27 @@ def test_a_finished_study_needs_no_room_to_write(public: Path) -> None:
     assert done.stdout == "exit code 1\n" and "error: cannot write to" in done.stderr
 
 
-# No home
+# Two users of one group, one of them without a home
 
 
 @as_root
-def test_a_user_without_a_home_gets_a_temporary_cache_folder(public: Path) -> None:
-    public.chmod(0o777)
-    quick = [
-        "--hidden",
-        "8",
-        "--epochs",
-        "1",
-        "--train-size",
-        "200",
-        "--val",
-        "100",
-        "--name",
-        "small",
-        "--workers",
-        "1",
-    ]
-    done = commands_of_another_user(["train", *quick], ["data", "list"], cwd=public)
-    assert f"folder: {public}/cache-{UID}/dnntrain" in done.stdout and done.stdout.count("exit code 0\n") == 2, (
-        done.stderr
-    )
+@pytest.mark.usefixtures("group_umask")
+def test_a_second_user_of_the_group_goes_on_with_a_study(public: Path) -> None:
+    os.chown(public, -1, UID)
+    public.chmod(0o2775)
+    (public / "small.yaml").write_text(PRESET)
+    assert inline.answer(["ablate", "small.yaml", "--seeds", "1"], public).code == 0
+    for left in (".small.lock", ".small.holder", f".claims/{RUN}"):  # by a process that was killed
+        (public / "runs" / left).parent.mkdir(exist_ok=True)
+        (public / "runs" / left).touch()
+    again = ["ablate", "small.yaml", "--workers", "1"]
+    done = commands_of_another_user(again, ["data", "list"], cwd=public, umask=0o002)
+    assert done.stdout.count("exit code 0\n") == 2, done.stderr
     assert "Traceback" not in done.stderr
+    assert f"folder: {public}/cache-{UID}/dnntrain" in done.stdout
+    made = list((public / "runs").rglob("*"))
+    assert {mode(path) for path in made} == {0o2775, 0o664} and len({path.stat().st_uid for path in made}) == 2
+    assert not [path for path in made if path.name.startswith(".") and path.name != ".checkpoints"]
 
 
 CACHES = """

@@ -43,20 +43,20 @@ for words in json.loads(sys.argv[1]):
 """
 
 
-def another_user(program: str, *words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def another_user(program: str, *words: object, cwd: Path, umask: int = -1) -> subprocess.CompletedProcess[str]:
     """Run a program of Python to its end as a user without a name and a home."""
     gone = {"HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "DNNTRAIN_DATA", "USER", "LOGNAME"}
     known = {key: value for key, value in environment().items() if key not in gone} | {"TMPDIR": str(cwd)}
     command = [*SETPRIV, sys.executable, "-c", program, *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=known, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, env=known, capture_output=True, text=True, timeout=120, umask=umask)
 
 
-def commands_of_another_user(*commands: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def commands_of_another_user(*commands: list[str], cwd: Path, umask: int = -1) -> subprocess.CompletedProcess[str]:
     """Run `dnntrain WORDS…` for each list of words, one after the other in one process, as `another_user` does.
 
     After each, its exit code is printed.
     """
-    return another_user(COMMANDS, json.dumps(commands), cwd=cwd)
+    return another_user(COMMANDS, json.dumps(commands), cwd=cwd, umask=umask)
 
 
 @pytest.fixture
