@@ -222,3 +222,12 @@ def test_a_home_that_is_not_known_is_told() -> None:
         expanded("~nobody-of-us/x")
     with pytest.raises(DnntrainError, match="home folder"):
         DataHome.at("~nobody-of-us/x")
+
+
+def test_what_a_killed_process_left_behind_is_removed_by_gc(tmp_path: Path) -> None:
+    for name in ("store/.new-1/run.json", ".new-2", "small/.new-3"):
+        (tmp_path / "runs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "runs" / name).touch()
+    answer = inline.answer(["runs", "gc", "--yes"], tmp_path)
+    assert answer.code == 0 and "3 folders" in answer.out, answer
+    assert not list((tmp_path / "runs").rglob(".new-*"))
