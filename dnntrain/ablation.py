@@ -22,7 +22,7 @@ from dnntrain.reused import check_apart, find_base
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
-from dnntrain.study_tables import write_tables
+from dnntrain.study_tables import tables_are_current, write_tables
 from dnntrain.workers import Checkpointed, Event, Failed, Job, Progress, Trained
 
 
@@ -110,6 +110,10 @@ class Ablation:
         """
         outcome = Outcome(self.study, self.ids, Records(self.store, self.ids.values()))
         missing = self.missing(outcome)
+        if not missing and tables_are_current(self.study, self.ids, outcome.records, self.store):
+            watcher.start(self.study, outcome.records, self.ids)
+            watcher.stop()
+            return outcome  # nothing to write: the store may be read-only
         if missing:
             self.store.prepare()
         with (

@@ -128,14 +128,24 @@ class DenseBase(Base):
         return Reused(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
 
     def _outputs(self, inputs: np.ndarray, frozen: int, device: torch.device) -> np.ndarray:
-        """float32 (N, units) of layer `frozen`; of the scaled inputs where that is 0."""
+        """float32 (N, units) of layer `frozen`; of the scaled inputs where that is 0.
+
+        InputError where the layers give values that are nan or infinite, as examples of quite another scale may.
+        """
         below = self.below(frozen, device) if frozen else lambda x: x
         parts = []
         with torch.no_grad():
             for start in range(0, len(inputs), ROWS):
                 chunk = torch.from_numpy(np.ascontiguousarray(inputs[start : start + ROWS]).reshape(-1, self.n_inputs))
                 parts.append(below(self._scaled(chunk.to(device)).unsqueeze(0))[0].cpu().numpy())
-        return np.concatenate(parts)
+        outputs = np.concatenate(parts)
+        bad = ~np.isfinite(outputs).all(1)
+        if frozen and bad.any():
+            raise InputError(
+                f"reuse_from {self.name}: the outputs of layer {frozen} are nan or infinite for {bad.sum():,} of "
+                f"{len(bad):,} examples (the first is number {bad.argmax()}, counted from 0)"
+            )
+        return outputs
 
     @property
     def n_inputs(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dnntrain.errors import InputError
+from dnntrain.finite import check_finite
 
 History = list[dict[str, Any]]
 
@@ -49,7 +50,7 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Checkpoint:
-        """What `to_bytes` made; InputError where that is damaged."""
+        """What `to_bytes` made; InputError where that is damaged, or a weight is nan or infinite."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -57,6 +58,9 @@ class Checkpoint:
             tensors = load(content)
             size = int.from_bytes(content[:8], "little")
             said = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["checkpoint"])
-            return cls(tensors=tensors, **said)
+            made = cls(tensors=tensors, **said)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"no checkpoint ({error})") from None
+        weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("now.", "best."))}
+        check_finite(weights, "no checkpoint")
+        return made

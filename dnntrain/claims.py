@@ -7,6 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dnntrain import locks
+from dnntrain.errors import DnntrainError
+
 
 class Claims:
     """The runs that this process has taken upon itself."""
@@ -16,18 +19,16 @@ class Claims:
         self.locks: dict[str, FileLock] = {}
 
     def take(self, run_id: str) -> bool:
-        """Whether the run is ours to train now."""
+        """Whether the run is ours to train now; DnntrainError where another user's lock cannot be opened."""
         if run_id in self.locks:
             return True
-        lock = FileLock(self.folder / run_id, timeout=0)
+        lock = FileLock(self.folder / run_id)
         try:
-            lock.acquire()
+            locked = locks.acquire_if_possible(lock)
         except Timeout:
             return False
-        except (OSError, NotImplementedError):
-            (self.folder / run_id).unlink(missing_ok=True)
-            return True  # a file system without locks: at worst two train the same run, with the same result
-        self.locks[run_id] = lock
+        if locked:  # else a file system without locks: at worst two train the same run, with the same result
+            self.locks[run_id] = lock
         return True
 
     def is_open(self, run_id: str) -> bool:
@@ -38,26 +39,29 @@ class Claims:
         """Leave the run, trained or not, to whoever wants it."""
         lock = self.locks.pop(run_id, None)
         if lock:
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            locks.release(lock)
 
     def release_all(self) -> None:
         """Leave all runs, and clear away what processes that died have left behind."""
         for run_id in {*self.locks, *(path.name for path in self.folder.glob("*"))}:
-            if self.take(run_id):
-                self.release(run_id)
+            with suppress(DnntrainError):  # another user's stays
+                if self.take(run_id):
+                    self.release(run_id)
         with suppress(OSError):
             self.folder.rmdir()
 
 
 def is_held(path: Path) -> bool:
-    """Whether another process holds the lock; not where the file system has no locks."""
+    """Whether another process holds the lock, not where the file system has no locks.
+
+    Raises DnntrainError where another user's lock cannot be opened.
+    """
     if not path.exists():
         return False
+    lock = FileLock(path)
     try:
-        with FileLock(path, timeout=0):
-            return False
+        if locks.acquire_if_possible(lock):
+            lock.release()
     except Timeout:
         return True
-    except (OSError, NotImplementedError):
-        return False
+    return False

@@ -31,6 +31,7 @@ from dnntrain.transfer_commands import (
     planned,
     transfer_keys,
 )  # fmt: skip
+from dnntrain.user_dirs import provide_caches
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
@@ -267,6 +268,7 @@ def run() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows '?', not a traceback
     try:
+        provide_caches()
         return app(standalone_mode=False) or 0
     except DnntrainError as error:
         fail(str(error), error.exit_code)

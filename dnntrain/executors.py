@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections import deque
@@ -13,6 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol, cast
 
+from dnntrain import cgroups
 from dnntrain.spec import CoreSpec
 from dnntrain.workers import WORKER_ENVIRONMENT, Event, Failed, Finished, Job, work
 
@@ -37,14 +39,25 @@ class Executor(Protocol):
 
 def accelerated(device: str) -> bool:
     """Whether the device of this name is an accelerator here; does not load torch."""
-    return device in ("cuda", "mps") or (device == "auto" and Path("/dev/nvidia0").exists())
+    return device in ("cuda", "mps") or (device == "auto" and has_visible_gpu())
 
 
-def default_workers(device: str) -> int:
+def has_visible_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether there is an NVIDIA GPU that $CUDA_VISIBLE_DEVICES does not hide.
+
+    CUDA reads that list up to the first entry that names no GPU, so '' and '-1' hide all of them.
+    """
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    shown = first.isdecimal() or first.startswith(("GPU-", "MIG-"))
+    return shown and any(devices.glob("nvidia[0-9]*"))
+
+
+def default_workers(device: str, root: Path = cgroups.ROOT) -> int:
     """One worker for each core that this process may use; one where an accelerator does the work."""
     if accelerated(device):
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, cgroups.cores(root) or cores)))
 
 
 MOST_TRIES = 2

@@ -16,15 +16,19 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from dnntrain import locks
 from dnntrain.data.download import making
 from dnntrain.data.source import DataHome
 from dnntrain.errors import DnntrainError, InputError
+from dnntrain.whole_files import replacing
 
 BATCH = 256
 """Rows that are computed, and then kept, at a time."""
 VERSION = 2
 """Raised when the same key would mean other values."""
 
+Key = Mapping[str, Any]
+"""What values depend on."""
 Rows = NDArray[np.int64]
 Values = NDArray[np.float32]
 Compute = Callable[[Rows], Values]
@@ -68,9 +72,7 @@ class FeatureCache:
     def __init__(self, home: DataHome) -> None:
         self.folder = home.folder / "features"
 
-    def rows(
-        self, key: Mapping[str, str | int], n: int, wanted: Rows, compute: Compute, on_progress: Progress
-    ) -> Values:
+    def rows(self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: Progress) -> Values:
         """The values float32 (len(wanted), *shape) of the rows `wanted`, at least one, each from 0 to n - 1.
 
         `key` says all that they depend on. Rows that are not kept yet are computed, each once, even where several
@@ -90,7 +92,7 @@ class FeatureCache:
             raise
         except DnntrainError:
             pass  # read-only, or no room left
-        return _in_memory(wanted, compute, on_progress) if values is None else values
+        return _in_memory(about, wanted, compute, on_progress) if values is None else values
 
     def entries(self) -> list[Entry]:
         """All that is kept, the least recently used first."""
@@ -106,7 +108,7 @@ class FeatureCache:
         """Compute and keep those of the rows that are not there; the entry's lock is held."""
         stored = _stored(path, about)
         missing = wanted[~stored[1][wanted]] if stored else wanted
-        for done, values in _batches(missing, compute, progress):
+        for done, values in _batches(about, missing, compute, progress):
             if stored is None:
                 self._make_room(len(missing) * values[0].nbytes, path)
                 stored = _created(path, about, values.shape[1:])
@@ -121,17 +123,29 @@ class FeatureCache:
                 excess -= entry.bytes
 
 
-def _batches(rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
-    """Some rows at a time, and their values."""
+def _batches(key: Key, rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
+    """Some rows at a time, and their values; InputError for the first row that is nan or infinite."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        yield batch, np.ascontiguousarray(compute(batch), np.float32)
+        values = np.ascontiguousarray(compute(batch), np.float32)
+        if (bad := _not_finite(batch, values)) is not None:
+            raise InputError(
+                f"{key.get('base')}: the outputs of layer {key.get('layers')} are nan or infinite for "
+                f"{key.get('part')} image {bad} (counted from 0)"
+            )
+        yield batch, values
         progress(start + len(batch), len(rows))
 
 
-def _in_memory(wanted: Rows, compute: Compute, progress: Progress) -> Values:
+def _not_finite(rows: Rows, values: Values) -> int | None:
+    """The number of the first row whose values are not all finite."""
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(1)
+    return int(rows[bad.argmax()]) if bad.any() else None
+
+
+def _in_memory(about: Key, wanted: Rows, compute: Compute, progress: Progress) -> Values:
     rows, places = np.unique(wanted, return_inverse=True)
-    values = np.concatenate([values for _, values in _batches(rows, compute, progress)])
+    values = np.concatenate([values for _, values in _batches(about, rows, compute, progress)])
     return values if np.array_equal(rows, wanted) else values[places]
 
 
@@ -155,7 +169,7 @@ def _stored(path: Path, about: dict[str, Any]) -> Stored | None:
 
 
 def _found(path: Path, about: dict[str, Any], wanted: Rows) -> Values | None:
-    """The wanted rows, if all are kept."""
+    """The wanted rows, if all are kept; InputError where they are nan or infinite."""
     stored = _stored(path, about)
     if stored is None or not stored[1][wanted].all():
         return None
@@ -163,7 +177,10 @@ def _found(path: Path, about: dict[str, Any], wanted: Rows) -> Values | None:
         os.utime(path / "about.json")  # it was used just now
     first, values = int(wanted[0]), stored[0]
     following = np.array_equal(wanted, np.arange(first, first + len(wanted)))
-    return values[first : first + len(wanted)] if following else np.asarray(values[wanted])
+    found = values[first : first + len(wanted)] if following else np.asarray(values[wanted])
+    if (bad := _not_finite(wanted, found)) is not None:
+        raise InputError(f"{path}: row {bad} is nan or infinite; dnntrain data cache --clear removes what is kept")
+    return found
 
 
 def _created(path: Path, about: dict[str, Any], shape: tuple[int, ...]) -> Stored:
@@ -192,9 +209,8 @@ def _write(path: Path, stored: Stored, rows: Rows, values: Values) -> None:
             _write_all(file, value)
         os.fsync(file.fileno())
     known[rows] = True
-    scratch = path / "known.new.npy"
-    np.save(scratch, known)
-    os.replace(scratch, path / "known.npy")
+    with replacing(path / "known.npy") as scratch, scratch.open("wb") as file:
+        np.save(file, known)
 
 
 def _write_all(file: BinaryIO, value: Values) -> None:
@@ -220,8 +236,8 @@ def _remove(path: Path) -> bool:
     """Remove an entry, unless a process computes it; whether it is gone."""
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
-        lock.acquire(timeout=0)
-    except (OSError, Timeout):
+        locks.acquire(lock)
+    except (OSError, Timeout, DnntrainError):
         return False
     try:
         scratch = path.with_name(f".old-{path.name}")
@@ -230,6 +246,4 @@ def _remove(path: Path) -> bool:
         shutil.rmtree(scratch, ignore_errors=True)
         return not path.exists()
     finally:
-        with suppress(OSError):
-            Path(lock.lock_file).unlink()
-        lock.release()
+        locks.release(lock)

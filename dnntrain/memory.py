@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dnntrain import cgroups
+
 EVALUATION_ROWS = 512
 """Examples that are evaluated at once: enough to spread a step's fixed cost, few enough for their activations."""
-
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def available() -> int | None:
     """Bytes that processes may still take on this machine, or in this container; None where nothing says."""
-    return min(filter(None, (_of_machine(), _of_container())), default=None)
+    return min(filter(None, (_of_machine(), cgroups.memory())), default=None)
 
 
 def _of_machine() -> int | None:
@@ -24,11 +24,3 @@ def _of_machine() -> int | None:
         names = getattr(os, "sysconf_names", {})
         known = {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys()
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 if known else None
-
-
-def _of_container() -> int | None:
-    try:
-        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return None if limit == "max" else max(int(limit) - int(used), 1)
-    except (OSError, ValueError):
-        return None

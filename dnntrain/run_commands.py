@@ -89,7 +89,7 @@ def gc(out: Out = RUNS, yes: Yes = False) -> None:
     if store.at_work():
         raise DnntrainError(f"{out}: a process is training runs that its tables do not name yet; wait for its end")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
-    left = [*(out / "store").glob(".new-*"), *out.glob(".new-*"), *(out / "store").glob(".checkpoints")]
+    left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
 
 
@@ -143,4 +143,4 @@ def remove(folders: Iterable[Path], yes: bool) -> None:
         raise DnntrainError("nothing was removed")
     for folder in folders:
         with writing(folder):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()

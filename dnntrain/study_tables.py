@@ -17,7 +17,17 @@ from dnntrain.study import Study
 
 
 def write_tables(study: Study, ids: Mapping[CoreSpec, str], records: Records, store: RunStore) -> None:
-    """Write the study's files anew from its records, in the order of arms and seeds."""
+    """Write the study's files anew from its records."""
+    store.write_study(study.name, study_files(study, ids, records))
+
+
+def tables_are_current(study: Study, ids: Mapping[CoreSpec, str], records: Records, store: RunStore) -> bool:
+    """Whether the study's files are as `write_tables` would write them."""
+    return store.has_study(study.name, study_files(study, ids, records))
+
+
+def study_files(study: Study, ids: Mapping[CoreSpec, str], records: Records) -> dict[str, Iterable[str]]:
+    """The study's files in parts, made of its records, in the order of arms and seeds."""
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {}
     varied = study.varied()
@@ -39,7 +49,7 @@ def write_tables(study: Study, ids: Mapping[CoreSpec, str], records: Records, st
         "results.csv": [results],
         "history.csv": csv_lines([*HISTORY_NAMES, *columns], history),
     }
-    store.write_study(study.name, files | ({"preset.yaml": [study.source]} if study.source else {}))
+    return files | ({"preset.yaml": [study.source]} if study.source else {})
 
 
 def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:

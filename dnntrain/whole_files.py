@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from dnntrain.errors import DnntrainError, InputError
 
@@ -22,7 +23,7 @@ def writing(root: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write a file, given in parts, beside its place and move it there, so that nobody ever sees half of it.
+    """Write a file, given in parts, so that nobody ever sees half of it.
 
     A link is followed, and what is no ordinary file (a device, a pipe) is written to, not replaced.
     """
@@ -30,13 +31,40 @@ def write_whole(path: Path, parts: Iterable[str]) -> None:
     if path.exists() and not path.is_file():
         path.write_text("".join(parts), encoding="utf-8", newline="")
         return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(parts)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that then takes the place of `path`, with its mode; it is removed if that fails."""
+    scratch = path.with_name(f".new-{uuid4().hex}")  # a process on another host may have our number
     try:
-        with scratch.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(parts)
+        yield scratch
+        if path.exists():
+            shutil.copymode(path, scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def scratch_folder(parent: Path) -> Path:
+    """Make an empty folder that is to be moved to its place when it is whole.
+
+    It has the mode of any new folder: the umask and the parent's setgid bit hold. tempfile's are closed to others.
+    """
+    folder = parent / f".new-{uuid4().hex}"
+    folder.mkdir()
+    return folder
+
+
+def holds(path: Path, parts: Iterable[str]) -> bool:
+    """Whether the file has exactly this content, given in parts."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return all(file.read(len(part)) == part for part in parts) and not file.read(1)
+    except (OSError, ValueError):
+        return False
 
 
 def read_json(path: Path) -> Any:

@@ -246,7 +246,9 @@ def pick_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if available["cuda"] else "cpu"
     if not available[wanted]:
-        raise DnntrainError(f"device {wanted} is not available here; use --device cpu or auto")
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = f" (CUDA_VISIBLE_DEVICES is '{shown}')" if wanted == "cuda" and shown is not None else ""
+        raise DnntrainError(f"device {wanted} is not available here{why}; use --device cpu or auto")
     return torch.device(wanted)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from dnntrain.bases import Base, DenseBase
 from dnntrain.checkpoints import Checkpoint
@@ -16,6 +20,7 @@ from dnntrain.engine import train
 from dnntrain.errors import InputError
 from dnntrain.population import Start
 from dnntrain.records import RunStore
+from dnntrain.reused import dense_base
 from dnntrain.run import Run, TakeCheckpoints
 from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.transfer import train_reusing
@@ -97,6 +102,42 @@ def test_a_damaged_checkpoint_is_none(tmp_path: Path, mini: Dataset) -> None:
         assert store.checkpoint("0123456789ab") is None
     with pytest.raises(InputError):
         Checkpoint.from_bytes(b"")
+
+
+def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
+    tmp_path: Path, mini: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper, store = Keeper(1), RunStore(tmp_path)
+    train([spec(seed=1)], mini, on_epoch=keeper)
+    keeper.kept[0].tensors["now.output.bias"].flat[0] = np.nan
+    store.write_checkpoint("0123456789ab", keeper.kept[0])
+    assert store.checkpoint("0123456789ab") is None
+    (file,) = (tmp_path / "store" / ".checkpoints").iterdir()
+    assert capsys.readouterr().err == (
+        f"{file}: no checkpoint: tensor now.output.bias has nan or infinite values (1 of 10); "
+        "the run is trained from its start\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["hidden2.kernel", "output.bias"])
+def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: DenseBase, tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    record = {"run": base.name, "status": "finished", "settings": base.spec.settings(),
+              "data": {"shape": base.shape, "classes": base.classes}}  # fmt: skip
+    weights = {key: np.array(value) for key, value in base.state.items()}
+    store.write(record, Run(base.spec, 0, weights=weights))
+    assert dense_base(record, store).name == base.name
+    weights[name].flat[3] = np.inf
+    store.write(record, Run(base.spec, 0, weights=weights))
+    said = f"{store.weights_file(base.name)}: tensor {name} has nan or infinite values (1 of "
+    with pytest.raises(InputError, match=re.escape(said)):
+        dense_base(record, store)
+
+
+def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: DenseBase, mini: Dataset) -> None:
+    huge = {key: value * np.float32(1e30) if value.ndim == 2 else value for key, value in base.state.items()}
+    with pytest.raises(InputError, match=r"the outputs of layer 2 are nan or infinite for .* of 10,000 examples"):
+        replace(base, state=huge).reused(mini, base.spec, 2, np.arange(9), torch.device("cpu"))
 
 
 def checkpoints(folder: Path) -> Sequence[Path]:

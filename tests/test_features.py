@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,6 +137,32 @@ def test_an_error_of_the_layers_is_told_once(cache: FeatureCache) -> None:
     with pytest.raises(InputError, match="no such layer"):
         cache.rows(KEY, N, EVERY_ROW, fails, lambda done, of: None)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_before_they_are_kept(cache: FeatureCache, value: float) -> None:
+    def breaks(some: np.ndarray) -> np.ndarray:
+        values = true_values(some)
+        values[some == 600, 1, 2] = value
+        return values
+
+    said = f"{KEY['base']}: the outputs of layer 5 are nan or infinite for train image 600 (counted from 0)"
+    for _ in range(2):
+        with pytest.raises(InputError, match=re.escape(said)):
+            cache.rows(KEY | {"layers": 5, "part": "train"}, N, EVERY_ROW, breaks, lambda done, of: None)
+    (entry,) = cache.entries()
+    assert np.load(entry.path / "known.npy").sum() == 512
+
+
+def test_kept_values_that_are_not_finite_are_refused(cache: FeatureCache) -> None:
+    rows(cache, EVERY_ROW)
+    (entry,) = cache.entries()
+    values = np.load(entry.path / "values.npy")
+    values[7, 0, 0] = np.nan
+    np.save(entry.path / "values.npy", values)
+    with pytest.raises(InputError, match=f"{entry.path}: row 7 is nan or infinite; dnntrain data cache --clear"):
+        rows(cache, EVERY_ROW)
+    assert np.array_equal(rows(cache, EVERY_ROW[:7]), true_values(EVERY_ROW[:7]))
 
 
 SCRIPT = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnntrain.data.dataset import Dataset
+from dnntrain.whole_files import scratch_folder
 
 if TYPE_CHECKING:
     from dnntrain.data.source import DataHome, DataSource
@@ -57,14 +57,13 @@ def mapped(folder: Path) -> Dataset:
 def keep(dataset: Dataset, folder: Path) -> None:
     """Write the data set's arrays; the folder appears whole. OSError where that cannot be."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    scratch = scratch_folder(folder.parent)
     try:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "licence", "notes")}
         text = json.dumps(about | {"own_validation": dataset.own_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
-        scratch.chmod(0o755)  # others may share the folder
         if folder.exists():
             shutil.rmtree(folder)
         scratch.rename(folder)

@@ -19,6 +19,7 @@ from urllib.request import Request, url2pathname, urlopen
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from dnntrain import locks
 from dnntrain.errors import DnntrainError
 
 TIMEOUT = 20.0
@@ -86,9 +87,7 @@ def making(destination: Path, progress: bool = True) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):
-                path.unlink()  # while it is held: whoever waits for it looks whether it is still there
-            lock.release()
+            locks.release(lock)
             if made_folder:
                 with suppress(OSError):  # unless something is in it
                     path.parent.rmdir()
@@ -104,7 +103,7 @@ def _hold(lock: BaseFileLock, destination: Path, progress: bool) -> bool:
         made_folder |= not destination.parent.exists()
         destination.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=timeout)
+            locks.acquire(lock, timeout)
         except Timeout:
             timeout = forever
             if progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -15,30 +14,14 @@ from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
+from dnntrain.user_dirs import cache_dir, expanded
 
 
 def default_data_dir() -> Path:
-    """$DNNTRAIN_DATA, else the folder dnntrain in the platform's folder for caches."""
+    """$DNNTRAIN_DATA, else the folder dnntrain in the platform's folder for caches (a temporary one without a home)."""
     if chosen := os.environ.get("DNNTRAIN_DATA"):
         return expanded(chosen)
     return cache_dir() / "dnntrain"
-
-
-def cache_dir() -> Path:
-    """The platform's folder for what can be had again."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-
-
-def expanded(folder: str) -> Path:
-    """The path with ~ resolved; InputError for a user that is not there."""
-    try:
-        return Path(folder).expanduser()
-    except RuntimeError:
-        raise InputError(f"{folder}: no such user, so no home folder") from None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from dnntrain.records import finite
+from dnntrain.finite import as_json
 from dnntrain.report import words
 from dnntrain.report.summary import ArmSummary, Summary
 from dnntrain.report.tables import TextTable, main_table, tables
@@ -65,7 +65,7 @@ def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ())
         }
         for s in summaries
     ]
-    return json.dumps(finite({"studies": studies, "requirements": list(judged)}), indent=1) + "\n"
+    return json.dumps(as_json({"studies": studies, "requirements": list(judged)}), indent=1) + "\n"
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
