@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.idx import GZIP_MAGIC
-from dnntrain.data.own import OwnTargets, Rows, assembled, cut, left_out, read_targets
+from dnntrain.data.own import OwnTargets, Rows, assembled, chosen_rows, cut, left_out, read_targets
 from dnntrain.data.source import DataHome
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import parameter
@@ -50,8 +50,9 @@ class Table(OwnTargets):
         without = [str(row) for row in np.flatnonzero(missing) + 1]
         notes += left_out(without, "row", f"without a value of {target}; number")
         frame = frame[~missing]
-        targets, classes = read_targets(values_of(frame[target]), self.task, f"{path}: column '{target}'")
-        parts = cut(targets, None, self.test, path)
+        values, where = values_of(frame[target]), f"{path}: column '{target}'"
+        targets, classes = read_targets(values, self.task, where, chosen=self.classes)
+        parts = cut(targets, None, self.test, path, kept=chosen_rows(self.classes, targets, classes))
         inputs, more = encoded(frame.drop(columns=[target, *dropped, ""], errors="ignore"), parts.train, path)
         return assembled(self, home, inputs, targets, classes, parts, notes + more)
 
