@@ -99,7 +99,7 @@ def show(
 ) -> None:
     """Write a sheet with samples of every class as a PNG."""
     dataset = chosen(name, settings).load(DataHome.at(data_dir, mirror))
-    if not dataset.is_image or len(dataset.shape) < 2:
+    if not dataset.is_image:
         raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
     if png.suffix.lower() != ".png":
         raise InputError(f"--png {png}: must end in .png")

@@ -121,7 +121,7 @@ class ImageFolder(FileSource):
         if not count:
             return ()
         which = f"{count:,} of {len(found):,} images are" if count > 1 else f"1 of {len(found):,} images is"
-        hint = " (--fit crop or --fit pad keeps the proportions)" if self.fit == "stretch" else ""
+        hint = " (--fit crop or pad keeps the proportions)" if self.fit == "stretch" else ""
         return (f"{which} not square: {FITTED[self.fit]} to {self.image_size} × {self.image_size}{hint}",)
 
 
