@@ -121,6 +121,17 @@ def test_other_classes_may_be_wrong(tmp_path: Path) -> None:
         load(tmp_path / "it.npz")
 
 
+def test_copies_of_other_classes_do_not_matter(tmp_path: Path) -> None:
+    x = np.arange(80.0)[:, None]
+    x[:4] = x[44:48]  # rows 44 to 47, of class 2, are in the test part
+    labels = np.r_[np.arange(40) % 2, np.arange(40) % 2]
+    labels[44:48] = 2
+    np.savez(tmp_path / "it.npz", x_train=x[:40], y_train=labels[:40], x_test=x[40:], y_test=labels[40:])
+    assert len(load(tmp_path / "it.npz").train_inputs) == 36
+    loaded = load(tmp_path / "it.npz", classes="0,1")
+    assert len(loaded.train_inputs) == 40 and loaded.notes == ()
+
+
 def test_other_folders_may_be_wrong(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "pets", {"cat": 9, "dog": 9, "owl": 0, "rat": 2, "yak": 0})
     for number in range(20):

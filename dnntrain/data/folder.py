@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import LONGEST_NOTE, Dataset, listed, numbers_of
 from dnntrain.data.images import FITTED, Decoded, Decoder, Fit, Images
 from dnntrain.data.own import (
@@ -23,7 +24,6 @@ from dnntrain.data.own import (
     assembled,
     chosen_rows,
     cut,
-    groups_among,
     left_out,
 )
 from dnntrain.data.source import DataHome, FileSource
@@ -205,7 +205,7 @@ def without_copies(
 
     Of copies in two parts, that in the test part stays, else that in the validation part; within a part, the first.
     """
-    groups = groups_among(images, readable)
+    groups = copy_groups(images)
     first: dict[int, int] = {}
     copies: list[tuple[Item, Item]] = []
     for row in sorted(np.flatnonzero(readable).tolist(), key=lambda row: (-items[row].part, row)):

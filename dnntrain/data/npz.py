@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import Dataset, Inputs
 from dnntrain.data.levels import DEEPEST, bit_depth, scaled_note, to_bytes
 from dnntrain.data.own import (
@@ -23,7 +24,6 @@ from dnntrain.data.own import (
     assembled,
     chosen_rows,
     cut,
-    groups_among,
     left_out,
     read_targets,
 )
@@ -80,7 +80,7 @@ class Npz(OwnTargets):
             notes += (f"{targets_at}: {len(classes)} different whole numbers are taken for classes; {hint}",)
         kept = chosen_rows(self.classes, targets, classes)
         inputs, more = as_inputs(values, inputs_at, path, kept)
-        parts = cut(targets, given, self.test, path, groups_among(inputs, kept), kept)
+        parts = cut(targets, given, self.test, path, copy_groups(inputs), kept)
         notes += left_out(ignored, "array", "neither inputs nor targets by its name") + more
         return assembled(self, home, inputs, targets, classes, parts, notes)
 

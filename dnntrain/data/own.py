@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies, copied_later, copy_groups, copy_notes, gathered
+from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered
 from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
@@ -48,13 +48,6 @@ def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) 
     return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
-def groups_among(inputs: NDArray[np.generic], kept: NDArray[np.bool_]) -> Rows:
-    """`copy_groups` of the kept rows of inputs (N, ...); each other row is a group of its own."""
-    groups, rows = np.arange(len(inputs)), np.flatnonzero(kept)
-    groups[rows] = rows[copy_groups(inputs if kept.all() else inputs[rows])]
-    return groups
-
-
 def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
     """An order of the rows of targets (N,) in which every contiguous part has each class with its share.
 
@@ -87,6 +80,8 @@ def cut(
     given = np.full(len(targets), TRAIN) if given is None else given
     groups = np.arange(len(targets)) if groups is None else groups
     kept = np.full(len(targets), True) if kept is None else kept
+    # a row that is not kept is no copy of any
+    groups = np.unique(np.where(kept, groups, -1 - np.arange(len(targets))), return_inverse=True)[1].ravel()
     copied = copied_later(groups, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
