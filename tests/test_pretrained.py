@@ -18,10 +18,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dnntrain import pretrained
-from dnntrain.data import DataHome
+from dnntrain.data import DataHome, Dataset
 from dnntrain.errors import InputError
+from dnntrain.image_bases import ImageBase
 from dnntrain.image_networks import Trunk
 from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, fetch, load
+from dnntrain.spec import RunSpec
 
 if TYPE_CHECKING:
     from tests.loopback import Server
@@ -370,3 +372,17 @@ def test_trunk_by_batch_normalizes_each_batch() -> None:
     assert not torch.allclose(trunk(parameters, x)[:, :2], trunk(parameters, x[:, :2]))
     plain, parameters, x = trunk_of("mobilenet_v3_small", 10, 13)
     torch.testing.assert_close(plain(parameters, x)[:, :2], plain(parameters, x[:, :2]))
+
+
+def test_other_images_of_the_same_files_have_other_features(home: DataHome) -> None:
+    levels, labels = images(6, 32).numpy(), np.arange(6) % 2
+    some = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "the same", "")
+    base, spec = (
+        ImageBase("mobilenet_v3_small@seed1", home),
+        RunSpec.parse({"reuse_from": "mobilenet_v3_small", "resize": 32}),
+    )
+    for dataset in (some, replace(some, train_inputs=255 - some.train_inputs), some):  # as --fit crop would
+        for _ in range(2):  # computed, then kept
+            found = base.reused(dataset, spec, 1, np.arange(4), torch.device("cpu")).dataset.train_inputs
+            expected = base.network.outputs(torch.from_numpy(dataset.train_inputs), 32, 1)
+            np.testing.assert_allclose(found, expected.reshape(4, -1).numpy(), rtol=1e-4, atol=1e-5)
