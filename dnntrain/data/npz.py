@@ -199,7 +199,9 @@ def as_images(values: Array, where: str) -> tuple[NDArray[np.uint8], str]:
     least, most = int(values.min()), int(values.max())
     if least < 0 or most >= 2**DEEPEST:
         levels = f"levels of images are 0 to {2**DEEPEST - 1:,} at most"
-        raise InputError(f"{where}: whole numbers from {least:,} to {most:,}, but {levels}; shift them, or {instead}")
+        raise InputError(
+            f"{where}: whole numbers from {least:,} to {most:,}, but {levels}; shift or scale them, or {instead}"
+        )
     depth, note = bit_depth(most), ""
     if depth != 8:
         note = scaled_note(most, depth)
@@ -214,7 +216,8 @@ def as_columns(values: Array, where: str, kept: NDArray[np.bool_]) -> tuple[Inpu
     Raises InputError for an infinite value in a row that is kept, or one that is too large for float32.
     """
     kind = np.float32 if np.can_cast(values.dtype, np.float32) else np.float64
-    numbers: Array = np.ascontiguousarray(values, kind)
+    with np.errstate(over="ignore"):  # from long double
+        numbers: Array = np.ascontiguousarray(values, kind)
     checked, limit = numbers if kept.all() else numbers[kept], np.finfo(np.float32).max
     # fmin and fmax pass over missing values, and take no memory
     if np.fmin.reduce(checked, axis=None) < -limit or np.fmax.reduce(checked, axis=None) > limit:

@@ -72,9 +72,9 @@ def cut(
 
     `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
     `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
-    one part; where given parts have them in several, they are left out of all but the last of these parts. Only the
-    `kept` rows (N,) stay, and the others do not change where these are: a network that learned all classes has not
-    seen the test examples of some.
+    one part; where given parts have them in several, they are left out of all but the last of these parts.
+    Only the `kept` rows (N,) stay. The others have their places in the order all the same, so that a test example of
+    some classes is also one of all classes: a network trained on all has not seen it.
     Raises InputError, which names `where`, if a part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
@@ -126,8 +126,8 @@ def read_targets(
     """Class numbers (N,) and the classes' names, sorted; or numbers (N,) and ().
 
     The values (N,) are numbers, yes or no, or text. By itself (`auto`), text and up to `few` different whole numbers
-    are classes, and so is all of which some classes are `chosen`; those may then be any number, and missing values are
-    a class that nobody chooses. Raises InputError, which begins with `where`, for values that do not fit the task.
+    are classes. Where some classes are `chosen`, all values are classes, however many there are, and a missing value is
+    one of its own. Raises InputError, which begins with `where`, for values that do not fit the task.
     """
     is_text = values.dtype.kind not in "iufb"
     if task == "auto" and (chosen or is_text or are_few(values, few)):
