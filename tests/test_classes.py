@@ -132,6 +132,15 @@ def test_copies_of_other_classes_do_not_matter(tmp_path: Path) -> None:
     assert len(loaded.train_inputs) == 40 and loaded.notes == ()
 
 
+def test_other_classes_of_a_table_may_be_wrong(tmp_path: Path) -> None:
+    lines = [f"{number},{'ab'[number % 2]}" for number in range(40)] + ["inf,c", "7,d"]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
+    loaded = load(tmp_path / "t.csv", target="y", classes="a,b")
+    assert len(loaded.train_inputs) + len(loaded.test_inputs) == 40 and loaded.notes == ()
+    with pytest.raises(InputError, match="row 41 is infinite"):
+        load(tmp_path / "t.csv", target="y")
+
+
 def test_other_folders_may_be_wrong(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "pets", {"cat": 9, "dog": 9, "owl": 0, "rat": 2, "yak": 0})
     for number in range(20):

@@ -13,11 +13,11 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.balance import RARE
 from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import LONGEST_NOTE, Dataset, listed, numbers_of
 from dnntrain.data.images import FITTED, Decoded, Decoder, Fit, Images
 from dnntrain.data.own import (
-    RARE,
     TEST,
     TRAIN,
     VALIDATION,

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered
+from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered, separable
 from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
@@ -21,8 +21,6 @@ SPLIT_KEY = int.from_bytes(b"dnntrain's split", "little")
 """The split is a property of the data, not of a run: its random numbers never change."""
 FEW_VALUES = 20
 """Different whole numbers up to which a target is taken for classes."""
-RARE = 3
-"""Examples of a class below which it can not be in each of the three parts."""
 
 
 class OwnTargets(FileSource):
@@ -82,12 +80,13 @@ def cut(
     kept = np.full(len(targets), True) if kept is None else kept
     # a row that is not kept is no copy of any
     groups = np.unique(np.where(kept, groups, -1 - np.arange(len(targets))), return_inverse=True)[1].ravel()
-    copied = copied_later(groups, given)
+    apart = separable(groups, kept)
+    copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
-    train = train[gathered(order, groups[train])]
+    train = train[gathered(order, apart[train])]
     if not len(test):
-        end = between_copies(groups[train], len(train) - round(share * len(train)))
+        end = between_copies(apart[train], len(train) - round(share * len(train)))
         train, test = np.split(train, [end])
     train, validation, test = (part[kept[part]] for part in (train, validation, test))
     if not len(train) or not len(test):
@@ -105,7 +104,6 @@ def assembled(
     if source.classes:
         numbers = numbers_of(source.classes, classes)
         targets, classes = renumbered(targets, numbers), tuple(classes[number] for number in numbers)
-    used = targets[np.concatenate([parts.train, parts.test])]
     return Dataset(
         name=source.path.resolve().name,
         train_inputs=inputs[parts.train],
@@ -116,7 +114,7 @@ def assembled(
         fingerprint=source.fingerprint(home),
         licence=source.licence,
         own_validation=parts.own_validation,
-        notes=(*notes, *parts.notes, *rare_classes(used, classes)),
+        notes=(*notes, *parts.notes),
     )
 
 
@@ -161,13 +159,6 @@ def read_classes(
         raise InputError(f"{where}: {len(different)} different values in {len(values)} examples are no classes")
     names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in different.tolist())
     return numbers.astype(np.int64), tuple(map(str, names))
-
-
-def rare_classes(targets: Targets, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """A note on the classes that are too rare to be in every part, if there are any."""
-    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([])
-    rare = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < RARE)]
-    return (f"classes with fewer than {RARE} examples: {listed(rare)}",) if rare else ()
 
 
 def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:
