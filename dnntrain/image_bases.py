@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,10 +86,10 @@ class ImageBase(Base):
             outputs: np.ndarray = self.network.to(device).outputs(x, size, frozen).cpu().numpy()
             return outputs
 
-        classes = ",".join(dataset.classes)
-        key: dict[str, str | int] = {"base": self.name, "data": dataset.fingerprint, "shape": str(dataset.shape),
-               "classes": classes,
-               "part": part, "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
+        # the same files give other images with other options, classes or versions of the code
+        content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
+        key: dict[str, str | int] = {"base": self.name, "shape": str(dataset.shape), "images": content,
+               "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
         say = said_from_time_to_time(f"features of {part} images")
         values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, say)
         return values

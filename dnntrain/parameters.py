@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
 
-def parameter(default: Any, help: str, *, per_member: bool = False, unit: str = "", **bounds: Any) -> Any:
+def parameter(
+    default: Any, help: str, *, per_member: bool = False, unit: str = "", literal: bool = False, **bounds: Any
+) -> Any:
     """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
 
     `per_member` says that the members of one population may differ in it: see `techniques.base.stack`.
+    `literal` says that words like none and off are values of it, and do not switch it off.
     """
-    return Field(default, description=help, json_schema_extra={"per_member": per_member, "unit": unit}, **bounds)
+    noted: dict[str, Any] = {"per_member": per_member, "unit": unit, "literal": literal}
+    return Field(default, description=help, json_schema_extra=noted, **bounds)
 
 
 def extra(field: FieldInfo, key: str) -> Any:
-    """What `parameter` noted beside a field's type: 'per_member' or 'unit'."""
+    """What `parameter` noted beside a field's type: 'per_member', 'unit' or 'literal'."""
     return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
 
 
@@ -26,6 +33,38 @@ def plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def read_names(value: object) -> list[str]:
+    """The names in a list, or in a text as `name,ticket`; one that holds a comma in quotes: `"Length, cm",ticket`.
+
+    Blanks around a name are dropped, unless it is quoted. Raises ValueError where a name is empty or no text.
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            return []
+        try:
+            [parts] = csv.reader(io.StringIO(value, newline=""), skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError):
+            raise ValueError(f"'{value}' is not a list of names; write a,b and quote as in \"Length, cm\",b") from None
+    elif isinstance(value, list | tuple):
+        wrong = [part for part in value if isinstance(part, bool) or not isinstance(part, str | int | float)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} in a list of names is not text; put it in quotes")
+        parts = [str(part) for part in value]
+    else:
+        parts = [str(value)]
+    names = [part.strip() for part in parts]
+    if "" in names:
+        raise ValueError(f"an empty name in {value!r}")
+    return names
+
+
+def write_names(names: Iterable[str]) -> str:
+    """The names as one text that `read_names` reads: with commas between them, and quotes where a name needs them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def explain(error: ValueError) -> str:

@@ -248,6 +248,7 @@ GOOD = Dataset(
         ({"test_targets": np.array([1])}, "2 inputs and 1 targets"),
         ({"test_inputs": np.zeros((2, 2, 3), np.uint8)}, r"test part: inputs \(2, 2, 3\)"),
         ({"train_inputs": np.zeros((4, 2, 2), np.float16)}, "float16 inputs"),
+        ({"train_inputs": np.zeros((4, 2), np.uint8)}, r"uint8 inputs \(4, 2\) are no images"),
         ({"test_inputs": np.zeros((0, 2, 2), np.uint8), "test_targets": np.zeros(0, np.int64)}, "at least one"),
     ],
 )

@@ -207,6 +207,7 @@ def test_folder_leaves_out_copies(tmp_path: Path) -> None:
     assert loaded.notes == (
         "1 image left out, exact copies of others: train/dog/copy.png",
         "1 image left out, exact copies of others in test/ or val/: train/dog/5.png",
+        "1 copy has another class than the image that stays: train/dog/copy.png = train/cat/0.png",
     )
     assert len(loaded.train_inputs) == 17 and len(loaded.test_inputs) == 7
     assert not set(rows(loaded.train_inputs)) & set(rows(loaded.test_inputs))
@@ -230,10 +231,12 @@ def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: in
     image.save(root / "a" / name, **options)
     source = data.find_source(str(root), {"image_size": size})
     row = [path.name for path in source.files(DataHome())].index(name)
-    from dnntrain.data.folder import decode_all, find_items
+    from dnntrain.data.folder import find_items
+    from dnntrain.data.images import Decoder
 
-    images, found = decode_all(root, find_items(root), size, grey=False)
-    assert isinstance(found[row], bytes), found[row]
+    paths = [item.path for item in find_items(root)[0]]
+    images, found, _ = Decoder(size, grey=False).decode(paths, np.full(len(paths), True), root)
+    assert not found[row].problem, found[row]
     return images[row]
 
 
@@ -328,7 +331,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_many_images_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("dnntrain.data.folder.MANY", 5)
+    monkeypatch.setattr("dnntrain.data.images.MANY", 5)
     root = make_folder(tmp_path / "pets", {"cat": 5, "dog": 5})
     load(root)
     assert capsys.readouterr().err == f"reading 10 images of {root}\n"
@@ -355,7 +358,8 @@ def numbered(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
 ])  # fmt: skip
 def test_npz_with_parts(tmp_path: Path, keys: str) -> None:
     labels = np.arange(30) % 3
-    arrays = (numbered(30, 4, 5), labels, numbered(6, 4, 5), labels[:6])
+    images = numbered(36, 4, 5)
+    arrays = (images[:30], labels, images[30:], labels[:6])
     loaded = load(save(tmp_path / "it.npz", **dict(zip(keys.split(), arrays, strict=True))))
     assert (loaded.name, loaded.classes, loaded.shape) == ("it.npz", ("0", "1", "2"), (4, 5))
     np.testing.assert_array_equal(loaded.test_inputs, arrays[2])
@@ -367,7 +371,7 @@ def test_npz_with_parts(tmp_path: Path, keys: str) -> None:
 def test_npz_without_parts(tmp_path: Path, keys: str) -> None:
     x, y = keys.split()
     loaded = load(save(tmp_path / "it.npz", **{x: numbered(30, 7, dtype=np.float64), y: np.arange(30) % 3}), test=0.3)
-    assert len(loaded.test_inputs) == 9 and loaded.train_inputs.dtype == np.float32
+    assert len(loaded.test_inputs) == 9 and loaded.train_inputs.dtype == np.float64
     assert not set(rows(loaded.train_inputs)) & set(rows(loaded.test_inputs))
 
 
@@ -386,13 +390,13 @@ def test_npz_own_validation_and_other_arrays(tmp_path: Path) -> None:
     (numbered(12, 4, 5, 1), (4, 5), np.uint8),
     (numbered(12, 1, 4, 5), (4, 5), np.uint8),
     (numbered(12, 4, 5, dtype=np.int64), (4, 5), np.uint8),
-    (numbered(12, 4, 5, dtype=np.int64) - 300, (4, 5), np.float32),
-    (numbered(12, 9), (9,), np.uint8),
-    (numbered(12, 9, dtype=np.int32), (9,), np.float32),
-    (numbered(12), (1,), np.uint8),
+    (numbered(12, 9), (9,), np.float32),
+    (numbered(12, 9, dtype=np.int32), (9,), np.float64),
+    (numbered(12, 9, dtype=np.int16) - 300, (9,), np.float32),
+    (numbered(12), (1,), np.float32),
     (numbered(12, 9, 1, dtype=np.float16), (9, 1), np.float32),
-    (numbered(12, 4, 5, 3, dtype=np.float64), (3, 4, 5), np.float32),
-    (np.where(numbered(12, 4) > 100, np.nan, 1.0), (4,), np.float32),
+    (numbered(12, 4, 5, 3, dtype=np.float64), (3, 4, 5), np.float64),
+    (np.where(numbered(12, 4) > 100, np.nan, 1.0), (4,), np.float64),
     (numbered(12, 4) > 100, (4,), np.float32),
 ])  # fmt: skip
 def test_npz_inputs(tmp_path: Path, inputs: np.ndarray, shape: tuple[int, ...], dtype: Any) -> None:

@@ -425,3 +425,17 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> Non
     losses = -torch.log_softmax(torch.from_numpy(logits), dim=1)[np.arange(9), dataset.test_targets]
     assert run.test["test_loss"] == pytest.approx(float(losses.mean()), rel=1e-4)
     assert run.test["test_acc"] == pytest.approx(np.mean(logits.argmax(axis=1) == dataset.test_targets))
+
+
+def test_other_images_of_the_same_files_have_other_features(home: DataHome) -> None:
+    levels, labels = images(6, 32).numpy(), np.arange(6) % 2
+    some = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "the same", "")
+    base, spec = (
+        ImageBase("mobilenet_v3_small@seed1", home),
+        RunSpec.parse({"reuse_from": "mobilenet_v3_small", "resize": 32}),
+    )
+    for dataset in (some, replace(some, train_inputs=255 - some.train_inputs), some):  # as --fit crop would
+        for _ in range(2):  # computed, then kept
+            found = base.reused(dataset, spec, 1, np.arange(4), torch.device("cpu")).dataset.train_inputs
+            expected = base.network.outputs(torch.from_numpy(dataset.train_inputs), 32, 1)
+            np.testing.assert_allclose(found, expected.reshape(4, -1).numpy(), rtol=1e-4, atol=1e-5)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.parameters import read_names
 
 Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 Targets = NDArray[np.int64] | NDArray[np.float64]
@@ -42,6 +43,20 @@ class Outline(NamedTuple):
         return "classification" if self.classes else "regression"
 
 
+class ColumnUse(NamedTuple):
+    """What a column of a table has become."""
+
+    name: str
+    kind: str
+    """number, text, or yes or no."""
+    missing: int
+    """How many of its values are missing."""
+    inputs: tuple[str, ...] = ()
+    """The inputs made of it, in their order."""
+    left_out: str = ""
+    """Why no input is made of it, where none is."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples and their targets in memory, as in the files; scaling is the engine's.
@@ -68,6 +83,8 @@ class Dataset:
     """How many of the training examples, the last ones, the data themselves set apart for validation."""
     notes: tuple[str, ...] = ()
     """What was left out or changed on reading."""
+    columns: tuple[ColumnUse, ...] = ()
+    """The columns of a table, in the file's order."""
 
     def __post_init__(self) -> None:
         """Check that the four arrays fit each other."""
@@ -88,7 +105,7 @@ class Dataset:
 
     @property
     def is_image(self) -> bool:
-        """Whether the examples are images, with levels from 0 to 255."""
+        """Whether the examples are images, with levels from 0 to 255: `_check` sees to it that no other is uint8."""
         return self.train_inputs.dtype == np.uint8
 
     def description(self) -> dict[str, Any]:
@@ -107,14 +124,12 @@ class Dataset:
         }
 
     def only(self, chosen: str) -> Dataset:
-        """The examples of some classes, given by names or numbers as 'sandal,shirt' or '5,6', numbered in that order.
+        """The examples of some classes, as `numbers_of` takes them, numbered in that order.
 
         Raises InputError for a class that is not there, one given twice, or a part that is left empty.
         """
-        kept = numbers_of(chosen, self.classes)
-        renumbered = np.full(len(self.classes), -1, np.int64)
-        renumbered[kept] = np.arange(len(kept))
-        train, test = (renumbered[targets] for targets in (self.train_targets, self.test_targets))
+        numbers = numbers_of(chosen, self.classes)
+        train, test = (renumbered(targets, numbers) for targets in (self.train_targets, self.test_targets))
         if not (train >= 0).any() or not (test >= 0).any():
             raise InputError(f"data set {self.name}: classes {chosen} leave no training or no test example")
         own = slice(len(train) - self.own_validation, None)
@@ -124,7 +139,7 @@ class Dataset:
             train_targets=train[train >= 0],
             test_inputs=self.test_inputs[test >= 0],
             test_targets=test[test >= 0],
-            classes=tuple(self.classes[number] for number in kept),
+            classes=tuple(self.classes[number] for number in numbers),
             own_validation=int((train[own] >= 0).sum()) if self.own_validation else 0,
         )
 
@@ -134,6 +149,8 @@ class Dataset:
         if inputs.dtype not in (np.uint8, np.float32, np.float64) or targets.dtype != kind:
             allowed = f"inputs must be uint8, float32 or float64, targets {kind.__name__}"
             raise InputError(f"{where}: {inputs.dtype} inputs, {targets.dtype} targets; {allowed}")
+        if inputs.dtype == np.uint8 and inputs.ndim < 3:
+            raise InputError(f"{where}: uint8 inputs {inputs.shape} are no images; float32 columns would be right")
         if inputs.shape[1:] != self.shape or targets.ndim != 1:
             raise InputError(f"{where}: inputs {inputs.shape}, targets {targets.shape}; one example is {self.shape}")
         if not len(inputs) or len(inputs) != len(targets):
@@ -146,24 +163,58 @@ class Dataset:
 
 
 def numbers_of(chosen: str, classes: tuple[str, ...]) -> list[int]:
-    """The class numbers that 'sandal,shirt' or '5,6' names, in that order; letters' case does not matter.
+    """The class numbers that 'sandal,shirt' names, in that order; or '5,6', where the names are not numbers.
 
-    Raises InputError for a class that is not there (with the nearest), one given twice, or fewer than two.
+    Raises InputError for a class that is not there, one given twice, or fewer than two.
     """
-    known = {name.casefold(): number for number, name in reversed(list(enumerate(classes)))}
     if not classes:
         raise InputError("classes: the target is a number, so there are none")
-    numbers = []
-    for part in (part.strip() for part in chosen.split(",")):
-        number = known.get(part.casefold(), int(part) if part.isdecimal() and len(part) < 9 else -1)
-        if not 0 <= number < len(classes):
-            raise InputError(f"classes: no class '{part}'{did_you_mean(part.casefold(), known)}")
+    numbers: list[int] = []
+    for name in read_names(chosen):
+        number = number_of(name, classes)
         if number in numbers:
-            raise InputError(f"classes: '{part}' is given twice")
+            raise InputError(f"classes: '{name}' is given twice")
         numbers.append(number)
     if len(numbers) < 2:
         raise InputError(f"classes: {chosen} is one class; at least two are needed")
     return numbers
+
+
+def number_of(name: str, classes: tuple[str, ...]) -> int:
+    """The number of the class of that name; in other case if only one has it so; else a position from 0.
+
+    A number is a position only where no class has a number for its name: of the classes 1, 2 and 4, '0' is none.
+    """
+    if name in classes:
+        return classes.index(name)
+    similar = [known for known in classes if known.strip().casefold() == name.casefold()]
+    if len(similar) > 1:
+        raise InputError(f"classes: '{name}' may be {' or '.join(map(repr, similar))}; write it as one of them")
+    if similar:
+        return classes.index(similar[0])
+    has_numbers = any(map(is_number, classes))
+    if name.isdecimal() and not has_numbers and len(name) < 9 and int(name) < len(classes):
+        return int(name)
+    if is_number(name):  # the nearest other number is no better a guess
+        first = "" if has_numbers else f" at position {name}, they are 0 to {len(classes) - 1}"
+        raise InputError(f"classes: no class '{name}'{first}; known: {listed(list(classes))}")
+    known = {folded.casefold(): folded for folded in classes}
+    raise InputError(f"classes: no class '{name}'{did_you_mean(name.casefold(), known)}")
+
+
+def is_number(name: str) -> bool:
+    """Whether a class's name is a number, such as 3 or 0.5."""
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
+def renumbered(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
+    """Each class number of targets, (N,), as its place in `numbers`; -1 where it is not among them."""
+    places = np.full(max(int(targets.max()), *numbers) + 1, -1, np.int64)
+    places[numbers] = np.arange(len(numbers))
+    return places[targets.astype(np.int64)]
 
 
 def listed(things: list[str]) -> str:

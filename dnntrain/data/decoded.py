@@ -43,7 +43,7 @@ def decoded(source: DataSource, home: DataHome) -> Dataset:
 
 def key(source: DataSource, fingerprint: str) -> str:
     """The folder's name: what the arrays depend on is the files, the options and this code."""
-    options = source.model_dump_json(exclude={"classes", "path"})
+    options = source.model_dump_json(exclude={"path"} if source.reads_chosen else {"path", "classes"})
     return hashlib.sha256(f"{VERSION}/{source.name}/{fingerprint}/{options}".encode()).hexdigest()[:16]
 
 

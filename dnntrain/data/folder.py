@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import sys
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.dataset import LONGEST_NOTE, Dataset
-from dnntrain.data.own import RARE, TEST, TRAIN, VALIDATION, assembled, cut, left_out
+from dnntrain.data.balance import RARE
+from dnntrain.data.copies import copy_groups
+from dnntrain.data.dataset import LONGEST_NOTE, Dataset, listed, numbers_of
+from dnntrain.data.images import FITTED, Decoded, Decoder, Fit, Images
+from dnntrain.data.own import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    assembled,
+    chosen_rows,
+    cut,
+    left_out,
+)
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Images = NDArray[np.uint8]
 Colour = Literal["auto", "grey", "colour"]
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""All that is tried: Pillow knows others, of which some start another program."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 PARTS = {
     "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
     "test": TEST, "testing": TEST,
 }  # fmt: skip
-MANY = 2000
-"""Images from which on a sign is given that they are being read."""
 
 
 class Item(NamedTuple):
@@ -58,6 +58,7 @@ class ImageFolder(FileSource):
     decodes: ClassVar[bool] = True
 
     image_size: int = parameter(32, "height and width that images are brought to", unit="pixels", ge=1, le=512)
+    fit: Fit = parameter("stretch", "images that are not square: stretch, crop at the center, or pad with black bars")
     colour: Colour = parameter("auto", "grey or colour; auto: grey where every image is")
     corrupt: int = parameter(10, "the most image files that may be unreadable", ge=0)
 
@@ -68,7 +69,7 @@ class ImageFolder(FileSource):
 
     def files(self, home: DataHome) -> list[Path]:
         """The image files, sorted by their paths in the folder."""
-        return [item.path for item in find_items(self.path)]
+        return [item.path for item in find_items(self.path, self.classes)[0]]
 
     def find(self, home: DataHome) -> list[Path]:
         try:
@@ -79,7 +80,7 @@ class ImageFolder(FileSource):
     def fingerprint(self, home: DataHome) -> str:
         """As DataSource.fingerprint, over the files' paths in the folder too: they hold the classes."""
         digest = hashlib.sha256()
-        for item in find_items(self.path):
+        for item in find_items(self.path, self.classes)[0]:
             try:
                 data = item.path.read_bytes()
             except OSError:
@@ -88,44 +89,65 @@ class ImageFolder(FileSource):
         return digest.hexdigest()[:16]
 
     def read(self, home: DataHome) -> Dataset:
-        items = find_items(self.path)
-        check_classes(self.path, items)
-        images, found = decode_all(self.path, items, self.image_size, self.colour == "grey")
+        items, classes = find_items(self.path, self.classes)
+        targets = np.array([classes.index(item.folder.name) for item in items])
+        chosen = chosen_rows(self.classes, targets, classes)
+        check_classes(some(items, chosen), self.path)
         notes = left_out(others(self.path, items), "file", "not an image in a class's folder")
-        notes += self.check_corrupt([(item.relative, name) for item, name in zip(items, found, strict=True)])
-        rows, more = without_copies(items, found)
-        kept = [items[row] for row in rows]
-        check_classes(self.path, kept)
+        decoder = Decoder(self.image_size, self.colour == "grey", self.fit)
+        images, found, on_levels = decoder.decode([item.path for item in items], chosen, self.path)
+        notes += on_levels + self.check_corrupt([(items[row].relative, one.problem) for row, one in found.items()])
+        readable = np.isin(np.arange(len(items)), [row for row, one in found.items() if not one.problem])
+        kept, on_copies = without_copies(items, images, readable)
+        check_classes(some(items, kept), self.path)
+        notes += on_copies + self.fitted([found[row] for row in np.flatnonzero(kept).tolist()])
         if self.colour == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
-        classes, targets = np.unique([item.folder.name for item in kept], return_inverse=True)
-        parts = cut(targets, np.array([item.part for item in kept], np.int64), self.test, self.path)
-        return assembled(self, home, images[rows], targets, tuple(map(str, classes)), parts, notes + more)
+        # cut before anything is left out, so that the choice of classes does not move an image to another part
+        parts = cut(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
+        return assembled(self, home, images, targets, classes, parts, notes)
 
-    def check_corrupt(self, found: Sequence[tuple[str, bytes | str]]) -> tuple[str, ...]:
+    def check_corrupt(self, found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """A note on the files that could not be read; InputError where they are more than is accepted."""
-        problems = [(name, result) for name, result in found if isinstance(result, str)]
+        problems = [(name, problem) for name, problem in found if problem]
         if len(problems) > self.corrupt:
             first = "; ".join(f"{name}: {problem}" for name, problem in problems[:LONGEST_NOTE])
             raise InputError(f"{self.path}: {len(problems)} unreadable images, --corrupt is {self.corrupt}: {first}")
         return left_out([name for name, _ in problems], "image", "unreadable")
 
+    def fitted(self, found: Sequence[Decoded]) -> tuple[str, ...]:
+        """A note on the images that are not square, if there are any."""
+        count = sum(not one.is_square for one in found)
+        if not count:
+            return ()
+        which = f"{count:,} of {len(found):,} images are" if count > 1 else f"1 of {len(found):,} images is"
+        hint = " (--fit crop or pad keeps the proportions)" if self.fit == "stretch" else ""
+        return (f"{which} not square: {FITTED[self.fit]} to {self.image_size} × {self.image_size}{hint}",)
 
-def find_items(root: Path) -> list[Item]:
-    """The images in the folders of classes, sorted by path; InputError where folders are missing or empty."""
+
+def find_items(root: Path, chosen: str | None = None) -> tuple[list[Item], tuple[str, ...]]:
+    """The images in the folders of classes, sorted by path, and all the classes.
+
+    InputError where folders are missing, or one of a class that is used (all, if none are chosen) has no image.
+    """
     if not root.is_dir():
         raise InputError(f"{root}: {'is a file, not a folder of images' if root.exists() else 'no such folder'}")
-    items = []
+    items, empty, names = [], [], set()
     for part, top in part_folders(root):
         folders = subfolders(top)
         if not folders:
             raise InputError(f"{top}: no folder in it; put each class's images into a folder of its own")
         for folder in folders:
             images = [path for path in visible_files(folder) if path.suffix.casefold() in SUFFIXES]
-            if not images:
-                raise InputError(f"{folder}: no image in it ({', '.join(SUFFIXES)})")
             items += [Item(path.relative_to(root).as_posix(), path, folder, part) for path in images]
-    return sorted(items)
+            empty += [] if images else [folder]
+            names.add(folder.name)
+    classes = tuple(sorted(names))
+    used = {classes[number] for number in numbers_of(chosen, classes)} if chosen else names
+    for folder in empty:
+        if folder.name in used:
+            raise InputError(f"{folder}: no image in it ({', '.join(SUFFIXES)})")
+    return sorted(items), classes
 
 
 def part_folders(root: Path) -> list[tuple[int, Path]]:
@@ -160,7 +182,12 @@ def others(root: Path, items: Sequence[Item]) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in visible_files(root) if path not in known)
 
 
-def check_classes(root: Path, items: Sequence[Item]) -> None:
+def some(items: Sequence[Item], rows: NDArray[np.bool_]) -> list[Item]:
+    """The items where rows (N,) is true."""
+    return list(compress(items, rows))
+
+
+def check_classes(items: Sequence[Item], root: Path) -> None:
     """Raise InputError for fewer than two classes, one that is not trained, or one of too few training images."""
     counts = Counter(item.folder.name for item in items if item.part == TRAIN)
     if len(counts) < 2:
@@ -171,90 +198,28 @@ def check_classes(root: Path, items: Sequence[Item]) -> None:
             raise InputError(f"{item.folder}: {left}")
 
 
-def without_copies(items: Sequence[Item], found: Sequence[bytes | str]) -> tuple[list[int], tuple[str, ...]]:
-    """The numbers of the items that stay, and notes on the others, which have the same digest as one that does.
+def without_copies(
+    items: Sequence[Item], images: Images, readable: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Of each item, whether it stays; notes on the readable others, whose pixels, brought to size, equal one that does.
 
     Of copies in two parts, that in the test part stays, else that in the validation part; within a part, the first.
     """
-    first: dict[bytes | str, Item] = {}
-    within: list[str] = []
-    across: list[str] = []
-    rows = []
-    for row in sorted(range(len(items)), key=lambda row: (-items[row].part, row)):
-        if isinstance(found[row], str):
-            continue
-        original = first.setdefault(found[row], items[row])
-        if original is items[row]:
-            rows.append(row)
-        else:
-            (within if original.part == items[row].part else across).append(items[row].relative)
+    groups = copy_groups(images)
+    first: dict[int, int] = {}
+    copies: list[tuple[Item, Item]] = []
+    for row in sorted(np.flatnonzero(readable).tolist(), key=lambda row: (-items[row].part, row)):
+        original = first.setdefault(int(groups[row]), row)
+        if original != row:
+            copies.append((items[row], items[original]))
+    within = [copy.relative for copy, original in copies if copy.part == original.part]
+    across = [copy.relative for copy, original in copies if copy.part != original.part]
+    disagreeing = [
+        f"{copy.relative} = {kept.relative}" for copy, kept in copies if copy.folder.name != kept.folder.name
+    ]
     notes = left_out(within, "image", "exact copies of others")
-    return sorted(rows), notes + left_out(across, "image", "exact copies of others in test/ or val/")
-
-
-def decode_all(root: Path, items: Sequence[Item], size: int, grey: bool) -> tuple[Images, list[bytes | str]]:
-    """The images, (N, size, size) grey or (N, 3, size, size); of each its file's digest, or why it is unreadable."""
-    images = np.zeros((len(items), size, size) if grey else (len(items), 3, size, size), np.uint8)
-
-    def decode(row: int) -> bytes | str:
-        try:
-            data = items[row].path.read_bytes()
-            images[row] = levels(data, size, grey)
-        except Exception as error:  # Pillow's readers raise whatever they stumble on
-            return reason(error)
-        return hashlib.sha256(data).digest()
-
-    pool = ThreadPoolExecutor()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on large images, odd metadata
-        try:
-            return images, list(watched(pool.map(decode, range(len(items))), len(items), root))
-        finally:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
-
-
-def watched(results: Iterable[bytes | str], count: int, root: Path) -> Iterable[bytes | str]:
-    """The results, with a bar on stderr if they are many; one plain line where stderr is not a terminal."""
-    if count <= MANY:
-        return results
-    if not sys.stderr.isatty():
-        print(f"reading {count:,} images of {root}", file=sys.stderr)
-        return results
-    from rich.progress import track
-
-    from dnntrain.consoles import console
-
-    return track(results, f"reading {root.name}", count, console=console(stderr=True))
-
-
-def levels(data: bytes, size: int, grey: bool) -> Images:
-    """The levels, (size, size) grey or (3, size, size), of a file's first image, squeezed into the square."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        image.draft(None, (2 * size, 2 * size))  # a photo's JPEG is faster decoded at a fraction of its size
-        flat = plain(image).convert("L" if grey else "RGB")
-        pixels = np.asarray(flat.resize((size, size), Image.Resampling.BILINEAR))
-    return pixels if grey else pixels.transpose(2, 0, 1)
-
-
-def plain(image: Image) -> Image:
-    """The image upright as its camera meant it, on white where it is transparent, of 8 bits where it has 16."""
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode == "F":
-        raise ValueError("its levels are no whole numbers")
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA"))
-    return image
-
-
-def reason(error: Exception) -> str:
-    """Why an image is unreadable, without what differs from one run to the next."""
-    from PIL import UnidentifiedImageError
-
-    return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+    notes += left_out(across, "image", "exact copies of others in test/ or val/")
+    if disagreeing:
+        which = "1 copy has" if len(disagreeing) == 1 else f"{len(disagreeing):,} copies have"
+        notes += (f"{which} another class than the image that stays: {listed(disagreeing)}",)
+    return np.isin(np.arange(len(items)), list(first.values())), notes

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import Dataset, Inputs
+from dnntrain.data.levels import DEEPEST, bit_depth, scaled_note, to_bytes
 from dnntrain.data.own import (
     FEW_VALUES,
     TEST,
@@ -19,6 +22,7 @@ from dnntrain.data.own import (
     OwnTargets,
     Rows,
     assembled,
+    chosen_rows,
     cut,
     left_out,
     read_targets,
@@ -45,7 +49,10 @@ ROLES = {
 """What an array is by its key, without underscores: xtrain and trainimages are (TRAIN, 0), ytrain is (TRAIN, 1)."""
 
 MANY_VALUES = 1000
-"""Different integers up to which a target is taken for classes, if they are no more than half the examples."""
+"""Different whole numbers up to which a target is taken for classes, if they are no more than half the examples."""
+MANY_LEVELS = 64
+"""Numbers in a row of uint8 from which on it may be an image that lost its shape."""
+IMAGE_SHAPES = "(height, width), (height, width, 3) or (3, height, width)"
 BOMB_RATIO, BOMB_SIZE = 200, 1 << 30
 """No data pack so well: a member that is larger, in both respects, is there to fill the memory."""
 DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError)
@@ -64,13 +71,18 @@ class Npz(OwnTargets):
     def read(self, home: DataHome) -> Dataset:
         (path,) = self.files(home)
         arrays, ignored = read_arrays(path)
-        (inputs_at, inputs), (targets_at, values), given = joined(arrays, path)
-        column = as_column(values, targets_at)
-        most = min(MANY_VALUES, len(column) // 2) if column.dtype.kind in "iu" else 0
-        targets, classes = read_targets(column, self.task, targets_at, max(most, FEW_VALUES))
-        parts = cut(targets, given, self.test, path)
-        notes = left_out(ignored, "array", "neither inputs nor targets by its name")
-        return assembled(self, home, as_inputs(inputs, inputs_at), targets, classes, parts, notes)
+        (inputs_at, values), (targets_at, labels), given = joined(arrays, path)
+        column, notes = as_column(labels, targets_at, path)
+        few = max(FEW_VALUES, min(MANY_VALUES, len(column) // 2))
+        targets, classes = read_targets(column, self.task, f"{path}: {targets_at}", few, self.classes)
+        if self.task == "auto" and column.dtype.kind in "iuf" and not self.classes and len(classes) > FEW_VALUES:
+            hint = "--task regression predicts the number"
+            notes += (f"{targets_at}: {len(classes)} different whole numbers are taken for classes; {hint}",)
+        kept = chosen_rows(self.classes, targets, classes)
+        inputs, more = as_inputs(values, inputs_at, path, kept)
+        parts = cut(targets, given, self.test, path, copy_groups(inputs), kept)
+        notes += left_out(ignored, "array", "neither inputs nor targets by its name") + more
+        return assembled(self, home, inputs, targets, classes, parts, notes)
 
 
 def read_arrays(path: Path) -> tuple[Arrays, list[str]]:
@@ -112,41 +124,59 @@ def check_roles(path: Path, roles: dict[str, Role | None]) -> None:
 
 
 def joined(arrays: Arrays, path: Path) -> tuple[tuple[str, Array], tuple[str, Array], Rows]:
-    """The inputs (N, ...) and the targets (N, ...) of all parts, and where they are from; each row's part (N,)."""
+    """The inputs (N, ...) and the targets (N, ...) of all parts, and their keys; each row's part (N,)."""
     parts = sorted({part for part, _ in arrays})
     found = []
     for kind in (0, 1):
-        keys, values = zip(*(arrays[part, kind] for part in parts), strict=True)
+        keys = [arrays[part, kind][0] for part in parts]
+        where = ", ".join(keys)
+        values = [as_text(arrays[part, kind][1], f"{path}: {where}") for part in parts]
         shapes = [array.shape[1:] if array.ndim else None for array in values]
         if None in shapes or len(set(shapes)) > 1:
-            raise InputError(f"{path}: {', '.join(keys)}: examples of shapes {', '.join(map(str, shapes))}")
-        if len({array.dtype.kind in "USO" for array in values}) > 1:
-            raise InputError(f"{path}: {', '.join(keys)}: text and numbers")
-        found.append((f"{path}: {', '.join(keys)}", np.concatenate(values)))
+            raise InputError(f"{path}: {where}: examples of shapes {', '.join(map(str, shapes))}")
+        check_types(values, f"{path}: {where}")
+        found.append((where, np.concatenate(values) if len(values) > 1 else values[0]))
     counts = [[len(arrays[part, kind][1]) for part in parts] for kind in (0, 1)]
     if counts[0] != counts[1]:
         raise InputError(f"{path}: {counts[0]} inputs, but {counts[1]} targets (in each part)")
     return found[0], found[1], np.repeat(parts, counts[0])
 
 
-def as_inputs(values: Array, where: str) -> Inputs:
-    """Examples (N, *shape) as a data set has them: images uint8, channels first; other numbers float32."""
+def as_text(values: Array, where: str) -> Array:
+    """Bytes as text; anything else as it is."""
+    try:
+        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: text that is not UTF-8") from None
+
+
+def check_types(values: Sequence[Array], where: str) -> None:
+    """Raise InputError where the parts' values can not mean the same: text and numbers, or levels and fractions."""
+    if len({array.dtype.kind in "UO" for array in values}) > 1:
+        raise InputError(f"{where}: text and numbers")
+    if values[0].ndim > 2 and len({array.dtype.kind == "f" for array in values}) > 1:
+        types = ", ".join(str(array.dtype) for array in values)
+        raise InputError(f"{where}: {types}; images must be whole numbers in each part, or floats in each part")
+
+
+def as_inputs(values: Array, name: str, path: Path, kept: NDArray[np.bool_]) -> tuple[Inputs, tuple[str, ...]]:
+    """Examples (N, *shape) as a data set has them, and notes on what they are taken for.
+
+    Whole numbers in the shape of images are images: uint8, channels first. All else are columns. The shape says which,
+    since the same numbers come in any type.
+    """
+    where = f"{path}: {name}"
     if values.dtype.kind not in "iufb":
         raise InputError(f"{where}: {values.dtype}, where numbers are needed")
     values = values.reshape(-1, 1) if values.ndim == 1 else channels_first(values)
     if 0 in values.shape:
         raise InputError(f"{where}: empty, of shape {values.shape}")
-    is_shaped = values.ndim == 3 or (values.ndim == 4 and values.shape[1] == 3)
-    if values.dtype == np.uint8 and values.ndim > 2 and not is_shaped:
-        shapes = "(height, width), (height, width, 3) or (3, height, width)"
-        raise InputError(f"{where}: images of shape {values.shape[1:]}; must be {shapes}")
-    if values.dtype == np.uint8 or (values.dtype.kind in "iu" and is_shaped and are_levels(values)):
-        return np.ascontiguousarray(values, np.uint8)
-    with np.errstate(over="ignore"):
-        numbers = np.ascontiguousarray(values, np.float32)
-    if np.isinf(numbers).any():
-        raise InputError(f"{where}: a value is infinite, or too large for float32")
-    return numbers
+    inputs: Inputs
+    if values.ndim > 2 and values.dtype.kind != "f":
+        inputs, note = as_images(values, where)
+    else:
+        inputs, note = as_columns(values, where, kept)
+    return inputs, (f"{name}: {note}",) if note else ()
 
 
 def channels_first(values: Array) -> Array:
@@ -158,9 +188,45 @@ def channels_first(values: Array) -> Array:
     return values.transpose(0, 3, 1, 2) if values.shape[3] == 3 and values.shape[1] != 3 else values
 
 
-def are_levels(values: Array) -> bool:
-    """Whether whole numbers can be levels of an image."""
-    return bool(values.min() >= 0 and values.max() <= 255)
+def as_images(values: Array, where: str) -> tuple[NDArray[np.uint8], str]:
+    """Whole numbers (N, height, width) or (N, 3, height, width) as levels from 0 to 255; a note if they were not.
+
+    Raises InputError for other shapes, and for numbers that can not be levels.
+    """
+    instead = "save them as floats, array.astype(float), to train on them as columns"
+    if values.ndim > 4 or (values.ndim == 4 and values.shape[1] != 3):
+        raise InputError(f"{where}: images of shape {values.shape[1:]}; must be {IMAGE_SHAPES}; or {instead}")
+    least, most = int(values.min()), int(values.max())
+    if least < 0 or most >= 2**DEEPEST:
+        levels = f"levels of images are 0 to {2**DEEPEST - 1:,} at most"
+        raise InputError(
+            f"{where}: whole numbers from {least:,} to {most:,}, but {levels}; shift or scale them, or {instead}"
+        )
+    depth, note = bit_depth(most), ""
+    if depth != 8:
+        note = scaled_note(most, depth)
+    elif values.dtype != np.uint8:
+        note = f"{values.dtype}, read as images with levels from 0 to 255"
+    return to_bytes(values, depth), note
+
+
+def as_columns(values: Array, where: str, kept: NDArray[np.bool_]) -> tuple[Inputs, str]:
+    """Numbers (N, ...) as float32 where that holds them exactly, else float64; and a note if they may be images.
+
+    Raises InputError for an infinite value in a row that is kept, or one that is too large for float32.
+    """
+    kind = np.float32 if np.can_cast(values.dtype, np.float32) else np.float64
+    with np.errstate(over="ignore"):  # from long double
+        numbers: Array = np.ascontiguousarray(values, kind)
+    checked, limit = numbers if kept.all() else numbers[kept], np.finfo(np.float32).max
+    # fmin and fmax pass over missing values, and take no memory
+    if np.fmin.reduce(checked, axis=None) < -limit or np.fmax.reduce(checked, axis=None) > limit:
+        raise InputError(f"{where}: a value is infinite, or too large for float32")
+    if values.ndim > 2:
+        return numbers, f"{values.dtype}, read as columns of numbers; images are whole numbers from 0 to 255"
+    if values.dtype == np.uint8 and values.shape[1] >= MANY_LEVELS:
+        return numbers, f"rows of {values.shape[1]} numbers, read as columns; images have the shape {IMAGE_SHAPES}"
+    return numbers, ""
 
 
 def is_one_hot(values: Array) -> bool:
@@ -168,17 +234,15 @@ def is_one_hot(values: Array) -> bool:
     return bool(((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all())
 
 
-def as_column(values: Array, where: str) -> Array:
-    """Targets (N,), (N, 1) or one-hot (N, K) → (N,), bytes as text; InputError for other shapes or types."""
+def as_column(values: Array, name: str, path: Path) -> tuple[Array, tuple[str, ...]]:
+    """Targets (N,), (N, 1) or one-hot (N, K) → (N,), and a note on the latter; InputError for other shapes or types."""
+    notes: tuple[str, ...] = ()
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2 and values.dtype.kind in "iufb" and is_one_hot(values):
+        notes = (f"{name}: one-hot rows of {values.shape[1]}, read as classes by the column of the 1",)
         values = values.argmax(axis=1)
-    if values.ndim != 1 or values.dtype.kind not in "iufbUS":
-        raise InputError(
-            f"{where}: {values.dtype} of shape {values.shape}; must be one number or class for each example"
-        )
-    try:
-        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
-    except UnicodeDecodeError:
-        raise InputError(f"{where}: text that is not UTF-8") from None
+    if values.ndim != 1 or values.dtype.kind not in "iufbU":
+        what = f"{values.dtype} of shape {values.shape}"
+        raise InputError(f"{path}: {name}: {what}; must be one number or class for each example")
+    return values, notes

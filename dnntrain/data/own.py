@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.dataset import Dataset, Inputs, Targets, listed
+from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered, separable
+from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
@@ -20,8 +21,6 @@ SPLIT_KEY = int.from_bytes(b"dnntrain's split", "little")
 """The split is a property of the data, not of a run: its random numbers never change."""
 FEW_VALUES = 20
 """Different whole numbers up to which a target is taken for classes."""
-RARE = 3
-"""Examples of a class below which it can not be in each of the three parts."""
 
 
 class OwnTargets(FileSource):
@@ -38,6 +37,13 @@ class Parts(NamedTuple):
     test: Rows
     own_validation: int
     """How many rows of `train`, the last ones, are the data's own validation part."""
+    notes: tuple[str, ...] = ()
+    """What was done about copies."""
+
+
+def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Of each row of targets (N,), whether its class is chosen; every one is where no classes are given."""
+    return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
 def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
@@ -56,30 +62,48 @@ def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
     return order[np.argsort(place, kind="stable")]
 
 
-def cut(targets: Targets, given: Rows | None, share: float, where: object) -> Parts:
+def cut(
+    targets: Targets, given: Rows | None, share: float, where: object, groups: Rows | None = None,
+    kept: NDArray[np.bool_] | None = None,
+) -> Parts:  # fmt: skip
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
     `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
-    `share` of the training rows in their stratified order is held out.
+    `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
+    one part; where given parts have them in several, they are left out of all but the last of these parts.
+    Only the `kept` rows (N,) stay. The others have their places in the order all the same, so that a test example of
+    some classes is also one of all classes: a network trained on all has not seen it.
     Raises InputError, which names `where`, if a part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
-    train, validation, test = (np.flatnonzero(given == part) for part in (TRAIN, VALIDATION, TEST))
-    train = train[stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))]
+    groups = np.arange(len(targets)) if groups is None else groups
+    kept = np.full(len(targets), True) if kept is None else kept
+    # a row that is not kept is no copy of any
+    groups = np.unique(np.where(kept, groups, -1 - np.arange(len(targets))), return_inverse=True)[1].ravel()
+    apart = separable(groups, kept)
+    copied = copied_later(apart, given)
+    train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
+    order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
+    train = train[gathered(order, apart[train])]
     if not len(test):
-        held_out = round(share * len(train))
-        train, test = np.split(train, [len(train) - held_out])
+        end = between_copies(apart[train], len(train) - round(share * len(train)))
+        train, test = np.split(train, [end])
+    train, validation, test = (part[kept[part]] for part in (train, validation, test))
     if not len(train) or not len(test):
         parts = f"{len(train)} examples to train with, {len(test)} to test"
         raise InputError(f"{where}: {parts}; needs at least one of each (test = {share})")
-    return Parts(np.concatenate([train, validation]), test, len(validation))
+    notes = copy_notes(groups[kept], targets[kept], copied[kept])
+    return Parts(np.concatenate([train, validation]), test, len(validation), notes)
 
 
 def assembled(
     source: FileSource, home: DataHome, inputs: Inputs, targets: Targets, classes: tuple[str, ...], parts: Parts,
     notes: tuple[str, ...],
 ) -> Dataset:  # fmt: skip
-    """The data set of inputs (N, *shape) and targets (N,), cut into its parts."""
+    """The data set of inputs (N, *shape) and targets (N,), cut into its parts; its classes are those chosen."""
+    if source.classes:
+        numbers = numbers_of(source.classes, classes)
+        targets, classes = renumbered(targets, numbers), tuple(classes[number] for number in numbers)
     return Dataset(
         name=source.path.resolve().name,
         train_inputs=inputs[parts.train],
@@ -90,25 +114,26 @@ def assembled(
         fingerprint=source.fingerprint(home),
         licence=source.licence,
         own_validation=parts.own_validation,
-        notes=(*notes, *rare_classes(targets, classes)),
+        notes=(*notes, *parts.notes),
     )
 
 
 def read_targets(
-    values: NDArray[np.generic], task: Task, where: str, few: int = FEW_VALUES
+    values: NDArray[np.generic], task: Task, where: str, few: int = FEW_VALUES, chosen: str | None = None
 ) -> tuple[Targets, tuple[str, ...]]:
     """Class numbers (N,) and the classes' names, sorted; or numbers (N,) and ().
 
     The values (N,) are numbers, yes or no, or text. By itself (`auto`), text and up to `few` different whole numbers
-    are classes. Raises InputError, which begins with `where`, for values that do not fit the task.
+    are classes. Where some classes are `chosen`, all values are classes, however many there are, and a missing value is
+    one of its own. Raises InputError, which begins with `where`, for values that do not fit the task.
     """
     is_text = values.dtype.kind not in "iufb"
-    if not is_text and (wrong := len(values) - np.isfinite(values.astype(np.float64)).sum()):
+    if task == "auto" and (chosen or is_text or are_few(values, few)):
+        task = "classification"
+    if not is_text and not chosen and (wrong := len(values) - np.isfinite(values.astype(np.float64)).sum()):
         raise InputError(f"{where}: {wrong} of {len(values)} values are missing or infinite")
-    if task == "auto":
-        task = "classification" if is_text or are_few(values, few) else "regression"
     if task == "classification":
-        return read_classes(values, where)
+        return read_classes(values, where, any_number=bool(chosen))
     if is_text:
         raise InputError(f"{where}: text, where a regression needs numbers")
     with np.errstate(over="ignore"):
@@ -123,22 +148,17 @@ def are_few(values: NDArray[np.generic], few: int) -> bool:
     return bool((numbers == np.floor(numbers)).all()) and len(np.unique(numbers)) <= few
 
 
-def read_classes(values: NDArray[np.generic], where: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def read_classes(
+    values: NDArray[np.generic], where: str, any_number: bool
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Class numbers (N,) and the classes' names, sorted; InputError where they can not be classes."""
     different, numbers = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, different))})")
-    if len(different) > FEW_VALUES and 2 * len(different) > len(values):
+    if not any_number and len(different) > FEW_VALUES and 2 * len(different) > len(values):
         raise InputError(f"{where}: {len(different)} different values in {len(values)} examples are no classes")
     names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in different.tolist())
     return numbers.astype(np.int64), tuple(map(str, names))
-
-
-def rare_classes(targets: Targets, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """A note on the classes that are too rare to be in every part, if there are any."""
-    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([])
-    rare = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < RARE)]
-    return (f"classes with fewer than {RARE} examples: {listed(rare)}",) if rare else ()
 
 
 def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:

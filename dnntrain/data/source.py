@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from dnntrain.data.balance import with_class_notes
 from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
-from dnntrain.parameters import parameter
+from dnntrain.parameters import parameter, read_names, write_names
 from dnntrain.user_dirs import cache_dir, expanded
 
 
@@ -39,12 +40,9 @@ class DataHome:
         return cls(expanded(folder) if folder else default_data_dir(), mirror)
 
 
-def read_classes(value: object) -> object:
-    """`sandal,shirt`, or a list of names or numbers, as text without blanks around the commas."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    parts = value if isinstance(value, list | tuple) else str(value).split(",")
-    return ",".join(str(part).strip() for part in parts)
+def read_classes(value: object) -> str | None:
+    """`sandal,shirt`, or a list of names or numbers, as one text; a name with a comma in quotes."""
+    return write_names(read_names(value)) or None if value is not None else None
 
 
 class DataSource(BaseModel):
@@ -61,9 +59,11 @@ class DataSource(BaseModel):
     """How much there is to download, as people read it: '31 MB'."""
     decodes: ClassVar[bool] = False
     """Whether reading takes so long, or so much memory, that the arrays are kept on disk and shared by the workers."""
+    reads_chosen: ClassVar[bool] = False
+    """Whether `read` keeps to the chosen classes, so that what is wrong with others does not matter."""
 
     classes: Annotated[str | None, BeforeValidator(read_classes)] = parameter(
-        None, "only these classes, by name or number: sandal,shirt"
+        None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
 
     def shown_name(self) -> str:
@@ -79,7 +79,10 @@ class DataSource(BaseModel):
         raise NotImplementedError
 
     def read(self, home: DataHome) -> Dataset:
-        """All the data in memory; InputError that names the file where one is damaged or foreign."""
+        """The data in memory, of all classes or (`reads_chosen`) those chosen.
+
+        InputError that names the file where one is damaged or foreign.
+        """
         raise NotImplementedError
 
     def known_outline(self) -> Outline | None:
@@ -101,7 +104,7 @@ class DataSource(BaseModel):
         from dnntrain.data.decoded import decoded
 
         dataset = decoded(self, home) if self.decodes else self.read(home)
-        return dataset.only(self.classes) if self.classes else dataset
+        return with_class_notes(dataset.only(self.classes) if self.classes and not self.reads_chosen else dataset)
 
     def fingerprint(self, home: DataHome) -> str:
         """16 hexadecimal digits of the SHA-256 over the files' bytes, not decoded; InputError if one is unreadable."""
@@ -123,6 +126,8 @@ _outlines: dict[DataSource, Outline] = {}
 
 class FileSource(DataSource):
     """A person's own data, at a path."""
+
+    reads_chosen: ClassVar[bool] = True
 
     path: Path
     test: float = parameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
