@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
@@ -26,6 +29,38 @@ def plain(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def read_names(value: object) -> list[str]:
+    """The names in a list, or in a text as `name,ticket`; one that holds a comma in quotes: `"Length, cm",ticket`.
+
+    Blanks around a name are dropped, unless it is quoted. Raises ValueError where a name is empty or no text.
+    """
+    if isinstance(value, str):
+        if not value.strip():
+            return []
+        try:
+            [parts] = csv.reader(io.StringIO(value, newline=""), skipinitialspace=True, strict=True)
+        except (csv.Error, ValueError):
+            raise ValueError(f"'{value}' is not a list of names; write a,b and quote as in \"Length, cm\",b") from None
+    elif isinstance(value, list | tuple):
+        wrong = [part for part in value if isinstance(part, bool) or not isinstance(part, str | int | float)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} in a list of names is not text; put it in quotes")
+        parts = [str(part) for part in value]
+    else:
+        parts = [str(value)]
+    names = [part.strip() for part in parts]
+    if "" in names:
+        raise ValueError(f"an empty name in {value!r}")
+    return names
+
+
+def write_names(names: Iterable[str]) -> str:
+    """The names as one text that `read_names` reads: with commas between them, and quotes where a name needs them."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
 
 
 def explain(error: ValueError) -> str:

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered
 from dnntrain.data.dataset import Dataset, Inputs, Targets, listed
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
@@ -38,6 +39,8 @@ class Parts(NamedTuple):
     test: Rows
     own_validation: int
     """How many rows of `train`, the last ones, are the data's own validation part."""
+    notes: tuple[str, ...] = ()
+    """What was done about copies."""
 
 
 def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
@@ -56,23 +59,28 @@ def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
     return order[np.argsort(place, kind="stable")]
 
 
-def cut(targets: Targets, given: Rows | None, share: float, where: object) -> Parts:
+def cut(targets: Targets, given: Rows | None, share: float, where: object, groups: Rows | None = None) -> Parts:
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
     `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
-    `share` of the training rows in their stratified order is held out.
+    `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
+    one part; where given parts have them in several, they are left out of all but the last of these parts.
     Raises InputError, which names `where`, if a part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
-    train, validation, test = (np.flatnonzero(given == part) for part in (TRAIN, VALIDATION, TEST))
-    train = train[stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))]
+    groups = np.arange(len(targets)) if groups is None else groups
+    copied = copied_later(groups, given)
+    train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
+    order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
+    train = train[gathered(order, groups[train])]
     if not len(test):
-        held_out = round(share * len(train))
-        train, test = np.split(train, [len(train) - held_out])
+        end = between_copies(groups[train], len(train) - round(share * len(train)))
+        train, test = np.split(train, [end])
     if not len(train) or not len(test):
         parts = f"{len(train)} examples to train with, {len(test)} to test"
         raise InputError(f"{where}: {parts}; needs at least one of each (test = {share})")
-    return Parts(np.concatenate([train, validation]), test, len(validation))
+    notes = copy_notes(groups, targets, copied)
+    return Parts(np.concatenate([train, validation]), test, len(validation), notes)
 
 
 def assembled(
@@ -90,7 +98,7 @@ def assembled(
         fingerprint=source.fingerprint(home),
         licence=source.licence,
         own_validation=parts.own_validation,
-        notes=(*notes, *rare_classes(targets, classes)),
+        notes=(*notes, *parts.notes, *rare_classes(targets, classes)),
     )
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.copies import between_copies
 from dnntrain.data.dataset import Dataset
 from dnntrain.errors import InputError
 
@@ -29,11 +30,18 @@ def validation_count(val: float | int, n: int) -> int:
 def split(
     dataset: Dataset, val: float | int, train_size: int | None, rng: np.random.Generator, *, first: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`split_indices` of a data set: by its own validation part where it has one, unstratified for numbers."""
+    """`split_indices` of a data set: by its own validation part where it has one, unstratified for numbers.
+
+    Where the boundary would fall between copies of one example, it moves to the nearest end of theirs.
+    """
     targets = dataset.train_targets
     labels = targets if dataset.classes else np.zeros(len(targets))
     if dataset.own_validation:
         val, first = dataset.own_validation, False
+    else:
+        count = validation_count(val, len(labels))
+        boundary = between_copies(dataset.train_inputs, count if first else len(labels) - count)
+        val = boundary if first else len(labels) - boundary
     return split_indices(labels.astype(np.int64), val, train_size, rng, first=first)
 
 

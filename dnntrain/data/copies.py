@@ -1,0 +1,76 @@
+"""Copies: examples with equal inputs. All of them belong in the same part, else a test measures what was memorized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+def copy_groups(inputs: NDArray[Any]) -> Rows:
+    """Of each example of inputs (N, ...), the number of the first one that equals it: (N,).
+
+    0.0 equals -0.0, and nan, a missing value, equals nan.
+    """
+    flat = inputs.reshape(len(inputs), -1)
+    if flat.dtype.kind == "f":
+        flat = np.where(np.isnan(flat), np.nan, flat + 0.0).astype(flat.dtype)
+    flat = np.ascontiguousarray(flat)
+    whole = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.ravel()], np.int64)
+
+
+def gathered(order: Rows, groups: Rows) -> Rows:
+    """The order with the later copies moved behind the first one of their group; the same order without copies."""
+    _, first, inverse = np.unique(groups[order], return_index=True, return_inverse=True)
+    return order[np.argsort(first[inverse.ravel()], kind="stable")]
+
+
+def between_copies(inputs: NDArray[Any], boundary: int) -> int:
+    """The index nearest to `boundary` at which an example differs from the one before it.
+
+    `inputs`, (N, ...), have their copies side by side. `boundary` itself where all examples are equal.
+    """
+    if not 0 < boundary < len(inputs):
+        return boundary
+    for distance in range(len(inputs)):
+        for index in (boundary - distance, boundary + distance):
+            if 0 < index < len(inputs) and not np.array_equal(inputs[index - 1], inputs[index], equal_nan=True):
+                return index
+    return boundary
+
+
+def copied_later(groups: Rows, given: Rows) -> NDArray[np.bool_]:
+    """Of each example, whether a part with a higher number (TRAIN < VALIDATION < TEST) has a copy of it: (N,)."""
+    highest = np.zeros(len(groups), np.int64)
+    np.maximum.at(highest, groups, given)
+    return np.asarray(given < highest[groups])
+
+
+def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) -> tuple[str, ...]:
+    """How many rows are dropped (`copied_later`), how many of the others are exact copies, and how many disagree."""
+    different, numbers = np.unique(targets, return_inverse=True)
+    pairs = groups * len(different) + numbers.ravel()  # a row's inputs and target in one number
+    notes = []
+    if count := int(dropped.sum()):
+        what = "a row" if count == 1 else "rows"
+        notes.append(
+            f"{rows(count)} left out of training or validation, with the same inputs as {what} of a later part"
+        )
+    if count := int((~dropped).sum()) - len(np.unique(pairs[~dropped])):
+        are = "is an exact copy of another" if count == 1 else "are exact copies of others"
+        notes.append(f"{rows(count)} {are}; copies are kept in the same part")
+    of_group = np.bincount(np.unique(pairs) // len(different), minlength=len(groups))
+    if count := int((of_group[groups] > 1).sum()):
+        kind = "labels" if targets.dtype.kind == "i" else "targets"
+        notes.append(f"{rows(count)} have equal inputs but different {kind}")
+    return tuple(notes)
+
+
+def rows(count: int) -> str:
+    """The number with its noun: '1 row', '1,200 rows'."""
+    return f"{count:,} row{'s' if count > 1 else ''}"

@@ -1,0 +1,74 @@
+"""Copies: examples with equal inputs stay in one part, and are counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dnntrain.data.copies import between_copies, copy_groups, copy_notes
+from dnntrain.data.dataset import Dataset
+from dnntrain.data.own import TEST, TRAIN, VALIDATION, cut
+from dnntrain.data.split import split
+
+ROWS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 1)), min_size=6, max_size=60)
+
+
+@given(ROWS, st.floats(0.05, 0.9), st.floats(0.05, 0.9), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_copies_are_in_one_part(rows: list[tuple[int, int]], share: float, val: float, first: bool) -> None:
+    values, labels = np.array(rows).T
+    inputs = np.stack([values, values % 3], axis=1).astype(np.float64)
+    if len(set(values)) < 3:
+        return
+    parts = cut(labels, None, max(share, 1 / len(rows)), "here", copy_groups(inputs))
+    assert sorted([*parts.train, *parts.test]) == list(range(len(rows)))
+    assert not set(values[parts.train]) & set(values[parts.test])
+    if len(set(values[parts.train])) < 2:
+        return
+    x = inputs[parts.train]
+    made = Dataset("made", x, labels[parts.train], inputs[parts.test], labels[parts.test], ("a", "b"), "", "")
+    fraction = min(max(val, 1 / len(x)), 1 - 1 / len(x))
+    training, validation = split(made, fraction, None, np.random.default_rng(0), first=first)
+    assert sorted([*training, *validation]) == list(range(len(x)))
+    assert not set(x[training, 0]) & set(x[validation, 0])
+
+
+def test_without_copies_the_cut_is_as_ever() -> None:
+    groups = copy_groups(np.arange(20.0)[:, None])
+    assert cut(np.arange(20) % 2, None, 0.25, "here", groups).test.tolist() == [14, 7, 8, 1, 2]
+    assert not cut(np.arange(20) % 2, None, 0.25, "here", groups).notes
+
+
+def test_copies_in_given_parts_are_left_out_of_the_earlier_part() -> None:
+    inputs = np.array([0, 1, 2, 2, 3, 4, 1, 4, 0])
+    given = np.array([TRAIN] * 5 + [VALIDATION] * 2 + [TEST] * 2)
+    parts = cut(np.array([0, 1, 0, 0, 1, 0, 1, 0, 1]), given, 0.5, "here", copy_groups(inputs))
+    assert sorted(parts.train[:-1]) == [2, 3, 4] and parts.train[-1] == 6 and parts.own_validation == 1
+    assert parts.test.tolist() == [7, 8]
+    assert parts.notes == (
+        "3 rows left out of training or validation, with the same inputs as rows of a later part",
+        "1 row is an exact copy of another; copies are kept in the same part",
+        "2 rows have equal inputs but different labels",
+    )
+
+
+def test_copies_and_disagreements_are_counted() -> None:
+    groups = copy_groups(np.array([[0.0, np.nan], [-0.0, np.nan], [0.0, np.nan], [1, 1], [1, 1], [2, 2]]))
+    assert groups.tolist() == [0, 0, 0, 3, 3, 5]
+    none = np.zeros(6, bool)
+    assert copy_notes(groups, np.array([0, 1, 1, 0, 0, 0]), none) == (
+        "2 rows are exact copies of others; copies are kept in the same part",
+        "3 rows have equal inputs but different labels",
+    )
+    numbers = copy_notes(groups, np.array([0.5, 1.5, 2.5, 1, 1, 1]), none)
+    assert numbers[1] == "3 rows have equal inputs but different targets"
+
+
+@pytest.mark.parametrize(
+    ("values", "boundary", "expected"),
+    [([1, 2, 3], 1, 1), ([1, 1, 1, 2], 2, 3), ([1, 2, 2, 2, 2, 3], 2, 1), ([1, 1, 1], 1, 1), ([1, 2], 0, 0)],
+)
+def test_a_boundary_moves_to_the_nearest_end_of_copies(values: list[int], boundary: int, expected: int) -> None:
+    assert between_copies(np.array(values), boundary) == expected
