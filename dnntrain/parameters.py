@@ -11,16 +11,20 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 
-def parameter(default: Any, help: str, *, per_member: bool = False, unit: str = "", **bounds: Any) -> Any:
+def parameter(
+    default: Any, help: str, *, per_member: bool = False, unit: str = "", literal: bool = False, **bounds: Any
+) -> Any:
     """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
 
     `per_member` says that the members of one population may differ in it: see `techniques.base.stack`.
+    `literal` says that words like none and off are values of it, and do not switch it off.
     """
-    return Field(default, description=help, json_schema_extra={"per_member": per_member, "unit": unit}, **bounds)
+    noted: dict[str, Any] = {"per_member": per_member, "unit": unit, "literal": literal}
+    return Field(default, description=help, json_schema_extra=noted, **bounds)
 
 
 def extra(field: FieldInfo, key: str) -> Any:
-    """What `parameter` noted beside a field's type: 'per_member' or 'unit'."""
+    """What `parameter` noted beside a field's type: 'per_member', 'unit' or 'literal'."""
     return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
 
 

@@ -264,6 +264,8 @@ def _as_meant(field: FieldInfo, key: str, value: Any) -> Any:
     """A YAML or command-line value as people mean it, for one field."""
     is_flag = field.annotation is bool
     optional = field.default is None
+    if extra(field, "literal"):
+        return value
     if isinstance(value, str) and value.strip().lower() in OFF_WORDS and (optional or is_flag):
         return False if is_flag else None
     if isinstance(value, bool) and not is_flag:
@@ -312,7 +314,8 @@ def _bounded(field: FieldInfo) -> Any:
 
 
 def _like(field: FieldInfo, default: Any, help: str) -> Any:
-    return parameter(default, help, per_member=extra(field, "per_member"), unit=extra(field, "unit"))
+    noted = {key: extra(field, key) for key in ("per_member", "unit", "literal")}
+    return parameter(default, help, **noted)
 
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dnntrain.data.copies import between_copies, copy_groups, copy_notes
+from dnntrain.data.copies import FEWEST, between_copies, copy_groups, copy_notes
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.own import TEST, TRAIN, VALIDATION, cut
 from dnntrain.data.split import split
 
-ROWS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 1)), min_size=6, max_size=60)
+ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=12, max_size=60)
 
 
 @given(ROWS, st.floats(0.05, 0.9), st.floats(0.05, 0.9), st.booleans())
@@ -20,13 +20,11 @@ ROWS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 1)), min_size=6, max
 def test_copies_are_in_one_part(rows: list[tuple[int, int]], share: float, val: float, first: bool) -> None:
     values, labels = np.array(rows).T
     inputs = np.stack([values, values % 3], axis=1).astype(np.float64)
-    if len(set(values)) < 3:
-        return
+    assume(len(set(values)) >= FEWEST)
     parts = cut(labels, None, max(share, 1 / len(rows)), "here", copy_groups(inputs))
     assert sorted([*parts.train, *parts.test]) == list(range(len(rows)))
     assert not set(values[parts.train]) & set(values[parts.test])
-    if len(set(values[parts.train])) < 2:
-        return
+    assume(len(set(values[parts.train])) > 1)
     x = inputs[parts.train]
     made = Dataset("made", x, labels[parts.train], inputs[parts.test], labels[parts.test], ("a", "b"), "", "")
     fraction = min(max(val, 1 / len(x)), 1 - 1 / len(x))
@@ -42,11 +40,12 @@ def test_without_copies_the_cut_is_as_ever() -> None:
 
 
 def test_copies_in_given_parts_are_left_out_of_the_earlier_part() -> None:
-    inputs = np.array([0, 1, 2, 2, 3, 4, 1, 4, 0])
-    given = np.array([TRAIN] * 5 + [VALIDATION] * 2 + [TEST] * 2)
-    parts = cut(np.array([0, 1, 0, 0, 1, 0, 1, 0, 1]), given, 0.5, "here", copy_groups(inputs))
+    inputs = np.array([0, 1, 2, 2, 3, 4, 1, 4, 0, 5, 6, 7, 8, 9])
+    given = np.array([TRAIN] * 5 + [VALIDATION] * 2 + [TEST] * 7)
+    labels = np.array([0, 1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1])
+    parts = cut(labels, given, 0.5, "here", copy_groups(inputs))
     assert sorted(parts.train[:-1]) == [2, 3, 4] and parts.train[-1] == 6 and parts.own_validation == 1
-    assert parts.test.tolist() == [7, 8]
+    assert parts.test.tolist() == list(range(7, 14))
     assert parts.notes == (
         "3 rows left out of training or validation, with the same inputs as rows of a later part",
         "1 row is an exact copy of another; copies are kept in the same part",
@@ -54,15 +53,24 @@ def test_copies_in_given_parts_are_left_out_of_the_earlier_part() -> None:
     )
 
 
+def test_very_few_different_inputs_are_in_every_part() -> None:
+    inputs, labels = np.arange(40) % 3, np.arange(40) % 2
+    parts = cut(labels, None, 0.25, "here", copy_groups(inputs))
+    assert parts.test.tolist() == cut(labels, None, 0.25, "here").test.tolist()
+    assert parts.notes[0].endswith("with only 3 different inputs, copies are in training and test")
+
+
 def test_copies_and_disagreements_are_counted() -> None:
-    groups = copy_groups(np.array([[0.0, np.nan], [-0.0, np.nan], [0.0, np.nan], [1, 1], [1, 1], [2, 2]]))
-    assert groups.tolist() == [0, 0, 0, 3, 3, 5]
-    none = np.zeros(6, bool)
-    assert copy_notes(groups, np.array([0, 1, 1, 0, 0, 0]), none) == (
+    others = [[number, number] for number in range(3, 12)]
+    inputs = np.array([[0.0, np.nan], [-0.0, np.nan], [0.0, np.nan], [1, 1], [1, 1], [2, 2], *others])
+    groups = copy_groups(inputs)
+    assert groups.tolist() == [0, 0, 0, 3, 3, *range(5, 15)]
+    none = np.zeros(len(inputs), bool)
+    assert copy_notes(groups, np.array([0, 1, 1] + [0] * 12), none) == (
         "2 rows are exact copies of others; copies are kept in the same part",
         "3 rows have equal inputs but different labels",
     )
-    numbers = copy_notes(groups, np.array([0.5, 1.5, 2.5, 1, 1, 1]), none)
+    numbers = copy_notes(groups, np.array([0.5, 1.5, 2.5] + [1.0] * 12), none)
     assert numbers[1] == "3 rows have equal inputs but different targets"
 
 

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
+FEWEST = 10
+"""Different inputs below which their copies are not kept in one part: most parts would lack most inputs."""
+
 
 def copy_groups(inputs: NDArray[Any]) -> Rows:
     """Of each example of inputs (N, ...), the number of the first one that equals it: (N,).
@@ -51,6 +54,11 @@ def copied_later(groups: Rows, given: Rows) -> NDArray[np.bool_]:
     return np.asarray(given < highest[groups])
 
 
+def separable(groups: Rows) -> Rows:
+    """The groups whose rows are to stay in one part: these, or each row by itself where there are too few."""
+    return groups if len(np.unique(groups)) >= FEWEST else np.arange(len(groups))
+
+
 def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) -> tuple[str, ...]:
     """How many rows are dropped (`copied_later`), how many of the others are exact copies, and how many disagree."""
     different, numbers = np.unique(targets, return_inverse=True)
@@ -63,7 +71,11 @@ def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) 
         )
     if count := int((~dropped).sum()) - len(np.unique(pairs[~dropped])):
         are = "is an exact copy of another" if count == 1 else "are exact copies of others"
-        notes.append(f"{rows(count)} {are}; copies are kept in the same part")
+        different_inputs = len(np.unique(groups))
+        where = "copies are kept in the same part"
+        if different_inputs < FEWEST:
+            where = f"with only {different_inputs} different inputs, copies are in training and test"
+        notes.append(f"{rows(count)} {are}; {where}")
     of_group = np.bincount(np.unique(pairs) // len(different), minlength=len(groups))
     if count := int((of_group[groups] > 1).sum()):
         kind = "labels" if targets.dtype.kind == "i" else "targets"

@@ -42,6 +42,20 @@ class Outline(NamedTuple):
         return "classification" if self.classes else "regression"
 
 
+class ColumnUse(NamedTuple):
+    """What a column of a table has become."""
+
+    name: str
+    kind: str
+    """number, text, or yes or no."""
+    missing: int
+    """How many of its values are missing."""
+    inputs: tuple[str, ...] = ()
+    """The inputs made of it, in their order."""
+    left_out: str = ""
+    """Why no input is made of it, where none is."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples and their targets in memory, as in the files; scaling is the engine's.
@@ -68,6 +82,8 @@ class Dataset:
     """How many of the training examples, the last ones, the data themselves set apart for validation."""
     notes: tuple[str, ...] = ()
     """What was left out or changed on reading."""
+    columns: tuple[ColumnUse, ...] = ()
+    """The columns of a table, in the file's order."""
 
     def __post_init__(self) -> None:
         """Check that the four arrays fit each other."""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered
+from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered, separable
 from dnntrain.data.dataset import Dataset, Inputs, Targets, listed
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
@@ -69,12 +69,13 @@ def cut(targets: Targets, given: Rows | None, share: float, where: object, group
     """
     given = np.full(len(targets), TRAIN) if given is None else given
     groups = np.arange(len(targets)) if groups is None else groups
-    copied = copied_later(groups, given)
+    apart = separable(groups)
+    copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
-    train = train[gathered(order, groups[train])]
+    train = train[gathered(order, apart[train])]
     if not len(test):
-        end = between_copies(groups[train], len(train) - round(share * len(train)))
+        end = between_copies(apart[train], len(train) - round(share * len(train)))
         train, test = np.split(train, [end])
     if not len(train) or not len(test):
         parts = f"{len(train)} examples to train with, {len(test)} to test"

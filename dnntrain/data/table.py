@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
-from dnntrain.data.dataset import Dataset
-from dnntrain.data.idx import GZIP_MAGIC
-from dnntrain.data.own import OwnTargets, Rows, assembled, cut, left_out, read_targets
+from dnntrain.data.cells import read_grid
+from dnntrain.data.columns import MANY, SAME, Column, Encoded, Grid, encoded, equal_rows
+from dnntrain.data.dataset import ColumnUse, Dataset
+from dnntrain.data.own import OwnTargets, assembled, cut, left_out, read_targets
+from dnntrain.data.parquet import read_parquet
 from dnntrain.data.source import DataHome
+from dnntrain.data.text_table import Cells, read_cells
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.parameters import parameter
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+from dnntrain.parameters import parameter, read_names, write_names
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
-MOST_CATEGORIES = 100
-"""Different values up to which a column of text is taken for categories, not for names or remarks."""
+
+
+def as_names(value: object) -> str | None:
+    """A list of names as one text, the same however it was given; None without any."""
+    return None if value is None else write_names(read_names(value)) or None
 
 
 class Table(OwnTargets):
-    """Rows of numbers and text; identical rows count as separate observations, and may be in different parts."""
+    """Rows of numbers and text; rows with equal inputs are separate observations, but stay in one part."""
 
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
-    target: str | None = parameter(None, "the column to predict")
-    leave_out: str | None = parameter(None, "columns to leave out: name,ticket")
+    target: str | None = parameter(None, "the column to predict", literal=True)
+    leave_out: Annotated[str | None, BeforeValidator(as_names)] = parameter(
+        None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket'
+    )
+    missing: Annotated[str | None, BeforeValidator(as_names)] = parameter(
+        None, "texts that mean missing in every column, besides an empty cell: None,-999", literal=True
+    )
 
     @classmethod
     def reads(cls, path: str) -> bool:
@@ -42,166 +47,72 @@ class Table(OwnTargets):
 
     def read(self, home: DataHome) -> Dataset:
         (path,) = self.files(home)
-        frame = read_parquet(path) if path.suffix.casefold() == ".parquet" else read_text(path)
-        target, dropped = self.chosen(list(frame.columns))
-        unnamed = [str(number) for number, name in enumerate(frame.columns, 1) if not name]
+        grid, target = self.grid(path)
+        others = [column for column in grid.columns if column.name in grid.used and column is not target]
+        kept = np.flatnonzero(~target.missing)
+        targets, classes = read_targets(target.values[kept], self.task, f"{path}: column '{target.name}'")
+        columns = [column.at(kept) for column in others]
+        parts = cut(targets, None, self.test, path, equal_rows(columns))
+        made = encoded(columns, parts.train, grid, kept, path)
+        unnamed = [str(number) for number, column in enumerate(grid.columns, 1) if not column.name]
+        without = [str(row) for row in np.flatnonzero(target.missing) + 1]
         notes = left_out(unnamed, "column", "without a name; number")
-        missing = frame[target].isna().to_numpy()
-        without = [str(row) for row in np.flatnonzero(missing) + 1]
-        notes += left_out(without, "row", f"without a value of {target}; number")
-        frame = frame[~missing]
-        targets, classes = read_targets(values_of(frame[target]), self.task, f"{path}: column '{target}'")
-        parts = cut(targets, None, self.test, path)
-        inputs, more = encoded(frame.drop(columns=[target, *dropped, ""], errors="ignore"), parts.train, path)
-        return assembled(self, home, inputs, targets, classes, parts, notes + more)
+        notes += left_out(without, "row", f"without a value of {target.name}; number")
+        for reason in (SAME, MANY):
+            notes += left_out([name for name, why in made.left_out.items() if why == reason], "column", reason)
+        dataset = assembled(self, home, made.inputs, targets, classes, parts, notes + grid.notes)
+        return replace(dataset, columns=uses(grid, target, made))
 
-    def chosen(self, columns: list[str]) -> tuple[str, list[str]]:
-        """The target and the columns to leave out; InputError where one is missing or unknown."""
+    def grid(self, path: Path) -> tuple[Grid, Column]:
+        """The file's columns, and the one to predict; InputError where the file or an option is wrong."""
+        source = read_parquet(path) if path.suffix.casefold() == ".parquet" else read_cells(path)
+        check_names(path, source.names, source.rows)
+        dropped = self.check_options(source.names)
+        used = {name for name in source.names if name and name not in dropped}
+        missing = read_names(self.missing or "")
+        grid = read_grid(path, source, used, missing) if isinstance(source, Cells) else replace(source, used=used)
+        absent = tuple(
+            f"--missing {text}: no cell is that" for text in missing if not (source.has(text) or grid.has(text))
+        )
+        grid = replace(grid.without(missing), notes=grid.notes + absent)
+        return grid, next(column for column in grid.columns if column.name == self.target)
+
+    def check_options(self, names: list[str]) -> list[str]:
+        """The columns to leave out; InputError where the target is missing, or a name is unknown."""
         if self.target is None:
-            raise InputError(
-                f"{self.path}: which column is to be predicted? --target COLUMN, one of {', '.join(columns)}"
-            )
-        dropped = [name.strip() for name in (self.leave_out or "").split(",") if name.strip()]
+            known = ", ".join(names)
+            raise InputError(f"{self.path}: which column is to be predicted? --target COLUMN, one of {known}")
+        dropped = read_names(self.leave_out or "")
         for option, name in (("--target", self.target), *(("--leave-out", name) for name in dropped)):
-            if not name or name not in columns:
-                raise InputError(f"{self.path}: {option} {name}: no such column{did_you_mean(name, columns)}")
+            if not name or name not in names:
+                raise InputError(f"{self.path}: {option} {name}: no such column{did_you_mean(name, names)}")
         if self.target in dropped:
             raise InputError(f"{self.path}: --leave-out {self.target}: the column to be predicted")
-        return self.target, dropped
+        return dropped
 
 
-def read_text(path: Path) -> DataFrame:
-    """The columns of a .csv or .tsv file, gzipped or not, by unique names; InputError that says what is wrong where."""
-    import pandas as pd
-
-    text = decoded_text(path)
-    separator = guess_separator(path, text)
-    names = check_lines(path, text, separator)
-    try:
-        # '?' is how the UCI repository writes a missing value
-        frame = pd.read_csv(io.StringIO(text), sep=separator, na_values=["?"], skipinitialspace=True, low_memory=False)
-    except ValueError as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: {error}") from None
-    if len(frame.columns) != len(names) or not isinstance(frame.index, pd.RangeIndex):
-        raise InputError(f"{path}: the lines do not have as many fields as the header, {len(names)}")
-    return named(path, frame, names)
-
-
-def decoded_text(path: Path) -> str:
-    """The file's text; InputError that names the line where it is not UTF-8."""
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
-        raise InputError(f"{path}: line {line} is not UTF-8 (byte 0x{byte:02x}); save it as UTF-8") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: damaged or cut-off gzip file ({error})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def guess_separator(path: Path, text: str) -> str:
-    """Tab or comma, as the file's name says, unless the header has more semicolons or tabs."""
-    header = text.lstrip("\r\n").partition("\n")[0]
-    return max("\t" if ".tsv" in path.name.casefold() else ",", ";", "\t", key=header.count)
-
-
-def check_lines(path: Path, text: str, separator: str) -> list[str]:
-    """The names in the header; InputError with the number of a line that has more or fewer fields."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    try:
-        names = next((row for row in rows if any(row)), [])
-        for row in rows:
-            if any(row) and len(row) != len(names):
-                raise InputError(f"{path}: line {rows.line_num}: {len(row)} fields, where the header has {len(names)}")
-    except csv.Error as error:
-        raise InputError(f"{path}: line {rows.line_num}: {error}") from None
-    if not names:
-        raise InputError(f"{path}: empty")
-    return names
-
-
-def read_parquet(path: Path) -> DataFrame:
-    """The columns of a Parquet file by unique names; InputError where it is damaged or pyarrow is not installed."""
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path, engine="pyarrow")
-    except ImportError:
-        raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
-    except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
-        raise InputError(f"{path}: not a sound Parquet file ({error})") from None
-    return named(path, frame.reset_index(drop=True), [str(name) for name in frame.columns])
-
-
-def named(path: Path, frame: DataFrame, names: list[str]) -> DataFrame:
-    """The frame with these names, without blanks around them; InputError if it can not be a table to learn from."""
-    frame.columns = names = [name.strip() for name in names]
+def check_names(path: Path, names: list[str], rows: int) -> None:
+    """Raise InputError if these can not be the columns of a table to learn from."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: more than one column is called {', '.join(twice)}")
     if len(names) < 2:
         raise InputError(f"{path}: only one column, {names[0]}; needs one to predict, and others to predict it from")
-    if not len(frame):
+    if not rows:
         raise InputError(f"{path}: a header and no rows")
-    return frame
 
 
-def values_of(column: Series) -> NDArray[np.generic]:
-    """A column without missing values as numbers, yes or no, or text: (N,)."""
-    if column.dtype.kind in "iufb":
-        return column.to_numpy(bool if column.dtype.kind == "b" else np.float64)
-    return as_text(column).to_numpy(object)
-
-
-def as_text(column: Series) -> Series:
-    """The column's values as text; missing ones stay missing."""
-    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
-
-
-def encoded(frame: DataFrame, train: Rows, path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """The columns as numbers, float32 (N, features), nan where one is missing; and what was left out.
-
-    The training rows decide alone: on categories, on what is constant, and on what has missing values.
-    """
-    made: list[NDArray[np.float32]] = []
-    constant, many = [], []
-    for name, values in frame.items():
-        is_text = values.dtype.kind not in "iufb"
-        column = as_text(values) if is_text else values
-        different = column.iloc[train].nunique(dropna=False)
-        if different < 2:
-            constant.append(str(name))
-        elif is_text and different > MOST_CATEGORIES:
-            many.append(str(name))
-        else:
-            made += features(column, train, f"{path}: column '{name}'")
-    if not made:
-        raise InputError(f"{path}: no column is left to predict from")
-    notes = left_out(constant, "column", "the same in every training row")
-    return np.stack(made, axis=1), notes + left_out(many, "column", f"text of over {MOST_CATEGORIES} different values")
-
-
-def features(column: Series, train: Rows, where: str) -> list[NDArray[np.float32]]:
-    """A column as numbers, each (N,): its values, or 0 and 1 for each category; then 1 where it is missing, if ever.
-
-    A category that no training row has is 0 everywhere. Raises InputError for an infinite value.
-    """
-    missing = column.isna().to_numpy()
-    if column.dtype.kind in "iufb":
-        made = [finite(column, where)]
-    else:
-        text = column.to_numpy(object)
-        made = [(text == category).astype(np.float32) for category in sorted(set(text[train][~missing[train]]))]
-    return [*made, missing.astype(np.float32)] if missing[train].any() else made
-
-
-def finite(column: Series, where: str) -> NDArray[np.float32]:
-    """A column of numbers, nan where one is missing; InputError if one is infinite."""
-    with np.errstate(over="ignore"):
-        numbers = column.to_numpy(np.float64, na_value=np.nan).astype(np.float32)
-    if np.isinf(numbers).any():
-        raise InputError(f"{where}: row {int(np.isinf(numbers).argmax()) + 1} is infinite, or too large for float32")
-    return numbers
+def uses(grid: Grid, target: Column, made: Encoded) -> tuple[ColumnUse, ...]:
+    """What each column of the file has become."""
+    found = []
+    for column in grid.columns:
+        reason = made.left_out.get(column.name, "")
+        if not column.name:
+            reason = "it has no name"
+        elif column is target:
+            reason = "the target"
+        elif column.name not in grid.used:
+            reason = "by --leave-out"
+        inputs = made.names.get(column.name, ())
+        found.append(ColumnUse(column.name, column.kind, int(column.missing.sum()), inputs, reason))
+    return tuple(found)

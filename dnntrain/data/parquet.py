@@ -1,0 +1,38 @@
+"""Reads Parquet files, whose columns have types of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dnntrain.data.columns import Column, Grid
+from dnntrain.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import Series
+
+
+def read_parquet(path: Path) -> Grid:
+    """The columns of a Parquet file; InputError where it is damaged or pyarrow is not installed."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except ImportError:
+        raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
+    except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
+        raise InputError(f"{path}: not a sound Parquet file ({error})") from None
+    return Grid([Column(str(name).strip(), values_of(column)) for name, column in frame.items()])
+
+
+def values_of(column: Series) -> NDArray[Any]:
+    """The column's values as `Column` has them."""
+    missing = column.isna().to_numpy()
+    if column.dtype.kind == "b" and not missing.any():
+        return column.to_numpy(bool)
+    if column.dtype.kind in "iufb":
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return np.array([None if gone else str(v).strip() for v, gone in zip(column, missing, strict=True)], object)

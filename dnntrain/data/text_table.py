@@ -1,0 +1,109 @@
+"""Reads text files of rows and columns (.csv, .tsv): their cells as text, and the line on which each row begins."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from dnntrain.data.idx import GZIP_MAGIC
+from dnntrain.errors import InputError
+
+SEPARATORS = ("\t", ";", "|", ",")
+"""In the order of preference where header and first row have equally many of each."""
+SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?\r?\n', re.IGNORECASE)
+"""What Excel writes above the header to name the separator."""
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
+SAMPLE = 1 << 16
+"""Characters of the file that the separator is guessed from."""
+
+
+class Cells(NamedTuple):
+    """A file's cells, without blanks around them."""
+
+    names: list[str]
+    columns: list[list[str]]
+    """For each name, its cells in the order of the rows."""
+    lines: list[int]
+    """The number of the line on which each row begins, from 1."""
+    separator: str
+    padded: frozenset[str]
+    """The names of columns in which some cells are equal only without the blanks around them."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.lines)
+
+    def has(self, text: str) -> bool:
+        """Whether a cell is this text."""
+        return any(text in column for column in self.columns)
+
+
+def read_cells(path: Path) -> Cells:
+    """The cells of a .csv or .tsv file, gzipped or not; InputError that says what is wrong where."""
+    text = decoded_text(path)
+    declared = SEPARATOR_LINE.match(text)
+    skipped = 1 if declared else 0
+    text = text[declared.end() :] if declared else text
+    separator = declared[1] if declared else guess_separator(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    names: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    next_line = 1 + skipped
+    try:
+        for row in reader:
+            line, next_line = next_line, reader.line_num + 1 + skipped
+            if not any(row) and (not names or len(row) != len(names)):
+                continue  # a blank line
+            if not names:
+                names = [name.strip() for name in row]
+                continue
+            if len(row) != len(names):
+                last = next_line - 1
+                raise InputError(f"{path}: line {last}: {len(row)} fields, where the header has {len(names)}")
+            rows.append(row)
+            lines.append(line)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num + skipped}: {error}") from None
+    if not names:
+        raise InputError(f"{path}: empty")
+    raw = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+    columns = [[cell.strip() for cell in column] for column in raw]
+    padded = frozenset(
+        name
+        for name, before, after in zip(names, raw, columns, strict=True)
+        if before != after and len(set(before)) > len(set(after))
+    )
+    return Cells(names, columns, lines, separator, padded)
+
+
+def decoded_text(path: Path) -> str:
+    """The file's text; InputError that names the line where it is not UTF-8."""
+    try:
+        data = path.read_bytes()
+        data = gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise InputError(f"{path}: line {line} is not UTF-8 (byte 0x{byte:02x}); save it as UTF-8") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: damaged or cut-off gzip file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def guess_separator(path: Path, text: str) -> str:
+    """The separator that the header has most often outside quotes, best as often as the first row.
+
+    Without any, the one that the file's name says.
+    """
+    header, first, *_ = [*QUOTED.sub("", text[:SAMPLE]).lstrip("\r\n").split("\n", 2), "", ""]
+    fits = [mark for mark in SEPARATORS if 0 < header.count(mark) == first.count(mark)]
+    found = max(fits or SEPARATORS, key=header.count)
+    return found if found in header else "\t" if ".tsv" in path.name.casefold() else ","
