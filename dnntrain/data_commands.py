@@ -14,6 +14,8 @@ from rich.table import Table
 
 from dnntrain.consoles import console
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
+from dnntrain.data.balance import class_counts, majority
+from dnntrain.data.dataset import listed
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
@@ -79,11 +81,13 @@ def info(
     source, home = chosen(name, settings), DataHome.at(data_dir, mirror)
     dataset = source.load(home)
     if as_json:
-        typer.echo(json.dumps(dataset.description() | balance(dataset), indent=1))
+        typer.echo(json.dumps(dataset.description() | details(dataset), indent=1))
         return
     terminal = console()
     for label, text in facts(source, home, dataset):
         terminal.print(f"{label + ':':<13}{text}", soft_wrap=True)
+    if dataset.columns:
+        terminal.print(column_table(dataset))
     if dataset.classes:
         terminal.print(class_table(dataset))
 
@@ -157,18 +161,37 @@ def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[st
     return rows + [("note", note) for note in dataset.notes]
 
 
-def balance(dataset: Dataset) -> dict[str, Any]:
-    """Examples of each class in each part; nothing where the target is a number."""
-    if not dataset.classes:
-        return {}
-    parts = {"train": dataset.train_targets, "test": dataset.test_targets}
-    counts = {part: np.bincount(targets.astype(int), minlength=len(dataset.classes)) for part, targets in parts.items()}
-    return {"balance": {part: dict(zip(dataset.classes, n.tolist(), strict=True)) for part, n in counts.items()}}
+def details(dataset: Dataset) -> dict[str, Any]:
+    """What a description leaves out: examples of each class in each part, the majority class, a table's columns."""
+    found: dict[str, Any] = {}
+    if dataset.classes:
+        name, share = majority(dataset)
+        parts = {"train": dataset.train_targets, "test": dataset.test_targets}
+        found["balance"] = {part: class_counts(targets, dataset.classes) for part, targets in parts.items()}
+        found["majority"] = {"class": name, "test_share": share}
+    if dataset.columns:
+        found["columns"] = [column._asdict() for column in dataset.columns]
+    return found
+
+
+def column_table(dataset: Dataset) -> Table:
+    """The columns of a table: what they are, and what has become of them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("column", overflow="fold")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("missing", justify="right")
+    table.add_column("inputs", overflow="fold")
+    for number, column in enumerate(dataset.columns, 1):
+        inputs = column.left_out and f"none: {column.left_out}"
+        if column.inputs:
+            inputs = f"{len(column.inputs)}: {listed(list(column.inputs))}"
+        table.add_row(column.name or f"(no. {number})", column.kind, f"{column.missing:,}", inputs)
+    return table
 
 
 def class_table(dataset: Dataset) -> Table:
     """The classes with their numbers and how many examples each has."""
-    train, test = balance(dataset)["balance"].values()
+    train, test = details(dataset)["balance"].values()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("no.", justify="right")
     table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=24)

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from dnntrain.report.load import read_study
+from dnntrain.report.exports import to_csv
+from dnntrain.report.load import read_study, validation_curves
 from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import summarize
 from dnntrain.statistics import Interval
@@ -243,6 +244,25 @@ def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
 def test_an_arm_may_be_called_na(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"NA": SAME, "null": ARMS["elu"]})
     assert [arm.finished for arm in summarize(read_study(folder)).arms] == [5, 5]
+
+
+def test_what_looks_like_a_number_or_nothing_stays_text(tmp_path: Path) -> None:
+    names = ["NA", "null", "None", "nan", "1e-3", "010", "true"]
+    folder = write_study(tmp_path / "010", dict.fromkeys(names, SAME))
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = folder / "results.csv"
+    header, *lines = path.read_text().splitlines()
+    settings = [f"{line},{rows[number]['arm']}" for number, line in enumerate(lines)]  # a setting that the arms vary
+    path.write_text("\n".join([f"{header},missing", *settings]) + "\n")
+    history = [f"010,{name},{seed},{epoch},0.5\n" for name in names for seed in range(2) for epoch in range(2)]
+    (folder / "history.csv").write_text("study,arm,seed,epoch,val_loss\n" + "".join(history))
+    results = read_study(folder)
+    assert results.runs["arm"].tolist() == results.runs["missing"].tolist() == [n for n in names for _ in SEEDS]
+    assert set(results.runs["study"]) == {"010"}
+    assert list(validation_curves(folder, "val_loss")) == names
+    exported = list(csv.DictReader(io.StringIO(to_csv([summarize(results)]))))
+    assert [row["arm"] for row in exported] == names and {row["study"] for row in exported} == {"010"}
 
 
 def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.balance import RARE
 from dnntrain.data.dataset import LONGEST_NOTE, Dataset
-from dnntrain.data.own import RARE, TEST, TRAIN, VALIDATION, assembled, cut, left_out
+from dnntrain.data.own import TEST, TRAIN, VALIDATION, assembled, cut, left_out
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter

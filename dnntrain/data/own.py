@@ -21,8 +21,6 @@ SPLIT_KEY = int.from_bytes(b"dnntrain's split", "little")
 """The split is a property of the data, not of a run: its random numbers never change."""
 FEW_VALUES = 20
 """Different whole numbers up to which a target is taken for classes."""
-RARE = 3
-"""Examples of a class below which it can not be in each of the three parts."""
 
 
 class OwnTargets(FileSource):
@@ -99,7 +97,7 @@ def assembled(
         fingerprint=source.fingerprint(home),
         licence=source.licence,
         own_validation=parts.own_validation,
-        notes=(*notes, *parts.notes, *rare_classes(targets, classes)),
+        notes=(*notes, *parts.notes),
     )
 
 
@@ -141,13 +139,6 @@ def read_classes(values: NDArray[np.generic], where: str) -> tuple[NDArray[np.in
         raise InputError(f"{where}: {len(different)} different values in {len(values)} examples are no classes")
     names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in different.tolist())
     return numbers.astype(np.int64), tuple(map(str, names))
-
-
-def rare_classes(targets: Targets, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """A note on the classes that are too rare to be in every part, if there are any."""
-    counts = np.bincount(targets, minlength=len(classes)) if classes else np.array([])
-    rare = [f"{classes[number]} ({counts[number]})" for number in np.flatnonzero(counts < RARE)]
-    return (f"classes with fewer than {RARE} examples: {listed(rare)}",) if rare else ()
 
 
 def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from dnntrain.data.balance import with_class_notes
 from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
@@ -118,7 +119,7 @@ class DataSource(BaseModel):
         from dnntrain.data.decoded import decoded
 
         dataset = decoded(self, home) if self.decodes else self.read(home)
-        return dataset.only(self.classes) if self.classes else dataset
+        return with_class_notes(dataset.only(self.classes) if self.classes else dataset)
 
     def fingerprint(self, home: DataHome) -> str:
         """16 hexadecimal digits of the SHA-256 over the files' bytes, not decoded; InputError if one is unreadable."""

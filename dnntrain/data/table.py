@@ -72,7 +72,7 @@ class Table(OwnTargets):
         missing = read_names(self.missing or "")
         grid = read_grid(path, source, used, missing) if isinstance(source, Cells) else replace(source, used=used)
         absent = tuple(
-            f"--missing {text}: no cell is that" for text in missing if not (source.has(text) or grid.has(text))
+            f"--missing: no cell is '{text}'" for text in missing if not (source.has(text) or grid.has(text))
         )
         grid = replace(grid.without(missing), notes=grid.notes + absent)
         return grid, next(column for column in grid.columns if column.name == self.target)

@@ -50,8 +50,8 @@ class StudyFile(BaseModel):
         return self
 
 
-TEXT = {"run": str, "arm": str, "status": str, "health": str}
-"""Columns that are text, whatever they look like: an arm may be called NA."""
+NUMBERS = ("seed", "epochs_run", "best_epoch", "seconds", *METRICS)
+"""Columns that are numbers; all others are text, whatever it looks like: an arm may be called NA or 1e-3."""
 NEEDED = ("study", "arm", "seed", "run", "status", "val_loss", "health", "seconds")
 
 
@@ -100,7 +100,8 @@ def read_study(folder: Path) -> Results:
     except ValidationError as error:
         raise InputError(f"{described}: no description of a study ({explain(error)})") from None
     try:
-        runs = pd.read_csv(path, dtype=TEXT, keep_default_na=False, na_values=[""])
+        text = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in NUMBERS}
+        runs = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the study again to write it") from None
     except (OSError, ValueError) as error:
