@@ -171,7 +171,9 @@ def test_an_ambiguous_number_follows_the_other_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("cells", "separator"), [(["1,234", "5,678"], ","), (["1.234", "5.678"], ";")])
 def test_an_ambiguous_number_alone_is_refused(tmp_path: Path, cells: list[str], separator: str) -> None:
     path = made(tmp_path, cells, separator)
-    with pytest.raises(InputError, match=r"line 2, column 'x': '1.234' may be 1\.234 or 1234, and no other number"):
+    with pytest.raises(
+        InputError, match=r"line 2, column 'x': '1.234' may be 1\.234 or 1234, and no other number of the file tells"
+    ):
         load(path, target="y")
     assert load(path, target="y", leave_out="x").shape == (1,)
 

@@ -136,9 +136,10 @@ def ambiguity(draft: Draft, lines: Sequence[int]) -> str:
     texts = draft.different or Texts(draft.texts)
     text = texts.ambiguous()[0]
     small, large = sorted((numbers[text] for numbers in texts.numbers.values()), key=abs)
+    where = f"line {lines[draft.texts.index(text)]}, column '{draft.name}'"
     return (
-        f"line {lines[draft.texts.index(text)]}, column '{draft.name}': '{text}' may be {small:.12g} or {large:.12g}, "
-        f"and no other number tells; write {large:.12g} without a mark, or {small:.12g} with four decimals"
+        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number of the file tells which; "
+        f"write {large:.12g}, or more or fewer decimals than three"
     )
 
 

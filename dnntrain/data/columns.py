@@ -166,5 +166,6 @@ def encoded(columns: Sequence[Column], train: Rows, grid: Grid, rows: Rows, path
         inputs += features.values()
         names[column.name] = tuple(features)
     if not inputs:
-        raise InputError(f"{path}: no column is left to predict from")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise InputError(f"{path}: no column is left to predict from" + (f" ({reasons})" if reasons else ""))
     return Encoded(np.stack(inputs, axis=1), names, left_out)

@@ -67,13 +67,13 @@ def cut(targets: Targets, given: Rows | None, share: float, where: object, group
     """
     given = np.full(len(targets), TRAIN) if given is None else given
     groups = np.arange(len(targets)) if groups is None else groups
-    apart = separable(groups)
+    apart = separable(groups, targets)
     copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
     train = train[gathered(order, apart[train])]
     if not len(test):
-        end = between_copies(apart[train], len(train) - round(share * len(train)))
+        end = between_copies(apart[train], targets[train], len(train) - round(share * len(train)))
         train, test = np.split(train, [end])
     if not len(train) or not len(test):
         parts = f"{len(train)} examples to train with, {len(test)} to test"
