@@ -83,7 +83,9 @@ class Column:
         missing = self.missing
         if self.is_text:
             categories = sorted(set(self.values[train][~missing[train]]))
-            made = {f"{self.name} = {text}": (self.values == text).astype(np.float64) for text in categories}
+            numbers = {text: number for number, text in enumerate(categories)}
+            codes = np.array([numbers.get(text, -1) for text in self.values])
+            made = {f"{self.name} = {text}": (codes == number).astype(np.float64) for text, number in numbers.items()}
         else:
             made = {self.name: self.values.astype(np.float64)}
         return made | ({f"{self.name} is missing": missing.astype(np.float64)} if missing[train].any() else {})
