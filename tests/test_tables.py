@@ -223,6 +223,15 @@ def test_copies_of_rows_stay_together(tmp_path: Path) -> None:
     assert "5 rows have equal inputs but different labels" in loaded.notes
 
 
+def test_a_majority_class_is_said_of_the_chosen_classes() -> None:
+    everything = load(CASES / "sleep.csv", target="disorder")
+    assert everything.notes[-1] == "always answering 'None' would be right for 58.7 % of the test examples"
+    chosen = load(CASES / "sleep.csv", target="disorder", classes="none,insomnia")
+    share = 100 * np.mean(chosen.test_targets == 0)
+    assert chosen.notes[-1] == f"always answering 'None' would be right for {share:.1f} % of the test examples"
+    assert not any("always" in note for note in load(CASES / "deccomma.csv", target="cls").notes)
+
+
 # What is said on the command line
 
 
