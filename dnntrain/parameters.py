@@ -47,13 +47,12 @@ def read_names(value: object) -> list[str]:
             [parts] = csv.reader(io.StringIO(value, newline=""), skipinitialspace=True, strict=True)
         except (csv.Error, ValueError):
             raise ValueError(f"'{value}' is not a list of names; write a,b and quote as in \"Length, cm\",b") from None
-    elif isinstance(value, list | tuple):
-        wrong = [part for part in value if isinstance(part, bool) or not isinstance(part, str | int | float)]
-        if wrong:
-            raise ValueError(f"{wrong[0]!r} in a list of names is not text; put it in quotes")
-        parts = [str(part) for part in value]
     else:
-        parts = [str(value)]
+        given = value if isinstance(value, list | tuple) else [value]
+        wrong = [part for part in given if isinstance(part, bool) or not isinstance(part, str | int | float)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is not text; put it in quotes")
+        parts = [str(part) for part in given]
     names = [part.strip() for part in parts]
     if "" in names:
         raise ValueError(f"an empty name in {value!r}")

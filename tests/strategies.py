@@ -334,7 +334,8 @@ PRESET_FILES = st.one_of(
 )
 """The bytes of a preset's file, sound and unsound."""
 
-CELLS = st.sampled_from(["1", "2", "0.5", "", "?", "nan", "inf", "1e400", "9" * 30, "a", "b", "[/]", "$x^$", "a\nb"])
+CELLS = st.sampled_from(["1", "2", "0.5", "", "?", "nan", "inf", "1e400", "9" * 30, "a", "b", "[/]", "$x^$", "a\nb",
+                         "1.234", "12 %", "$1", "−3", "NA", "None", "1 234", "1e5", "2020-01-01"])  # fmt: skip
 
 
 @st.composite

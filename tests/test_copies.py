@@ -23,14 +23,16 @@ def test_copies_are_in_one_part(rows: list[tuple[int, int]], share: float, val: 
     assume(len(set(values)) >= FEWEST)
     parts = cut(labels, None, max(share, 1 / len(rows)), "here", copy_groups(inputs))
     assert sorted([*parts.train, *parts.test]) == list(range(len(rows)))
-    assert not set(values[parts.train]) & set(values[parts.test])
+    pairs = np.array([f"{value}{label}" for value, label in rows])
+    assert not set(pairs[parts.train]) & set(pairs[parts.test])
     assume(len(set(values[parts.train])) > 1)
     x = inputs[parts.train]
     made = Dataset("made", x, labels[parts.train], inputs[parts.test], labels[parts.test], ("a", "b"), "", "")
     fraction = min(max(val, 1 / len(x)), 1 - 1 / len(x))
     training, validation = split(made, fraction, None, np.random.default_rng(0), first=first)
     assert sorted([*training, *validation]) == list(range(len(x)))
-    assert not set(x[training, 0]) & set(x[validation, 0])
+    of_train = pairs[parts.train]
+    assert not set(of_train[training]) & set(of_train[validation])
 
 
 def test_without_copies_the_cut_is_as_ever() -> None:
@@ -44,10 +46,10 @@ def test_copies_in_given_parts_are_left_out_of_the_earlier_part() -> None:
     given = np.array([TRAIN] * 5 + [VALIDATION] * 2 + [TEST] * 7)
     labels = np.array([0, 1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1])
     parts = cut(labels, given, 0.5, "here", copy_groups(inputs))
-    assert sorted(parts.train[:-1]) == [2, 3, 4] and parts.train[-1] == 6 and parts.own_validation == 1
+    assert sorted(parts.train[:-1]) == [0, 2, 3, 4] and parts.train[-1] == 6 and parts.own_validation == 1
     assert parts.test.tolist() == list(range(7, 14))
     assert parts.notes == (
-        "3 rows left out of training or validation, with the same inputs as rows of a later part",
+        "2 rows left out of training or validation, with the same inputs as rows of a later part",
         "1 row is an exact copy of another; copies are kept in the same part",
         "2 rows have equal inputs but different labels",
     )
@@ -79,4 +81,13 @@ def test_copies_and_disagreements_are_counted() -> None:
     [([1, 2, 3], 1, 1), ([1, 1, 1, 2], 2, 3), ([1, 2, 2, 2, 2, 3], 2, 1), ([1, 1, 1], 1, 1), ([1, 2], 0, 0)],
 )
 def test_a_boundary_moves_to_the_nearest_end_of_copies(values: list[int], boundary: int, expected: int) -> None:
-    assert between_copies(np.array(values), boundary) == expected
+    assert between_copies(np.array(values), np.zeros(len(values)), boundary) == expected
+    assert between_copies(np.array(values), np.arange(len(values)), boundary) == boundary
+
+
+def test_equal_inputs_with_other_targets_are_no_copies() -> None:
+    groups = copy_groups(np.arange(60) % 15)
+    numbers = np.linspace(0, 1, 60)
+    parts = cut(numbers, None, 0.25, "here", groups)
+    assert parts.test.tolist() == cut(numbers, None, 0.25, "here").test.tolist()
+    assert parts.notes == ("60 rows have equal inputs but different targets",)

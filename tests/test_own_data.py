@@ -563,8 +563,11 @@ def test_table_leaves_out_columns(tmp_path: Path) -> None:
 
 
 def test_rare_classes_are_noted(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(20)) + "3,c\n")
-    assert load(path, target="y").notes == ("classes with fewer than 3 examples: c (1)",)
+    path = write(tmp_path / "t.csv", "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(20)) + "30,c\n")
+    assert load(path, target="y").notes == (
+        "classes with fewer than 3 examples: c (1)",
+        "always answering 'a' would be right for 50.0 % of the test examples",
+    )
 
 
 TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
@@ -624,7 +627,10 @@ def test_parquet(tmp_path: Path) -> None:
     frame.assign(y=pd.array([True, False] * 20, "boolean"), day=pd.Timestamp("2020-01-01")).to_parquet(path)
     loaded = load(path, target="y")
     assert (loaded.classes, loaded.shape) == (("False", "True"), (8,))
-    assert loaded.notes == ("1 column left out, the same in every training row: day",)
+    assert loaded.notes == (
+        "1 column left out, the same in every training row: day",
+        "36 rows are exact copies of others; with only 4 different inputs, copies are in training and test",
+    )
     assert "not a sound Parquet file" in refused(write(path, b"PAR1 and no more"), target="y")
 
 

@@ -25,7 +25,7 @@ def test_a_list_of_names_is_read_and_written(value: object, names: list[str]) ->
     assert read_names(write_names(names)) == names
 
 
-@pytest.mark.parametrize("value", ['a,"b', "a,,b", "a\nb", ["a", True], ["a", None], [" "]])
+@pytest.mark.parametrize("value", ['a,"b', "a,,b", "a\nb", ["a", True], ["a", None], [" "], False])
 def test_what_is_no_list_of_names_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="name"):
+    with pytest.raises(ValueError, match=r"name|not text"):
         read_names(value)

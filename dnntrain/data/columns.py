@@ -84,7 +84,9 @@ class Column:
         missing = self.missing
         if self.is_text:
             categories = sorted(set(self.values[train][~missing[train]]))
-            made = {f"{self.name} = {text}": (self.values == text).astype(np.float64) for text in categories}
+            numbers = {text: number for number, text in enumerate(categories)}
+            codes = np.array([numbers.get(text, -1) for text in self.values])
+            made = {f"{self.name} = {text}": (codes == number).astype(np.float64) for text, number in numbers.items()}
         else:
             made = {self.name: self.values.astype(np.float64)}
         return made | ({f"{self.name} is missing": missing.astype(np.float64)} if missing[train].any() else {})
@@ -168,5 +170,6 @@ def encoded(columns: Sequence[Column], parts: Parts, grid: Grid, rows: Rows, pat
         inputs += features.values()
         names[column.name] = tuple(features)
     if not inputs:
-        raise InputError(f"{path}: no column is left to predict from")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise InputError(f"{path}: no column is left to predict from" + (f" ({reasons})" if reasons else ""))
     return Encoded(np.stack(inputs, axis=1), names, left_out)

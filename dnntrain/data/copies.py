@@ -39,18 +39,22 @@ def gathered(order: Rows, groups: Rows) -> Rows:
     return order[np.argsort(first[inverse.ravel()], kind="stable")]
 
 
-def between_copies(inputs: NDArray[Any], boundary: int) -> int:
-    """The index nearest to `boundary` at which an example differs from the one before it.
+def between_copies(inputs: NDArray[Any], targets: NDArray[Any], boundary: int) -> int:
+    """`boundary`, an index, or where it would part copies that stand side by side, the nearest end of theirs.
 
-    `inputs`, (N, ...), have their copies side by side. `boundary` itself where all examples are equal.
+    Neighbors with equal inputs (N, ...) are copies if they share a target (N,) too.
     """
     if not 0 < boundary < len(inputs):
         return boundary
-    for distance in range(len(inputs)):
-        for index in (boundary - distance, boundary + distance):
-            if 0 < index < len(inputs) and not np.array_equal(inputs[index - 1], inputs[index], equal_nan=True):
-                return index
-    return boundary
+    start = end = boundary
+    while start > 0 and np.array_equal(inputs[start - 1], inputs[boundary - 1], equal_nan=True):
+        start -= 1
+    while end < len(inputs) and np.array_equal(inputs[end], inputs[boundary - 1], equal_nan=True):
+        end += 1
+    if end == boundary or len(np.unique(targets[start:end])) == end - start:
+        return boundary
+    ends = [index for index in (start, end) if 0 < index < len(inputs)]
+    return min(ends, key=lambda index: abs(index - boundary), default=boundary)
 
 
 def copied_later(groups: Rows, given: Rows) -> NDArray[np.bool_]:
@@ -60,16 +64,34 @@ def copied_later(groups: Rows, given: Rows) -> NDArray[np.bool_]:
     return np.asarray(given < highest[groups])
 
 
-def separable(groups: Rows, kept: NDArray[np.bool_]) -> Rows:
-    """The groups whose rows are to stay in one part: these, or each row by itself where the kept ones have too few."""
-    return groups if len(np.unique(groups[kept])) >= FEWEST else np.arange(len(groups))
+def separable(groups: Rows, targets: NDArray[Any], kept: NDArray[np.bool_]) -> Rows:
+    """The groups whose rows are to stay in one part: these, but each row by itself where that is not sensible.
+
+    It is not where no two rows of a group share a target (N,), so that none is a copy; nor where the kept rows have
+    very few groups.
+    """
+    alone = np.arange(len(groups))
+    if len(np.unique(groups[kept])) < FEWEST:
+        return alone
+    rows = np.bincount(groups, minlength=len(groups))
+    return np.where((rows > different_targets(groups, targets))[groups], groups, alone)
+
+
+def pairs_of(groups: Rows, targets: NDArray[Any]) -> Rows:
+    """A number (N,) for the inputs and the target of each row together; equal for exact copies."""
+    _, numbers = np.unique(targets, return_inverse=True)
+    return np.unique(np.stack([groups, numbers.ravel()], axis=1), axis=0, return_inverse=True)[1].ravel()
+
+
+def different_targets(groups: Rows, targets: NDArray[Any]) -> Rows:
+    """How many different targets each group has, by its number: (N,)."""
+    _, first = np.unique(pairs_of(groups, targets), return_index=True)
+    return np.bincount(groups[first], minlength=len(groups))
 
 
 def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) -> tuple[str, ...]:
     """How many rows are dropped (`copied_later`), how many of the others are exact copies, and how many disagree."""
-    different, numbers = np.unique(targets, return_inverse=True)
-    pairs = groups * len(different) + numbers.ravel()  # a row's inputs and target in one number
-    notes = []
+    pairs, notes = pairs_of(groups, targets), []
     if count := int(dropped.sum()):
         what = "a row" if count == 1 else "rows"
         notes.append(
@@ -82,8 +104,7 @@ def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) 
         if different_inputs < FEWEST:
             where = f"with only {different_inputs} different inputs, copies are in training and test"
         notes.append(f"{rows(count)} {are}; {where}")
-    of_group = np.bincount(np.unique(pairs) // len(different), minlength=len(groups))
-    if count := int((of_group[groups] > 1).sum()):
+    if count := int((different_targets(groups, targets) > 1)[groups].sum()):
         kind = "labels" if targets.dtype.kind == "i" else "targets"
         notes.append(f"{rows(count)} have equal inputs but different {kind}")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Which numbers the texts of a column mean: decimal commas, thousands separators, percent and currency signs."""
+"""Which numbers texts mean: decimal commas, thousands separators, percent and currency signs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import NamedTuple
 
 PERIOD, COMMA = ".", ","
 MINUS = "−"
@@ -17,6 +16,15 @@ NUMBER = re.compile(
     rf"(?P<exponent>(?:[eE][+-]?\d+)?)\s*[%{CURRENCY}]?"
 )
 INFINITE = ("inf", "infinity")
+MISSING_NUMBERS = frozenset(
+    spelled
+    for text in ("na", "n/a", "#n/a", "#n/a n/a", "#na", "<na>", "null", "none", "nan", "-nan", "?",
+                 "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan")
+    for spelled in (text, text.upper(), text.title(), text.replace("nan", "NaN"))
+)  # fmt: skip
+"""Texts that mean missing in a column of numbers; in a column of text they are texts like others."""
+ENOUGH = 0.95
+"""Share of a column's cells, without the missing ones, that are numbers if the column is."""
 LONGEST = 400
 """Characters up to which a text may be a number; matching a longer one could take very long."""
 
@@ -47,35 +55,48 @@ def read_number(text: str, decimal: str = PERIOD) -> float:
     return float(match["sign"] + match["inner"] + digits + match["exponent"])
 
 
-class Votes(NamedTuple):
-    """How many cells are numbers with one decimal mark alone, and how many with either, but different ones."""
+class Texts:
+    """The different texts of a column: how often each occurs, and which number it means with either decimal mark."""
 
-    period: int
-    comma: int
-    either: int
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.counts = Counter(texts)
+        del self.counts[""]
+        self.numbers = {mark: {text: read_number(text, mark) for text in self.counts} for mark in (PERIOD, COMMA)}
 
-    @property
+    def tally(self, decimal: str) -> tuple[int, int]:
+        """How many cells are numbers; and how many are not, but do not mean a missing number either."""
+        numbers = sum(self.counts[text] for text, number in self.numbers[decimal].items() if not math.isnan(number))
+        return numbers, sum(self.counts.values()) - numbers - sum(self.counts[text] for text in self.missing())
+
+    def is_numeric(self, decimal: str) -> bool:
+        """Whether a column of these texts is one of numbers: whether ENOUGH of its cells are."""
+        numbers, others = self.tally(decimal)
+        return numbers > 0 and numbers >= ENOUGH * (numbers + others)
+
+    def missing(self) -> list[str]:
+        """The texts that mean missing in a column of numbers."""
+        return [text for text in self.counts if text in MISSING_NUMBERS]
+
+    def strangers(self, decimal: str) -> set[str]:
+        """The texts that are neither numbers nor mean a missing one."""
+        nothing = {text for text, number in self.numbers[decimal].items() if math.isnan(number)}
+        return nothing - MISSING_NUMBERS
+
+    def ambiguous(self) -> list[str]:
+        """The texts that mean different numbers with either mark."""
+        period, comma = self.numbers[PERIOD], self.numbers[COMMA]
+        return [text for text in self.counts if abs(period[text] - comma[text]) > 0]  # not so if one is nan
+
     def decimal(self) -> str | None:
-        """The decimal mark that more cells have; None where no cell tells."""
-        if self.period == self.comma == 0:
+        """The decimal mark of most cells that are numbers with one mark only; None without such cells."""
+        cells = {PERIOD: 0, COMMA: 0}
+        for mark, other in ((PERIOD, COMMA), (COMMA, PERIOD)):
+            for text, number in self.numbers[mark].items():
+                if not math.isnan(number) and math.isnan(self.numbers[other][text]):
+                    cells[mark] += self.counts[text]
+        if not any(cells.values()):
             return None
-        return COMMA if self.comma > self.period else PERIOD
-
-
-def votes_of(counts: Counter[str]) -> Votes:
-    """What the different texts of a column, with how often each occurs, say about its decimal mark."""
-    period = comma = either = 0
-    for text, count in counts.items():
-        if PERIOD not in text and COMMA not in text:
-            continue
-        as_period, as_comma = read_number(text, PERIOD), read_number(text, COMMA)
-        if math.isnan(as_comma):
-            period += 0 if math.isnan(as_period) else count
-        elif math.isnan(as_period):
-            comma += count
-        elif as_period != as_comma:
-            either += count
-    return Votes(period, comma, either)
+        return COMMA if cells[COMMA] > cells[PERIOD] else PERIOD
 
 
 def oddities(texts: Iterable[str], decimal: str) -> list[str]:

@@ -80,13 +80,13 @@ def cut(
     kept = np.full(len(targets), True) if kept is None else kept
     # a row that is not kept is no copy of any
     groups = np.unique(np.where(kept, groups, -1 - np.arange(len(targets))), return_inverse=True)[1].ravel()
-    apart = separable(groups, kept)
+    apart = separable(groups, targets, kept)
     copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
     train = train[gathered(order, apart[train])]
     if not len(test):
-        end = between_copies(apart[train], len(train) - round(share * len(train)))
+        end = between_copies(apart[train], targets[train], len(train) - round(share * len(train)))
         train, test = np.split(train, [end])
     train, validation, test = (part[kept[part]] for part in (train, validation, test))
     if not len(train) or not len(test):

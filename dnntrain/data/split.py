@@ -40,7 +40,7 @@ def split(
         val, first = dataset.own_validation, False
     else:
         count = validation_count(val, len(labels))
-        boundary = between_copies(dataset.train_inputs, count if first else len(labels) - count)
+        boundary = between_copies(dataset.train_inputs, targets, count if first else len(labels) - count)
         val = boundary if first else len(labels) - boundary
     return split_indices(labels.astype(np.int64), val, train_size, rng, first=first)
 

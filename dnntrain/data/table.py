@@ -28,14 +28,14 @@ def as_names(value: object) -> str | None:
 
 
 class Table(OwnTargets):
-    """Rows of numbers and text; rows with equal inputs are separate observations, but stay in one part."""
+    """Rows of numbers and text; copies of a row are separate observations, but stay in one part."""
 
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
     target: str | None = parameter(None, "the column to predict", literal=True)
     leave_out: Annotated[str | None, BeforeValidator(as_names)] = parameter(
-        None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket'
+        None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket', literal=True
     )
     missing: Annotated[str | None, BeforeValidator(as_names)] = parameter(
         None, "texts that mean missing in every column, besides an empty cell: None,-999", literal=True

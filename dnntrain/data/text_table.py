@@ -26,7 +26,7 @@ class Cells(NamedTuple):
     """A file's cells, without blanks around them."""
 
     names: list[str]
-    columns: list[list[str]]
+    columns: list[tuple[str, ...]]
     """For each name, its cells in the order of the rows."""
     lines: list[int]
     """The number of the line on which each row begins, from 1."""
@@ -73,8 +73,8 @@ def read_cells(path: Path) -> Cells:
         raise InputError(f"{path}: line {reader.line_num + skipped}: {error}") from None
     if not names:
         raise InputError(f"{path}: empty")
-    raw = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
-    columns = [[cell.strip() for cell in column] for column in raw]
+    raw = list(zip(*rows, strict=True)) or [() for _ in names]
+    columns = [tuple(map(str.strip, column)) for column in raw]
     padded = frozenset(
         name
         for name, before, after in zip(names, raw, columns, strict=True)
