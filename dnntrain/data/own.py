@@ -78,8 +78,10 @@ def cut(
     given = np.full(len(targets), TRAIN) if given is None else given
     groups = np.arange(len(targets)) if groups is None else groups
     kept = np.full(len(targets), True) if kept is None else kept
-    # a row that is not kept is no copy of any
-    groups = np.unique(np.where(kept, groups, -1 - np.arange(len(targets))), return_inverse=True)[1].ravel()
+    # a row that is not kept is no copy of any; a group's number is its first row's again, as `separable` expects
+    alone = np.where(kept, groups, -1 - np.arange(len(targets)))
+    _, first, inverse = np.unique(alone, return_index=True, return_inverse=True)
+    groups = first[inverse.ravel()]
     apart = separable(groups, targets, kept)
     copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
