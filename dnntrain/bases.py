@@ -120,7 +120,18 @@ class DenseBase(Base):
                     f"{self.spec.activations[layer - 1]}"
                 )
 
+    def _check_kind(self, dataset: Dataset) -> None:
+        """Raise InputError where one of the two has images and the other columns: they are scaled in other ways."""
+        measured = self.measured()
+        on_columns = "input.fill" in measured
+        on_images = not measured and self.spec.scale != "raw"
+        if (dataset.is_image and on_columns) or (on_images and not dataset.is_image):
+            kinds = ("images", "columns of numbers")
+            before, now = kinds if on_images else reversed(kinds)
+            raise InputError(f"reuse_from {self.name}: it was trained on {before}, these are {now}")
+
     def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+        self._check_kind(dataset)
         every = np.arange(len(dataset.train_targets))
         if frozen == 0 and not self.measured() and (self.spec.scale != "auto" or dataset.is_image):
             return Reused(dataset, every, self.spec.scale)

@@ -36,6 +36,11 @@ def dense_base(record: Record, store: RunStore) -> DenseBase:
     if record["status"] != "finished":
         raise InputError(f"reuse_from {record['run']}: this run {record['status']}; reuse one that finished")
     spec = RunSpec.parse(record["settings"])
+    if "@" in (spec.reuse_from or ""):
+        raise InputError(
+            f"reuse_from {record['run']}: its lower layers are those of {spec.reuse_from}; reuse that network, or a "
+            "run of dense layers alone"
+        )
     data, weights = record["data"], store.weights(record["run"])
     check_finite(weights, str(store.weights_file(record["run"])), "this run cannot be reused")
     return DenseBase(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))

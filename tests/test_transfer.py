@@ -156,6 +156,15 @@ def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
     np.testing.assert_allclose(some.dataset.test_inputs, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_images_and_columns_are_not_taken_for_each_other(base: DenseBase, mini: Dataset) -> None:
+    table = replace(mini, train_inputs=mini.train_inputs / 255, test_inputs=mini.test_inputs / 255)
+    with pytest.raises(InputError, match="it was trained on images, these are columns"):
+        train_reusing([reusing()], table, base)
+    on_columns = as_base(spec(bn=True, bn_place="after"), table)
+    with pytest.raises(InputError, match="it was trained on columns of numbers, these are images"):
+        train_reusing([reusing()], mini, on_columns)
+
+
 def check(base: DenseBase, one: CoreSpec) -> None:
     base.check(one, (28, 28))
     unfrozen_count(one, base)
