@@ -12,7 +12,8 @@ import numpy as np
 from dnntrain.data import Dataset
 from dnntrain.errors import InputError
 from dnntrain.lazy import torch
-from dnntrain.spec import CoreSpec, write_hidden
+from dnntrain.spec import CoreSpec
+from dnntrain.values import write_hidden
 
 if TYPE_CHECKING:
     from dnntrain.network import Trunk

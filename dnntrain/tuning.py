@@ -13,7 +13,7 @@ from dataclasses import replace
 from dnntrain.errors import InputError
 from dnntrain.metrics import higher_is_better, measure_of
 from dnntrain.parameters import plain
-from dnntrain.study import Arm, Study, Tuning
+from dnntrain.study import MOST_RUNS, Arm, Study, Tuning
 
 FIRST_SEED = 1_000_000
 """Tuning seeds count from here, out of the way of those that compare."""
@@ -26,6 +26,8 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
         for arm in study.arms
         for value in tuning.values
     )
+    if len(arms) * tuning.seeds > MOST_RUNS:
+        raise InputError(f"{len(arms)} arms and values × {tuning.seeds} tune_seeds: at most {MOST_RUNS} runs")
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + tuning.seeds))
     if set(seeds) & set(study.seeds):
         raise InputError(f"seeds from {FIRST_SEED} on are for tuning; compare with others")

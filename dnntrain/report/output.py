@@ -81,7 +81,11 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    return delta / 100 if is_share(metric or str(results.description["metric"])) else delta
+    if not is_share(metric or str(results.description["metric"])):
+        return delta
+    if delta > 100:
+        raise InputError(f"--delta {delta:g}: in points, so at most 100")
+    return delta / 100
 
 
 def save(text: str, file: str) -> None:
