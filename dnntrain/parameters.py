@@ -39,7 +39,8 @@ def explain(error: ValueError) -> str:
     message = str(problem.get("ctx", {}).get("error") or problem["msg"])
     message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
     given = problem["input"]
-    said = "" if repr(given) in message or isinstance(given, dict) else f" {plain(given)!r}"
+    quoted = isinstance(given, dict) or (isinstance(given, str) and repr(given) in message)
+    said = "" if quoted else f" {plain(given)!r}"
     return f"{where}{said}: {message}" if where else message
 
 

@@ -123,9 +123,7 @@ def read_margin(match: re.Match[str], metric: str) -> float:
         raise InputError(f"--require: {match['margin']} is no margin")
     if is_share(metric) and size > 1:
         hint = f"; did you mean {match['margin']}pp?" if not match["unit"] and size <= 100 else ""
-        raise InputError(
-            f"--require: no two figures of {metric} differ by {match['margin']}{match['unit'] or ''}{hint}"
-        )
+        raise InputError(f"--require: a margin of {match['margin']} is more than {metric} can differ by{hint}")
     return -size if match["plus"] == "-" else size
 
 

@@ -88,6 +88,14 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
     return delta / 100
 
 
+def check_stdout(outputs: int, wide: bool) -> None:
+    """Raise InputError where more than one output would go to stdout, or none is the table that --wide is for."""
+    if outputs > 1:
+        raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
+    if outputs and wide:
+        raise InputError("--wide: is for the table on the terminal, which is not printed here")
+
+
 def save(text: str, file: str) -> None:
     """Write to a file, whole or not at all, or to stdout for '-'."""
     if file == "-":
