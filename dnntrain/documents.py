@@ -122,7 +122,7 @@ class Place:
         inner = ((*self.path, word) for word in words)
         line = self.document.line(next((path for path in inner if path in self.document.lines), self.path))
         keys = ".".join(self.path)
-        prefix = "" if not keys or message.startswith(f"{keys}:") else f"{keys}: "
+        prefix = "" if not keys or words[0] == keys else f"{keys}: "
         return f"{self.document.where}{f':{line}' if line else ''}: {prefix}{message}"
 
 
