@@ -35,7 +35,7 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
     metric = steering_metric(study)
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
-        design="list", note="", source="",
+        design="list", note="", source="", tuning=None,
     )  # fmt: skip
 
 
@@ -73,4 +73,4 @@ def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> St
     at_edge = [name for name, value in chosen.items() if value in edges]
     if at_edge:
         note += f" At the edge of the list, so a better value may lie beyond: {', '.join(at_edge)}."
-    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="")
+    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="", tuning=None)
