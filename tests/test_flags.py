@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args
@@ -69,6 +70,7 @@ def context_of(key: str) -> dict[str, Any]:
     return {} if "fashion-mini" in takers else {"data": data[takers[0]]}
 
 
+@cache
 def acting(key: str) -> dict[str, Any]:
     """Settings with a value under the key that makes another run than they would without it."""
     context = context_of(key)
