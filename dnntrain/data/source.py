@@ -112,7 +112,9 @@ class DataSource(BaseModel):
             if self not in _outlines:
                 _outlines[self] = self.load(home or DataHome()).outline
             return _outlines[self]
-        chosen = numbers_of(self.classes, known.classes) if self.classes else range(len(known.classes))
+        if not self.classes:
+            return known
+        chosen = numbers_of(self.classes, known.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
         return Outline(known.shape, tuple(known.classes[number] for number in chosen), n_train)
 
