@@ -12,6 +12,7 @@ from dnntrain.data import DataHome, Outline
 from dnntrain.data.split import training_count
 from dnntrain.errors import InputError
 from dnntrain.metrics import results_of
+from dnntrain.parameters import plain
 from dnntrain.spec import CoreSpec, default_settings
 from dnntrain.study import Study
 from dnntrain.techniques.base import Extent, Switch, Technique
@@ -67,7 +68,7 @@ def check_split(spec: CoreSpec, outline: Outline) -> None:
     """Raise InputError where the examples cannot be divided as asked, or a setting would not matter for it."""
     for key in ("val", "val_part"):
         if outline.own_validation and getattr(spec, key) != default_settings()[key]:
-            raise InputError(f"{key} {getattr(spec, key)}: the data have their own validation part")
+            raise InputError(f"{key} {plain(getattr(spec, key))}: the data have their own validation part")
     if spec.draw != "seed" and spec.train_size is None and spec.reuse_from is None:
         raise InputError(f"draw {spec.draw}: needs train_size, which is what is drawn")
     training_examples(spec, outline)

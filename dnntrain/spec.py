@@ -49,7 +49,7 @@ class CoreSpec(ReuseSettings):
         "seed", "train_size draws other examples for each seed, or the same for all"
     )
     val: Annotated[float, BeforeValidator(read_val)] = parameter(
-        0.2, "validation part, the last of the training set, unless the data have their own: a fraction or a count"
+        0.2, "validation part, the last of the training set, for data without one: a fraction or a count"
     )
     val_part: Literal["last", "first"] = parameter("last", "which part of the training set validates: last or first")
     scale: str = parameter(

@@ -32,13 +32,13 @@ REFUSED: list[tuple[Outline, dict[str, Any], str]] = [
     (CLOTHES, {"early_stop": 10}, "early_stop 10: never stops a run of 10 epochs"),
     (CLOTHES, {"warmup": "11ep"}, "warmup 11ep: longer than the run, 10 epochs of 25 iterations"),
     (CLOTHES, {"warmup": "251"}, "warmup 251: longer than the run"),
-    (CLOTHES, {"val": 1_000}, "val = 1000.0: leaves no training example; must be at most 999 of 1000"),
+    (CLOTHES, {"val": 1_000}, "val = 1000: leaves no training example; must be at most 999 of 1000"),
     (CLOTHES, {"train_size": 801}, "train_size = 801: must be from 1 to 800"),
     (CLOTHES, {"val": 999, "bn": True}, "bn: needs at least 2 training examples"),
     (CLOTHES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are 3"),
     (PRICES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are none"),
     (CLOTHES, {"draw": "same"}, "draw same: needs train_size"),
-    (PARTED, {"val": 50}, "val 50.0: the data have their own validation part"),
+    (PARTED, {"val": 50}, "val 50: the data have their own validation part"),
     (PARTED, {"val_part": "first"}, "val_part first: the data have their own"),
     (CLOTHES, {"hidden": "none", "act": "elu"}, "act elu: there are no hidden layers"),
     (CLOTHES, {"hidden": "none", "init": "he"}, "init he: there are no hidden layers"),
@@ -100,11 +100,11 @@ def test_a_preset_says_file_line_and_key() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("base:\n  bn: on\n  val: 10000\nfactors: {a: {lr: 0.1}}\n", "p.yaml:3: base: val = 10000.0: leaves no"),
+        ("base:\n  bn: on\n  val: 10000\nfactors: {a: {lr: 0.1}}\n", "p.yaml:3: base: val = 10000: leaves no"),
         ("base: {epochs: 3}\nfactors:\n  a: {warmup: 4ep}\n", "p.yaml:3: factors.a: warmup 4ep: longer than"),
         ("factors:\n  a: {bn: on}\n  b: {batch_size: 1}\ncombinations: [[a, b]]\n", "p.yaml:1: factors: bn: needs"),
         ("base: {output: sigmoid}\nfactors: {a: {bn: on}}\n", "p.yaml:1: base: output sigmoid: for two classes"),
-        ("pretrain: {val: 10000}\nfactors: {a: {reuse_from: pretrain}}\n", "p.yaml:1: pretrain: val = 10000.0"),
+        ("pretrain: {val: 10000}\nfactors: {a: {reuse_from: pretrain}}\n", "p.yaml:1: pretrain: val = 10000"),
         ("factors: {a: {bn: on}}\ntune:\n  batch_size: [1, 32]\n", "p.yaml:2: tune: bn: needs batch_size of"),
         ("factors: {a: {bn: on}}\ntune: {train_size: [100, 9000]}\n", "p.yaml:2: tune: train_size = 9000"),
         ("factors: {a: {bn: on}}\nmetric: val_r2\n", "p.yaml:2: metric val_r2: a classification has"),
@@ -118,7 +118,7 @@ def test_a_preset_that_cannot_work_is_told_with_its_place(text: str, said: str) 
 
 
 def test_an_override_that_cannot_work_is_told_as_such() -> None:
-    with pytest.raises(InputError, match=r"^--set: val = 10000\.0: leaves no training example"):
+    with pytest.raises(InputError, match=r"^--set: val = 10000: leaves no training example"):
         read_preset("base: {val: 100}\nfactors: {a: {bn: on}}\n", "p.yaml", {"val": "10000"})
 
 
