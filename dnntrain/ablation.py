@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dnntrain.bases import unfrozen_count
 from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors import Executor, accelerated
-from dnntrain.metrics import results_of
+from dnntrain.feasible import check_study
 from dnntrain.planning import populations
 from dnntrain.records import Record, Records, RunStore, record
 from dnntrain.reused import check_apart, find_base
@@ -87,11 +88,7 @@ class Ablation:
     def __init__(self, study: Study, store: RunStore, home: DataHome | None = None, device: str = "auto") -> None:
         self.study, self.store, self.home, self.device = study, store, home or DataHome(), device
         fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
-        for source in fingerprints:
-            # data of a person's own are read, and what is wrong with them is said, here
-            task = source.outline(self.home).task
-            if study.metric not in results_of(task):
-                raise InputError(f"metric {study.metric}: a {task} has {', '.join(results_of(task))}")
+        check_study(study, self.home)
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
         self.bases = {
@@ -101,6 +98,7 @@ class Ablation:
             if arm.spec.reuse_from:
                 base = self.bases[arm.spec.reuse_from]
                 base.check(arm.spec, arm.spec.source.outline(self.home).shape)
+                unfrozen_count(arm.spec, base)
                 check_apart(base, arm.spec, store, self.home)
 
     def run(self, executor: Executor, watcher: Watcher, manner: Manner = ALONE) -> Outcome:

@@ -12,7 +12,8 @@ import numpy as np
 from dnntrain.data import Dataset
 from dnntrain.errors import InputError
 from dnntrain.lazy import torch
-from dnntrain.spec import CoreSpec, write_hidden
+from dnntrain.spec import CoreSpec
+from dnntrain.values import write_hidden
 
 if TYPE_CHECKING:
     from dnntrain.network import Trunk
@@ -94,6 +95,10 @@ class DenseBase(Base):
             raise InputError(
                 f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {dataset_shape}"
             )
+        for key in ("scale", "resize"):
+            ours = self.spec.scale if key == "scale" else spec.default_of("resize")
+            if getattr(spec, key) != ours:
+                raise InputError(f"{key} {getattr(spec, key)}: the reused layers need inputs as {self.name} had them")
         count = reused_count(spec, self)
         if spec.hidden[:count] != self.spec.hidden[:count]:
             raise InputError(

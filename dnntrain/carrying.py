@@ -15,7 +15,7 @@ from dnntrain.data import DataHome
 from dnntrain.data_commands import DataDir, Mirror
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.lazy import import_ahead
-from dnntrain.pretrained import fetch
+from dnntrain.pretrained import ARCHITECTURES, fetch
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
@@ -54,6 +54,14 @@ class Means:
     join: Join = False
     checkpoint_every: CheckpointEvery = None
 
+    def __post_init__(self) -> None:
+        """Check what does not depend on a study."""
+        for option, value, known in (("device", self.device, DEVICES), ("executor", self.executor, EXECUTORS)):
+            if value not in known:
+                raise InputError(f"--{option} '{value}'{did_you_mean(value, known)}")
+        if self.address is not None and self.executor == "local":
+            raise InputError(f"--address {self.address}: goes with --executor ray")
+
     @property
     def home(self) -> DataHome:
         """Where data are."""
@@ -87,8 +95,6 @@ def local_executor(means: Means) -> Executor:
     """The cores of this machine."""
     from dnntrain.executors import LocalExecutor, default_workers
 
-    if means.address is not None:
-        raise InputError(f"--address {means.address}: goes with --executor ray")
     return LocalExecutor(means.workers or default_workers(means.device))
 
 
@@ -103,11 +109,21 @@ EXECUTORS: dict[str, Callable[[Means], Executor]] = {"local": local_executor, "r
 """Every executor by the name that `--executor` takes; what it needs is imported only where it is asked for."""
 
 
-def executor_for(means: Means) -> Executor:
-    """The executor that was asked for; InputError for one that is not there."""
-    if means.executor not in EXECUTORS:
-        raise InputError(f"--executor '{means.executor}'{did_you_mean(means.executor, EXECUTORS)}")
-    return EXECUTORS[means.executor](means)
+def check(study: Study, means: Means) -> None:
+    """Refuse what cannot work before anything is trained or planned, and warn of what would change nothing."""
+    from dnntrain.feasible import check_study
+
+    if means.mirror is not None and not is_fetched(study):
+        raise InputError(f"--mirror {means.mirror}: this study's data are not downloaded")
+    for reason in check_study(study, means.home):
+        typer.echo(f"warning: {reason}", err=True)
+
+
+def is_fetched(study: Study) -> bool:
+    """Whether some of its data, or a network that it reuses, may have to be downloaded."""
+    bases = {study.pretrain, *(arm.spec.reuse_from for arm in study.arms)}
+    networks = any(isinstance(base, str) and base.split("@")[0] in ARCHITECTURES for base in bases)
+    return networks or any(arm.spec.source.size for arm in study.arms)
 
 
 def carry_out(study: Study, means: Means) -> Outcome:
@@ -117,8 +133,6 @@ def carry_out(study: Study, means: Means) -> Outcome:
     from dnntrain.records import RunStore
     from dnntrain.reused import first_study, with_base
 
-    if means.device not in DEVICES:
-        raise InputError(f"--device '{means.device}'{did_you_mean(means.device, DEVICES)}")
     if first := first_study(study):
         study = with_base(study, next(iter(carry_out(first, means).records)))
     elif isinstance(study.pretrain, str):
@@ -128,7 +142,7 @@ def carry_out(study: Study, means: Means) -> Outcome:
     if left_out := seeds_left_out(study, means.out):
         said = f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store"
         terminal.print(said, soft_wrap=True)
-    executor = executor_for(means)
+    executor = EXECUTORS[means.executor](means)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
     return ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
 
@@ -150,3 +164,31 @@ def carry_out_tuned(study: Study, tuning: Tuning, means: Means) -> Outcome:
     tried = carry_out(tuning_study(study, tuning), means)
     chosen = choose(study, tuning, tried.figures(steering_metric(study)))
     return carry_out(tuned_study(study, tuning, chosen), means)
+
+
+def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
+    """Print the study's arms with --plan; else train them, then with tuned values where the study asks for it."""
+    from dnntrain.cards import plan_table
+
+    check(study, means)
+    if plan:
+        console().print(plan_table(study))
+        return
+    print_outcome(carry_out(study, means), means.out)
+    if study.tuning:
+        print_outcome(carry_out_tuned(study, study.tuning, means), means.out)
+
+
+def print_outcome(outcome: Outcome, out: Path) -> None:
+    """The study's report, and where its records are."""
+    from dnntrain.report import output
+    from dnntrain.report.load import read_study
+    from dnntrain.report.summary import summarize
+
+    if len(outcome.records) == 1:
+        [record] = outcome.records.values()
+        output.print_run(record, out)
+    else:
+        folder = out / outcome.study.name
+        output.print_summary(summarize(read_study(folder)))
+        typer.echo(f"records: {folder}")

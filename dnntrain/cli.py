@@ -7,18 +7,19 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from dnntrain.carrying import Means, carry_out, carry_out_tuned, takes_means
+from dnntrain.carrying import Means, carry_out, check, plan_or_carry_out, print_outcome, takes_means
 from dnntrain.consoles import console
 from dnntrain.data_commands import data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.flags import read_assignments, run_keys, takes_settings, written
+from dnntrain.flags import read_assignments, refuse_given, run_keys, takes_settings, written
 from dnntrain.pretrained import ARCHITECTURES, fetch
 from dnntrain.run_commands import runs_app
 from dnntrain.transfer_commands import (
+    OF_FROM,
     Curve,
     Drop,
     From,
@@ -32,10 +33,6 @@ from dnntrain.transfer_commands import (
     transfer_keys,
 )  # fmt: skip
 from dnntrain.user_dirs import provide_caches
-
-if TYPE_CHECKING:
-    from dnntrain.ablation import Outcome
-    from dnntrain.study import Study
 
 app = typer.Typer(
     add_completion=False,
@@ -76,9 +73,10 @@ def train(
     from dnntrain.study import Arm, Study, check_name, default_metric, folder_name, read_seeds
 
     spec = RunSpec.parse(settings)
-    folder = check_name(name, "--name") if name else folder_name(f"train-{written(spec)}")
+    folder = folder_name(f"train-{written(spec)}") if name is None else check_name(name, "--name")
     arm = Arm(name or written(spec), spec)
     study = Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec, means.home))
+    check(study, means)
     outcome = carry_out(study, means)
     if as_json:
         typer.echo(json.dumps(list(outcome.records.values()), indent=1))
@@ -104,21 +102,17 @@ def ablate(
     from dnntrain.presets import load_preset
     from dnntrain.study import read_seeds
 
-    study = load_preset(preset, known_settings(read_assignments(assignments or [])), means.home)
+    study = load_preset(preset, read_assignments(assignments or []), means.home)
     if seeds is not None:
         study = study.with_seeds(read_seeds(seeds))
-    if plan:
-        print_plan(study)
-        return
-    print_outcome(carry_out(study, means), means.out)
-    if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, means), means.out)
+    plan_or_carry_out(study, means, plan)
 
 
 @app.command()
 @takes_settings(transfer_keys())
 @takes_means
 def transfer(
+    context: typer.Context,
     settings: dict[str, Any],
     means: Means,
     preset: Annotated[str | None, typer.Argument(help="a preset's file or name, instead of --from")] = None,
@@ -144,19 +138,19 @@ def transfer(
     if (preset is None) == (source is None):
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
     if preset is not None:
+        refuse_given(context, OF_FROM, f"goes with --from; {preset} says what is trained")
         study = load_preset(preset, settings, means.home)
-        study = study.with_seeds(read_seeds(seeds)) if seeds else study
+        study = study if seeds is None else study.with_seeds(read_seeds(seeds))
     else:
         assert source is not None
         base = base_of(source, weights, means.out, means.home)
         random_base = None if source not in ARCHITECTURES or not scratch else fetch(source, means.home, seed=0)
-        study = planned(base, settings, seeds or "5", drop, head, scratch, rungs, curve, name, random_base)
-    if plan:
-        print_plan(study)
-        return
-    outcome = carry_out(study, means)
-    print_outcome(outcome, means.out)
-    print_transfer(means.out / outcome.study.name, figures=True)
+        study = planned(
+            base, settings, "5" if seeds is None else seeds, drop, head, scratch, rungs, curve, name, random_base
+        )
+    plan_or_carry_out(study, means, plan)
+    if not plan:
+        print_transfer(means.out / study.name, figures=True)
 
 
 def target(help: str) -> Any:
@@ -164,8 +158,13 @@ def target(help: str) -> Any:
     return typer.Option(metavar="FILE", help=f"{help}; - for stdout")
 
 
+ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures", "as_json")
+"""What `report --compare` has no use for."""
+
+
 @app.command()
 def report(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="studies, or folders of them, as runs/")],
     metric: Annotated[str | None, typer.Option(help="val_acc, test_acc, val_loss, …; by default the study's")] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
@@ -195,8 +194,11 @@ def report(
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
     if compare is not None:
+        refuse_given(context, ALONE, "not with --compare, which prints one table")
         output.print_comparison(compare, paths, metric)
         return
+    to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
+    output.check_stdout(to_stdout, wide)
     studies = find_studies(paths)
     output.warn_of_changes(studies)
     summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
@@ -228,38 +230,6 @@ def techniques(
     from dnntrain.cards import card, overview
 
     console().print(overview() if name is None else card(name))
-
-
-def print_plan(study: Study) -> None:
-    """The study's arms, and how many runs and populations they make."""
-    from dnntrain.cards import plan_table
-
-    console().print(plan_table(study))
-
-
-def print_outcome(outcome: Outcome, out: Path) -> None:
-    """The study's report, and where its records are."""
-    from dnntrain.report import output
-    from dnntrain.report.load import read_study
-    from dnntrain.report.summary import summarize
-
-    if len(outcome.records) == 1:
-        [record] = outcome.records.values()
-        output.print_run(record, out)
-    else:
-        folder = out / outcome.study.name
-        output.print_summary(summarize(read_study(folder)))
-        typer.echo(f"records: {folder}")
-
-
-def known_settings(settings: dict[str, str]) -> dict[str, str]:
-    """The settings of --set; InputError for a key that no run has."""
-    from dnntrain.spec import RunSpec
-
-    for key in settings:
-        if key not in RunSpec.model_fields or key == "seed":
-            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, RunSpec.model_fields)}")
-    return settings
 
 
 def run() -> int:

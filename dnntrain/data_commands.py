@@ -63,7 +63,8 @@ def fetch(
     mirror: Mirror = None,
 ) -> None:
     """Download a data set where it is not on this machine yet, and check it."""
-    source, home = find_source(name), DataHome.at(data_dir, mirror)
+    source = find_source(name)
+    home = home_of(source, data_dir, mirror)
     dataset = source.load(home)  # decoded too: what is damaged is found now
     typer.echo(f"{name}: {dataset.fingerprint} in {source.files(home)[0].parent}")
 
@@ -78,7 +79,8 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON, for scripts")] = False,
 ) -> None:
     """Show a data set's shape, classes, balance, fingerprint and licence."""
-    source, home = chosen(name, settings), DataHome.at(data_dir, mirror)
+    source = chosen(name, settings)
+    home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
     if as_json:
         typer.echo(json.dumps(dataset.description() | details(dataset), indent=1))
@@ -102,7 +104,8 @@ def show(
     png: Annotated[Path, typer.Option(metavar="FILE", help="where the sheet is written")] = Path("samples.png"),
 ) -> None:
     """Write a sheet with samples of every class as a PNG."""
-    dataset = chosen(name, settings).load(DataHome.at(data_dir, mirror))
+    source = chosen(name, settings)
+    dataset = source.load(home_of(source, data_dir, mirror))
     if not dataset.is_image:
         raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
     if png.suffix.lower() != ".png":
@@ -140,6 +143,13 @@ def size_of(folder: Path) -> int:
 def chosen(name: str, settings: dict[str, Any]) -> DataSource:
     """The source with the options that were given, validated as a run's."""
     return RunSpec.parse({"data": name} | settings).source
+
+
+def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> DataHome:
+    """Where the source's data are; InputError for a mirror of what is never downloaded."""
+    if mirror is not None and not source.size:
+        raise InputError(f"--mirror {mirror}: {source.shown_name()} is not downloaded")
+    return DataHome.at(data_dir, mirror)
 
 
 def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[str, str]]:

@@ -1,9 +1,14 @@
-"""YAML files that know the line of each of their keys, so that every mistake is answered with file and line."""
+"""YAML files as people mean them: words stay as written, and every mistake is answered with file and line.
+
+YAML 1.1 reads `on`, `no`, `1e-3`, `010` and `1:30` as other things than most people mean. So only the structure is
+taken from YAML here. Keys and values are text; whoever needs a number or a yes or no reads that text, as for a flag.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -14,11 +19,20 @@ DEEPEST = 10
 """Levels of nesting that a document may have."""
 
 
+NULL = "tag:yaml.org,2002:null"
+SCALARS = {NULL, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "bool", "int", "float", "timestamp", "value"))}
+
+
 class Document:
     """A YAML mapping that knows the line of each of its keys."""
 
-    def __init__(self, text: str, content: Mapping[str, Any], lines: dict[tuple[str, ...], int], where: str) -> None:
-        self.text, self.content, self.lines, self.where = text, content, lines, where
+    def __init__(self, text: str, root: yaml.MappingNode, where: str) -> None:
+        self.source, self.where = text, where
+        self.lines = dict(key_lines(root, (), where))
+        self.content: Mapping[str, Any] = tree(root, where)
+        """Mappings, lists and text; None where a value is empty, `~` or `null`."""
+        self.words: Mapping[str, Any] = tree(root, where, words=True)
+        """The same with `null` as a word, for places where names stand."""
 
     @classmethod
     def read(cls, text: str, where: str) -> Document:
@@ -28,13 +42,34 @@ class Document:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             if not isinstance(node, yaml.MappingNode):
                 raise InputError(f"{where}: must hold keys with values, like name, base and factors")
-            lines = dict(key_lines(node, (), where))
-            return cls(text, yaml.safe_load(text), lines, where)
+            return cls(text, node, where)
         except yaml.MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
             raise InputError(f"{where}{line}: no valid YAML: {error.problem or error.context}") from None
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise InputError(f"{where}: no valid YAML: {error or type(error).__name__}") from None
+
+    def text(self, key: str, default: str) -> str:
+        """The text under a key."""
+        return self._text(key, self.content.get(key), default)
+
+    def word(self, key: str, default: str) -> str:
+        """The name under a key, which may be `null`."""
+        return self._text(key, self.words.get(key), default)
+
+    def _text(self, key: str, value: object, default: str) -> str:
+        if isinstance(value, Mapping | list):
+            with self.at(key):
+                raise InputError(f"must be text, not {value!r}")
+        return default if value is None else str(value).strip()
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """The mapping under a key; empty where there is none."""
+        value = self.content.get(key)
+        if not isinstance(value, Mapping | None):
+            with self.at(key):
+                raise InputError(f"must be keys with values, not {value!r}")
+        return dict(value or {})
 
     def at(self, *path: str) -> Place:
         """A context in which an InputError is told with this place's line and keys."""
@@ -87,20 +122,55 @@ class Place:
         inner = ((*self.path, word) for word in words)
         line = self.document.line(next((path for path in inner if path in self.document.lines), self.path))
         keys = ".".join(self.path)
-        prefix = "" if not keys or message.startswith(f"{keys}:") else f"{keys}: "
+        prefix = "" if not keys or words[0] == keys else f"{keys}: "
         return f"{self.document.where}{f':{line}' if line else ''}: {prefix}{message}"
 
 
 def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every key's path with its line (from 1); raises InputError for a key that is given twice."""
+    """Every key's path with its line (from 1); raises InputError for a key that is given twice, or is no word."""
     if not isinstance(node, yaml.MappingNode):
         return
+    check_commas(node, path, where)
     seen = set()
     for key, value in node.value:
-        name = str(getattr(key, "value", key))
         line = key.start_mark.line + 1
-        if name in seen:
-            raise InputError(f"{where}:{line}: '{name}' is given twice")
-        seen.add(name)
-        yield (*path, name), line
-        yield from key_lines(value, (*path, name), where)
+        if not isinstance(key, yaml.ScalarNode):
+            raise InputError(f"{where}:{line}: no valid YAML: a key must be a word")
+        if key.value in seen:
+            raise InputError(f"{where}:{line}: '{key.value}' is given twice")
+        seen.add(key.value)
+        yield (*path, key.value), line
+        yield from key_lines(value, (*path, key.value), where)
+
+
+def check_commas(node: yaml.MappingNode, path: tuple[str, ...], where: str) -> None:
+    """Refuse `{hidden: 300,100}`, which YAML reads as the key hidden and a key 100 without a value."""
+    if not node.flow_style:
+        return
+    pairs = list(node.value)
+    for number, (key, value) in enumerate(pairs):
+        cut_off = list(takewhile(is_alone, pairs[number + 1 :]))
+        if cut_off and isinstance(value, yaml.ScalarNode) and value.value and value.style is None:
+            whole = ",".join([value.value, *(rest.value for rest, _ in cut_off)])
+            said = f"a comma ends a value within {{ }}; write {key.value}: '{whole}'"
+            raise InputError(f"{where}:{key.start_mark.line + 1}: {'.'.join((*path, key.value))}: {said}")
+
+
+def is_alone(pair: tuple[yaml.Node, yaml.Node]) -> bool:
+    """Whether a key of a flow mapping has neither a value nor a colon."""
+    key, value = pair
+    mark = key.end_mark
+    between = mark.buffer[mark.pointer :].lstrip() if mark.buffer is not None else ""
+    return isinstance(key, yaml.ScalarNode) and value.value == "" and not between.startswith(":")
+
+
+def tree(node: yaml.Node, where: str, *, words: bool = False) -> Any:
+    """Mappings, lists and text; what stands for nothing is None, or with `words` only what is empty or `~` is."""
+    if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
+        return {key.value: tree(value, where, words=words) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
+        return [tree(item, where, words=words) for item in node.value]
+    if node.tag not in SCALARS:
+        raise InputError(f"{where}:{node.start_mark.line + 1}: no valid YAML: the tag {node.tag} has no meaning here")
+    is_nothing = node.tag == NULL and not (words and node.value.lower() == "null")
+    return None if is_nothing else node.value

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
 from dnntrain.data import options
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import extra, plain
 from dnntrain.reuse import ReuseSettings
 from dnntrain.spec import CoreSpec, RunSpec, default_settings, flag, slots
@@ -44,6 +44,14 @@ def takes_settings(keys: Sequence[str]) -> Callable[[Command], Command]:
         return wrapper
 
     return decorate
+
+
+def refuse_given(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Raise InputError where one of these parameters was given on the command line: it would be ignored."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"{[*parameter.opts, *parameter.secondary_opts][0]}: {why}")
 
 
 def option(key: str) -> inspect.Parameter:
@@ -92,13 +100,18 @@ def panel(key: str) -> str:
 
 
 def read_assignments(assignments: list[str]) -> dict[str, str]:
-    """`--set lr=0.1` options as settings; raises InputError for one without '='."""
-    settings = {}
+    """`--set lr=0.1` options as settings; InputError for one without '=', or a key unknown or given twice."""
+    settings: dict[str, str] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment}: must be KEY=VALUE, as --set lr=0.1")
-        settings[key.strip().replace("-", "_")] = value.strip()
+        key = key.strip().replace("-", "_")
+        if key not in run_keys():
+            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, RunSpec.model_fields)}")
+        if key in settings:
+            raise InputError(f"--set {key}: given twice, as {settings[key]} and {value.strip()}")
+        settings[key] = value.strip()
     return settings
 
 

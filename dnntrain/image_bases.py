@@ -62,6 +62,8 @@ class ImageBase(Base):
     def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
         if len(dataset_shape) < 2:
             raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {dataset_shape}")
+        if spec.scale != "auto":
+            raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)
         if count < self.n_layers and spec.unfreeze:
             raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 PARTS = ("train", "val", "test", "mc_test")
 """What a figure is measured on; mc_test is the test part with Monte Carlo dropout."""
 
@@ -49,3 +51,14 @@ def is_share(metric: str) -> bool:
 def higher_is_better(metric: str) -> bool:
     """Accuracies and R² are better the higher, losses and errors the lower."""
     return measure_of(metric) not in LOWER_IS_BETTER
+
+
+def impossible(metric: str, value: float) -> str | None:
+    """What is wrong with a value that the metric cannot have, and whether percent were meant; None for any other."""
+    high = 1.0 if measure_of(metric) in ("acc", "r2") else math.inf
+    low = -math.inf if measure_of(metric) == "r2" else 0.0
+    if low <= value <= high:
+        return None
+    bounds = f"from {low:g} to {high:g}" if is_share(metric) else f"at most {high:g}" if value > high else "0 or more"
+    percent = f"; did you mean {value / 100:.6g} ({value:.6g} %)?" if high < value <= 100 else ""
+    return f"must be {bounds}, not {value:.6g}{percent}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,5 +77,31 @@ def explain(error: ValueError) -> str:
     message = str(problem.get("ctx", {}).get("error") or problem["msg"])
     message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
     given = problem["input"]
-    said = "" if repr(given) in message or isinstance(given, dict) else f" {plain(given)!r}"
+    quoted = isinstance(given, dict) or (isinstance(given, str) and repr(given) in message)
+    said = "" if quoted else f" {plain(given)!r}"
     return f"{where}{said}: {message}" if where else message
+
+
+LONGEST_NUMBER = 40
+"""Characters of a number that a person may have meant."""
+
+
+def odd_number(text: object) -> str | None:
+    """What is wrong with a number that programs read in different ways (`010`, `1:30`, `30_10`); None for any other."""
+    word = str(text).strip()
+    if len(word) > LONGEST_NUMBER or not isinstance(text, str):
+        return None
+    if re.fullmatch(r"[+-]?0(x[0-9a-f_]+|o[0-7_]+|b[01_]+)", word, re.I):
+        right = str(int(word, 0)) if "_" not in word else "it in decimal digits"
+    elif match := re.fullmatch(r"([0-9]+):([0-5]?[0-9])", word):
+        right = f"{60 * int(match[1]) + int(match[2])} if minutes and seconds are meant"
+    elif re.fullmatch(r"[+-]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?(e[+-]?[0-9]+)?", word, re.I):
+        right = word.replace("_", "")
+    elif match := re.fullmatch(r"([+-]?)0+([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?)", word, re.I):
+        octal = int(match[2], 8) if re.fullmatch(r"[0-7]+", match[2]) else None
+        right = f"{match[1]}{match[2]}" + (f", or {match[1]}{octal} if octal is meant" if octal and octal > 7 else "")
+    elif re.fullmatch(r"[+-]?[0-9]+,[0-9]+", word):
+        right = word.replace(",", ".")
+    else:
+        return None
+    return f"'{word}' is not a plain number; write {right}"

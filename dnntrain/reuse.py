@@ -53,6 +53,8 @@ class ReuseSettings(BaseModel):
             raise ValueError(f"freeze {self.freeze}: more than the {epochs} epochs of the run")
         if self.unfreeze and (self.freeze is None or self.freeze == epochs):
             raise ValueError(f"unfreeze {self.unfreeze}: freeze must say after how many of the {epochs} epochs")
+        if self.freeze is not None and not self.unfreeze:
+            raise ValueError(f"freeze {self.freeze}: what is reused stays frozen to the end unless unfreeze is given")
         if self.unfreeze_lr is not None and not self.unfreeze:
             raise ValueError("unfreeze_lr is given, but unfreeze is 0")
 

@@ -13,10 +13,7 @@ from dnntrain.finite import check_finite
 from dnntrain.pretrained import ARCHITECTURES
 from dnntrain.records import Record, RunStore
 from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.study import Arm, Study
-
-PRETRAIN = "pretrain"
-"""What a preset's arms call the network that is trained first."""
+from dnntrain.study import PRETRAIN, Arm, Study
 
 
 def find_base(name: str, store: RunStore, home: DataHome) -> Base:

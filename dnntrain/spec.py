@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -34,64 +33,7 @@ from dnntrain.techniques.base import Choice, Switch, members_of
 from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.schedules import Schedule
-
-MAX_UNITS, MAX_LAYERS = 16_384, 1_000
-OFF_WORDS = ("off", "none", "no", "false")
-
-
-def read_hidden(value: object) -> tuple[int, ...]:
-    """`300,100`, `20x100` (twenty layers of 100), `300,99x100`, 50, [300, 100] or `none` → the widths."""
-    if isinstance(value, list | tuple):
-        value = ",".join(str(item) for item in value)
-    text = str(value).replace(" ", "").lower()
-    if text in ("", *OFF_WORDS):
-        return ()
-    widths: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(?:(\d{1,9})x)?(\d{1,9})", part)
-        if not match:
-            raise ValueError(f"'{part}' is no layer width; write 300,100 or 20x100")
-        layers, units = int(match[1] or 1), int(match[2])
-        if not 1 <= units <= MAX_UNITS or not 1 <= layers <= MAX_LAYERS - len(widths):
-            raise ValueError(f"'{part}': 1 to {MAX_LAYERS} layers of 1 to {MAX_UNITS} units")
-        widths += [units] * layers
-    return tuple(widths)
-
-
-def write_hidden(widths: tuple[int, ...]) -> str:
-    """The shortest text for the widths: '20x100', '300,100', 'none'."""
-    runs: list[list[int]] = []
-    for width in widths:
-        if runs and runs[-1][1] == width:
-            runs[-1][0] += 1
-        else:
-            runs.append([1, width])
-    return ",".join(str(w) if n == 1 else f"{n}x{w}" for n, w in runs) or "none"
-
-
-def read_activations(value: object) -> tuple[Activation, ...]:
-    """`elu` for all hidden layers, or a list `relu,elu:alpha=0.5,tanh` with one for each."""
-    if isinstance(value, str):
-        # a part with '=' is another parameter of the activation before it
-        value = re.split(r",(?![^,:]*=)", value)
-    parts = value if isinstance(value, list | tuple) else [value]
-    return tuple(Activation.parse(part) for part in parts)
-
-
-def read_init(value: object) -> Initializer | None:
-    """An initializer by name; None for `auto`."""
-    return None if value in (None, "auto") else Initializer.parse(value)
-
-
-def read_val(value: object) -> float:
-    """A fraction below 1, or a count."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = -1.0
-    if not (0 < number < 1 or (number >= 1 and number.is_integer())):
-        raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of examples (5000)")
-    return number
+from dnntrain.values import as_meant, read_activations, read_hidden, read_init, read_val, write_hidden
 
 
 class CoreSpec(ReuseSettings):
@@ -107,7 +49,7 @@ class CoreSpec(ReuseSettings):
         "seed", "train_size draws other examples for each seed, or the same for all"
     )
     val: Annotated[float, BeforeValidator(read_val)] = parameter(
-        0.2, "validation part, the last of the training set, unless the data have their own: a fraction or a count"
+        0.2, "validation part, the last of the training set, for data without one: a fraction or a count"
     )
     val_part: Literal["last", "first"] = parameter("last", "which part of the training set validates: last or first")
     scale: str = parameter(
@@ -145,7 +87,7 @@ class CoreSpec(ReuseSettings):
         for key in settings:
             if key not in cls.model_fields:
                 raise InputError(f"unknown key '{key}'{did_you_mean(key, cls.model_fields)}")
-        return {key: _as_meant(cls.model_fields[key], key, value) for key, value in settings.items()}
+        return {key: as_meant(key, cls.model_fields[key], value) for key, value in settings.items()}
 
     @field_validator("data", "scale")
     @classmethod
@@ -165,6 +107,10 @@ class CoreSpec(ReuseSettings):
         if len(self.act) not in (1, len(self.hidden)):
             raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
         self.check_reuse(self.epochs)
+        self._check_techniques()
+        return self
+
+    def _check_techniques(self) -> None:
         active: dict[str, str] = {}
         for technique in members_of(Switch):
             if not self._is_on(technique):
@@ -175,7 +121,9 @@ class CoreSpec(ReuseSettings):
                     raise ValueError(f"{other} and {technique.name} exclude each other: give one")
         if self._is_on("mc_dropout") and not (self._is_on("dropout") or self._is_on("alpha_dropout")):
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
-        return self
+        for key in ("batch_size", "train_size"):
+            if self._is_on("bn") and getattr(self, key) == 1:
+                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
 
     def _is_on(self, technique: type[Switch] | str) -> bool:
         value = getattr(self, technique if isinstance(technique, str) else technique.name)
@@ -258,32 +206,6 @@ class CoreSpec(ReuseSettings):
 S = TypeVar("S", bound=Switch)
 
 SCALES = ("auto", "unit", "standard", "raw")
-
-
-def _as_meant(field: FieldInfo, key: str, value: Any) -> Any:
-    """A YAML or command-line value as people mean it, for one field."""
-    is_flag = field.annotation is bool
-    optional = field.default is None
-    if extra(field, "literal"):
-        return value
-    if isinstance(value, str) and value.strip().lower() in OFF_WORDS and (optional or is_flag):
-        return False if is_flag else None
-    if isinstance(value, bool) and not is_flag:
-        if value is False and optional:
-            return None
-        raise InputError(f"{key} needs a value, not {'on' if value else 'off'}")
-    if int in (field.annotation, *get_args(field.annotation)):
-        return _whole(value)
-    return value
-
-
-def _whole(value: Any) -> Any:
-    """1e3 and '1e3' as 1000; what is no whole number as it is."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return value
-    return int(number) if number.is_integer() and not str(value).isdigit() else value
 
 
 def _source_fields() -> dict[str, Any]:

@@ -12,9 +12,13 @@ from dnntrain.data import DataHome
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.fairness import implied_changes
 from dnntrain.metrics import METRICS, score
+from dnntrain.parameters import odd_number
 from dnntrain.spec import CoreSpec
 
 MOST_RUNS = 100_000
+
+PRETRAIN = "pretrain"
+"""What a preset's arms call the network that is trained first."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ def read_seeds(value: object) -> tuple[int, ...]:
 
 
 def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
+    if trouble := next(filter(None, map(odd_number, text.split("-"))), None):
+        raise InputError(f"seeds: {trouble}")
     match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     if not match or (match[2] and int(match[2]) - int(match[1]) >= MOST_RUNS):
         raise InputError(f"seeds: {given!r} must be a count (5), or different seeds like 3,7 or 10-14")

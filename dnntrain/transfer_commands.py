@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from dnntrain.bases import Base, DenseBase
 from dnntrain.data import DataHome
 from dnntrain.errors import InputError
 from dnntrain.flags import run_keys
@@ -14,9 +15,6 @@ from dnntrain.pretrained import ARCHITECTURES
 from dnntrain.records import RunStore
 from dnntrain.study import Study, check_name, folder_name, read_seeds
 from dnntrain.transfer_studies import comparison, curve, inherited, ladder, read_sizes, reusing, with_freeze
-
-if TYPE_CHECKING:
-    from dnntrain.bases import Base
 
 From = Annotated[
     str | None,
@@ -32,6 +30,10 @@ Curve = Annotated[str | None, typer.Option(metavar="N,N,…", help="accuracy by 
 Name = Annotated[str | None, typer.Option(help="the study's name; made of the settings if not given")]
 
 
+OF_FROM = ("weights", "drop", "head", "scratch", "rungs", "curve", "name")
+"""The options of a transfer that a preset has keys of its own for."""
+
+
 def transfer_keys() -> list[str]:
     """The fields of a run that `transfer` takes: what is reused has options of its own."""
     return [key for key in run_keys() if key not in ("reuse_from", "reuse")]
@@ -44,15 +46,34 @@ def planned(
     """The study that the options ask for."""
     chosen = read_seeds(seeds)
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in given.items())])
-    named = check_name(name, "--name") if name else ""
+    named = "" if name is None else check_name(name, "--name")
+    refuse_ignored(base, given, drop=drop, head=head, scratch=scratch, rungs=rungs, sizes=sizes)
     if rungs:
-        if drop or sizes:
-            raise InputError("--ladder tries every --drop itself, and goes without --curve")
         return ladder(named or folder_name(f"ladder-{label}"), base, given, chosen, head, random_base)
     settings = with_freeze(reusing(base, inherited(base, given), drop, head))
-    if sizes:
+    if sizes is not None:
         return curve(named or folder_name(f"curve-{label}"), base, settings, read_sizes(sizes), chosen, random_base)
     return comparison(named or folder_name(f"transfer-{label}"), base, settings, chosen, random_base, scratch=scratch)
+
+
+def refuse_ignored(
+    base: Base, given: dict[str, Any], *, drop: int, head: str, scratch: bool, rungs: bool, sizes: str | None
+) -> None:
+    """Raise InputError for an option that another one, or what is reused, leaves nothing to decide."""
+    if rungs and (drop or sizes is not None):
+        raise InputError("--ladder tries every --drop itself, and goes without --curve")
+    if rungs and "unfreeze" in given:
+        raise InputError("--ladder tries every --unfreeze itself")
+    if sizes is not None and "train_size" in given:
+        raise InputError("--curve gives the training sizes; leave --train-size out")
+    if not scratch and (rungs or sizes is not None):
+        raise InputError(f"--no-scratch: {'--ladder' if rungs else '--curve'} compares with scratch")
+    if isinstance(base, DenseBase):
+        for key in ("hidden", "act"):
+            if key in given:
+                raise InputError(f"--{key}: the layers are those of {base.name}; --drop and --head change them")
+    elif "hidden" in given and head:
+        raise InputError("--hidden and --head both name the new layers; give one")
 
 
 def base_of(text: str, weights: Path | None, out: Path, home: DataHome) -> Base:

@@ -10,8 +10,9 @@ from dnntrain.bases import Base, DenseBase
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.reuse import ALL, ReuseSettings, read_count
-from dnntrain.spec import CoreSpec, RunSpec, read_hidden, write_hidden
+from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.study import Arm, Study, default_metric, folder_name
+from dnntrain.values import read_hidden, write_hidden
 
 Settings = dict[str, Any]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from dnntrain.errors import InputError
 from dnntrain.metrics import higher_is_better, measure_of
 from dnntrain.parameters import plain
-from dnntrain.study import Arm, Study, Tuning
+from dnntrain.study import MOST_RUNS, Arm, Study, Tuning
 
 FIRST_SEED = 1_000_000
 """Tuning seeds count from here, out of the way of those that compare."""
@@ -26,6 +26,8 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
         for arm in study.arms
         for value in tuning.values
     )
+    if len(arms) * tuning.seeds > MOST_RUNS:
+        raise InputError(f"{len(arms)} arms and values × {tuning.seeds} tune_seeds: at most {MOST_RUNS} runs")
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + tuning.seeds))
     if set(seeds) & set(study.seeds):
         raise InputError(f"seeds from {FIRST_SEED} on are for tuning; compare with others")
@@ -33,7 +35,7 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
     metric = steering_metric(study)
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
-        design="list", note="", source="",
+        design="list", note="", source="", tuning=None,
     )  # fmt: skip
 
 
@@ -71,4 +73,4 @@ def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> St
     at_edge = [name for name, value in chosen.items() if value in edges]
     if at_edge:
         note += f" At the edge of the list, so a better value may lie beyond: {', '.join(at_edge)}."
-    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="")
+    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="", tuning=None)

@@ -83,6 +83,7 @@ class Cifar10(DataSource):
     class_names: ClassVar[tuple[str, ...]] = (
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
     )  # fmt: skip
+    class_counts: ClassVar[tuple[int, ...]] = (5_000,) * 10
     per_file: ClassVar[int] = 10_000
     """Examples in each file."""
     binary: ClassVar[Form] = Form(
@@ -115,7 +116,7 @@ class Cifar10(DataSource):
     archive_md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
 
     def known_outline(self) -> Outline:
-        return Outline(SHAPE, self.class_names)
+        return Outline(SHAPE, self.class_names, self.per_file * (len(self.binary.md5s) - 1))
 
     def files(self, home: DataHome) -> list[Path]:
         """Five training files and the test file, downloaded into the home's folder cifar10 where no place has them."""

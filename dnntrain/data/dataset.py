@@ -26,6 +26,10 @@ class Outline(NamedTuple):
     """The shape of one example."""
     classes: tuple[str, ...]
     """The classes' names by class number; empty where the target is a number."""
+    n_train: int
+    """Training examples, those that will validate included."""
+    own_validation: int = 0
+    """How many of them, the last ones, the data themselves set apart for validation."""
 
     @property
     def n_features(self) -> int:
@@ -95,8 +99,9 @@ class Dataset:
 
     @property
     def outline(self) -> Outline:
-        """Shape and classes."""
-        return Outline(tuple(self.train_inputs.shape[1:]), self.classes)
+        """Shape, classes and counts."""
+        shape = tuple(self.train_inputs.shape[1:])
+        return Outline(shape, self.classes, len(self.train_targets), self.own_validation)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ class _Fashion(DataSource):
     """What to do about a damaged or foreign file."""
 
     def known_outline(self) -> Outline:
-        return Outline(self.shape, self.class_names)
+        return Outline(self.shape, self.class_names, self.counts[0])
 
     def read(self, home: DataHome) -> Dataset:
         """All the data in memory; InputError that names the file where one is damaged, cut off or of other data."""
@@ -80,6 +80,7 @@ class FashionMini(_Fashion):
     name: ClassVar[str] = "fashion-mini"
     summary: ClassVar[str] = "the first 10,000 + 2,000 images of Fashion-MNIST; part of dnntrain, works offline"
     counts: ClassVar[tuple[int, int]] = (10_000, 2_000)
+    class_counts: ClassVar[tuple[int, ...]] = (942, 1_027, 1_016, 1_019, 974, 989, 1_021, 1_022, 990, 1_000)
     checksums: ClassVar[tuple[int, int, int, int]] = (0xBB35A23E, 0x448B6753, 0x49333794, 0x15CE07FE)
     remedy: ClassVar[str] = "install dnntrain again"
 
@@ -101,6 +102,7 @@ class FashionMnist(_Fashion):
     )
     size: ClassVar[str] = "31 MB"
     counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    class_counts: ClassVar[tuple[int, ...]] = (6_000,) * 10
     checksums: ClassVar[tuple[int, int, int, int]] = (0xAE65DCCD, 0x2ED6E46A, 0x12728439, 0x242BC73F)
     remedy: ClassVar[str] = "remove it, so that an intact copy is looked for or downloaded"
 

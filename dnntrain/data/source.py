@@ -57,6 +57,8 @@ class DataSource(BaseModel):
     licence: ClassVar[str]
     size: ClassVar[str] = ""
     """How much there is to download, as people read it: '31 MB'."""
+    class_counts: ClassVar[tuple[int, ...]] = ()
+    """How many training examples each class has, where that is known without reading the data."""
     decodes: ClassVar[bool] = False
     """Whether reading takes so long, or so much memory, that the arrays are kept on disk and shared by the workers."""
     reads_chosen: ClassVar[bool] = False
@@ -86,18 +88,21 @@ class DataSource(BaseModel):
         raise NotImplementedError
 
     def known_outline(self) -> Outline | None:
-        """Shape and classes of all the data, where they are known without reading it."""
+        """Shape, classes and counts of all the data, where they are known without reading it."""
         return None
 
     def outline(self, home: DataHome | None = None) -> Outline:
-        """Shape and classes as a network meets them; InputError for classes that are not there."""
+        """Shape, classes and counts as a network meets them; InputError for classes that are not there."""
         known = self.known_outline()
         if known is None:
             if self not in _outlines:
                 _outlines[self] = self.load(home or DataHome()).outline
             return _outlines[self]
-        chosen = numbers_of(self.classes, known.classes) if self.classes else range(len(known.classes))
-        return Outline(known.shape, tuple(known.classes[number] for number in chosen))
+        if not self.classes:
+            return known
+        chosen = numbers_of(self.classes, known.classes)
+        n_train = sum(self.class_counts[number] for number in chosen)
+        return Outline(known.shape, tuple(known.classes[number] for number in chosen), n_train)
 
     def load(self, home: DataHome) -> Dataset:
         """The data in memory, of the chosen classes only; InputError where it cannot be had."""

@@ -18,13 +18,25 @@ def validation_count(val: float | int, n: int) -> int:
     Raises InputError where it is neither, or where one of the two parts would be empty.
     """
     if not (math.isfinite(val) and val > 0) or (val > 1 and val != int(val)):
-        raise InputError(f"val = {val}: must be a fraction between 0 and 1 or a count of examples")
+        raise InputError(f"val = {val:g}: must be a fraction between 0 and 1 or a count of examples")
     count = round(val * n) if val < 1 else int(val)
     if count < 1:
-        raise InputError(f"val = {val}: less than one of {n} examples; must give at least 1")
+        raise InputError(f"val = {val:g}: less than one of {n} examples; must give at least 1")
     if count >= n:
-        raise InputError(f"val = {val}: leaves no training example; must be at most {n - 1} of {n} examples")
+        raise InputError(f"val = {val:g}: leaves no training example; must be at most {n - 1} of {n} examples")
     return count
+
+
+def training_count(val: float | int, train_size: int | None, n: int) -> int:
+    """How many of `n` examples train: all that `val` leaves, or `train_size` of them.
+
+    Raises InputError where a part would be empty or `train_size` is more than there is.
+    """
+    available = n - validation_count(val, n)
+    if train_size is not None and not 1 <= train_size <= available:
+        bound = f"must be from 1 to {available}, the training examples that val = {val:g} leaves of {n}"
+        raise InputError(f"train_size = {train_size}: {bound}")
+    return available if train_size is None else train_size
 
 
 def split(
@@ -59,15 +71,13 @@ def split_indices(
     the rest trains: all of it, or a stratified part of `train_size` examples drawn with `rng`.
     Raises InputError where a part would be empty or `train_size` is more than there is.
     """
+    size = training_count(val, train_size, len(labels))
     count = validation_count(val, len(labels))
     available = len(labels) - count
     begin = count if first else 0
     validation = np.arange(count) if first else np.arange(available, len(labels))
     if train_size is None:
-        return np.arange(begin, begin + available), validation
-    if not 1 <= train_size <= available:
-        bound = f"must be from 1 to {available}, the training examples that val = {val} leaves of {len(labels)}"
-        raise InputError(f"train_size = {train_size}: {bound}")
+        return np.arange(begin, begin + size), validation
     return begin + _stratified(labels[begin : begin + available], train_size, rng), validation
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, is_share
+from dnntrain.metrics import METRICS, impossible, is_share
+from dnntrain.parameters import odd_number
 from dnntrain.report.load import Results
 from dnntrain.report.summary import by_seed
 from dnntrain.statistics import paired_interval
@@ -87,14 +88,15 @@ def judge_one(requirement: str, match: re.Match[str], study: Results) -> Judged:
     """The requirement's answer in one study."""
     left = find_term(match["left"], study)
     assert left is not None
-    margin = read_margin(match)
+    margin = read_margin(match, left.metric)
     right = find_term(match["right"], study)
     if right is not None:
         if right.metric != left.metric and "." not in match["right"]:
             right = find_term(f"{right.arm}.{left.metric}", study) or right
         answer, reason = compare_arms(left, match["sign"], right, margin)
     else:
-        answer, reason = compare_number(left, match["sign"], read_number(match["right"], requirement, study) + margin)
+        bound = read_number(match["right"], left.metric, requirement, study)
+        answer, reason = compare_number(left, match["sign"], bound + margin)
     return Judged(requirement, study.name, answer, reason)
 
 
@@ -109,7 +111,7 @@ def find_term(text: str, study: Results) -> Term | None:
     return Term(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
 
 
-def read_margin(match: re.Match[str]) -> float:
+def read_margin(match: re.Match[str], metric: str) -> float:
     """`- 0.3pp` → -0.003."""
     if not match["margin"]:
         return 0.0
@@ -119,11 +121,16 @@ def read_margin(match: re.Match[str]) -> float:
         raise InputError(f"--require: '{match['margin']}' is no number") from None
     if not math.isfinite(size):
         raise InputError(f"--require: {match['margin']} is no margin")
+    if is_share(metric) and size > 1:
+        hint = f"; did you mean {match['margin']}pp?" if not match["unit"] and size <= 100 else ""
+        raise InputError(f"--require: a margin of {match['margin']} is more than {metric} can differ by{hint}")
     return -size if match["plus"] == "-" else size
 
 
-def read_number(text: str, requirement: str, study: Results) -> float:
-    """`0.85` or `85%` → 0.85; InputError where it is neither a number nor an arm."""
+def read_number(text: str, metric: str, requirement: str, study: Results) -> float:
+    """`0.85` or `85%` → 0.85; InputError where it is neither an arm nor a number that the metric can have."""
+    if trouble := odd_number(text):
+        raise InputError(f"--require {requirement!r}: {trouble}")
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -131,6 +138,8 @@ def read_number(text: str, requirement: str, study: Results) -> float:
         raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
     if not math.isfinite(value):
         raise InputError(f"--require {requirement!r}: {text} is no bound")
+    if trouble := impossible(metric, value):
+        raise InputError(f"--require {requirement!r}: {metric} {trouble}")
     return value
 
 

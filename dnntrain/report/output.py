@@ -81,7 +81,19 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    return delta / 100 if is_share(metric or str(results.description["metric"])) else delta
+    if not is_share(metric or str(results.description["metric"])):
+        return delta
+    if delta > 100:
+        raise InputError(f"--delta {delta:g}: in points, so at most 100")
+    return delta / 100
+
+
+def check_stdout(outputs: int, wide: bool) -> None:
+    """Raise InputError where more than one output would go to stdout, or none is the table that --wide is for."""
+    if outputs > 1:
+        raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
+    if outputs and wide:
+        raise InputError("--wide: is for the table on the terminal, which is not printed here")
 
 
 def save(text: str, file: str) -> None:

@@ -12,16 +12,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.lazy import torch
-from dnntrain.parameters import explain, extra, plain
+from dnntrain.parameters import explain, extra, odd_number, plain
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by its name, in the order of declaration."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What is known of a run before it starts."""
+
+    task: str
+    """classification or regression."""
+    hidden: int
+    """Hidden layers."""
+    epochs: int
+    n_train: int
+    batch_size: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Mini-batches in an epoch."""
+        return -(-self.n_train // self.batch_size)
 
 
 class Technique(BaseModel):
@@ -48,6 +67,14 @@ class Technique(BaseModel):
             if cls.name in CATALOGUE:
                 raise TypeError(f"two techniques are named {cls.name!r}")
             CATALOGUE[cls.name] = cls
+
+    def fault(self, run: Extent) -> str | None:
+        """Why such a run cannot use it, beginning with the key that is wrong; None where it can."""
+        return None
+
+    def idle(self, run: Extent) -> str | None:
+        """Why it would change nothing in such a run, which can still be trained; None where it may."""
+        return None
 
 
 class Choice(Technique):
@@ -82,6 +109,9 @@ class Choice(Technique):
         if unknown is not None:
             takes = did_you_mean(unknown, cls.model_fields) if cls.model_fields else ", which takes none"
             raise InputError(f"unknown parameter '{unknown}' of {cls.name}{takes}")
+        for key, value in parameters.items():
+            if trouble := odd_number(value):
+                raise InputError(f"{cls.name}: {key} {trouble}")
         try:
             return cls(**parameters)
         except ValueError as error:
@@ -168,6 +198,8 @@ def write_parameters(parameters: dict[str, Any]) -> str:
 def read_length(text: object) -> str:
     """A length in iterations (`10000`) or epochs (`20ep`), in its canonical form."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ep(?:ochs?)?)?", str(text).strip(), re.IGNORECASE)
+    if trouble := odd_number(match[1] if match else text):
+        raise ValueError(trouble)
     if not match or not 1e-6 <= float(match[1]) <= 1e15:
         raise ValueError(f"{text!r} is no length: a number of iterations like 10000, or of epochs like 20ep")
     return plain(float(match[1])) + ("ep" if match[2] else "")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from dnntrain.lazy import torch
 from dnntrain.parameters import parameter
-from dnntrain.techniques.base import Switch, column
+from dnntrain.techniques.base import Extent, Switch, column
 
 SELU_LOW = -1.7580993408473766
 """The value of SELU for large negative inputs, -λα, at which alpha dropout holds a dropped unit."""
@@ -35,6 +35,11 @@ class Noise(Switch):
     primary = "rate"
     rate: float = parameter(0.2, "share of the units that is dropped", ge=0, le=0.99, per_member=True)
     where: Places = parameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
+
+    def fault(self, run: Extent) -> str | None:
+        if self.layers(run.hidden):
+            return None
+        return f"{self.name}: there are no hidden layers; {self.name}_where input drops inputs"
 
     def layers(self, hidden: int) -> set[int]:
         """The layers whose outputs are dropped: 0 is the input, 1 to `hidden` the hidden layers."""

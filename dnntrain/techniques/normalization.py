@@ -8,7 +8,7 @@ from typing import Literal
 from dnntrain.backprop import real_rows
 from dnntrain.lazy import torch
 from dnntrain.parameters import parameter
-from dnntrain.techniques.base import Switch
+from dnntrain.techniques.base import Extent, Switch
 
 
 class BatchNorm(Switch):
@@ -24,6 +24,11 @@ class BatchNorm(Switch):
     input: bool = parameter(False, "normalise the network's inputs too")
     eps: float = parameter(1e-5, "smoothing term ε", gt=0)
     alpha: float = parameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
+
+    def fault(self, run: Extent) -> str | None:
+        if not run.hidden and not self.input:
+            return "bn: there are no hidden layers; bn_input normalizes the inputs"
+        return "bn: needs at least 2 training examples" if run.n_train < 2 else None
 
     def centered(self, x: torch.Tensor, real: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """x (P, rows, units) less its mean over the real rows, that mean, and the biased variance, both (P, 1, units).

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, model_validator
 
 from dnntrain.parameters import parameter, plain
-from dnntrain.techniques.base import Choice, Length, Switch, iterations, read_length
+from dnntrain.techniques.base import Choice, Extent, Length, Switch, iterations, read_length
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,13 @@ class Exponential(Schedule):
         return self.base ** (t / iterations(self.s, clock.steps_per_epoch))
 
 
+def at_the_end(schedule: Schedule, first: str, run: Extent) -> str | None:
+    """That a schedule's first change, which comes after `first`, is too late for a run; None where it is not."""
+    if iterations(first, run.steps_per_epoch) < run.epochs * run.steps_per_epoch:
+        return None
+    return f"schedule {schedule}: constant in effect, as the {run.epochs} epochs of the run end before its first change"
+
+
 def read_list(text: object, item: str) -> list[str]:
     """`5ep/15ep` → ['5ep', '15ep']."""
     parts = [part.strip() for part in str(text).split("/")]
@@ -126,6 +133,9 @@ class Piecewise(Schedule):
                 raise ValueError(f"the times {self.at} must rise")
         return self
 
+    def idle(self, run: Extent) -> str | None:
+        return at_the_end(self, min(self.at.split("/"), key=lambda at: iterations(at, run.steps_per_epoch)), run)
+
     def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
         times = sorted(iterations(part, clock.steps_per_epoch) for part in self.at.split("/"))
         factors = np.array([float(part) for part in self.factors.split("/")])
@@ -143,6 +153,9 @@ class Step(Schedule):
     every: Length = parameter("10ep", "time between drops", unit="iterations, or 20ep")
     # named as people know it: torch's gamma, Keras's drop factor
     gamma: float = parameter(0.1, "factor at each drop", gt=0, lt=1)
+
+    def idle(self, run: Extent) -> str | None:
+        return at_the_end(self, self.every, run)
 
     def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
         return self.gamma ** np.floor(t / iterations(self.every, clock.steps_per_epoch))
@@ -193,6 +206,10 @@ class Performance(Schedule):
     patience: int = parameter(5, "epochs without improvement before a drop", ge=1, unit="epochs")
     min_delta: float = parameter(1e-4, "smallest fall of the validation loss that counts", ge=0)
 
+    def idle(self, run: Extent) -> str | None:
+        # the first epoch always improves on none, and a drop after the last one comes too late
+        return at_the_end(self, f"{self.patience + 1}ep", run)
+
     def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
         return np.full_like(t, self.factor ** self.drops(clock.val_losses))
 
@@ -221,6 +238,12 @@ class Warmup(Switch):
     formula = "η(t) = η₀ (t + 1)/w for t < w, then the schedule at t - w"
     advice = "Helps large batches and adaptive optimizers over the first, noisy steps."
     length: Length = parameter("1ep", "length w of the warm-up", unit="iterations, or 20ep")
+
+    def fault(self, run: Extent) -> str | None:
+        if iterations(self.length, run.steps_per_epoch) <= run.epochs * run.steps_per_epoch:
+            return None
+        steps = f"{run.epochs} epochs of {run.steps_per_epoch} iterations"
+        return f"warmup {self.length}: longer than the run, {steps}"
 
 
 def learning_rates(lr: float, schedule: Schedule, warmup: Warmup | None, epoch: int, clock: Clock) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from dnntrain.metrics import higher_is_better, results_of
 from dnntrain.parameters import parameter
-from dnntrain.techniques.base import Switch
+from dnntrain.techniques.base import Extent, Switch
 
 
 class EarlyStopping(Switch):
@@ -22,12 +23,22 @@ class EarlyStopping(Switch):
     advice = "Nearly free, and always worth having; patience of 5 to 20 epochs."
     patience: int = parameter(5, "epochs without improvement", ge=1, unit="epochs")
     min_delta: float = parameter(0.0, "smallest change that counts as an improvement", ge=0)
-    metric: Literal["val_loss", "val_acc"] = parameter("val_loss", "what is watched: val_loss or val_acc")
+    metric: Literal["val_loss", "val_acc", "val_r2", "val_rmse"] = parameter(
+        "val_loss", "what is watched: val_loss, val_acc, or for a regression val_r2 or val_rmse"
+    )
     restore: bool = parameter(True, "keep the weights of the best epoch, not of the last")
+
+    def fault(self, run: Extent) -> str | None:
+        watched = [metric for metric in results_of(run.task) if metric.startswith("val_")]
+        if self.metric not in watched:
+            return f"early_stop_metric {self.metric}: a {run.task} has {', '.join(watched)}"
+        if self.patience >= run.epochs:
+            return f"early_stop {self.patience}: never stops a run of {run.epochs} epochs; give fewer than that"
+        return None
 
     def improvements(self, values: Sequence[float]) -> list[int]:
         """The epochs (0-based) at which the watched figure improved on all before by more than min_delta."""
-        sign = -1.0 if self.metric == "val_loss" else 1.0
+        sign = 1.0 if higher_is_better(self.metric) else -1.0
         best, epochs = -float("inf"), []
         for epoch, value in enumerate(values):
             if sign * value - self.min_delta > best:
