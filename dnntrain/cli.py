@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from dnntrain.carrying import Means, carry_out, carry_out_tuned, takes_means
-from dnntrain.consoles import console
+from dnntrain.consoles import show
 from dnntrain.data_commands import data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, run_keys, takes_settings, written
@@ -109,9 +109,10 @@ def ablate(
     if plan:
         print_plan(study)
         return
-    print_outcome(carry_out(study, means), means.out)
+    told: set[str] = set()
+    print_outcome(carry_out(study, means, told), means.out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, means), means.out)
+        print_outcome(carry_out_tuned(study, study.tuning, means, told), means.out)
 
 
 @app.command()
@@ -185,7 +186,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for scripts")] = False,
 ) -> None:
     """Show what studies found: which differences are real, by how much, and how healthy the runs were."""
-    from dnntrain.report import exports, output
+    from dnntrain.report import exports, output, plain_exports
     from dnntrain.report.gates import exit_code, judge
     from dnntrain.report.load import find_studies
     from dnntrain.report.summary import SORTS, summarize
@@ -194,13 +195,13 @@ def report(
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
     if compare is not None:
-        output.print_comparison(compare, paths, metric)
+        output.print_comparison(compare, paths, metric, as_json)
         return
     studies = find_studies(paths)
     output.warn_of_changes(studies)
     summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
     judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
-    writers = {"csv": (csv, exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
+    writers = {"csv": (csv, plain_exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
                "html": (html, exports.to_html)}  # fmt: skip
     for file, write in writers.values():
         if file is not None:
@@ -210,7 +211,7 @@ def report(
 
         save_figures(summaries, figures)
     if as_json:
-        typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
+        typer.echo(plain_exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
     elif "-" not in (csv, md, latex, html):
         for summary in summaries:
             output.print_summary(summary, wide)
@@ -226,14 +227,14 @@ def techniques(
     """List the catalogue, or show one technique's card: what, formula, when, flags, preset key, paper."""
     from dnntrain.cards import card, overview
 
-    console().print(overview() if name is None else card(name))
+    show(overview() if name is None else card(name))
 
 
 def print_plan(study: Study) -> None:
     """The study's arms, and how many runs and populations they make."""
     from dnntrain.cards import plan_table
 
-    console().print(plan_table(study))
+    show(plan_table(study))
 
 
 def print_outcome(outcome: Outcome, out: Path) -> None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich import box
-from rich.table import Table
 
-from dnntrain.consoles import console
+from dnntrain.consoles import show
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
+from dnntrain.layout import TextTable
 from dnntrain.spec import RunSpec
 from dnntrain.whole_files import writing
 
@@ -41,17 +40,14 @@ SAMPLES = 10
 def list_sources(data_dir: DataDir = None) -> None:
     """Show which data sets there are, and which are on this machine."""
     home = DataHome.at(data_dir)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "what", "where"):
-        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    rows = []
     for name, source in SOURCES.items():
         found = source().find(home)
         where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
-        table.add_row(name, source.summary, where)
-    terminal = console()
-    terminal.print(table)
-    terminal.print("your own: " + "; ".join(kind.summary for kind in KINDS))
-    terminal.print(f"folder: {home.folder}", soft_wrap=True)
+        rows.append([name, source.summary, where])
+    show(TextTable("", ["name", "what", "where"], rows, wraps=frozenset({"what", "where"})))
+    typer.echo("your own: " + "; ".join(kind.summary for kind in KINDS))
+    typer.echo(f"folder: {home.folder}")
 
 
 @data_app.command()
@@ -81,16 +77,15 @@ def info(
     if as_json:
         typer.echo(json.dumps(dataset.description() | balance(dataset), indent=1))
         return
-    terminal = console()
     for label, text in facts(source, home, dataset):
-        terminal.print(f"{label + ':':<13}{text}", soft_wrap=True)
+        typer.echo(f"{label + ':':<13}{text}")
     if dataset.classes:
-        terminal.print(class_table(dataset))
+        show(class_table(dataset))
 
 
-@data_app.command()
+@data_app.command("show")
 @takes_settings(list(options()))
-def show(
+def show_samples(
     name: Name,
     settings: dict[str, Any],
     data_dir: DataDir = None,
@@ -166,21 +161,16 @@ def balance(dataset: Dataset) -> dict[str, Any]:
     return {"balance": {part: dict(zip(dataset.classes, n.tolist(), strict=True)) for part, n in counts.items()}}
 
 
-def class_table(dataset: Dataset) -> Table:
+def class_table(dataset: Dataset) -> TextTable:
     """The classes with their numbers and how many examples each has."""
     train, test = balance(dataset)["balance"].values()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("no.", justify="right")
-    table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=24)
-    table.add_column("training", justify="right")
-    table.add_column("test", justify="right")
-    table.add_column("", no_wrap=True)
+    rows = []
     for number, name in enumerate(dataset.classes[:MOST_CLASSES]):
         bar = "━" * round(BAR * train[name] / max(train.values()))
-        table.add_row(str(number), name, f"{train[name]:,}", f"{test[name]:,}", bar)
+        rows.append([name, str(number), f"{train[name]:,}", f"{test[name]:,}", bar])
     if len(dataset.classes) > MOST_CLASSES:
-        table.add_row("", f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "")
-    return table
+        rows.append([f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "", ""])
+    return TextTable("", ["class", "no.", "training", "test", ""], rows, frozenset({"no.", "training", "test"}))
 
 
 def sheet(dataset: Dataset) -> Figure:

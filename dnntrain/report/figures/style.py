@@ -156,7 +156,7 @@ def wrapped(text: str, width: float) -> list[str]:
 def subtitle(summary: Summary) -> str:
     """Which study a figure is of, and on what data."""
     description = summary.results.description
-    seeds, data = len(description["seeds"]), description.get("data", {}).get("name", "")
+    seeds, data = len(description["seeds"]), (description.get("data") or {}).get("name", "")
     parts = (summary.results.name, data, f"{seeds} seed{'' if seeds == 1 else 's'}", description.get("question", ""))
     return " · ".join(part for part in parts if part)
 
