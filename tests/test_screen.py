@@ -24,14 +24,16 @@ from rich.console import Console, RenderableType
 from dnntrain.layout import TextTable
 from dnntrain.report import words
 from dnntrain.report.compare import compared_arms, comparison_table
-from dnntrain.report.exports import to_html, to_latex, to_markdown
+from dnntrain.report.exports import html_table, to_latex, to_markdown
 from dnntrain.report.load import read_study
 from dnntrain.report.plain_exports import to_csv, to_json
 from dnntrain.report.summary import Summary, summarize
+from dnntrain.report.tables import main_table
 from dnntrain.report.terminal import study_report
 from dnntrain.report.transfer import cost_table, size_notes, size_table, sized, supported
 from dnntrain.statistics import Interval
 from tests.command import environment
+from tests.inline import answer
 
 WIDTHS = (40, 60, 80, 120)
 FIGURE = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
@@ -172,12 +174,13 @@ def test_every_figure_printed_is_in_the_json_and_every_name_is_whole(name: str, 
 
 def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
     summary = summarize(read_study(regression(tmp_path / "made")))
-    (tmp_path / "made" / "history.csv").unlink()  # no figures of it in the page
-    arm = summary.arms[2]
+    arm = summary.arms[1]
     cells = [words.spread(arm, "val_rmse"), words.against_baseline(arm, summary)]
     assert re.fullmatch(r"\d\d,\d{3} ± [\d,]+", cells[0])
-    for text in (to_markdown([summary]), to_html([summary]), to_latex([summary]).replace(r"$\pm$", "±")):
+    documents = to_markdown([summary]), to_latex([summary]).replace(r"$\pm$", "±")
+    for text in (*documents, html_table(main_table(summary, wide=True))):
         assert all(cell in text for cell in cells)
+    for text in documents:
         assert "north.csv: 31 rows left out" in text and "south.csv: 77 rows left out" in text
         assert "2 environments" in text and "torch 2.12.1 (6 runs)" in text
 
@@ -221,13 +224,13 @@ def test_differences_have_them_too_and_shares_are_in_percent() -> None:
 
 
 def test_a_table_is_whole_or_in_blocks_or_a_paragraph_per_row() -> None:
-    table = TextTable("", ["arm", "mean", "Δ"], [["relu", "1,234 ± 56", "+12 [-3, +27]"]], frozenset({"mean", "Δ"}))
+    table = TextTable("", ["arm", "mean", "Δ"], [["relu", "1,234 ± 5", "+12 [-3, +27]"]], frozenset({"mean", "Δ"}))
     heads = [line.split() for line in shown(table, 40).splitlines() if line.split()[:1] == ["arm"]]
     assert heads == [["arm", "mean", "Δ"]]
     heads = [line.split() for line in shown(table, 30).splitlines() if line.split()[:1] == ["arm"]]
     assert heads == [["arm", "mean"], ["arm", "Δ"]]
-    lines = [line.rstrip() for line in shown(table, 18).splitlines()]
-    assert lines == ["arm: relu", "  mean: 1,234 ± 56", "  Δ:", "    +12 [-3, +27]", ""]
+    lines = [line.rstrip() for line in shown(table, 17).splitlines()]
+    assert lines == ["arm: relu", "  mean: 1,234 ± 5", "  Δ:", "    +12 [-3, +27]", ""]
 
 
 def test_a_terminal_has_a_width_and_a_pipe_has_none(tmp_path: Path) -> None:
@@ -251,3 +254,57 @@ def test_a_terminal_has_a_width_and_a_pipe_has_none(tmp_path: Path) -> None:
     lines = re.sub(r"\x1b\[[\d;]*m", "", text.decode()).splitlines()
     assert max(map(cell_len, lines)) <= 60
     assert any(line.startswith(f"arm: {NAMES[0]}") for line in lines)
+
+
+LONG = "a data set whose name goes on and on and on until it fits no column of a table.csv"
+PRESET = f"""
+base: {{data: "{LONG}", target: town, hidden: 3, epochs: 1}}
+factors: {{"an arm with a name of its own as well, as long as it may be (0.0001)": {{act: elu, lr: 0.0123456}}}}
+seeds: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of data and arms with long names."""
+    folder = tmp_path_factory.mktemp("recorded")
+    rows = "".join(f"{i},{(TOWN, 'ort')[i % 2]}\n" for i in range(60))
+    (folder / LONG).write_text(f"x,town\n{rows}")
+    (folder / "small.yaml").write_text(PRESET)
+    assert answer(["ablate", "small.yaml"], folder).code == 0
+    return folder
+
+
+TOWN = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
+WHOLE = {
+    "ablate small.yaml --plan": [
+        "an arm with a name of its own as well, as long as it may be (0.0001)",
+        "lr=0.0123456",
+    ],
+    "ablate small.yaml": ["an arm with a name of its own as well, as long as it may be (0.0001)", LONG],
+    "runs list": [LONG, "small: an arm with a name of its own as well, as long as it may be (0.0001)"],
+    "runs verify": ["2 of 2 runs are whole"],
+    "data list": ["fashion-mini", "dnntrain data fetch cifar10"],
+    "data cache": ["MB"],
+    "techniques": ["early_stop", "glorot"],
+    "techniques power": ["power:s=10000"],
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("command", WHOLE)
+def test_no_command_cuts_a_name(command: str, width: int, recorded: Path) -> None:
+    told = answer(command.split(), recorded, width=width)
+    piped = answer(command.split(), recorded)
+    assert told.code == piped.code == 0, told.err
+    assert told.out.count("…") == piped.out.count("…")
+    for name in WHOLE[command]:
+        assert name in piped.out
+        assert all(word in told.out for word in name.split())  # wrapped between words, nothing folded
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_data_info_names_every_class(width: int, recorded: Path) -> None:
+    told = answer(["data", "info", LONG, "--target", "town"], recorded, width=width)
+    assert told.code == 0, told.err
+    assert TOWN in "".join(told.out.split()) and "…" not in told.out
