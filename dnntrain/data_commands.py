@@ -12,10 +12,12 @@ import typer
 
 from dnntrain.consoles import show
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
+from dnntrain.data.dataset import Targets
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
 from dnntrain.layout import TextTable
+from dnntrain.parameters import plain
 from dnntrain.spec import RunSpec
 from dnntrain.whole_files import writing
 
@@ -147,9 +149,17 @@ def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[st
         ("where", str(files[0] if len(files) == 1 else files[0].parent)),
     ]
     if not dataset.classes:
-        y = dataset.train_targets
-        rows.append(("target", f"{y.min():g} to {y.max():g}, mean {y.mean():g}, deviation {y.std():g}"))
+        rows.append(("target", spread_of(dataset.train_targets)))
     return rows + [("note", note) for note in dataset.notes]
+
+
+def spread_of(targets: Targets) -> str:
+    """The range of a numeric target, its mean and its standard deviation."""
+    from dnntrain.report.words import figure  # imports pandas
+
+    spread = float(targets.std())
+    ends = f"{plain(float(targets.min()))} to {plain(float(targets.max()))}"
+    return f"{ends}, mean {figure(float(targets.mean()), spread)}, deviation {figure(spread, spread)}"
 
 
 def balance(dataset: Dataset) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def size_notes(summary: Summary) -> list[str]:
         if sign * pair.transfer.mean >= sign * largest.scratch.mean and pair.size < largest.size:
             notes.append(
                 f"The transfer's mean with {pair.size:,} examples is at least that of scratch with {largest.size:,}: "
-                f"{largest.size / pair.size:.0f} times fewer."
+                f"{words.figure(largest.size / pair.size)} times fewer."
             )
             break
     return notes
