@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from rich.text import Text
 
 from dnntrain.consoles import show
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
@@ -48,7 +49,7 @@ def list_sources(data_dir: DataDir = None) -> None:
         where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
         rows.append([name, source.summary, where])
     show(TextTable("", ["name", "what", "where"], rows, wraps=frozenset({"what", "where"})))
-    typer.echo("your own: " + "; ".join(kind.summary for kind in KINDS))
+    show(Text("your own: " + "; ".join(kind.summary for kind in KINDS)))
     typer.echo(f"folder: {home.folder}")
 
 

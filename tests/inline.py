@@ -136,7 +136,7 @@ def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator
     torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
     load_once.cache_clear()
-    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "dumb"}
+    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "xterm"}
     with (
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, home),
