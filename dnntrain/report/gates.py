@@ -151,10 +151,10 @@ def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Ans
         return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
     answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
-    scale, unit = (100, " points") if is_share(left.metric) else (1, "")
+    unit = " points" if is_share(left.metric) else ""
     return answer, (
         f"{left.metric}: {left.arm} - {right.arm} = {words.difference(interval, left.metric)}{unit} (95 % interval), "
-        f"required {sign} {scale * margin:+.12g}"
+        f"required {sign} {words.exact(margin, left.metric)}"
     )
 
 

@@ -70,7 +70,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "data": description.get("data"),
         "datasets": datasets_of(description),
         "environments": description.get("environments"),
-        "test_standard_errors": {d["name"]: words.test_standard_error(d, summary) for d in datasets_of(description)},
+        "test_standard_errors": {d["name"]: words.sampling_error(d, summary) for d in datasets_of(description)},
         "arms": [arm_data(arm, summary) for arm in summary.arms],
         "axis": axis(summary),
         "published": [published_data(arm, metric) for arm, metric in published_arms(summary)],

@@ -55,6 +55,11 @@ def signed(value: float, metric: str, spread: float = math.nan) -> str:
     return number(value, metric, spread, "+")
 
 
+def exact(value: float, metric: str) -> str:
+    """A difference that somebody chose (δ, a margin), in full: +0.3 points, or the metric's own unit."""
+    return f"{(100 if is_share(metric) else 1) * value:+.12g}"
+
+
 def mean_and_deviation(mean: float, deviation: float, metric: str) -> str:
     """Mean ± standard deviation; the mean alone where one run has no deviation, a dash where no run finished."""
     shown = number(mean, metric, deviation)
@@ -130,7 +135,7 @@ def footer(summary: Summary) -> Iterator[str]:
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
             f"comparison{'s' if family.k > 1 else ''} by {family.method}: {family.reason}."
         )
-        found, matters = signed(family.smallest_detectable, metric), signed(family.delta, metric)
+        found, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
         yield f"Smallest effect found with 80 % power: {found}; what would matter: δ = {matters}."
     elif family:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
@@ -156,14 +161,14 @@ def data_lines(summary: Summary) -> Iterator[str]:
         yield f"data: {data['name']} ({counts}){arms}"
     yield from data_notes(description)
     for data in datasets:
-        error = test_standard_error(data, summary)
+        error = sampling_error(data, summary)
         if not math.isnan(error):
             whose = f" of {data['name']}" if len(datasets) > 1 else ""
             yield f"The test set's own binomial standard error{whose} is {number(error, summary.metric)} points."
     yield from filter(None, [environments_line(description)])
 
 
-def test_standard_error(data: Mapping[str, Any], summary: Summary) -> float:
+def sampling_error(data: Mapping[str, Any], summary: Summary) -> float:
     """The binomial standard error of the best mean of the arms on a data set; nan unless it is a test accuracy."""
     means = [arm.mean for arm in summary.arms if arm.name in data.get("arms", [arm.name])]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
