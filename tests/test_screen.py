@@ -26,6 +26,7 @@ from dnntrain.report import words
 from dnntrain.report.compare import compared_arms, comparison_table
 from dnntrain.report.exports import html_table, to_latex, to_markdown
 from dnntrain.report.load import read_study
+from dnntrain.report.output import print_run
 from dnntrain.report.plain_exports import to_csv, to_json
 from dnntrain.report.summary import Summary, summarize
 from dnntrain.report.tables import main_table
@@ -188,8 +189,11 @@ def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
 def test_two_studies_side_by_side_are_whole_too(tmp_path: Path) -> None:
     first, second = (read_study(regression(tmp_path / name)) for name in "ab")
     arms = compared_arms(first, second, "val_rmse")
+    written = json.loads(answer(["report", ".", "--compare", "a", "b", "--json"], tmp_path).out)
+    known = np.array(list(numbers(written)))
     for width in WIDTHS:
         text = shown(comparison_table(arms, "val_rmse"), width)
+        assert all(is_among(figure, known) for figure in FIGURE.findall(text.replace("[95 %]", "")))
         assert "…" not in text and max(map(cell_len, text.splitlines())) <= width
         assert all("".join(name.split()) in "".join(text.split()) for name in NAMES)
 
@@ -221,6 +225,21 @@ def test_differences_have_them_too_and_shares_are_in_percent() -> None:
     assert words.difference(replace(wide, low=math.nan, high=math.nan), "val_rmse") == "-1,204.3"
     assert words.difference(Interval(0.02, -0.001, 0.041), "val_acc", 0.3) == "+2.00 [-0.10, +4.10]"
     assert words.mean_and_deviation(0.8712, 0.00513, "val_acc") == "87.12 ± 0.51"
+
+
+def test_one_run_is_printed_with_its_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    results = {"train_loss": 1.25e-5, "train_rmse": 1234567.8, "test_r2": -0.5, "test_acc": 0.0}
+    made = {
+        "results": results,
+        "best_epoch": 3,
+        "status": "finished",
+        "epochs": 3,
+        "health": "healthy",
+        "seconds": 0.04,
+    }
+    print_run(made | {"run": "0123456789ab"}, Path("runs"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
 
 
 def test_a_table_is_whole_or_in_blocks_or_a_paragraph_per_row() -> None:
