@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from rich import box
-from rich.console import Group
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.layout import TextTable, definitions
 from dnntrain.parameters import extra, plain
 from dnntrain.planning import populations
 from dnntrain.reuse import ReuseSettings
@@ -22,15 +21,10 @@ from dnntrain.techniques.base import Choice, Switch, Technique, members_of
 
 def overview() -> Group:
     """Every technique with its summary, by family."""
-    tables = []
+    tables: list[RenderableType] = []
     by_family = sorted(CATALOGUE.values(), key=lambda technique: technique.family)
     for family, members in groupby(by_family, key=lambda technique: technique.family):
-        table = Table(title=family, title_justify="left", title_style="bold", box=None, show_header=False)
-        table.add_column(no_wrap=True, width=16)
-        table.add_column()
-        for technique in members:
-            table.add_row(technique.name, technique.summary)
-        tables.append(table)
+        tables += [Text(family, style="bold"), definitions([(each.name, each.summary) for each in members])]
     return Group(*tables, Text("dnntrain techniques NAME shows a technique's card.", style="dim"))
 
 
@@ -43,12 +37,9 @@ def find_technique(name: str) -> type[Technique]:
     return CATALOGUE.get(key) or aliases[key]
 
 
-def card(name: str) -> Table:
+def card(name: str) -> Group:
     """One technique: what, formula, when, parameters, flags, preset key, paper."""
     technique = find_technique(name)
-    table = Table(box=None, show_header=False, title=technique.name, title_justify="left", title_style="bold")
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
     rows = [
         ("what", technique.summary),
         ("formula", technique.formula),
@@ -60,9 +51,7 @@ def card(name: str) -> Table:
     ]
     if issubclass(technique, Choice) and technique.aliases:
         rows.insert(1, ("also", ", ".join(technique.aliases)))
-    for label, text in rows:
-        table.add_row(label, Text(text))
-    return table
+    return Group(Text(technique.name, style="bold"), definitions(rows))
 
 
 def parameters(technique: type[Technique]) -> list[str]:
@@ -98,15 +87,12 @@ def usage(technique: type[Technique], *, flags: bool) -> str:
 def plan_table(study: Study) -> Group:
     """A study's arms with what sets them apart, and how many runs and populations they make."""
     varied = study.varied()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("arm", no_wrap=True)
-    table.add_column("settings")
+    rows = []
     for arm in study.arms:
         settings = in_use(arm.spec.settings())
-        text = Text(", ".join(f"{key}={plain(settings[key])}" for key in varied if key in settings))
-        for change in study.implied(arm):
-            text.append(f"\n  so {change}", style="dim")
-        table.add_row(arm.name, text)
+        text = ", ".join(f"{key}={plain(settings[key])}" for key in varied if key in settings)
+        rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
+    table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
     runs = [spec for _, spec in study.runs()]
     lines = [
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "

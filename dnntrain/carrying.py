@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from dnntrain.consoles import console
+from dnntrain.consoles import console, show
 from dnntrain.data import DataHome
 from dnntrain.data_commands import DataDir, Mirror
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.lazy import import_ahead
 from dnntrain.pretrained import ARCHITECTURES, fetch
+from dnntrain.provenance import data_notes
+from dnntrain.whole_files import read_json
 
 if TYPE_CHECKING:
     from dnntrain.ablation import Outcome
@@ -126,15 +128,19 @@ def is_fetched(study: Study) -> bool:
     return networks or any(arm.spec.source.size for arm in study.arms)
 
 
-def carry_out(study: Study, means: Means) -> Outcome:
-    """Run a study, with progress on stderr."""
+def carry_out(study: Study, means: Means, told: set[str] | None = None) -> Outcome:
+    """Run a study, with progress on stderr, and what was left out of its data.
+
+    `told` are the notes on data that this command has printed already; new ones are added.
+    """
     from dnntrain.ablation import Ablation, Manner
     from dnntrain.display import Display
     from dnntrain.records import RunStore
     from dnntrain.reused import first_study, with_base
 
+    told = set() if told is None else told
     if first := first_study(study):
-        study = with_base(study, next(iter(carry_out(first, means).records)))
+        study = with_base(study, next(iter(carry_out(first, means, told).records)))
     elif isinstance(study.pretrain, str):
         study = with_base(study, fetch(study.pretrain, means.home))
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
@@ -144,26 +150,29 @@ def carry_out(study: Study, means: Means) -> Outcome:
         terminal.print(said, soft_wrap=True)
     executor = EXECUTORS[means.executor](means)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
-    return ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
+    outcome = ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
+    for note in data_notes(read_json(means.out / study.name / "study.json")):
+        if note not in told:
+            terminal.print(note, soft_wrap=True)
+            told.add(note)
+    return outcome
 
 
 def seeds_left_out(study: Study, out: Path) -> int:
     """How many of the seeds that the study has in its tables are not asked for now."""
-    from dnntrain.whole_files import read_json
-
     try:
         return len({*read_json(out / study.name / "study.json")["seeds"]} - {*study.seeds})
     except (InputError, KeyError, TypeError):
         return 0  # no study yet, or none that can be read: it is written anew
 
 
-def carry_out_tuned(study: Study, tuning: Tuning, means: Means) -> Outcome:
+def carry_out_tuned(study: Study, tuning: Tuning, means: Means, told: set[str]) -> Outcome:
     """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
     from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
 
-    tried = carry_out(tuning_study(study, tuning), means)
+    tried = carry_out(tuning_study(study, tuning), means, told)
     chosen = choose(study, tuning, tried.figures(steering_metric(study)))
-    return carry_out(tuned_study(study, tuning, chosen), means)
+    return carry_out(tuned_study(study, tuning, chosen), means, told)
 
 
 def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
@@ -172,11 +181,12 @@ def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
 
     check(study, means)
     if plan:
-        console().print(plan_table(study))
+        show(plan_table(study))
         return
-    print_outcome(carry_out(study, means), means.out)
+    told: set[str] = set()
+    print_outcome(carry_out(study, means, told), means.out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, means), means.out)
+        print_outcome(carry_out_tuned(study, study.tuning, means, told), means.out)
 
 
 def print_outcome(outcome: Outcome, out: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dnntrain.carrying import Means, carry_out, check, plan_or_carry_out, print_outcome, takes_means
-from dnntrain.consoles import console
+from dnntrain.consoles import show
 from dnntrain.data_commands import data_app
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.flags import read_assignments, refuse_given, run_keys, takes_settings, written
@@ -185,7 +185,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="print everything as JSON, for scripts")] = False,
 ) -> None:
     """Show what studies found: which differences are real, by how much, and how healthy the runs were."""
-    from dnntrain.report import exports, output
+    from dnntrain.report import exports, output, plain_exports
     from dnntrain.report.gates import exit_code, judge
     from dnntrain.report.load import find_studies
     from dnntrain.report.summary import SORTS, summarize
@@ -195,7 +195,7 @@ def report(
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
     if compare is not None:
         refuse_given(context, ALONE, "not with --compare, which prints one table")
-        output.print_comparison(compare, paths, metric)
+        output.print_comparison(compare, paths, metric, as_json)
         return
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
     output.check_stdout(to_stdout, wide)
@@ -203,7 +203,7 @@ def report(
     output.warn_of_changes(studies)
     summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
     judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
-    writers = {"csv": (csv, exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
+    writers = {"csv": (csv, plain_exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
                "html": (html, exports.to_html)}  # fmt: skip
     for file, write in writers.values():
         if file is not None:
@@ -213,7 +213,7 @@ def report(
 
         save_figures(summaries, figures)
     if as_json:
-        typer.echo(exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
+        typer.echo(plain_exports.to_json(summaries, [answer.as_dict() for answer in judged]), nl=False)
     elif "-" not in (csv, md, latex, html):
         for summary in summaries:
             output.print_summary(summary, wide)
@@ -229,7 +229,7 @@ def techniques(
     """List the catalogue, or show one technique's card: what, formula, when, flags, preset key, paper."""
     from dnntrain.cards import card, overview
 
-    console().print(overview() if name is None else card(name))
+    show(overview() if name is None else card(name))
 
 
 def run() -> int:

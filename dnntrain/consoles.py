@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+
+UNLIMITED = 1_000_000
+"""Cells in a line where no terminal limits it."""
 
 
-def console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """The terminal; progress and warnings go to stderr."""
-    return Console(stderr=stderr, width=width, markup=False, highlight=False)
+def console(*, stderr: bool = False) -> Console:
+    """The terminal; progress and warnings go to stderr. Only a real terminal has a width: pipes and files have none."""
+    made = Console(stderr=stderr, markup=False, highlight=False)
+    if not made.file.isatty():
+        made.width = UNLIMITED  # whatever COLUMNS and FORCE_COLOR say
+    return made
+
+
+def show(what: RenderableType) -> None:
+    """Print to stdout; without a terminal as plain lines, without the blanks that fill a table's rows."""
+    terminal = console()
+    if terminal.is_terminal:
+        terminal.print(what)
+        return
+    with terminal.capture() as captured:
+        terminal.print(what)
+    terminal.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

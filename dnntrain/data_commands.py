@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich import box
-from rich.table import Table
+from rich.text import Text
 
-from dnntrain.consoles import console
+from dnntrain.consoles import show
 from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
-from dnntrain.data.dataset import listed
+from dnntrain.data.dataset import Targets, listed
 from dnntrain.errors import InputError
 from dnntrain.features import FeatureCache
 from dnntrain.flags import takes_settings
+from dnntrain.layout import TextTable
+from dnntrain.parameters import plain
 from dnntrain.spec import RunSpec
 from dnntrain.whole_files import writing
 
@@ -43,17 +44,14 @@ SAMPLES = 10
 def list_sources(data_dir: DataDir = None) -> None:
     """Show which data sets there are, and which are on this machine."""
     home = DataHome.at(data_dir)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("name", "what", "where"):
-        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    rows = []
     for name, source in SOURCES.items():
         found = source().find(home)
         where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
-        table.add_row(name, source.summary, where)
-    terminal = console()
-    terminal.print(table)
-    terminal.print("your own: " + "; ".join(kind.summary for kind in KINDS))
-    terminal.print(f"folder: {home.folder}", soft_wrap=True)
+        rows.append([name, source.summary, where])
+    show(TextTable("", ["name", "what", "where"], rows, wraps=frozenset({"what", "where"})))
+    show(Text("your own: " + "; ".join(kind.summary for kind in KINDS)))
+    typer.echo(f"folder: {home.folder}")
 
 
 @data_app.command()
@@ -85,18 +83,17 @@ def info(
     if as_json:
         typer.echo(json.dumps(dataset.description() | details(dataset), indent=1))
         return
-    terminal = console()
     for label, text in facts(source, home, dataset):
-        terminal.print(f"{label + ':':<13}{text}", soft_wrap=True)
+        typer.echo(f"{label + ':':<13}{text}")
     if dataset.columns:
-        terminal.print(column_table(dataset))
+        show(column_table(dataset))
     if dataset.classes:
-        terminal.print(class_table(dataset))
+        show(class_table(dataset))
 
 
-@data_app.command()
+@data_app.command("show")
 @takes_settings(list(options()))
-def show(
+def show_samples(
     name: Name,
     settings: dict[str, Any],
     data_dir: DataDir = None,
@@ -166,9 +163,17 @@ def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[st
         ("where", str(files[0] if len(files) == 1 else files[0].parent)),
     ]
     if not dataset.classes:
-        y = dataset.train_targets
-        rows.append(("target", f"{y.min():g} to {y.max():g}, mean {y.mean():g}, deviation {y.std():g}"))
+        rows.append(("target", spread_of(dataset.train_targets)))
     return rows + [("note", note) for note in dataset.notes]
+
+
+def spread_of(targets: Targets) -> str:
+    """The range of a numeric target, its mean and its standard deviation."""
+    from dnntrain.report.words import figure  # imports pandas
+
+    spread = float(targets.std())
+    ends = f"{plain(float(targets.min()))} to {plain(float(targets.max()))}"
+    return f"{ends}, mean {figure(float(targets.mean()), spread)}, deviation {figure(spread, spread)}"
 
 
 def details(dataset: Dataset) -> dict[str, Any]:
@@ -184,36 +189,27 @@ def details(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
-def column_table(dataset: Dataset) -> Table:
+def column_table(dataset: Dataset) -> TextTable:
     """The columns of a table: what they are, and what has become of them."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("column", overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("missing", justify="right")
-    table.add_column("inputs", overflow="fold")
+    rows = []
     for number, column in enumerate(dataset.columns, 1):
         inputs = column.left_out and f"none: {column.left_out}"
         if column.inputs:
             inputs = f"{len(column.inputs)}: {listed(list(column.inputs))}"
-        table.add_row(column.name or f"(no. {number})", column.kind, f"{column.missing:,}", inputs)
-    return table
+        rows.append([column.name or f"(no. {number})", column.kind, f"{column.missing:,}", inputs])
+    return TextTable("", ["column", "kind", "missing", "inputs"], rows, frozenset({"missing"}))
 
 
-def class_table(dataset: Dataset) -> Table:
+def class_table(dataset: Dataset) -> TextTable:
     """The classes with their numbers and how many examples each has."""
     train, test = details(dataset)["balance"].values()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("no.", justify="right")
-    table.add_column("class", overflow="ellipsis", no_wrap=True, max_width=24)
-    table.add_column("training", justify="right")
-    table.add_column("test", justify="right")
-    table.add_column("", no_wrap=True)
+    rows = []
     for number, name in enumerate(dataset.classes[:MOST_CLASSES]):
         bar = "━" * round(BAR * train[name] / max(train.values()))
-        table.add_row(str(number), name, f"{train[name]:,}", f"{test[name]:,}", bar)
+        rows.append([name, str(number), f"{train[name]:,}", f"{test[name]:,}", bar])
     if len(dataset.classes) > MOST_CLASSES:
-        table.add_row("", f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "")
-    return table
+        rows.append([f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "", ""])
+    return TextTable("", ["class", "no.", "training", "test", ""], rows, frozenset({"no.", "training", "test"}))
 
 
 def sheet(dataset: Dataset) -> Figure:

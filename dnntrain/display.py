@@ -142,7 +142,7 @@ class Display:
     def table(self) -> Table:
         """The arms as a table of bars."""
         table = Table(title=f"{self.study.name}: {self.share:.0%}, {self.left}", title_justify="left", box=None)
-        table.add_column("arm", max_width=30, no_wrap=True)
+        table.add_column("arm", max_width=30, overflow="fold")
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
         table.add_column(f"val {self.measure}", justify="right")

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
-from dnntrain.consoles import console
+from dnntrain.consoles import console, show
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.records import CHANGED, RunStore
+from dnntrain.layout import TextTable
+from dnntrain.records import CHANGED, Record, RunStore
 from dnntrain.whole_files import read_json, writing
 
 if TYPE_CHECKING:
@@ -30,26 +29,24 @@ RUNS = Path("runs")
 @runs_app.command("list")
 def list_runs(out: Out = RUNS) -> None:
     """Show every recorded run: its state, its validation figure, the studies that it is part of."""
-    from dnntrain.report.output import show
-
     store, studies = opened(out), used_by(out)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in ("run", "data", "seed", "status", "epochs", "val", "studies: arms"):
-        table.add_column(heading, overflow="fold", no_wrap=heading != "studies: arms")
+    rows = []
     for run in store.run_ids():
         record = store.read(run)
-        score = next((f"{k[4:]} {v:.4f}" for k, v in record["results"].items() if k in ("val_acc", "val_r2") and v), "")
         settings = record["settings"]
-        named = (
-            run,
-            shortened(settings["data"]),
-            str(settings["seed"]),
-            record["status"],
-            str(record["epochs"]),
-            score,
+        rows.append(
+            [
+                run,
+                Path(settings["data"]).name,
+                str(settings["seed"]),
+                record["status"],
+                str(record["epochs"]),
+                validation_score(record),
+                "\n".join(studies.get(run, ())),
+            ]
         )
-        table.add_row(*named, "\n".join(studies.get(run, ())))
-    show(console(), table)
+    headings = ["run", "data", "seed", "status", "epochs", "val", "studies: arms"]
+    show(TextTable("", headings, rows, wraps=frozenset({"studies: arms"})))
 
 
 @runs_app.command("show")
@@ -93,9 +90,14 @@ def gc(out: Out = RUNS, yes: Yes = False) -> None:
     remove([*unused, *left], yes)
 
 
-def shortened(data: str) -> str:
-    """The data set's name, or the last part of a path."""
-    return Path(data).name[:20]
+def validation_score(record: Record) -> str:
+    """acc 87.12 %, r2 0.6123; empty where the run diverged."""
+    from dnntrain.report.words import number
+
+    for name, text in (("val_acc", "acc {} %"), ("val_r2", "r2 {}")):
+        if (value := record["results"].get(name)) is not None:
+            return text.format(number(value, name))
+    return ""
 
 
 def opened(out: Path) -> RunStore:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dnntrain.health import FIGURES
 from dnntrain.metrics import results_of
+from dnntrain.provenance import Provenance
 from dnntrain.records import Record, Records, RunStore
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
@@ -30,18 +31,21 @@ def study_files(study: Study, ids: Mapping[CoreSpec, str], records: Records) -> 
     """The study's files in parts, made of its records, in the order of arms and seeds."""
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {}
+    provenance = Provenance()
     varied = study.varied()
     recorded = [(arm.name, ids[spec]) for arm, spec in study.runs() if ids[spec] in records]
     for arm, run in recorded:
         made = records[run]
         rows.append(results_row(made, study.name, arm, varied))
         columns |= dict.fromkeys(key for row in made["history"] for key in row)
+        provenance.add(arm, made)
     first = records[recorded[0][1]]
     history = (row for arm, run in recorded for row in history_rows(records[run], study.name, arm))
     results = "".join(csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
     description = study.description() | {
         "data": first["data"],
         "environment": first["environment"],
+        **provenance.description(),
         "checksum": hashlib.sha256(results.encode()).hexdigest(),
     }
     files: dict[str, Iterable[str]] = {

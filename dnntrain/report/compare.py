@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnntrain.errors import InputError
+from dnntrain.layout import TextTable
+from dnntrain.provenance import environments_line
 from dnntrain.report import words
 from dnntrain.report.load import Results, read_study
 from dnntrain.report.summary import by_seed
-from dnntrain.report.tables import TextTable
-from dnntrain.statistics import deviation, mean, paired_interval
+from dnntrain.statistics import Interval, deviation, mean, paired_interval
 
 
 def find_study(name: str, folders: Sequence[Path]) -> Results:
@@ -23,21 +25,34 @@ def find_study(name: str, folders: Sequence[Path]) -> Results:
     raise InputError(f"--compare {name}: no study there, nor in {', '.join(map(str, folders))}")
 
 
-def comparison_table(ours: Results, theirs: Results, metric: str) -> TextTable:
-    """A row for each arm that both studies have: both means, and the difference by seed with its t interval."""
+@dataclass(frozen=True)
+class Compared:
+    """One arm in two studies."""
+
+    arm: str
+    means: tuple[float, float]
+    deviations: tuple[float, float]
+    difference: Interval | None
+    """Second − first, by seed; None where they share no seed."""
+    same: int
+    """Seeds with the same figure in both."""
+    shared: int
+
+
+def compared_arms(ours: Results, theirs: Results, metric: str) -> list[Compared]:
+    """The arms that both studies have; InputError where there are none."""
     for results in (ours, theirs):
         if metric not in results.runs.columns:
             raise InputError(f"--compare: {results.name} has no {metric}")
     partner = {key(arm): arm["name"] for arm in theirs.description["arms"]}
-    rows = [
+    found = [
         compared(arm["name"], partner[key(arm)], ours, theirs, metric)
         for arm in ours.description["arms"]
         if key(arm) in partner
     ]
-    if not rows:
+    if not found:
         raise InputError(f"--compare: {ours.name} and {theirs.name} have no arm with the same settings")
-    headings = ["arm", "first", "second", "second - first [95 %]", "same runs"]
-    return TextTable("", headings, rows, frozenset(headings[1:]))
+    return found
 
 
 def key(arm: dict[str, Any]) -> str:
@@ -45,20 +60,30 @@ def key(arm: dict[str, Any]) -> str:
     return json.dumps(arm["settings"], sort_keys=True)
 
 
-def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> list[str]:
-    """One arm's row."""
+def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> Compared:
+    """One arm of ours with its partner."""
     first, second = (by_seed(r.runs[r.runs["arm"] == arm], metric) for r, arm in ((ours, name), (theirs, other)))
     shared = first.keys() & second.keys()
-    same = sum(first[seed] == second[seed] for seed in shared)
-    spreads = [spread(list(values.values()), metric) for values in (first, second)]
-    difference = words.difference(paired_interval(second, first), metric)
-    return [name, *spreads, difference, f"{same}/{len(shared)}"]
+    return Compared(
+        arm=name,
+        means=(mean([*first.values()]), mean([*second.values()])),
+        deviations=(deviation([*first.values()]), deviation([*second.values()])),
+        difference=paired_interval(second, first),
+        same=sum(first[seed] == second[seed] for seed in shared),
+        shared=len(shared),
+    )
 
 
-def spread(values: Sequence[float], metric: str) -> str:
-    """Mean ± standard deviation."""
-    text = words.number(mean(values), metric)
-    return text if len(values) < 2 else f"{text} ± {words.number(deviation(values), metric)}"
+def comparison_table(arms: Sequence[Compared], metric: str) -> TextTable:
+    """A row for each arm that both studies have: both means, and the difference by seed with its t interval."""
+    rows = []
+    for arm in arms:
+        spreads = zip(arm.means, arm.deviations, strict=True)
+        figures = [words.mean_and_deviation(mean, deviation, metric) for mean, deviation in spreads]
+        difference = words.difference(arm.difference, metric, *arm.deviations)
+        rows.append([arm.arm, *figures, difference, f"{arm.same}/{arm.shared}"])
+    headings = ["arm", "first", "second", "second - first [95 %]", "same runs"]
+    return TextTable("", headings, rows, frozenset(headings[1:]))
 
 
 def comparison_notes(ours: Results, theirs: Results) -> list[str]:
@@ -71,6 +96,7 @@ def comparison_notes(ours: Results, theirs: Results) -> list[str]:
                 notes.append(f"{part}, {field}: {first.get(field)} | {second.get(field)}")
     both = {key(arm) for arm in ours.description["arms"]} & {key(arm) for arm in theirs.description["arms"]}
     for label, results in (("first", ours), ("second", theirs)):
+        notes += [f"{label}: {line}" for line in filter(None, [environments_line(results.description)])]
         alone = [arm["name"] for arm in results.description["arms"] if key(arm) not in both]
         if alone:
             notes.append(f"only in the {label}: {', '.join(alone)}")

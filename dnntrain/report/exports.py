@@ -1,71 +1,20 @@
-"""A study as a file: CSV, JSON, Markdown, LaTeX (booktabs), and one self-contained HTML page."""
+"""A study as a document: Markdown, LaTeX (booktabs), and one self-contained HTML page."""
 
 from __future__ import annotations
 
 import base64
 import html
-import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import pandas as pd
-
-from dnntrain.finite import as_json
+from dnntrain.layout import TextTable
+from dnntrain.parameters import plain
 from dnntrain.report import words
-from dnntrain.report.summary import ArmSummary, Summary
-from dnntrain.report.tables import TextTable, main_table, tables
-
-
-def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
-    """All that is known of one arm, as plain numbers."""
-    c = arm.comparison
-    compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict", "further_seeds")
-    return {
-        "study": summary.results.name,
-        "arm": arm.name,
-        "metric": summary.metric,
-        "finished": arm.finished,
-        "planned": arm.planned,
-        "diverged": arm.diverged,
-        "mean": arm.mean,
-        "sd": arm.deviation,
-        "baseline": summary.baseline,
-        **{key: getattr(c, key) if c else None for key in compared},
-        "method": summary.family.method if summary.family else None,
-        "published": arm.published.get(summary.metric),
-        "health": words.health(arm),
-        "seconds": arm.seconds,
-        "values": " ".join(f"{value:.6g}" for value in arm.values.values()),
-    }
-
-
-def to_csv(summaries: Sequence[Summary]) -> str:
-    """A row for each study and arm."""
-    text: str = pd.DataFrame([row_of(arm, s) for s in summaries for arm in s.arms]).to_csv(index=False)
-    return text
-
-
-def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ()) -> str:
-    """The same for machines, with the method and its reason, and the requirements' answers."""
-    studies = [
-        {
-            "study": s.results.name,
-            "metric": s.metric,
-            "baseline": s.baseline,
-            "method": s.family.method if s.family else None,
-            "reason": s.family.reason if s.family else None,
-            "smallest_detectable": s.family.smallest_detectable if s.family else None,
-            "delta": s.family.delta if s.family else None,
-            "data": s.results.description.get("data"),
-            "arms": [row_of(arm, s) for arm in s.arms],
-        }
-        for s in summaries
-    ]
-    return json.dumps(as_json({"studies": studies, "requirements": list(judged)}), indent=1) + "\n"
+from dnntrain.report.summary import Summary
+from dnntrain.report.tables import main_table, tables
 
 
 def to_markdown(summaries: Sequence[Summary]) -> str:
@@ -208,7 +157,5 @@ def html_figures(summary: Summary) -> list[str]:
 
 
 def cell_text(value: object) -> str:
-    """A cell of the runs' table; empty where there is nothing."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+    """A cell of the runs' table, in full; empty where there is nothing."""
+    return "" if isinstance(value, float) and math.isnan(value) else plain(value)

@@ -15,9 +15,10 @@ from enum import Enum
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, impossible, is_share
 from dnntrain.parameters import odd_number
+from dnntrain.report import words
 from dnntrain.report.load import Results
 from dnntrain.report.summary import by_seed
-from dnntrain.statistics import paired_interval
+from dnntrain.statistics import deviation, paired_interval
 
 GRAMMAR = re.compile(
     r"(?P<left>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<right>.+?)(?:\s+(?P<plus>[+-])\s*(?P<margin>[\d.eE-]+)\s*(?P<unit>pp|%)?)?"
@@ -159,12 +160,10 @@ def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Ans
         return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
     answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
-    percent = is_share(left.metric)
-    scale, unit = (100, " points") if percent else (1, "")
-    low, mean, high, bound = (scale * v for v in (interval.low, interval.mean, interval.high, margin))
+    unit = " points" if is_share(left.metric) else ""
     return answer, (
-        f"{left.metric}: {left.arm} - {right.arm} = {mean:+.3g}{unit}, 95 % interval [{low:+.3g}, {high:+.3g}], "
-        f"required {sign} {bound:+.3g}"
+        f"{left.metric}: {left.arm} - {right.arm} = {words.difference(interval, left.metric)}{unit} (95 % interval), "
+        f"required {sign} {words.exact(margin, left.metric)}"
     )
 
 
@@ -174,7 +173,7 @@ def compare_number(term: Term, sign: str, bound: float) -> tuple[Answer, str]:
         return Answer.FAILS, f"no run of {term.arm} has finished"
     mean = sum(term.values.values()) / len(term.values)
     answer = Answer.HOLDS if COMPARE[sign](mean, bound) else Answer.FAILS
-    return (
-        answer,
-        f"{term.metric} of {term.arm}: mean {mean:.5g} over {len(term.values)} runs, required {sign} {bound:.5g}",
+    shown = words.figure(mean, deviation([*term.values.values()]))
+    return answer, (
+        f"{term.metric} of {term.arm}: mean {shown} over {len(term.values)} runs, required {sign} {bound:,.12g}"
     )

@@ -27,6 +27,21 @@ class ArmFile(BaseModel):
     levels: dict[str, str] = {}
 
 
+class DatasetFile(BaseModel, extra="allow"):
+    """A data set in study.json."""
+
+    name: str
+    train_examples: int
+    test_examples: int
+    notes: list[str] = []
+
+
+class EnvironmentFile(BaseModel, extra="allow"):
+    """What trained some of the runs, in study.json."""
+
+    runs: int
+
+
 class StudyFile(BaseModel):
     """What study.json holds."""
 
@@ -38,8 +53,10 @@ class StudyFile(BaseModel):
     note: str = ""
     seeds: list[int]
     arms: list[ArmFile] = Field(min_length=1)
-    data: dict[str, Any] = {}
+    data: DatasetFile | None = None
     environment: dict[str, Any] = {}
+    datasets: list[DatasetFile] = []
+    environments: list[EnvironmentFile] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
 

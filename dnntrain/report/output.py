@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console, RenderableType
 
-from dnntrain.consoles import console
+from dnntrain.consoles import show
 from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
 from dnntrain.records import CHANGED
-from dnntrain.report.compare import comparison_notes, comparison_table, find_study
+from dnntrain.report import words
+from dnntrain.report.compare import compared_arms, comparison_notes, comparison_table, find_study
 from dnntrain.report.gates import Judged
 from dnntrain.report.load import Results
 from dnntrain.report.summary import Summary
-from dnntrain.report.terminal import rendered, study_report
+from dnntrain.report.terminal import study_report
 from dnntrain.whole_files import write_whole, writing
 
 
 def print_summary(summary: Summary, wide: bool = False) -> None:
     """A study on the terminal."""
-    show(console(width=max(120, console().width) if wide else None), study_report(summary, wide=wide))
-
-
-def show(terminal: Console, what: RenderableType) -> None:
-    """Print; without a terminal as plain lines, that is without the blanks that fill a table's rows."""
-    if terminal.is_terminal:
-        terminal.print(what)
-        return
-    with terminal.capture() as captured:
-        terminal.print(what)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    show(study_report(summary, wide=wide))
 
 
 def warn_of_changes(studies: Sequence[Results]) -> None:
@@ -49,30 +41,35 @@ def print_judged(judged: Sequence[Judged]) -> None:
         typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
 
 
-def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None) -> None:
+def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None, as_json: bool) -> None:
     """Two studies side by side."""
     first, second = (find_study(name, paths) for name in names)
-    terminal = console()
-    show(terminal, rendered(comparison_table(first, second, metric or str(first.description["metric"]))))
-    terminal.print("\n".join(comparison_notes(first, second)), soft_wrap=True)
+    metric = metric or str(first.description["metric"])
+    arms, notes = compared_arms(first, second, metric), comparison_notes(first, second)
+    if as_json:
+        typer.echo(json.dumps(as_json({"metric": metric, "arms": [*map(asdict, arms)], "notes": notes}), indent=1))
+        return
+    show(comparison_table(arms, metric))
+    typer.echo("\n".join(notes))
 
 
 def print_run(record: dict[str, Any], out: Path) -> None:
     """One run's result in a few lines."""
-    terminal = console()
     results = record["results"]
-    measures = {"loss": "loss {:.4f}", "acc": "accuracy {:.2%}", "r2": "R² {:.4f}", "rmse": "RMSE {:.6g}"}
+    measures = {"loss": "loss {}", "acc": "accuracy {} %", "r2": "R² {}", "rmse": "RMSE {}"}
     for part in PARTS:
         known = [
-            text.format(results[name]) for m, text in measures.items() if results.get(name := f"{part}_{m}") is not None
+            text.format(words.number(results[name], name))
+            for measure, text in measures.items()
+            if results.get(name := f"{part}_{measure}") is not None
         ]
         if known:
-            terminal.print(f"{part + ':':<9} {'   '.join(known)}")
+            typer.echo(f"{part + ':':<9} {'   '.join(known)}")
     kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
-    terminal.print(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
-    terminal.print(f"health:   {record['health']}")
-    terminal.print(f"time:     {record['seconds']:.1f} s")
-    terminal.print(f"record:   {out / 'store' / record['run']}", soft_wrap=True)
+    typer.echo(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
+    typer.echo(f"health:   {record['health']}")
+    typer.echo(f"time:     {words.brief(record['seconds'])} s")
+    typer.echo(f"record:   {out / 'store' / record['run']}")
 
 
 def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:

@@ -6,23 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dnntrain.layout import TextTable
 from dnntrain.metrics import score_beside
 from dnntrain.report import words
 from dnntrain.report.load import validation_curves
 from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import ArmSummary, Summary, summarize
-from dnntrain.statistics import mean
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table of text; columns named in `right` are aligned to the right."""
-
-    title: str
-    headings: list[str]
-    rows: list[list[str]]
-    right: frozenset[str] = frozenset()
-
+from dnntrain.statistics import deviation, mean
 
 MOST_PICTURES = 60
 """Arms beyond which pictures in characters no longer help."""
@@ -40,9 +30,8 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
         yield effects_table(summary)
     if summary.contributions:
         yield contributions_table(summary)
-    averaged = f"mc_test_{score_beside(summary.metric)}"
-    if averaged in summary.results.runs and summary.results.runs[averaged].notna().any():
-        yield monte_carlo_table(summary)
+    if averaged := averaged_arms(summary):
+        yield monte_carlo_table(averaged)
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
@@ -61,10 +50,10 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
         row += [words.spread(arm, metric)]
         if summary.family:
             base = arm.name == summary.baseline
-            row += ["baseline" if base else words.difference(arm.difference, metric), words.verdict(arm)]
+            row += ["baseline" if base else words.against_baseline(arm, summary), words.verdict(arm)]
             row += comparison_cells(arm) if wide else []
         rows.append(row)
-    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"})
+    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
 
 
 def comparison_cells(arm: ArmSummary) -> list[str]:
@@ -83,9 +72,10 @@ def runs_table(summary: Summary) -> TextTable:
     rows = []
     for arm in summary.arms:
         values = arm.values.values() if arm.finished <= words.FEW else ()
-        each = ["  ".join(words.number(value, summary.metric) for value in values)] if few else []
-        rows.append([arm.name, words.health(arm), f"{arm.seconds:.1f}".replace("nan", ""), *each])
-    return TextTable("", headings, rows, frozenset({"s/run"}))
+        each = ["  ".join(words.number(value, summary.metric, arm.deviation) for value in values)] if few else []
+        rows.append([arm.name, words.health(arm), words.brief(arm.seconds), *each])
+    wraps = frozenset({"health", "each run"})
+    return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
 
 
 def pictures_table(summary: Summary) -> TextTable:
@@ -94,34 +84,44 @@ def pictures_table(summary: Summary) -> TextTable:
     curves = validation_curves(summary.results.folder, steered)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
-    shown = [arm.difference for arm in summary.arms if arm.difference]
-    ends = [end for item in shown for end in (item.low, item.high, item.mean) if math.isfinite(end)]
-    # an interval out of all proportion would press the others flat: it leaves by an arrow
-    reach = 3 * max((abs(item.mean) for item in shown), default=1.0)
-    left, right = max(min([0.0, *ends]), -reach), min(max([0.0, *ends]), reach)
+    left, right = axis(summary)
     rows = []
     for arm in summary.arms:
         picture = forest_row(arm.difference, left, right) if arm.difference else ""
         rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
-    axis = f"Δ from {words.signed(left, summary.metric)} to {words.signed(right, summary.metric)}"
-    headings = ["arm", f"{steered} by epoch"] + ([axis] if shown else [])
+    digits = (right - left) / 2
+    ends = " to ".join(words.signed(end, summary.metric, digits) for end in (left, right))
+    headings = ["arm", f"{steered} by epoch"] + ([f"Δ from {ends}"] if summary.family else [])
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
-def published_table(summary: Summary) -> TextTable:
-    """Published figures beside ours: of the study's metric first, then of every other that was published."""
+def axis(summary: Summary) -> tuple[float, float]:
+    """The ends of the forest plot's axis, which holds 0."""
+    shown = [arm.difference for arm in summary.arms if arm.difference]
+    ends = [end for item in shown for end in (item.low, item.high, item.mean) if math.isfinite(end)]
+    # an interval out of all proportion would press the others flat: it leaves by an arrow
+    reach = 3 * max((abs(item.mean) for item in shown), default=1.0)
+    return max(min([0.0, *ends]), -reach), min(max([0.0, *ends]), reach)
+
+
+def published_arms(summary: Summary) -> Iterator[tuple[ArmSummary, str]]:
+    """The arms by each metric with a published figure: the study's metric first."""
     named = {name: None for arm in summary.arms for name in arm.published if name != "sd"}
-    metrics = sorted(named, key=lambda name: name != summary.metric)
-    rows = []
-    for metric in metrics:
+    for metric in sorted(named, key=lambda name: name != summary.metric):
         judged = summary if metric == summary.metric else summarize(summary.results, metric)
-        for arm in judged.arms:
-            if metric in arm.published:
-                ends = (words.number(end, metric) for end in (arm.one_more.low, arm.one_more.high))
-                figures = [words.spread(arm, metric), " to ".join(ends), words.number(arm.published[metric], metric)]
-                rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
+        yield from ((arm, metric) for arm in judged.arms if metric in arm.published)
+
+
+def published_table(summary: Summary) -> TextTable:
+    """Published figures beside ours."""
+    rows = []
+    for arm, metric in published_arms(summary):
+        ends = (words.number(end, metric, arm.deviation) for end in (arm.one_more.low, arm.one_more.high))
+        figures = [words.spread(arm, metric), " to ".join(ends), words.number(arm.published[metric], metric)]
+        rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
     headings = ["arm", "of", "ours", "one more run", "published", "verdict"]
-    return TextTable("published figures", headings, rows, frozenset(headings[2:5]))
+    colored = frozenset({"verdict"})
+    return TextTable("published figures", headings, rows, frozenset(headings[2:5]), colored=colored)
 
 
 def effects_table(summary: Summary) -> TextTable:
@@ -150,14 +150,37 @@ def contributions_table(summary: Summary) -> TextTable:
     return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
 
 
-def monte_carlo_table(summary: Summary) -> TextTable:
-    """The test score with Monte Carlo dropout beside the plain one, for the arms that have it."""
+@dataclass(frozen=True)
+class Averaged:
+    """An arm's mean test score, plain and with Monte Carlo dropout."""
+
+    arm: str
+    metric: str
+    plain: float
+    deviation: float
+    """Of the plain scores."""
+    monte_carlo: float
+    gain: float
+
+
+def averaged_arms(summary: Summary) -> list[Averaged]:
+    """The arms that have Monte Carlo dropout."""
     runs, metric = summary.results.runs, f"test_{score_beside(summary.metric)}"
-    rows = []
+    if f"mc_{metric}" not in runs:
+        return []
+    found = []
     for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
         plain, averaged = frame[metric], frame[f"mc_{metric}"]
-        gain = mean((averaged - plain).tolist())
-        figures = [words.number(float(values.mean()), metric) for values in (plain, averaged)]
-        rows.append([str(name), *figures, words.signed(gain, metric)])
-    headings = ["arm", words.heading(metric), "Monte Carlo", "gain"]
+        means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
+        found.append(Averaged(str(name), metric, *means, mean((averaged - plain).tolist())))
+    return found
+
+
+def monte_carlo_table(averaged: list[Averaged]) -> TextTable:
+    """The test score with Monte Carlo dropout beside the plain one."""
+    rows = []
+    for arm in averaged:
+        figures = [words.number(value, arm.metric, arm.deviation) for value in (arm.plain, arm.monte_carlo)]
+        rows.append([arm.arm, *figures, words.signed(arm.gain, arm.metric, arm.deviation)])
+    headings = ["arm", words.heading(averaged[0].metric), "Monte Carlo", "gain"]
     return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))

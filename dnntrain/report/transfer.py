@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from dnntrain.consoles import console
+from dnntrain.consoles import show
+from dnntrain.layout import TextTable
 from dnntrain.metrics import higher_is_better, is_share
 from dnntrain.report import words
 from dnntrain.report.load import read_study
-from dnntrain.report.output import show
 from dnntrain.report.summary import DELTA, ArmSummary, Summary, summarize
-from dnntrain.report.tables import TextTable
-from dnntrain.report.terminal import rendered
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
 
 SCRATCH, TRANSFER = "scratch", "transfer"
@@ -35,12 +34,11 @@ class SizedArms:
 def print_transfer(folder: Path, *, figures: bool = False) -> None:
     """What a transfer study says beyond the report of its arms; nothing for other studies. Its figure, if wanted."""
     summary = summarize(read_study(folder))
-    terminal = console()
     if sized(summary):
-        show(terminal, rendered(size_table(summary)))
+        show(size_table(summary))
         typer.echo("\n".join(size_notes(summary)))
-    elif SCRATCH in {arm.name for arm in summary.arms} and len(summary.arms) > 1:
-        show(terminal, rendered(cost_table(summary)))
+    elif costs(summary):
+        show(cost_table(summary))
         if len(summary.arms) > 2:
             typer.echo(supported(summary))
     if figures and len(summary.arms) > 2:
@@ -52,16 +50,39 @@ def print_transfer(folder: Path, *, figures: bool = False) -> None:
                 typer.echo(f"figure: {path}")
 
 
+@dataclass(frozen=True)
+class Cost:
+    """An arm's errors and time, and their ratios to scratch's; nan where there is nothing to divide by."""
+
+    arm: str
+    errors: float
+    deviation: float
+    fewer: float
+    seconds: float
+    faster: float
+
+
+def costs(summary: Summary) -> list[Cost]:
+    """Errors and time of each arm; none where the study has no scratch to compare with, or compares sizes."""
+    scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
+    if scratch is None or len(summary.arms) < 2 or sized(summary):
+        return []
+    found = []
+    for arm in summary.arms:
+        errors = error(arm, summary.metric)
+        fewer = error(scratch, summary.metric) / (errors or math.nan)
+        faster = scratch.seconds / (arm.seconds or math.nan)
+        found.append(Cost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
+    return found
+
+
 def cost_table(summary: Summary) -> TextTable:
-    """Errors and time of each arm, and their ratios to scratch's."""
-    scratch = next(arm for arm in summary.arms if arm.name == SCRATCH)
+    """Errors and time of each arm beside scratch's."""
     kind = "errors %" if is_share(summary.metric) else words.heading(summary.metric)
     rows = []
-    for arm in summary.arms:
-        ratio = error(scratch, summary.metric) / (error(arm, summary.metric) or math.nan)
-        faster = scratch.seconds / (arm.seconds or math.nan)
-        rows.append([arm.name, words.number(error(arm, summary.metric), summary.metric), times(ratio),
-                     f"{arm.seconds:.2g}", times(faster)])  # fmt: skip
+    for cost in costs(summary):
+        errors = words.number(cost.errors, summary.metric, cost.deviation)
+        rows.append([cost.arm, errors, times(cost.fewer), words.brief(cost.seconds), times(cost.faster)])
     headings = ["arm", kind, "fewer than scratch", "s/run", "faster"]
     return TextTable("errors and time beside scratch", headings, rows, frozenset(headings[1:]))
 
@@ -73,7 +94,7 @@ def error(arm: ArmSummary, metric: str) -> float:
 
 def times(ratio: float) -> str:
     """4.9 ×; a dash where there is nothing to divide."""
-    return "-" if math.isnan(ratio) else f"{ratio:.1f} ×"
+    return "-" if math.isnan(ratio) else f"{words.brief(ratio)} ×"
 
 
 def supported(summary: Summary) -> str:
@@ -85,8 +106,7 @@ def supported(summary: Summary) -> str:
     best = max(better, key=lambda arm: sign * arm.mean)
     equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]
     beside = f"; not told apart from it: {', '.join(equal)}" if equal else ""
-    gained = words.difference(best.difference, summary.metric)
-    return f"Supported: {best.name}, {gained} over scratch{beside}."
+    return f"Supported: {best.name}, {words.against_baseline(best, summary)} over scratch{beside}."
 
 
 def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
@@ -127,11 +147,13 @@ def size_table(summary: Summary) -> TextTable:
     rows = []
     for pair in sized(summary):
         c = compared[pair.size]
-        gain = words.difference(Interval(c.difference, c.low, c.high), metric)
+        deviations = (pair.scratch.deviation, pair.transfer.deviation)
+        gain = words.difference(Interval(c.difference, c.low, c.high), metric, *deviations)
         rows.append([f"{pair.size:,}", words.spread(pair.scratch, metric), words.spread(pair.transfer, metric), gain,
                      c.verdict])  # fmt: skip
     headings = ["examples", f"scratch {words.heading(metric)}", "transfer", "gain [95 %]", "verdict"]
-    return TextTable("by the number of training examples", headings, rows, frozenset(headings[:4]))
+    title, colored = "by the number of training examples", frozenset({"verdict"})
+    return TextTable(title, headings, rows, frozenset(headings[:4]), colored=colored)
 
 
 def size_notes(summary: Summary) -> list[str]:
@@ -143,7 +165,17 @@ def size_notes(summary: Summary) -> list[str]:
         if sign * pair.transfer.mean >= sign * largest.scratch.mean and pair.size < largest.size:
             notes.append(
                 f"The transfer's mean with {pair.size:,} examples is at least that of scratch with {largest.size:,}: "
-                f"{largest.size / pair.size:.0f} times fewer."
+                f"{words.figure(largest.size / pair.size)} times fewer."
             )
             break
     return notes
+
+
+def transfer_data(summary: Summary) -> dict[str, Any]:
+    """All of this for JSON, in full precision; empty for other studies."""
+    if costs(summary):
+        said = [supported(summary)] if len(summary.arms) > 2 else []
+        return {"costs": [asdict(cost) for cost in costs(summary)], "notes": said}
+    compared = size_comparisons(summary) if sized(summary) else {}
+    sizes = [{"examples": size, **asdict(comparison)} for size, comparison in compared.items()]
+    return {"sizes": sizes, "notes": size_notes(summary)} if sizes else {}

@@ -5,7 +5,7 @@
 Every interval is two-sided; every figure has the metric's own unit (a share is 0.87, not 87).
 """
 
-from dnntrain.statistics.comparisons import MANY_SEEDS, Comparison, Family, compare, further_seeds, verdict
+from dnntrain.statistics.comparisons import MANY_SEEDS, POWER, Comparison, Family, compare, further_seeds, verdict
 from dnntrain.statistics.descriptive import (
     LEVEL,
     Interval,
@@ -25,6 +25,7 @@ from dnntrain.statistics.significance import TTest, deviating_row, fisher_exact,
 __all__ = [
     "LEVEL",
     "MANY_SEEDS",
+    "POWER",
     "Comparison",
     "Contribution",
     "Effect",

@@ -12,6 +12,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from dnntrain.metrics import higher_is_better, is_share
+from dnntrain.report import words
 from dnntrain.report.figures.history import chosen, left_out
 from dnntrain.report.figures.labels import log_axis, titled
 from dnntrain.report.figures.style import (
@@ -53,7 +54,7 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     figure = canvas(
         8.0,
         1.0 + 0.29 * len(rows),
-        title=f"Which arm differs from {shortened(str(summary.baseline))}, and by how much?",
+        title="Which arm differs from the baseline, and by how much?",
         subtitle=subtitle(summary),
         caption=effects_caption(summary, delta, interval) + left_out(summary, shown),
     )
@@ -67,22 +68,18 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
-        draw_effect(axes, y, arm, summary.metric)
+        draw_effect(axes, y, arm, summary)
     higher, lower = ("better", "worse") if higher_is_better(summary.metric) else ("worse", "better")
     what = "percentage points" if is_share(summary.metric) else unit(summary.metric)
     axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
     return laid_out(figure)
 
 
-def shortened(name: str, most: int = 34) -> str:
-    """An arm's name that fits into a title."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def effects_caption(summary: Summary, delta: float, interval: str) -> str:
     """How to read the forest plot."""
     shown, what = delta * scale(summary.metric), "points" if is_share(summary.metric) else unit(summary.metric)
     parts = [
+        f"Baseline: {summary.baseline}.",
         f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
         f"Grey band: ±{shown:g} {what}, a difference too small to matter.",
     ]
@@ -117,13 +114,13 @@ def ordinary(values: np.ndarray) -> float:
     return float(np.quantile(values, 0.5, method="lower"))
 
 
-def draw_effect(axes: Axes, y: int, arm: ArmSummary, metric: str) -> None:
+def draw_effect(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
     """One row: point, bar (with an arrow where it goes on beyond the axis), and the numbers on the right."""
     text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL, "color": SOFT}
     if arm.difference is None:
         axes.text(1.02, y, why_none(arm), **text)
         return
-    shown = scaled(arm.difference, metric)
+    shown = scaled(arm.difference, summary.metric)
     left, right = axes.get_xlim()
     if math.isfinite(shown.low):
         bar_ends = [min(max(end, left), right) for end in (shown.low, shown.high)]
@@ -134,20 +131,13 @@ def draw_effect(axes: Axes, y: int, arm: ArmSummary, metric: str) -> None:
     face = BLUE if shown.low > 0 or shown.high < 0 else "white"
     (point,) = axes.plot([shown.mean], [y], "o", color=BLUE, markerfacecolor=face, markersize=6.5, zorder=4)
     point.set_label(arm.name)
-    axes.text(1.02, y, effect_text(shown, arm, metric), **text | {"color": INK})
+    axes.text(1.02, y, effect_text(arm, summary), **text | {"color": INK})
 
 
-def effect_text(shown: Interval, arm: ArmSummary, metric: str) -> str:
+def effect_text(arm: ArmSummary, summary: Summary) -> str:
     """The numbers of a row, and how many runs are not in them."""
-    mean, low, high = (signed(value, metric) for value in (shown.mean, shown.low, shown.high))
-    interval = f" [{low}, {high}]" if math.isfinite(shown.low) else ""
-    return mean + interval + (f"  ({arm.diverged} of {arm.planned} diverged)" if arm.diverged else "")
-
-
-def signed(value: float, metric: str) -> str:
-    """+1.23 (points) or −0.0123; huge losses short."""
-    digits = 2 if is_share(metric) else 4
-    return (f"{value:+.{digits}f}" if abs(value) < 1000 else f"{value:+.1e}").replace("-", "−")
+    lost = f"  ({arm.diverged} of {arm.planned} diverged)" if arm.diverged else ""
+    return words.against_baseline(arm, summary).replace("-", "−") + lost
 
 
 def why_none(arm: ArmSummary) -> str:

@@ -16,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import is_share, measure_of
+from dnntrain.provenance import datasets_of
 from dnntrain.report.summary import Summary
 
 INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"
@@ -156,8 +157,13 @@ def wrapped(text: str, width: float) -> list[str]:
 def subtitle(summary: Summary) -> str:
     """Which study a figure is of, and on what data."""
     description = summary.results.description
-    seeds, data = len(description["seeds"]), description.get("data", {}).get("name", "")
-    parts = (summary.results.name, data, f"{seeds} seed{'' if seeds == 1 else 's'}", description.get("question", ""))
+    seeds, data = len(description["seeds"]), dict.fromkeys(data["name"] for data in datasets_of(description))
+    parts = (
+        summary.results.name,
+        ", ".join(data),
+        f"{seeds} seed{'' if seeds == 1 else 's'}",
+        description.get("question", ""),
+    )
     return " · ".join(part for part in parts if part)
 
 

@@ -1,0 +1,130 @@
+"""Lays tables out on a terminal so that nothing is cut: whole, in blocks of columns, or as one paragraph per row.
+
+Where there is no terminal, `consoles.console` has no width, so every table is printed whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+GAP, EDGES = 3, 2
+"""Blanks between two columns, and at both edges together, as `box.SIMPLE_HEAD` draws them."""
+
+NARROWEST = 24
+"""Cells to which a column of text is wrapped before its table is split."""
+
+COLORS = {
+    "better": "green",
+    "worse": "red",
+    "vanishing": "yellow",
+    "exploding": "red",
+    "dead": "yellow",
+    "saturated": "yellow",
+    "differs": "yellow",
+}
+"""The color of a verdict, by its first word."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text. Printed by rich, it takes the layout that fits the terminal's width."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    right: frozenset[str] = frozenset()
+    """Columns aligned to the right."""
+    wraps: frozenset[str] = frozenset()
+    """Columns whose cells may be wrapped between words."""
+    colored: frozenset[str] = frozenset()
+    """Columns of verdicts, which have a color each."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """The layout for the console's width."""
+        if self.title:
+            yield Text(self.title, style="bold")
+        blocks = self.blocks(options.max_width)
+        if blocks:
+            yield from map(self.block, blocks)
+        else:
+            yield from self.paragraphs(options.max_width)
+
+    def blocks(self, width: int) -> list[list[int]]:
+        """The columns in as few blocks as fit the width, each with the first column; empty where one does not fit."""
+        first, *others = (self.least_width(column) for column in range(len(self.headings)))
+        blocks = [[0]]
+        used = EDGES + first
+        for column, needed in enumerate(others, start=1):
+            if used + GAP + needed > width and len(blocks[-1]) > 1:
+                blocks.append([0])
+                used = EDGES + first
+            blocks[-1].append(column)
+            used += GAP + needed
+            if used > width:
+                return []
+        return blocks if used <= width else []
+
+    def least_width(self, column: int) -> int:
+        """Cells that a column needs at least."""
+        cells = [self.headings[column], *(row[column] for row in self.rows)]
+        whole = max(cell_len(line) for cell in cells for line in cell.split("\n"))
+        if self.headings[column] not in self.wraps:
+            return whole
+        longest_word = max((cell_len(word) for cell in cells for word in cell.split()), default=0)
+        return max(longest_word, min(whole, NARROWEST))
+
+    def block(self, columns: list[int]) -> Table:
+        """Some of the columns as a table."""
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        for column in columns:
+            heading = self.headings[column]
+            made.add_column(
+                Text(heading),
+                justify="right" if heading in self.right else "left",
+                overflow="fold",
+                no_wrap=heading not in self.wraps,
+                min_width=self.least_width(column),
+            )
+        for row in self.rows:
+            made.add_row(*(self.cell(self.headings[column], row[column]) for column in columns))
+        return made
+
+    def paragraphs(self, width: int) -> Iterator[RenderableType]:
+        """One paragraph per row, a heading and value per line; values that do not fit behind the heading go below."""
+        inline = [
+            all("\n" not in row[column] and cell_len(f"  {heading}: {row[column]}") <= width for row in self.rows)
+            for column, heading in enumerate(self.headings)
+        ]
+        for row in self.rows:
+            yield Text(f"{self.headings[0]}: {row[0]}", style="bold")
+            for heading, value, fits in list(zip(self.headings, row, inline, strict=True))[1:]:
+                label, cell = Text(f"{heading}:" if heading else ""), self.cell(heading, value)
+                if value and fits:
+                    yield Padding(Text(" ").join(filter(None, (label, cell))), (0, 0, 0, 2), expand=False)
+                elif value:
+                    yield Padding(label, (0, 0, 0, 2), expand=False)
+                    yield Padding(cell, (0, 0, 0, 4), expand=False)
+            yield Text("")
+
+    def cell(self, heading: str, value: str) -> Text:
+        """A cell, in its verdict's color."""
+        word = value.partition(" ")[0].rstrip(",")
+        return Text(value, style=COLORS.get(word, "") if heading in self.colored else "")
+
+
+def definitions(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names, each with a text behind it that is wrapped between words."""
+    made = Table(box=None, show_header=False, padding=(0, 1))
+    made.add_column(overflow="fold", no_wrap=True, min_width=16)
+    made.add_column(overflow="fold")
+    for name, text in rows:
+        made.add_row(Text(name), Text(text))
+    return made
