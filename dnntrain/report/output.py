@@ -47,7 +47,9 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
     metric = metric or str(first.description["metric"])
     arms, notes = compared_arms(first, second, metric), comparison_notes(first, second)
     if as_json:
-        typer.echo(json.dumps(as_json({"metric": metric, "arms": [*map(asdict, arms)], "notes": notes}), indent=1))
+        typer.echo(
+            json.dumps(finite.as_json({"metric": metric, "arms": [*map(asdict, arms)], "notes": notes}), indent=1)
+        )
         return
     show(comparison_table(arms, metric))
     typer.echo("\n".join(notes))
