@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from dnntrain import finite
 from dnntrain.consoles import show
 from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
