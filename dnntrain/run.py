@@ -11,7 +11,7 @@ import numpy as np
 from dnntrain.checkpoints import Checkpoint
 from dnntrain.spec import CoreSpec
 
-ENGINE_VERSION = "4"
+ENGINE_VERSION = "5"
 """Goes into every run's name: raise it when the same spec no longer gives the same numbers."""
 
 

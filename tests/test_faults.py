@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
-from dnntrain.data import DataHome
+from dnntrain.data import DataHome, decoded, find_source
 from dnntrain.executors import LocalExecutor
+from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import RunSpec
 from dnntrain.workers import Failed, Job, Trained
-from tests.command import QUICK, dnntrain, error_of, succeeds
+from tests.command import QUICK, dnntrain, environment, error_of, succeeds
 from tests.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
 
@@ -84,3 +90,27 @@ def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
     [failed] = [event for event in events if isinstance(event, Failed)]
     assert trained == [*specs[:2]] and failed.job.specs == specs[2:]
     assert "KeyError: 'val_acc'" in failed.message and "run.py:" in failed.message
+
+
+def test_a_store_of_an_older_engine_is_trained_anew(tmp_path: Path) -> None:
+    """The engine's version is part of a run's name: the same settings on the same bytes no longer give its numbers."""
+    older = "import dnntrain.run as run; run.ENGINE_VERSION = '4'; from dnntrain.__main__ import main; main()"
+    command = [sys.executable, "-c", older, "train", *QUICK]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    succeeds("train", *QUICK, cwd=tmp_path)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs/store").glob("*/run.json")]
+    assert sorted(record["engine"] for record in records) == ["4", ENGINE_VERSION]
+
+
+def test_what_an_older_version_decoded_is_decoded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "ab":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("L", (4, 4), 40 * number + ord(name)).save(tmp_path / "images" / name / f"{number}.png")
+    source, home = find_source(f"{tmp_path}/images/"), DataHome(tmp_path / "home")
+    monkeypatch.setattr(decoded, "VERSION", decoded.VERSION - 1)
+    source.load(home)
+    monkeypatch.undo()
+    source.load(home)
+    assert len(list((home.folder / "decoded").iterdir())) == 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnntrain.data.source import DataHome, DataSource
 
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-VERSION = 1
+VERSION = 2
 """Raised when the same files would be decoded otherwise."""
 
 
