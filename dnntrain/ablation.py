@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dnntrain.bases import unfrozen_count
 from dnntrain.claims import Claims
 from dnntrain.data import DataHome
 from dnntrain.errors import DnntrainError, InputError
@@ -19,7 +18,7 @@ from dnntrain.executors import Executor, accelerated
 from dnntrain.feasible import check_study
 from dnntrain.planning import populations
 from dnntrain.records import Record, Records, RunStore, record
-from dnntrain.reused import check_apart, find_base
+from dnntrain.reused import check_apart, find_bases
 from dnntrain.run import ENGINE_VERSION
 from dnntrain.spec import CoreSpec
 from dnntrain.study import Study
@@ -91,15 +90,10 @@ class Ablation:
         check_study(study, self.home)
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
-        self.bases = {
-            name: find_base(name, store, self.home) for name in {a.spec.reuse_from for a in study.arms} if name
-        }
+        self.bases = find_bases(study, store, self.home)
         for arm in study.arms:
             if arm.spec.reuse_from:
-                base = self.bases[arm.spec.reuse_from]
-                base.check(arm.spec, arm.spec.source.outline(self.home).shape)
-                unfrozen_count(arm.spec, base)
-                check_apart(base, arm.spec, store, self.home)
+                check_apart(self.bases[arm.spec.reuse_from], arm.spec, store, self.home)
 
     def run(self, executor: Executor, watcher: Watcher, manner: Manner = ALONE) -> Outcome:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.

@@ -105,25 +105,29 @@ class DenseBase(Base):
                 f"hidden {write_hidden(spec.hidden)}: the lowest {count} of {self.name} are "
                 f"{write_hidden(self.spec.hidden[:count])}; give them, then new ones"
             )
-        if spec.unfreeze:
-            self._check_names(spec, count)
+        self._check_layers(spec, count)
 
-    def _check_names(self, spec: CoreSpec, count: int) -> None:
-        """What is trained again must have the run's own parameters: batch norm and activations as in the base."""
+    def _check_layers(self, spec: CoreSpec, count: int) -> None:
+        """Raise InputError where a reused layer would not be what the run's settings say.
+
+        Batch norm may be that of new layers alone: above frozen ones that have none, or have it.
+        """
         from dnntrain.network import initial_state
 
-        names = initial_state(spec, int(np.prod(self.shape)), 2)
-        for layer in range(count - min(spec.unfreeze, count) + 1, count + 1):
-            ours = {name for name in names if name.startswith(f"hidden{layer}.")}
-            theirs = {name for name in self.state if name.startswith(f"hidden{layer}.")}
-            if ours != theirs:
-                differ = ", ".join(sorted(ours ^ theirs)[:4])
-                raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
+        for layer in range(1, count + 1):
             if spec.activations[layer - 1] != self.spec.activations[layer - 1]:
                 raise InputError(
                     f"act {spec.activations[layer - 1]}: layer {layer} of {self.name} has "
                     f"{self.spec.activations[layer - 1]}"
                 )
+        first = count - min(spec.unfreeze, count) + 1 if count < len(spec.hidden) else 1
+        names = initial_state(spec, int(np.prod(self.shape)), 2)
+        for layer in range(first, count + 1):
+            ours = {name for name in names if name.startswith(f"hidden{layer}.")}
+            theirs = {name for name in self.state if name.startswith(f"hidden{layer}.")}
+            if ours != theirs:
+                differ = ", ".join(sorted(ours ^ theirs)[:4])
+                raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
 
     def _check_kind(self, dataset: Dataset) -> None:
         """Raise InputError where one of the two has images and the other columns: they are scaled in other ways."""

@@ -178,9 +178,13 @@ def carry_out_tuned(study: Study, tuning: Tuning, means: Means, told: set[str]) 
 def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
     """Print the study's arms with --plan; else train them, then with tuned values where the study asks for it."""
     from dnntrain.cards import plan_table
+    from dnntrain.records import RunStore
+    from dnntrain.reused import find_bases
 
     check(study, means)
     if plan:
+        if study.pretrain is None:
+            find_bases(study, RunStore(means.out), means.home)  # refuses what cannot be reused
         show(plan_table(study))
         return
     told: set[str] = set()

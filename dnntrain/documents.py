@@ -6,6 +6,7 @@ taken from YAML here. Keys and values are text; whoever needs a number or a yes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
@@ -152,7 +153,9 @@ def check_commas(node: yaml.MappingNode, path: tuple[str, ...], where: str) -> N
         cut_off = list(takewhile(is_alone, pairs[number + 1 :]))
         if cut_off and isinstance(value, yaml.ScalarNode) and value.value and value.style is None:
             whole = ",".join([value.value, *(rest.value for rest, _ in cut_off)])
-            said = f"a comma ends a value within {{ }}; write {key.value}: '{whole}'"
+            is_number = re.fullmatch(r"[+-]?0,\d+", whole)  # no list of layers or seeds begins with 0
+            meant = whole.replace(",", ".") if is_number else f"'{whole}'"
+            said = f"a comma ends a value within {{ }}; write {key.value}: {meant}"
             raise InputError(f"{where}:{key.start_mark.line + 1}: {'.'.join((*path, key.value))}: {said}")
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from dnntrain.bases import Base, DenseBase, shared_examples
+from dnntrain.bases import Base, DenseBase, shared_examples, unfrozen_count
 from dnntrain.data import DataHome, FileSource
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.finite import check_finite
@@ -26,6 +26,17 @@ def find_base(name: str, store: RunStore, home: DataHome) -> Base:
         near = did_you_mean(name, ARCHITECTURES)
         raise InputError(f"reuse_from '{name}': neither a run's id nor a pretrained network{near}")
     return dense_base(store.read(name), store)
+
+
+def find_bases(study: Study, store: RunStore, home: DataHome) -> dict[str, Base]:
+    """What the study's arms reuse, by name; InputError where it is not there, or an arm cannot reuse it."""
+    bases = {name: find_base(name, store, home) for name in {arm.spec.reuse_from for arm in study.arms} if name}
+    for arm in study.arms:
+        if arm.spec.reuse_from:
+            base = bases[arm.spec.reuse_from]
+            base.check(arm.spec, arm.spec.source.outline(home).shape)
+            unfrozen_count(arm.spec, base)
+    return bases
 
 
 def dense_base(record: Record, store: RunStore) -> DenseBase:

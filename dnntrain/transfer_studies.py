@@ -49,7 +49,10 @@ def inherited(base: Base, given: Mapping[str, Any]) -> Settings:
 
 def reusing(base: Base, settings: Settings, drop: int = 0, head: str = "") -> Settings:
     """The settings with the base's lower layers below a new head; InputError where fewer than one would be left."""
-    new = read_hidden(head) if head else ()
+    try:
+        new = read_hidden(head) if head else ()
+    except ValueError as error:
+        raise InputError(f"--head: {error}") from None
     if not isinstance(base, DenseBase):
         if drop:
             raise InputError("--drop is for a base that is a run of ours: an image network is reused whole")

@@ -174,9 +174,22 @@ WRONG = {
     "too many": ({"reuse": 4}, "reuse 4: .* has 3 layers"),
     "too many unfrozen": ({"reuse": 1, "freeze": 1, "unfreeze": 2}, "unfreeze 2: only 1 layers are reused"),
     "other widths": ({"hidden": "20,17,12"}, "hidden 20,17,12: the lowest 3 .* are 20,16,12"),
-    "other parameters": ({"bn": None, "bn_place": "before", "freeze": 1, "unfreeze": 1}, "layer 3 does not fit: .*bn_"),
-    "other activation": ({"act": "elu", "freeze": 1, "unfreeze": 1}, "act elu: layer 3 .* has selu"),
+    "other parameters": ({"bn": None, "bn_place": "before", "freeze": 1, "unfreeze": 1}, "layer 1 does not fit: .*bn_"),
+    "other activation": ({"act": "elu", "freeze": 1, "unfreeze": 1}, "act elu: layer 1 .* has selu"),
 }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"act": "elu"}, "act elu: layer 1 .* has selu"), ({"bn": False, "bn_place": "before"}, "layer 1 does not fit")],
+)
+def test_settings_that_frozen_layers_do_not_have_are_refused(
+    settings: dict[str, Any], message: str, base: DenseBase
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check(base, reusing(**settings))
+    if "bn" in settings:  # a new layer has it or not, whatever the frozen ones have
+        check(base, reusing(**settings, hidden="20,16,12,9", reuse=3))
 
 
 @pytest.mark.parametrize(("settings", "message"), WRONG.values(), ids=WRONG)
@@ -237,6 +250,12 @@ TARGET = ("--classes", "sandal,shirt", "--train-size", "60", "--val", "200", "--
 def base_id(store: Path) -> str:
     return next(path.parent.name for path in (store / "runs" / "store").glob("*/run.json")
                 if "Sandal" not in json.loads(path.read_text())["data"]["classes"])  # fmt: skip
+
+
+def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
+    words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--plan")
+    for wrong, reason in ((("--head", "0"), "--head: '0'"), (("--unfreeze", "5"), "unfreeze 5: only 2 layers")):
+        assert reason in error_of(*words, *wrong, cwd=store)
 
 
 def test_transfer_stands_beside_scratch(store: Path) -> None:

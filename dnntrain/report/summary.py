@@ -116,8 +116,11 @@ def summarize(
     """What a study says by a metric; InputError for a metric that it does not have."""
     description = results.description
     metric = metric or str(description["metric"])
-    if metric not in METRICS or metric not in results.runs.columns:
+    if metric not in METRICS:
         raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)}")
+    if metric not in results.runs.columns:
+        known = ", ".join(name for name in METRICS if name in results.runs.columns)
+        raise InputError(f"{results.folder}: no metric {metric} in this study; it has {known}")
     names = [arm["name"] for arm in description["arms"]]
     frames = {name: results.runs[results.runs["arm"] == name] for name in names}
     values = {name: by_seed(frame, metric) for name, frame in frames.items()}
