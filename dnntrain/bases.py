@@ -11,6 +11,7 @@ import numpy as np
 
 from dnntrain.data import Dataset
 from dnntrain.errors import InputError
+from dnntrain.initial_state import initial_state
 from dnntrain.lazy import torch
 from dnntrain.spec import CoreSpec
 from dnntrain.values import write_hidden
@@ -112,8 +113,6 @@ class DenseBase(Base):
 
         Batch norm may be that of new layers alone: above frozen ones that have none, or have it.
         """
-        from dnntrain.network import initial_state
-
         for layer in range(1, count + 1):
             if spec.activations[layer - 1] != self.spec.activations[layer - 1]:
                 raise InputError(
@@ -122,6 +121,9 @@ class DenseBase(Base):
                 )
         first = count - min(spec.unfreeze, count) + 1 if count < len(spec.hidden) else 1
         names = initial_state(spec, int(np.prod(self.shape)), 2)
+        has_input_norm, had_input_norm = "input.bn_scale" in names, "input.bn_scale" in self.state
+        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze >= count):
+            raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
         for layer in range(first, count + 1):
             ours = {name for name in names if name.startswith(f"hidden{layer}.")}
             theirs = {name for name in self.state if name.startswith(f"hidden{layer}.")}

@@ -74,8 +74,14 @@ class Inputs:
     """Training, validation and test examples for P members of one graph."""
 
     def __init__(
-        self, dataset: Dataset, specs: Sequence[CoreSpec], device: torch.device, splits: Splits | None = None
+        self,
+        dataset: Dataset,
+        specs: Sequence[CoreSpec],
+        device: torch.device,
+        splits: Splits | None = None,
+        fitted_targets: np.ndarray | None = None,
     ) -> None:
+        """`fitted_targets` are those of the whole training part, where the data set has only some of its rows."""
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, outputs_of(outline, spec)
@@ -93,7 +99,8 @@ class Inputs:
         targets, test_targets = dataset.train_targets, dataset.test_targets
         self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
         if not outline.classes:
-            targets, test_targets, self.task = standardised(targets, test_targets, fitted, self.val_indices)
+            known = targets[fitted] if fitted_targets is None else fitted_targets
+            targets, test_targets, self.task = standardised(targets, test_targets, known, self.val_indices)
         self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
         self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
 
@@ -208,9 +215,15 @@ def flat(values: np.ndarray) -> np.ndarray:
 
 
 def column_means(values: np.ndarray) -> np.ndarray:
-    """The mean of what is there in each column of (n, features), float64 (features,); 0 where nothing is."""
+    """The mean of what is there in each column of (n, features), float64 (features,); 0 where nothing is.
+
+    The mean of equal values is that value exactly, so that filling gaps with it keeps a constant column constant.
+    """
     there = ~np.isnan(values)
-    means: np.ndarray = np.where(there, values, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(there.sum(axis=0), 1)
+    rows = there.argmax(axis=0)  # the first that is there
+    first = np.where(there.any(axis=0), values[rows, np.arange(values.shape[1])], 0.0).astype(np.float64)
+    rest = np.where(there, values - first, 0.0).sum(axis=0, dtype=np.float64)
+    means: np.ndarray = first + rest / np.maximum(there.sum(axis=0), 1)
     return means
 
 
@@ -223,12 +236,15 @@ def without_gaps(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
 def standardised(
     train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Regression]:
-    """Targets with mean 0 and deviation 1 over the `fitted` training rows, and the task that knows the unit."""
-    mean = float(train[fitted].mean())
+    """Targets in standard deviations of the `fitted` ones from their mean, and the task that knows the unit.
+
+    The fitted ones are the targets of the whole training part; `validation` are rows of `train`.
+    """
+    mean = float(fitted.mean())
     # the deviation of equal numbers is 0, whatever rounding makes of it
-    deviation = float(train[fitted].std()) if np.ptp(train[fitted]) > 0 else 1.0
-    train, test = ((part - mean) / deviation for part in (train, test))
-    parts = {"train": train[fitted], "val": train[validation], "test": test}
+    deviation = float(fitted.std()) if np.ptp(fitted) > 0 else 1.0
+    train, test, fitted = ((part - mean) / deviation for part in (train, test, fitted))
+    parts = {"train": fitted, "val": train[validation], "test": test}
     variances = {name: float(part.var()) if np.ptp(part) > 0 else 0.0 for name, part in parts.items()}
     return train.astype(np.float32), test.astype(np.float32), Regression(deviation, variances)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +11,9 @@ import torch
 
 from dnntrain import streams
 from dnntrain.backprop import Gradients, Tape, by_autograd, real_rows
+from dnntrain.initial_state import initial_state
 from dnntrain.products import Factors, product
 from dnntrain.spec import CoreSpec
-from dnntrain.streams import generator
 from dnntrain.techniques.base import select, stack
 from dnntrain.techniques.dropout import Noise
 from dnntrain.techniques.normalization import BatchNorm
@@ -249,39 +248,6 @@ def network_of(spec: CoreSpec, weights: Mapping[str, np.ndarray], device: torch.
     tensors = {name: torch.from_numpy(np.array(value))[None].to(device) for name, value in weights.items()}
     buffers = {name: t for name, t in tensors.items() if name.endswith(MOVING_AVERAGES)}
     return Network(spec, {name: t for name, t in tensors.items() if name not in buffers}, buffers, None)
-
-
-def initial_state(spec: CoreSpec, n_features: int, n_outputs: int) -> dict[str, np.ndarray]:
-    """One member's first parameters and buffers, float32 without the axis P, in the order of the layers."""
-    bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_outputs)
-    state: dict[str, np.ndarray] = {}
-    if bn and bn.input:
-        state |= batch_norm_state("input", n_features)
-    for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        hidden = i < len(spec.hidden)
-        layer = f"hidden{i + 1}" if hidden else "output"
-        initializer, rng = spec.initializer(i), generator(spec.seed, "init", i)
-        state[f"{layer}.kernel"] = initializer.kernel(rng, fan_in, fan_out)
-        # a bias before batch norm is taken out again with the mean, so there is none
-        if not (hidden and bn and bn.place == "before"):
-            state[f"{layer}.bias"] = initializer.bias(rng, fan_in, fan_out)[None]
-        if hidden and bn:
-            state |= batch_norm_state(layer, fan_out)
-        if hidden and (trained := spec.activations[i].trained):
-            first = getattr(spec.activations[i], trained)
-            state[f"{layer}.{trained}"] = np.full((1, fan_out), first, np.float32)
-    return state
-
-
-def batch_norm_state(layer: str, units: int) -> dict[str, np.ndarray]:
-    """Scale 1, shift 0, and averages that the first mini-batch will set."""
-    ones, zeros = np.ones((1, units), np.float32), np.zeros((1, units), np.float32)
-    return {
-        f"{layer}.bn_scale": ones,
-        f"{layer}.bn_shift": zeros,
-        f"{layer}.bn_mean": zeros,
-        f"{layer}.bn_variance": ones,
-    }
 
 
 def noise_keys(

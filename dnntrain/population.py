@@ -35,6 +35,8 @@ class Start:
     """Layers below the dense ones that are trained too."""
     splits: Splits | None = None
     """The examples of each member, where its spec does not say which."""
+    fitted_targets: np.ndarray | None = None
+    """The targets of the whole training part, where the data set has only some of its rows."""
     epochs: int = 0
     """Epochs that it was trained before: its random streams go on from there."""
     checkpoints: Sequence[Checkpoint] = ()
@@ -62,7 +64,7 @@ class Population:
     def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: Start) -> Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
-        inputs = Inputs(dataset, specs, device, start.splits)
+        inputs = Inputs(dataset, specs, device, start.splits, start.fitted_targets)
         network = initialize(specs, inputs.n_features, inputs.n_outputs, device, start.weights, start.trunk)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 
-from dnntrain.bases import Base, DenseBase, shared_examples, unfrozen_count
+from dnntrain.bases import MEASURED, Base, DenseBase, shared_examples, unfrozen_count
 from dnntrain.data import DataHome, FileSource
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.finite import check_finite
+from dnntrain.initial_state import initial_state
 from dnntrain.pretrained import ARCHITECTURES
 from dnntrain.records import Record, RunStore
 from dnntrain.spec import CoreSpec, RunSpec
@@ -51,6 +53,13 @@ def dense_base(record: Record, store: RunStore) -> DenseBase:
         )
     data, weights = record["data"], store.weights(record["run"])
     check_finite(weights, str(store.weights_file(record["run"])), "this run cannot be reused")
+    expected = initial_state(spec, math.prod(data["shape"]), len(data["classes"]) or 1).keys()
+    if weights.keys() - MEASURED != expected:
+        differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
+        raise InputError(
+            f"reuse_from {record['run']}: it froze layers of {spec.reuse_from} that differ from its own settings "
+            f"({differ}); reuse that run instead"
+        )
     return DenseBase(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
 
 

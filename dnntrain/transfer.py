@@ -102,6 +102,7 @@ def train_stage(
         return
     spec = runs[0].spec
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
+    training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     started = time.perf_counter()
     reused = base.reused(dataset, spec, stage.frozen, rows, device)
     seconds = (time.perf_counter() - started) / len(runs)  # what is frozen is computed for all of them at once
@@ -113,6 +114,8 @@ def train_stage(
         weights=[weights_at(run, stage, base, dense) for run in runs],
         trunk=trunk,
         splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
+        # the rows that are left may differ from one population to the next
+        fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
         checkpoints=checkpoints,
     )

@@ -466,3 +466,23 @@ def test_a_target_of_equal_numbers_has_no_r2() -> None:
     assert isinstance(made.task, Regression) and made.task.variances == {"train": 0.0, "val": 0.0, "test": 0.0}
     figures = made.task.figures("test", np.array([0.0]), np.array([0.0]))
     assert np.isnan(figures["test_r2"]).all()
+
+
+def test_a_constant_column_with_gaps_stays_constant() -> None:
+    column = np.full((100, 1), 0.1)
+    column[::7] = np.nan
+    column[85] = 0.3  # tested only: training has never seen it change
+    made = Inputs(table(column, np.arange(100.0)), [spec(val=20, train_size=None)], torch.device("cpu"))
+    [batch] = made.test()
+    assert made.fill is not None and made.fill.tolist() == [0.1] and not batch.x.any()
+
+
+def test_targets_are_scaled_by_the_whole_training_part_whatever_rows_are_left() -> None:
+    targets = np.arange(100.0) ** 2
+    some = table(np.arange(100.0)[:, None], targets)
+    whole = Inputs(some, [spec(val=20, train_size=None)], torch.device("cpu"))
+    kept = np.r_[0:5, 60:80]
+    few = replace(some, train_inputs=some.train_inputs[kept], train_targets=targets[kept])
+    splits = [(np.arange(5), np.arange(5, 25))]
+    part = Inputs(few, [spec(val=20, train_size=None)], torch.device("cpu"), splits, targets[:60])
+    assert part.task == whole.task and torch.equal(part.test_targets, whole.test_targets)

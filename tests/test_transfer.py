@@ -17,6 +17,8 @@ from dnntrain.data import Dataset
 from dnntrain.engine import train
 from dnntrain.errors import InputError
 from dnntrain.inputs import Inputs, splits_of
+from dnntrain.records import RunStore, record
+from dnntrain.reused import dense_base
 from dnntrain.spec import CoreSpec, RunSpec
 from dnntrain.transfer import train_reusing
 from tests.command import error_of, succeeds
@@ -327,3 +329,24 @@ def test_a_base_that_saw_the_test_examples_is_refused(store: Path, mini: Dataset
     run = next((store / "leak" / "store").glob("*/run.json")).parent.name
     shown = error_of("transfer", "--from", run, "--data", "b.npz", "--out", "leak", cwd=store)
     assert "trained on 100 of the test examples" in shown
+
+
+def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path, mini: Dataset) -> None:
+    """Its settings do not describe the layers that it took over: batch norm is that of its new layer alone."""
+    store = RunStore(tmp_path)
+    base = as_base(spec(), mini)
+    one = spec(reuse_from=base.name, hidden="20,16,12,9", reuse=3, bn=True)
+    base.check(one, mini.shape)
+    [run] = train_reusing([one], mini, base)
+    made = record(run, "f" * 12, mini.description(), {})
+    store.write(made, run)
+    with pytest.raises(InputError, match=f"it froze layers of {base.name} that differ .*hidden1.b"):
+        dense_base(store.read("f" * 12), store)
+
+
+@pytest.mark.parametrize("had", [True, False])
+def test_batch_norm_on_the_inputs_is_that_of_the_base(had: bool, mini: Dataset) -> None:
+    base = as_base(spec(bn=True, bn_input=had), mini)
+    with pytest.raises(InputError, match=r"bn_input: .* was trained with"):
+        check(base, spec(reuse_from=base.name, bn=True, bn_input=not had, freeze=0, unfreeze="all"))
+    check(base, spec(reuse_from=base.name, bn=True, bn_input=had))
