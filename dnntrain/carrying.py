@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -145,9 +145,8 @@ def carry_out(study: Study, means: Means, told: set[str] | None = None) -> Outco
         study = with_base(study, fetch(study.pretrain, means.home))
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
     terminal = console(stderr=True)
-    if left_out := seeds_left_out(study, means.out):
-        said = f"{study.name}: seeds that leave its tables now: {left_out}; their runs stay in the store"
-        terminal.print(said, soft_wrap=True)
+    for note in replaced(study, means.out):
+        terminal.print(f"{study.name}: {note}; their runs stay in the store", soft_wrap=True)
     executor = EXECUTORS[means.executor](means)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
     outcome = ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
@@ -158,12 +157,21 @@ def carry_out(study: Study, means: Means, told: set[str] | None = None) -> Outco
     return outcome
 
 
-def seeds_left_out(study: Study, out: Path) -> int:
-    """How many of the seeds that the study has in its tables are not asked for now."""
+def replaced(study: Study, out: Path) -> Iterator[str]:
+    """What leaves the study's tables now: seeds that are not asked for, arms that are gone or have other settings."""
+    now = {arm.name: arm.spec.settings() for arm in study.arms}
     try:
-        return len({*read_json(out / study.name / "study.json")["seeds"]} - {*study.seeds})
-    except (InputError, KeyError, TypeError):
-        return 0  # no study yet, or none that can be read: it is written anew
+        known = read_json(out / study.name / "study.json")
+        seeds = len({*known["seeds"]} - {*study.seeds})
+        before = {arm["name"]: arm["settings"] for arm in known["arms"]}
+        # settings that an older version did not have are no change
+        gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
+    except (InputError, KeyError, TypeError, AttributeError):
+        return  # no study yet, or none that can be read: it is written anew
+    if seeds:
+        yield f"seeds that leave its tables now: {seeds}"
+    if gone:
+        yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"
 
 
 def carry_out_tuned(study: Study, tuning: Tuning, means: Means, told: set[str]) -> Outcome:

@@ -202,7 +202,7 @@ def report(
     studies = find_studies(paths)
     output.warn_of_changes(studies)
     summaries = [summarize(results, metric, sort, output.read_delta(delta, metric, results)) for results in studies]
-    judged = [answer for requirement in require or [] for answer in judge(requirement, studies)]
+    judged = [answer for requirement in require or [] for answer in judge(requirement, studies, metric)]
     writers = {"csv": (csv, plain_exports.to_csv), "md": (md, exports.to_markdown), "latex": (latex, exports.to_latex),
                "html": (html, exports.to_html)}  # fmt: skip
     for file, write in writers.values():

@@ -100,6 +100,9 @@ def odd_number(text: object) -> str | None:
     elif match := re.fullmatch(r"([+-]?)0+([0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?)", word, re.I):
         octal = int(match[2], 8) if re.fullmatch(r"[0-7]+", match[2]) else None
         right = f"{match[1]}{match[2]}" + (f", or {match[1]}{octal} if octal is meant" if octal and octal > 7 else "")
+    elif re.fullmatch(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+", word):
+        right = word.replace(",", "")
+        right += f", or {word.replace(',', '.')} with a decimal point" if word.count(",") == 1 else ""
     elif re.fullmatch(r"[+-]?[0-9]+,[0-9]+", word):
         right = word.replace(",", ".")
     else:

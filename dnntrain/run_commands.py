@@ -109,6 +109,11 @@ def opened(out: Path) -> RunStore:
 
 def known(run: str, store: RunStore) -> Path:
     """A run's folder; InputError with the nearest id where there is none."""
+    if (store.root / run / "study.json").is_file():
+        study = store.root / run
+        raise InputError(
+            f"{run} is a study, not a run: `dnntrain report {study}` shows it, `dnntrain runs list` its runs"
+        )
     if run not in store.run_ids():
         raise InputError(f"no study and no run '{run}' in {store.root}{did_you_mean(run, store.run_ids())}")
     return store.folder(run)

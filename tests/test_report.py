@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dnntrain.report.exports import to_csv
+from dnntrain.report.plain_exports import to_csv
 from dnntrain.report.load import read_study, validation_curves
 from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import summarize
@@ -130,6 +130,17 @@ def test_the_worst_answer_counts(study: Path) -> None:
 @pytest.mark.parametrize("requirement", ["elu", "elu >", "nobody > relu", "elu > nobody", "elu.speed > 3", "elu > nan"])
 def test_a_requirement_that_cannot_be_read_is_bad_input(study: Path, requirement: str) -> None:
     assert "--require" in error_of("report", study, "--require", requirement)
+
+
+def test_a_metric_that_the_study_lacks_is_bad_input(study: Path) -> None:
+    told = error_of("report", study, "--require", "elu.val_r2 > 0.5")
+    assert "has no metric val_r2; it has" in told and "val_acc" in told
+    assert "has no metric test_rmse" in error_of("report", study, "--metric", "test_rmse")
+
+
+def test_a_requirement_is_on_the_metric_that_is_shown(study: Path) -> None:
+    shown = succeeds("report", study, "--metric", "val_loss", "--require", "elu < relu")
+    assert "HOLDS: elu < relu (made): val_loss" in shown
 
 
 def test_a_shell_script_of_three_lines_gates(study: Path, tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ def test_fewer_seeds_than_before_are_told(folder: Path) -> None:
     done = dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder)
     assert "seeds that leave its tables now: 1; their runs stay" in done.stderr
     assert "leave its tables" not in dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder).stderr
+    preset = folder / "small.yaml"
+    preset.write_text(preset.read_text().replace("base: {", "base: {lr: 0.02, "))
+    told = dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder).stderr
+    assert "arms that leave its tables now, or change their settings: baseline, " in told
+    assert "is a study, not a run" in error_of("runs", "show", "small", cwd=folder)
 
 
 def test_a_run_alone_is_listed_with_its_data_and_seed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dnntrain.metrics import METRICS, impossible, is_share
 from dnntrain.parameters import odd_number
 from dnntrain.report import words
 from dnntrain.report.load import Results
-from dnntrain.report.summary import by_seed
+from dnntrain.report.summary import by_seed, no_metric
 from dnntrain.statistics import deviation, paired_interval
 
 GRAMMAR = re.compile(
@@ -71,29 +71,37 @@ def exit_code(judged: Sequence[Judged]) -> int:
     return worst.value
 
 
-def judge(requirement: str, studies: Sequence[Results]) -> list[Judged]:
-    """The requirement's answer in every study that has its arms; InputError where none has, or it cannot be read."""
+def judge(requirement: str, studies: Sequence[Results], metric: str | None = None) -> list[Judged]:
+    """The requirement's answer in every study that has its arms and its metric.
+
+    An arm without a metric of its own is judged by `metric`, or by its study's. InputError where no study has what is
+    required, or where it cannot be read.
+    """
     match = GRAMMAR.fullmatch(requirement.strip())
     if not match:
         raise InputError(f"--require {requirement!r}: must be like 'elu >= relu - 0.3pp' or 'relu.test_acc >= 0.85'")
-    able = [study for study in studies if find_term(match["left"], study)]
+    able = [study for study in studies if find_term(match["left"], study, metric)]
     if not able:
+        arm, _, wanted = match["left"].rpartition(".")
+        for study in studies:
+            if wanted in METRICS and arm in (other["name"] for other in study.description["arms"]):
+                raise InputError(f"--require {requirement!r}: {no_metric(study, wanted)}")
         arms = [arm["name"] for study in studies for arm in study.description["arms"]]
         raise InputError(
             f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}{SPACED}"
         )
-    return [judge_one(requirement, match, study) for study in able]
+    return [judge_one(requirement, match, study, metric) for study in able]
 
 
-def judge_one(requirement: str, match: re.Match[str], study: Results) -> Judged:
+def judge_one(requirement: str, match: re.Match[str], study: Results, metric: str | None) -> Judged:
     """The requirement's answer in one study."""
-    left = find_term(match["left"], study)
+    left = find_term(match["left"], study, metric)
     assert left is not None
     margin = read_margin(match, left.metric)
-    right = find_term(match["right"], study)
+    right = find_term(match["right"], study, metric)
     if right is not None:
         if right.metric != left.metric and "." not in match["right"]:
-            right = find_term(f"{right.arm}.{left.metric}", study) or right
+            right = find_term(f"{right.arm}.{left.metric}", study, metric) or right
         answer, reason = compare_arms(left, match["sign"], right, margin)
     else:
         bound = read_number(match["right"], left.metric, requirement, study)
@@ -101,13 +109,15 @@ def judge_one(requirement: str, match: re.Match[str], study: Results) -> Judged:
     return Judged(requirement, study.name, answer, reason)
 
 
-def find_term(text: str, study: Results) -> Term | None:
+def find_term(text: str, study: Results, default: str | None) -> Term | None:
     """The arm that the text names in a study, with a metric of its own behind a dot; None where there is none."""
     arms = {arm["name"] for arm in study.description["arms"]}
     name, dot, metric = text.rpartition(".")
     if text in arms:
-        name, metric = text, str(study.description["metric"])
+        name, metric = text, default or str(study.description["metric"])
     elif not (dot and name in arms and metric in METRICS):
+        return None
+    if metric not in study.runs.columns:
         return None
     return Term(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
 

@@ -119,8 +119,7 @@ def summarize(
     if metric not in METRICS:
         raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)}")
     if metric not in results.runs.columns:
-        known = ", ".join(name for name in METRICS if name in results.runs.columns)
-        raise InputError(f"{results.folder}: no metric {metric} in this study; it has {known}")
+        raise InputError(no_metric(results, metric))
     names = [arm["name"] for arm in description["arms"]]
     frames = {name: results.runs[results.runs["arm"] == name] for name in names}
     values = {name: by_seed(frame, metric) for name, frame in frames.items()}
@@ -154,6 +153,12 @@ def summarize(
         effects=factorial_effects(description, values),
         contributions=contributions(description, values, metric),
     )
+
+
+def no_metric(results: Results, metric: str) -> str:
+    """What an error says where a study lacks a metric."""
+    known = ", ".join(name for name in METRICS if name in results.runs.columns)
+    return f"{results.folder} has no metric {metric}; it has {known}"
 
 
 def compare_all(
