@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dnntrain.data import DataHome, Outline
-from dnntrain.data.split import training_count
+from dnntrain.data.split import step_count, training_count
 from dnntrain.errors import InputError
 from dnntrain.metrics import results_of
 from dnntrain.parameters import plain
@@ -52,8 +52,7 @@ def check_metric_of(metric: str, outline: Outline) -> None:
 def check_run(spec: CoreSpec, outline: Outline) -> None:
     """Raise InputError, which begins with the key, for a setting that cannot work with the data or the others."""
     check_split(spec, outline)
-    if spec.output == "sigmoid" and len(outline.classes) != 2:
-        raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
+    spec.n_outputs(outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
         if not spec.hidden and value != default_settings()[key]:
@@ -90,7 +89,8 @@ def idle_settings(spec: CoreSpec, outline: Outline) -> Iterator[str]:
 def extent_of(spec: CoreSpec, outline: Outline) -> Extent:
     """What the techniques know of a run before it starts."""
     n_train = training_examples(spec, outline)
-    return Extent(outline.task, len(spec.hidden), spec.epochs, n_train, spec.batch_size)
+    steps = step_count(n_train, spec.batch_size)
+    return Extent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
 
 
 def techniques_of(spec: CoreSpec) -> tuple[Technique, ...]:

@@ -14,9 +14,8 @@ from math import gcd
 import numpy as np
 import torch
 
-from dnntrain.data import Dataset, Outline
-from dnntrain.data.split import split
-from dnntrain.errors import InputError
+from dnntrain.data import Dataset
+from dnntrain.data.split import batch_counts, split, step_count
 from dnntrain.memory import EVALUATION_ROWS
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
@@ -50,16 +49,6 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
     ]
 
 
-def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
-    """How many full mini-batches an epoch has, and how many examples the last one has (0 where all are full).
-
-    A single example that is left over joins the batch before it: batch norm has nothing to learn from one row, and so
-    all arms take the same steps.
-    """
-    full, last = divmod(examples, batch_size)
-    return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
-
-
 def padded_rows(rows: int, widths: Sequence[int]) -> int:
     """The least number of rows ≥ `rows` that makes rows × width a multiple of TURN for every width.
 
@@ -78,7 +67,7 @@ class Inputs:
     ) -> None:
         spec, outline = specs[0], dataset.outline
         self.device = device
-        self.n_features, self.n_outputs = outline.n_features, outputs_of(outline, spec)
+        self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
         self.batch_size, self.widths = spec.batch_size, (self.n_features, *spec.hidden, self.n_outputs)
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
@@ -105,8 +94,7 @@ class Inputs:
     @property
     def steps_per_epoch(self) -> int:
         """Mini-batches in an epoch, the last one included."""
-        full, last = batch_counts(self.n_train, self.batch_size)
-        return full + (last > 0)
+        return step_count(self.n_train, self.batch_size)
 
     def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
@@ -191,15 +179,6 @@ class Inputs:
             padded = np.pad(chunk, (0, -len(chunk) % TURN))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
             yield Batch(self._gather(examples, index), targets[index], len(chunk))
-
-
-def outputs_of(outline: Outline, spec: CoreSpec) -> int:
-    """Units of the output layer; InputError for a sigmoid where there are not two classes."""
-    if spec.output == "softmax":
-        return outline.n_outputs
-    if len(outline.classes) != 2:
-        raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
-    return 1
 
 
 def flat(values: np.ndarray) -> np.ndarray:
