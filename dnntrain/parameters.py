@@ -67,6 +67,11 @@ def write_names(names: Iterable[str]) -> str:
     return text.getvalue()
 
 
+def as_names(value: object) -> str | None:
+    """Names in a text or a list as one text, the same however they were given; None without any."""
+    return None if value is None else write_names(read_names(value)) or None
+
+
 def explain(error: ValueError) -> str:
     """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
     problems = getattr(error, "errors", None)

@@ -37,7 +37,7 @@ REFUSED: list[tuple[Outline, dict[str, Any], str]] = [
     (CLOTHES, {"val": 999, "bn": True}, "bn: needs at least 2 training examples"),
     (CLOTHES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are 3"),
     (PRICES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are none"),
-    (CLOTHES, {"epochs": 1, "warmup": "2", "train_size": 33}, "warmup 2: longer than the run, 1 epochs of 1 iterations"),
+    (CLOTHES, {"epochs": 1, "warmup": "2", "train_size": 33}, "warmup 2: longer than the run, 1 epochs of 1"),
     (CLOTHES, {"draw": "same"}, "draw same: needs train_size"),
     (PARTED, {"val": 50}, "val 50: the data have their own validation part"),
     (PARTED, {"val_part": "first"}, "val_part first: the data have their own"),

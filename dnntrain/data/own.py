@@ -7,13 +7,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered, separable
+from dnntrain.data.copies import Rows, between_copies, copied_later, copy_notes, gathered, separable
 from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
 
-Rows = NDArray[np.int64]
 Task = Literal["auto", "classification", "regression"]
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
