@@ -158,7 +158,7 @@ def target(help: str) -> Any:
     return typer.Option(metavar="FILE", help=f"{help}; - for stdout")
 
 
-ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures", "as_json")
+ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
 """What `report --compare` has no use for."""
 
 
