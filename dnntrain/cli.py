@@ -159,7 +159,7 @@ def target(help: str) -> Any:
 
 
 ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
-"""What `report --compare` has no use for."""
+"""The options that `report --compare` does not take."""
 
 
 @app.command()

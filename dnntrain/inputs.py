@@ -99,8 +99,8 @@ class Inputs:
     def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
 
-        Levels of images are scaled in float32; columns in float64, since float32 would lose what is small beside a
-        large mean, as seconds are in time stamps.
+        Levels of images are scaled in float32; columns in float64, since float32 would lose small differences on top of
+        a large mean, such as seconds in time stamps.
         """
         scale = {"auto": "unit" if is_image else "standard"}.get(scale, scale)
         if scale == "raw" or (scale == "unit" and is_image):
@@ -111,7 +111,7 @@ class Inputs:
         values, measure = self.examples.cpu().numpy(), extremes if scale == "unit" else moments
         figures = (np.stack(figure)[:, None, :] for figure in zip(*(measure(values, m) for m in members), strict=True))
         offset, spread = figures
-        # a column that never changes in training tells nothing: it becomes 0
+        # a column that is constant in training has no information, and becomes 0
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         precision = np.float32 if is_image else np.float64
         on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))

@@ -88,11 +88,11 @@ def explain(error: ValueError) -> str:
 
 
 LONGEST_NUMBER = 40
-"""Characters of a number that a person may have meant."""
+"""Most characters of a text that is checked as a number."""
 
 
 def odd_number(text: object) -> str | None:
-    """What is wrong with a number that programs read in different ways (`010`, `1:30`, `30_10`); None for any other."""
+    """What is wrong with a number that programs read differently (`010`, `1:30`, `30_10`); None for any other text."""
     word = str(text).strip()
     if len(word) > LONGEST_NUMBER or not isinstance(text, str):
         return None

@@ -41,7 +41,7 @@ class Parts(NamedTuple):
 
 
 def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Of each row of targets (N,), whether its class is chosen; every one is where no classes are given."""
+    """Whether the class of each row of targets (N,) is chosen; all are where no classes are given."""
     return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
@@ -67,11 +67,11 @@ def cut(
 ) -> Parts:  # fmt: skip
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
-    `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
+    `given` (N,) holds TRAIN, VALIDATION or TEST for each row; without it all are TRAIN. Where none is TEST, the last
     `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
     one part; where given parts have them in several, they are left out of all but the last of these parts.
-    Only the `kept` rows (N,) stay. The others have their places in the order all the same, so that a test example of
-    some classes is also one of all classes: a network trained on all has not seen it.
+    Only the `kept` rows (N,) stay. The others still have their places in the order, so that a test example of some
+    classes is also a test example of all classes, which a network trained on all of them has not seen.
     Raises InputError, which names `where`, if a part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
@@ -152,7 +152,7 @@ def are_few(values: NDArray[np.generic], few: int) -> bool:
 def read_classes(
     values: NDArray[np.generic], where: str, any_number: bool
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers (N,) and the classes' names, sorted; InputError where they can not be classes."""
+    """Class numbers (N,) and the classes' names, sorted; InputError where they cannot be classes."""
     different, numbers = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, different))})")

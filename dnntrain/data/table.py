@@ -89,7 +89,7 @@ class Table(OwnTargets):
 
 
 def check_names(path: Path, names: list[str], rows: int) -> None:
-    """Raise InputError if these can not be the columns of a table to learn from."""
+    """Raise InputError if these cannot be the columns of a table to learn from."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: more than one column is called {', '.join(twice)}")
