@@ -22,7 +22,7 @@ Weights = Mapping[str, np.ndarray]
 ROWS = 2_048
 """Examples that go through frozen layers at a time."""
 MEASURED = {"input.fill", "input.offset", "input.factor"}
-"""The names, among a network's weights, of what its inputs were filled and scaled by. They are measured, not trained."""
+"""Names among a network's weights: what its inputs were filled and scaled by, which is measured, not trained."""
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,9 @@ def test_batch_norm_of_one_example_is_no_run(key: str) -> None:
     ],
 )  # fmt: skip
 def test_a_schedule_that_never_acts_is_warned_of(schedule: str, is_idle: bool) -> None:
-    told = list(idle_settings(RunSpec.parse({"schedule": schedule}), CLOTHES))
-    assert bool(told) == is_idle
-    assert all("constant in effect" in line for line in told)
+    reasons = list(idle_settings(RunSpec.parse({"schedule": schedule}), CLOTHES))
+    assert bool(reasons) == is_idle
+    assert all("constant in effect" in line for line in reasons)
 
 
 def test_a_preset_says_file_line_and_key() -> None:
@@ -112,13 +112,13 @@ def test_a_preset_says_file_line_and_key() -> None:
         ("factors: {a: {bn: on}}\npublished: {a: {val_rmse: 3}}\n", "p.yaml:2: published.a: metric val_rmse: a"),
     ],
 )
-def test_a_preset_that_cannot_work_is_told_with_its_place(text: str, said: str) -> None:
+def test_a_preset_that_cannot_work_is_refused_with_its_place(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         read_preset(text, "p.yaml")
     assert str(caught.value).startswith(said)
 
 
-def test_an_override_that_cannot_work_is_told_as_such() -> None:
+def test_an_override_that_cannot_work_is_refused_as_one() -> None:
     with pytest.raises(InputError, match=r"^--set: val = 10000: leaves no training example"):
         read_preset("base: {val: 100}\nfactors: {a: {bn: on}}\n", "p.yaml", {"val": "10000"})
 

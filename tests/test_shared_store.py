@@ -217,7 +217,7 @@ def test_a_cache_folder_of_another_user_is_not_used(public: Path) -> None:
     assert f"InputError: {public}/cache-{UID}: belongs to another user; there is no home folder" in done.stderr
 
 
-def test_a_home_that_is_not_known_is_told() -> None:
+def test_a_home_that_is_not_known_is_an_error() -> None:
     with pytest.raises(DnntrainError, match="~nobody-of-us/x: the home folder that ~ stands for is not known"):
         expanded("~nobody-of-us/x")
     with pytest.raises(DnntrainError, match="home folder"):

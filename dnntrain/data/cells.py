@@ -138,7 +138,7 @@ def ambiguity(draft: Draft, lines: Sequence[int]) -> str:
     small, large = sorted((numbers[text] for numbers in texts.numbers.values()), key=abs)
     where = f"line {lines[draft.texts.index(text)]}, column '{draft.name}'"
     return (
-        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number of the file tells which; "
+        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number in the file shows which; "
         f"write {large:.12g}, or more or fewer decimals than three"
     )
 
@@ -220,4 +220,4 @@ def note_text(draft: Draft, texts: Texts, decimal: str, cells: Cells) -> None:
                 f"--missing {shlex.quote(write_names([text]))} reads them as missing"
             )
     if draft.name in cells.padded:
-        draft.readings.append("blanks at the ends of texts are left out, which makes some equal")
+        draft.readings.append("blanks around texts are dropped, which makes some of them equal")
