@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.dataset import counted
+
 Rows = NDArray[np.int64]
 
 CHUNK = 4096
@@ -95,7 +97,8 @@ def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) 
     if count := int(dropped.sum()):
         what = "a row" if count == 1 else "rows"
         notes.append(
-            f"{rows(count)} left out of training or validation, with the same inputs as {what} of a later part"
+            f"{counted(count, 'row')} left out of training or validation, "
+            f"with the same inputs as {what} of a later part"
         )
     if count := int((~dropped).sum()) - len(np.unique(pairs[~dropped])):
         are = "is an exact copy of another" if count == 1 else "are exact copies of others"
@@ -103,13 +106,8 @@ def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) 
         where = "copies are kept in the same part"
         if different_inputs < FEWEST:
             where = f"with only {different_inputs} different inputs, copies are in training and test"
-        notes.append(f"{rows(count)} {are}; {where}")
+        notes.append(f"{counted(count, 'row')} {are}; {where}")
     if count := int((different_targets(groups, targets) > 1)[groups].sum()):
         kind = "labels" if targets.dtype.kind == "i" else "targets"
-        notes.append(f"{rows(count)} have equal inputs but different {kind}")
+        notes.append(f"{counted(count, 'row')} have equal inputs but different {kind}")
     return tuple(notes)
-
-
-def rows(count: int) -> str:
-    """The number with its noun: '1 row', '1,200 rows'."""
-    return f"{count:,} row{'s' if count > 1 else ''}"

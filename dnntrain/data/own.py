@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, between_copies, copied_later, copy_notes, gathered, separable
-from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
+from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
@@ -166,4 +166,4 @@ def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:
     """A note on what is left out, if anything: '3 images left out, exact copies of others: a.png, b.png, c.png'."""
     if not things:
         return ()
-    return (f"{len(things):,} {what}{'s' if len(things) > 1 else ''} left out, {why}: {listed(things)}",)
+    return (f"{counted(len(things), what)} left out, {why}: {listed(things)}",)
