@@ -1,4 +1,4 @@
-"""What cannot work is refused before any process starts, with its place; what would change nothing is warned of."""
+"""What cannot work is refused before any process starts, with its place; what has no effect gets a warning."""
 
 from __future__ import annotations
 

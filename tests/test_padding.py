@@ -1,4 +1,4 @@
-"""Rows of padding never matter: whatever they hold, and against plain trainings in float64 that have none."""
+"""Rows of padding never matter, whatever they hold; trainings agree with plain ones in float64 that have none."""
 
 from __future__ import annotations
 

@@ -407,7 +407,7 @@ def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
 
 
 def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> None:
-    """By the running averages that are recorded, and so whatever images stand beside one another."""
+    """With the running averages that are recorded, so the other images of a batch do not matter."""
     levels, labels = np.random.default_rng(0).integers(0, 256, (33, 3, 8, 8), np.uint8), np.arange(33) % 2
     levels[labels == 1] //= 2
     dataset = Dataset("dots", levels[:24], labels[:24], levels[24:], labels[24:], ("a", "b"), "0" * 16, "none")

@@ -31,7 +31,7 @@ RUN = "0123456789ab"
 
 @pytest.fixture
 def group_umask() -> Iterator[None]:
-    """What users set who share a folder with their group."""
+    """The umask of users who share a folder with their group."""
     before = os.umask(0o002)
     yield
     os.umask(before)
