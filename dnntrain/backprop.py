@@ -22,7 +22,7 @@ Step = Callable[["torch.Tensor", Gradients], "torch.Tensor | None"]
 def real_rows(x: torch.Tensor, real: int | None) -> torch.Tensor:
     """The `real` rows of x (P, rows, units), without the padding behind them; all rows where that is None.
 
-    A sum or a product over rows takes these, and never weighs the others by 0: inf and nan times 0 are nan.
+    A sum or a product over rows takes these instead of weighting the others by 0, since inf and nan times 0 are nan.
     """
     return x if real is None or real == x.shape[1] else x[:, :real]
 

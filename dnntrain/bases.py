@@ -23,7 +23,7 @@ Weights = Mapping[str, np.ndarray]
 ROWS = 2_048
 """Examples that go through frozen layers at a time."""
 MEASURED = {"input.fill", "input.offset", "input.factor"}
-"""What a network's inputs were filled and scaled by, among its weights: not trained, but measured."""
+"""Names among a network's weights: what its inputs were filled and scaled by, which is measured, not trained."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Base(ABC):
         """The parameters and buffers of its layers first + 1 to last, named as those of a network of its own."""
 
     def measured(self) -> dict[str, np.ndarray]:
-        """What its inputs were filled and scaled by, where that was measured: a run that reuses it needs the same."""
+        """What its inputs were filled and scaled by, where that was measured; a run that reuses it needs the same."""
         return {}
 
     @abstractmethod
@@ -132,7 +132,7 @@ class DenseBase(Base):
                 raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
 
     def _check_kind(self, dataset: Dataset) -> None:
-        """Raise InputError where one of the two has images and the other columns: they are scaled in other ways."""
+        """Raise InputError where one of the two has images and the other columns, which are scaled differently."""
         measured = self.measured()
         on_columns = "input.fill" in measured
         on_images = not measured and self.spec.scale != "raw"
@@ -152,7 +152,7 @@ class DenseBase(Base):
     def _outputs(self, inputs: np.ndarray, frozen: int, device: torch.device) -> np.ndarray:
         """float32 (N, units) of layer `frozen`; of the scaled inputs where that is 0.
 
-        InputError where the layers give values that are nan or infinite, as examples of quite another scale may.
+        InputError where the layers give values that are nan or infinite, as examples on a very different scale may.
         """
         below = self.below(frozen, device) if frozen else lambda x: x
         parts = []

@@ -112,7 +112,7 @@ EXECUTORS: dict[str, Callable[[Means], Executor]] = {"local": local_executor, "r
 
 
 def check(study: Study, means: Means) -> None:
-    """Refuse what cannot work before anything is trained or planned, and warn of what would change nothing."""
+    """Refuse what cannot work before anything is trained or planned, and warn of settings that have no effect."""
     from dnntrain.feasible import check_study
 
     if means.mirror is not None and not is_fetched(study):
@@ -128,19 +128,19 @@ def is_fetched(study: Study) -> bool:
     return networks or any(arm.spec.source.size for arm in study.arms)
 
 
-def carry_out(study: Study, means: Means, told: set[str] | None = None) -> Outcome:
+def carry_out(study: Study, means: Means, printed: set[str] | None = None) -> Outcome:
     """Run a study, with progress on stderr, and what was left out of its data.
 
-    `told` are the notes on data that this command has printed already; new ones are added.
+    `printed` has the notes on data that this command has printed already; new ones are added.
     """
     from dnntrain.ablation import Ablation, Manner
     from dnntrain.display import Display
     from dnntrain.records import RunStore
     from dnntrain.reused import first_study, with_base
 
-    told = set() if told is None else told
+    printed = set() if printed is None else printed
     if first := first_study(study):
-        study = with_base(study, next(iter(carry_out(first, means, told).records)))
+        study = with_base(study, next(iter(carry_out(first, means, printed).records)))
     elif isinstance(study.pretrain, str):
         study = with_base(study, fetch(study.pretrain, means.home))
     ablation = Ablation(study, RunStore(means.out), means.home, means.device)
@@ -151,9 +151,9 @@ def carry_out(study: Study, means: Means, told: set[str] | None = None) -> Outco
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
     outcome = ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
     for note in data_notes(read_json(means.out / study.name / "study.json")):
-        if note not in told:
+        if note not in printed:
             terminal.print(note, soft_wrap=True)
-            told.add(note)
+            printed.add(note)
     return outcome
 
 
@@ -167,20 +167,20 @@ def replaced(study: Study, out: Path) -> Iterator[str]:
         # settings that an older version did not have are no change
         gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
     except (InputError, KeyError, TypeError, AttributeError):
-        return  # no study yet, or none that can be read: it is written anew
+        return  # no study yet, or an unreadable one, which is written again
     if seeds:
         yield f"seeds that leave its tables now: {seeds}"
     if gone:
         yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"
 
 
-def carry_out_tuned(study: Study, tuning: Tuning, means: Means, told: set[str]) -> Outcome:
+def carry_out_tuned(study: Study, tuning: Tuning, means: Means, printed: set[str]) -> Outcome:
     """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
     from dnntrain.tuning import choose, steering_metric, tuned_study, tuning_study
 
-    tried = carry_out(tuning_study(study, tuning), means, told)
+    tried = carry_out(tuning_study(study, tuning), means, printed)
     chosen = choose(study, tuning, tried.figures(steering_metric(study)))
-    return carry_out(tuned_study(study, tuning, chosen), means, told)
+    return carry_out(tuned_study(study, tuning, chosen), means, printed)
 
 
 def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
@@ -195,10 +195,10 @@ def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
             find_bases(study, RunStore(means.out), means.home)  # refuses what cannot be reused
         show(plan_table(study))
         return
-    told: set[str] = set()
-    print_outcome(carry_out(study, means, told), means.out)
+    printed: set[str] = set()
+    print_outcome(carry_out(study, means, printed), means.out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, means, told), means.out)
+        print_outcome(carry_out_tuned(study, study.tuning, means, printed), means.out)
 
 
 def print_outcome(outcome: Outcome, out: Path) -> None:

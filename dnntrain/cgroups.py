@@ -56,6 +56,6 @@ def _numbers(group: Path, *files: str) -> tuple[int, int] | None:
     try:
         words = " ".join((group / file).read_text(encoding="ascii") for file in files).split()
         first, second = map(int, words)
-    except (OSError, ValueError):  # 'max' is no number
+    except (OSError, ValueError):  # 'max' is not a number
         return None
     return first, second

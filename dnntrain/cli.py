@@ -158,8 +158,8 @@ def target(help: str) -> Any:
     return typer.Option(metavar="FILE", help=f"{help}; - for stdout")
 
 
-ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures", "as_json")
-"""What `report --compare` has no use for."""
+ALONE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
+"""The options that `report --compare` does not take."""
 
 
 @app.command()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.console import Console, RenderableType
 
 UNLIMITED = 1_000_000
-"""Cells in a line where no terminal limits it."""
+"""The width where no terminal limits it."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal; progress and warnings go to stderr. Only a real terminal has a width: pipes and files have none."""
+    """The terminal; progress and warnings go to stderr. Only a real terminal has a width; pipes and files do not."""
     made = Console(stderr=stderr, markup=False, highlight=False)
     if not made.file.isatty():
         made.width = UNLIMITED  # whatever COLUMNS and FORCE_COLOR say

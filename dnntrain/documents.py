@@ -1,7 +1,7 @@
-"""YAML files as people mean them: words stay as written, and every mistake is answered with file and line.
+"""YAML in which words stay as written, with errors that name file and line.
 
-YAML 1.1 reads `on`, `no`, `1e-3`, `010` and `1:30` as other things than most people mean. So only the structure is
-taken from YAML here. Keys and values are text; whoever needs a number or a yes or no reads that text, as for a flag.
+YAML 1.1 reads `on`, `no`, `1e-3`, `010` and `1:30` in ways that surprise most people, so only the structure is taken
+from YAML here. Keys and values are text, which is parsed like a flag's where a number or a yes or no is needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Document:
         self.content: Mapping[str, Any] = tree(root, where)
         """Mappings, lists and text; None where a value is empty, `~` or `null`."""
         self.words: Mapping[str, Any] = tree(root, where, words=True)
-        """The same with `null` as a word, for places where names stand."""
+        """The same with `null` as a word, for keys that take names."""
 
     @classmethod
     def read(cls, text: str, where: str) -> Document:
@@ -73,7 +73,7 @@ class Document:
         return dict(value or {})
 
     def at(self, *path: str) -> Place:
-        """A context in which an InputError is told with this place's line and keys."""
+        """A context that adds this place's line and keys to an InputError."""
         return Place(self, path)
 
     def line(self, path: tuple[str, ...]) -> int | None:

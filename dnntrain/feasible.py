@@ -1,4 +1,4 @@
-"""What cannot work, refused before anything is trained: settings against each other and against the data.
+"""Refuses what cannot work before anything is trained: settings are checked with each other and with the data.
 
 A value that is wrong by itself is refused by the spec. Here the data are known too: their task, their classes and how
 many examples there are. What a technique needs is declared with it (`Technique.fault`, `Technique.idle`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dnntrain.data import DataHome, Outline
-from dnntrain.data.split import training_count
+from dnntrain.data.split import step_count, training_count
 from dnntrain.errors import InputError
 from dnntrain.metrics import results_of
 from dnntrain.parameters import plain
@@ -20,10 +20,10 @@ from dnntrain.tuning import tuning_study
 
 
 def check_study(study: Study, home: DataHome) -> list[str]:
-    """Raise InputError, with the arm's name, for what cannot be trained; returns what would only change nothing."""
+    """Raise InputError, with the arm's name, for what cannot be trained; returns settings that have no effect."""
     idle = []
     for arm in study.arms:
-        outline = arm.spec.source.outline(home)  # data of one's own are read, and what is wrong with them is said, here
+        outline = arm.spec.source.outline(home)  # reads the user's own data, so their faults show here
         check_metric_of(study.metric, outline)
         try:
             check_run(arm.spec, outline)
@@ -37,7 +37,7 @@ def check_study(study: Study, home: DataHome) -> list[str]:
 
 
 def check_tuning(study: Study, home: DataHome | None) -> None:
-    """Raise InputError for a value to be tuned with which an arm cannot be trained; nothing where none is tuned."""
+    """Raise InputError where an arm cannot be trained with one of the values to be tuned."""
     if study.tuning is not None:
         for arm in tuning_study(study, study.tuning).arms:
             check_run(arm.spec, arm.spec.source.outline(home))
@@ -50,10 +50,9 @@ def check_metric_of(metric: str, outline: Outline) -> None:
 
 
 def check_run(spec: CoreSpec, outline: Outline) -> None:
-    """Raise InputError, which begins with the key, for a setting that cannot work with the data or the others."""
+    """Raise InputError, beginning with the key, for a setting that cannot work with the data or the other settings."""
     check_split(spec, outline)
-    if spec.output == "sigmoid" and len(outline.classes) != 2:
-        raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
+    spec.n_outputs(outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
         if not spec.hidden and value != default_settings()[key]:
@@ -65,7 +64,7 @@ def check_run(spec: CoreSpec, outline: Outline) -> None:
 
 
 def check_split(spec: CoreSpec, outline: Outline) -> None:
-    """Raise InputError where the examples cannot be divided as asked, or a setting would not matter for it."""
+    """Raise InputError where the examples cannot be split as asked, or a setting of the split would be ignored."""
     for key in ("val", "val_part"):
         if outline.own_validation and getattr(spec, key) != default_settings()[key]:
             raise InputError(f"{key} {plain(getattr(spec, key))}: the data have their own validation part")
@@ -80,7 +79,7 @@ def training_examples(spec: CoreSpec, outline: Outline) -> int:
 
 
 def idle_settings(spec: CoreSpec, outline: Outline) -> Iterator[str]:
-    """What would change nothing in a run: a schedule whose first change comes after the end."""
+    """Settings without an effect on a run, such as a schedule whose first change comes after the end."""
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
         if reason := technique.idle(extent):
@@ -90,7 +89,8 @@ def idle_settings(spec: CoreSpec, outline: Outline) -> Iterator[str]:
 def extent_of(spec: CoreSpec, outline: Outline) -> Extent:
     """What the techniques know of a run before it starts."""
     n_train = training_examples(spec, outline)
-    return Extent(outline.task, len(spec.hidden), spec.epochs, n_train, spec.batch_size)
+    steps = step_count(n_train, spec.batch_size)
+    return Extent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
 
 
 def techniques_of(spec: CoreSpec) -> tuple[Technique, ...]:

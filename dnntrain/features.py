@@ -27,6 +27,8 @@ BATCH = 256
 VERSION = 2
 """Raised when the same key would mean other values."""
 
+NOT_FINITE = "nan or infinite values in row"
+
 Key = Mapping[str, Any]
 """What values depend on."""
 Rows = NDArray[np.int64]
@@ -72,13 +74,17 @@ class FeatureCache:
     def __init__(self, home: DataHome) -> None:
         self.folder = home.folder / "features"
 
-    def rows(self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: Progress) -> Values:
+    def rows(
+        self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: Progress, refusal: str = NOT_FINITE
+    ) -> Values:
         """The values float32 (len(wanted), *shape) of the rows `wanted`, at least one, each from 0 to n - 1.
 
         `key` says all that they depend on. Rows that are not kept yet are computed, each once, even where several
         processes want it. Rows that follow each other are mapped from disk, and copied where they are written to.
         Where nothing can be written, all that is wanted is computed in memory.
+        Raises InputError for a row that is nan or infinite: `refusal`, then the row's number.
         """
+        compute = _checked(compute, refusal)
         about = {"version": VERSION, "n": n, **key}
         path = self.folder / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         values = _found(path, about, wanted)
@@ -92,7 +98,7 @@ class FeatureCache:
             raise
         except DnntrainError:
             pass  # read-only, or no room left
-        return _in_memory(about, wanted, compute, on_progress) if values is None else values
+        return _in_memory(wanted, compute, on_progress) if values is None else values
 
     def entries(self) -> list[Entry]:
         """All that is kept, the least recently used first."""
@@ -108,7 +114,7 @@ class FeatureCache:
         """Compute and keep those of the rows that are not there; the entry's lock is held."""
         stored = _stored(path, about)
         missing = wanted[~stored[1][wanted]] if stored else wanted
-        for done, values in _batches(about, missing, compute, progress):
+        for done, values in _batches(missing, compute, progress):
             if stored is None:
                 self._make_room(len(missing) * values[0].nbytes, path)
                 stored = _created(path, about, values.shape[1:])
@@ -123,17 +129,23 @@ class FeatureCache:
                 excess -= entry.bytes
 
 
-def _batches(key: Key, rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
-    """Some rows at a time, and their values; InputError for the first row that is nan or infinite."""
+def _checked(compute: Compute, refusal: str) -> Compute:
+    """The same values as float32; InputError for the first row that is nan or infinite."""
+
+    def checked(rows: Rows) -> Values:
+        values = np.ascontiguousarray(compute(rows), np.float32)
+        if (bad := _not_finite(rows, values)) is not None:
+            raise InputError(f"{refusal} {bad} (counted from 0)")
+        return values
+
+    return checked
+
+
+def _batches(rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
+    """Some rows at a time, and their values."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        values = np.ascontiguousarray(compute(batch), np.float32)
-        if (bad := _not_finite(batch, values)) is not None:
-            raise InputError(
-                f"{key.get('base')}: the outputs of layer {key.get('layers')} are nan or infinite for "
-                f"{key.get('part')} image {bad} (counted from 0)"
-            )
-        yield batch, values
+        yield batch, compute(batch)
         progress(start + len(batch), len(rows))
 
 
@@ -143,9 +155,9 @@ def _not_finite(rows: Rows, values: Values) -> int | None:
     return int(rows[bad.argmax()]) if bad.any() else None
 
 
-def _in_memory(about: Key, wanted: Rows, compute: Compute, progress: Progress) -> Values:
+def _in_memory(wanted: Rows, compute: Compute, progress: Progress) -> Values:
     rows, places = np.unique(wanted, return_inverse=True)
-    values = np.concatenate([values for _, values in _batches(about, rows, compute, progress)])
+    values = np.concatenate([values for _, values in _batches(rows, compute, progress)])
     return values if np.array_equal(rows, wanted) else values[places]
 
 

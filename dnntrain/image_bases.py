@@ -93,7 +93,8 @@ class ImageBase(Base):
         key: dict[str, str | int] = {"base": self.name, "shape": str(dataset.shape), "images": content,
                "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
         say = said_from_time_to_time(f"features of {part} images")
-        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, say)
+        refusal = f"{self.name}: the outputs of layer {frozen} are nan or infinite for {part} image"
+        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, say, refusal)
         return values
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:

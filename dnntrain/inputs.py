@@ -14,9 +14,8 @@ from math import gcd
 import numpy as np
 import torch
 
-from dnntrain.data import Dataset, Outline
-from dnntrain.data.split import split
-from dnntrain.errors import InputError
+from dnntrain.data import Dataset
+from dnntrain.data.split import batch_counts, split, step_count
 from dnntrain.memory import EVALUATION_ROWS
 from dnntrain.spec import CoreSpec
 from dnntrain.streams import generator
@@ -50,16 +49,6 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
     ]
 
 
-def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
-    """How many full mini-batches an epoch has, and how many examples the last one has (0 where all are full).
-
-    A single example that is left over joins the batch before it: batch norm has nothing to learn from one row, and so
-    all arms take the same steps.
-    """
-    full, last = divmod(examples, batch_size)
-    return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
-
-
 def padded_rows(rows: int, widths: Sequence[int]) -> int:
     """The least number of rows ≥ `rows` that makes rows × width a multiple of TURN for every width.
 
@@ -84,7 +73,7 @@ class Inputs:
         """`fitted_targets` are those of the whole training part, where the data set has only some of its rows."""
         spec, outline = specs[0], dataset.outline
         self.device = device
-        self.n_features, self.n_outputs = outline.n_features, outputs_of(outline, spec)
+        self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
         self.batch_size, self.widths = spec.batch_size, (self.n_features, *spec.hidden, self.n_outputs)
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
@@ -112,14 +101,13 @@ class Inputs:
     @property
     def steps_per_epoch(self) -> int:
         """Mini-batches in an epoch, the last one included."""
-        full, last = batch_counts(self.n_train, self.batch_size)
-        return full + (last > 0)
+        return step_count(self.n_train, self.batch_size)
 
     def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
 
-        Levels of images are scaled in float32; columns in float64, since float32 would lose what is small beside a
-        large mean, as seconds are in time stamps.
+        Levels of images are scaled in float32; columns in float64, since float32 would lose small differences on top of
+        a large mean, such as seconds in time stamps.
         """
         scale = {"auto": "unit" if is_image else "standard"}.get(scale, scale)
         if scale == "raw" or (scale == "unit" and is_image):
@@ -130,7 +118,7 @@ class Inputs:
         values, measure = self.examples.cpu().numpy(), extremes if scale == "unit" else moments
         figures = (np.stack(figure)[:, None, :] for figure in zip(*(measure(values, m) for m in members), strict=True))
         offset, spread = figures
-        # a column that never changes in training tells nothing: it becomes 0
+        # a column that is constant in training has no information, and becomes 0
         factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         precision = np.float32 if is_image else np.float64
         on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))
@@ -198,15 +186,6 @@ class Inputs:
             padded = np.pad(chunk, (0, -len(chunk) % TURN))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
             yield Batch(self._gather(examples, index), targets[index], len(chunk))
-
-
-def outputs_of(outline: Outline, spec: CoreSpec) -> int:
-    """Units of the output layer; InputError for a sigmoid where there are not two classes."""
-    if spec.output == "softmax":
-        return outline.n_outputs
-    if len(outline.classes) != 2:
-        raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
-    return 1
 
 
 def flat(values: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from dnntrain.errors import DnntrainError
 def acquire(lock: BaseFileLock, timeout: float = 0) -> None:
     """Acquire a lock; a negative timeout waits forever.
 
-    Raises Timeout where another process holds it, DnntrainError where the lock file is another user's and cannot be
-    opened, so that nobody can tell whether it is held, and OSError where there can be no lock file or no lock.
+    Raises Timeout where another process holds it, DnntrainError where another user's lock file cannot be opened, which
+    leaves open whether it is held, and OSError where no lock file can be made or the file system has no locks.
     """
     path = Path(lock.lock_file)
     try:

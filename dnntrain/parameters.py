@@ -67,6 +67,11 @@ def write_names(names: Iterable[str]) -> str:
     return text.getvalue()
 
 
+def as_names(value: object) -> str | None:
+    """Names in a text or a list as one text, the same however they were given; None without any."""
+    return None if value is None else write_names(read_names(value)) or None
+
+
 def explain(error: ValueError) -> str:
     """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
     problems = getattr(error, "errors", None)
@@ -83,11 +88,11 @@ def explain(error: ValueError) -> str:
 
 
 LONGEST_NUMBER = 40
-"""Characters of a number that a person may have meant."""
+"""Most characters of a text that is checked as a number."""
 
 
 def odd_number(text: object) -> str | None:
-    """What is wrong with a number that programs read in different ways (`010`, `1:30`, `30_10`); None for any other."""
+    """What is wrong with a number that programs read differently (`010`, `1:30`, `30_10`); None for any other text."""
     word = str(text).strip()
     if len(word) > LONGEST_NUMBER or not isinstance(text, str):
         return None

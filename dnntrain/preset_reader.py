@@ -70,12 +70,7 @@ class Preset:
             settings = self.lay_out()
         outline = self.outline(RunSpec.parse(self.base), {})
         metric = self.metric(outline)
-        published = self.published(settings, metric, outline)
-        levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
-        arms = tuple(
-            Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))
-            for name, changes in settings.items()
-        )
+        arms = self.arms(settings, self.published(settings, metric, outline))
         baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         study = Study(
@@ -96,6 +91,14 @@ class Preset:
         with self.document.at("tune"):
             check_tuning(study, self.home)
         return study
+
+    def arms(self, settings: Arms, published: Mapping[str, dict[str, float]]) -> tuple[Arm, ...]:
+        """The arms, each validated, with the published figures of those that have some."""
+        levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
+        return tuple(
+            Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))
+            for name, changes in settings.items()
+        )
 
     def metric(self, outline: Outline) -> str:
         """What the study is judged by, which its data's task has."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DECIDES_BITS = ("engine", "python", "torch", "numpy", "processor", "cpu", "threads", "mkl", "device")
-"""What of a record tells environments apart: the same run may differ in its last bits between them."""
+"""The fields that distinguish environments. A run may differ in its last bits between two of them."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ def data_notes(description: Mapping[str, Any]) -> list[str]:
 
 
 def environments_line(description: Mapping[str, Any]) -> str:
-    """In what the environments of a study's runs differ; empty where there is only one."""
+    """How the environments of a study's runs differ; empty where there is only one."""
     environments = description.get("environments") or []
     if len(environments) < 2:
         return ""

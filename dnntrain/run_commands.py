@@ -136,9 +136,9 @@ def recorded_studies(out: Path) -> list[Results]:
 
 
 def remove(folders: Iterable[Path], yes: bool) -> None:
-    """Remove folders after saying what that frees; DnntrainError where nobody agrees."""
+    """Remove folders and files after saying what that frees; DnntrainError where nobody agrees."""
     folders = list(folders)
-    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for folder in folders for file in (folder, *folder.rglob("*")) if file.is_file())
     for folder in folders:
         typer.echo(str(folder))
     typer.echo(f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'}, {size / 1e6:.1f} MB")

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from dnntrain.data import SOURCES, DataSource, FileSource, find_source, options, source_class
+from dnntrain.data import SOURCES, DataSource, FileSource, Outline, find_source, options, source_class
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.parameters import explain, extra, parameter
 from dnntrain.reuse import ReuseSettings
@@ -179,6 +179,14 @@ class CoreSpec(ReuseSettings):
         if layer == len(self.hidden):
             return Glorot()
         return self.init or Initializer.parse(self.activations[layer].init)
+
+    def n_outputs(self, outline: Outline) -> int:
+        """Units of the output layer; InputError for a sigmoid where there are not two classes."""
+        if self.output == "softmax":
+            return outline.n_outputs
+        if len(outline.classes) != 2:
+            raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
+        return 1
 
     def graph(self) -> str:
         """What runs must have in common to share a population: all but what may differ from member to member."""

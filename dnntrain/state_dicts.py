@@ -25,11 +25,11 @@ Tensors = dict[str, "torch.Tensor"]
 WRAPPING = ("module", "_orig_mod")
 """What DataParallel and torch.compile put into names: `module.conv1.weight`, or `features.module.0.weight`."""
 COUNTER = "num_batches_tracked"
-"""Batch norm's count of batches, which does nothing in test mode: a file may have it or not."""
+"""Batch norm's count of batches, which has no effect in test mode, so a file may lack it."""
 AVERAGED = re.compile(r"(^|[._ ])ema($|[._ ])")
 """In the name of a moving average of weights, which is loaded only where the weights themselves are not there."""
 DEEPEST = 4
-"""How deep mappings within mappings are looked into."""
+"""How many levels of nested mappings are searched."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Wanted:
     keeps: Callable[[str], bool]
     """Whether a tensor of this name would be one of them, and not a classifier's, which is left out."""
     in_order: Sequence[str] = ()
-    """All its names, where a file may name the same tensors otherwise but has them in the same order."""
+    """All its names, where a file may have the same tensors in the same order under other names."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def load_fitting(file: Path, wanted: Wanted, say: bool = True) -> Tensors:
     """The tensors that a network needs, from a .safetensors file or one of torch.save, in its order and types.
 
     No code that a pickle may hold is run. Raises InputError with what does not fit: the first names and shapes, or the
-    name of a tensor that is not finite. With `say`, a line on stderr tells what else was there and is not loaded.
+    name of a tensor that is not finite. With `say`, a line on stderr names what else was there and is not loaded.
     """
     saved = read(file)
     found = found_in(saved, wanted.tensors) or other_names(saved, wanted)
@@ -154,13 +154,13 @@ def splits(key: str) -> Iterator[tuple[str, str]]:
     """A tensor's key as prefix and name, in every way: 'a.b.weight' is also 'b.weight' under 'a.'."""
     parts = key.split(".")
     for start, first in enumerate(parts):
-        if first not in WRAPPING:  # a name does not begin with what only wraps it
+        if first not in WRAPPING:  # a name never begins with a wrapper
             prefix = "".join(f"{part}." for part in parts[:start])
             yield prefix, ".".join(part for part in parts[start:] if part not in WRAPPING)
 
 
 def other_names(saved: Any, wanted: Wanted) -> list[Found]:
-    """The tensors of a file that has none of the network's names, which stand for these in their order if they may."""
+    """The tensors of a file that has none of the network's names, matched with them by order where possible."""
     found = []
     for every in mappings(saved):
         given = {name: tensor for name, tensor in every.tensors.items() if not name.endswith(COUNTER)}

@@ -23,8 +23,6 @@ from dnntrain.population import Start
 from dnntrain.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.spec import CoreSpec
 
-PER_HIDDEN_LAYER = ("act_mean", "act_std", "dead", "saturated")
-
 
 @dataclass(frozen=True)
 class Stage:

@@ -77,7 +77,7 @@ def read_val(value: object) -> float:
 
 
 def as_meant(key: str, field: FieldInfo, value: Any) -> Any:
-    """A YAML or command-line value as people mean it, for one field: text becomes a number, a yes or no, or None."""
+    """A YAML or command-line value converted for one field: text becomes a number, a yes or no, or None."""
     if extra(field, "literal"):
         return value
     kinds = _kinds(field.annotation)

@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def scratch_folder(parent: Path) -> Path:
     """Make an empty folder that is to be moved to its place when it is whole.
 
-    It has the mode of any new folder: the umask and the parent's setgid bit hold. tempfile's are closed to others.
+    It has the mode of any new folder, by the umask and the parent's setgid bit; tempfile's would be private.
     """
     folder = parent / f".new-{uuid4().hex}"
     folder.mkdir()

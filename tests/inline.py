@@ -151,7 +151,7 @@ def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator
 
 
 class Terminal(io.TextIOWrapper):
-    """What is written to it, a terminal shows."""
+    """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
         return True

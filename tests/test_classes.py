@@ -11,8 +11,8 @@ import pytest
 from dnntrain import data
 from dnntrain.data import DataHome, Dataset
 from dnntrain.data.dataset import numbers_of
-from dnntrain.data.source import read_classes
 from dnntrain.errors import InputError
+from dnntrain.parameters import as_names
 from dnntrain.spec import RunSpec
 from tests.test_own_data import make_folder
 
@@ -72,8 +72,8 @@ def test_what_is_no_class_is_refused(chosen: str, classes: tuple[str, ...], reas
     ],
 )
 def test_one_text_for_each_choice(value: object, text: str | None) -> None:
-    assert read_classes(value) == text
-    assert read_classes(text) == text
+    assert as_names(value) == text
+    assert as_names(text) == text
     assert RunSpec.parse({"classes": value}).classes == text  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What cannot work is refused before any process starts, with its place; what would change nothing is warned of."""
+"""What cannot work is refused before any process starts, with its place; what has no effect gets a warning."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ REFUSED: list[tuple[Outline, dict[str, Any], str]] = [
     (CLOTHES, {"val": 999, "bn": True}, "bn: needs at least 2 training examples"),
     (CLOTHES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are 3"),
     (PRICES, {"output": "sigmoid"}, "output sigmoid: for two classes, and there are none"),
+    (CLOTHES, {"epochs": 1, "warmup": "2", "train_size": 33}, "warmup 2: longer than the run, 1 epochs of 1"),
     (CLOTHES, {"draw": "same"}, "draw same: needs train_size"),
     (PARTED, {"val": 50}, "val 50: the data have their own validation part"),
     (PARTED, {"val_part": "first"}, "val_part first: the data have their own"),
@@ -84,9 +85,9 @@ def test_batch_norm_of_one_example_is_no_run(key: str) -> None:
     ],
 )  # fmt: skip
 def test_a_schedule_that_never_acts_is_warned_of(schedule: str, is_idle: bool) -> None:
-    told = list(idle_settings(RunSpec.parse({"schedule": schedule}), CLOTHES))
-    assert bool(told) == is_idle
-    assert all("constant in effect" in line for line in told)
+    reasons = list(idle_settings(RunSpec.parse({"schedule": schedule}), CLOTHES))
+    assert bool(reasons) == is_idle
+    assert all("constant in effect" in line for line in reasons)
 
 
 def test_a_preset_says_file_line_and_key() -> None:
@@ -111,13 +112,13 @@ def test_a_preset_says_file_line_and_key() -> None:
         ("factors: {a: {bn: on}}\npublished: {a: {val_rmse: 3}}\n", "p.yaml:2: published.a: metric val_rmse: a"),
     ],
 )
-def test_a_preset_that_cannot_work_is_told_with_its_place(text: str, said: str) -> None:
+def test_a_preset_that_cannot_work_is_refused_with_its_place(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         read_preset(text, "p.yaml")
     assert str(caught.value).startswith(said)
 
 
-def test_an_override_that_cannot_work_is_told_as_such() -> None:
+def test_an_override_that_cannot_work_is_refused_as_one() -> None:
     with pytest.raises(InputError, match=r"^--set: val = 10000: leaves no training example"):
         read_preset("base: {val: 100}\nfactors: {a: {bn: on}}\n", "p.yaml", {"val": "10000"})
 

@@ -40,7 +40,7 @@ HOW = {
     "html": "writes a page, as test_report holds; drawing it takes seconds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",
 }
-"""What only says how a command does its work, and is harmless with --plan; and what is tried elsewhere."""
+"""Options that only say how a command does its work, and those that other tests cover."""
 
 # Settings of a run
 
@@ -196,7 +196,7 @@ VALUES: dict[str, list[list[str]]] = {
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],
 }
-"""Words that give an option, by its name; of several, one has to act."""
+"""The words that give an option, by its name; where there are several ways, one must have an effect."""
 
 BRIEF = ("--hidden", "4", "--epochs", "1", "--train-size", "60", "--val", "60")
 FROM = ("transfer", "--from", "RUN", "--classes", "sandal,shirt", "--val", "200", "--epochs", "5", "--plan")
@@ -227,7 +227,7 @@ CONTEXTS: list[tuple[str, ...]] = [
 
 
 def options_of(words: tuple[str, ...]) -> list[str]:
-    """The options of a command line's command that are neither settings nor a matter of how."""
+    """The options of a command line's command that are neither settings nor in HOW."""
     command = next(command for path, command in COMMANDS if words[: len(path)] == path)
     names = [parameter.name for parameter in command.params if parameter.param_type_name == "option"]
     return [name for name in names if name not in RunSpec.model_fields and name not in HOW and name != "help"]

@@ -1,4 +1,4 @@
-"""Rows of padding never matter: whatever they hold, and against plain trainings in float64 that have none."""
+"""Rows of padding never matter, whatever they hold; trainings agree with plain ones in float64 that have none."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def few(mini: Dataset) -> Dataset:
                    test_inputs=mini.test_inputs[:20], test_targets=mini.test_targets[:20])  # fmt: skip
 
 
-def fill_padding(monkeypatch: pytest.MonkeyPatch, value: float) -> list[int]:
-    """Have every batch's padding hold a value; the list takes in how many rows of padding each batch has."""
+def fill_padding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Fill every batch's padding with rows of infinity and of NaN; the list collects how many rows it has."""
     rows: list[int] = []
 
     def filled(batches: Callable[..., Iterator[Batch]]) -> Callable[..., Iterator[Batch]]:
         def fill(*arguments: Any) -> Iterator[Batch]:
             for batch in batches(*arguments):
-                batch.x[:, batch.real :] = value
+                batch.x[:, batch.real :: 2] = math.inf
+                batch.x[:, batch.real + 1 :: 2] = math.nan
                 rows.append(batch.x.shape[1] - batch.real)
                 yield batch
 
@@ -68,13 +69,11 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
     # 12 to 17 examples: two full batches, then a last one of 0 or 2 to 5, or a second one of 7
     specs = [RunSpec.parse(settings | {"train_size": 2 * BATCH + left, "bn": left % 2 == 0}) for left in range(BATCH)]
     expected = [train([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
-    for value in (math.inf, math.nan):
-        with monkeypatch.context() as patched:
-            rows = fill_padding(patched, value)
-            runs = [train([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
-        assert min(rows) > 0
-        for run, other in zip(runs, expected, strict=True):
-            assert_same(run, other)
+    rows = fill_padding(monkeypatch)
+    runs = [train([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
+    assert min(rows) >= 2
+    for run, other in zip(runs, expected, strict=True):
+        assert_same(run, other)
 
 
 # ---- against a plain training in float64 that has no padding
@@ -146,9 +145,9 @@ def test_deep_networks_in_float64_are_plain_trainings(arm: Arm, few: Dataset, mo
     scaled = Inputs.scaled
     monkeypatch.setattr(Inputs, "scaled", lambda *given: scaled(*given).double())
     monkeypatch.setattr(network, "initial_state", initial_state_in_float64)
-    for spec in (arm.run(seed).changed(train_size=97, epochs=1) for seed in range(2)):
-        [run] = train([spec], few)
-        assert run.history[-1]["val_loss"] == pytest.approx(plainly_trained(spec, few), rel=1e-6)
+    spec = arm.run(0).changed(train_size=97, epochs=1)
+    [run] = train([spec], few)
+    assert run.history[-1]["val_loss"] == pytest.approx(plainly_trained(spec, few), rel=1e-6)
 
 
 def initial_state_in_float64(*given: Any) -> dict[str, np.ndarray]:
@@ -159,7 +158,7 @@ def initial_state_in_float64(*given: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("factors", [{"bn": True}, {"bn": True, "act": "elu", "init": "he"}], ids=str)
 def test_normalized_networks_agree_with_plain_trainings(factors: dict[str, Any], few: Dataset) -> None:
     """The arms of the preset that no rounding drives apart."""
-    settings = {"hidden": "20x100", "act": "sigmoid", "init": "glorot", "train_size": 321, "epochs": 4} | factors
+    settings = {"hidden": "20x100", "act": "sigmoid", "init": "glorot", "train_size": 161, "epochs": 3} | factors
     spec = RunSpec.parse(settings)
     [run] = train([spec], few)
     assert run.history[-1]["val_loss"] == pytest.approx(plainly_trained(spec, few), abs=1e-3)

@@ -407,7 +407,7 @@ def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
 
 
 def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> None:
-    """By the running averages that are recorded, and so whatever images stand beside one another."""
+    """With the running averages that are recorded, so the other images of a batch do not matter."""
     levels, labels = np.random.default_rng(0).integers(0, 256, (33, 3, 8, 8), np.uint8), np.arange(33) % 2
     levels[labels == 1] //= 2
     dataset = Dataset("dots", levels[:24], labels[:24], levels[24:], labels[24:], ("a", "b"), "0" * 16, "none")
@@ -439,3 +439,17 @@ def test_other_images_of_the_same_files_have_other_features(home: DataHome) -> N
             found = base.reused(dataset, spec, 1, np.arange(4), torch.device("cpu")).dataset.train_inputs
             expected = base.network.outputs(torch.from_numpy(dataset.train_inputs), 32, 1)
             np.testing.assert_allclose(found, expected.reshape(4, -1).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_features_that_are_not_finite_are_refused(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+) -> None:
+    name = "features.0.0.weight"
+    identity = fetch(SMALL.name, home, weights=saved(state | {name: state[name] * 1e38}, tmp_path))
+    levels, labels = images(6, 32).numpy(), np.arange(6) % 2
+    dataset = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "0" * 16, "")
+    spec = RunSpec.parse({"reuse_from": SMALL.name, "resize": 32})
+    with pytest.raises(InputError) as caught:
+        ImageBase(identity, home).reused(dataset, spec, 1, np.arange(4), torch.device("cpu"))
+    said = f"{identity}: the outputs of layer 1 are nan or infinite for train image 0 (counted from 0)"
+    assert str(caught.value) == said

@@ -1,4 +1,4 @@
-"""Where a study's runs come from is told: what was left out of the data, and which environments trained them."""
+"""Reports say where a study's runs come from: what was left out of the data, and which environments trained them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from dnntrain.provenance import Provenance, data_notes, environments_line
 from tests.inline import answer
 
-TABLE = "".join(f"{i % 7},1,{'ab'[i % 2]},{3 * i % 5}\n" for i in range(60))
+TABLE = "".join(f"{i},1,{'ab'[i % 2]},{3 * i % 5}\n" for i in range(60))
 NOTE = "table.csv: 1 column left out, the same in every training row: same"
 STUDY = """
 base: {data: table.csv, target: kind, hidden: 4, epochs: 1, batch_size: 16}
@@ -29,13 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_note_on_the_data_is_told_once_by_whatever_trains_on_them(folder: Path) -> None:
+def test_every_note_on_the_data_is_printed_once_by_every_training_command(folder: Path) -> None:
     run = ["train", "--data", "table.csv", "--target", "kind", "--hidden", "4", "--epochs", "1", "--json"]
     for words in (["ablate", "small.yaml"], ["ablate", "small.yaml"], run, run):  # the second time all is recorded
-        told = answer(words, folder)
-        assert told.code == 0, told.err
-        assert told.err.count(NOTE) == 1
-    [record] = json.loads(told.out)
+        done = answer(words, folder)
+        assert done.code == 0, done.err
+        assert done.err.count(NOTE) == 1
+    [record] = json.loads(done.out)
     assert record["data"]["notes"] == [NOTE.removeprefix("table.csv: ")]
 
 
@@ -52,10 +52,10 @@ def test_every_data_set_of_a_study_has_its_own(folder: Path) -> None:
     (folder / "both.yaml").write_text(
         "base: {data: table.csv, target: kind, hidden: 4, epochs: 1}\nfactors: {second: {data: other.csv}}\nseeds: 1\n"
     )
-    told = answer(["ablate", "both.yaml"], folder)
-    assert NOTE in told.err and "other.csv: 1 column left out" in told.err
-    assert "data: table.csv (48 training and 12 test examples), arms baseline" in told.out
-    assert "data: other.csv (48 training and 12 test examples), arms second" in told.out
+    done = answer(["ablate", "both.yaml"], folder)
+    assert NOTE in done.err and "other.csv: 1 column left out" in done.err
+    assert "data: table.csv (48 training and 12 test examples), arms baseline" in done.out
+    assert "data: other.csv (48 training and 12 test examples), arms second" in done.out
     (folder / "runs/both/study.json").write_text(
         json.dumps({k: v for k, v in json.loads((folder / "runs/both/study.json").read_text()).items()
                     if k not in ("datasets", "environments")})
@@ -80,7 +80,7 @@ def test_runs_of_several_environments_say_so(folder: Path) -> None:
     assert {"engine", "torch", "cpu", "device"} <= recorded[0].keys()
 
 
-def test_only_what_differs_is_told() -> None:
+def test_only_what_differs_is_named() -> None:
     provenance = Provenance()
     data = {"name": "made", "notes": ["2 rows left out"]}
     for arm, engine, cpu in (("a", 4, "Xeon"), ("a", 4, "Xeon"), ("b", 5, "EPYC")):

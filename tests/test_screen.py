@@ -317,9 +317,9 @@ def without_style(text: str) -> str:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("command", WHOLE)
 def test_no_command_cuts_a_name(command: str, width: int, recorded: Path) -> None:
-    told, piped = (answer(command.split(), recorded, width=limit) for limit in (width, None))
-    assert told.code == piped.code == 0, told.err
-    text = without_style(told.out)
+    done, piped = (answer(command.split(), recorded, width=limit) for limit in (width, None))
+    assert done.code == piped.code == 0, done.err
+    text = without_style(done.out)
     assert text.count("…") == piped.out.count("…")
     plain = piped.out.splitlines()  # a path is left to the terminal to wrap
     assert not [line for line in text.splitlines() if cell_len(line) > width and line not in plain]
@@ -330,6 +330,6 @@ def test_no_command_cuts_a_name(command: str, width: int, recorded: Path) -> Non
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_data_info_names_every_class(width: int, recorded: Path) -> None:
-    told = answer(["data", "info", LONG, "--target", "town"], recorded, width=width)
-    assert told.code == 0, told.err
-    assert TOWN in "".join(without_style(told.out).split()) and "…" not in told.out
+    done = answer(["data", "info", LONG, "--target", "town"], recorded, width=width)
+    assert done.code == 0, done.err
+    assert TOWN in "".join(without_style(done.out).split()) and "…" not in done.out

@@ -1,4 +1,4 @@
-"""What the cells of a table mean: numbers, text and what is missing; and what is said about it."""
+"""What the cells of a table mean: numbers, text and what is missing; and the notes on it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_one_bad_cell_does_not_remove_a_column() -> None:
 def test_trailing_blanks_make_no_class() -> None:
     loaded = load(CASES / "trail.csv", target="cls")
     assert loaded.classes == ("no", "yes")
-    assert loaded.notes[0] == "blanks at the ends of texts are left out, which makes some equal: cls"
+    assert loaded.notes[0] == "blanks around texts are dropped, which makes some of them equal: cls"
 
 
 def test_quoted_names_with_separators() -> None:
@@ -172,7 +172,7 @@ def test_an_ambiguous_number_follows_the_other_columns(tmp_path: Path) -> None:
 def test_an_ambiguous_number_alone_is_refused(tmp_path: Path, cells: list[str], separator: str) -> None:
     path = made(tmp_path, cells, separator)
     with pytest.raises(
-        InputError, match=r"line 2, column 'x': '1.234' may be 1\.234 or 1234, and no other number of the file tells"
+        InputError, match=r"line 2, column 'x': '1.234' may be 1\.234 or 1234, and no other number in the file shows"
     ):
         load(path, target="y")
     assert load(path, target="y", leave_out="x").shape == (1,)
@@ -242,9 +242,9 @@ def test_info_lists_every_column(tmp_path: Path) -> None:
     ]
     path.write_text("\n".join([",age,colour,const,name,y,out", *lines]) + "\n")
     words = ("data", "info", path, "--target", "y", "--leave-out", "out")
-    told = json.loads(succeeds(*words, "--json"))
+    printed = json.loads(succeeds(*words, "--json"))
     rows = {column["name"]: (column["kind"], column["missing"], column["inputs"], column["left_out"])
-            for column in told["columns"]}  # fmt: skip
+            for column in printed["columns"]}  # fmt: skip
     assert rows == {
         "": ("number", 0, [], "it has no name"),
         "age": ("number", 38, ["age", "age is missing"], ""),
@@ -254,7 +254,7 @@ def test_info_lists_every_column(tmp_path: Path) -> None:
         "y": ("text", 0, [], "the target"),
         "out": ("number", 0, [], "by --leave-out"),
     }
-    assert told["majority"] == {"class": "yes", "test_share": told["balance"]["test"]["yes"] / 30}
+    assert printed["majority"] == {"class": "yes", "test_share": printed["balance"]["test"]["yes"] / 30}
     shown = succeeds(*words)
     assert "2: age, age is missing" in shown and "none: the same in every training row" in shown
     assert "always answering 'yes' would be right for 83.3 % of the test examples" in shown

@@ -1,4 +1,4 @@
-"""YAML as people mean it: words stay words, numbers are plain, and a share above 1 is asked about."""
+"""Words in YAML stay words, numbers must be plain, and a share above 1 is refused with a hint."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_columns_and_classes_are_words(tmp_path: Path) -> None:
     ("text", "value"),
     [(".5", 0.5), ("5.", 5.0), ("+5", 5.0), ("1E3", 1000.0), ("1e-3", 0.001), ("'1e-1'", 0.1), ("0.1", 0.1)],
 )
-def test_numbers_are_what_people_mean(text: str, value: float) -> None:
+def test_plain_numbers_are_read(text: str, value: float) -> None:
     assert read(f"base: {{lr: {text}}}\nfactors: {{a: {{bn: on}}}}").arms[0].spec.lr == value
 
 
@@ -89,8 +89,8 @@ def test_a_number_that_programs_read_differently_is_refused_with_what_would_be_r
         "factors:\n  a:\n    hidden:",
         "factors: {a: {lr: 1}}\nseeds: 3\ntune_seeds:",
     ):
-        told = refusal(f"{start} {number}\n" + "tune: {l2: [0.1, 0.2]}\n")
-        assert told.startswith("p.yaml:3: ") and ODD[number] in told, told
+        message = refusal(f"{start} {number}\n" + "tune: {l2: [0.1, 0.2]}\n")
+        assert message.startswith("p.yaml:3: ") and ODD[number] in message, message
     with pytest.raises(InputError, match="is not a plain number"):
         RunSpec.parse({"schedule": f"power:s={number}"})
 
@@ -122,8 +122,8 @@ def test_an_ordinary_number_is_not_odd() -> None:
     ],
 )
 def test_a_comma_within_braces_says_what_to_write(given: str, right: str) -> None:
-    told = refusal(f"name: x\nbase: {{epochs: 3, {given}, lr: 0.1}}\nfactors: {{a: {{bn: on}}}}")
-    assert told == f"p.yaml:2: base.{given.split(':')[0]}: a comma ends a value within {{ }}; write {right}"
+    message = refusal(f"name: x\nbase: {{epochs: 3, {given}, lr: 0.1}}\nfactors: {{a: {{bn: on}}}}")
+    assert message == f"p.yaml:2: base.{given.split(':')[0]}: a comma ends a value within {{ }}; write {right}"
 
 
 def test_factors_that_are_equal_in_meaning_do_not_contradict_each_other() -> None:

@@ -1,4 +1,4 @@
-"""How many examples each class has, and what is said where some have few or one has many."""
+"""How many examples each class has, and notes on rare classes and on a large majority class."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from dnntrain.data.dataset import Dataset, Targets, listed
 
 RARE = 3
-"""Examples of a class below which it can not be in each of the three parts."""
+"""Fewest examples of a class that can be in each of the three parts."""
 UNEVEN = 0.1
-"""How much the share of the largest class exceeds an equal share where classes are called uneven."""
+"""Classes are uneven if the share of the largest exceeds an equal share by more than this."""
 
 
 def class_counts(targets: Targets, classes: tuple[str, ...]) -> dict[str, int]:
@@ -21,7 +21,7 @@ def class_counts(targets: Targets, classes: tuple[str, ...]) -> dict[str, int]:
 
 
 def majority(dataset: Dataset) -> tuple[str, float]:
-    """The class that most training examples have, and its share of the test examples: what a constant answer gets."""
+    """The most frequent class in training, and its share of the test examples: the accuracy of a constant answer."""
     train = class_counts(dataset.train_targets, dataset.classes)
     name = max(train, key=train.__getitem__)
     return name, class_counts(dataset.test_targets, dataset.classes)[name] / len(dataset.test_targets)

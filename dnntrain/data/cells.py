@@ -1,4 +1,4 @@
-"""What the cells of a text file mean: which columns are numbers, which cells are missing, and what is said of it."""
+"""What the cells of a text file mean: which columns hold numbers, which cells are missing, and notes on both."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from dnntrain.errors import InputError
 from dnntrain.parameters import write_names
 
 PERHAPS_MISSING = MISSING_NUMBERS | {"-", "--", "."}
-"""Texts in a column of text that are pointed out: they may be meant as missing."""
+"""Texts that get a note in a column of text, since they may mean missing."""
 WORTH_SAYING = 0.05
-"""Share of numbers in a column of text from which on it is said why the column is text."""
+"""A column of text with at least this share of numbers gets a note on why it is text."""
 TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
 FEW = 1000
-"""Cells of a column that mostly tell its decimal mark."""
+"""Cells of a column that are usually enough to find its decimal mark."""
 
 
 @dataclass
 class Draft:
-    """A column whose meaning is being found."""
+    """A column while its meaning is being worked out."""
 
     name: str
     texts: Sequence[str]
@@ -40,26 +40,26 @@ class Draft:
     plain: NDArray[np.float64] | None
     """The numbers, nan where missing, if all cells are simple: read without looking at each text."""
     decimal: str | None = None
-    """The decimal mark that the column's own cells tell."""
+    """The decimal mark, where the column's own cells show it."""
     ambiguous: bool = False
-    """Whether cells mean another number with the other mark."""
-    different: Texts | None = None
-    """The column's texts, where it is not plain."""
+    """Whether some cells mean different numbers with either mark."""
+    distinct: Texts | None = None
+    """The column's distinct texts, where it is not plain."""
     notes: list[str] = field(default_factory=list)
     readings: list[str] = field(default_factory=list)
-    """What is unusual about the column, in words that may fit others too."""
+    """What is unusual about the column, in phrases that other columns may share."""
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the column is one of numbers, with whichever decimal mark."""
-        return self.different is None or any(map(self.different.is_numeric, (PERIOD, COMMA)))
+        """Whether the column holds numbers, with either decimal mark."""
+        return self.distinct is None or any(map(self.distinct.is_numeric, (PERIOD, COMMA)))
 
 
 def read_grid(path: Path, cells: Cells, used: Collection[str], missing: Sequence[str]) -> Grid:
-    """The columns with what their cells mean, and notes on what is unusual in those that are used.
+    """The columns as values, with notes on what is unusual in those that are used.
 
-    `missing` has texts that mean missing in every column. Raises InputError where a cell of a used column may be
-    one of two numbers.
+    The texts in `missing` mean missing in every column. Raises InputError where a cell of a used column may mean
+    either of two numbers.
     """
     drafts = [draft_of(name, texts, missing) for name, texts in zip(cells.names, cells.columns, strict=True)]
     common = common_decimal(drafts, cells.separator)
@@ -77,7 +77,7 @@ def read_grid(path: Path, cells: Cells, used: Collection[str], missing: Sequence
 
 
 def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> Draft:
-    """The column with what its own cells tell."""
+    """The column with what its own cells show."""
     if gone := set(missing):
         texts = ["" if text in gone else text for text in texts]
     plain = plain_numbers(texts)
@@ -88,12 +88,12 @@ def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> Draft:
         plain = plain_numbers([text.replace(COMMA, PERIOD) for text in texts])
         if plain is not None:
             return Draft(name, texts, plain, COMMA)
-    different = Texts(texts)
-    return Draft(name, texts, None, different.decimal(), bool(different.ambiguous()), different)
+    distinct = Texts(texts)
+    return Draft(name, texts, None, distinct.decimal(), bool(distinct.ambiguous()), distinct)
 
 
 def plain_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
-    """The numbers, nan where a cell is empty or means so; None if a cell is anything else."""
+    """The numbers, nan where a cell is empty or means missing; None if a cell is anything else."""
     try:
         return as_floats(texts)
     except ValueError:
@@ -109,7 +109,7 @@ def plain_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 def as_floats(texts: Sequence[str]) -> NDArray[np.float64]:
-    """The numbers as Python reads them, but for 1_000; ValueError if a text is none."""
+    """The texts as Python reads numbers; ValueError if one is not a number, or is written 1_000."""
     if "_" in "".join(texts):
         raise ValueError
     return np.array(list(map(float, texts)), np.float64)
@@ -124,7 +124,7 @@ def common_decimal(drafts: list[Draft], separator: str) -> str | None:
     if separator != ";" and not any(draft.decimal == COMMA or draft.ambiguous for draft in numeric):
         return PERIOD
     for draft in numeric:
-        if draft.different is None and draft.decimal is None and any(PERIOD in text for text in draft.texts):
+        if draft.distinct is None and draft.decimal is None and any(PERIOD in text for text in draft.texts):
             draft.decimal = Texts(draft.texts[:FEW]).decimal() or (rest := Texts(draft.texts)).decimal()
             draft.ambiguous = draft.decimal is None and bool(rest.ambiguous())
     marks = {draft.decimal for draft in numeric} - {None}
@@ -133,31 +133,31 @@ def common_decimal(drafts: list[Draft], separator: str) -> str | None:
 
 def ambiguity(draft: Draft, lines: Sequence[int]) -> str:
     """Which cell may be one of two numbers, and how to write it."""
-    texts = draft.different or Texts(draft.texts)
+    texts = draft.distinct or Texts(draft.texts)
     text = texts.ambiguous()[0]
     small, large = sorted((numbers[text] for numbers in texts.numbers.values()), key=abs)
     where = f"line {lines[draft.texts.index(text)]}, column '{draft.name}'"
     return (
-        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number of the file tells which; "
+        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number in the file shows which; "
         f"write {large:.12g}, or more or fewer decimals than three"
     )
 
 
 def values_of(draft: Draft, decimal: str, cells: Cells) -> NDArray[Any]:
-    """The column's values as `Column` has them; notes in the draft what is unusual about them."""
+    """The column's values as `Column` has them; adds what is unusual about them to the draft."""
     if draft.plain is not None and not (draft.ambiguous and decimal == COMMA):
         if draft.decimal == COMMA:
             draft.readings.append("numbers with a decimal comma")
         note_missing(draft, set(draft.texts) & MISSING_NUMBERS if np.isnan(draft.plain).any() else set())
         note_rounded(draft, draft.plain)
         return draft.plain
-    texts = draft.different or Texts(draft.texts)
+    texts = draft.distinct or Texts(draft.texts)
     if texts.is_numeric(decimal):
         read = texts.numbers[decimal]
         numbers = np.array([read.get(text, math.nan) for text in draft.texts], np.float64)
         draft.readings += oddities((text for text, number in read.items() if not math.isnan(number)), decimal)
         note_missing(draft, set(texts.missing()))
-        note_strangers(draft, texts, decimal, cells.lines)
+        note_others(draft, texts, decimal, cells.lines)
         note_rounded(draft, numbers)
         return numbers
     if texts.counts.keys() <= TRUTH.keys():
@@ -186,12 +186,12 @@ def note_rounded(draft: Draft, numbers: NDArray[np.float64]) -> None:
         draft.readings.append("whole numbers with too many digits for float64, which are rounded")
 
 
-def note_strangers(draft: Draft, texts: Texts, decimal: str, lines: Sequence[int]) -> None:
-    """Note the cells of a column of numbers that are none: how many, and where the first is."""
-    strangers = texts.strangers(decimal)
-    if strangers:
-        row = next(row for row, text in enumerate(draft.texts) if text in strangers)
-        count = sum(texts.counts[text] for text in strangers)
+def note_others(draft: Draft, texts: Texts, decimal: str, lines: Sequence[int]) -> None:
+    """Note the cells of a column of numbers that are not numbers: how many, and where the first one is."""
+    others = texts.others(decimal)
+    if others:
+        row = next(row for row, text in enumerate(draft.texts) if text in others)
+        count = sum(texts.counts[text] for text in others)
         first = f"'{draft.texts[row]}' in line {lines[row]}"
         said = f"1 cell is not a number and counts as missing: {first}"
         if count > 1:
@@ -200,14 +200,14 @@ def note_strangers(draft: Draft, texts: Texts, decimal: str, lines: Sequence[int
 
 
 def note_text(draft: Draft, texts: Texts, decimal: str, cells: Cells) -> None:
-    """Note why a column is text if parts of it are not, and which of its texts may be meant as missing."""
+    """Note why a column is text although it has numbers, and which of its texts may mean missing."""
     numbers, others = texts.tally(decimal)
     dates = sum(count for text, count in texts.counts.items() if DATE.fullmatch(text))
     if dates and dates >= ENOUGH * (numbers + others):
         draft.readings.append("dates, read as text")
     elif numbers and numbers >= WORTH_SAYING * (numbers + others):
-        strangers = texts.strangers(decimal)
-        row = next(row for row, text in enumerate(draft.texts) if text in strangers)
+        strange = texts.others(decimal)
+        row = next(row for row, text in enumerate(draft.texts) if text in strange)
         draft.notes.append(
             f"column '{draft.name}' is text: {100 * numbers / (numbers + others):.1f} % of its cells are numbers, "
             f"fewer than {100 * ENOUGH:.0f} %; the first other one is '{draft.texts[row]}' in line {cells.lines[row]}"
@@ -220,4 +220,4 @@ def note_text(draft: Draft, texts: Texts, decimal: str, cells: Cells) -> None:
                 f"--missing {shlex.quote(write_names([text]))} reads them as missing"
             )
     if draft.name in cells.padded:
-        draft.readings.append("blanks at the ends of texts are left out, which makes some equal")
+        draft.readings.append("blanks around texts are dropped, which makes some of them equal")

@@ -16,7 +16,7 @@ from dnntrain.data.own import Parts
 from dnntrain.errors import InputError
 
 MOST_CATEGORIES = 100
-"""Different values up to which a column of text is taken for categories, not for names or remarks."""
+"""Most distinct values of a column of categories; with more, text is taken for names or remarks."""
 LARGEST = float(np.finfo(np.float32).max)
 SAME = "the same in every training row"
 MANY = f"text of over {MOST_CATEGORIES} different values"
@@ -72,7 +72,7 @@ class Column:
         return np.array([number[text] for text in self.values], np.float64)
 
     def reason_to_leave_out(self, rows: Rows) -> str:
-        """Why the column can not be an input, judged by these rows; empty if it can."""
+        """Why the column cannot be an input, judged by these rows; empty if it can."""
         different = len(np.unique(self.codes()[rows]))  # nan counts as one value
         return SAME if different < 2 else MANY if self.is_text and different > MOST_CATEGORIES else ""
 
@@ -139,9 +139,9 @@ class Encoded(NamedTuple):
 
 
 def equal_rows(columns: Sequence[Column]) -> Rows | None:
-    """Of each row, the first one with equal inputs (`copy_groups`); None without a column to compare.
+    """For each row, the first row with equal inputs (`copy_groups`); None without a column to compare.
 
-    Columns that are the same everywhere tell nothing, and names or remarks would make copies look different.
+    Constant columns are left out, and so are names and remarks, which would make copies look different.
     """
     rows = np.arange(len(columns[0].values)) if columns else np.arange(0)
     used = [column.codes() for column in columns if not column.reason_to_leave_out(rows)]
@@ -151,7 +151,7 @@ def equal_rows(columns: Sequence[Column]) -> Rows | None:
 def encoded(columns: Sequence[Column], parts: Parts, grid: Grid, rows: Rows, path: Path) -> Encoded:
     """The columns, which have these rows of the grid, as numbers.
 
-    The training rows decide alone: on categories, on what is constant, and on what has missing values.
+    The training rows alone decide what the categories are, what is constant, and what has missing values.
     Raises InputError for an infinite value in a row of a part, or where no column is left.
     """
     train, in_a_part = parts.train, np.isin(np.arange(len(rows)), np.concatenate([parts.train, parts.test]))

@@ -1,4 +1,4 @@
-"""Copies: examples with equal inputs. All of them belong in the same part, else a test measures what was memorized."""
+"""Copies: examples with equal inputs. They belong in the same part, or the test would measure what was memorized."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.dataset import counted
+
 Rows = NDArray[np.int64]
 
 CHUNK = 4096
-"""Examples of which there is a copy in memory at a time; of the others there is a digest of 128 bits."""
+"""Examples that are copied in memory at a time; of each, a digest of 128 bits is kept."""
 
 FEWEST = 10
-"""Different inputs below which their copies are not kept in one part: most parts would lack most inputs."""
+"""With fewer distinct inputs, copies are not kept in one part, since most parts would lack most inputs."""
 
 
 def copy_groups(inputs: NDArray[Any]) -> Rows:
-    """Of each example of inputs (N, ...), the number of the first one that equals it: (N,).
+    """For each example of inputs (N, ...), the index of the first one that equals it: (N,).
 
     0.0 equals -0.0, and nan, a missing value, equals nan.
     """
@@ -34,13 +36,13 @@ def copy_groups(inputs: NDArray[Any]) -> Rows:
 
 
 def gathered(order: Rows, groups: Rows) -> Rows:
-    """The order with the later copies moved behind the first one of their group; the same order without copies."""
+    """The order with later copies moved right behind the first one of their group; unchanged without copies."""
     _, first, inverse = np.unique(groups[order], return_index=True, return_inverse=True)
     return order[np.argsort(first[inverse.ravel()], kind="stable")]
 
 
 def between_copies(inputs: NDArray[Any], targets: NDArray[Any], boundary: int) -> int:
-    """`boundary`, an index, or where it would part copies that stand side by side, the nearest end of theirs.
+    """The index `boundary`, moved to the nearest end of a series of adjacent copies if it would split one.
 
     Neighbors with equal inputs (N, ...) are copies if they share a target (N,) too.
     """
@@ -58,17 +60,17 @@ def between_copies(inputs: NDArray[Any], targets: NDArray[Any], boundary: int) -
 
 
 def copied_later(groups: Rows, given: Rows) -> NDArray[np.bool_]:
-    """Of each example, whether a part with a higher number (TRAIN < VALIDATION < TEST) has a copy of it: (N,)."""
+    """Whether a part with a higher number (TRAIN < VALIDATION < TEST) has a copy of each example: (N,)."""
     highest = np.zeros(len(groups), np.int64)
     np.maximum.at(highest, groups, given)
     return np.asarray(given < highest[groups])
 
 
 def separable(groups: Rows, targets: NDArray[Any], kept: NDArray[np.bool_]) -> Rows:
-    """The groups whose rows are to stay in one part: these, but each row by itself where that is not sensible.
+    """The groups whose rows must stay in one part; a row that may go anywhere is a group of its own.
 
-    It is not where no two rows of a group share a target (N,), so that none is a copy; nor where the kept rows have
-    very few groups.
+    That holds for a group in which no two rows share a target (N,), so that none is a copy; and for every row where
+    the kept ones have fewer than FEWEST groups.
     """
     alone = np.arange(len(groups))
     if len(np.unique(groups[kept])) < FEWEST:
@@ -78,7 +80,7 @@ def separable(groups: Rows, targets: NDArray[Any], kept: NDArray[np.bool_]) -> R
 
 
 def pairs_of(groups: Rows, targets: NDArray[Any]) -> Rows:
-    """A number (N,) for the inputs and the target of each row together; equal for exact copies."""
+    """A number for each row's inputs and target together, equal for exact copies: (N,)."""
     _, numbers = np.unique(targets, return_inverse=True)
     return np.unique(np.stack([groups, numbers.ravel()], axis=1), axis=0, return_inverse=True)[1].ravel()
 
@@ -90,12 +92,13 @@ def different_targets(groups: Rows, targets: NDArray[Any]) -> Rows:
 
 
 def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) -> tuple[str, ...]:
-    """How many rows are dropped (`copied_later`), how many of the others are exact copies, and how many disagree."""
+    """Notes on rows that are dropped (`copied_later`), on exact copies among the others, and on different targets."""
     pairs, notes = pairs_of(groups, targets), []
     if count := int(dropped.sum()):
         what = "a row" if count == 1 else "rows"
         notes.append(
-            f"{rows(count)} left out of training or validation, with the same inputs as {what} of a later part"
+            f"{counted(count, 'row')} left out of training or validation, "
+            f"with the same inputs as {what} of a later part"
         )
     if count := int((~dropped).sum()) - len(np.unique(pairs[~dropped])):
         are = "is an exact copy of another" if count == 1 else "are exact copies of others"
@@ -103,13 +106,8 @@ def copy_notes(groups: Rows, targets: NDArray[Any], dropped: NDArray[np.bool_]) 
         where = "copies are kept in the same part"
         if different_inputs < FEWEST:
             where = f"with only {different_inputs} different inputs, copies are in training and test"
-        notes.append(f"{rows(count)} {are}; {where}")
+        notes.append(f"{counted(count, 'row')} {are}; {where}")
     if count := int((different_targets(groups, targets) > 1)[groups].sum()):
         kind = "labels" if targets.dtype.kind == "i" else "targets"
-        notes.append(f"{rows(count)} have equal inputs but different {kind}")
+        notes.append(f"{counted(count, 'row')} have equal inputs but different {kind}")
     return tuple(notes)
-
-
-def rows(count: int) -> str:
-    """The number with its noun: '1 row', '1,200 rows'."""
-    return f"{count:,} row{'s' if count > 1 else ''}"

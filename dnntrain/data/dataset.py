@@ -222,6 +222,11 @@ def renumbered(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
     return places[targets.astype(np.int64)]
 
 
+def counted(count: int, noun: str) -> str:
+    """The number with its noun: '1 row', '1,200 rows'."""
+    return f"{count:,} {noun}{'s' if count > 1 else ''}"
+
+
 def listed(things: list[str]) -> str:
     """The first few, and how many more."""
     more = len(things) - LONGEST_NOTE

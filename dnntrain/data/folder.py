@@ -84,7 +84,7 @@ class ImageFolder(FileSource):
             try:
                 data = item.path.read_bytes()
             except OSError:
-                data = b""  # one that can not be read counts as corrupt
+                data = b""  # an unreadable file counts as corrupt
             digest.update(os.fsencode(item.relative) + b"\0" + hashlib.sha256(data).digest())
         return digest.hexdigest()[:16]
 

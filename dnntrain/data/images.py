@@ -110,7 +110,7 @@ class Decoder:
 
 
 def plain(image: Image, depth: int) -> tuple[Image, int]:
-    """The image upright as its camera meant it, on white where it is transparent, its levels brought to 8 bits.
+    """The image upright as its camera meant it, on white where it is transparent, its levels scaled to 8 bits.
 
     And its highest level where it has more than 8 bits, else -1.
     """
@@ -118,7 +118,7 @@ def plain(image: Image, depth: int) -> tuple[Image, int]:
 
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        raise ValueError("its levels are no whole numbers")
+        raise ValueError("its levels are not whole numbers")
     if image.mode.startswith("I"):
         levels = np.asarray(image)
         least, most = int(levels.min()), int(levels.max())

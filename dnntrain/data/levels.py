@@ -1,4 +1,4 @@
-"""Levels of images: whole numbers of any bit depth, brought to 0 to 255."""
+"""Levels of images: whole numbers of any bit depth, scaled to 0 to 255."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 DEEPEST = 16
 """Bits of the deepest images that are read; more would lose too much in 8 bits."""
 DARK = 32
-"""Levels of a data set that is too dark for 8-bit images: masks of 0 and 1, digits in 17 shades."""
+"""If all levels of a data set are below this, its depth is less than 8 bits: masks of 0 and 1, digits in 17 shades."""
 
 
 def bit_depth(most: int) -> int:
@@ -27,5 +27,5 @@ def to_bytes(levels: NDArray[Any], depth: int) -> NDArray[np.uint8]:
 
 
 def scaled_note(most: int, depth: int) -> str:
-    """What a note says of images that are not of 8 bits."""
+    """The note on images that do not have 8 bits."""
     return f"levels up to {most:,}, read as {depth}-bit images, 0 to {2**depth - 1:,} scaled to 0 to 255"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import copy_groups
+from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.dataset import Dataset, Inputs
 from dnntrain.data.levels import DEEPEST, bit_depth, scaled_note, to_bytes
 from dnntrain.data.own import (
@@ -20,7 +20,6 @@ from dnntrain.data.own import (
     TRAIN,
     VALIDATION,
     OwnTargets,
-    Rows,
     assembled,
     chosen_rows,
     cut,
@@ -51,7 +50,7 @@ ROLES = {
 MANY_VALUES = 1000
 """Different whole numbers up to which a target is taken for classes, if they are no more than half the examples."""
 MANY_LEVELS = 64
-"""Numbers in a row of uint8 from which on it may be an image that lost its shape."""
+"""A row of uint8 with at least so many numbers may be an image that lost its shape."""
 IMAGE_SHAPES = "(height, width), (height, width, 3) or (3, height, width)"
 BOMB_RATIO, BOMB_SIZE = 200, 1 << 30
 """No data pack so well: a member that is larger, in both respects, is there to fill the memory."""
@@ -151,7 +150,7 @@ def as_text(values: Array, where: str) -> Array:
 
 
 def check_types(values: Sequence[Array], where: str) -> None:
-    """Raise InputError where the parts' values can not mean the same: text and numbers, or levels and fractions."""
+    """Raise InputError where the parts' values cannot mean the same: text and numbers, or levels and fractions."""
     if len({array.dtype.kind in "UO" for array in values}) > 1:
         raise InputError(f"{where}: text and numbers")
     if values[0].ndim > 2 and len({array.dtype.kind == "f" for array in values}) > 1:
@@ -162,8 +161,8 @@ def check_types(values: Sequence[Array], where: str) -> None:
 def as_inputs(values: Array, name: str, path: Path, kept: NDArray[np.bool_]) -> tuple[Inputs, tuple[str, ...]]:
     """Examples (N, *shape) as a data set has them, and notes on what they are taken for.
 
-    Whole numbers in the shape of images are images: uint8, channels first. All else are columns. The shape says which,
-    since the same numbers come in any type.
+    Whole numbers in the shape of images are images: uint8, channels first. All else is columns. The shape decides, and
+    not the type, since the same numbers come in any type.
     """
     where = f"{path}: {name}"
     if values.dtype.kind not in "iufb":
@@ -191,7 +190,7 @@ def channels_first(values: Array) -> Array:
 def as_images(values: Array, where: str) -> tuple[NDArray[np.uint8], str]:
     """Whole numbers (N, height, width) or (N, 3, height, width) as levels from 0 to 255; a note if they were not.
 
-    Raises InputError for other shapes, and for numbers that can not be levels.
+    Raises InputError for other shapes, and for numbers that cannot be levels.
     """
     instead = "save them as floats, array.astype(float), to train on them as columns"
     if values.ndim > 4 or (values.ndim == 4 and values.shape[1] != 3):

@@ -24,9 +24,9 @@ MISSING_NUMBERS = frozenset(
 )  # fmt: skip
 """Texts that mean missing in a column of numbers; in a column of text they are texts like others."""
 ENOUGH = 0.95
-"""Share of a column's cells, without the missing ones, that are numbers if the column is."""
+"""Share of a column's cells, missing ones aside, that must be numbers for a column of numbers."""
 LONGEST = 400
-"""Characters up to which a text may be a number; matching a longer one could take very long."""
+"""Most characters that a number may have; matching a longer text could take very long."""
 
 
 def body_pattern(decimal: str, other: str) -> re.Pattern[str]:
@@ -64,12 +64,12 @@ class Texts:
         self.numbers = {mark: {text: read_number(text, mark) for text in self.counts} for mark in (PERIOD, COMMA)}
 
     def tally(self, decimal: str) -> tuple[int, int]:
-        """How many cells are numbers; and how many are not, but do not mean a missing number either."""
+        """How many cells are numbers, and how many are neither numbers nor missing ones."""
         numbers = sum(self.counts[text] for text, number in self.numbers[decimal].items() if not math.isnan(number))
         return numbers, sum(self.counts.values()) - numbers - sum(self.counts[text] for text in self.missing())
 
     def is_numeric(self, decimal: str) -> bool:
-        """Whether a column of these texts is one of numbers: whether ENOUGH of its cells are."""
+        """Whether ENOUGH of the cells are numbers for a column of numbers."""
         numbers, others = self.tally(decimal)
         return numbers > 0 and numbers >= ENOUGH * (numbers + others)
 
@@ -77,7 +77,7 @@ class Texts:
         """The texts that mean missing in a column of numbers."""
         return [text for text in self.counts if text in MISSING_NUMBERS]
 
-    def strangers(self, decimal: str) -> set[str]:
+    def others(self, decimal: str) -> set[str]:
         """The texts that are neither numbers nor mean a missing one."""
         nothing = {text for text, number in self.numbers[decimal].items() if math.isnan(number)}
         return nothing - MISSING_NUMBERS

@@ -7,13 +7,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies, copied_later, copy_notes, gathered, separable
-from dnntrain.data.dataset import Dataset, Inputs, Targets, listed, numbers_of, renumbered
+from dnntrain.data.copies import Rows, between_copies, copied_later, copy_notes, gathered, separable
+from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
 from dnntrain.parameters import parameter
 
-Rows = NDArray[np.int64]
 Task = Literal["auto", "classification", "regression"]
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -42,7 +41,7 @@ class Parts(NamedTuple):
 
 
 def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Of each row of targets (N,), whether its class is chosen; every one is where no classes are given."""
+    """Whether the class of each row of targets (N,) is chosen; all are where no classes are given."""
     return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
@@ -68,11 +67,11 @@ def cut(
 ) -> Parts:  # fmt: skip
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
-    `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
+    `given` (N,) holds TRAIN, VALIDATION or TEST for each row; without it all are TRAIN. Where none is TEST, the last
     `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
     one part; where given parts have them in several, they are left out of all but the last of these parts.
-    Only the `kept` rows (N,) stay. The others have their places in the order all the same, so that a test example of
-    some classes is also one of all classes: a network trained on all has not seen it.
+    Only the `kept` rows (N,) stay. The others still have their places in the order, so that a test example of some
+    classes is also a test example of all classes, which a network trained on all of them has not seen.
     Raises InputError, which names `where`, if a part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
@@ -153,7 +152,7 @@ def are_few(values: NDArray[np.generic], few: int) -> bool:
 def read_classes(
     values: NDArray[np.generic], where: str, any_number: bool
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers (N,) and the classes' names, sorted; InputError where they can not be classes."""
+    """Class numbers (N,) and the classes' names, sorted; InputError where they cannot be classes."""
     different, numbers = np.unique(values, return_inverse=True)
     if len(different) < 2:
         raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, different))})")
@@ -167,4 +166,4 @@ def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:
     """A note on what is left out, if anything: '3 images left out, exact copies of others: a.png, b.png, c.png'."""
     if not things:
         return ()
-    return (f"{len(things):,} {what}{'s' if len(things) > 1 else ''} left out, {why}: {listed(things)}",)
+    return (f"{counted(len(things), what)} left out, {why}: {listed(things)}",)

@@ -14,7 +14,7 @@ from dnntrain.data.balance import with_class_notes
 from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
-from dnntrain.parameters import parameter, read_names, write_names
+from dnntrain.parameters import as_names, parameter
 from dnntrain.user_dirs import cache_dir, expanded
 
 
@@ -40,11 +40,6 @@ class DataHome:
         return cls(expanded(folder) if folder else default_data_dir(), mirror)
 
 
-def read_classes(value: object) -> str | None:
-    """`sandal,shirt`, or a list of names or numbers, as one text; a name with a comma in quotes."""
-    return write_names(read_names(value)) or None if value is not None else None
-
-
 class DataSource(BaseModel):
     """A source of data, declared once as a subclass; its fields are the options that `--data` takes with it."""
 
@@ -64,7 +59,7 @@ class DataSource(BaseModel):
     reads_chosen: ClassVar[bool] = False
     """Whether `read` keeps to the chosen classes, so that what is wrong with others does not matter."""
 
-    classes: Annotated[str | None, BeforeValidator(read_classes)] = parameter(
+    classes: Annotated[str | None, BeforeValidator(as_names)] = parameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
 

@@ -1,4 +1,4 @@
-"""Which examples train and which validate: pure functions on numbers."""
+"""Which examples train and which validate, and how many batches an epoch has: pure functions on numbers."""
 
 from __future__ import annotations
 
@@ -37,6 +37,22 @@ def training_count(val: float | int, train_size: int | None, n: int) -> int:
         bound = f"must be from 1 to {available}, the training examples that val = {val:g} leaves of {n}"
         raise InputError(f"train_size = {train_size}: {bound}")
     return available if train_size is None else train_size
+
+
+def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
+    """How many full mini-batches an epoch has, and how many examples the last one has (0 where all are full).
+
+    A single leftover example joins the batch before it, since batch norm can learn nothing from one row and all arms
+    should take the same steps.
+    """
+    full, last = divmod(examples, batch_size)
+    return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
+
+
+def step_count(examples: int, batch_size: int) -> int:
+    """How many mini-batches an epoch has, the last one included."""
+    full, last = batch_counts(examples, batch_size)
+    return full + (last > 0)
 
 
 def split(

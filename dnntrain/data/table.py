@@ -17,14 +17,9 @@ from dnntrain.data.parquet import read_parquet
 from dnntrain.data.source import DataHome
 from dnntrain.data.text_table import Cells, read_cells
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.parameters import parameter, read_names, write_names
+from dnntrain.parameters import as_names, parameter, read_names
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
-
-
-def as_names(value: object) -> str | None:
-    """A list of names as one text, the same however it was given; None without any."""
-    return None if value is None else write_names(read_names(value)) or None
 
 
 class Table(OwnTargets):
@@ -94,7 +89,7 @@ class Table(OwnTargets):
 
 
 def check_names(path: Path, names: list[str], rows: int) -> None:
-    """Raise InputError if these can not be the columns of a table to learn from."""
+    """Raise InputError if these cannot be the columns of a table to learn from."""
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: more than one column is called {', '.join(twice)}")

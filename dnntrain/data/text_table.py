@@ -51,6 +51,22 @@ def read_cells(path: Path) -> Cells:
     skipped = 1 if declared else 0
     text = text[declared.end() :] if declared else text
     separator = declared[1] if declared else guess_separator(path, text)
+    names, rows, lines = read_rows(path, text, separator, skipped)
+    raw = list(zip(*rows, strict=True)) or [() for _ in names]
+    columns = [tuple(map(str.strip, column)) for column in raw]
+    padded = frozenset(
+        name
+        for name, before, after in zip(names, raw, columns, strict=True)
+        if before != after and len(set(before)) > len(set(after))
+    )
+    return Cells(names, columns, lines, separator, padded)
+
+
+def read_rows(path: Path, text: str, separator: str, skipped: int) -> tuple[list[str], list[list[str]], list[int]]:
+    """The header's names, the rows below it, and the line on which each begins, `skipped` lines further down the file.
+
+    Raises InputError where the file is empty or a row has more or fewer fields than the header.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     names: list[str] = []
     rows: list[list[str]] = []
@@ -73,14 +89,7 @@ def read_cells(path: Path) -> Cells:
         raise InputError(f"{path}: line {reader.line_num + skipped}: {error}") from None
     if not names:
         raise InputError(f"{path}: empty")
-    raw = list(zip(*rows, strict=True)) or [() for _ in names]
-    columns = [tuple(map(str.strip, column)) for column in raw]
-    padded = frozenset(
-        name
-        for name, before, after in zip(names, raw, columns, strict=True)
-        if before != after and len(set(before)) > len(set(after))
-    )
-    return Cells(names, columns, lines, separator, padded)
+    return names, rows, lines
 
 
 def decoded_text(path: Path) -> str:

@@ -35,12 +35,8 @@ class Extent:
     """Hidden layers."""
     epochs: int
     n_train: int
-    batch_size: int
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Mini-batches in an epoch."""
-        return -(-self.n_train // self.batch_size)
+    steps_per_epoch: int
+    """Mini-batches in an epoch."""
 
 
 class Technique(BaseModel):
