@@ -142,6 +142,18 @@ def test_one_hot_is_said(tmp_path: Path) -> None:
     assert loaded.notes == ("y: one-hot rows of 2, read as classes by the column of the 1",)
 
 
+def test_classes_that_a_part_lacks_are_said(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 4))
+    y = np.r_[LABELS, LABELS[:20], np.arange(20) % 4]
+    arrays = {"x_train": x[:40], "y_train": y[:40], "x_val": x[40:60], "y_val": y[40:60]}
+    assert load(saved(tmp_path, **arrays, x_test=x[60:], y_test=y[60:])).notes == (
+        "2 classes have no training example: 2, 3",
+        "2 classes have no validation example: 2, 3",
+    )
+    y[60:] = LABELS[0]
+    assert "class '1' has no test example" in load(saved(tmp_path, **arrays, x_test=x[60:], y_test=y[60:])).notes
+
+
 # Copies
 
 

@@ -566,6 +566,7 @@ def test_rare_classes_are_noted(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(20)) + "30,c\n")
     assert load(path, target="y").notes == (
         "classes with fewer than 3 examples: c (1)",
+        "class 'c' has no test example",
         "always answering 'a' would be right for 50.0 % of the test examples",
     )
 
