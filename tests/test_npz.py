@@ -102,6 +102,44 @@ def test_parts_that_mean_different_things_are_refused(tmp_path: Path) -> None:
         load(path)
 
 
+FRACTIONS = np.random.default_rng(0).random((40, 64))
+BYTES, WORDS = (levels(most, 40, 8, 8).astype(kind) for most, kind in ((255, np.uint8), (4080, np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        (WORDS, BYTES, "x_train has uint16 from 0 to 4,080, x_test has uint8 from 0 to 255"),
+        (BYTES > 99, BYTES, "x_train has bool from 0 to 1, x_test has uint8 from 0 to 255"),
+        (WORDS.reshape(40, 64), BYTES.reshape(40, 64), "x_train has uint16 from 0 to 4,080, x_test has uint8"),
+        (BYTES.reshape(40, 64), FRACTIONS, "x_train has uint8 from 0 to 255, x_test has float64 from "),
+        (BYTES.reshape(40, 64).astype(float), FRACTIONS, "x_train has float64 from 0 to 255, x_test has float64"),
+        (FRACTIONS[:, :5] * 2 - 1, BYTES[:, 0, :5], "x_train has float64 from -"),
+    ],
+)
+def test_parts_on_different_scales_are_refused(tmp_path: Path, train: np.ndarray, test: np.ndarray, said: str) -> None:
+    with pytest.raises(InputError, match="parts on different scales") as caught:
+        load(saved(tmp_path, x_train=train, y_train=LABELS, x_test=test, y_test=LABELS))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (WORDS, WORDS // 20),
+        (BYTES, (255 - BYTES).astype(np.int64)),
+        (BYTES, (BYTES // 2).astype(np.int8)),
+        (WORDS[:, 0], BYTES[:, 0]),
+        (BYTES[:, 0], BYTES[:, 1].astype(float)),
+        (FRACTIONS, FRACTIONS > 0.5),
+        (FRACTIONS * 3, FRACTIONS),
+    ],
+)
+def test_parts_on_one_scale_are_joined(tmp_path: Path, train: np.ndarray, test: np.ndarray) -> None:
+    loaded = load(saved(tmp_path, x_train=train, y_train=LABELS, x_test=test, y_test=LABELS))
+    assert len(loaded.test_inputs) == 40
+
+
 def test_time_stamps_keep_their_seconds(tmp_path: Path) -> None:
     stamps = 1_700_000_000 + np.arange(40)
     for x in (stamps, stamps.astype(np.float64), stamps.astype(np.uint32)):
@@ -134,6 +172,14 @@ def test_labels_in_bytes_and_in_text(tmp_path: Path) -> None:
     as_bytes = np.char.encode(words[:20], "utf-8")
     loaded = load(saved(tmp_path, x_train=x[:40], y_train=words, x_test=x[40:], y_test=as_bytes))
     assert loaded.classes == ("größer", "kleiner")
+
+
+def test_blanks_at_the_ends_of_labels_make_no_class(tmp_path: Path) -> None:
+    x, words = levels(255, 40, 4).astype(float), np.array([b"cat", b"cat ", b"dog", b"dog"] * 10)
+    for labels in (words, words.astype("U")):
+        loaded = load(saved(tmp_path, x=x, y=labels))
+        assert loaded.classes == ("cat", "dog")
+        assert loaded.notes == ("y: blanks at the ends of texts are left out, which makes some equal",)
 
 
 def test_one_hot_is_said(tmp_path: Path) -> None:

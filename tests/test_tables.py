@@ -81,6 +81,13 @@ def test_one_bad_cell_does_not_remove_a_column() -> None:
     assert "column 'a': 1 cell is not a number and counts as missing: '#DIV/0!' in line 9" in loaded.notes
 
 
+def test_a_note_is_one_line_whatever_the_cell_holds(tmp_path: Path) -> None:
+    rows = [*(f"{i},{'ab'[i % 2]}" for i in range(40)), '"no\nnumber\there",a']
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *rows]) + "\n")
+    (note,) = load(tmp_path / "t.csv", target="y").notes
+    assert note == r"column 'x': 1 cell is not a number and counts as missing: 'no\nnumber\there' in line 42"
+
+
 def test_trailing_blanks_make_no_class() -> None:
     loaded = load(CASES / "trail.csv", target="cls")
     assert loaded.classes == ("no", "yes")

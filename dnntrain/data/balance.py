@@ -48,8 +48,8 @@ def with_class_notes(dataset: Dataset) -> Dataset:
     everything = class_counts(np.concatenate([dataset.train_targets, dataset.test_targets]), dataset.classes)
     rare = [f"{name} ({count})" for name, count in everything.items() if count < RARE]
     notes = [f"classes with fewer than {RARE} examples: {listed(rare)}"] if rare else []
-    train, own = np.split(dataset.train_targets, [len(dataset.train_targets) - dataset.own_validation])
-    parts = {"training": train, "validation": own, "test": dataset.test_targets}
+    train, n_train = dataset.train_targets, len(dataset.train_targets) - dataset.own_validation
+    parts = {"training": train[:n_train], "validation": train[n_train:], "test": dataset.test_targets}
     notes += absent_notes(dataset, {part: targets for part, targets in parts.items() if len(targets)})
     name, share = majority(dataset)
     if share > 1 / len(dataset.classes) + UNEVEN:

@@ -75,7 +75,8 @@ def cut(
 
     `given` (N,) says of each row TRAIN, VALIDATION or TEST; without it all are TRAIN. Where none is TEST, the last
     `share` of the training rows in their stratified order is held out, as nearly as whole groups allow (`held_out`).
-    Rows of the same group (`copy_groups`) stay in one part; where given parts have them in several, they are left out of all but the last of these parts.
+    Rows of the same group (`copy_groups`) stay in one part; where given parts have them in several, they are left out
+    of all but the last of these parts.
     Only the `kept` rows (N,) stay. The others have their places in the order all the same, so that a test example of
     some classes is also one of all classes: a network trained on all has not seen it.
     Raises InputError, which names `where`, if a part would be empty.
@@ -92,7 +93,7 @@ def cut(
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     train = train[stratified_order(targets[train], apart[train])]
     if not len(test):
-        labels = targets[train] if targets.dtype == np.int64 else np.zeros(len(train), np.int64)
+        labels = targets[train].astype(np.int64) if targets.dtype == np.int64 else np.zeros(len(train), np.int64)
         tail = stratified_order(labels, np.arange(len(train)))[len(train) - round(share * len(train)) :]
         out = held_out(apart[train], labels, np.bincount(labels[tail], minlength=labels.max(initial=0) + 1))
         train, test = train[~out], train[out]
