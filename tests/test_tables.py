@@ -19,6 +19,7 @@ from tests.command import error_of, succeeds
 CASES = Path(__file__).parent / "cases"
 N = 40
 """Rows of the tables that are made here."""
+LEADING_ZEROS = "numbers with leading zeros, which are dropped; a letter in front keeps codes as text: x"
 
 
 def load(path: Path, **options: Any) -> Dataset:
@@ -158,7 +159,11 @@ def test_a_text_means_one_number_or_none(text: str, decimal: str, number: float 
         (["?", "1,5", "2,5"], [np.nan, 1.5, 2.5], "? in a column of numbers means missing: x"),
         (["9007199254740993", "1"], [2.0**53, 1],
          "whole numbers with too many digits for float64, which are rounded: x"),
-        (["007", "+5", "1e2"], [7, 5, 100], ""),
+        (["007", "+5", "1e2"], [7, 5, 100], LEADING_ZEROS),
+        (["−01", "1,005.5"], [-1, 1005.5], LEADING_ZEROS),
+        (["0", "0.5", "100"], [0, 0.5, 100], ""),
+        (["$5", "€6", "$7"], [5, 6, 7],
+         "numbers with signs of different currencies ($, €), which are left out: x"),
     ],
 )  # fmt: skip
 def test_numbers_and_what_is_said(tmp_path: Path, cells: list[str], numbers: list[float], note: str) -> None:
