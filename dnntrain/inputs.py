@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from dnntrain.data import Dataset
+from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
 from dnntrain.memory import EVALUATION_ROWS
 from dnntrain.spec import CoreSpec
@@ -47,6 +48,19 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
         split(dataset, s.val, s.train_size, stream, first=s.val_part == "first")
         for s, stream in zip(specs, streams, strict=True)
     ]
+
+
+def validation_notes(dataset: Dataset, spec: CoreSpec) -> list[str]:
+    """Notes on the classes that a run's settings leave without training or validation examples.
+
+    There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
+    the run trains on a sample, whose size says what to expect.
+    """
+    if not dataset.classes or dataset.own_validation or spec.train_size is not None:
+        return []
+    ((train, validation),) = splits_of(dataset, [spec])
+    parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
+    return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
 
 
 def padded_rows(rows: int, widths: Sequence[int]) -> int:

@@ -21,11 +21,14 @@ class Provenance:
     def add(self, arm: str, record: Mapping[str, Any]) -> None:
         """Take in one run of an arm."""
         data = record["data"]
-        arms = self.datasets.setdefault(json.dumps(data, sort_keys=True), data | {"arms": []})["arms"]
-        if arm not in arms[-1:]:  # the runs come arm by arm
-            arms.append(arm)
-        known = {"engine": record.get("engine")} | record["environment"]
-        environment = {key: known.get(key) for key in DECIDES_BITS}
+        # the same data have other notes where runs split them otherwise
+        key = json.dumps({name: value for name, value in data.items() if name != "notes"}, sort_keys=True)
+        known = self.datasets.setdefault(key, data | {"arms": [], "notes": []})
+        known["notes"] = list(dict.fromkeys([*known["notes"], *data.get("notes", ())]))
+        if arm not in known["arms"][-1:]:  # the runs come arm by arm
+            known["arms"].append(arm)
+        told = {"engine": record.get("engine")} | record["environment"]
+        environment = {field: told.get(field) for field in DECIDES_BITS}
         self.environments.setdefault(json.dumps(environment), environment | {"runs": 0})["runs"] += 1
 
     def description(self) -> dict[str, Any]:

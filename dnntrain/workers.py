@@ -207,9 +207,12 @@ class Teller:
     def __init__(
         self, job: Job, dataset: Dataset, device: torch.device, tell: Tell, stopping: Callable[[], bool]
     ) -> None:
+        from dnntrain.inputs import validation_notes
+
         self.job, self.tell, self.stopping, self.device = job, tell, stopping, device
         self.metric = f"val_{score(dataset.outline.task)}"
         self.environment, self.data = environment(device), dataset.description()
+        self.data["notes"] += validation_notes(dataset, job.specs[0])  # all split the data alike
         self.checkpointed = time.monotonic()
         if stopping():
             raise Stopped

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dnntrain.data.balance import with_class_notes
 from dnntrain.data.copies import FEWEST, between_copies, copy_groups, copy_notes
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.own import TEST, TRAIN, VALIDATION, cut
@@ -39,6 +40,40 @@ def test_without_copies_the_cut_is_as_ever() -> None:
     groups = copy_groups(np.arange(20.0)[:, None])
     assert cut(np.arange(20) % 2, None, 0.25, "here", groups).test.tolist() == [14, 7, 8, 1, 2]
     assert not cut(np.arange(20) % 2, None, 0.25, "here", groups).notes
+
+
+@pytest.mark.parametrize(("different", "copies"), [(12, 10), (20, 10), (30, 4)])
+def test_groups_of_copies_are_held_out_class_by_class(different: int, copies: int) -> None:
+    values = np.random.default_rng(3).permutation(np.repeat(np.arange(different), copies))
+    parts = cut(values % 2, None, 0.2, "here", copy_groups(values))
+    each = round(different * copies / 10 / copies) * copies  # half of a fifth, in whole groups
+    assert np.bincount(values[parts.test] % 2).tolist() == [each, each]
+    last = values[parts.train[-2 * copies :]]
+    assert np.bincount(last % 2).tolist() == [copies, copies]  # so a validation part has both classes too
+
+
+def test_a_large_group_does_not_keep_the_smaller_ones_out_of_the_test_part() -> None:
+    values = np.r_[np.arange(10), np.full(50, 10), np.arange(100, 160)]
+    labels = (values >= 100).astype(int)
+    assert np.bincount(labels[cut(labels, None, 0.1, "here", copy_groups(values)).test]).tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5, 0.9])
+def test_a_class_of_one_group_of_copies_is_trained_and_its_absence_noted(share: float) -> None:
+    values = np.r_[np.arange(60.0), np.full(40, 99.0)][:, None]
+    labels = (values[:, 0] == 99).astype(int)
+    parts = cut(labels, None, share, "here", copy_groups(values))
+    assert np.bincount(labels[parts.train]).tolist() == [60 - round(60 * share), 40]
+    train, test = parts.train, parts.test
+    made = Dataset("made", values[train], labels[train], values[test], labels[test], ("a", "b"), "", "")
+    assert "class 'b' has no test example" in with_class_notes(made).notes
+
+
+def test_large_groups_leave_neither_part_empty() -> None:
+    numbers = np.repeat(np.arange(10.0), 10)
+    for share in (0.02, 0.98):
+        parts = cut(numbers, None, share, "here", copy_groups(numbers))
+        assert min(len(parts.train), len(parts.test)) == 10
 
 
 def test_copies_in_given_parts_are_left_out_of_the_earlier_part() -> None:

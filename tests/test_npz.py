@@ -102,6 +102,44 @@ def test_parts_that_mean_different_things_are_refused(tmp_path: Path) -> None:
         load(path)
 
 
+FRACTIONS = np.random.default_rng(0).random((40, 64))
+BYTES, WORDS = (levels(most, 40, 8, 8).astype(kind) for most, kind in ((255, np.uint8), (4080, np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "said"),
+    [
+        (WORDS, BYTES, "x_train has uint16 from 0 to 4,080, x_test has uint8 from 0 to 255"),
+        (BYTES > 99, BYTES, "x_train has bool from 0 to 1, x_test has uint8 from 0 to 255"),
+        (WORDS.reshape(40, 64), BYTES.reshape(40, 64), "x_train has uint16 from 0 to 4,080, x_test has uint8"),
+        (BYTES.reshape(40, 64), FRACTIONS, "x_train has uint8 from 0 to 255, x_test has float64 from "),
+        (BYTES.reshape(40, 64).astype(float), FRACTIONS, "x_train has float64 from 0 to 255, x_test has float64"),
+        (FRACTIONS[:, :5] * 2 - 1, BYTES[:, 0, :5], "x_train has float64 from -"),
+    ],
+)
+def test_parts_on_different_scales_are_refused(tmp_path: Path, train: np.ndarray, test: np.ndarray, said: str) -> None:
+    with pytest.raises(InputError, match="parts on different scales") as caught:
+        load(saved(tmp_path, x_train=train, y_train=LABELS, x_test=test, y_test=LABELS))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (WORDS, WORDS // 20),
+        (BYTES, (255 - BYTES).astype(np.int64)),
+        (BYTES, (BYTES // 2).astype(np.int8)),
+        (WORDS[:, 0], BYTES[:, 0]),
+        (BYTES[:, 0], BYTES[:, 1].astype(float)),
+        (FRACTIONS, FRACTIONS > 0.5),
+        (FRACTIONS * 3, FRACTIONS),
+    ],
+)
+def test_parts_on_one_scale_are_joined(tmp_path: Path, train: np.ndarray, test: np.ndarray) -> None:
+    loaded = load(saved(tmp_path, x_train=train, y_train=LABELS, x_test=test, y_test=LABELS))
+    assert len(loaded.test_inputs) == 40
+
+
 def test_time_stamps_keep_their_seconds(tmp_path: Path) -> None:
     stamps = 1_700_000_000 + np.arange(40)
     for x in (stamps, stamps.astype(np.float64), stamps.astype(np.uint32)):
@@ -136,10 +174,30 @@ def test_labels_in_bytes_and_in_text(tmp_path: Path) -> None:
     assert loaded.classes == ("größer", "kleiner")
 
 
+def test_blanks_at_the_ends_of_labels_make_no_class(tmp_path: Path) -> None:
+    x, words = levels(255, 40, 4).astype(float), np.array([b"cat", b"cat ", b"dog", b"dog"] * 10)
+    for labels in (words, words.astype("U")):
+        loaded = load(saved(tmp_path, x=x, y=labels))
+        assert loaded.classes == ("cat", "dog")
+        assert loaded.notes == ("y: blanks at the ends of texts are left out, which makes some equal",)
+
+
 def test_one_hot_is_said(tmp_path: Path) -> None:
     loaded = load(saved(tmp_path, x=levels(255, 40, 4).astype(float), y=np.eye(2)[LABELS]))
     assert loaded.classes == ("0", "1")
     assert loaded.notes == ("y: one-hot rows of 2, read as classes by the column of the 1",)
+
+
+def test_classes_that_a_part_lacks_are_said(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(80, 4))
+    y = np.r_[LABELS, LABELS[:20], np.arange(20) % 4]
+    arrays = {"x_train": x[:40], "y_train": y[:40], "x_val": x[40:60], "y_val": y[40:60]}
+    assert load(saved(tmp_path, **arrays, x_test=x[60:], y_test=y[60:])).notes == (
+        "2 classes have no training example: 2, 3",
+        "2 classes have no validation example: 2, 3",
+    )
+    y[60:] = LABELS[0]
+    assert "class '1' has no test example" in load(saved(tmp_path, **arrays, x_test=x[60:], y_test=y[60:])).notes
 
 
 # Copies

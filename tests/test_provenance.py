@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dnntrain.data import Dataset
+from dnntrain.inputs import validation_notes
 from dnntrain.provenance import Provenance, data_notes, environments_line
+from dnntrain.spec import RunSpec
 from tests.inline import answer
 
 TABLE = "".join(f"{i},1,{'ab'[i % 2]},{3 * i % 5}\n" for i in range(60))
@@ -78,6 +82,24 @@ def test_runs_of_several_environments_say_so(folder: Path) -> None:
     recorded = json.loads((folder / "runs/small/study.json").read_text())["environments"]
     assert sorted(each["runs"] for each in recorded) == [1, 3]
     assert {"engine", "torch", "cpu", "device"} <= recorded[0].keys()
+
+
+def test_a_class_that_does_not_validate_is_noted() -> None:
+    x, labels = np.zeros((20, 2), np.float32), np.array([2, 1] + [0, 1] * 9)
+    made = Dataset("made", x, labels, x, labels, ("a", "b", "c"), "", "")
+    assert validation_notes(made, RunSpec(val=0.5)) == ["class 'c' has no validation example"]
+    assert validation_notes(made, RunSpec(val=1)) == ["2 classes have no validation example: a, c"]
+    assert validation_notes(made, RunSpec(val=2, val_part="first")) == [
+        "class 'c' has no training example",
+        "class 'a' has no validation example",
+    ]
+
+
+def test_notes_of_other_splits_make_no_other_data_set() -> None:
+    provenance = Provenance()
+    for arm, notes in (("a", ["1"]), ("b", ["1", "2"])):
+        provenance.add(arm, {"data": {"name": "made", "notes": notes}, "environment": {}})
+    assert provenance.description()["datasets"] == [{"name": "made", "notes": ["1", "2"], "arms": ["a", "b"]}]
 
 
 def test_only_what_differs_is_named() -> None:

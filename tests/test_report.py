@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from dnntrain.report.plain_exports import to_csv
 from dnntrain.report.load import read_study, validation_curves
+from dnntrain.report.plain_exports import to_csv
 from dnntrain.report.sketches import forest_row, sparkline
 from dnntrain.report.summary import summarize
 from dnntrain.statistics import Interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,13 +28,29 @@ def majority(dataset: Dataset) -> tuple[str, float]:
     return name, class_counts(dataset.test_targets, dataset.classes)[name] / len(dataset.test_targets)
 
 
+def absent_notes(dataset: Dataset, parts: Mapping[str, Targets]) -> list[str]:
+    """Notes on the classes of which a part, such as 'validation', has no example in its targets (N,)."""
+    notes = []
+    for part, targets in parts.items():
+        if names := [name for name, count in class_counts(targets, dataset.classes).items() if not count]:
+            which = f"class '{names[0]}' has" if len(names) == 1 else f"{len(names):,} classes have"
+            notes.append(f"{which} no {part} example" + (f": {listed(names)}" if len(names) > 1 else ""))
+    return notes
+
+
 def with_class_notes(dataset: Dataset) -> Dataset:
-    """The data set with notes on rare classes, and on a majority class that makes a constant answer look good."""
+    """The data set with notes on classes that are rare or that a part lacks, and on a majority class.
+
+    With a majority class, a constant answer looks good.
+    """
     if not dataset.classes:
         return dataset
     everything = class_counts(np.concatenate([dataset.train_targets, dataset.test_targets]), dataset.classes)
     rare = [f"{name} ({count})" for name, count in everything.items() if count < RARE]
     notes = [f"classes with fewer than {RARE} examples: {listed(rare)}"] if rare else []
+    train, n_train = dataset.train_targets, len(dataset.train_targets) - dataset.own_validation
+    parts = {"training": train[:n_train], "validation": train[n_train:], "test": dataset.test_targets}
+    notes += absent_notes(dataset, {part: targets for part, targets in parts.items() if len(targets)})
     name, share = majority(dataset)
     if share > 1 / len(dataset.classes) + UNEVEN:
         notes.append(f"always answering '{name}' would be right for {100 * share:.1f} % of the test examples")

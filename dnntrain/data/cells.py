@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from dnntrain.data.columns import Column, Grid
 from dnntrain.data.dataset import listed
-from dnntrain.data.numbers import COMMA, ENOUGH, LONGEST, MISSING_NUMBERS, PERIOD, Texts, oddities
+from dnntrain.data.numbers import (
+    COMMA,
+    ENOUGH,
+    LEADING_ZERO,
+    LEADING_ZEROS,
+    LONGEST,
+    MISSING_NUMBERS,
+    PERIOD,
+    Texts,
+    oddities,
+)
 from dnntrain.data.text_table import Cells
 from dnntrain.errors import InputError
 from dnntrain.parameters import write_names
@@ -148,6 +158,8 @@ def values_of(draft: Draft, decimal: str, cells: Cells) -> NDArray[Any]:
     if draft.plain is not None and not (draft.ambiguous and decimal == COMMA):
         if draft.decimal == COMMA:
             draft.readings.append("numbers with a decimal comma")
+        if LEADING_ZERO.search("\n".join(draft.texts)):
+            draft.readings.append(LEADING_ZEROS)
         note_missing(draft, set(draft.texts) & MISSING_NUMBERS if np.isnan(draft.plain).any() else set())
         note_rounded(draft, draft.plain)
         return draft.plain

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from hashlib import blake2b
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -35,10 +37,32 @@ def copy_groups(inputs: NDArray[Any]) -> Rows:
     return np.asarray(first[inverse.ravel()], np.int64)
 
 
-def gathered(order: Rows, groups: Rows) -> Rows:
-    """The order with later copies moved right behind the first one of their group; unchanged without copies."""
-    _, first, inverse = np.unique(groups[order], return_index=True, return_inverse=True)
-    return order[np.argsort(first[inverse.ravel()], kind="stable")]
+def held_out(groups: Rows, labels: Rows, wanted: Rows) -> NDArray[np.bool_]:
+    """Which rows of labels (N,) are held out, in whole groups, the rows of which are neighbors.
+
+    From the end on, a group is held out where that brings the number of rows of each class nearer to that `wanted`
+    (classes,), unless it has all that is left of a class. Without copies, this takes the last rows of each class.
+    """
+    missing, left = wanted.tolist(), np.bincount(labels, minlength=len(wanted)).tolist()
+    found = np.zeros(len(labels), bool)
+    label_of, spare = labels.tolist(), []
+    for _, rows in groupby(range(len(labels) - 1, -1, -1), groups.tolist().__getitem__):
+        if max(missing) <= 0:
+            break
+        members = list(rows)
+        sizes = Counter([label_of[row] for row in members])
+        is_nearer = sum(size * (2 * missing[label] - size) for label, size in sizes.items()) > 0  # in squared distance
+        leaves_some = all(left[label] > size for label, size in sizes.items())
+        if is_nearer and (leaves_some or len(members) == 1):
+            found[members] = True
+            for label, size in sizes.items():
+                missing[label] -= size
+                left[label] -= size
+        elif leaves_some:
+            spare.append(members)
+    if spare and wanted.any() and not found.any():  # every group is large
+        found[min(spare, key=len)] = True
+    return found
 
 
 def between_copies(inputs: NDArray[Any], targets: NDArray[Any], boundary: int) -> int:

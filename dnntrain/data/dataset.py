@@ -86,12 +86,13 @@ class Dataset:
     own_validation: int = 0
     """How many of the training examples, the last ones, the data themselves set apart for validation."""
     notes: tuple[str, ...] = ()
-    """What was left out or changed on reading."""
+    """What was left out or changed on reading, one line each."""
     columns: tuple[ColumnUse, ...] = ()
     """The columns of a table, in the file's order."""
 
     def __post_init__(self) -> None:
-        """Check that the four arrays fit each other."""
+        """Check that the four arrays fit each other, and keep each note on one line, whatever names and cells hold."""
+        object.__setattr__(self, "notes", tuple(map(on_one_line, self.notes)))
         self._check("training", self.train_inputs, self.train_targets)
         self._check("test", self.test_inputs, self.test_targets)
         if not 0 <= self.own_validation < len(self.train_targets):
@@ -225,6 +226,11 @@ def renumbered(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
 def counted(count: int, noun: str) -> str:
     """The number with its noun: '1 row', '1,200 rows'."""
     return f"{count:,} {noun}{'s' if count > 1 else ''}"
+
+
+def on_one_line(text: str) -> str:
+    """The text with its line breaks, tabs and whatever else does not print as escapes such as \\n."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def listed(things: list[str]) -> str:

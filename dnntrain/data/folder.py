@@ -113,7 +113,10 @@ class ImageFolder(FileSource):
         if len(problems) > self.corrupt:
             first = "; ".join(f"{name}: {problem}" for name, problem in problems[:LONGEST_NOTE])
             raise InputError(f"{self.path}: {len(problems)} unreadable images, --corrupt is {self.corrupt}: {first}")
-        return left_out([name for name, _ in problems], "image", "unreadable")
+        names = [name for name, _ in problems]
+        if problems:
+            names[0] += f" ({problems[0][1]})"
+        return left_out(names, "image", "unreadable")
 
     def fitted(self, found: Sequence[Decoded]) -> tuple[str, ...]:
         """A note on the images that are not square, if there are any."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.dataset import Dataset, Inputs
-from dnntrain.data.levels import DEEPEST, bit_depth, scaled_note, to_bytes
+from dnntrain.data.levels import DEEPEST, MANY_LEVELS, bit_depth, check_scales, scaled_note, to_bytes
 from dnntrain.data.own import (
     FEW_VALUES,
     TEST,
@@ -49,8 +49,6 @@ ROLES = {
 
 MANY_VALUES = 1000
 """Different whole numbers up to which a target is taken for classes, if they are no more than half the examples."""
-MANY_LEVELS = 64
-"""A row of uint8 with at least so many numbers may be an image that lost its shape."""
 IMAGE_SHAPES = "(height, width), (height, width, 3) or (3, height, width)"
 BOMB_RATIO, BOMB_SIZE = 200, 1 << 30
 """No data pack so well: a member that is larger, in both respects, is there to fill the memory."""
@@ -134,6 +132,8 @@ def joined(arrays: Arrays, path: Path) -> tuple[tuple[str, Array], tuple[str, Ar
         if None in shapes or len(set(shapes)) > 1:
             raise InputError(f"{path}: {where}: examples of shapes {', '.join(map(str, shapes))}")
         check_types(values, f"{path}: {where}")
+        if kind == 0:
+            check_scales(dict(zip(keys, values, strict=True)), str(path))
         found.append((where, np.concatenate(values) if len(values) > 1 else values[0]))
     counts = [[len(arrays[part, kind][1]) for part in parts] for kind in (0, 1)]
     if counts[0] != counts[1]:
@@ -234,7 +234,10 @@ def is_one_hot(values: Array) -> bool:
 
 
 def as_column(values: Array, name: str, path: Path) -> tuple[Array, tuple[str, ...]]:
-    """Targets (N,), (N, 1) or one-hot (N, K) → (N,), and a note on the latter; InputError for other shapes or types."""
+    """Targets (N,), (N, 1) or one-hot (N, K) → (N,), and notes on what is changed.
+
+    Text loses the blanks at its ends, as in a table. Raises InputError for other shapes or types.
+    """
     notes: tuple[str, ...] = ()
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -244,4 +247,8 @@ def as_column(values: Array, name: str, path: Path) -> tuple[Array, tuple[str, .
     if values.ndim != 1 or values.dtype.kind not in "iufbU":
         what = f"{values.dtype} of shape {values.shape}"
         raise InputError(f"{path}: {name}: {what}; must be one number or class for each example")
+    if values.dtype.kind == "U":
+        padded, values = values, np.char.strip(values)
+        if len(np.unique(padded)) > len(np.unique(values)):
+            notes = (f"{name}: blanks at the ends of texts are left out, which makes some equal",)
     return values, notes

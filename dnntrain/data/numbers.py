@@ -15,6 +15,8 @@ NUMBER = re.compile(
     rf"(?P<sign>[+-]?)\s*[{CURRENCY}]?\s*(?P<inner>[+-]?)(?P<body>[\d.,][\d.,' ]*)"
     rf"(?P<exponent>(?:[eE][+-]?\d+)?)\s*[%{CURRENCY}]?"
 )
+LEADING_ZERO = re.compile(rf"^\s*[+-]?\s*[{CURRENCY}]?\s*[+-]?0\d", re.MULTILINE)
+LEADING_ZEROS = "numbers with leading zeros, which are dropped; a letter in front keeps codes as text"
 INFINITE = ("inf", "infinity")
 MISSING_NUMBERS = frozenset(
     spelled
@@ -111,7 +113,11 @@ def oddities(texts: Iterable[str], decimal: str) -> list[str]:
         count = sum(not set(signs).isdisjoint(text) for text in texts)
         if count:
             where = "" if count == len(texts) else " in some of their cells"
-            found.append(f"numbers with {kind} signs{where}, which are left out")
+            different = [sign for sign in CURRENCY if any(sign in text for text in texts)] if kind == "currency" else []
+            which = f"signs of different currencies ({', '.join(different)})" if len(different) > 1 else f"{kind} signs"
+            found.append(f"numbers with {which}{where}, which are left out")
     if any(MINUS in text for text in texts):
         found.append(f"numbers with the minus sign {MINUS}")
+    if any(LEADING_ZERO.match(text.translate(SPACES)) for text in texts):
+        found.append(LEADING_ZEROS)
     return found

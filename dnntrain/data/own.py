@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import Rows, between_copies, copied_later, copy_notes, gathered, separable
+from dnntrain.data.copies import Rows, copied_later, copy_notes, held_out, separable
 from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, listed, numbers_of, renumbered
 from dnntrain.data.source import DataHome, FileSource
 from dnntrain.errors import InputError
@@ -45,12 +45,15 @@ def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) 
     return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
-def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
+def stratified_order(targets: Targets, groups: Rows) -> Rows:
     """An order of the rows of targets (N,) in which every contiguous part has each class with its share.
 
-    The rows of a class, shuffled, stand at equal distances. Where the targets are numbers, a plain permutation.
+    The rows of a class, shuffled, stand at equal distances. Rows of the same group (N,) stand side by side, at the mean
+    of the places that they would have. Where the targets are numbers, the groups are in random order.
     """
-    draws = rng.random(len(targets))
+    rng = np.random.Generator(np.random.Philox(key=SPLIT_KEY))
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    draws = rng.random(len(targets))[first[members]]
     if targets.dtype != np.int64:
         return np.argsort(draws, kind="stable")
     counts = np.bincount(targets)
@@ -58,7 +61,9 @@ def stratified_order(targets: Targets, rng: np.random.Generator) -> Rows:
     rank = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2, ... in each class
     start = rng.random(len(counts))  # else every class would begin at the same place
     place = (rank + np.repeat(start, counts)) / np.repeat(counts, counts)
-    return order[np.argsort(place, kind="stable")]
+    members = members[order]
+    mean_place = np.bincount(members, place) / np.bincount(members)
+    return order[np.argsort(mean_place[members], kind="stable")]
 
 
 def cut(
@@ -68,8 +73,9 @@ def cut(
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
     `given` (N,) holds TRAIN, VALIDATION or TEST for each row; without it all are TRAIN. Where none is TEST, the last
-    `share` of the training rows in their stratified order is held out. Rows of the same group (`copy_groups`) stay in
-    one part; where given parts have them in several, they are left out of all but the last of these parts.
+    `share` of the training rows in their stratified order is held out, as nearly as whole groups allow (`held_out`).
+    Rows of the same group (`copy_groups`) stay in one part; where given parts have them in several, they are left out
+    of all but the last of these parts.
     Only the `kept` rows (N,) stay. The others still have their places in the order, so that a test example of some
     classes is also a test example of all classes, which a network trained on all of them has not seen.
     Raises InputError, which names `where`, if a part would be empty.
@@ -84,11 +90,12 @@ def cut(
     apart = separable(groups, targets, kept)
     copied = copied_later(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
-    order = stratified_order(targets[train], np.random.Generator(np.random.Philox(key=SPLIT_KEY)))
-    train = train[gathered(order, apart[train])]
+    train = train[stratified_order(targets[train], apart[train])]
     if not len(test):
-        end = between_copies(apart[train], targets[train], len(train) - round(share * len(train)))
-        train, test = np.split(train, [end])
+        labels = targets[train].astype(np.int64) if targets.dtype == np.int64 else np.zeros(len(train), np.int64)
+        tail = stratified_order(labels, np.arange(len(train)))[len(train) - round(share * len(train)) :]
+        out = held_out(apart[train], labels, np.bincount(labels[tail], minlength=labels.max(initial=0) + 1))
+        train, test = train[~out], train[out]
     train, validation, test = (part[kept[part]] for part in (train, validation, test))
     if not len(train) or not len(test):
         parts = f"{len(train)} examples to train with, {len(test)} to test"
