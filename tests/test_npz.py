@@ -219,3 +219,10 @@ def test_what_the_test_part_has_does_not_train(tmp_path: Path) -> None:
     assert (len(loaded.train_inputs), len(loaded.test_inputs)) == (36, 20)
     said = " ".join(loaded.notes)
     assert "4 rows left out of training or validation" in said and "have equal inputs but different labels" in said
+
+
+def test_missing_values_are_noted(tmp_path: Path) -> None:
+    x = levels(255, 40, 4).astype(float)
+    x[3:5, 1] = np.nan
+    loaded = load(saved(tmp_path, x=x, y=LABELS))
+    assert "x: 2 values missing (nan); the mean of the column takes each one's place" in loaded.notes

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnntrain.data.dataset import Dataset, Targets, listed
+from dnntrain.data.dataset import Dataset, Targets, listed, on_one_line
 
 RARE = 3
 """Fewest examples of a class that can be in each of the three parts."""
@@ -34,7 +34,8 @@ def absent_notes(dataset: Dataset, parts: Mapping[str, Targets]) -> list[str]:
     for part, targets in parts.items():
         if names := [name for name, count in class_counts(targets, dataset.classes).items() if not count]:
             which = f"class '{names[0]}' has" if len(names) == 1 else f"{len(names):,} classes have"
-            notes.append(f"{which} no {part} example" + (f": {listed(names)}" if len(names) > 1 else ""))
+            named = f": {listed(names)}" if len(names) > 1 else ""
+            notes.append(on_one_line(f"{which} no {part} example{named}"))
     return notes
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, copy_groups
-from dnntrain.data.dataset import Dataset, Inputs
+from dnntrain.data.dataset import Dataset, Inputs, counted
 from dnntrain.data.levels import DEEPEST, MANY_LEVELS, bit_depth, check_scales, scaled_note, to_bytes
 from dnntrain.data.own import (
     FEW_VALUES,
@@ -79,6 +79,10 @@ class Npz(OwnTargets):
         inputs, more = as_inputs(values, inputs_at, path, kept)
         parts = cut(targets, given, self.test, path, copy_groups(inputs), kept)
         notes += left_out(ignored, "array", "neither inputs nor targets by its name") + more
+        if inputs.dtype.kind == "f" and (gaps := int(np.isnan(inputs[kept]).sum())):
+            notes += (
+                f"{inputs_at}: {counted(gaps, 'value')} missing (nan); the mean of the column takes each one's place",
+            )
         return assembled(self, home, inputs, targets, classes, parts, notes)
 
 
