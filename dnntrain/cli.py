@@ -138,7 +138,7 @@ def transfer(
     if (preset is None) == (source is None):
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
     if preset is not None:
-        refuse_given(context, OF_FROM, f"goes with --from; {preset} says what is trained")
+        refuse_given(context, OF_FROM, f"needs --from; {preset} says what is trained")
         study = load_preset(preset, settings, means.home)
         study = study if seeds is None else study.with_seeds(read_seeds(seeds))
     else:

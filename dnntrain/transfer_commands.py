@@ -61,7 +61,7 @@ def refuse_ignored(
 ) -> None:
     """Raise InputError for an option that another one, or what is reused, leaves nothing to decide."""
     if rungs and (drop or sizes is not None):
-        raise InputError("--ladder tries every --drop itself, and goes without --curve")
+        raise InputError("--ladder tries every --drop itself, and excludes --curve")
     if rungs and "unfreeze" in given:
         raise InputError("--ladder tries every --unfreeze itself")
     if sizes is not None and "train_size" in given:

@@ -290,7 +290,7 @@ def test_an_option_changes_something_or_is_refused(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("transfer", "study.yaml", "--head", "5"), "--head: goes with --from; study.yaml says what is trained"),
+        (("transfer", "study.yaml", "--head", "5"), "--head: needs --from; study.yaml says what is trained"),
         (("report", "runs", "--compare", "small", "small", "--csv", "x"), "--csv: not with --compare"),
         (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
