@@ -68,7 +68,7 @@ class Answer:
             return f"a traceback, of a kind: {said}"
         if self.code and not said and self.code not in (1, 3):
             return f"exit code {self.code} and no error"
-        if len(told) > MOST_LINES + 2 * self.breaks:
+        if self.code and len(told) > MOST_LINES + 2 * self.breaks:
             return f"{len(told)} lines of error: {said[:80]}"
         if self.code not in (0, 2) and said and not any(re.search(known, self.err) for known in KNOWN_FAILURES):
             return f"exit code {self.code}: {said}"
