@@ -215,7 +215,9 @@ def column_means(values: np.ndarray) -> np.ndarray:
     there = ~np.isnan(values)
     rows = there.argmax(axis=0)  # the first that is there
     first = np.where(there.any(axis=0), values[rows, np.arange(values.shape[1])], 0.0).astype(np.float64)
-    rest = np.where(there, values - first, 0.0).sum(axis=0, dtype=np.float64)
+    rest = np.zeros_like(first)
+    for chunk in chunks(np.arange(len(values))):
+        rest += np.where(there[chunk], values[chunk] - first, 0.0).sum(axis=0)
     means: np.ndarray = first + rest / np.maximum(there.sum(axis=0), 1)
     return means
 

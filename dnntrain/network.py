@@ -125,14 +125,13 @@ class Network:
         moved: Tensors = {}
 
         def by_values(*values: torch.Tensor) -> torch.Tensor:
-            *values_, x = values
-            tensors = dict(zip([*names, *statistics], values_, strict=True))
+            *state, x = values
+            tensors = dict(zip([*names, *statistics], state, strict=True))
             moved.update({name: tensors[name] for name in statistics})
             return trunk(tensors, x, training=True, first=how.first)
 
-        own, given = ([state[name] for name in chosen] for state, chosen in
-                      ((self.parameters, names), (self.buffers, statistics)))  # fmt: skip
-        outputs, back = by_autograd(by_values, *own, given=[*given, x])
+        given = [*(self.buffers[name] for name in statistics), x]
+        outputs, back = by_autograd(by_values, *(self.parameters[name] for name in names), given=given)
         for name in statistics:
             self.buffers[name].copy_(moved[name])
         how.tape.steps.append(lambda g, found: found.update(zip(names, back(real_rows(g, how.real)), strict=True)))
