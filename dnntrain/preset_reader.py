@@ -108,7 +108,7 @@ class Preset:
         return metric
 
     def outline(self, spec: CoreSpec, changes: Settings) -> Outline:
-        """What is known of a run's data; where they cannot be read, that is said of the place that names them."""
+        """The outline of a run's data. An error in reading them names the key that gives them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
 

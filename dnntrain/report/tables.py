@@ -113,7 +113,7 @@ def published_arms(summary: Summary) -> Iterator[tuple[ArmSummary, str]]:
 
 
 def published_table(summary: Summary) -> TextTable:
-    """Published figures beside ours."""
+    """Published values next to the measured ones."""
     rows = []
     for arm, metric in published_arms(summary):
         ends = (words.number(end, metric, arm.deviation) for end in (arm.one_more.low, arm.one_more.high))
