@@ -12,7 +12,7 @@ def main() -> None:
     """Run the command line; Ctrl-C and SIGTERM end it with one message."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted
     try:
-        from dnntrain.cli import run  # takes a moment; a worker process, which imports this file, does not need it
+        from dnntrain.cli.main import run  # takes a moment; a worker process, which imports this file, does not need it
 
         code = run()
         if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on

@@ -10,12 +10,12 @@ from typing import Any
 import typer
 from hypothesis import strategies as st
 
-from dnntrain.cli import app
+from dnntrain.cli.main import app
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import SOURCES
-from dnntrain.designs import DESIGNS
 from dnntrain.metrics import METRICS
-from dnntrain.presets import shipped_presets
-from dnntrain.spec import RunSpec
+from dnntrain.studies.designs import DESIGNS
+from dnntrain.studies.presets import shipped_presets
 from dnntrain.techniques import CATALOGUE
 from tests.strategies import NUMBERS, SEEDS, TEXT, Strategy, setting
 

@@ -17,13 +17,13 @@ from unittest import mock
 
 import torch
 
-from dnntrain import carrying
 from dnntrain.__main__ import main
+from dnntrain.cli import options as carrying
 from dnntrain.data import download, source
 from dnntrain.errors import InputError
-from dnntrain.executors import Executor
-from dnntrain.planning import cost
-from dnntrain.workers import Event, Job, load_once, perform
+from dnntrain.executors.local import Executor
+from dnntrain.executors.planner import cost
+from dnntrain.executors.worker import Event, Job, load_once, perform
 
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
 DEAREST, LONGEST = 1.0, 5.0

@@ -15,11 +15,11 @@ import yaml
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
+from dnntrain.config.spec import RunSpec, slots
 from dnntrain.data import SOURCES
-from dnntrain.designs import DESIGNS
 from dnntrain.metrics import METRICS
-from dnntrain.presets import shipped_presets
-from dnntrain.spec import RunSpec, slots
+from dnntrain.studies.designs import DESIGNS
+from dnntrain.studies.presets import shipped_presets
 from dnntrain.techniques.base import Choice, Switch, members_of
 
 Strategy = st.SearchStrategy[Any]

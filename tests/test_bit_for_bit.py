@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
-from dnntrain.run import Run
-from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.engine.loop import train
+from dnntrain.engine.run import Run
 from tests.catalogue import EVERY_TECHNIQUE
 
 # awkward on purpose: odd widths, a partial batch, rows that need padding

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.bases import Base, DenseBase
-from dnntrain.checkpoints import Checkpoint
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
+from dnntrain.engine.loop import train
+from dnntrain.engine.population import Start
+from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
-from dnntrain.population import Start
-from dnntrain.records import RunStore
-from dnntrain.reused import dense_base
-from dnntrain.run import Run, TakeCheckpoints
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.transfer import train_reusing
+from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.run_store import RunStore
+from dnntrain.transfer_learning.mlp_backbone import Base, DenseBase
+from dnntrain.transfer_learning.resolve import dense_base
+from dnntrain.transfer_learning.stages import train_reusing
 from tests.catalogue import EVERY_TECHNIQUE
 from tests.command import succeeds
 from tests.faults import RUNS, begun, children, results, undisturbed, wait_for, wait_for_workers

@@ -21,7 +21,7 @@ import pytest
 from dnntrain import data
 from dnntrain.data import DataHome, archive
 from dnntrain.data.archive import unpack
-from dnntrain.data.cifar import SHAPE, Cifar10, Form
+from dnntrain.data.cifar10 import SHAPE, Cifar10, Form
 from dnntrain.errors import DnntrainError, InputError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from dnntrain import data
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataHome, Dataset
 from dnntrain.data.dataset import numbers_of
 from dnntrain.errors import InputError
-from dnntrain.parameters import as_names
-from dnntrain.spec import RunSpec
+from dnntrain.utils.fields import as_names
 from tests.test_own_data import make_folder
 
 CASES = Path(__file__).parent / "cases"

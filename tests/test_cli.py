@@ -185,7 +185,7 @@ def test_on_a_terminal_the_display_is_live_and_leaves_a_report(preset: Path, tmp
 
 @pytest.mark.parametrize("technique", CATALOGUE)
 def test_every_technique_has_a_card_and_stands_in_help(technique: str, tmp_path: Path) -> None:
-    from dnntrain.cards import card, find_technique, overview
+    from dnntrain.cli.techniques import card, find_technique, overview
 
     assert find_technique(technique) is CATALOGUE[technique]
     from rich.console import Console

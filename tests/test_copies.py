@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from dnntrain.data.balance import with_class_notes
 from dnntrain.data.copies import FEWEST, between_copies, copy_groups, copy_notes
 from dnntrain.data.dataset import Dataset
-from dnntrain.data.own import TEST, TRAIN, VALIDATION, cut
 from dnntrain.data.split import split
+from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, cut
 
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=12, max_size=60)
 

@@ -18,7 +18,7 @@ import pytest
 
 from dnntrain import data
 from dnntrain.data import DataHome, Dataset
-from dnntrain.data.fashion import FILE_NAMES, FashionMini, FashionMnist
+from dnntrain.data.fashion_mnist import FILE_NAMES, FashionMini, FashionMnist
 from dnntrain.data.idx import read_idx
 from dnntrain.data.split import split_indices, validation_count
 from dnntrain.errors import InputError

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
-from dnntrain.evaluation import Tally
-from dnntrain.health import FIGURES, Probe, probed_steps
-from dnntrain.inputs import Batch, Inputs
-from dnntrain.network import Pass, initial_state, initialize
-from dnntrain.parameters import extra
-from dnntrain.run import Run
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.tasks import Classification, Regression
+from dnntrain.engine.batches import Batch, Inputs
+from dnntrain.engine.evaluation import Tally
+from dnntrain.engine.health import FIGURES, Probe, probed_steps
+from dnntrain.engine.loop import train
+from dnntrain.engine.network import Pass, initial_state, initialize
+from dnntrain.engine.run import Run
+from dnntrain.nn.losses import Classification, Regression
 from dnntrain.techniques.base import Switch, members_of
 from dnntrain.techniques.schedules import Clock, learning_rates
+from dnntrain.utils.fields import extra
 
 CPU = torch.device("cpu")
 SMALL = {"hidden": "30,20", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from dnntrain.config.spec import RunSpec
+from dnntrain.engine.network import initialize
 from dnntrain.errors import InputError
-from dnntrain.fairness import check_declared, implied_changes, parameter_count
-from dnntrain.network import initialize
-from dnntrain.presets import read_preset
-from dnntrain.spec import RunSpec
+from dnntrain.studies.confounds import check_declared, implied_changes, parameter_count
+from dnntrain.studies.presets import read_preset
 from tests.catalogue import EVERY_TECHNIQUE
 
 PRESET = """

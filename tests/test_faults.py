@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dnntrain.data import DataHome, decoded, find_source
-from dnntrain.executors import LocalExecutor
-from dnntrain.run import ENGINE_VERSION
-from dnntrain.spec import RunSpec
-from dnntrain.workers import Failed, Job, Trained
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataHome, find_source
+from dnntrain.data import cache as decoded
+from dnntrain.engine.run import ENGINE_VERSION
+from dnntrain.executors.local import LocalExecutor
+from dnntrain.executors.worker import Failed, Job, Trained
 from tests.command import QUICK, dnntrain, environment, error_of, succeeds
 from tests.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
@@ -94,7 +95,7 @@ def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
 
 def test_a_store_of_an_older_engine_is_trained_anew(tmp_path: Path) -> None:
     """The engine's version is part of a run's name: the same settings on the same bytes no longer give its numbers."""
-    older = "import dnntrain.run as run; run.ENGINE_VERSION = '4'; from dnntrain.__main__ import main; main()"
+    older = "import dnntrain.engine.run as run; run.ENGINE_VERSION = '4'; from dnntrain.__main__ import main; main()"
     command = [sys.executable, "-c", older, "train", *QUICK]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnntrain.ablation import Ablation
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import SOURCES, DataHome, Dataset, Outline
 from dnntrain.errors import InputError
-from dnntrain.feasible import check_run, check_study, idle_settings
-from dnntrain.presets import load_preset, read_preset, shipped_presets
-from dnntrain.records import RunStore
-from dnntrain.spec import RunSpec
-from dnntrain.study import Arm, Study
-from dnntrain.techniques.stopping import EarlyStopping
+from dnntrain.store.run_store import RunStore
+from dnntrain.studies.feasibility import check_run, check_study, idle_settings
+from dnntrain.studies.presets import load_preset, read_preset, shipped_presets
+from dnntrain.studies.runner import Ablation
+from dnntrain.studies.study import Arm, Study
+from dnntrain.techniques.early_stopping import EarlyStopping
 
 CASES = Path(__file__).parent / "cases"
 CLOTHES = Outline((28, 28), ("a", "b", "c"), 1_000)

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnntrain import features
 from dnntrain.data import DataHome
 from dnntrain.errors import InputError
-from dnntrain.features import FeatureCache
+from dnntrain.transfer_learning import feature_cache as features
+from dnntrain.transfer_learning.feature_cache import FeatureCache
 
 N, SHAPE = 1_000, (3, 4)
 KEY = {"base": "resnet18@0123456789ab", "data": "abcdef", "boundary": 5}
@@ -168,7 +168,7 @@ SCRIPT = """
 import sys, time, numpy as np
 from pathlib import Path
 from dnntrain.data import DataHome
-from dnntrain.features import FeatureCache
+from dnntrain.transfer_learning.feature_cache import FeatureCache
 folder, start = Path(sys.argv[1]), int(sys.argv[2])
 def compute(rows):
     time.sleep(0.05)

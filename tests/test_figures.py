@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.errors import InputError
-from dnntrain.report.figures import (
+from dnntrain.reporting.figures import (
     accuracy_against_time,
     draw,
     effects,
@@ -30,11 +30,11 @@ from dnntrain.report.figures import (
     rendered,
     save_figures,
 )
-from dnntrain.report.figures.history import chosen, gradients
-from dnntrain.report.figures.labels import spread
-from dnntrain.report.figures.style import COLOURS, DASHES, MARKERS
-from dnntrain.report.load import read_study
-from dnntrain.report.summary import Summary, summarize
+from dnntrain.reporting.figures.axis_labels import spread
+from dnntrain.reporting.figures.series import chosen, gradients
+from dnntrain.reporting.figures.style import COLOURS, DASHES, MARKERS
+from dnntrain.reporting.summary import Summary, summarize
+from dnntrain.store.study_loading import read_study
 from tests.command import environment, succeeds
 
 ALL = ("learning-curves", "effects", "gradient-flow", "learning-rates", "time")
@@ -182,8 +182,8 @@ def test_unknown_formats_and_unwritable_folders_are_said(steady: Written, tmp_pa
 def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
     steady.summary()
     code = (
-        "import sys; from pathlib import Path; from dnntrain.report.figures import save_figures;"
-        "from dnntrain.report.load import read_study; from dnntrain.report.summary import summarize;"
+        "import sys; from pathlib import Path; from dnntrain.reporting.figures import save_figures;"
+        "from dnntrain.store.study_loading import read_study; from dnntrain.reporting.summary import summarize;"
         f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder);"
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )
@@ -392,7 +392,7 @@ def test_a_damaged_history_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_of_very_many_arms_the_highest_and_lowest_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dnntrain.report.figures.curves.PANELS", 5)
+    monkeypatch.setattr("dnntrain.reporting.figures.curves.PANELS", 5)
     study = Written(tmp_path, [f"a{k}" for k in range(40)], 1)
     for k in range(40):
         study.run(f"a{k}", 0, [k / 100])

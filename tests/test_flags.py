@@ -11,18 +11,18 @@ from typing import Any, get_args
 
 import pytest
 
-from dnntrain.bases import DenseBase
+from dnntrain.cli.spec_options import read_assignments, run_keys
+from dnntrain.cli.transfer import planned, transfer_keys
+from dnntrain.config.spec import RunSpec
+from dnntrain.config.transfer import ReuseSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
+from dnntrain.engine.network import initial_state
 from dnntrain.errors import InputError
-from dnntrain.flags import read_assignments, run_keys
-from dnntrain.network import initial_state
-from dnntrain.presets import read_preset
-from dnntrain.reuse import ReuseSettings
-from dnntrain.spec import RunSpec
-from dnntrain.study import Study
+from dnntrain.studies.presets import read_preset
+from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Choice, Switch, members_of
-from dnntrain.transfer_commands import planned, transfer_keys
+from dnntrain.transfer_learning.mlp_backbone import DenseBase
 from tests.command_lines import COMMANDS
 from tests.inline import answer
 from tests.strategies import literals

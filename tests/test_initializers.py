@@ -10,11 +10,11 @@ import pytest
 import torch
 from scipy import stats
 
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.inputs import Inputs
-from dnntrain.network import initial_state, initialize
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.streams import generator
+from dnntrain.engine.batches import Inputs
+from dnntrain.engine.network import initial_state, initialize
+from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import members_of

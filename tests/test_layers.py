@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.backprop import Tape
-from dnntrain.evaluation import monte_carlo_prediction
-from dnntrain.inputs import Batch
-from dnntrain.network import Network, Pass, Tensors, initialize, noise_keys
-from dnntrain.products import whole as as_tensor
-from dnntrain.spec import RunSpec
-from dnntrain.streams import counters, kept, step_keys, threshold
-from dnntrain.tasks import Binary, Classification, Regression, Task, cross_entropy
+from dnntrain.config.spec import RunSpec
+from dnntrain.engine.batches import Batch
+from dnntrain.engine.evaluation import monte_carlo_prediction
+from dnntrain.engine.network import Network, Pass, Tensors, initialize, noise_keys
+from dnntrain.nn.layer import Tape
+from dnntrain.nn.linear import whole as as_tensor
+from dnntrain.nn.losses import Binary, Classification, Regression, Task, cross_entropy
+from dnntrain.nn.random import counters, kept, step_keys, threshold
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout
 from dnntrain.techniques.normalization import BatchNorm, Normalized
-from dnntrain.techniques.penalties import L1, L2, MaxNorm, WeightRule
+from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRule
 
 FEATURES, CLASSES = 12, 4
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dnntrain import cgroups
-from dnntrain.executors import accelerated, default_workers, has_visible_gpu
+from dnntrain.executors.local import accelerated, default_workers, has_visible_gpu
+from dnntrain.utils import cgroups
 
 GIB = 2**30
 V1_NO_LIMIT = "9223372036854771712"

@@ -11,7 +11,7 @@ import torch
 from dnntrain.errors import InputError
 from dnntrain.techniques.base import members_of, stack
 from dnntrain.techniques.optimizers import Optimizer
-from dnntrain.techniques.penalties import WeightDecay
+from dnntrain.techniques.regularization import WeightDecay
 
 RATES = [1e-3, 1e-2, 0.3]
 STEPS = 20

@@ -20,7 +20,7 @@ from PIL import Image
 
 from dnntrain import data
 from dnntrain.data import DataHome, Dataset
-from dnntrain.data.own import TEST, TRAIN, VALIDATION, cut, read_targets
+from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, cut, read_targets
 from dnntrain.errors import InputError
 
 SAMPLES = Path(matplotlib.get_data_path()) / "sample_data"
@@ -231,7 +231,7 @@ def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: in
     image.save(root / "a" / name, **options)
     source = data.find_source(str(root), {"image_size": size})
     row = [path.name for path in source.files(DataHome())].index(name)
-    from dnntrain.data.folder import find_items
+    from dnntrain.data.image_folder import find_items
     from dnntrain.data.images import Decoder
 
     paths = [item.path for item in find_items(root)[0]]

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain import network
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
-from dnntrain.inputs import Batch, Inputs
-from dnntrain.network import initial_state
-from dnntrain.presets import load_preset
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.study import Arm
+from dnntrain.engine import network
+from dnntrain.engine.batches import Batch, Inputs
+from dnntrain.engine.loop import train
+from dnntrain.engine.network import initial_state
+from dnntrain.studies.presets import load_preset
+from dnntrain.studies.study import Arm
 from dnntrain.techniques.normalization import BatchNorm
 from tests.catalogue import EVERY_TECHNIQUE
 from tests.test_bit_for_bit import assert_same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dnntrain.parameters import read_names, write_names
+from dnntrain.utils.fields import read_names, write_names
 
 
 @pytest.mark.parametrize(

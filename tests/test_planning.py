@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnntrain.planning import Price, balanced, cost, member_bytes, populations, shared_out, small_enough, total
-from dnntrain.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.executors.planner import Price, balanced, cost, member_bytes, populations, shared_out, small_enough, total
 
 LECTURE = yaml.safe_load((Path(__file__).parents[1] / "presets" / "lecture.yaml").read_text(encoding="utf-8"))
 

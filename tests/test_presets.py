@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
-from dnntrain.presets import find_preset, load_preset, read_preset, shipped_presets
-from dnntrain.spec import RunSpec
-from dnntrain.study import MOST_RUNS, Study, check_name, read_seeds
+from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
+from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import members_of
 from dnntrain.techniques.clipping import Clipping

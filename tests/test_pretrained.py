@@ -18,14 +18,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from dnntrain import pretrained
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataHome, Dataset
 from dnntrain.errors import InputError
-from dnntrain.image_bases import ImageBase
-from dnntrain.image_networks import Trunk, averages
-from dnntrain.pretrained import ARCHITECTURES, LITE0_PACKAGE, fetch, load
-from dnntrain.spec import RunSpec
-from dnntrain.transfer import train_reusing
+from dnntrain.transfer_learning import image_models as pretrained
+from dnntrain.transfer_learning.image_backbone import ImageBase
+from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, fetch, load
+from dnntrain.transfer_learning.image_networks import Trunk, averages
+from dnntrain.transfer_learning.stages import train_reusing
 
 if TYPE_CHECKING:
     from tests.loopback import Server
@@ -79,7 +79,8 @@ def features(identity: str, home: DataHome) -> torch.Tensor:
 
 
 def test_module_is_imported_without_torch() -> None:
-    code = "import sys, dnntrain.pretrained, dnntrain.features; print('torch' in sys.modules)"
+    modules = "dnntrain.transfer_learning.image_models, dnntrain.transfer_learning.feature_cache"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

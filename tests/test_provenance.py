@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.inputs import validation_notes
-from dnntrain.provenance import Provenance, data_notes, environments_line
-from dnntrain.spec import RunSpec
+from dnntrain.engine.batches import validation_notes
+from dnntrain.store.provenance import Provenance, data_notes, environments_line
 from tests.inline import answer
 
 TABLE = "".join(f"{i},1,{'ab'[i % 2]},{3 * i % 5}\n" for i in range(60))

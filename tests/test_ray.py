@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dnntrain import executors
-from dnntrain.bases import Base
-from dnntrain.checkpoints import Checkpoint
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataHome, Dataset
-from dnntrain.data.decoded import ARRAYS, keep, mapped
-from dnntrain.engine import train
-from dnntrain.spec import RunSpec
-from dnntrain.workers import Checkpointed, Event, Failed, Finished, Job, Progress, Trained
+from dnntrain.data.cache import ARRAYS, keep, mapped
+from dnntrain.engine.loop import train
+from dnntrain.executors import local as executors
+from dnntrain.executors.worker import Checkpointed, Event, Failed, Finished, Job, Progress, Trained
+from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.transfer_learning.mlp_backbone import Base
 from tests.command import QUICK, environment, error_of, succeeds
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def seeds_of(events: Iterable[Event]) -> list[list[int]]:
 def test_lost_tasks_are_tried_in_halves_and_a_stop_is_heeded(
     ray: Any, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dnntrain import ray_executor
+    from dnntrain.executors import ray as ray_executor
 
     monkeypatch.setattr(ray_executor, "RETRIES", 0)
     monkeypatch.setattr(executors, "MOST_TRIES", 1)
@@ -168,7 +168,7 @@ def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path:
 
 
 def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint(ray: Any) -> None:
-    from dnntrain.ray_executor import Post
+    from dnntrain.executors.ray import Post
 
     [job] = jobs({})
     first, second = job.specs
@@ -188,7 +188,7 @@ def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint(ray: Any) -> Non
 
 
 def test_data_that_are_mapped_from_disk_are_shared_not_copied(ray: Any, mini: Dataset, tmp_path: Path) -> None:
-    from dnntrain.ray_executor import plain
+    from dnntrain.executors.ray import plain
 
     keep(mini, tmp_path / "kept")
     shared: list[pickle.PickleBuffer] = []
@@ -209,7 +209,7 @@ def test_shared_arrays_are_never_written_to(mini: Dataset) -> None:
 
 @pytest.mark.parametrize(("workers", "gpus", "expected"), [(1, 1, 1.0), (2, 2, 1.0), (3, 2, 0.5), (6, 1, 0.1666)])
 def test_a_gpu_is_shared_by_as_many_as_asked_for(ray: Any, workers: int, gpus: int, expected: float) -> None:
-    from dnntrain.ray_executor import share
+    from dnntrain.executors.ray import share
 
     assert share(workers, gpus) == expected
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from dnntrain.report.load import read_study, validation_curves
-from dnntrain.report.plain_exports import to_csv
-from dnntrain.report.sketches import forest_row, sparkline
-from dnntrain.report.summary import summarize
+from dnntrain.reporting.plain_exports import to_csv
+from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.summary import summarize
 from dnntrain.statistics import Interval
+from dnntrain.store.study_loading import read_study, validation_curves
 from tests.command import dnntrain, environment, error_of, succeeds
 
 SEEDS = range(5)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dnntrain.errors import InputError
+from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.schedules import Clock, Schedule, Warmup, learning_rates
-from dnntrain.techniques.stopping import EarlyStopping
 
 CLOCK = Clock(steps_per_epoch=100, total_steps=1000)
 LECTURE = Clock(steps_per_epoch=2625, total_steps=26_250)  # 42,000 images in batches of 16, ten epochs

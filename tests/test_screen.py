@@ -21,18 +21,18 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from dnntrain.layout import TextTable
-from dnntrain.report import words
-from dnntrain.report.compare import compared_arms, comparison_table
-from dnntrain.report.exports import html_table, to_latex, to_markdown
-from dnntrain.report.load import read_study
-from dnntrain.report.output import print_run
-from dnntrain.report.plain_exports import to_csv, to_json
-from dnntrain.report.summary import Summary, summarize
-from dnntrain.report.tables import main_table
-from dnntrain.report.terminal import study_report
-from dnntrain.report.transfer import cost_table, size_notes, size_table, sized, supported
+from dnntrain.reporting import formatting
+from dnntrain.reporting.compare import compared_arms, comparison_table
+from dnntrain.reporting.exports import html_table, to_latex, to_markdown
+from dnntrain.reporting.output import print_run
+from dnntrain.reporting.plain_exports import to_csv, to_json
+from dnntrain.reporting.summary import Summary, summarize
+from dnntrain.reporting.tables import main_table
+from dnntrain.reporting.terminal import study_report
+from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported
 from dnntrain.statistics import Interval
+from dnntrain.store.study_loading import read_study
+from dnntrain.utils.text_layout import TextTable
 from tests.command import environment
 from tests.inline import answer
 
@@ -176,7 +176,7 @@ def test_every_figure_printed_is_in_the_json_and_every_name_is_whole(name: str, 
 def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
     summary = summarize(read_study(regression(tmp_path / "made")))
     arm = summary.arms[1]
-    cells = [words.spread(arm, "val_rmse"), words.against_baseline(arm, summary)]
+    cells = [formatting.spread(arm, "val_rmse"), formatting.against_baseline(arm, summary)]
     assert re.fullmatch(r"\d\d,\d{3} ± [\d,]+", cells[0])
     documents = to_markdown([summary]), to_latex([summary]).replace(r"$\pm$", "±")
     for text in (*documents, html_table(main_table(summary, wide=True))):
@@ -216,15 +216,15 @@ def test_two_studies_side_by_side_are_whole_too(tmp_path: Path) -> None:
     ],
 )
 def test_figures_have_the_digits_of_their_deviation(mean: float, deviation: float, said: str) -> None:
-    assert words.mean_and_deviation(mean, deviation, "val_rmse") == said
+    assert formatting.mean_and_deviation(mean, deviation, "val_rmse") == said
 
 
 def test_differences_have_them_too_and_shares_are_in_percent() -> None:
     wide = Interval(-1204.3, -2310.2, -98.1)
-    assert words.difference(wide, "val_rmse", 903.6, math.nan) == "-1,204 [-2,310, -98]"
-    assert words.difference(replace(wide, low=math.nan, high=math.nan), "val_rmse") == "-1,204.3"
-    assert words.difference(Interval(0.02, -0.001, 0.041), "val_acc", 0.3) == "+2.00 [-0.10, +4.10]"
-    assert words.mean_and_deviation(0.8712, 0.00513, "val_acc") == "87.12 ± 0.51"
+    assert formatting.difference(wide, "val_rmse", 903.6, math.nan) == "-1,204 [-2,310, -98]"
+    assert formatting.difference(replace(wide, low=math.nan, high=math.nan), "val_rmse") == "-1,204.3"
+    assert formatting.difference(Interval(0.02, -0.001, 0.041), "val_acc", 0.3) == "+2.00 [-0.10, +4.10]"
+    assert formatting.mean_and_deviation(0.8712, 0.00513, "val_acc") == "87.12 ± 0.51"
 
 
 def test_one_run_is_printed_with_its_digits(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnntrain import locks
-from dnntrain.claims import Claims, is_held
-from dnntrain.data import DataHome, Dataset, decoded
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataHome, Dataset
+from dnntrain.data import cache as decoded
 from dnntrain.data.download import making
+from dnntrain.engine.run import Run
 from dnntrain.errors import DnntrainError
-from dnntrain.records import RunStore
-from dnntrain.run import Run
-from dnntrain.spec import RunSpec
-from dnntrain.user_dirs import expanded
-from dnntrain.whole_files import scratch_folder, write_whole
+from dnntrain.store.run_locks import Claims, is_held
+from dnntrain.store.run_store import RunStore
+from dnntrain.utils import locks
+from dnntrain.utils.files import scratch_folder, write_whole
+from dnntrain.utils.user_dirs import expanded
 from tests import inline
 from tests.users import UID, another_user, as_root, commands_of_another_user, public
 
@@ -100,10 +101,10 @@ def test_a_lock_file_is_removed_when_it_is_released(tmp_path: Path) -> None:
 LOCKS = """
 import sys
 from pathlib import Path
-from dnntrain.claims import Claims, is_held
+from dnntrain.store.run_locks import Claims, is_held
 from dnntrain.data.download import making
 from dnntrain.errors import DnntrainError
-from dnntrain.records import RunStore
+from dnntrain.store.run_store import RunStore
 
 def study(root):
     with RunStore(root).held("small"):
@@ -193,7 +194,7 @@ def test_a_second_user_of_the_group_goes_on_with_a_study(public: Path) -> None:
 
 CACHES = """
 import os
-from dnntrain.user_dirs import provide_caches
+from dnntrain.utils.user_dirs import provide_caches
 provide_caches()
 import matplotlib
 print(matplotlib.get_configdir(), matplotlib.get_cachedir(), os.environ["XDG_CACHE_HOME"], sep="\\n")
@@ -213,7 +214,7 @@ def test_libraries_keep_their_caches_there(public: Path) -> None:
 def test_a_cache_folder_of_another_user_is_not_used(public: Path) -> None:
     public.chmod(0o777)
     (public / f"cache-{UID}").mkdir()
-    done = another_user("import dnntrain.user_dirs as user_dirs; user_dirs.cache_dir()", cwd=public)
+    done = another_user("import dnntrain.utils.user_dirs as user_dirs; user_dirs.cache_dir()", cwd=public)
     assert f"InputError: {public}/cache-{UID}: belongs to another user; there is no home folder" in done.stderr
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dnntrain.errors import InputError
-from dnntrain.state_dicts import COUNTER, Tensors, Wanted, load_fitting
+from dnntrain.transfer_learning.state_dicts import COUNTER, Tensors, Wanted, load_fitting
 
 SHAPES = {"conv1.weight": (2, 3, 1, 1), "bn1.weight": (2,), "bn1.running_var": (2,), "layer1.0.conv1.weight": (4, 2)}
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dnntrain import data
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataHome, Dataset
 from dnntrain.data.numbers import COMMA, PERIOD, read_number
 from dnntrain.errors import InputError
-from dnntrain.spec import RunSpec
 from tests.command import error_of, succeeds
 
 CASES = Path(__file__).parent / "cases"

@@ -12,15 +12,15 @@ import pandas as pd
 import pytest
 import torch
 
-from dnntrain.bases import DenseBase, shared_examples, unfrozen_count
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
+from dnntrain.engine.batches import Inputs, splits_of
+from dnntrain.engine.loop import train
 from dnntrain.errors import InputError
-from dnntrain.inputs import Inputs, splits_of
-from dnntrain.records import RunStore, record
-from dnntrain.reused import dense_base
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.transfer import train_reusing
+from dnntrain.store.run_store import RunStore, record
+from dnntrain.transfer_learning.mlp_backbone import DenseBase, shared_examples, unfrozen_count
+from dnntrain.transfer_learning.resolve import dense_base
+from dnntrain.transfer_learning.stages import train_reusing
 from tests.command import error_of, succeeds
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dnntrain.errors import InputError
-from dnntrain.presets import read_preset
-from dnntrain.study import Study, Tuning
-from dnntrain.tuning import choose, tuned_study, tuning_study
+from dnntrain.studies.presets import read_preset
+from dnntrain.studies.study import Study, Tuning
+from dnntrain.studies.tuning import choose, tuned_study, tuning_study
 from tests.command import succeeds
 
 PRESET = """

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine import train
-from dnntrain.spec import RunSpec
+from dnntrain.engine.loop import train
 from tests.catalogue import EVERY_TECHNIQUE
 
 aten = torch.ops.aten

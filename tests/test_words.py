@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.metrics import impossible
-from dnntrain.parameters import odd_number
-from dnntrain.presets import load_preset, read_preset
-from dnntrain.spec import RunSpec
-from dnntrain.study import Study
+from dnntrain.studies.presets import load_preset, read_preset
+from dnntrain.studies.study import Study
+from dnntrain.utils.fields import odd_number
 
 CASES = Path(__file__).parent / "cases"
 WORDS = ("on", "off", "yes", "no", "null", "true", "1e-3", "0.1", "010", "1:30", "2024", "2024-01-01")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnntrain.data.cifar import Cifar10
+from dnntrain.data.cifar10 import Cifar10
 from dnntrain.data.dataset import Dataset, Outline
-from dnntrain.data.fashion import FashionMini, FashionMnist
-from dnntrain.data.folder import ImageFolder
+from dnntrain.data.fashion_mnist import FashionMini, FashionMnist
+from dnntrain.data.image_folder import ImageFolder
 from dnntrain.data.npz import Npz
 from dnntrain.data.source import DataHome, DataSource, FileSource, default_data_dir
-from dnntrain.data.table import Table
+from dnntrain.data.tabular import Table
 from dnntrain.errors import InputError, did_you_mean
 
 __all__ = [

@@ -28,7 +28,7 @@ from dnntrain.data.numbers import (
 )
 from dnntrain.data.text_table import Cells
 from dnntrain.errors import InputError
-from dnntrain.parameters import write_names
+from dnntrain.utils.fields import write_names
 
 PERHAPS_MISSING = MISSING_NUMBERS | {"-", "--", "."}
 """Texts that get a note in a column of text, since they may mean missing."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.numbers import read_number
-from dnntrain.data.own import Parts
+from dnntrain.data.user_data import Parts
 from dnntrain.errors import InputError
 
 MOST_CATEGORIES = 100

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.parameters import read_names
+from dnntrain.utils.fields import read_names
 
 Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 Targets = NDArray[np.int64] | NDArray[np.float64]

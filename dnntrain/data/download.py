@@ -19,8 +19,8 @@ from urllib.request import Request, url2pathname, urlopen
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from dnntrain import locks
 from dnntrain.errors import DnntrainError
+from dnntrain.utils import locks
 
 TIMEOUT = 20.0
 """Seconds without an answer or a byte after which a try is given up."""
@@ -256,7 +256,7 @@ def _progress(url: str, start: int, total: int | None, wanted: bool) -> Iterator
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from dnntrain.consoles import console
+    from dnntrain.utils.console import console
 
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(stderr=True)) as bar:

@@ -147,6 +147,6 @@ def watched(results: Iterable[Decoded], count: int, root: Path) -> Iterable[Deco
         return results
     from rich.progress import track
 
-    from dnntrain.consoles import console
+    from dnntrain.utils.console import console
 
     return track(results, f"reading {root.name}", count, console=console(stderr=True))

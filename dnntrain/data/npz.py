@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.dataset import Dataset, Inputs, counted
 from dnntrain.data.levels import DEEPEST, MANY_LEVELS, bit_depth, check_scales, scaled_note, to_bytes
-from dnntrain.data.own import (
+from dnntrain.data.source import DataHome
+from dnntrain.data.user_data import (
     FEW_VALUES,
     TEST,
     TRAIN,
@@ -26,7 +27,6 @@ from dnntrain.data.own import (
     left_out,
     read_targets,
 )
-from dnntrain.data.source import DataHome
 from dnntrain.errors import InputError, did_you_mean
 
 Array = NDArray[Any]

@@ -14,8 +14,8 @@ from dnntrain.data.balance import with_class_notes
 from dnntrain.data.dataset import Dataset, Outline, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
-from dnntrain.parameters import as_names, parameter
-from dnntrain.user_dirs import cache_dir, expanded
+from dnntrain.utils.fields import as_names, parameter
+from dnntrain.utils.user_dirs import cache_dir, expanded
 
 
 def default_data_dir() -> Path:
@@ -101,7 +101,7 @@ class DataSource(BaseModel):
 
     def load(self, home: DataHome) -> Dataset:
         """The data in memory, of the chosen classes only; InputError where it cannot be had."""
-        from dnntrain.data.decoded import decoded
+        from dnntrain.data.cache import decoded
 
         dataset = decoded(self, home) if self.decodes else self.read(home)
         return with_class_notes(dataset.only(self.classes) if self.classes and not self.reads_chosen else dataset)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dnntrain.backprop import Back, by_autograd
-from dnntrain.lazy import torch
-from dnntrain.parameters import parameter
+from dnntrain.nn.layer import Back, by_autograd
 from dnntrain.techniques.base import Choice
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
 
 ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805
 """SELU's (Klambauer et al. 2017, appendix A.1)."""

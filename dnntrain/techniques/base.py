@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.lazy import torch
-from dnntrain.parameters import explain, extra, odd_number, plain
+from dnntrain.utils.fields import explain, extra, odd_number, plain
+from dnntrain.utils.lazy import torch
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by its name, in the order of declaration."""

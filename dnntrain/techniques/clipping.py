@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dnntrain.lazy import torch
-from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Switch, column
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
 
 
 class Clipping(Switch):

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from dnntrain.lazy import torch
-from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Extent, Switch, column
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
 
 SELU_LOW = -1.7580993408473766
 """The value of SELU for large negative inputs, -λα, at which alpha dropout holds a dropped unit."""

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from dnntrain.parameters import parameter
 from dnntrain.techniques.base import Choice
+from dnntrain.utils.fields import parameter
 
 TRUNCATED_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal cut at ±2, by which the draws are divided."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dnntrain.backprop import real_rows
-from dnntrain.lazy import torch
-from dnntrain.parameters import parameter
+from dnntrain.nn.layer import real_rows
 from dnntrain.techniques.base import Extent, Switch
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
 
 
 class BatchNorm(Switch):

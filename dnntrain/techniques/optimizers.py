@@ -10,10 +10,10 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from dnntrain.lazy import torch
-from dnntrain.parameters import parameter
-from dnntrain.products import Factors, take_from, whole
+from dnntrain.nn.linear import Factors, take_from, whole
 from dnntrain.techniques.base import Choice
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
 
 State = dict[str, "torch.Tensor"]
 """What an optimizer remembers of one tensor of parameters; every entry has the leading axis P."""

@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, model_validator
 
-from dnntrain.parameters import parameter, plain
 from dnntrain.techniques.base import Choice, Extent, Length, Switch, iterations, read_length
+from dnntrain.utils.fields import parameter, plain
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from dnntrain.workers import WORKER_ENVIRONMENT
+from dnntrain.executors.worker import WORKER_ENVIRONMENT
 
 
 def as_worker() -> None:

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from dnntrain.ablation import Ablation
-from dnntrain.display import Display
-from dnntrain.executors import LocalExecutor, default_workers
-from dnntrain.presets import load_preset
-from dnntrain.records import RunStore
+from dnntrain.cli.progress import Display
+from dnntrain.executors.local import LocalExecutor, default_workers
+from dnntrain.store.run_store import RunStore
+from dnntrain.studies.presets import load_preset
+from dnntrain.studies.runner import Ablation
 
 
 def main() -> None:

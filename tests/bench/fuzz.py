@@ -27,7 +27,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from dnntrain.spec import RunSpec, flag
+from dnntrain.config.spec import RunSpec, flag
 from tests.command import dnntrain
 from tests.command_lines import Known, is_sendable
 from tests.inline import Answer

@@ -38,8 +38,8 @@ def main() -> None:
 
 def measure(name: str, settings: dict[str, object], dataset: object, rate: float) -> None:
     """Time one network at every P, in turn."""
-    from dnntrain.engine import train
-    from dnntrain.spec import RunSpec
+    from dnntrain.config.spec import RunSpec
+    from dnntrain.engine.loop import train
 
     seconds: dict[int, list[float]] = {members: [] for members in SIZES}
     images = 0

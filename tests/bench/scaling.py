@@ -47,8 +47,8 @@ def mini() -> Any:
 
 def population(members: int, settings: Mapping[str, object]) -> float:
     """Seconds of the processor for an epoch of a population."""
-    from dnntrain.engine import train
-    from dnntrain.spec import RunSpec
+    from dnntrain.config.spec import RunSpec
+    from dnntrain.engine.loop import train
 
     specs = [RunSpec.parse({**LECTURE, **settings, "seed": seed}) for seed in range(members)]
     dataset = mini()
@@ -101,7 +101,7 @@ def save_figure(measured: Mapping[str, Mapping[int, float]], target: Path) -> No
     """A panel for each axis, both scales logarithmic, with the line of linear growth."""
     import matplotlib.pyplot as plt
 
-    from dnntrain.report.figures.style import BLUE, SOFT, styled
+    from dnntrain.reporting.figures.style import BLUE, SOFT, styled
 
     @styled
     def draw() -> None:

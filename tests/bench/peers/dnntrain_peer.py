@@ -8,9 +8,10 @@ from __future__ import annotations
 import torch
 from peer import EpochDone, Task, main
 
-from dnntrain import data, engine
-from dnntrain.run import Run
-from dnntrain.spec import RunSpec
+from dnntrain import data
+from dnntrain.config.spec import RunSpec
+from dnntrain.engine import loop as engine
+from dnntrain.engine.run import Run
 
 
 def train(task: Task, epoch_done: EpochDone) -> None:

@@ -19,14 +19,15 @@ from unittest.mock import patch
 import torch
 from rich.console import Console
 
-from dnntrain import data, engine
-from dnntrain.ablation import Ablation
-from dnntrain.display import Display
-from dnntrain.health import Probe
-from dnntrain.records import RunStore
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.study import Arm, Study
-from dnntrain.workers import Event, Job, perform
+from dnntrain import data
+from dnntrain.cli.progress import Display
+from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.engine import loop as engine
+from dnntrain.engine.health import Probe
+from dnntrain.executors.worker import Event, Job, perform
+from dnntrain.store.run_store import RunStore
+from dnntrain.studies.runner import Ablation
+from dnntrain.studies.study import Arm, Study
 
 Seconds = dict[str, list[float]]
 

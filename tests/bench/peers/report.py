@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnntrain.report.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILLION, styled
+from dnntrain.reporting.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILLION, styled
 from tests.bench.peers.contenders import Timing
 from tests.bench.peers.peer import CLASSES
 from tests.bench.peers.workloads import Exported, Workload

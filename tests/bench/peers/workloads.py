@@ -13,10 +13,10 @@ import numpy as np
 import yaml
 
 from dnntrain import data
+from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import DataHome
 from dnntrain.data.split import split
-from dnntrain.spec import CoreSpec, RunSpec
-from dnntrain.streams import generator
+from dnntrain.nn.random import generator
 from tests.bench.peers.peer import CLASSES, Task
 
 PRESET = Path(__file__).parents[3] / "presets" / "lecture.yaml"

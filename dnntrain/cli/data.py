@@ -1,0 +1,230 @@
+"""`dnntrain data`: what data there is and where, how to get it, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.text import Text
+
+from dnntrain.cli.spec_options import takes_settings
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
+from dnntrain.data.balance import class_counts, majority
+from dnntrain.data.dataset import Targets, listed
+from dnntrain.errors import InputError
+from dnntrain.transfer_learning.feature_cache import FeatureCache
+from dnntrain.utils.console import show
+from dnntrain.utils.fields import plain
+from dnntrain.utils.files import writing
+from dnntrain.utils.text_layout import TextTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+data_app = typer.Typer(help="List data sets, fetch them, and look into them or into your own data.")
+
+DataDir = Annotated[str | None, typer.Option(help="where data sets are looked for and downloaded to")]
+Mirror = Annotated[str | None, typer.Option(help="where to download from instead: a URL, file:// or a folder")]
+Name = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
+
+BAR = 24
+"""Characters of the longest bar."""
+MOST_CLASSES = 30
+"""Classes that are listed before the rest is only counted."""
+SAMPLES = 10
+"""Images of each class on a sheet."""
+
+
+@data_app.command("list")
+def list_sources(data_dir: DataDir = None) -> None:
+    """Show which data sets there are, and which are on this machine."""
+    home = DataHome.at(data_dir)
+    rows = []
+    for name, source in SOURCES.items():
+        found = source().find(home)
+        where = str(found[0].parent) if found else f"not here: dnntrain data fetch {name} ({source.size})"
+        rows.append([name, source.summary, where])
+    show(TextTable("", ["name", "what", "where"], rows, wraps=frozenset({"what", "where"})))
+    show(Text("your own: " + "; ".join(kind.summary for kind in KINDS)))
+    typer.echo(f"folder: {home.folder}")
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"one of {', '.join(SOURCES)}")],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+) -> None:
+    """Download a data set where it is not on this machine yet, and check it."""
+    source = find_source(name)
+    home = home_of(source, data_dir, mirror)
+    dataset = source.load(home)  # decoded too: what is damaged is found now
+    typer.echo(f"{name}: {dataset.fingerprint} in {source.files(home)[0].parent}")
+
+
+@data_app.command()
+@takes_settings(list(options()))
+def info(
+    name: Name,
+    settings: dict[str, Any],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON, for scripts")] = False,
+) -> None:
+    """Show a data set's shape, classes, balance, fingerprint and licence."""
+    source = chosen(name, settings)
+    home = home_of(source, data_dir, mirror)
+    dataset = source.load(home)
+    if as_json:
+        typer.echo(json.dumps(dataset.description() | details(dataset), indent=1))
+        return
+    for label, text in facts(source, home, dataset):
+        typer.echo(f"{label + ':':<13}{text}")
+    if dataset.columns:
+        show(column_table(dataset))
+    if dataset.classes:
+        show(class_table(dataset))
+
+
+@data_app.command("show")
+@takes_settings(list(options()))
+def show_samples(
+    name: Name,
+    settings: dict[str, Any],
+    data_dir: DataDir = None,
+    mirror: Mirror = None,
+    png: Annotated[Path, typer.Option(metavar="FILE", help="where the sheet is written")] = Path("samples.png"),
+) -> None:
+    """Write a sheet with samples of every class as a PNG."""
+    source = chosen(name, settings)
+    dataset = source.load(home_of(source, data_dir, mirror))
+    if not dataset.is_image:
+        raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
+    if png.suffix.lower() != ".png":
+        raise InputError(f"--png {png}: must end in .png")
+    with writing(png):
+        sheet(dataset).savefig(png, dpi=100)
+    typer.echo(f"{png}: {SAMPLES} images of each of {len(dataset.classes[:MOST_CLASSES])} classes")
+
+
+@data_app.command()
+def cache(
+    data_dir: DataDir = None,
+    clear: Annotated[bool, typer.Option("--clear", help="remove what can be computed again")] = False,
+) -> None:
+    """Show, or clear, what is kept beside the data: decoded images, and features of pretrained networks."""
+    home = DataHome.at(data_dir)
+    features, decoded = FeatureCache(home), home.folder / "decoded"
+    entries = [(entry.path, entry.bytes) for entry in features.entries()]
+    entries += [(path, size_of(path)) for path in sorted(decoded.glob("[!.]*"))]
+    for path, size in entries:
+        typer.echo(f"{size / 1e6:10,.1f} MB  {path}")
+    typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  in all, in {home.folder}")
+    if clear:
+        features.clear()
+        with writing(decoded):
+            shutil.rmtree(decoded, ignore_errors=True)
+        typer.echo("cleared")
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def chosen(name: str, settings: dict[str, Any]) -> DataSource:
+    """The source with the options that were given, validated as a run's."""
+    return RunSpec.parse({"data": name} | settings).source
+
+
+def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> DataHome:
+    """Where the source's data are; InputError for a mirror of what is never downloaded."""
+    if mirror is not None and not source.size:
+        raise InputError(f"--mirror {mirror}: {source.shown_name()} is not downloaded")
+    return DataHome.at(data_dir, mirror)
+
+
+def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[str, str]]:
+    """What there is to say about a data set, by label."""
+    files = source.files(home)
+    own = f", of which the last {dataset.own_validation:,} validate" if dataset.own_validation else ""
+    rows = [
+        ("data", f"{dataset.name} ({source.summary})"),
+        ("task", dataset.outline.task),
+        ("examples", f"{len(dataset.train_targets):,} training{own}, {len(dataset.test_targets):,} test"),
+        ("shape", f"{' × '.join(map(str, dataset.shape))} ({dataset.outline.n_features:,} inputs)"),
+        ("fingerprint", dataset.fingerprint),
+        ("licence", dataset.licence),
+        ("where", str(files[0] if len(files) == 1 else files[0].parent)),
+    ]
+    if not dataset.classes:
+        rows.append(("target", spread_of(dataset.train_targets)))
+    return rows + [("note", note) for note in dataset.notes]
+
+
+def spread_of(targets: Targets) -> str:
+    """The range of a numeric target, its mean and its standard deviation."""
+    from dnntrain.reporting.formatting import figure  # imports pandas
+
+    spread = float(targets.std())
+    ends = f"{plain(float(targets.min()))} to {plain(float(targets.max()))}"
+    return f"{ends}, mean {figure(float(targets.mean()), spread)}, deviation {figure(spread, spread)}"
+
+
+def details(dataset: Dataset) -> dict[str, Any]:
+    """What a description leaves out: examples of each class in each part, the majority class, a table's columns."""
+    found: dict[str, Any] = {}
+    if dataset.classes:
+        name, share = majority(dataset)
+        parts = {"train": dataset.train_targets, "test": dataset.test_targets}
+        found["balance"] = {part: class_counts(targets, dataset.classes) for part, targets in parts.items()}
+        found["majority"] = {"class": name, "test_share": share}
+    if dataset.columns:
+        found["columns"] = [column._asdict() for column in dataset.columns]
+    return found
+
+
+def column_table(dataset: Dataset) -> TextTable:
+    """The columns of a table: what they are, and what has become of them."""
+    rows = []
+    for number, column in enumerate(dataset.columns, 1):
+        inputs = column.left_out and f"none: {column.left_out}"
+        if column.inputs:
+            inputs = f"{len(column.inputs)}: {listed(list(column.inputs))}"
+        rows.append([column.name or f"(no. {number})", column.kind, f"{column.missing:,}", inputs])
+    return TextTable("", ["column", "kind", "missing", "inputs"], rows, frozenset({"missing"}))
+
+
+def class_table(dataset: Dataset) -> TextTable:
+    """The classes with their numbers and how many examples each has."""
+    train, test = details(dataset)["balance"].values()
+    rows = []
+    for number, name in enumerate(dataset.classes[:MOST_CLASSES]):
+        bar = "━" * round(BAR * train[name] / max(train.values()))
+        rows.append([name, str(number), f"{train[name]:,}", f"{test[name]:,}", bar])
+    if len(dataset.classes) > MOST_CLASSES:
+        rows.append([f"and {len(dataset.classes) - MOST_CLASSES} more", "", "", "", ""])
+    return TextTable("", ["class", "no.", "training", "test", ""], rows, frozenset({"no.", "training", "test"}))
+
+
+def sheet(dataset: Dataset) -> Figure:
+    """The first training images of each class, a row a class."""
+    from matplotlib.figure import Figure
+
+    names = dataset.classes[:MOST_CLASSES]
+    figure = Figure(figsize=(SAMPLES + 2.0, len(names) + 0.2), layout="constrained")
+    axes = figure.subplots(len(names), SAMPLES, squeeze=False)
+    for number, name in enumerate(names):
+        images = dataset.train_inputs[np.flatnonzero(dataset.train_targets == number)[:SAMPLES]]
+        for axis in axes[number]:
+            axis.set_axis_off()
+        for axis, image in zip(axes[number], images, strict=False):
+            colour = image.ndim == 3
+            axis.imshow(np.moveaxis(image, 0, 2) if colour else image, cmap=None if colour else "gray")
+        axes[number][0].text(-0.2, 0.5, name, transform=axes[number][0].transAxes, ha="right", va="center")
+    return figure

@@ -1,0 +1,1 @@
+"""A run's settings: validated, and named by their digest."""

@@ -1,0 +1,64 @@
+"""The settings of transfer learning: what is reused of a trained network, and when it is trained again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, PlainSerializer
+
+from dnntrain.utils.fields import parameter
+
+ALL = 1_000
+"""More layers than any network has."""
+
+
+def read_count(value: object) -> object:
+    """`all`, or a number of layers."""
+    return ALL if isinstance(value, str) and value.strip().lower() == "all" else value
+
+
+Count = Annotated[
+    int, BeforeValidator(read_count), PlainSerializer(lambda n: "all" if n == ALL else n, return_type=int | str)
+]
+"""A number of layers; `all` of them."""
+
+
+class ReuseSettings(BaseModel):
+    """The lecture's stages: reuse lower layers and freeze them, train the rest; then unfreeze some at a lower rate."""
+
+    reuse_from: str | None = parameter(
+        None, "start from a trained network: a run's id, or pretrained in a preset that says what that is"
+    )
+    reuse: Count | None = parameter(None, "how many of its lower layers (2, or all), which it then starts with", ge=1)
+    freeze: int | None = parameter(None, "epochs in which they stay frozen; to the end if not given", ge=0)
+    unfreeze: Count = parameter(0, "how many of the reused layers, from the top, train after that (1, or all)", ge=0)
+    unfreeze_lr: float | None = parameter(
+        None, "learning rate of that stage; as before if not given", ge=0, le=1e6, per_member=True
+    )
+    resize: int = parameter(
+        128, "pixels a side that images are resized to for a pretrained image network", ge=16, le=1024
+    )
+
+    @property
+    def frozen_to_the_end(self) -> bool:
+        """Whether nothing that is reused is ever trained."""
+        return self.unfreeze == 0 or self.freeze is None
+
+    def check_reuse(self, epochs: int) -> None:
+        """Raise ValueError where the stages do not fit each other."""
+        given = [key for key in ReuseSettings.model_fields if getattr(self, key) != self.default_of(key)]
+        if self.reuse_from is None and given:
+            raise ValueError(f"{given[0]} is given, but reuse_from is off")
+        if self.freeze is not None and self.freeze > epochs:
+            raise ValueError(f"freeze {self.freeze}: more than the {epochs} epochs of the run")
+        if self.unfreeze and (self.freeze is None or self.freeze == epochs):
+            raise ValueError(f"unfreeze {self.unfreeze}: freeze must say after how many of the {epochs} epochs")
+        if self.freeze is not None and not self.unfreeze:
+            raise ValueError(f"freeze {self.freeze}: what is reused stays frozen to the end unless unfreeze is given")
+        if self.unfreeze_lr is not None and not self.unfreeze:
+            raise ValueError("unfreeze_lr is given, but unfreeze is 0")
+
+    @classmethod
+    def default_of(cls, key: str) -> object:
+        """What a field is where it is not given."""
+        return ReuseSettings.model_fields[key].default

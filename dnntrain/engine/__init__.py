@@ -1,0 +1,1 @@
+"""Trains populations: the loop, the network, batches, evaluation, health."""

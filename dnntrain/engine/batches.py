@@ -1,0 +1,273 @@
+"""The data set on the device: one tensor as in the files, of which a batch is an index; scaled where it is used.
+
+Rows of padding stand behind the real rows of a batch, so that a member's elements fill whole SIMD turns. What they hold
+never matters: whatever combines rows (a mean, a sum, a product over rows) takes the slice of the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+import torch
+
+from dnntrain.config.spec import CoreSpec
+from dnntrain.data import Dataset
+from dnntrain.data.balance import absent_notes
+from dnntrain.data.split import batch_counts, split, step_count
+from dnntrain.nn.losses import Binary, Classification, Regression, Task
+from dnntrain.nn.random import generator
+from dnntrain.utils.memory import EVALUATION_ROWS
+
+TURN = 32
+"""Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
+turn is computed one by one, which rounds differently."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one step: inputs (P, rows, features), targets (P, rows), and how many of the rows are real."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    real: int
+    """How many rows count; the others, behind them, are padding."""
+
+
+Splits = Sequence[tuple[np.ndarray, np.ndarray]]
+"""Each member's training and validation examples, as indices."""
+
+
+def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
+    """The examples that train and validate each run."""
+    streams = [generator(0 if spec.draw == "same" else spec.seed, "split") for spec in specs]
+    return [
+        split(dataset, s.val, s.train_size, stream, first=s.val_part == "first")
+        for s, stream in zip(specs, streams, strict=True)
+    ]
+
+
+def validation_notes(dataset: Dataset, spec: CoreSpec) -> list[str]:
+    """Notes on the classes that a run's settings leave without training or validation examples.
+
+    There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
+    the run trains on a sample, whose size says what to expect.
+    """
+    if not dataset.classes or dataset.own_validation or spec.train_size is not None:
+        return []
+    ((train, validation),) = splits_of(dataset, [spec])
+    parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
+    return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
+
+
+def padded_rows(rows: int, widths: Sequence[int]) -> int:
+    """The least number of rows ≥ `rows` that makes rows × width a multiple of TURN for every width.
+
+    Then no member's elements are among those behind the last turn, so its numbers do not depend on its neighbours.
+    """
+    multiple = TURN // gcd(TURN, *widths)
+    # one row would be a vector, whose products take another path
+    return max(2, -(-rows // multiple) * multiple)
+
+
+class Inputs:
+    """Training, validation and test examples for P members of one graph."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        specs: Sequence[CoreSpec],
+        device: torch.device,
+        splits: Splits | None = None,
+        fitted_targets: np.ndarray | None = None,
+    ) -> None:
+        """`fitted_targets` are those of the whole training part, where the data set has only some of its rows."""
+        spec, outline = specs[0], dataset.outline
+        self.device = device
+        self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
+        self.batch_size, self.widths = spec.batch_size, (self.n_features, *spec.hidden, self.n_outputs)
+        splits = splits or splits_of(dataset, specs)
+        self.train_indices = np.stack([train for train, _ in splits])
+        self.val_indices = splits[0][1]
+        # what is measured to scale targets and fill gaps comes from the training part alone
+        fitted = np.setdiff1d(np.arange(len(dataset.train_targets)), self.val_indices)
+        train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
+        self.fill = None if dataset.is_image else column_means(train[fitted])
+        if self.fill is not None:
+            train, test = (without_gaps(part, self.fill) for part in (train, test))
+        self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
+        targets, test_targets = dataset.train_targets, dataset.test_targets
+        self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
+        if not outline.classes:
+            known = targets[fitted] if fitted_targets is None else fitted_targets
+            targets, test_targets, self.task = standardised(targets, test_targets, known, self.val_indices)
+        self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
+        self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
+
+    @property
+    def n_train(self) -> int:
+        """Training examples of each member."""
+        return int(self.train_indices.shape[1])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Mini-batches in an epoch, the last one included."""
+        return step_count(self.n_train, self.batch_size)
+
+    def _scaling(self, scale: str, is_image: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
+
+        Levels of images are scaled in float32; columns in float64, since float32 would lose small differences on top of
+        a large mean, such as seconds in time stamps.
+        """
+        scale = {"auto": "unit" if is_image else "standard"}.get(scale, scale)
+        if scale == "raw" or (scale == "unit" and is_image):
+            return None, torch.full((1, 1, 1), 1.0 if scale == "raw" else 1.0 / 255.0, device=self.device)
+        # a subset of the training part differs from member to member, and so do its statistics
+        shared = all(np.array_equal(indices, self.train_indices[0]) for indices in self.train_indices[1:])
+        members = self.train_indices[:1] if shared else self.train_indices
+        values, measure = self.examples.cpu().numpy(), extremes if scale == "unit" else moments
+        figures = (np.stack(figure)[:, None, :] for figure in zip(*(measure(values, m) for m in members), strict=True))
+        offset, spread = figures
+        # a column that is constant in training has no information, and becomes 0
+        factor = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        precision = np.float32 if is_image else np.float64
+        on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))
+        return next(on_device), next(on_device)
+
+    def scaling(self, member: int) -> dict[str, np.ndarray]:
+        """What a member's inputs are filled and scaled by, where that was measured: it belongs to its network."""
+        measured = {} if self.fill is None else {"input.fill": self.fill[None]}
+        if self.offset is None:
+            return measured
+        shared = len(self.offset) == 1
+        figures = {"input.offset": self.offset, "input.factor": self.factor}
+        return measured | {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
+
+    def select(self, members: Sequence[int]) -> Inputs:
+        """The inputs of some members, by their indices; the examples are shared."""
+        some = copy(self)
+        some.train_indices = self.train_indices[members]
+        if self.offset is not None and len(self.offset) > 1:
+            some.offset, some.factor = self.offset[members], self.factor[members]
+        return some
+
+    def scaled(self, values: torch.Tensor) -> torch.Tensor:
+        """Gathered rows (P or 1, rows, features), as in the files → float32, scaled."""
+        if self.offset is None:
+            return values.to(torch.float32).mul_(self.factor)
+        return (values.to(self.offset.dtype) - self.offset).mul_(self.factor).to(torch.float32)
+
+    def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
+        """The mini-batches of one epoch (0-based), each member's in its own order."""
+        for size, order in self._orders(seeds, epoch):
+            targets = self.targets.index_select(0, order.view(-1)).view(order.shape)
+            for index, y in zip(order, targets, strict=True):
+                yield Batch(self._gather(self.examples, index), y, size)
+
+    def _orders(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Batches of one size and the examples of each step, int32 (steps, P, rows) on the device: the full ones, then
+        the last. The rows of padding hold the first example.
+        """
+        members = zip(seeds, self.train_indices, strict=True)
+        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        full, last = batch_counts(self.n_train, self.batch_size)
+        parts = np.split(order, [full * self.batch_size], axis=1)
+        for steps, size, part in zip((full, 1), (self.batch_size, last), parts, strict=True):
+            if part.size:
+                by_step = np.zeros((steps, len(order), padded_rows(size, self.widths)), np.int32)
+                by_step[:, :, :size] = part.reshape(len(order), steps, size).swapaxes(0, 1)
+                yield size, torch.from_numpy(by_step).to(self.device)
+
+    def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """The examples that index (P, rows) names, scaled: (P, rows, features)."""
+        return self.scaled(examples.index_select(0, index.view(-1)).view(*index.shape, -1))
+
+    def validation(self) -> Iterator[Batch]:
+        """The validation examples in order, the same for every member (P = 1 unless members scale differently)."""
+        return self._in_order(self.examples, self.targets, self.val_indices)
+
+    def test(self) -> Iterator[Batch]:
+        """The test examples in order."""
+        return self._in_order(self.test_examples, self.test_targets, np.arange(len(self.test_targets)))
+
+    def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
+        for start in range(0, len(indices), EVALUATION_ROWS):
+            chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
+            padded = np.pad(chunk, (0, -len(chunk) % TURN))
+            index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
+            yield Batch(self._gather(examples, index), targets[index], len(chunk))
+
+
+def flat(values: np.ndarray) -> np.ndarray:
+    """(N, *shape) → (N, features), without a copy."""
+    return values.reshape(len(values), -1)
+
+
+def column_means(values: np.ndarray) -> np.ndarray:
+    """The mean of what is there in each column of (n, features), float64 (features,); 0 where nothing is.
+
+    The mean of equal values is that value exactly, so that filling gaps with it keeps a constant column constant.
+    """
+    there = ~np.isnan(values)
+    rows = there.argmax(axis=0)  # the first that is there
+    first = np.where(there.any(axis=0), values[rows, np.arange(values.shape[1])], 0.0).astype(np.float64)
+    rest = np.zeros_like(first)
+    for chunk in chunks(np.arange(len(values))):
+        rest += np.where(there[chunk], values[chunk] - first, 0.0).sum(axis=0)
+    means: np.ndarray = first + rest / np.maximum(there.sum(axis=0), 1)
+    return means
+
+
+def without_gaps(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    """(N, features) with each nan replaced by its column's `fill`."""
+    gaps = np.isnan(values)
+    return np.where(gaps, fill.astype(values.dtype), values) if gaps.any() else values
+
+
+def standardised(
+    train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Regression]:
+    """Targets in standard deviations of the `fitted` ones from their mean, and the task that knows the unit.
+
+    The fitted ones are the targets of the whole training part; `validation` are rows of `train`.
+    """
+    mean = float(fitted.mean())
+    # the deviation of equal numbers is 0, whatever rounding makes of it
+    deviation = float(fitted.std()) if np.ptp(fitted) > 0 else 1.0
+    train, test, fitted = ((part - mean) / deviation for part in (train, test, fitted))
+    parts = {"train": fitted, "val": train[validation], "test": test}
+    variances = {name: float(part.var()) if np.ptp(part) > 0 else 0.0 for name, part in parts.items()}
+    return train.astype(np.float32), test.astype(np.float32), Regression(deviation, variances)
+
+
+def moments(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column over values[indices], (n, features) → float64 (features,).
+
+    The squares are those of deviations from the first row, so that no digit is lost where the mean is large. Levels of
+    images are summed as whole numbers, so exactly. The deviation of a column of equal values is 0.
+    """
+    kind = np.int64 if values.dtype == np.uint8 else np.float64
+    first = values[indices[0]].astype(kind)
+    total, squares = np.zeros(values.shape[1], kind), np.zeros(values.shape[1], kind)
+    for chunk in chunks(indices):
+        rows = values[chunk].astype(kind) - first
+        total += rows.sum(axis=0)
+        squares += (rows * rows).sum(axis=0)
+    mean = total / len(indices)
+    variance = np.maximum(squares / len(indices) - mean**2, 0.0)
+    return first + mean, np.sqrt(variance)
+
+
+def extremes(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least value and range of each column over values[indices], (n, features) → float64 (features,)."""
+    least = np.min([values[chunk].min(axis=0) for chunk in chunks(indices)], axis=0).astype(np.float64)
+    return least, np.max([values[chunk].max(axis=0) for chunk in chunks(indices)], axis=0) - least
+
+
+def chunks(indices: np.ndarray) -> list[np.ndarray]:
+    """The indices a few thousand at a time, so that copies of their rows stay small."""
+    return np.array_split(indices, max(1, len(indices) // 2048))

@@ -1,0 +1,148 @@
+"""The loop: a population of runs trained as one, from its specs to its results.
+
+The engine writes no files and prints nothing; what happens is told to `on_epoch`, and the results are returned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from dnntrain.config.spec import CoreSpec
+from dnntrain.data import Dataset
+from dnntrain.engine.batches import Batch
+from dnntrain.engine.evaluation import Tally, evaluate, test
+from dnntrain.engine.health import Probe, probed_steps
+from dnntrain.engine.network import Pass, noise_keys
+from dnntrain.engine.population import Population, Start
+from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.nn.layer import Gradients, Tape
+from dnntrain.nn.linear import whole
+from dnntrain.techniques.early_stopping import EarlyStopping
+
+NEW = Start()
+
+
+@torch.inference_mode()
+def train(
+    specs: Sequence[CoreSpec],
+    dataset: Dataset,
+    device: torch.device | None = None,
+    on_epoch: OnEpoch = ignore,
+    start: Start = NEW,
+) -> list[Run]:
+    """Train runs of one graph (`spec.graph()`) as one population; the runs, in the order of their specs.
+
+    `on_epoch` is told after each epoch; `start` says what they start from, if not from new weights.
+    """
+    runs = [Run(spec, index) for index, spec in enumerate(specs)]
+    population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
+    epoch = len(runs[0].history)
+    while population.runs:
+        started = time.perf_counter()
+        trained = population.runs
+        validate(population, epoch, *train_epoch(population, epoch))
+        population.keep_best()
+        retire(population, [m for m, run in enumerate(trained) if is_over(run)])
+        for run in trained:
+            run.seconds += (time.perf_counter() - started) / len(trained)
+        on_epoch(trained, population.checkpoints)
+        epoch += 1
+    return runs
+
+
+def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
+    """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
+    network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
+    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
+    noise = noise_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
+    probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
+    tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
+
+    for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
+        tape = Tape()
+        how = Pass(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
+        outputs = network.forward(batch.x, how)
+        losses, back = task.with_gradient(outputs, batch.y)
+        # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
+        shares = torch.full_like(losses, 1 / batch.real)
+        grads = penalized(p, tape.gradients(*back(shares)))
+        if step in probes:
+            probe.gradients(network.kernels, grads)
+        if p.clipping:
+            gradients = {name: whole(gradient).contiguous() for name, gradient in grads.items()}
+            clipped += p.clipping.clip(list(gradients.values()))
+            grads = dict(gradients)
+        update(p, grads, rates[step])
+        if step in probes:
+            probe.updates(network.kernels)
+        tally.add(batch, outputs, losses)
+
+    figures = task.figures("train", *tally.means()) | {"clipped": (clipped / steps).cpu().numpy()}
+    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
+
+
+def penalized(p: Population, grads: Gradients) -> Gradients:
+    """The gradients with those of the penalties on the weights."""
+    for rule in p.rules:
+        for name, kernel in p.network.kernels.items():
+            grads[name] = rule.penalize(whole(grads[name]), kernel)
+    return grads
+
+
+def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
+    """One step of the optimizer, with what the weights' rules do before and after it; lr is (P, 1, 1)."""
+    p.steps += 1
+    for rule in p.rules:
+        for kernel in p.network.kernels.values():
+            rule.before_step(kernel, lr)
+    optimizer = p.network.spec.optimizer
+    for name, parameter in p.network.parameters.items():
+        # kernels of convolutions have more axes than those of dense layers
+        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
+        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
+    for rule in p.rules:
+        for kernel in p.network.kernels.values():
+            rule.after_step(kernel)
+
+
+def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
+    """Measure validation and health after the epoch (0-based), and add a row to each run's history."""
+    observe = probe.observer(p.network.spec.activations)
+
+    def predict(number: int, batch: Batch) -> torch.Tensor:
+        # one batch is enough to see the activations by
+        return p.network.forward(batch.x, Pass(real=batch.real, observe=None if number else observe))
+
+    figures |= evaluate(p.inputs.task, "val", predict, p.inputs.validation())
+    layers = probe.figures()
+    for m, run in enumerate(p.runs):
+        row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
+        run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
+        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
+            run.status = "diverged"
+
+
+def is_over(run: Run) -> bool:
+    """Whether the run has diverged, has trained all its epochs, or is stopped early."""
+    stop = run.spec.technique(EarlyStopping)
+    early = stop is not None and stop.should_stop(run.values(stop.metric))
+    return run.status == "diverged" or early or len(run.history) >= run.spec.epochs
+
+
+def retire(p: Population, over: list[int]) -> None:
+    """Test the runs that are over on the weights that they keep, and go on without them."""
+    if not over:
+        return
+    network, runs = p.kept(over), [p.runs[m] for m in over]
+    tested = test(network, p.inputs.select(over), [run.spec.seed for run in runs])
+    for k, run in enumerate(runs):
+        if run.status != "diverged":
+            run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+        run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
+        run.weights |= p.inputs.scaling(over[k])
+    p.select([m for m in range(len(p.runs)) if m not in over])

@@ -1,0 +1,54 @@
+"""What came of one run: the engine fills it, the records keep it. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dnntrain.config.spec import CoreSpec
+from dnntrain.store.checkpoint import Checkpoint
+
+ENGINE_VERSION = "5"
+"""Goes into every run's name: raise it when the same spec no longer gives the same numbers."""
+
+
+@dataclass
+class Run:
+    """One member: what it was asked to do, and what came of it."""
+
+    spec: CoreSpec
+    index: int
+    """Its place among the specs that were given."""
+    status: str = "running"
+    """running, then finished or diverged."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """A row for each epoch: losses, accuracies, rate, health; plain numbers and lists of one number a layer."""
+    kept_epoch: int = 0
+    """The epoch (from 1) whose weights are kept; 0 where none was finished."""
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Its share of the time that its populations took."""
+
+    def values(self, metric: str) -> list[float]:
+        """The history of one figure."""
+        return [row[metric] for row in self.history]
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The history's row of the epoch whose weights are kept; empty where there is none."""
+        return self.history[self.kept_epoch - 1] if self.kept_epoch else {}
+
+
+TakeCheckpoints = Callable[[], dict[int, Checkpoint]]
+"""Makes checkpoints of the runs that are still training, by their index."""
+
+OnEpoch = Callable[[list[Run], TakeCheckpoints], None]
+"""Is given the runs that were in training after each epoch, their newest row at the end of `history`."""
+
+
+def ignore(runs: list[Run], take: TakeCheckpoints) -> None:
+    """An OnEpoch that does nothing."""

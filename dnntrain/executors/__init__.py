@@ -1,0 +1,1 @@
+"""Where populations are trained: jobs, workers, and the planner that groups runs."""

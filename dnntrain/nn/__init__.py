@@ -1,0 +1,1 @@
+"""Tensors with the leading axis P of members. Knows no spec."""

@@ -1,0 +1,69 @@
+"""Random numbers that belong to the run, not to the process.
+
+Every stream is keyed by the run's seed and the stream's name, so a run draws the same numbers whatever it is trained
+beside, and one more technique changes none of the others' draws. What is drawn once or once an epoch (weights, order
+of the data) comes from NumPy's counter-based Philox; what is drawn at every step (dropout) from an integer hash in
+tensor arithmetic, which is the same on every device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dnntrain.utils.lazy import torch
+
+# lowbias32's multipliers (C. Wellons, hash-prospector), as the int32 that torch multiplies with
+FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32
+
+
+def stream_key(seed: int, stream: str) -> int:
+    """The 128-bit key of a run's stream."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:16], "little")
+
+
+def generator(seed: int, stream: str, counter: int = 0) -> np.random.Generator:
+    """A generator for one draw of a stream, the `counter`-th (an epoch, say)."""
+    return np.random.Generator(np.random.Philox(key=stream_key(seed, stream), counter=[0, 0, 0, counter]))
+
+
+def step_keys(seeds: Sequence[int], stream: str, first: int, steps: int, layers: int) -> np.ndarray:
+    """A 32-bit key for each step from `first` on, layer and member: int32 (steps, layers, P). By splitmix64."""
+    counters = np.arange(first * layers, (first + steps) * layers, dtype=np.uint64).reshape(steps, layers, 1)
+    bases = np.array([stream_key(seed, stream) & (2**64 - 1) for seed in seeds], dtype=np.uint64)
+    x = bases + (counters + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    keys: np.ndarray = ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    return keys
+
+
+def mix(x: torch.Tensor) -> torch.Tensor:
+    """Hash int32 in place; the high bits are the good ones. Multiplication wraps; the shift's sign bits are masked."""
+    x.mul_(FIRST)
+    x.bitwise_xor_((x >> 15).bitwise_and_(0x1FFFF))
+    return x.mul_(SECOND)
+
+
+def counters(rows: int, units: int, device: torch.device | str) -> torch.Tensor:
+    """One hashed counter for each element of a layer, int32 (1, rows, units): the part that never changes."""
+    index = torch.arange(rows * units, dtype=torch.int32, device=device).reshape(1, rows, units)
+    hashed = mix(index + 1)
+    return hashed.bitwise_xor_((hashed >> 16).bitwise_and_(0xFFFF))
+
+
+def threshold(rate: torch.Tensor) -> torch.Tensor:
+    """The draw below which an element is dropped, int32 (P, 1, 1), so that it has the probability `rate` (P,)."""
+    return (rate.double() * 2**32 - 2**31).to(torch.int32).view(-1, 1, 1)
+
+
+def kept(counters: torch.Tensor, keys: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """1 for each element that survives, 0 for the others, float (P, rows, units); `keys` (P,) decide.
+
+    It survives if its draw is not below `least`, a `threshold`.
+    """
+    draws = mix(counters ^ keys.view(-1, 1, 1))
+    # floats at once: on a CPU a mask of bools takes 20 times as long to apply as to multiply
+    return torch.ge(draws, least, out=torch.empty(draws.shape, device=draws.device))

@@ -1,0 +1,93 @@
+"""What is written on axes and beside lines: numbers, names, and where they go."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from dnntrain.reporting.figures.style import NORMAL
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_of_ten(exponent: float) -> str:
+    """'10⁻³'."""
+    return "10" + f"{exponent:.0f}".translate(SUPERSCRIPT)
+
+
+def plain(value: float) -> str:
+    """0.02, 1, 100; beyond four digits 10⁻⁵ or 3×10⁻⁵."""
+    if value <= 0 or 1e-3 <= value < 1e5:
+        return f"{value:g}"
+    digits, _, exponent = f"{value:.0e}".partition("e")
+    return ("" if digits == "1" else f"{digits}×") + power_of_ten(int(exponent))
+
+
+def darker(colour: str) -> tuple[float, ...]:
+    """The colour as ink for words, which need more contrast than lines."""
+    return tuple(0.7 * part for part in to_rgb(colour))
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], decades: float) -> None:
+    """Make an axis logarithmic, with plain labels: 1, 2, 5, 10, … or only powers of ten where it is long."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def titled(name: str, more: str = "", wide: int = 27) -> str:
+    """An arm's name in lines that fit a panel, and what follows it."""
+    return textwrap.fill(name + more.split("\n")[0], wide) + "".join(f"\n{line}" for line in more.split("\n")[1:])
+
+
+def epochs_axis(axes: Axes, epochs: int) -> None:
+    """Whole epochs, with room for the first and the last."""
+    axes.set_xlim(1 - 0.04 * max(epochs - 1, 1), epochs + 0.04 * max(epochs - 1, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Name lines (x, y, text, colour) at the right of the axes, none on top of another. The limits have to stand."""
+    if not ends:
+        return
+    place = axes.transData + axes.transAxes.inverted()
+    low, high = axes.get_ylim()
+    inside = [(x, min(max(y, low), high), text, colour) for x, y, text, colour in ends]
+    marked = sorted((float(place.transform((x, y))[1]), x, y, text, colour) for x, y, text, colour in inside)
+    height = axes.figure.bbox.height / axes.figure.dpi - 1.2  # what title, caption and labels leave, about
+    heights = [1.35 * NORMAL / 72 / height * (1 + text.count("\n")) for _, _, _, text, _ in marked]
+    for (_, x, y, text, colour), at in zip(marked, spread([m[0] for m in marked], heights), strict=True):
+        axes.annotate(
+            text,
+            (x, y),
+            xytext=(1.03, at),
+            textcoords="axes fraction",
+            va="center",
+            color=darker(colour),
+            arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
+            annotation_clip=False,
+        )
+
+
+def spread(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Places for labels of these sizes, as near as can be to the wanted ones (ascending) without overlap.
+
+    Least squares under an order: isotonic regression by pooling of neighbours.
+    """
+    steps = [0.0, *accumulate((below + above) / 2 for below, above in pairwise(sizes))][: len(sizes)]
+    pools: list[tuple[float, int]] = []
+    for target, step in zip(wanted, steps, strict=True):
+        pools.append((target - step, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (a, m), (b, n) = pools[-2:]
+            pools[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    placed = [center for center, count in pools for _ in range(count)]
+    return [center + step for center, step in zip(placed, steps, strict=True)]

@@ -1,0 +1,124 @@
+"""Gradient flow: the norm of the gradient by layer and epoch, where it vanishes and where it explodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
+from dnntrain.reporting.figures.series import by_arm, chosen, gradients, left_out
+from dnntrain.reporting.figures.style import laid_out, panels, styled, subtitle
+from dnntrain.reporting.summary import ArmSummary, Summary
+
+PANELS = 24
+"""The most panels of one figure."""
+
+COLOURS = "cividis"
+"""Its lightness grows evenly, so that it reads in grey, and nobody confuses its blue and yellow."""
+
+USUAL, EXTREME = (-3.0, 2.0), (-14.0, 8.0)
+"""The exponents that the scale always spans, so that healthy networks look alike, and the furthest that it goes."""
+
+STRIPES, DOTS = "////", "...."
+"""What is drawn where the gradient is not finite, and where it is zero."""
+
+
+@styled
+def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
+    """A heat map for each arm: log10 of the gradient's norm by layer and epoch; None without a history."""
+    frames = by_arm(history)
+    flows = {arm.name: gradients(frames[arm.name]) for arm in summary.arms if arm.name in frames}
+    flows = {name: flow for name, flow in flows.items() if flow.size}
+    shown = [arm for arm in chosen(summary, PANELS) if arm.name in flows]
+    if not shown:
+        return None
+    layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
+    figure, grid = panels(
+        len(shown),
+        (2.3, max(1.7, min(0.5 + 0.11 * layers, 3.4))),
+        ("epoch", "layer (1 is the lowest)"),
+        same=len({flow.shape[0] for flow in flows.values()}) == 1,
+        title="Does the gradient reach the lowest layer?",
+        subtitle=subtitle(summary),
+        caption=caption(flows.values()) + left_out(summary, shown),
+    )
+    colours = Normalize(*span([flows[arm.name] for arm in shown]))
+    for axes, arm in zip(grid, shown, strict=True):
+        image = heat_map(axes, flows[arm.name], colours)
+        axes.set_xlim(0.5, epochs + 0.5)
+        axes.set_xticks(whole_ticks(epochs))
+        axes.set_title(titled(arm.name, ailment(arm)))
+    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30)
+    bar.ax.yaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
+    bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return laid_out(figure)
+
+
+def caption(flows: Iterable[np.ndarray]) -> str:
+    """How to read the figure."""
+    values = np.concatenate([flow.ravel() for flow in flows])
+    parts = [
+        "Norm of each layer's gradient before clipping, on a log scale: geometric mean over the runs that have one."
+    ]
+    parts.append("Darker from layer to layer downwards: it vanishes; brightest: it explodes.")
+    if np.isneginf(values).any():
+        parts.append("Dots: exactly zero.")
+    if np.isnan(values).any():
+        parts.append("Stripes: no gradient (the layer is frozen), or not finite (diverged).")
+    return " ".join(parts)
+
+
+def span(flows: list[np.ndarray]) -> tuple[float, float]:
+    """The exponents that the shared scale spans."""
+    values = np.concatenate([flow.ravel() for flow in flows])
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else USUAL
+    return max(min(low, USUAL[0]), EXTREME[0]), min(max(high, USUAL[1]), EXTREME[1])
+
+
+def heat_map(axes: Axes, flow: np.ndarray, colours: Normalize) -> AxesImage:
+    """One arm's layers and epochs, the lowest layer at the bottom."""
+    layers, epochs = flow.shape
+    box = (0.5, epochs + 0.5, 0.5, layers + 0.5)
+    how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": box, "interpolation": "nearest"}
+    hatch(axes, np.isnan(flow), STRIPES)
+    hatch(axes, np.isneginf(flow), DOTS)
+    finite = np.ma.masked_where(~np.isfinite(flow), flow)
+    image = axes.imshow(finite, cmap=COLOURS, norm=colours, **how)
+    ticks = whole_ticks(layers - 1)
+    axes.set_yticks([*ticks, layers], [*map(str, ticks), "output"])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    return image
+
+
+def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:
+    """Fill the cells (layer, epoch) with a pattern."""
+    cells = [Rectangle((epoch + 0.5, layer + 0.5), 1, 1) for layer, epoch in np.argwhere(where)]
+    if cells:
+        drawn = PatchCollection(cells, facecolor="white", edgecolor="#777777", linewidth=0)
+        drawn.set(hatch=pattern, label=pattern)
+        axes.add_collection(drawn)
+
+
+def whole_ticks(last: int) -> list[int]:
+    """A few whole numbers from 1 to `last`: 1, 5, 10, 15, …"""
+    step = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if last <= 5 * s), max(last // 5, 1))
+    return sorted({1, *range(step, last + 1, step)} if last else set())
+
+
+def ailment(arm: ArmSummary) -> str:
+    """What ails the arm's runs, on a line of its own."""
+    total = sum(arm.health.values())
+    ill = [f"{state} {count}/{total}" for state, count in arm.health.items() if state != "healthy"]
+    return "\n" + (", ".join(ill) if ill else "healthy")

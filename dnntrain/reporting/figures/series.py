@@ -1,0 +1,168 @@
+"""What the figures draw, as numbers: from history.csv to curves and layers by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dnntrain.errors import InputError
+from dnntrain.metrics import METRICS
+from dnntrain.reporting.summary import ArmSummary, Summary
+
+COLUMNS = ("arm", "seed", "epoch", "lr", "train_loss", "val_loss", "grad_norm")
+"""What the figures need of history.csv, beside the figures of the task."""
+
+FEW = 3
+"""Up to so many seeds, a band spans their values; with more it is one standard deviation."""
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """A study's rows by run and epoch; empty where it has none, InputError where the file is damaged."""
+    path = folder / "history.csv"
+    text: dict[Hashable, Any] = {"arm": str, "grad_norm": str}
+    try:  # an arm may be named NA: only numbers can be missing
+        there = pd.read_csv(path, nrows=0).columns
+        columns = [*COLUMNS, *(column for column in there if column in METRICS and column not in COLUMNS)]
+        numbers = [column for column in columns if column not in text]
+        missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
+        frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
+        frame[numbers] = frame[numbers].astype(float)
+    except FileNotFoundError:
+        return pd.DataFrame(columns=list(COLUMNS))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]})") from None
+    return frame.dropna(subset=["seed", "epoch"]).astype({"seed": int, "epoch": int})
+
+
+def by_arm(history: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Each arm's rows."""
+    return {str(name): frame for name, frame in history.groupby("arm", sort=False)}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure of an arm by epoch, over its runs."""
+
+    epochs: np.ndarray
+    mean: np.ndarray
+    """Over the runs that have a finite value in that epoch."""
+    low: np.ndarray
+    high: np.ndarray
+    complete: int
+    """Up to so many epochs, every run of the arm has a value: none has stopped or diverged yet."""
+
+
+def curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
+    """The arm's mean by epoch, and its band: ±1 sd, or from lowest to highest in a study of few seeds."""
+    values = table(frame, column)
+    center, n = values.mean(axis=1), values.notna().sum(axis=1)
+    if seeds <= FEW:
+        low, high = values.min(axis=1), values.max(axis=1)
+    else:
+        deviation = values.std(axis=1, ddof=1)
+        low, high = center - deviation, center + deviation
+    several = n > 1
+    gaps = np.flatnonzero(values.isna().any(axis=1))
+    return Curve(
+        epochs=values.index.to_numpy(),
+        mean=center.to_numpy(),
+        low=low.where(several).to_numpy(),
+        high=high.where(several).to_numpy(),
+        complete=int(gaps[0]) if gaps.size else len(values),
+    )
+
+
+def table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """An arm's figure, a row an epoch and a column a seed; nan where there is no finite one."""
+    finite = frame[column].where(np.isfinite(frame[column]))
+    values: pd.DataFrame = finite.groupby([frame["epoch"], frame["seed"]]).first().unstack("seed")
+    return values
+
+
+def divergences(summary: Summary, frames: dict[str, pd.DataFrame], column: str) -> dict[str, list[tuple[int, float]]]:
+    """For each arm, where its runs diverged: the last epoch and the figure's last finite value (nan if none)."""
+    runs = summary.results.runs
+    found: dict[str, list[tuple[int, float]]] = {}
+    for arm, seed in runs.loc[runs["status"] == "diverged", ["arm", "seed"]].itertuples(index=False):
+        frame = frames.get(str(arm))
+        rows = None if frame is None else frame[frame["seed"] == seed]
+        if rows is not None and len(rows):
+            values = rows[column][np.isfinite(rows[column])]
+            value = float(values.iloc[-1]) if len(values) else float("nan")
+            found.setdefault(str(arm), []).append((int(rows["epoch"].max()), value))
+    return found
+
+
+def gradients(frame: pd.DataFrame) -> np.ndarray:
+    """log10 of the gradient's norm as (layers, epochs), the lowest layer first: the mean over the runs that have one.
+
+    -inf where it is zero, nan where it is finite in no run.
+    """
+    cells = [np.array(cell.split(), dtype=float) for cell in frame["grad_norm"]]
+    norms = np.full((len(cells), max((len(cell) for cell in cells), default=0)), np.nan)
+    for row, cell in zip(norms, cells, strict=True):
+        row[: len(cell)] = cell
+    epochs = frame["epoch"].to_numpy()
+    last = int(epochs.max()) if len(epochs) else 0
+    return np.array([mean_log(norms[epochs == epoch]) for epoch in range(1, last + 1)]).reshape(last, -1).T
+
+
+def mean_log(norms: np.ndarray) -> np.ndarray:
+    """The mean of log10 over rows: of those above zero, else -inf where one is zero, else nan."""
+    positive = np.isfinite(norms) & (norms > 0)
+    logs = np.log10(norms, where=positive, out=np.zeros_like(norms)).sum(axis=0)
+    none = np.where((norms == 0).any(axis=0), -np.inf, np.nan)
+    mean: np.ndarray = np.where(positive.any(axis=0), logs / positive.sum(axis=0).clip(min=1), none)
+    return mean
+
+
+def rates(frame: pd.DataFrame) -> set[tuple[float, ...]]:
+    """The distinct learning rates by epoch of an arm's runs; one that stopped early is part of a longer one."""
+    found = {tuple(float(f"{rate:.5g}") for rate in run.sort_values("epoch")["lr"]) for _, run in frame.groupby("seed")}
+    return {ours for ours in found if not any(theirs != ours and starts(theirs, ours) for theirs in found)}
+
+
+def starts(longer: Sequence[float], shorter: Sequence[float]) -> bool:
+    """Whether one sequence begins with the other."""
+    return tuple(longer[: len(shorter)]) == tuple(shorter)
+
+
+def schedules(frames: dict[str, pd.DataFrame]) -> dict[frozenset[tuple[float, ...]], list[str]]:
+    """The distinct schedules, each with the arms that have it; runs differ where the schedule reacts to them."""
+    of_arm = {name: rates(frame) for name, frame in frames.items()}
+    every = set().union(*of_arm.values())
+    found: dict[frozenset[tuple[float, ...]], list[str]] = {}
+    for name, ours in of_arm.items():
+        found.setdefault(frozenset(longest(rate, every) for rate in ours), []).append(name)
+    return found
+
+
+def longest(rate: tuple[float, ...], every: set[tuple[float, ...]]) -> tuple[float, ...]:
+    """The longest of the rates that this one is the beginning of, if they all agree; else itself."""
+    longer = sorted((other for other in every if starts(other, rate)), key=len)
+    return longer[-1] if all(starts(longer[-1], other) for other in longer) else rate
+
+
+def chosen(summary: Summary, most: int) -> list[ArmSummary]:
+    """At most so many arms, in their order: all, or the baseline with the highest and the lowest."""
+    if len(summary.arms) <= most:
+        return summary.arms
+    others = sorted(
+        (arm for arm in summary.arms if arm.name != summary.baseline), key=lambda arm: (math.isnan(arm.mean), -arm.mean)
+    )
+    half = (most - 1) // 2
+    kept = {arm.name for arm in (*others[:half], *others[-half:])} | {summary.baseline}
+    return [arm for arm in summary.arms if arm.name in kept]
+
+
+def left_out(summary: Summary, shown: Sequence[ArmSummary]) -> str:
+    """What a caption says of arms without a panel or row of their own."""
+    if len(shown) == len(summary.arms):
+        return ""
+    return f" Shown: {len(shown)} of {len(summary.arms)} arms, the highest and the lowest by {summary.metric}."

@@ -1,0 +1,190 @@
+"""Requirements on a study, for scripts in CI: `elu-bn >= relu - 0.3pp`, `relu.test_acc >= 0.85`.
+
+A comparison of two arms is judged by its interval: it holds where all of the interval does, fails where none of it
+does, and is inconclusive between. An arm against a number is judged by its mean.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import METRICS, impossible, is_share
+from dnntrain.reporting import formatting
+from dnntrain.reporting.summary import by_seed, no_metric
+from dnntrain.statistics import deviation, paired_interval
+from dnntrain.store.study_loading import Results
+from dnntrain.utils.fields import odd_number
+
+GRAMMAR = re.compile(
+    r"(?P<left>.+?)\s*(?P<sign>>=|<=|>|<)\s*(?P<right>.+?)(?:\s+(?P<plus>[+-])\s*(?P<margin>[\d.eE-]+)\s*(?P<unit>pp|%)?)?"
+)
+
+
+class Answer(Enum):
+    """What a requirement comes to, and the exit code that says so."""
+
+    HOLDS = 0
+    FAILS = 1
+    INCONCLUSIVE = 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A requirement with its answer."""
+
+    requirement: str
+    study: str
+    answer: Answer
+    reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return {
+            "requirement": self.requirement,
+            "study": self.study,
+            "answer": self.answer.name.lower(),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Term:
+    """An arm's figure: `relu` by the study's metric, or `relu.test_acc`."""
+
+    arm: str
+    metric: str
+    values: dict[int, float]
+
+
+SPACED = " (a name may hold + and -: put blanks around those of a margin)"
+
+
+def exit_code(judged: Sequence[Judged]) -> int:
+    """1 where one fails, else 3 where one is inconclusive, else 0."""
+    answers = {item.answer for item in judged}
+    worst = next((a for a in (Answer.FAILS, Answer.INCONCLUSIVE) if a in answers), Answer.HOLDS)
+    return worst.value
+
+
+def judge(requirement: str, studies: Sequence[Results], metric: str | None = None) -> list[Judged]:
+    """The requirement's answer in every study that has its arms and its metric.
+
+    An arm without a metric of its own is judged by `metric`, or by its study's. InputError where no study has what is
+    required, or where it cannot be read.
+    """
+    match = GRAMMAR.fullmatch(requirement.strip())
+    if not match:
+        raise InputError(f"--require {requirement!r}: must be like 'elu >= relu - 0.3pp' or 'relu.test_acc >= 0.85'")
+    able = [study for study in studies if find_term(match["left"], study, metric)]
+    if not able:
+        arm, _, wanted = match["left"].rpartition(".")
+        for study in studies:
+            if wanted in METRICS and arm in (other["name"] for other in study.description["arms"]):
+                raise InputError(f"--require {requirement!r}: {no_metric(study, wanted)}")
+        arms = [arm["name"] for study in studies for arm in study.description["arms"]]
+        raise InputError(
+            f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}{SPACED}"
+        )
+    return [judge_one(requirement, match, study, metric) for study in able]
+
+
+def judge_one(requirement: str, match: re.Match[str], study: Results, metric: str | None) -> Judged:
+    """The requirement's answer in one study."""
+    left = find_term(match["left"], study, metric)
+    assert left is not None
+    margin = read_margin(match, left.metric)
+    right = find_term(match["right"], study, metric)
+    if right is not None:
+        if right.metric != left.metric and "." not in match["right"]:
+            right = find_term(f"{right.arm}.{left.metric}", study, metric) or right
+        answer, reason = compare_arms(left, match["sign"], right, margin)
+    else:
+        bound = read_number(match["right"], left.metric, requirement, study)
+        answer, reason = compare_number(left, match["sign"], bound + margin)
+    return Judged(requirement, study.name, answer, reason)
+
+
+def find_term(text: str, study: Results, default: str | None) -> Term | None:
+    """The arm that the text names in a study, with a metric of its own behind a dot; None where there is none."""
+    arms = {arm["name"] for arm in study.description["arms"]}
+    name, dot, metric = text.rpartition(".")
+    if text in arms:
+        name, metric = text, default or str(study.description["metric"])
+    elif not (dot and name in arms and metric in METRICS):
+        return None
+    if metric not in study.runs.columns:
+        return None
+    return Term(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
+
+
+def read_margin(match: re.Match[str], metric: str) -> float:
+    """`- 0.3pp` → -0.003."""
+    if not match["margin"]:
+        return 0.0
+    try:
+        size = float(match["margin"]) / (100 if match["unit"] else 1)
+    except ValueError:
+        raise InputError(f"--require: '{match['margin']}' is no number") from None
+    if not math.isfinite(size):
+        raise InputError(f"--require: {match['margin']} is no margin")
+    if is_share(metric) and size > 1:
+        hint = f"; did you mean {match['margin']}pp?" if not match["unit"] and size <= 100 else ""
+        raise InputError(f"--require: a margin of {match['margin']} is more than {metric} can differ by{hint}")
+    return -size if match["plus"] == "-" else size
+
+
+def read_number(text: str, metric: str, requirement: str, study: Results) -> float:
+    """`0.85` or `85%` → 0.85; InputError where it is neither an arm nor a number that the metric can have."""
+    if trouble := odd_number(text):
+        raise InputError(f"--require {requirement!r}: {trouble}")
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        arms = [arm["name"] for arm in study.description["arms"]]
+        raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
+    if not math.isfinite(value):
+        raise InputError(f"--require {requirement!r}: {text} is no bound")
+    if trouble := impossible(metric, value):
+        raise InputError(f"--require {requirement!r}: {metric} {trouble}")
+    return value
+
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": lambda a, b: a >= b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    "<": lambda a, b: a < b,
+}
+
+
+def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Answer, str]:
+    """Judge left - right against the margin by its paired interval."""
+    interval = paired_interval(left.values, right.values)
+    if interval is None or math.isnan(interval.low):
+        shared = len(left.values.keys() & right.values.keys())
+        return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
+    ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
+    answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
+    unit = " points" if is_share(left.metric) else ""
+    observed = formatting.difference(interval, left.metric)
+    return answer, (
+        f"{left.metric}: {left.arm} - {right.arm} = {observed}{unit} (95 % interval), "
+        f"required {sign} {formatting.exact(margin, left.metric)}"
+    )
+
+
+def compare_number(term: Term, sign: str, bound: float) -> tuple[Answer, str]:
+    """Judge an arm's mean against a number."""
+    if not term.values:
+        return Answer.FAILS, f"no run of {term.arm} has finished"
+    mean = sum(term.values.values()) / len(term.values)
+    answer = Answer.HOLDS if COMPARE[sign](mean, bound) else Answer.FAILS
+    shown = formatting.figure(mean, deviation([*term.values.values()]))
+    return answer, (
+        f"{term.metric} of {term.arm}: mean {shown} over {len(term.values)} runs, required {sign} {bound:,.12g}"
+    )

@@ -1,0 +1,99 @@
+"""A study for machines, in full precision: CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from dnntrain.reporting import formatting
+from dnntrain.reporting.summary import ArmSummary, Summary
+from dnntrain.reporting.tables import averaged_arms, axis, published_arms
+from dnntrain.reporting.transfer import transfer_data
+from dnntrain.statistics import LEVEL, POWER
+from dnntrain.store.provenance import datasets_of
+from dnntrain.utils.finite import as_json
+
+
+def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
+    """All that is known of one arm, as plain numbers."""
+    c = arm.comparison
+    compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict", "further_seeds")
+    return {
+        "study": summary.results.name,
+        "arm": arm.name,
+        "metric": summary.metric,
+        "finished": arm.finished,
+        "planned": arm.planned,
+        "diverged": arm.diverged,
+        "mean": arm.mean,
+        "sd": arm.deviation,
+        "baseline": summary.baseline,
+        **{key: getattr(c, key) if c else None for key in compared},
+        "method": summary.family.method if summary.family else None,
+        "published": arm.published.get(summary.metric),
+        "health": formatting.health(arm),
+        "seconds": arm.seconds,
+        "values": " ".join(map(repr, arm.values.values())),
+    }
+
+
+def to_csv(summaries: Sequence[Summary]) -> str:
+    """A row for each study and arm."""
+    text: str = pd.DataFrame([row_of(arm, s) for s in summaries for arm in s.arms]).to_csv(index=False)
+    return text
+
+
+def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ()) -> str:
+    """Every figure that the report prints, and the answers to the requirements."""
+    made = {"studies": [study_data(summary) for summary in summaries], "requirements": list(judged)}
+    return json.dumps(as_json(made), indent=1) + "\n"
+
+
+def study_data(summary: Summary) -> dict[str, Any]:
+    """One study: the method and its reason, where the runs come from, and every table's figures."""
+    description, family = summary.results.description, summary.family
+    of_family = ("method", "reason", "smallest_detectable", "delta")
+    return {
+        "study": summary.results.name,
+        "question": description.get("question"),
+        "note": description.get("note"),
+        "metric": summary.metric,
+        "baseline": summary.baseline,
+        **{key: getattr(family, key) if family else None for key in of_family},
+        "comparisons": family.k if family else 0,
+        "level": LEVEL,
+        "power": POWER,
+        "data": description.get("data"),
+        "datasets": datasets_of(description),
+        "environments": description.get("environments"),
+        "test_standard_errors": {d["name"]: formatting.sampling_error(d, summary) for d in datasets_of(description)},
+        "arms": [arm_data(arm, summary) for arm in summary.arms],
+        "axis": axis(summary),
+        "published": [published_data(arm, metric) for arm, metric in published_arms(summary)],
+        "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
+        "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
+        "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
+        "transfer": transfer_data(summary),
+    }
+
+
+def arm_data(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
+    """One arm."""
+    return row_of(arm, summary) | {"diverged_p": arm.diverged_p, "implied": list(arm.implied)}
+
+
+def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
+    """An arm's figure beside the published one."""
+    return {
+        "arm": arm.name,
+        "metric": metric,
+        "mean": arm.mean,
+        "sd": arm.deviation,
+        "one_more_run": asdict(arm.one_more),
+        "published": arm.published[metric],
+        "verdict": arm.reproduced(metric),
+    }

@@ -1,0 +1,30 @@
+"""A study on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from dnntrain.reporting import formatting
+from dnntrain.reporting.summary import Summary
+from dnntrain.reporting.tables import tables
+
+
+def study_report(summary: Summary, *, wide: bool = False) -> Group:
+    """All that is shown of one study."""
+    return Group(*parts(summary, wide))
+
+
+def parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
+    """The pieces of a study's report, from the top."""
+    description = summary.results.description
+    yield Text(summary.results.name, style="bold")
+    if description.get("question"):
+        yield Text(description["question"], style="italic")
+    yield from tables(summary, wide=wide, pictures=True)
+    yield Text("\n".join(formatting.footer(summary)), style="dim")
+    if wide:
+        yield Text("\n".join(formatting.implied(summary)), style="dim")
+    yield Text("")

@@ -1,0 +1,1 @@
+"""What is on disk, the writer of each format next to its reader."""

@@ -1,0 +1,1 @@
+"""What is asked: arms, designs, presets, tuning."""

@@ -1,0 +1,61 @@
+"""Whether two arms differ in what the study is about, and in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+from dnntrain.config.spec import CoreSpec
+from dnntrain.errors import InputError
+from dnntrain.techniques.normalization import BatchNorm
+
+
+def differences(arm: CoreSpec, baseline: CoreSpec) -> list[str]:
+    """The fields in which two runs' settings differ, the seed aside."""
+    ours, theirs = arm.settings(), baseline.settings()
+    return [key for key in ours if key != "seed" and ours[key] != theirs[key]]
+
+
+def check_declared(arm: CoreSpec, baseline: CoreSpec, declared: Collection[str]) -> None:
+    """Raise InputError, with the field's name, where the arms differ in a field that the study did not declare."""
+    for key in differences(arm, baseline):
+        if key not in declared:
+            ours, theirs = arm.settings()[key], baseline.settings()[key]
+            raise InputError(
+                f"{key} differs from the baseline ({ours!r}, not {theirs!r}), and `varies` does not list it"
+            )
+
+
+def implied_changes(arm: CoreSpec, baseline: CoreSpec) -> list[str]:
+    """What else changes by the settings that differ: initialization, biases, the number of parameters."""
+    changes = []
+    ours, theirs = initializers(arm), initializers(baseline)
+    if arm.init is None and ours != theirs:
+        changes.append(f"init {ours} by its activation, not {theirs}")
+    if biases(arm) != biases(baseline):
+        changes.append(f"{'no' if not biases(arm) else 'a'} bias in hidden layers")
+    if (own := parameter_count(arm)) != (other := parameter_count(baseline)):
+        changes.append(f"{own:,} parameters, not {other:,}")
+    return changes
+
+
+def initializers(spec: CoreSpec) -> str:
+    """The names of the hidden layers' initializers, each once."""
+    return ", ".join(dict.fromkeys(str(spec.initializer(layer)) for layer in range(len(spec.hidden))))
+
+
+def biases(spec: CoreSpec) -> bool:
+    """Whether hidden layers have biases: batch norm before the activation takes their place."""
+    bn = spec.technique(BatchNorm)
+    return bn is None or bn.place == "after"
+
+
+def parameter_count(spec: CoreSpec) -> int:
+    """How many numbers a run trains."""
+    outline, bn = spec.source.outline(), spec.technique(BatchNorm)
+    features, outputs = outline.n_features, 1 if spec.output == "sigmoid" else outline.n_outputs
+    count = sum(a * b for a, b in pairwise((features, *spec.hidden, outputs))) + outputs
+    count += sum(spec.hidden) * biases(spec)
+    count += 2 * sum(spec.hidden) * (bn is not None) + 2 * features * (bn is not None and bn.input)
+    trained = (width for width, act in zip(spec.hidden, spec.activations, strict=True) if act.trained)
+    return count + sum(trained)

@@ -1,0 +1,294 @@
+"""From a preset's document to the study that it describes; its keys are the flags' names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from dnntrain.config.parsing import as_meant
+from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.data import DataHome, Outline
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import score
+from dnntrain.studies.confounds import check_declared
+from dnntrain.studies.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
+from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
+from dnntrain.studies.published import read_figures
+from dnntrain.studies.study import (
+    MOST_RUNS,
+    PRETRAIN,
+    Arm,
+    Study,
+    Tuning,
+    check_metric,
+    check_name,
+    folder_name,
+    read_seeds,
+)
+from dnntrain.studies.yaml_document import Document, Place, PlacedError
+from dnntrain.transfer_learning.image_models import ARCHITECTURES
+
+KEYS = (
+    *("name", "question", "note", "base", "varies", "design", "factors"),
+    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds", "pretrain"),
+)
+"""What a preset may hold."""
+
+
+class Preset:
+    """Reads a preset's document into a study."""
+
+    def __init__(self, document: Document, overrides: Settings, home: DataHome | None = None) -> None:
+        self.home, self.overrides = home, overrides
+        self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
+        for key in document.content:
+            if key not in KEYS:
+                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
+        with document.at("base"):
+            self.base = self.settings(self.content.get("base"))
+            RunSpec.parse(self.base)
+        self.base |= overrides
+        self.changes = "".join(f",{key}={value}" for key, value in overrides.items())
+        try:
+            RunSpec.parse(self.base)
+        except InputError as error:
+            raise PlacedError(f"--set: {error}") from None
+        self.factors = self.document.mapping("factors")
+        self.design = self.document.text("design", "one-in")
+        if self.design not in DESIGNS:
+            with document.at("design"):
+                raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
+
+    def study(self) -> Study:
+        """The study, every arm of it validated."""
+        with self.document.at("seeds"):
+            seeds = read_seeds(self.content.get("seeds", 5))
+        name = check_name(self.document.text("name", Path(self.document.where).stem), "name")
+        self.check_size(len(seeds))
+        with self.document.at("factors"):
+            settings = self.lay_out()
+        outline = self.outline(RunSpec.parse(self.base), {})
+        metric = self.metric(outline)
+        arms = self.arms(settings, self.published(settings, metric, outline))
+        baseline = self.baseline(settings)
+        self.check_fair(arms, baseline)
+        study = Study(
+            # a changed base makes another study, beside the preset's own
+            name=folder_name(name + self.changes) if self.changes else name,
+            arms=arms,
+            seeds=seeds,
+            question=self.document.text("question", ""),
+            baseline=baseline,
+            metric=metric,
+            design=self.design,
+            note=self.note(),
+            source=self.document.source,
+            pretrain=self.pretrain(),
+            tuning=self.tuning(),
+        )
+        self.check_used(study, settings)
+        with self.document.at("tune"):
+            check_tuning(study, self.home)
+        return study
+
+    def arms(self, settings: Arms, published: Mapping[str, dict[str, float]]) -> tuple[Arm, ...]:
+        """The arms, each validated, with the published figures of those that have some."""
+        levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
+        return tuple(
+            Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))
+            for name, changes in settings.items()
+        )
+
+    def metric(self, outline: Outline) -> str:
+        """What the study is judged by, which its data's task has."""
+        with self.document.at("metric"):
+            metric = check_metric(self.content.get("metric") or f"val_{score(outline.task)}")
+            check_metric_of(metric, outline)
+        return metric
+
+    def outline(self, spec: CoreSpec, changes: Settings) -> Outline:
+        """The outline of a run's data. An error in reading them names the key that gives them."""
+        with self.document.at("base") if "data" not in changes else self.document.at("factors"):
+            return spec.source.outline(self.home)
+
+    def note(self) -> str:
+        """The preset's note, and that it speaks of other settings where some were changed."""
+        note = self.document.text("note", "")
+        return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
+
+    def pretrain(self) -> CoreSpec | str | None:
+        """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""
+        value = self.content.get("pretrain")
+        with self.document.at("pretrain"):
+            if isinstance(value, str):
+                if value not in ARCHITECTURES:
+                    raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
+                return value
+            if value is None:
+                return None
+            spec = RunSpec.parse(self.settings(value))
+            check_run(spec, spec.source.outline(self.home))
+            return spec
+
+    def tuning(self) -> Tuning | None:
+        """What `tune` asks for; None where it is not there."""
+        if "tune" not in self.content:
+            return None
+        with self.document.at("tune"):
+            fields = self.settings(self.content["tune"])
+            if len(fields) != 1:
+                raise InputError(f"must be one field with its values like {{lr: [0.01, 0.1]}}, not {fields!r}")
+            [(key, values)] = fields.items()
+            if not isinstance(values, list) or len(values) < 2:
+                raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
+            numbers = [getattr(RunSpec.parse(self.base | {key: value}), key) for value in values]
+            if len(set(numbers)) < len(numbers):
+                raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
+            if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
+                raise InputError(f"{key} is no number: only those can be tuned")
+            for name in self.factors:
+                options = self.levels(name) if self.design == "factorial" else {name: self.factor(name)}
+                if any(key in settings for settings in options.values()):
+                    raise InputError(f"{key} cannot be tuned: it is what {name} sets")
+        with self.document.at("tune_seeds"):
+            return Tuning(key, tuple(numbers), len(read_seeds(self.content.get("tune_seeds", 2))))
+
+    def settings(self, value: object) -> Settings:
+        """A run's settings; InputError for a key that no run has, or that is not a setting's to give."""
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
+        for key in value or {}:
+            if key not in RunSpec.model_fields:
+                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), RunSpec.model_fields)}")
+            if key == "seed":
+                raise InputError("seed belongs under seeds")
+        return {key: as_meant(key, RunSpec.model_fields[key], given) for key, given in (value or {}).items()}
+
+    def factor(self, name: str) -> Settings:
+        """One factor's settings."""
+        with self.document.at("factors", name):
+            return self.settings(self.factors[name])
+
+    def levels(self, name: str) -> Arms:
+        """A factor's levels: those that are named, else off (without a name) and on."""
+        value = self.factors[name]
+        # no setting takes a mapping, so a factor that holds one has named levels
+        if not value or not any(isinstance(level, Mapping) for level in value.values()):
+            return {"": {}, name: self.factor(name)}
+        levels = {}
+        for level, settings in value.items():
+            with self.document.at("factors", name, level):
+                levels[level] = self.settings(settings)
+        return levels
+
+    def check_size(self, seeds: int) -> None:
+        """Refuse what would never end, before it is laid out."""
+        if not self.factors:
+            raise InputError("no factors: a study needs at least one arm, as factors: {bn: {bn: true}}")
+        for name, value in self.factors.items():
+            if value is not None and not isinstance(value, Mapping):
+                self.factor(name)
+        sizes = [max(2, len(value or {})) for value in self.factors.values()]
+        arms = math.prod(sizes) if self.design == "factorial" else 2 * len(self.factors) + 2
+        if arms * seeds > MOST_RUNS:
+            raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
+
+    def lay_out(self) -> Arms:
+        """The arms' settings, by the design."""
+        if self.design == "factorial":
+            return factorial({name: self.levels(name) for name in self.factors})
+        factors = {name: self.factor(name) for name in self.factors}
+        if self.design == "one-out":
+            return one_out(factors, self.document.word("baseline", "all"))
+        if self.design == "list":
+            return factors
+        if self.design == "in-and-out":
+            return joined(one_in(factors, [], self.document.word("baseline", "baseline")), one_out(factors, "all"))
+        with self.document.at("combinations"):
+            return one_in(factors, self.combinations(), self.document.word("baseline", "baseline"))
+
+    def combinations(self) -> list[list[str]]:
+        """The factors that are to be tried together."""
+        value = self.document.words.get("combinations") or []
+        if not isinstance(value, list) or not all(isinstance(names, list) for names in value):
+            raise InputError(f"must be lists of factors like [[relu-he, bn]], not {value!r}")
+        for names in value:
+            for name in names:
+                if not isinstance(name, str) or name not in self.factors:
+                    raise InputError(f"no factor '{name}'{did_you_mean(str(name), self.factors)}")
+            if len(set(names)) < 2 or len(set(names)) < len(names):
+                raise InputError(f"{names!r} must name at least two different factors")
+        return value
+
+    def baseline(self, arms: Arms) -> str:
+        """The arm that the others are compared with: the one that is named, else the first."""
+        name = self.document.word("baseline", next(iter(arms)))
+        if name not in arms:
+            with self.document.at("baseline"):
+                raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+        return name
+
+    def place(self, arm: str) -> Place:
+        """Where an arm's settings stand."""
+        return self.document.at("factors", *([arm] if arm in self.factors else []))
+
+    def check_fair(self, arms: tuple[Arm, ...], baseline: str) -> None:
+        """Refuse an arm that differs from the baseline in a field that `varies`, where it is given, does not list."""
+        declared = self.content.get("varies")
+        if declared is None:
+            return
+        with self.document.at("varies"):
+            if not isinstance(declared, list):
+                raise InputError(f"must be a list of keys like [act, init], not {declared!r}")
+            self.settings(dict.fromkeys(map(str, declared)))
+        compared = next(arm.spec for arm in arms if arm.name == baseline)
+        for arm in arms:
+            with self.place(arm.name):
+                check_declared(arm.spec, compared, declared)
+
+    def spec(self, arm: str, changes: Settings) -> CoreSpec:
+        """One arm's run, validated alone and against the data."""
+        with self.place(arm):
+            check_name(arm, "arm")
+            spec = RunSpec.parse(self.base | changes)
+        outline = self.outline(spec, changes)
+        try:
+            check_run(spec, outline)
+        except InputError as error:
+            key = str(error).split(" ")[0].rstrip(":")
+            if key in self.overrides and key not in changes:
+                raise PlacedError(f"--set: {error}") from None
+            with self.document.at("base") if key in self.base and key not in changes else self.place(arm):
+                raise InputError(str(error) if arm in self.factors else f"{error} (arm '{arm}')") from None
+        return spec
+
+    def published(self, arms: Arms, metric: str, outline: Outline) -> dict[str, dict[str, float]]:
+        """The published figures of the arms that have some."""
+        figures = {}
+        for name, given in self.document.mapping("published").items():
+            with self.document.at("published", name):
+                if name not in arms:
+                    raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+                figures[name] = read_figures(given, metric)
+                for key in figures[name].keys() - {"sd"}:
+                    check_metric_of(key, outline)
+        return figures
+
+    def check_used(self, study: Study, arms: Arms) -> None:
+        """Refuse what would be read and then ignored."""
+        reusing = [arm.name for arm in study.arms if arm.spec.reuse_from == PRETRAIN]
+        for key, other, is_read in (
+            ("combinations", "design: one-in", self.design == "one-in"),
+            ("tune_seeds", "tune", "tune" in self.content),
+            ("pretrain", f"an arm with reuse_from: {PRETRAIN}", bool(reusing)),
+        ):
+            if key in self.content and not is_read:
+                with self.document.at(key):
+                    raise InputError(f"needs {other}")
+        if reusing and study.pretrain is None:
+            with self.place(reusing[0]):
+                raise InputError(f"reuse_from {PRETRAIN}: needs the key {PRETRAIN}, which says what that is")
+        for key in self.overrides:
+            if all(key in changes for changes in arms.values()):
+                raise PlacedError(f"--set {key}: every arm of {self.document.where} sets it by itself")

@@ -1,0 +1,46 @@
+"""Published figures in a preset: known metrics, and numbers that such a metric can have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import METRICS, impossible
+from dnntrain.utils.fields import odd_number
+
+
+def read_figures(figures: object, metric: str) -> dict[str, float]:
+    """One arm's figures by metric, its sd among them, which is of the study's `metric`.
+
+    Raises InputError, which begins with the key, for a figure that cannot be.
+    """
+    if not isinstance(figures, Mapping):
+        raise InputError(f"must be figures like {{val_acc: 0.87}}, not {figures!r}")
+    read = {}
+    for key, text in figures.items():
+        if key not in (*METRICS, "sd"):
+            raise InputError(f"unknown metric '{key}'{did_you_mean(str(key), METRICS)}")
+        read[key] = read_figure(key, text)
+        if trouble := spread_trouble(read[key], metric) if key == "sd" else impossible(key, read[key]):
+            raise InputError(f"{key} {trouble}")
+    return read
+
+
+def spread_trouble(deviation: float, metric: str) -> str | None:
+    """What is wrong with a standard deviation of the metric: it is in the metric's unit, but never negative."""
+    return "must be 0 or more" if deviation < 0 else impossible(metric, deviation)
+
+
+def read_figure(key: str, text: object) -> float:
+    """A number that a float can hold; InputError for any other."""
+    if trouble := odd_number(text):
+        raise InputError(f"{key} {trouble}")
+    try:
+        value = float(text) if isinstance(text, str) else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        hint = "; a share is written as a number, like 0.87 for 87%" if str(text).endswith("%") else ""
+        raise InputError(f"{key} must be a number, not {text!r}{hint}")
+    return value

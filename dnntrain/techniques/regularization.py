@@ -1,0 +1,85 @@
+"""What keeps weights small: penalties on the loss, decay at the step, and a bound after it. Biases are left alone."""
+
+from __future__ import annotations
+
+from dnntrain.techniques.base import Switch, column
+from dnntrain.utils.fields import parameter
+from dnntrain.utils.lazy import torch
+
+
+class WeightRule(Switch):
+    """Acts on each layer's weights w (P, in, out), at one or more of three places of the step."""
+
+    family = "Weight penalties"
+
+    def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """The gradient with that of a penalty on the loss added, before clipping; same shape as w."""
+        return grad
+
+    def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
+        """Changes w in place before the optimizer's step; lr broadcasts over w."""
+
+    def after_step(self, w: torch.Tensor) -> None:
+        """Changes w in place after the optimizer's step."""
+
+
+class L1(WeightRule):
+    """Lasso."""
+
+    name = "l1"
+    primary = "strength"
+    summary = "Adds the sum of the weights' absolute values to the loss, which drives many of them to zero."
+    paper = "Tibshirani 1996, Regression Shrinkage and Selection via the Lasso"
+    formula = "loss + λ Σ|w|;  gradient λ sign(w)"
+    advice = "For sparse models; start from 1e-5."
+    strength: float = parameter(1e-5, "λ", ge=0, per_member=True)
+
+    def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return grad.addcmul(torch.sign(w), column(self.strength, w))
+
+
+class L2(WeightRule):
+    """Ridge."""
+
+    name = "l2"
+    primary = "strength"
+    summary = "Adds the sum of the squared weights to the loss."
+    paper = "Krogh & Hertz 1991, A Simple Weight Decay Can Improve Generalization; Keras, regularizers.l2"
+    formula = "loss + λ Σw²;  gradient 2λ w"
+    advice = "Use with SGD; with Adam and its kin decoupled --weight-decay does what is meant. Start from 1e-4."
+    strength: float = parameter(1e-4, "λ", ge=0, per_member=True)
+
+    def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return grad.addcmul(w, 2 * column(self.strength, w))
+
+
+class WeightDecay(WeightRule):
+    """Decoupled weight decay."""
+
+    name = "weight_decay"
+    primary = "strength"
+    summary = "Shrinks the weights by a small share at every step, whatever the optimizer does with the gradient."
+    paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
+    formula = "w ← (1 - η λ) w before the step"
+    advice = "For any optimizer; 1e-2 is usual with Adam."
+    strength: float = parameter(1e-2, "λ", ge=0, per_member=True)
+
+    def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
+        w.mul_(1 - lr * column(self.strength, w))
+
+
+class MaxNorm(WeightRule):
+    """Max-norm regularization."""
+
+    name = "max_norm"
+    primary = "radius"
+    summary = "Rescales each unit's incoming weights to a norm of at most r after every step."
+    paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
+    formula = "w ← w · r / max(‖w‖, r) for each unit"
+    advice = "Goes well with dropout; r of 1 to 4. Smaller r regularizes more."
+    radius: float = parameter(1.0, "largest norm r of a unit's incoming weights", gt=0, per_member=True)
+
+    def after_step(self, w: torch.Tensor) -> None:
+        norm = w.square().sum(dim=1, keepdim=True).sqrt()
+        radius = column(self.radius, w)
+        w.mul_(radius / torch.maximum(norm, radius))

@@ -1,0 +1,1 @@
+"""Pretrained backbones, cached features, and the stages of a transfer."""
