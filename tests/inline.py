@@ -23,7 +23,7 @@ from dnntrain.data import download, source
 from dnntrain.errors import InputError
 from dnntrain.executors.local import Executor
 from dnntrain.executors.planner import cost
-from dnntrain.executors.worker import Event, Job, load_once, perform
+from dnntrain.executors.worker import Event, Job, load_once, run_job
 
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
 DEAREST, LONGEST = 1.0, 5.0
@@ -91,7 +91,7 @@ class Inline:
                 if cost(job.specs) > DEAREST:
                     raise Hang
                 with alarm(LONGEST):
-                    end = perform(job, events.append)
+                    end = run_job(job, events.append)
             except Hang:
                 raise InputError("population: too dear to be trained in a test") from None
             yield from events
@@ -101,7 +101,7 @@ class Inline:
         """There is nothing at work between two events."""
 
 
-def inline(means: carrying.Means) -> Executor:
+def inline(means: carrying.RunOptions) -> Executor:
     """What stands for every executor."""
     return Inline()
 

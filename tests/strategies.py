@@ -20,7 +20,7 @@ from dnntrain.data import SOURCES
 from dnntrain.metrics import METRICS
 from dnntrain.studies.designs import DESIGNS
 from dnntrain.studies.presets import shipped_presets
-from dnntrain.techniques.base import Choice, Switch, members_of
+from dnntrain.techniques.base import Choice, Switch, techniques_in
 
 Strategy = st.SearchStrategy[Any]
 Settings = dict[str, Any]
@@ -160,8 +160,8 @@ def switched(technique: type[Switch]) -> Strategy:
     return st.fixed_dictionaries(on, optional={key: setting(key) for key in sorted(keys - on.keys())})
 
 
-OF_SWITCHES = {t.key(name) for t in members_of(Switch) for name in t.model_fields} | {
-    t.name for t in members_of(Switch)
+OF_SWITCHES = {t.key(name) for t in techniques_in(Switch) for name in t.model_fields} | {
+    t.name for t in techniques_in(Switch)
 }
 CORE = [key for key in RunSpec.model_fields if key not in OF_SWITCHES]
 
@@ -171,7 +171,7 @@ def sound_settings(draw: st.DrawFn, without: Sequence[str] = ()) -> Settings:
     """Settings of which most make a run."""
     keys = draw(st.lists(st.sampled_from([key for key in CORE if key not in without]), max_size=3, unique=True))
     settings = {key: draw(setting(key)) for key in keys}
-    for technique in draw(st.lists(st.sampled_from(members_of(Switch)), max_size=2, unique=True)):
+    for technique in draw(st.lists(st.sampled_from(techniques_in(Switch)), max_size=2, unique=True)):
         settings |= draw(switched(technique))
     return settings
 

@@ -16,14 +16,14 @@ import torch
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.loop import train
-from dnntrain.engine.population import Start
+from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
-from dnntrain.transfer_learning.mlp_backbone import Base, DenseBase
-from dnntrain.transfer_learning.resolve import dense_base
-from dnntrain.transfer_learning.stages import train_reusing
+from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.stages import train_transfer
 from tests.catalogue import EVERY_TECHNIQUE
 from tests.command import succeeds
 from tests.faults import RUNS, begun, children, results, undisturbed, wait_for, wait_for_workers
@@ -48,7 +48,7 @@ def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> 
     members, keeper = [member, *company(member)], Keeper(2)
     whole = train(members, mini, on_epoch=keeper)
     # those that are over by then have no checkpoint, and the rest goes on without them
-    rest = train([members[i] for i in keeper.kept], mini, start=Start(checkpoints=list(keeper.kept.values())))
+    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
     assert keeper.kept
     for index, run in zip(keeper.kept, rest, strict=True):
         assert_same(whole[index], run)
@@ -59,20 +59,20 @@ def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
     members, keeper = [spec(seed=seed, **settings) for seed in range(4)], Keeper(4)
     whole = train(members, mini, on_epoch=keeper)
     assert any(run.kept_epoch <= 4 < len(run.history) for run in whole)
-    rest = train([members[i] for i in keeper.kept], mini, start=Start(checkpoints=list(keeper.kept.values())))
+    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
     for index, run in zip(keeper.kept, rest, strict=True):
         assert_same(whole[index], run)
 
 
 @pytest.fixture(scope="module")
-def base(mini: Dataset) -> DenseBase:
+def base(mini: Dataset) -> MLPBackbone:
     below = RunSpec.parse({"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 1, "seed": 7})
     [run] = train([below], mini)
-    return DenseBase("0123456789ab", below, run.weights, mini.shape, mini.classes)
+    return MLPBackbone("0123456789ab", below, run.weights, mini.shape, mini.classes)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 5])
-def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Base, mini: Dataset) -> None:
+def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Backbone, mini: Dataset) -> None:
     def reusing(seed: int) -> CoreSpec:
         return RunSpec.parse(
             {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 6, "lr": 0.05, "optimizer": "adam",
@@ -80,12 +80,12 @@ def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Base, 
         )  # fmt: skip
 
     members, keeper = [reusing(seed) for seed in range(2)], Keeper(epoch)
-    whole = train_reusing(members, mini, base, on_epoch=keeper)
+    whole = train_transfer(members, mini, base, on_epoch=keeper)
     if epoch == 3:
         assert not keeper.kept  # between two stages there is nothing in training
         return
     checkpoints = [keeper.kept[i] for i in range(2)]
-    for made, run in zip(train_reusing(members, mini, base, checkpoints=checkpoints), whole, strict=True):
+    for made, run in zip(train_transfer(members, mini, base, checkpoints=checkpoints), whole, strict=True):
         assert_same(made, run)
 
 
@@ -120,21 +120,21 @@ def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
 
 
 @pytest.mark.parametrize("name", ["hidden2.kernel", "output.bias"])
-def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: DenseBase, tmp_path: Path) -> None:
+def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBackbone, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     record = {"run": base.name, "status": "finished", "settings": base.spec.settings(),
               "data": {"shape": base.shape, "classes": base.classes}}  # fmt: skip
     weights = {key: np.array(value) for key, value in base.state.items()}
     store.write(record, Run(base.spec, 0, weights=weights))
-    assert dense_base(record, store).name == base.name
+    assert run_backbone(record, store).name == base.name
     weights[name].flat[3] = np.inf
     store.write(record, Run(base.spec, 0, weights=weights))
     said = f"{store.weights_file(base.name)}: tensor {name} has nan or infinite values (1 of "
     with pytest.raises(InputError, match=re.escape(said)):
-        dense_base(record, store)
+        run_backbone(record, store)
 
 
-def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: DenseBase, mini: Dataset) -> None:
+def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: MLPBackbone, mini: Dataset) -> None:
     huge = {key: value * np.float32(1e30) if value.ndim == 2 else value for key, value in base.state.items()}
     with pytest.raises(InputError, match=r"the outputs of layer 2 are nan or infinite for .* of 10,000 examples"):
         replace(base, state=huge).reused(mini, base.spec, 2, np.arange(9), torch.device("cpu"))

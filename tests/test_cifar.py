@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from dnntrain import data
-from dnntrain.data import DataHome, archive
+from dnntrain.data import DataLocation, archive
 from dnntrain.data.archive import unpack
-from dnntrain.data.cifar10 import SHAPE, Cifar10, Form
+from dnntrain.data.cifar10 import SHAPE, ArchiveFormat, Cifar10
 from dnntrain.errors import DnntrainError, InputError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ BINARY = {f"{name}.bin": as_binary(*part) for name, part in zip(NAMES, parts(), 
 PICKLED = {name: as_pickle(*part) for name, part in zip(NAMES, parts(), strict=True)}
 
 
-def form(published: Form, files: Mapping[str, bytes]) -> Form:
+def form(published: ArchiveFormat, files: Mapping[str, bytes]) -> ArchiveFormat:
     return published._replace(md5s={name: md5_of(content) for name, content in files.items()})
 
 
@@ -93,8 +93,8 @@ class Tiny(Cifar10):
     """The source with 8 + 4 made-up images, which no mirror has."""
 
     per_file: ClassVar[int] = PER_FILE
-    binary: ClassVar[Form] = form(Cifar10.binary, BINARY)
-    pickled: ClassVar[Form] = form(Cifar10.pickled, PICKLED)
+    binary: ClassVar[ArchiveFormat] = form(Cifar10.binary, BINARY)
+    pickled: ClassVar[ArchiveFormat] = form(Cifar10.pickled, PICKLED)
     mirrors: ClassVar[Any] = ("http://127.0.0.1:9",)
     archive_md5: ClassVar[str] = md5_of(packed())
 
@@ -121,18 +121,18 @@ PLACES = [(place, name) for name in FORMS for place in ("", "cifar10")]
 @pytest.mark.parametrize(("place", "name"), PLACES)
 def test_both_forms_are_found_and_give_the_same(tmp_path: Path, place: str, name: str) -> None:
     write(tmp_path / place / name, FORMS[name])
-    home, source = DataHome(tmp_path), Tiny()
+    home, source = DataLocation(tmp_path), Tiny()
     assert source.find(home) == [tmp_path / place / name / file for file in FORMS[name]]
     found = source.read(home)
     np.testing.assert_array_equal(found.train_inputs, LEVELS[: 2 * PER_FILE])
     np.testing.assert_array_equal(found.test_inputs, LEVELS[2 * PER_FILE :])
     np.testing.assert_array_equal(np.concatenate([found.train_targets, found.test_targets]), LABELS)
-    assert found.outline == source.known_outline() == source.outline(home)
+    assert found.outline == source.static_info() == source.outline(home)
     assert found.fingerprint == source.fingerprint(home) == IDENTITY
 
 
 def test_the_first_place_that_has_all_is_taken(tmp_path: Path) -> None:
-    home = DataHome(tmp_path)
+    home = DataLocation(tmp_path)
     for place, name in reversed(PLACES):
         write(tmp_path / place / name, FORMS[name])
         assert {path.parent for path in Tiny().find(home)} == {tmp_path / place / name}
@@ -142,7 +142,7 @@ def test_the_first_place_that_has_all_is_taken(tmp_path: Path) -> None:
 
 def test_the_decoded_arrays_are_kept_and_mapped(tmp_path: Path) -> None:
     write(tmp_path / "cifar-10-batches-py", PICKLED)
-    first, second = (Tiny(classes="cat,ship").load(DataHome(tmp_path)) for _ in range(2))
+    first, second = (Tiny(classes="cat,ship").load(DataLocation(tmp_path)) for _ in range(2))
     assert first.classes == second.classes == ("cat", "ship")
     np.testing.assert_array_equal(first.train_inputs, LEVELS[[3]])
     np.testing.assert_array_equal(second.train_inputs, first.train_inputs)
@@ -160,14 +160,14 @@ def test_a_file_that_is_not_the_original_is_named(tmp_path: Path, name: str, cha
     path.write_bytes(change(path.read_bytes()))
     for ask in (Tiny().read, Tiny().fingerprint, Tiny().load):
         with pytest.raises(InputError, match=r"bytes are not those of cifar10.* Remove it") as caught:
-            ask(DataHome(tmp_path))
+            ask(DataLocation(tmp_path))
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tiny, "find", lambda self, home: [tmp_path / "cifar-10-batches-bin" / "none.bin"])
     with pytest.raises(InputError, match=r"none\.bin: cannot be read \(No such file"):
-        Tiny().fingerprint(DataHome(tmp_path))
+        Tiny().fingerprint(DataLocation(tmp_path))
 
 
 class Evil:
@@ -189,11 +189,11 @@ def test_a_pickle_s_checksum_is_looked_at_first_and_it_can_call_nothing(
     decoded: list[bytes] = []
     monkeypatch.setattr(Tiny, "pickled", Tiny.pickled._replace(decode=decoded.append))
     with pytest.raises(InputError, match=r"data_batch_1: its .* bytes are not those of cifar10"):
-        Tiny().read(DataHome(tmp_path))
+        Tiny().read(DataLocation(tmp_path))
     assert decoded == []
     monkeypatch.setattr(Tiny, "pickled", form(Cifar10.pickled, evil))
     with pytest.raises(InputError, match=r"data_batch_1: not a batch of images \(it calls (posix|nt)\.system\)"):
-        Tiny().read(DataHome(tmp_path))
+        Tiny().read(DataLocation(tmp_path))
     assert not mark.exists()
 
 
@@ -214,7 +214,7 @@ def test_an_odd_pickle_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(Tiny, "pickled", form(Cifar10.pickled, files))
     write(tmp_path / "cifar-10-batches-py", files)
     with pytest.raises(InputError, match="test_batch: "):
-        Tiny().read(DataHome(tmp_path))
+        Tiny().read(DataLocation(tmp_path))
 
 
 def test_the_checksums_are_torchvision_s() -> None:
@@ -228,7 +228,7 @@ def test_the_checksums_are_torchvision_s() -> None:
 
 
 def test_the_real_data() -> None:
-    home, source = DataHome(), Cifar10()
+    home, source = DataLocation(), Cifar10()
     if not source.find(home):
         pytest.skip(f"CIFAR-10 is not in {home.folder}: dnntrain data fetch cifar10, or set DNNTRAIN_DATA")
     found = source.read(home)
@@ -259,7 +259,7 @@ def serve(server: Server, monkeypatch: pytest.MonkeyPatch, content: bytes) -> No
 
 
 def test_it_is_downloaded_once_and_the_archive_removed(server: Server, tiny: Tiny, tmp_path: Path) -> None:
-    home = DataHome(tmp_path / "home")
+    home = DataLocation(tmp_path / "home")
     assert tiny.find(home) == [] and server.asked == []
     np.testing.assert_array_equal(tiny.load(home).train_inputs, LEVELS[: 2 * PER_FILE])
     assert names(home.folder / "cifar10") == ["cifar-10-batches-bin"]
@@ -273,21 +273,21 @@ def test_the_home_s_mirror_is_asked_instead(server: Server, tiny: Tiny, tmp_path
     server.files["/here/cifar-10-binary.tar.gz"] = packed()
     write(tmp_path / "mirror", {"cifar-10-binary.tar.gz": packed()})
     mirrors = {"http": f"{server.address}/here", "file": (tmp_path / "mirror").as_uri(), "folder": tmp_path / "mirror"}
-    assert len(tiny.read(DataHome(tmp_path / "home", str(mirrors[kind]))).train_targets) == 2 * PER_FILE
+    assert len(tiny.read(DataLocation(tmp_path / "home", str(mirrors[kind]))).train_targets) == 2 * PER_FILE
     assert [path for path, _ in server.asked] == (["/here/cifar-10-binary.tar.gz"] if kind == "http" else [])
 
 
 def test_an_incomplete_folder_is_completed(tiny: Tiny, tmp_path: Path) -> None:
     folder = tmp_path / "cifar10" / "cifar-10-batches-bin"
     write(folder, {"data_batch_1.bin": b"damaged", "mine.txt": b"mine"})
-    assert len(tiny.read(DataHome(tmp_path)).train_targets) == 2 * PER_FILE
+    assert len(tiny.read(DataLocation(tmp_path)).train_targets) == 2 * PER_FILE
     assert names(folder) == sorted([*BINARY, "mine.txt"]) and names(tmp_path / "cifar10") == [folder.name]
 
 
 def test_of_two_at_once_one_downloads(server: Server, tiny: Tiny, tmp_path: Path) -> None:
     server.stops_after, server.gate = 100, threading.Event()
     found: list[list[Path]] = []
-    threads = [threading.Thread(target=lambda: found.append(tiny.files(DataHome(tmp_path)))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(tiny.files(DataLocation(tmp_path)))) for _ in range(2)]
     for thread in threads:
         thread.start()
     threading.Timer(0.1, server.gate.set).start()
@@ -301,14 +301,14 @@ def test_what_a_killed_process_left_is_used_or_cleared(server: Server, tiny: Tin
     folder = tmp_path / "cifar10"
     write(folder / "cifar-10-batches-bin.new", {"data_batch_1.bin": b"half of"})
     write(folder, {"cifar-10-binary.tar.gz": packed(), "cifar-10-batches-bin.lock": b""})
-    assert len(tiny.read(DataHome(tmp_path)).train_targets) == 2 * PER_FILE
+    assert len(tiny.read(DataLocation(tmp_path)).train_targets) == 2 * PER_FILE
     assert server.asked == [] and names(folder) == ["cifar-10-batches-bin"]
 
 
 def test_the_error_names_the_ways_to_get_the_data(server: Server, tiny: Tiny, tmp_path: Path) -> None:
     server.files.clear()
     with pytest.raises(InputError, match=r"could not be downloaded: .*answered 404") as caught:
-        tiny.read(DataHome(tmp_path))
+        tiny.read(DataLocation(tmp_path))
     message = str(caught.value)
     for word in ("dnntrain data fetch cifar10", "--mirror", str(tmp_path), "cifar-10-batches-py", "--data-dir"):
         assert word in message
@@ -319,7 +319,7 @@ def test_the_error_names_the_ways_to_get_the_data(server: Server, tiny: Tiny, tm
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "cifar10").write_text("in the way")
     with pytest.raises(DnntrainError, match="cifar-10-batches-bin: cannot be written") as caught:
-        tiny.read(DataHome(tmp_path))
+        tiny.read(DataLocation(tmp_path))
     assert "\n" not in str(caught.value) and caught.value.exit_code == 1
 
 
@@ -332,11 +332,11 @@ def test_a_disk_that_is_full_while_unpacking_is_told_and_goes_on_later(
     copy = archive.shutil.copyfileobj
     monkeypatch.setattr(archive.shutil, "copyfileobj", full)
     with pytest.raises(DnntrainError, match=r"-bin: cannot be written \(No space left on device\)") as caught:
-        tiny.read(DataHome(tmp_path))
+        tiny.read(DataLocation(tmp_path))
     assert "\n" not in str(caught.value)
     monkeypatch.setattr(archive.shutil, "copyfileobj", copy)
     assert names(tmp_path / "cifar10") == ["cifar-10-binary.tar.gz"]
-    assert len(tiny.read(DataHome(tmp_path)).train_targets) == 2 * PER_FILE and len(server.asked) == 1
+    assert len(tiny.read(DataLocation(tmp_path)).train_targets) == 2 * PER_FILE and len(server.asked) == 1
 
 
 # The archive
@@ -373,7 +373,7 @@ def test_a_bad_archive_is_told_and_leaves_no_half_folder(
 ) -> None:
     serve(server, monkeypatch, content)
     with pytest.raises(InputError, match=f"tar.gz: .*{reason}.*; remove it"):
-        Tiny().read(DataHome(tmp_path))
+        Tiny().read(DataLocation(tmp_path))
     assert names(tmp_path / "cifar10") == ["cifar-10-binary.tar.gz"]
 
 
@@ -391,7 +391,7 @@ def test_what_else_is_in_the_archive_stays_there(
         member("cifar-10-batches-bin/link/data_batch_1.bin", size=len(BINARY["data_batch_1.bin"])),
     ]
     serve(server, monkeypatch, packed(BINARY, *extra))
-    home = DataHome(tmp_path / "a" / "b" / "home")
+    home = DataLocation(tmp_path / "a" / "b" / "home")
     np.testing.assert_array_equal(Tiny().read(home).train_inputs, LEVELS[: 2 * PER_FILE])
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if not path.is_dir()]
     assert sorted(path.name for path in files) == sorted(BINARY)

@@ -10,7 +10,7 @@ import pytest
 
 from dnntrain import data
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.dataset import numbers_of
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names
@@ -20,7 +20,7 @@ CASES = Path(__file__).parent / "cases"
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataHome(path.parent / "home"), **options)
+    return data.load(str(path), DataLocation(path.parent / "home"), **options)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import members_of, stack
+from dnntrain.techniques.base import stack, techniques_in
 from dnntrain.techniques.clipping import Clipping
 
-EVERY_CLIPPING = [clipping.name for clipping in members_of(Clipping)]
+EVERY_CLIPPING = [clipping.name for clipping in techniques_in(Clipping)]
 
 
 def clip(name: str, thresholds: list[float], grads: list[torch.Tensor]) -> list[bool]:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from dnntrain import data
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.fashion_mnist import FILE_NAMES, FashionMini, FashionMnist
 from dnntrain.data.idx import read_idx
 from dnntrain.data.split import split_indices, validation_count
@@ -86,14 +86,14 @@ def test_fashion_mini() -> None:
     assert mini.train_inputs.dtype == np.uint8 and mini.train_targets.dtype == np.int64
     assert mini.train_targets[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]  # as published
     assert mini.test_targets[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
-    assert mini.fingerprint == FashionMini().fingerprint(DataHome()) == "c621d7865106826f"
-    assert FashionMini().known_outline() == mini.outline
+    assert mini.fingerprint == FashionMini().fingerprint(DataLocation()) == "c621d7865106826f"
+    assert FashionMini().static_info() == mini.outline
     assert "MIT" in mini.licence and "Zalando" in mini.licence
 
 
 def test_fashion_mini_ships_its_licence_and_is_written_reproducibly(tmp_path: Path) -> None:
-    files = FashionMini().files(DataHome(tmp_path))
-    assert FashionMini().find(DataHome(tmp_path)) == files
+    files = FashionMini().files(DataLocation(tmp_path))
+    assert FashionMini().find(DataLocation(tmp_path)) == files
     licence = (files[0].parent / "LICENSE").read_text("utf-8")
     assert "MIT License" in licence and "2017 Zalando SE" in licence
     assert sum(path.stat().st_size for path in files) < 5_300_000
@@ -102,7 +102,7 @@ def test_fashion_mini_ships_its_licence_and_is_written_reproducibly(tmp_path: Pa
 
 
 def test_fashion_mini_is_the_head_of_the_full_data() -> None:
-    home = DataHome()
+    home = DataLocation()
     if not FashionMnist().find(home):
         pytest.skip(f"Fashion-MNIST is neither in {home.folder} (dnntrain data fetch fashion-mnist) nor from Debian")
     mini, full = data.load("fashion-mini"), data.load("fashion-mnist")
@@ -175,7 +175,7 @@ def write_tiny(folder: Path, plain: bool = False) -> None:
 def test_full_data_is_found(tmp_path: Path, place: str, plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tiny(tmp_path / place, plain)
     monkeypatch.setattr(Tiny, "system_folder", tmp_path / "debian")
-    source, home = Tiny(), DataHome(tmp_path)
+    source, home = Tiny(), DataLocation(tmp_path)
     assert source.find(home) == source.files(home)
     assert all(path.parent == tmp_path / place for path in source.files(home))
     loaded = source.load(home)
@@ -185,7 +185,7 @@ def test_full_data_is_found(tmp_path: Path, place: str, plain: bool, monkeypatch
 
 def test_fingerprint_follows_the_data_not_the_gzip_header(tmp_path: Path) -> None:
     write_tiny(tmp_path / "fashion-mnist")
-    home = DataHome(tmp_path)
+    home = DataLocation(tmp_path)
     first = Tiny().fingerprint(home)
     assert first == Tiny().load(home).fingerprint
     path = tmp_path / "fashion-mnist" / f"{FILE_NAMES[1]}.gz"
@@ -212,20 +212,20 @@ def test_a_wrong_file_is_named(tmp_path: Path, which: int, content: bytes, reaso
     path = tmp_path / "fashion-mnist" / f"{FILE_NAMES[which]}.gz"
     path.write_bytes(content)
     with pytest.raises(InputError, match=reason) as caught:
-        Tiny().load(DataHome(tmp_path))
+        Tiny().load(DataLocation(tmp_path))
     assert str(path) in str(caught.value) and "remove it" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_shipped_file_that_is_gone_is_named(tmp_path: Path) -> None:
     class Gone(FashionMini):
-        def files(self, home: DataHome) -> list[Path]:
+        def files(self, home: DataLocation) -> list[Path]:
             return [home.folder / name for name in FILE_NAMES]
 
     with pytest.raises(InputError, match=f"{FILE_NAMES[0]}: cannot be read .*; install dnntrain again"):
-        Gone().load(DataHome(tmp_path))
+        Gone().load(DataLocation(tmp_path))
     with pytest.raises(InputError, match=f"{FILE_NAMES[0]}: cannot be read"):
-        Gone().fingerprint(DataHome(tmp_path))
+        Gone().fingerprint(DataLocation(tmp_path))
 
 
 GOOD = Dataset(
@@ -276,7 +276,7 @@ def md5_of(content: bytes) -> str:
 
 
 def test_full_data_is_downloaded_once(server: Server, tiny: Tiny, tmp_path: Path) -> None:
-    home = DataHome(tmp_path)
+    home = DataLocation(tmp_path)
     assert tiny.find(home) == [] and server.asked == []
     assert len(tiny.load(home).train_targets) == 20
     assert sorted(path.name for path in (tmp_path / "fashion-mnist").iterdir()) == sorted(
@@ -290,7 +290,7 @@ def test_full_data_is_downloaded_once(server: Server, tiny: Tiny, tmp_path: Path
 def test_only_missing_files_are_downloaded(server: Server, tiny: Tiny, tmp_path: Path) -> None:
     write_tiny(tmp_path / "fashion-mnist")
     (tmp_path / "fashion-mnist" / f"{FILE_NAMES[2]}.gz").unlink()
-    tiny.load(DataHome(tmp_path))
+    tiny.load(DataLocation(tmp_path))
     assert [path for path, _ in server.asked] == [f"/{FILE_NAMES[2]}.gz"]
 
 
@@ -302,7 +302,7 @@ def test_the_home_s_mirror_is_asked_instead(server: Server, tiny: Tiny, tmp_path
         (tmp_path / "mirror").mkdir(exist_ok=True)
         (tmp_path / "mirror" / path[1:]).write_bytes(content)
     mirrors = {"http": f"{server.address}/here", "file": (tmp_path / "mirror").as_uri(), "folder": tmp_path / "mirror"}
-    home = DataHome(tmp_path / "home", f"{mirrors[kind]}{end}")
+    home = DataLocation(tmp_path / "home", f"{mirrors[kind]}{end}")
     assert len(tiny.load(home).train_targets) == 20
     names = [f"/here/{name}.gz" for name in FILE_NAMES] if kind == "http" else []
     assert [path for path, _ in server.asked] == names
@@ -312,14 +312,14 @@ def test_a_mirror_without_the_files_is_not_replaced_by_the_official_ones(
     server: Server, tiny: Tiny, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=f"{FILE_NAMES[0]}.gz: cannot be read .No such file"):
-        tiny.load(DataHome(tmp_path, str(tmp_path / "none")))
+        tiny.load(DataLocation(tmp_path, str(tmp_path / "none")))
     assert server.asked == [] and list(tmp_path.iterdir()) == []
 
 
 def test_the_error_names_the_ways_to_get_the_data(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tiny, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(InputError) as caught:
-        tiny.load(DataHome(tmp_path))
+        tiny.load(DataLocation(tmp_path))
     message = str(caught.value)
     for part in ("apt-get install dataset-fashion-mnist", str(tmp_path / "fashion-mnist"), "internet"):
         assert part in message

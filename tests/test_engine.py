@@ -13,16 +13,16 @@ import torch
 
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Batch, Inputs
-from dnntrain.engine.evaluation import Tally
+from dnntrain.engine.batches import Batch, BatchSource
+from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train
-from dnntrain.engine.network import Pass, initial_state, initialize
+from dnntrain.engine.network import ForwardContext, initial_state, initialize
 from dnntrain.engine.run import Run
 from dnntrain.nn.losses import Classification, Regression
-from dnntrain.techniques.base import Switch, members_of
-from dnntrain.techniques.schedules import Clock, learning_rates
-from dnntrain.utils.fields import extra
+from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.utils.fields import field_extra
 
 CPU = torch.device("cpu")
 SMALL = {"hidden": "30,20", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}
@@ -69,7 +69,7 @@ def plain_torch(one: CoreSpec, make: Callable[..., torch.optim.Optimizer], data:
     for layer, linear in zip(["hidden1", "hidden2", "output"], linears, strict=True):
         linear.weight.data, linear.bias.data = state[f"{layer}.kernel"].T.clone(), state[f"{layer}.bias"][0].clone()
     model = torch.nn.Sequential(linears[0], torch.nn.ReLU(), linears[1], torch.nn.ReLU(), linears[2])
-    optimizer, inputs, history = make(model.parameters(), lr=one.lr), Inputs(data, [one], CPU), []
+    optimizer, inputs, history = make(model.parameters(), lr=one.lr), BatchSource(data, [one], CPU), []
     for epoch in range(one.epochs):
         losses, correct, norms = [], 0, []
         for batch in inputs.epoch([one.seed], epoch):
@@ -147,14 +147,14 @@ def test_monte_carlo_figures_stand_beside_the_plain_ones(mini: Dataset) -> None:
 def test_training_figures_are_of_the_training_part(mini: Dataset) -> None:
     """With a rate of next to nothing the weights stay, and the epoch's figures are those of the kept weights."""
     [run] = train([spec(lr=1e-30, epochs=1)], mini)
-    chosen = Inputs(mini, [run.spec], CPU).train_indices[0]
+    chosen = BatchSource(mini, [run.spec], CPU).train_indices[0]
     loss, accuracy = figures(by_hand(run, mini.train_inputs[chosen]), mini.train_targets[chosen])
     assert run.history[0]["train_loss"] == pytest.approx(loss, rel=1e-5)
     assert run.history[0]["train_acc"] == pytest.approx(accuracy, abs=1.01 / 203)
 
 
 def test_a_train_size_is_stratified_and_differs_by_seed(mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(seed=seed, train_size=500, val=2000) for seed in (0, 1)], CPU)
+    inputs = BatchSource(mini, [spec(seed=seed, train_size=500, val=2000) for seed in (0, 1)], CPU)
     assert inputs.val_indices.tolist() == list(range(8000, 10_000))
     shares = np.bincount(mini.train_targets[:8000]) / 8000
     for indices in inputs.train_indices:
@@ -165,7 +165,7 @@ def test_a_train_size_is_stratified_and_differs_by_seed(mini: Dataset) -> None:
 
 
 def test_an_epoch_shows_every_training_image_once(mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(seed=seed) for seed in (0, 1)], CPU)
+    inputs = BatchSource(mini, [spec(seed=seed) for seed in (0, 1)], CPU)
     batches = list(inputs.epoch([0, 1], 0))
     assert [batch.real for batch in batches] == [20] * 10 + [3]
     for member, indices in enumerate(inputs.train_indices):
@@ -175,7 +175,7 @@ def test_an_epoch_shows_every_training_image_once(mini: Dataset) -> None:
 
 
 def test_standardised_inputs_have_mean_0_and_deviation_1_on_the_training_part(mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(seed=seed, scale="standard") for seed in (0, 1)], CPU)
+    inputs = BatchSource(mini, [spec(seed=seed, scale="standard") for seed in (0, 1)], CPU)
     x = inputs.scaled(inputs.examples[torch.from_numpy(inputs.train_indices)]).double()
     mean, deviation = x.mean(dim=1), x.std(dim=1, correction=0)
     constant = deviation < 1e-6
@@ -187,7 +187,7 @@ def test_standardised_inputs_have_mean_0_and_deviation_1_on_the_training_part(mi
 
 @pytest.mark.parametrize(("scale", "largest"), [("unit", 1.0), ("raw", 255.0)])
 def test_other_scalings(scale: str, largest: float, mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(scale=scale)], CPU)
+    inputs = BatchSource(mini, [spec(scale=scale)], CPU)
     x = inputs.scaled(inputs.examples[:100].unsqueeze(0))
     assert (x.min().item(), x.max().item()) == pytest.approx((0.0, largest))
 
@@ -244,9 +244,9 @@ def test_the_kept_epoch_of_a_diverged_run_is_the_one_of_its_weights(settings: di
 
 FROM_ZERO = [
     technique
-    for technique in members_of(Switch)
+    for technique in techniques_in(Switch)
     if technique.primary
-    and extra(technique.model_fields[technique.primary], "per_member")
+    and field_extra(technique.model_fields[technique.primary], "per_member")
     and any(getattr(bound, "ge", None) == 0 for bound in technique.model_fields[technique.primary].metadata)
 ]
 
@@ -287,7 +287,7 @@ def test_every_row_has_every_figure(mini: Dataset) -> None:
         assert set(row) == single | set(layered)
         assert {name: len(row[name]) for name in layered} == layered
         assert all(type(value) is float for name in layered for value in row[name])
-        last = learning_rates(0.05, run.spec.schedule, None, epoch, Clock(11, 33))[-1]
+        last = learning_rates(0.05, run.spec.schedule, None, epoch, ScheduleContext(11, 33))[-1]
         assert row["lr"] == pytest.approx(last, rel=1e-6)
 
 
@@ -304,7 +304,7 @@ def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
 def first_gradients(one: CoreSpec, data: Dataset) -> list[torch.Tensor]:
     """Of the kernels at the first step, by plain autograd."""
     w = {name: torch.from_numpy(value).requires_grad_() for name, value in initial_state(one, 784, 10).items()}
-    batch = next(iter(Inputs(data, [one], CPU).epoch([one.seed], 0)))
+    batch = next(iter(BatchSource(data, [one], CPU).epoch([one.seed], 0)))
     h = batch.x[0, : batch.real]
     for layer in ("hidden1", "hidden2"):
         h = torch.relu(h @ w[f"{layer}.kernel"] + w[f"{layer}.bias"])
@@ -347,7 +347,7 @@ def observed(act: str, biases: list[float], member: int) -> dict[str, np.ndarray
     x = torch.rand(1, 64, 784, generator=torch.Generator().manual_seed(0))
     x[:, 50:] = 1e6  # rows of padding, which must not be seen
     with torch.no_grad():
-        network.forward(x, Pass(real=50, observe=probe.observer(network.spec.activations)))
+        network.forward(x, ForwardContext(real=50, observe=probe.observer(network.spec.activations)))
     return probe.figures()
 
 
@@ -397,7 +397,7 @@ def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
 def test_a_single_example_that_is_left_over_joins_the_batch_before_it(
     examples: int, sizes: list[int], mini: Dataset
 ) -> None:
-    inputs = Inputs(mini, [spec(train_size=examples, batch_size=16, hidden="13")], torch.device("cpu"))
+    inputs = BatchSource(mini, [spec(train_size=examples, batch_size=16, hidden="13")], torch.device("cpu"))
     batches = list(inputs.epoch([0], 0))
     assert [batch.real for batch in batches] == sizes and inputs.steps_per_epoch == len(sizes)
     assert all(batch.x.shape[1] % 32 == 0 for batch in batches)  # 13 units: rows of padding fill whole SIMD turns
@@ -407,13 +407,13 @@ def test_a_single_example_that_is_left_over_joins_the_batch_before_it(
 
 
 def test_batches_of_one_stay_batches_of_one(mini: Dataset) -> None:
-    inputs = Inputs(mini, [spec(train_size=3, batch_size=1)], torch.device("cpu"))
+    inputs = BatchSource(mini, [spec(train_size=3, batch_size=1)], torch.device("cpu"))
     assert [batch.real for batch in inputs.epoch([0], 0)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
 def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
-    tally, losses, hits = Tally(Classification()), [], []
+    tally, losses, hits = MetricAccumulator(Classification()), [], []
     for number, real in enumerate(batches):
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)
@@ -439,7 +439,9 @@ def test_columns_are_scaled_in_float64(scale: str) -> None:
     """In float32, seconds since 1970 are multiples of 128."""
     seconds = np.random.default_rng(0).permutation(100).astype(np.float64)
     inputs = np.stack([1.7e9 + seconds, np.full(100, 0.1), 1e-9 * seconds], axis=1)
-    made = Inputs(table(inputs, seconds % 2 * 1.0), [spec(val=20, train_size=None, scale=scale)], torch.device("cpu"))
+    made = BatchSource(
+        table(inputs, seconds % 2 * 1.0), [spec(val=20, train_size=None, scale=scale)], torch.device("cpu")
+    )
     train = inputs[made.train_indices[0]]
     middle = train.mean(axis=0) if scale == "standard" else train.min(axis=0)
     spread = train.std(axis=0) if scale == "standard" else np.ptp(train, axis=0)
@@ -452,7 +454,7 @@ def test_columns_are_scaled_in_float64(scale: str) -> None:
 
 def test_targets_are_standardized_in_float64() -> None:
     targets = 1.7e9 + 10 * np.random.default_rng(0).normal(size=100)
-    made = Inputs(table(targets[:, None] - 1.7e9, targets), [spec(val=20, train_size=None)], torch.device("cpu"))
+    made = BatchSource(table(targets[:, None] - 1.7e9, targets), [spec(val=20, train_size=None)], torch.device("cpu"))
     known = targets[:60]
     [batch] = made.test()
     np.testing.assert_allclose(batch.y[0, :20].numpy(), (targets[80:] - known.mean()) / known.std(), rtol=1e-5)
@@ -460,7 +462,7 @@ def test_targets_are_standardized_in_float64() -> None:
 
 
 def test_a_target_of_equal_numbers_has_no_r2() -> None:
-    made = Inputs(
+    made = BatchSource(
         table(np.arange(100.0)[:, None], np.full(100, 0.1)), [spec(val=20, train_size=None)], torch.device("cpu")
     )
     assert isinstance(made.task, Regression) and made.task.variances == {"train": 0.0, "val": 0.0, "test": 0.0}
@@ -472,7 +474,7 @@ def test_a_constant_column_with_gaps_stays_constant() -> None:
     column = np.full((100, 1), 0.1)
     column[::7] = np.nan
     column[85] = 0.3  # tested only: training has never seen it change
-    made = Inputs(table(column, np.arange(100.0)), [spec(val=20, train_size=None)], torch.device("cpu"))
+    made = BatchSource(table(column, np.arange(100.0)), [spec(val=20, train_size=None)], torch.device("cpu"))
     [batch] = made.test()
     assert made.fill is not None and made.fill.tolist() == [0.1] and not batch.x.any()
 
@@ -480,9 +482,9 @@ def test_a_constant_column_with_gaps_stays_constant() -> None:
 def test_targets_are_scaled_by_the_whole_training_part_whatever_rows_are_left() -> None:
     targets = np.arange(100.0) ** 2
     some = table(np.arange(100.0)[:, None], targets)
-    whole = Inputs(some, [spec(val=20, train_size=None)], torch.device("cpu"))
+    whole = BatchSource(some, [spec(val=20, train_size=None)], torch.device("cpu"))
     kept = np.r_[0:5, 60:80]
     few = replace(some, train_inputs=some.train_inputs[kept], train_targets=targets[kept])
     splits = [(np.arange(5), np.arange(5, 25))]
-    part = Inputs(few, [spec(val=20, train_size=None)], torch.device("cpu"), splits, targets[:60])
+    part = BatchSource(few, [spec(val=20, train_size=None)], torch.device("cpu"), splits, targets[:60])
     assert part.task == whole.task and torch.equal(part.test_targets, whole.test_targets)

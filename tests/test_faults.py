@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, find_source
+from dnntrain.data import DataLocation, find_source
 from dnntrain.data import cache as decoded
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.executors.local import LocalExecutor
-from dnntrain.executors.worker import Failed, Job, Trained
+from dnntrain.executors.worker import Job, JobFailed, RunsFinished
 from tests.command import QUICK, dnntrain, environment, error_of, succeeds
 from tests.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
@@ -86,9 +86,9 @@ def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
     bad = good.changed(early_stop=2, early_stop_metric="val_acc")
     assert good.graph() == bad.graph()
     specs = tuple(arm.changed(seed=seed) for arm in (good, bad) for seed in (0, 1))
-    events = list(LocalExecutor(1).run([Job(0, specs, DataHome(tmp_path), "cpu")]))
-    trained = [run.spec for event in events if isinstance(event, Trained) for run in event.runs]
-    [failed] = [event for event in events if isinstance(event, Failed)]
+    events = list(LocalExecutor(1).run([Job(0, specs, DataLocation(tmp_path), "cpu")]))
+    trained = [run.spec for event in events if isinstance(event, RunsFinished) for run in event.runs]
+    [failed] = [event for event in events if isinstance(event, JobFailed)]
     assert trained == [*specs[:2]] and failed.job.specs == specs[2:]
     assert "KeyError: 'val_acc'" in failed.message and "run.py:" in failed.message
 
@@ -109,7 +109,7 @@ def test_what_an_older_version_decoded_is_decoded_anew(tmp_path: Path, monkeypat
         (tmp_path / "images" / name).mkdir(parents=True)
         for number in range(4):
             Image.new("L", (4, 4), 40 * number + ord(name)).save(tmp_path / "images" / name / f"{number}.png")
-    source, home = find_source(f"{tmp_path}/images/"), DataHome(tmp_path / "home")
+    source, home = find_source(f"{tmp_path}/images/"), DataLocation(tmp_path / "home")
     monkeypatch.setattr(decoded, "VERSION", decoded.VERSION - 1)
     source.load(home)
     monkeypatch.undo()

@@ -9,22 +9,22 @@ import numpy as np
 import pytest
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import SOURCES, DataHome, Dataset, Outline
+from dnntrain.data import SOURCES, DataLocation, Dataset, DatasetInfo
 from dnntrain.errors import InputError
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.feasibility import check_run, check_study, idle_settings
 from dnntrain.studies.presets import load_preset, read_preset, shipped_presets
-from dnntrain.studies.runner import Ablation
+from dnntrain.studies.runner import StudyRunner
 from dnntrain.studies.study import Arm, Study
 from dnntrain.techniques.early_stopping import EarlyStopping
 
 CASES = Path(__file__).parent / "cases"
-CLOTHES = Outline((28, 28), ("a", "b", "c"), 1_000)
-PRICES = Outline((4,), (), 100)
-PARTED = Outline((28, 28), ("a", "b"), 1_000, own_validation=100)
-HOME = DataHome()
+CLOTHES = DatasetInfo((28, 28), ("a", "b", "c"), 1_000)
+PRICES = DatasetInfo((4,), (), 100)
+PARTED = DatasetInfo((28, 28), ("a", "b"), 1_000, n_validation=100)
+HOME = DataLocation()
 
-REFUSED: list[tuple[Outline, dict[str, Any], str]] = [
+REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
     (PRICES, {"early_stop": 2, "early_stop_metric": "val_acc"},
      "early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse"),
     (CLOTHES, {"early_stop": 2, "early_stop_metric": "val_r2"},
@@ -47,7 +47,7 @@ REFUSED: list[tuple[Outline, dict[str, Any], str]] = [
     (CLOTHES, {"hidden": "none", "bn": True}, "bn: there are no hidden layers; bn_input"),
 ]  # fmt: skip
 
-ACCEPTED: list[tuple[Outline, dict[str, Any]]] = [
+ACCEPTED: list[tuple[DatasetInfo, dict[str, Any]]] = [
     (PRICES, {"early_stop": 2, "early_stop_metric": "val_rmse"}),
     (CLOTHES, {"early_stop": 9, "early_stop_metric": "val_acc"}),
     (CLOTHES, {"warmup": "10ep"}),
@@ -59,14 +59,14 @@ ACCEPTED: list[tuple[Outline, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("outline", "settings", "said"), REFUSED, ids=lambda item: str(item)[:60])
-def test_what_cannot_work_is_refused(outline: Outline, settings: dict[str, Any], said: str) -> None:
+def test_what_cannot_work_is_refused(outline: DatasetInfo, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError) as caught:
         check_run(RunSpec.parse(settings), outline)
     assert str(caught.value).startswith(said)
 
 
 @pytest.mark.parametrize(("outline", "settings"), ACCEPTED, ids=lambda item: str(item)[:60])
-def test_what_can_work_is_not(outline: Outline, settings: dict[str, Any]) -> None:
+def test_what_can_work_is_not(outline: DatasetInfo, settings: dict[str, Any]) -> None:
     check_run(RunSpec.parse(settings), outline)
 
 
@@ -148,7 +148,7 @@ def test_a_study_names_the_arm_and_trains_nothing(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"^arm 'es': early_stop_metric val_r2: a classification has val_loss, val_acc"
     ):
-        Ablation(Study("s", arms, (0,)), RunStore(tmp_path / "runs"), HOME)
+        StudyRunner(Study("s", arms, (0,)), RunStore(tmp_path / "runs"), HOME)
     assert not (tmp_path / "runs").exists()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning import feature_cache as features
 from dnntrain.transfer_learning.feature_cache import FeatureCache
@@ -45,7 +45,7 @@ def true_values(rows: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> FeatureCache:
-    return FeatureCache(DataHome(tmp_path))
+    return FeatureCache(DataLocation(tmp_path))
 
 
 def rows(cache: FeatureCache, wanted: np.ndarray, layers: Layers | None = None, **key: str | int) -> np.ndarray:
@@ -240,8 +240,8 @@ def test_a_damaged_entry_is_computed_anew(cache: FeatureCache, name: str, damage
 def test_where_nothing_can_be_written_it_is_computed_in_memory(tmp_path: Path) -> None:
     (tmp_path / "features").write_text("a file where the folder should be")
     wanted, layers = np.array([5, 3, 3, 600]), Layers()
-    assert np.array_equal(rows(FeatureCache(DataHome(tmp_path)), wanted, layers), true_values(wanted))
-    assert layers.asked == [3, 5, 600] and FeatureCache(DataHome(tmp_path)).entries() == []
+    assert np.array_equal(rows(FeatureCache(DataLocation(tmp_path)), wanted, layers), true_values(wanted))
+    assert layers.asked == [3, 5, 600] and FeatureCache(DataLocation(tmp_path)).entries() == []
 
 
 def test_where_the_disk_is_full_it_is_computed_in_memory(cache: FeatureCache, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,15 +14,15 @@ import pytest
 from dnntrain.cli.spec_options import read_assignments, run_keys
 from dnntrain.cli.transfer import planned, transfer_keys
 from dnntrain.config.spec import RunSpec
-from dnntrain.config.transfer import ReuseSettings
+from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
 from dnntrain.engine.network import initial_state
 from dnntrain.errors import InputError
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
-from dnntrain.techniques.base import Choice, Switch, members_of
-from dnntrain.transfer_learning.mlp_backbone import DenseBase
+from dnntrain.techniques.base import Choice, Switch, techniques_in
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.command_lines import COMMANDS
 from tests.inline import answer
 from tests.strategies import literals
@@ -57,12 +57,12 @@ def candidates(key: str) -> Iterator[str]:
 
 def context_of(key: str) -> dict[str, Any]:
     """The least other settings with which a key means something."""
-    for technique in members_of(Switch):
+    for technique in techniques_in(Switch):
         if key in {technique.key(name) for name in technique.model_fields} | {technique.name}:
             on = True if technique.primary is None else technique.model_fields[technique.primary].default
             needed = {"dropout": 0.2} if technique.name == "mc_dropout" else {}
             return needed | ({} if key == technique.name else {technique.name: on})
-    if key in ReuseSettings.model_fields and key != "reuse_from":
+    if key in TransferSettings.model_fields and key != "reuse_from":
         stages = {"reuse_from": "0" * 12, "freeze": 1, "unfreeze": 1}
         return {name: value for name, value in stages.items() if name != key or key == "freeze"}
     takers = data_options().get(key, (None, ["fashion-mini"]))[1]
@@ -119,12 +119,12 @@ WAYS: dict[str, dict[str, Any]] = {"plain": {}, "ladder": {"rungs": True}, "curv
 
 
 @pytest.fixture(scope="module")
-def base() -> DenseBase:
+def base() -> MLPBackbone:
     spec = RunSpec.parse({"hidden": "8,6", "act": "selu"})
-    return DenseBase("0" * 12, spec, initial_state(spec, 784, 10), (28, 28), ())
+    return MLPBackbone("0" * 12, spec, initial_state(spec, 784, 10), (28, 28), ())
 
 
-def planned_with(base: DenseBase, settings: dict[str, Any], way: dict[str, Any]) -> Study:
+def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
     options = {"drop": 0, "head": "", "scratch": True, "rungs": False, "sizes": None, "name": "x", "random_base": None}
     study = planned(base, settings, "2", **options | way)
@@ -135,7 +135,7 @@ def planned_with(base: DenseBase, settings: dict[str, Any], way: dict[str, Any])
 
 
 @pytest.mark.parametrize(("way", "key"), product(WAYS, [key for key in transfer_keys() if key != "data"]))
-def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: DenseBase) -> None:
+def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: MLPBackbone) -> None:
     target = {name: value for name, value in TARGET.items() if name != key and (way, name) != ("curve", "train_size")}
     given = {name: value for name, value in acting(key).items() if name != "reuse_from"}
     context = {name: value for name, value in given.items() if name != key}
@@ -162,7 +162,7 @@ def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: 
     ],
 )
 def test_what_a_transfer_would_ignore_is_refused(
-    settings: dict[str, Any], way: dict[str, Any], said: str, base: DenseBase
+    settings: dict[str, Any], way: dict[str, Any], said: str, base: MLPBackbone
 ) -> None:
     with pytest.raises(InputError) as caught:
         planned_with(base, settings, way)

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from dnntrain import data
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
 
 
 def load(root: Path, **options: Any) -> Dataset:
-    return data.load(str(root), DataHome(root.parent / "home"), **options)
+    return data.load(str(root), DataLocation(root.parent / "home"), **options)
 
 
 def folder_of(root: Path, images: list[np.ndarray], suffix: str = ".png") -> Path:

@@ -12,12 +12,12 @@ from scipy import stats
 
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Inputs
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.network import initial_state, initialize
 from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import members_of
+from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
 from tests.catalogue import EVERY_TECHNIQUE
 
@@ -106,7 +106,7 @@ def test_auto_goes_by_the_activation() -> None:
     assert {name: CATALOGUE[name].init for name in named} == named
 
 
-@pytest.mark.parametrize("activation", members_of(Activation), ids=lambda activation: activation.name)
+@pytest.mark.parametrize("activation", techniques_in(Activation), ids=lambda activation: activation.name)
 def test_auto_draws_what_the_activation_declares(activation: type[Activation]) -> None:
     auto = initial_state(spec(act=activation.name), 784, 10)
     named = initial_state(spec(act=activation.name, init=activation.init), 784, 10)
@@ -138,14 +138,14 @@ def test_a_member_is_drawn_from_its_own_seed() -> None:
 # ---- one more technique changes no other draw
 
 
-def order_of(inputs: Inputs, seed: int, epoch: int) -> torch.Tensor:
+def order_of(inputs: BatchSource, seed: int, epoch: int) -> torch.Tensor:
     """The training examples of one epoch, in their order, without the padding."""
     return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._orders([seed], epoch)])
 
 
 @pytest.fixture(scope="module")
 def plain_order(mini: Dataset) -> list[torch.Tensor]:
-    inputs = Inputs(mini, [spec(seed=7)], torch.device("cpu"))
+    inputs = BatchSource(mini, [spec(seed=7)], torch.device("cpu"))
     return [order_of(inputs, 7, epoch) for epoch in range(2)]
 
 
@@ -160,7 +160,7 @@ def test_adding_a_technique_changes_neither_weights_nor_order(
     before, after = (initial_state(s, 784, 10) for s in (spec(seed=7), changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])
-    inputs = Inputs(mini, [changed], torch.device("cpu"))
+    inputs = BatchSource(mini, [changed], torch.device("cpu"))
     for epoch, order in enumerate(plain_order):
         assert torch.equal(order_of(inputs, 7, epoch), order)
 
@@ -169,6 +169,6 @@ def test_every_epoch_and_seed_has_its_own_order(plain_order: list[torch.Tensor],
     first, second = plain_order
     assert sorted(first.tolist()) == sorted(second.tolist())
     assert (first == second).float().mean() < 0.2
-    everything = Inputs(mini, [spec(seed=8, train_size=None)], torch.device("cpu"))
+    everything = BatchSource(mini, [spec(seed=8, train_size=None)], torch.device("cpu"))
     orders = [order_of(everything, seed, 0) for seed in (8, 9)]
     assert (orders[0] == orders[1]).float().mean() < 0.02

@@ -15,7 +15,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import monte_carlo_prediction
-from dnntrain.engine.network import Network, Pass, Tensors, initialize, noise_keys
+from dnntrain.engine.network import ForwardContext, Network, Tensors, dropout_keys, initialize
 from dnntrain.nn.layer import Tape
 from dnntrain.nn.linear import whole as as_tensor
 from dnntrain.nn.losses import Binary, Classification, Regression, Task, cross_entropy
@@ -23,8 +23,8 @@ from dnntrain.nn.random import counters, kept, step_keys, threshold
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout
-from dnntrain.techniques.normalization import BatchNorm, Normalized
-from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRule
+from dnntrain.techniques.normalization import BatchNorm, BatchStatistics
+from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRegularizer
 
 FEATURES, CLASSES = 12, 4
 
@@ -150,12 +150,12 @@ def test_batch_norm_is_torchs_forward_and_backward() -> None:
 def test_first_mini_batch_sets_the_averages_later_ones_move_them(place: str) -> None:
     net = network(2, bn=True, bn_input=True, bn_place=place)
     x, later = randn(2, 16, FEATURES) + 3, randn(2, 16, FEATURES, seed=1)
-    trained = net.forward(x, Pass(by_batch=True, first=True))
+    trained = net.forward(x, ForwardContext(by_batch=True, first=True))
     # torch would have moved a tenth of the way from 0 and 1
     torch.testing.assert_close(net.buffers["input.bn_mean"], x.mean(dim=1, keepdim=True))
     torch.testing.assert_close(net.buffers["input.bn_variance"], x.var(dim=1, keepdim=True, correction=0))
     torch.testing.assert_close(net.forward(x), trained, rtol=1e-4, atol=1e-5)
-    net.forward(later, Pass(by_batch=True))
+    net.forward(later, ForwardContext(by_batch=True))
     expected = 0.9 * x.mean(dim=1, keepdim=True) + 0.1 * later.mean(dim=1, keepdim=True)
     torch.testing.assert_close(net.buffers["input.bn_mean"], expected)
     before = {name: buffer.clone() for name, buffer in net.buffers.items()}
@@ -175,7 +175,9 @@ def test_batch_norm_stands_where_it_is_asked_to(place: str) -> None:
 
     h = torch.tanh(normal(z)) if place == "before" else normal(torch.tanh(z))
     expected = h @ p["output.kernel"] + p["output.bias"]
-    torch.testing.assert_close(net.forward(x, Pass(by_batch=True, first=True)), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        net.forward(x, ForwardContext(by_batch=True, first=True)), expected, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("held", [50.0, math.inf, math.nan])
@@ -188,7 +190,7 @@ def test_padded_rows_do_not_count(place: str, held: float) -> None:
     found = []
     for batch in (whole(x, y), padded):
         net = network(2, **settings)
-        [keys] = noise_keys(net, [0, 1], "dropout", 0, 1)
+        [keys] = dropout_keys(net, [0, 1], "dropout", 0, 1)
         loss, gradients = backpropagated(net, batch, keys)
         found.append([loss, *gradients.values(), *net.buffers.values()])
     for plain, with_padding in zip(*found, strict=True):
@@ -202,18 +204,18 @@ def test_padded_rows_do_not_count(place: str, held: float) -> None:
 def backpropagated(net: Network, batch: Batch, keys: torch.Tensor | None) -> tuple[torch.Tensor, Tensors]:
     """Each member's mean loss on the batch, and the gradients of all parameters."""
     tape = Tape()
-    outputs = net.forward(batch.x, Pass(batch.real, by_batch=True, first=True, noise=keys, tape=tape))
-    losses, back = Classification().with_gradient(outputs, batch.y)
+    outputs = net.forward(batch.x, ForwardContext(batch.real, by_batch=True, first=True, noise=keys, tape=tape))
+    losses, back = Classification().value_and_vjp(outputs, batch.y)
     shares = torch.full_like(losses, 1 / batch.real)
     gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(shares)).items()}
     return losses[:, : batch.real].mean(dim=1), gradients
 
 
-def plainly_normalized(bn: BatchNorm, x: torch.Tensor, real: None) -> Normalized:
+def plainly_normalized(bn: BatchNorm, x: torch.Tensor, real: None) -> BatchStatistics:
     """Equation 17 with nothing done in place."""
     mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
     inverse = (variance + bn.eps).rsqrt()
-    return Normalized((x - mean) * inverse, mean.detach(), variance.detach(), inverse, x.shape[1])
+    return BatchStatistics((x - mean) * inverse, mean.detach(), variance.detach(), inverse, x.shape[1])
 
 
 NETWORKS: list[dict[str, object]] = [
@@ -253,13 +255,13 @@ def assert_gradients_are_autograds(net: Network, monkeypatch: pytest.MonkeyPatch
     """Of the same network with the same masks: but for batch norm's, a pass without a tape is open to autograd."""
     x, y = randn(3, 16, FEATURES), torch.arange(48).view(3, 16) % CLASSES
     batch = whole(x, y)
-    [keys] = noise_keys(net, [0, 1, 2], "dropout", 0, 1)
+    [keys] = dropout_keys(net, [0, 1, 2], "dropout", 0, 1)
     loss, gradients = backpropagated(net, batch, keys)
     assert gradients.keys() == net.parameters.keys()
     for parameter in net.parameters.values():
         parameter.requires_grad_()
     monkeypatch.setattr(BatchNorm, "by_batch", plainly_normalized)
-    outputs = net.forward(x, Pass(by_batch=True, first=True, noise=keys))
+    outputs = net.forward(x, ForwardContext(by_batch=True, first=True, noise=keys))
     expected = cross_entropy(outputs, y).mean(dim=1)
     torch.testing.assert_close(loss, expected.detach())
     found = torch.autograd.grad(expected.sum(), list(net.parameters.values()))
@@ -274,7 +276,7 @@ TASKS = [(Classification(), CLASSES), (Binary(), 1), (Regression(2.0, {}), 1)]
 @pytest.mark.parametrize(("task", "units"), TASKS, ids=lambda value: type(value).__name__)
 def test_losses_go_back_as_by_autograd(task: Task, units: int) -> None:
     outputs, y, shares = 3 * randn(2, 16, units), torch.arange(32).view(2, 16) % max(units, 2), randn(2, 16).abs()
-    losses, back = task.with_gradient(outputs.clone(), y)
+    losses, back = task.value_and_vjp(outputs.clone(), y)
     [gradient] = back(shares)
     expected = task.losses(outputs.requires_grad_(), y)
     torch.testing.assert_close(losses, expected.detach())
@@ -371,7 +373,7 @@ PLACES = [
 def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str, expected: set[int]) -> None:
     assert Dropout(where=where).layers(3) == expected
     net, x = network(2, hidden="7,6,5", dropout=0.4, dropout_where=where), randn(2, 16, FEATURES)
-    [keys] = noise_keys(net, [0, 1], "dropout", 5, 1)
+    [keys] = dropout_keys(net, [0, 1], "dropout", 5, 1)
     assert keys is not None
 
     def drop(layer: int, h: torch.Tensor) -> torch.Tensor:
@@ -381,8 +383,8 @@ def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str,
     h = drop(0, x)
     for layer in (1, 2, 3):
         h = drop(layer, torch.relu(h @ net.parameters[f"hidden{layer}.kernel"]))
-    torch.testing.assert_close(net.forward(x, Pass(noise=keys)), h @ net.parameters["output.kernel"])
-    assert not torch.allclose(net.forward(x, Pass(noise=keys)), net.forward(x))
+    torch.testing.assert_close(net.forward(x, ForwardContext(noise=keys)), h @ net.parameters["output.kernel"])
+    assert not torch.allclose(net.forward(x, ForwardContext(noise=keys)), net.forward(x))
 
 
 def test_dropout_without_hidden_layers_leaves_nothing_but_the_input() -> None:
@@ -416,8 +418,8 @@ def test_alpha_dropout_has_torchs_a_and_b(rate: float) -> None:
 
 def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), 3 * randn(2, 16, FEATURES)
-    keys = noise_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
-    passes = [torch.softmax(net.forward(x, Pass(noise=key)), dim=2) for key in keys]
+    keys = dropout_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
+    passes = [torch.softmax(net.forward(x, ForwardContext(noise=key)), dim=2) for key in keys]
     with torch.no_grad():
         log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p.exp(), torch.stack(passes).mean(dim=0), rtol=1e-4, atol=1e-6)
@@ -441,7 +443,7 @@ def test_monte_carlo_of_a_confidently_wrong_network_is_finite() -> None:
 
 # ---- penalties
 
-PENALTIES: list[tuple[type[WeightRule], Callable[[torch.Tensor], torch.Tensor]]] = [
+PENALTIES: list[tuple[type[WeightRegularizer], Callable[[torch.Tensor], torch.Tensor]]] = [
     (L1, lambda w: w.abs().sum()),
     (L2, lambda w: w.square().sum()),
 ]
@@ -449,7 +451,7 @@ PENALTIES: list[tuple[type[WeightRule], Callable[[torch.Tensor], torch.Tensor]]]
 
 @pytest.mark.parametrize(("rule", "penalty"), PENALTIES, ids=["l1", "l2"])
 def test_penalty_is_the_gradient_of_what_it_states(
-    rule: type[WeightRule], penalty: Callable[[torch.Tensor], torch.Tensor]
+    rule: type[WeightRegularizer], penalty: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     strengths = [0.0, 1e-3, 0.5]
     w, grad = randn(3, 6, 4), randn(3, 6, 4, seed=1)

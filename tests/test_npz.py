@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dnntrain import data
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
 
 CASES = Path(__file__).parent / "cases"
@@ -17,7 +17,7 @@ LABELS = np.arange(40) % 2
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataHome(path.parent / "home"), **options)
+    return data.load(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def saved(tmp_path: Path, **arrays: Any) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dnntrain.errors import InputError
-from dnntrain.techniques.base import members_of, stack
+from dnntrain.techniques.base import stack, techniques_in
 from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.regularization import WeightDecay
 
@@ -39,7 +39,7 @@ VARIANTS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "nadam:beta1=0.8,beta2=0.9,psi=0.1": partial(torch.optim.NAdam, betas=(0.8, 0.9), momentum_decay=0.1),
 }
 
-EVERY_OPTIMIZER = [optimizer.name for optimizer in members_of(Optimizer)]
+EVERY_OPTIMIZER = [optimizer.name for optimizer in techniques_in(Optimizer)]
 
 
 def gradients(p: torch.Tensor) -> list[torch.Tensor]:

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dnntrain import data
-from dnntrain.data import DataHome, Dataset
-from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, cut, read_targets
+from dnntrain.data import DataLocation, Dataset
+from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, read_targets, split_rows
 from dnntrain.errors import InputError
 
 SAMPLES = Path(matplotlib.get_data_path()) / "sample_data"
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataHome(path.parent / "home"), **options)
+    return data.load(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def refused(path: Path, **options: Any) -> str:
@@ -59,11 +59,11 @@ ROWS = st.lists(
 def test_a_row_is_in_one_part_only(rows: list[tuple[int, int]], share: float) -> None:
     targets, given = (np.array(column) for column in zip(*rows, strict=True))
     try:
-        parts = cut(targets, given, share, "here")
+        parts = split_rows(targets, given, share, "here")
     except InputError:
         return
     assert sorted([*parts.train, *parts.test]) == list(range(len(rows)))
-    own = parts.train[len(parts.train) - parts.own_validation :]
+    own = parts.train[len(parts.train) - parts.n_validation :]
     assert list(own) == list(np.flatnonzero(given == VALIDATION))
     assert set(np.flatnonzero(given == TEST)) in (set(parts.test), set())
 
@@ -72,7 +72,7 @@ def test_a_row_is_in_one_part_only(rows: list[tuple[int, int]], share: float) ->
 @settings(max_examples=100, deadline=None)
 def test_every_tail_is_stratified(labels: list[int], share: float) -> None:
     targets = np.array(labels)
-    parts = cut(targets, None, share, "here")
+    parts = split_rows(targets, None, share, "here")
     order = np.concatenate([parts.train, parts.test])
     counts = np.bincount(targets)
     for tail in (len(parts.test), 5, len(labels) // 2):
@@ -81,9 +81,9 @@ def test_every_tail_is_stratified(labels: list[int], share: float) -> None:
 
 
 def test_the_cut_is_the_same_for_everybody() -> None:
-    parts = cut(np.arange(20) % 2, None, 0.25, "here")
+    parts = split_rows(np.arange(20) % 2, None, 0.25, "here")
     assert parts.test.tolist() == [14, 7, 8, 1, 2]
-    numbers = cut(np.arange(20, dtype=np.float32), None, 0.25, "here")
+    numbers = split_rows(np.arange(20, dtype=np.float32), None, 0.25, "here")
     assert len(numbers.test) == 5 and numbers.train.tolist() != sorted(numbers.train)
 
 
@@ -147,7 +147,7 @@ def rows(inputs: np.ndarray) -> list[bytes]:
 def test_folder(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "pets", {"cat": 30, "dog": 20, "dog/puppies": 10})
     loaded = load(root, image_size=8)
-    assert (loaded.name, loaded.classes, loaded.own_validation, loaded.notes) == ("pets", ("cat", "dog"), 0, ())
+    assert (loaded.name, loaded.classes, loaded.n_validation, loaded.notes) == ("pets", ("cat", "dog"), 0, ())
     assert loaded.train_inputs.shape == (48, 3, 8, 8) and loaded.test_inputs.shape == (12, 3, 8, 8)
     assert np.bincount(loaded.test_targets).tolist() == [6, 6]
     assert np.bincount(loaded.train_targets[-10:]).tolist() == [5, 5]
@@ -165,7 +165,7 @@ def test_folder_does_not_depend_on_the_order_of_listing(tmp_path: Path, monkeypa
         monkeypatch.setattr(
             Path, name, lambda *args, listed=listed: random.sample(found := list(listed(*args)), len(found))
         )
-    after = data.find_source(str(root)).read(DataHome(tmp_path / "elsewhere"))
+    after = data.find_source(str(root)).read(DataLocation(tmp_path / "elsewhere"))
     np.testing.assert_array_equal(before.train_inputs, after.train_inputs)
     assert before.fingerprint == after.fingerprint
 
@@ -185,11 +185,11 @@ def test_folder_with_parts(tmp_path: Path) -> None:
     for part, count in (("train", 10), ("Valid", 4), ("test", 6)):
         make_folder(root / part, {"cat": count, "dog": count})
     loaded = load(root)
-    assert [len(loaded.train_inputs), loaded.own_validation, len(loaded.test_inputs)] == [28, 8, 12]
+    assert [len(loaded.train_inputs), loaded.n_validation, len(loaded.test_inputs)] == [28, 8, 12]
     again = make_folder(tmp_path / "rest" / "train", {"cat": 10, "dog": 10}).parent
     make_folder(again / "val", {"cat": 4, "dog": 4})
     held_out = load(again, test=0.1)
-    assert [len(held_out.train_inputs), held_out.own_validation, len(held_out.test_inputs)] == [26, 8, 2]
+    assert [len(held_out.train_inputs), held_out.n_validation, len(held_out.test_inputs)] == [26, 8, 2]
 
 
 def test_folder_with_a_class_called_train(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: in
     root = make_folder(tmp_path / "one", {"a": 3, "b": 3}, mode="L")
     image.save(root / "a" / name, **options)
     source = data.find_source(str(root), {"image_size": size})
-    row = [path.name for path in source.files(DataHome())].index(name)
+    row = [path.name for path in source.files(DataLocation())].index(name)
     from dnntrain.data.image_folder import find_items
     from dnntrain.data.images import Decoder
 
@@ -326,7 +326,7 @@ def test_folders_that_are_refused(tmp_path: Path, layout: dict[str, int], reason
 def test_no_folder(tmp_path: Path) -> None:
     reads = data.find_source("pets/").reads
     assert reads("pets/cats") and reads("pets.d/") and not reads("pets") and not reads("pets/table.txt")
-    assert data.find_source("pets/").find(DataHome()) == []
+    assert data.find_source("pets/").find(DataLocation()) == []
     assert "no such folder" in refused(tmp_path / "pets")
     (tmp_path / "file").write_text("x")
     assert "is a file" in refused(tmp_path / "file")
@@ -381,7 +381,7 @@ def test_npz_own_validation_and_other_arrays(tmp_path: Path) -> None:
     x, y = numbered(30, 7), np.arange(30) % 3
     path = save(tmp_path / "it.npz", x_train=x[:20], y_train=y[:20], x_valid=x[20:], y_valid=y[20:], groups=y)
     loaded = load(path)
-    assert loaded.own_validation == 10 and len(loaded.test_inputs) == 4
+    assert loaded.n_validation == 10 and len(loaded.test_inputs) == 4
     np.testing.assert_array_equal(loaded.train_inputs[-10:], x[20:])
     assert loaded.notes == ("1 array left out, neither inputs nor targets by its name: groups",)
 

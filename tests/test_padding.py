@@ -14,7 +14,7 @@ import torch
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine import network
-from dnntrain.engine.batches import Batch, Inputs
+from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.loop import train
 from dnntrain.engine.network import initial_state
 from dnntrain.studies.presets import load_preset
@@ -58,7 +58,7 @@ def fill_padding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return fill
 
     for name in ("epoch", "_in_order"):
-        monkeypatch.setattr(Inputs, name, filled(getattr(Inputs, name)))
+        monkeypatch.setattr(BatchSource, name, filled(getattr(BatchSource, name)))
     return rows
 
 
@@ -81,7 +81,7 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
 
 def plainly_trained(spec: CoreSpec, dataset: Dataset) -> float:
     """The last val_loss of a training in float64 by autograd, with SGD: the same weights, batches and rules."""
-    inputs = Inputs(dataset, [spec], torch.device("cpu"))
+    inputs = BatchSource(dataset, [spec], torch.device("cpu"))
     names = initial_state(spec, inputs.n_features, inputs.n_outputs)
     state = {name: torch.from_numpy(value).double() for name, value in names.items()}
     trained = [name for name in state if not name.endswith(("bn_mean", "bn_variance"))]
@@ -142,8 +142,8 @@ def test_deep_networks_in_float64_are_plain_trainings(arm: Arm, few: Dataset, mo
 
     The last batch has 33 rows: by batches of 32, one example of 97 is left over.
     """
-    scaled = Inputs.scaled
-    monkeypatch.setattr(Inputs, "scaled", lambda *given: scaled(*given).double())
+    scaled = BatchSource.scaled
+    monkeypatch.setattr(BatchSource, "scaled", lambda *given: scaled(*given).double())
     monkeypatch.setattr(network, "initial_state", initial_state_in_float64)
     spec = arm.run(0).changed(train_size=97, epochs=1)
     [run] = train([spec], few)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dnntrain.config.spec import CoreSpec, RunSpec
-from dnntrain.executors.planner import Price, balanced, cost, member_bytes, populations, shared_out, small_enough, total
+from dnntrain.executors.planner import StepCost, assign, balance, cost, member_bytes, populations, split_group, total
 
 LECTURE = yaml.safe_load((Path(__file__).parents[1] / "presets" / "lecture.yaml").read_text(encoding="utf-8"))
 
@@ -21,8 +21,8 @@ def lecture(seeds: int = 5) -> list[CoreSpec]:
 
 def ends(specs: list[CoreSpec], workers: int) -> list[float]:
     """When each worker ends, by the predicted costs."""
-    pieces = [piece for group in groups(specs) for piece in small_enough(group)]
-    return [total(load) for load in shared_out(balanced(pieces, workers), workers)]
+    pieces = [piece for group in groups(specs) for piece in split_group(group)]
+    return [total(load) for load in assign(balance(pieces, workers), workers)]
 
 
 def groups(specs: list[CoreSpec]) -> list[list[CoreSpec]]:
@@ -63,13 +63,13 @@ def test_idle_workers_are_given_single_runs() -> None:
 
 def test_no_piece_needs_more_memory_than_there_is() -> None:
     specs = [RunSpec.parse({"seed": seed}) for seed in range(10)]
-    pieces = small_enough(specs, room=3.5 * member_bytes(specs[0]))
+    pieces = split_group(specs, room=3.5 * member_bytes(specs[0]))
     assert sorted(len(piece.specs) for piece in pieces) == [2, 2, 3, 3]
 
 
 def test_where_members_bring_no_more_a_population_ends() -> None:
     wide, narrow = ({"hidden": hidden} for hidden in ("1000,1000", "10"))
-    prices = [Price.of(RunSpec.parse(settings)) for settings in (wide, narrow)]
+    prices = [StepCost.of(RunSpec.parse(settings)) for settings in (wide, narrow)]
     assert prices[0].most_members < prices[1].most_members
     specs = [RunSpec.parse(wide | {"seed": seed}) for seed in range(20)]
     assert max(len(piece) for piece in populations(specs, 1)) <= prices[0].most_members
@@ -79,7 +79,7 @@ def test_an_accelerator_takes_all_that_there_is_memory_for() -> None:
     specs = [RunSpec.parse({"hidden": "1000,1000", "seed": seed}) for seed in range(40)]
     assert len(populations(specs, 1)) > 1
     assert len(populations(specs, 1, accelerated=True)) == 1
-    assert len(small_enough(specs, 20.5 * member_bytes(specs[0]), accelerated=True)) == 2
+    assert len(split_group(specs, 20.5 * member_bytes(specs[0]), accelerated=True)) == 2
 
 
 def test_short_and_long_runs_part_where_a_group_is_cut() -> None:

@@ -12,7 +12,7 @@ from dnntrain.errors import InputError
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import members_of
+from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.schedules import Schedule
 
@@ -87,7 +87,7 @@ def test_vanishing_holds_the_remedies_alone_and_together() -> None:
 
 def test_exploding_holds_every_clipping_and_none() -> None:
     used = [tuple(clip.name for clip in arm.spec.techniques(Clipping)) for arm in load_preset("exploding").arms]
-    assert set(used) == {(), *((clip.name,) for clip in members_of(Clipping))}
+    assert set(used) == {(), *((clip.name,) for clip in techniques_in(Clipping))}
 
 
 def test_activations_compares_the_whole_catalogue_in_one_network() -> None:

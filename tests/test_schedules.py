@@ -11,17 +11,17 @@ import torch
 
 from dnntrain.errors import InputError
 from dnntrain.techniques.early_stopping import EarlyStopping
-from dnntrain.techniques.schedules import Clock, Schedule, Warmup, learning_rates
+from dnntrain.techniques.schedules import Schedule, ScheduleContext, Warmup, learning_rates
 
-CLOCK = Clock(steps_per_epoch=100, total_steps=1000)
-LECTURE = Clock(steps_per_epoch=2625, total_steps=26_250)  # 42,000 images in batches of 16, ten epochs
+CLOCK = ScheduleContext(steps_per_epoch=100, total_steps=1000)
+LECTURE = ScheduleContext(steps_per_epoch=2625, total_steps=26_250)  # 42,000 images in batches of 16, ten epochs
 
 
-def factors(schedule: str, t: Sequence[float], clock: Clock = CLOCK) -> np.ndarray:
+def factors(schedule: str, t: Sequence[float], clock: ScheduleContext = CLOCK) -> np.ndarray:
     return Schedule.parse(schedule).multiplier(np.asarray(t, dtype=np.float64), clock)
 
 
-def whole_run(schedule: str, warmup: str | None = None, clock: Clock = CLOCK, lr: float = 1.0) -> np.ndarray:
+def whole_run(schedule: str, warmup: str | None = None, clock: ScheduleContext = CLOCK, lr: float = 1.0) -> np.ndarray:
     warm = Warmup(length=warmup) if warmup else None
     epochs = clock.total_steps // clock.steps_per_epoch
     return np.concatenate([learning_rates(lr, Schedule.parse(schedule), warm, e, clock) for e in range(epochs)])
@@ -115,7 +115,7 @@ def test_1cycle_passes_through_its_knots() -> None:
 @pytest.mark.parametrize("schedule", Schedule.names())
 def test_warm_up_rises_linearly_then_the_schedule_starts(schedule: str) -> None:
     rates = whole_run(schedule, warmup="1.5ep", lr=0.2)
-    rest = Clock(CLOCK.steps_per_epoch, CLOCK.total_steps - 150)
+    rest = ScheduleContext(CLOCK.steps_per_epoch, CLOCK.total_steps - 150)
     assert rates[:150] == pytest.approx(0.2 * np.arange(1, 151) / 150)
     assert rates[150:] == pytest.approx(0.2 * factors(schedule, np.arange(850), rest))
 
@@ -150,7 +150,7 @@ def keras_plateau(losses: Sequence[float], factor: float, patience: int, min_del
 
 def performance_rates(losses: Sequence[float], factor: float, patience: int, min_delta: float) -> list[float]:
     schedule = f"performance:factor={factor},patience={patience},min_delta={min_delta}"
-    clocks = [Clock(100, 1000, losses[:epochs]) for epochs in range(1, len(losses) + 1)]
+    clocks = [ScheduleContext(100, 1000, losses[:epochs]) for epochs in range(1, len(losses) + 1)]
     return [float(factors(schedule, [123], clock)[0]) for clock in clocks]
 
 
@@ -191,7 +191,7 @@ def test_performance_follows_keras_over_random_losses(min_delta: float) -> None:
 def test_performance_starts_at_the_full_rate_and_acts_on_a_whole_epoch() -> None:
     schedule = Schedule.parse("performance:patience=1")
     assert learning_rates(0.3, schedule, None, 0, CLOCK).tolist() == [0.3] * 100
-    after = learning_rates(0.3, schedule, None, 2, Clock(100, 1000, [1.0, 1.0]))
+    after = learning_rates(0.3, schedule, None, 2, ScheduleContext(100, 1000, [1.0, 1.0]))
     assert after == pytest.approx(np.full(100, 0.03))
 
 

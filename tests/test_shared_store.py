@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.data import cache as decoded
-from dnntrain.data.download import making
+from dnntrain.data.download import exclusive_write
 from dnntrain.engine.run import Run
 from dnntrain.errors import DnntrainError
-from dnntrain.store.run_locks import Claims, is_held
+from dnntrain.store.run_locks import RunLocks, is_locked
 from dnntrain.store.run_store import RunStore
 from dnntrain.utils import locks
 from dnntrain.utils.files import scratch_folder, write_whole
@@ -70,7 +70,7 @@ def test_a_private_umask_is_respected(umask: int, tmp_path: Path) -> None:
     before = os.umask(umask)
     try:
         assert mode(scratch_folder(tmp_path)) == 0o777 & ~umask
-        with making(tmp_path / "data"):
+        with exclusive_write(tmp_path / "data"):
             assert mode(tmp_path / "data.lock") == 0o666 & ~umask
         write_whole(tmp_path / "table.csv", ["1"])
         assert mode(tmp_path / "table.csv") == 0o666 & ~umask
@@ -91,9 +91,9 @@ def test_a_file_that_is_written_anew_keeps_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_is_removed_when_it_is_released(tmp_path: Path) -> None:
-    claims = Claims(tmp_path / ".claims")
+    claims = RunLocks(tmp_path / ".claims")
     assert claims.take(RUN) and (tmp_path / ".claims" / RUN).exists()
-    assert not Claims(tmp_path / ".claims").take(RUN) and is_held(tmp_path / ".claims" / RUN)
+    assert not RunLocks(tmp_path / ".claims").take(RUN) and is_locked(tmp_path / ".claims" / RUN)
     claims.release_all()
     assert not (tmp_path / ".claims").exists()
 
@@ -222,7 +222,7 @@ def test_a_home_that_is_not_known_is_an_error() -> None:
     with pytest.raises(DnntrainError, match="~nobody-of-us/x: the home folder that ~ stands for is not known"):
         expanded("~nobody-of-us/x")
     with pytest.raises(DnntrainError, match="home folder"):
-        DataHome.at("~nobody-of-us/x")
+        DataLocation.at("~nobody-of-us/x")
 
 
 def test_what_a_killed_process_left_behind_is_removed_by_gc(tmp_path: Path) -> None:

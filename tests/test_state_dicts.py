@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dnntrain.errors import InputError
-from dnntrain.transfer_learning.state_dicts import COUNTER, Tensors, Wanted, load_fitting
+from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState, Tensors, load_fitting
 
 SHAPES = {"conv1.weight": (2, 3, 1, 1), "bn1.weight": (2,), "bn1.running_var": (2,), "layer1.0.conv1.weight": (4, 2)}
 
@@ -25,7 +25,7 @@ def weights(seed: int = 0) -> Tensors:
     return {name: torch.rand(shape, generator=rng) for name, shape in SHAPES.items()}
 
 
-WANTED = Wanted("tinynet", weights(9), keeps)
+WANTED = ExpectedState("tinynet", weights(9), keeps)
 
 
 def loaded(saved: Any, tmp_path: Path) -> Tensors:

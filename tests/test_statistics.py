@@ -16,7 +16,7 @@ from scipy import integrate, special, stats
 
 from dnntrain.statistics import (
     MANY_SEEDS,
-    Family,
+    ComparisonFamily,
     binomial_se,
     compare,
     correlation,
@@ -52,7 +52,7 @@ def by_seed(values: list[float]) -> dict[int, float]:
     return dict(enumerate(values))
 
 
-def study(values: np.ndarray, **options: object) -> Family:
+def study(values: np.ndarray, **options: object) -> ComparisonFamily:
     """The comparison of a table of arms × seeds; the first row is the baseline."""
     baseline, *arms = ({seed: float(value) for seed, value in enumerate(row)} for row in values)
     return compare(baseline, {f"arm {i}": arm for i, arm in enumerate(arms)}, **{"delta": 0.3, **options})  # type: ignore[arg-type]

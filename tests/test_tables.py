@@ -11,7 +11,7 @@ import pytest
 
 from dnntrain import data
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.numbers import COMMA, PERIOD, read_number
 from dnntrain.errors import InputError
 from tests.command import error_of, succeeds
@@ -23,7 +23,7 @@ LEADING_ZEROS = "numbers with leading zeros, which are dropped; a letter in fron
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataHome(path.parent / "home"), **options)
+    return data.load(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def made(tmp_path: Path, cells: list[str], separator: str = ",", name: str = "t.csv") -> Path:

@@ -14,13 +14,13 @@ import torch
 
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Inputs, splits_of
+from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
 from dnntrain.errors import InputError
 from dnntrain.store.run_store import RunStore, record
-from dnntrain.transfer_learning.mlp_backbone import DenseBase, shared_examples, unfrozen_count
-from dnntrain.transfer_learning.resolve import dense_base
-from dnntrain.transfer_learning.stages import train_reusing
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone, count_overlap, unfrozen_count
+from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.stages import train_transfer
 from tests.command import error_of, succeeds
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
@@ -31,21 +31,21 @@ def spec(**settings: Any) -> CoreSpec:
 
 
 @pytest.fixture(scope="module")
-def base(mini: Dataset) -> DenseBase:
+def base(mini: Dataset) -> MLPBackbone:
     return as_base(spec(seed=7, bn=True, bn_place="after"), mini)
 
 
-def as_base(settings: CoreSpec, data: Dataset) -> DenseBase:
+def as_base(settings: CoreSpec, data: Dataset) -> MLPBackbone:
     [run] = train([settings], data)
-    return DenseBase("0123456789ab", settings, run.weights, data.shape, data.classes)
+    return MLPBackbone("0123456789ab", settings, run.weights, data.shape, data.classes)
 
 
 def reusing(**settings: Any) -> CoreSpec:
     return spec(**{"reuse_from": "0123456789ab", "bn": True, "bn_place": "after", "lr": 0.05} | settings)
 
 
-def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: DenseBase, mini: Dataset) -> None:
-    runs = train_reusing([reusing(seed=s, reuse=2) for s in (0, 1)], mini, base)
+def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: MLPBackbone, mini: Dataset) -> None:
+    runs = train_transfer([reusing(seed=s, reuse=2) for s in (0, 1)], mini, base)
     for run in runs:
         assert run.status == "finished" and len(run.history) == 3
         for name, value in base.state.items():
@@ -53,17 +53,17 @@ def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: DenseBase, m
             assert same == name.startswith(("hidden1.", "hidden2.")), name
 
 
-def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: DenseBase, mini: Dataset) -> None:
-    [frozen] = train_reusing([reusing(epochs=2)], mini, base)
-    [thawed] = train_reusing([reusing(epochs=4, freeze=2, unfreeze=2, unfreeze_lr=0)], mini, base)
+def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: MLPBackbone, mini: Dataset) -> None:
+    [frozen] = train_transfer([reusing(epochs=2)], mini, base)
+    [thawed] = train_transfer([reusing(epochs=4, freeze=2, unfreeze=2, unfreeze_lr=0)], mini, base)
     assert thawed.weights.keys() == frozen.weights.keys()
     for name, value in frozen.weights.items():
         if not name.endswith((".bn_mean", ".bn_variance")):  # averages follow the data, whatever the rate
             np.testing.assert_array_equal(value, thawed.weights[name], name)
 
 
-def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: DenseBase, mini: Dataset) -> None:
-    [run] = train_reusing([reusing(epochs=4, freeze=2, unfreeze=1, unfreeze_lr=0.01)], mini, base)
+def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: MLPBackbone, mini: Dataset) -> None:
+    [run] = train_transfer([reusing(epochs=4, freeze=2, unfreeze=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
     assert changed == {"hidden3", "output"}
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4]
@@ -71,8 +71,8 @@ def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: DenseBase, m
     assert np.isfinite(run.history[3]["grad_norm"][2:]).all()
 
 
-def test_cached_features_give_the_whole_networks_predictions(base: DenseBase, mini: Dataset) -> None:
-    [run] = train_reusing([reusing(epochs=4, freeze=2, unfreeze="all")], mini, base)
+def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, mini: Dataset) -> None:
+    [run] = train_transfer([reusing(epochs=4, freeze=2, unfreeze="all")], mini, base)
     w = {name: torch.from_numpy(value) for name, value in run.weights.items()}
     x = torch.from_numpy(mini.test_inputs.reshape(2000, -1)).float() / 255
     for layer in ("hidden1", "hidden2", "hidden3"):
@@ -84,9 +84,9 @@ def test_cached_features_give_the_whole_networks_predictions(base: DenseBase, mi
 
 
 @pytest.mark.parametrize("settings", [{}, {"freeze": 1, "unfreeze": 1}, {"freeze": 0, "unfreeze": "all"}])
-def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base: DenseBase, mini: Dataset) -> None:
-    together = train_reusing([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
-    [alone] = train_reusing([reusing(seed=2, **settings)], mini, base)
+def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
+    together = train_transfer([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
+    [alone] = train_transfer([reusing(seed=2, **settings)], mini, base)
     assert alone.test == together[2].test
     for name, value in alone.weights.items():
         np.testing.assert_array_equal(value, together[2].weights[name], name)
@@ -95,16 +95,16 @@ def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base:
 def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> None:
     plain = spec(epochs=1)
     base = as_base(plain, mini)
-    [run] = train_reusing([plain.changed(reuse_from=base.name, freeze=0, unfreeze="all", lr=0.01)], mini, base)
+    [run] = train_transfer([plain.changed(reuse_from=base.name, freeze=0, unfreeze="all", lr=0.01)], mini, base)
     assert not np.array_equal(run.weights["hidden1.kernel"], base.state["hidden1.kernel"])
     assert np.abs(run.weights["hidden1.kernel"] - base.state["hidden1.kernel"]).max() < 0.1
 
 
-def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: DenseBase, mini: Dataset) -> None:
+def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: MLPBackbone, mini: Dataset) -> None:
     """After one batch of 32, with a rate at which the weights stay where they are."""
     settings = {"freeze": 0, "unfreeze": "all", "epochs": 1, "lr": 1e-9, "hidden": "20,16,12,9", "reuse": 3}
     run_spec = reusing(**settings, train_size=32)
-    [run] = train_reusing([run_spec], mini, base)
+    [run] = train_transfer([run_spec], mini, base)
     [(train_rows, _)] = splits_of(mini, [run_spec])
     x = torch.from_numpy(mini.train_inputs[train_rows].reshape(32, -1)).double() / 255
     w = {name: torch.from_numpy(value).double() for name, value in run.weights.items()}
@@ -123,14 +123,14 @@ def test_a_run_that_reuses_another_is_recorded_whole(mini: Dataset) -> None:
     base = as_base(spec(scale="standard", bn=True, bn_input=True), mini)
     settings = {"reuse_from": base.name, "bn": True, "bn_input": True, "scale": "standard"}
     for stages in ({}, {"freeze": 0, "unfreeze": "all", "lr": 0.05}):
-        [run] = train_reusing([spec(**settings, **stages)], mini, base)
+        [run] = train_transfer([spec(**settings, **stages)], mini, base)
         assert run.weights.keys() == base.state.keys()
         moved = not np.array_equal(run.weights["input.bn_scale"], base.state["input.bn_scale"])
         assert moved == bool(stages)
-        again = DenseBase(
+        again = MLPBackbone(
             "f" * 12, spec(scale="standard", bn=True, bn_input=True), run.weights, mini.shape, mini.classes
         )
-        [reused] = train_reusing([spec(**settings | {"reuse_from": again.name}, lr=0.05)], mini, again)
+        [reused] = train_transfer([spec(**settings | {"reuse_from": again.name}, lr=0.05)], mini, again)
         assert reused.test["test_acc"] > 0.3
 
 
@@ -144,7 +144,7 @@ def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None
         settings = {"scale": scale, "hidden": "8", "train_size": 60, "val": 30}
         base = as_base(spec(**settings), table)
         frozen = base.reused(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
-        inputs = Inputs(table, [base.spec], torch.device("cpu"))
+        inputs = BatchSource(table, [base.spec], torch.device("cpu"))
         [batch] = inputs.test()
         np.testing.assert_array_equal(frozen.dataset.test_inputs, batch.x[0, :50].numpy())
 
@@ -158,16 +158,16 @@ def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
     np.testing.assert_allclose(some.dataset.test_inputs, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_images_and_columns_are_not_taken_for_each_other(base: DenseBase, mini: Dataset) -> None:
+def test_images_and_columns_are_not_taken_for_each_other(base: MLPBackbone, mini: Dataset) -> None:
     table = replace(mini, train_inputs=mini.train_inputs / 255, test_inputs=mini.test_inputs / 255)
     with pytest.raises(InputError, match="it was trained on images, these are columns"):
-        train_reusing([reusing()], table, base)
+        train_transfer([reusing()], table, base)
     on_columns = as_base(spec(bn=True, bn_place="after"), table)
     with pytest.raises(InputError, match="it was trained on columns of numbers, these are images"):
-        train_reusing([reusing()], mini, on_columns)
+        train_transfer([reusing()], mini, on_columns)
 
 
-def check(base: DenseBase, one: CoreSpec) -> None:
+def check(base: MLPBackbone, one: CoreSpec) -> None:
     base.check(one, (28, 28))
     unfrozen_count(one, base)
 
@@ -186,7 +186,7 @@ WRONG = {
     [({"act": "elu"}, "act elu: layer 1 .* has selu"), ({"bn": False, "bn_place": "before"}, "layer 1 does not fit")],
 )
 def test_settings_that_frozen_layers_do_not_have_are_refused(
-    settings: dict[str, Any], message: str, base: DenseBase
+    settings: dict[str, Any], message: str, base: MLPBackbone
 ) -> None:
     with pytest.raises(InputError, match=message):
         check(base, reusing(**settings))
@@ -195,7 +195,7 @@ def test_settings_that_frozen_layers_do_not_have_are_refused(
 
 
 @pytest.mark.parametrize(("settings", "message"), WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, base: DenseBase) -> None:
+def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, base: MLPBackbone) -> None:
     if settings.get("bn", True) is None:
         settings = settings | {"bn": False}
     one = reusing(**settings)
@@ -220,8 +220,8 @@ def test_stages_have_to_fit_each_other(settings: dict[str, Any], message: str) -
 
 
 def test_shared_examples_are_counted(mini: Dataset) -> None:
-    assert shared_examples(mini.train_inputs, mini.test_inputs) == 0
-    assert shared_examples(mini.train_inputs[:50], mini.train_inputs[40:60]) == 10
+    assert count_overlap(mini.train_inputs, mini.test_inputs) == 0
+    assert count_overlap(mini.train_inputs[:50], mini.train_inputs[40:60]) == 10
 
 
 # The command
@@ -337,11 +337,11 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
     base = as_base(spec(), mini)
     one = spec(reuse_from=base.name, hidden="20,16,12,9", reuse=3, bn=True)
     base.check(one, mini.shape)
-    [run] = train_reusing([one], mini, base)
+    [run] = train_transfer([one], mini, base)
     made = record(run, "f" * 12, mini.description(), {})
     store.write(made, run)
     with pytest.raises(InputError, match=f"it froze layers of {base.name} that differ .*hidden1.b"):
-        dense_base(store.read("f" * 12), store)
+        run_backbone(store.read("f" * 12), store)
 
 
 @pytest.mark.parametrize("had", [True, False])

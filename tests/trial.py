@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tests.command_lines import Known
-from tests.inline import Answer, answer
+from tests.inline import GateStatus, answer
 
 CORPUS = Path(__file__).parent / "corpus"
 """Inputs that once were answered wrongly, or might be: presets as they are, other commands as JSON."""
@@ -55,7 +55,7 @@ class Case:
     files: dict[str, bytes] = field(default_factory=dict)
     why: str = ""
 
-    def answer(self, folder: Path, seconds: float = 60) -> Answer:
+    def answer(self, folder: Path, seconds: float = 60) -> GateStatus:
         """What it is answered in a folder."""
         self.furnish(folder)
         return answer(self.words, folder, seconds)

@@ -13,13 +13,13 @@ from rich.text import Text
 
 from dnntrain.cli.spec_options import takes_settings
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import KINDS, SOURCES, DataHome, Dataset, DataSource, find_source, options
+from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
-from dnntrain.data.dataset import Targets, listed
+from dnntrain.data.dataset import Targets, join_names
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.utils.console import show
-from dnntrain.utils.fields import plain
+from dnntrain.utils.fields import format_value
 from dnntrain.utils.files import writing
 from dnntrain.utils.text_layout import TextTable
 
@@ -43,7 +43,7 @@ SAMPLES = 10
 @data_app.command("list")
 def list_sources(data_dir: DataDir = None) -> None:
     """Show which data sets there are, and which are on this machine."""
-    home = DataHome.at(data_dir)
+    home = DataLocation.at(data_dir)
     rows = []
     for name, source in SOURCES.items():
         found = source().find(home)
@@ -118,7 +118,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="remove what can be computed again")] = False,
 ) -> None:
     """Show, or clear, what is kept beside the data: decoded images, and features of pretrained networks."""
-    home = DataHome.at(data_dir)
+    home = DataLocation.at(data_dir)
     features, decoded = FeatureCache(home), home.folder / "decoded"
     entries = [(entry.path, entry.bytes) for entry in features.entries()]
     entries += [(path, size_of(path)) for path in sorted(decoded.glob("[!.]*"))]
@@ -142,17 +142,17 @@ def chosen(name: str, settings: dict[str, Any]) -> DataSource:
     return RunSpec.parse({"data": name} | settings).source
 
 
-def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> DataHome:
+def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> DataLocation:
     """Where the source's data are; InputError for a mirror of what is never downloaded."""
     if mirror is not None and not source.size:
-        raise InputError(f"--mirror {mirror}: {source.shown_name()} is not downloaded")
-    return DataHome.at(data_dir, mirror)
+        raise InputError(f"--mirror {mirror}: {source.display_name()} is not downloaded")
+    return DataLocation.at(data_dir, mirror)
 
 
-def facts(source: DataSource, home: DataHome, dataset: Dataset) -> list[tuple[str, str]]:
+def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tuple[str, str]]:
     """What there is to say about a data set, by label."""
     files = source.files(home)
-    own = f", of which the last {dataset.own_validation:,} validate" if dataset.own_validation else ""
+    own = f", of which the last {dataset.n_validation:,} validate" if dataset.n_validation else ""
     rows = [
         ("data", f"{dataset.name} ({source.summary})"),
         ("task", dataset.outline.task),
@@ -172,7 +172,7 @@ def spread_of(targets: Targets) -> str:
     from dnntrain.reporting.formatting import figure  # imports pandas
 
     spread = float(targets.std())
-    ends = f"{plain(float(targets.min()))} to {plain(float(targets.max()))}"
+    ends = f"{format_value(float(targets.min()))} to {format_value(float(targets.max()))}"
     return f"{ends}, mean {figure(float(targets.mean()), spread)}, deviation {figure(spread, spread)}"
 
 
@@ -195,7 +195,7 @@ def column_table(dataset: Dataset) -> TextTable:
     for number, column in enumerate(dataset.columns, 1):
         inputs = column.left_out and f"none: {column.left_out}"
         if column.inputs:
-            inputs = f"{len(column.inputs)}: {listed(list(column.inputs))}"
+            inputs = f"{len(column.inputs)}: {join_names(list(column.inputs))}"
         rows.append([column.name or f"(no. {number})", column.kind, f"{column.missing:,}", inputs])
     return TextTable("", ["column", "kind", "missing", "inputs"], rows, frozenset({"missing"}))
 

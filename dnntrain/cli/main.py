@@ -12,9 +12,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dnntrain.cli.data import data_app
-from dnntrain.cli.options import Means, carry_out, check, plan_or_carry_out, print_outcome, takes_means
+from dnntrain.cli.options import RunOptions, check, plan_or_carry_out, print_outcome, run_study, takes_means
 from dnntrain.cli.runs import runs_app
-from dnntrain.cli.spec_options import read_assignments, refuse_given, run_keys, takes_settings, written
+from dnntrain.cli.spec_options import read_assignments, refuse_given, run_keys, spec_label, takes_settings
 from dnntrain.cli.transfer import (
     OF_FROM,
     Curve,
@@ -49,7 +49,7 @@ ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 @app.callback(invoke_without_command=True)
-def no_command(context: typer.Context) -> None:
+def root(context: typer.Context) -> None:
     """Which training technique really helps here, and by how much? Ablations over seeds, trained as one."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -60,7 +60,7 @@ def no_command(context: typer.Context) -> None:
 @takes_means
 def train(
     settings: dict[str, Any],
-    means: Means,
+    means: RunOptions,
     seeds: Annotated[str, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = "1",
     name: Name = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the records as JSON, for scripts")] = False,
@@ -73,11 +73,11 @@ def train(
     from dnntrain.studies.study import Arm, Study, check_name, default_metric, folder_name, read_seeds
 
     spec = RunSpec.parse(settings)
-    folder = folder_name(f"train-{written(spec)}") if name is None else check_name(name, "--name")
-    arm = Arm(name or written(spec), spec)
+    folder = folder_name(f"train-{spec_label(spec)}") if name is None else check_name(name, "--name")
+    arm = Arm(name or spec_label(spec), spec)
     study = Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec, means.home))
     check(study, means)
-    outcome = carry_out(study, means)
+    outcome = run_study(study, means)
     if as_json:
         typer.echo(json.dumps(list(outcome.records.values()), indent=1))
     else:
@@ -87,7 +87,7 @@ def train(
 @app.command()
 @takes_means
 def ablate(
-    means: Means,
+    means: RunOptions,
     preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
     plan: Annotated[bool, typer.Option("--plan", help="print the arms × seeds, and stop")] = False,
     seeds: Annotated[str | None, typer.Option(help="how many seeds (5), or which (3,7 or 10-14)")] = None,
@@ -114,7 +114,7 @@ def ablate(
 def transfer(
     context: typer.Context,
     settings: dict[str, Any],
-    means: Means,
+    means: RunOptions,
     preset: Annotated[str | None, typer.Argument(help="a preset's file or name, instead of --from")] = None,
     source: From = None,
     weights: Weights = None,
@@ -245,24 +245,24 @@ def run() -> int:
     except UsageError as error:
         context = getattr(error, "ctx", None)
         where = f" (see {context.command_path} --help)" if context else ""
-        fail(message_of(error).rstrip(".") + where, 2)
+        fail(click_message(error).rstrip(".") + where, 2)
     except ClickException as error:
-        fail(message_of(error), getattr(error, "exit_code", 1))
+        fail(click_message(error), getattr(error, "exit_code", 1))
     except typer.Abort:
         raise KeyboardInterrupt from None
     except OSError as error:
         if isinstance(error, BrokenPipeError):
-            leave_quietly()
+            exit_on_broken_pipe()
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
 
 
-def leave_quietly() -> NoReturn:
+def exit_on_broken_pipe() -> NoReturn:
     """Whoever reads our output has seen enough."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
-def message_of(error: Exception) -> str:
+def click_message(error: Exception) -> str:
     """A click error's message, with its suggestion, in one line."""
     text: str = error.format_message()  # type: ignore[attr-defined]
     return " ".join(text.split())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from dnntrain.cli.data import DataDir, Mirror
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
@@ -21,7 +21,7 @@ from dnntrain.utils.lazy import import_ahead
 
 if TYPE_CHECKING:
     from dnntrain.executors.local import Executor
-    from dnntrain.studies.runner import Outcome
+    from dnntrain.studies.runner import StudyResult
     from dnntrain.studies.study import Study, Tuning
 
 RUNS = Path("runs")
@@ -43,7 +43,7 @@ CheckpointEvery = Annotated[
 
 
 @dataclass(frozen=True)
-class Means:
+class RunOptions:
     """Where and how runs are trained and recorded; nothing in it changes a result."""
 
     out: Out = RUNS
@@ -65,25 +65,25 @@ class Means:
             raise InputError(f"--address {self.address}: goes with --executor ray")
 
     @property
-    def home(self) -> DataHome:
+    def home(self) -> DataLocation:
         """Where data are."""
-        return DataHome.at(self.data_dir, self.mirror)
+        return DataLocation.at(self.data_dir, self.mirror)
 
 
 Command = Callable[..., None]
 
 
 def takes_means(command: Command) -> Command:
-    """Give a command the options of `Means`; its parameter `means` receives them."""
-    hints = get_type_hints(Means, include_extras=True)
+    """Give a command the options of `RunOptions`; its parameter `means` receives them."""
+    hints = get_type_hints(RunOptions, include_extras=True)
     options = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
-        for f in fields(Means)
+        for f in fields(RunOptions)
     ]
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "means"]
 
     def wrapper(**given: Any) -> None:
-        means = Means(**{option.name: given.pop(option.name) for option in options})
+        means = RunOptions(**{option.name: given.pop(option.name) for option in options})
         command(means=means, **given)
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
@@ -93,25 +93,25 @@ def takes_means(command: Command) -> Command:
     return wrapper
 
 
-def local_executor(means: Means) -> Executor:
+def local_executor(means: RunOptions) -> Executor:
     """The cores of this machine."""
     from dnntrain.executors.local import LocalExecutor, default_workers
 
     return LocalExecutor(means.workers or default_workers(means.device))
 
 
-def ray_executor(means: Means) -> Executor:
+def ray_executor(means: RunOptions) -> Executor:
     """A Ray cluster."""
     from dnntrain.executors.ray import RayExecutor
 
     return RayExecutor(means.workers, means.device, means.address)
 
 
-EXECUTORS: dict[str, Callable[[Means], Executor]] = {"local": local_executor, "ray": ray_executor}
+EXECUTORS: dict[str, Callable[[RunOptions], Executor]] = {"local": local_executor, "ray": ray_executor}
 """Every executor by the name that `--executor` takes; what it needs is imported only where it is asked for."""
 
 
-def check(study: Study, means: Means) -> None:
+def check(study: Study, means: RunOptions) -> None:
     """Refuse what cannot work before anything is trained or planned, and warn of settings that have no effect."""
     from dnntrain.studies.feasibility import check_study
 
@@ -128,28 +128,28 @@ def is_fetched(study: Study) -> bool:
     return networks or any(arm.spec.source.size for arm in study.arms)
 
 
-def carry_out(study: Study, means: Means, printed: set[str] | None = None) -> Outcome:
+def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) -> StudyResult:
     """Run a study, with progress on stderr, and what was left out of its data.
 
     `printed` has the notes on data that this command has printed already; new ones are added.
     """
-    from dnntrain.cli.progress import Display
+    from dnntrain.cli.progress import ProgressDisplay
     from dnntrain.store.run_store import RunStore
-    from dnntrain.studies.runner import Ablation, Manner
-    from dnntrain.transfer_learning.resolve import first_study, with_base
+    from dnntrain.studies.runner import Manner, StudyRunner
+    from dnntrain.transfer_learning.resolve import pretraining_study, with_backbone
 
     printed = set() if printed is None else printed
-    if first := first_study(study):
-        study = with_base(study, next(iter(carry_out(first, means, printed).records)))
+    if first := pretraining_study(study):
+        study = with_backbone(study, next(iter(run_study(first, means, printed).records)))
     elif isinstance(study.pretrain, str):
-        study = with_base(study, fetch(study.pretrain, means.home))
-    ablation = Ablation(study, RunStore(means.out), means.home, means.device)
+        study = with_backbone(study, fetch(study.pretrain, means.home))
+    ablation = StudyRunner(study, RunStore(means.out), means.home, means.device)
     terminal = console(stderr=True)
     for note in replaced(study, means.out):
         terminal.print(f"{study.name}: {note}; their runs stay in the store", soft_wrap=True)
     executor = EXECUTORS[means.executor](means)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
-    outcome = ablation.run(executor, Display(terminal), Manner(means.join, means.checkpoint_every))
+    outcome = ablation.run(executor, ProgressDisplay(terminal), Manner(means.join, means.checkpoint_every))
     for note in data_notes(read_json(means.out / study.name / "study.json")):
         if note not in printed:
             terminal.print(note, soft_wrap=True)
@@ -174,34 +174,34 @@ def replaced(study: Study, out: Path) -> Iterator[str]:
         yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"
 
 
-def carry_out_tuned(study: Study, tuning: Tuning, means: Means, printed: set[str]) -> Outcome:
+def run_tuned_study(study: Study, tuning: Tuning, means: RunOptions, printed: set[str]) -> StudyResult:
     """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
-    from dnntrain.studies.tuning import choose, steering_metric, tuned_study, tuning_study
+    from dnntrain.studies.tuning import choose, selection_metric, tuned_study, tuning_study
 
-    tried = carry_out(tuning_study(study, tuning), means, printed)
-    chosen = choose(study, tuning, tried.figures(steering_metric(study)))
-    return carry_out(tuned_study(study, tuning, chosen), means, printed)
+    tried = run_study(tuning_study(study, tuning), means, printed)
+    chosen = choose(study, tuning, tried.figures(selection_metric(study)))
+    return run_study(tuned_study(study, tuning, chosen), means, printed)
 
 
-def plan_or_carry_out(study: Study, means: Means, plan: bool) -> None:
+def plan_or_carry_out(study: Study, means: RunOptions, plan: bool) -> None:
     """Print the study's arms with --plan; else train them, then with tuned values where the study asks for it."""
     from dnntrain.cli.techniques import plan_table
     from dnntrain.store.run_store import RunStore
-    from dnntrain.transfer_learning.resolve import find_bases
+    from dnntrain.transfer_learning.resolve import resolve_backbones
 
     check(study, means)
     if plan:
         if study.pretrain is None:
-            find_bases(study, RunStore(means.out), means.home)  # refuses what cannot be reused
+            resolve_backbones(study, RunStore(means.out), means.home)  # refuses what cannot be reused
         show(plan_table(study))
         return
     printed: set[str] = set()
-    print_outcome(carry_out(study, means, printed), means.out)
+    print_outcome(run_study(study, means, printed), means.out)
     if study.tuning:
-        print_outcome(carry_out_tuned(study, study.tuning, means, printed), means.out)
+        print_outcome(run_tuned_study(study, study.tuning, means, printed), means.out)
 
 
-def print_outcome(outcome: Outcome, out: Path) -> None:
+def print_outcome(outcome: StudyResult, out: Path) -> None:
     """The study's report, and where its records are."""
     from dnntrain.reporting import output
     from dnntrain.reporting.summary import summarize

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.executors.worker import Progress
+from dnntrain.executors.worker import EpochEnd
 from dnntrain.metrics import score_beside
 from dnntrain.store.run_store import Record
 from dnntrain.studies.study import Study
@@ -42,7 +42,7 @@ class ArmState:
         return sum(self.val_score.values()) / len(self.val_score) if self.val_score else None
 
 
-class Display:
+class ProgressDisplay:
     """Follows a study on a console."""
 
     def __init__(self, console: Console) -> None:
@@ -73,7 +73,7 @@ class Display:
             self.live = Live(self.table(), console=self.console, refresh_per_second=4, transient=True)
             self.live.start()
 
-    def progress(self, event: Progress) -> None:
+    def progress(self, event: EpochEnd) -> None:
         """Take a population's epoch in."""
         touched = set()
         for index, epoch in event.epochs.items():

@@ -9,11 +9,11 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from dnntrain.config.spec import CoreSpec, RunSpec, default_settings, flag, slots
-from dnntrain.config.transfer import ReuseSettings
+from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.techniques.base import Switch, members_of
-from dnntrain.utils.fields import extra, plain
+from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.utils.fields import field_extra, format_value
 
 Command = Callable[..., None]
 
@@ -73,9 +73,9 @@ def help_text(key: str) -> str:
     text = (field.description or "").rstrip(".")
     if slot:
         text += f": {', '.join(slot.names())}"
-    if unit := extra(field, "unit"):
+    if unit := field_extra(field, "unit"):
         text += f" ({unit})"
-    return text if field.default in (None, False) else f"{text} (default {plain(field.default)})"
+    return text if field.default in (None, False) else f"{text} (default {format_value(field.default)})"
 
 
 def metavar(key: str) -> str:
@@ -89,12 +89,12 @@ def metavar(key: str) -> str:
 
 def panel(key: str) -> str:
     """The heading that the field's option stands under: its technique's family."""
-    for technique in members_of(Switch):
+    for technique in techniques_in(Switch):
         if key in (technique.name, *(technique.key(name) for name in technique.model_fields)):
             return technique.family
     if slot := slots().get(key):
         return slot.family
-    if key in ReuseSettings.model_fields:
+    if key in TransferSettings.model_fields:
         return "Transfer"
     return "The data" if key in ("data", "train_size", "draw", "val", "val_part", "scale", *options()) else "The run"
 
@@ -115,8 +115,11 @@ def read_assignments(assignments: list[str]) -> dict[str, str]:
     return settings
 
 
-def written(spec: CoreSpec) -> str:
+def spec_label(spec: CoreSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
     settings, defaults = spec.settings(), default_settings()
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
-    return ",".join(key if value is True else f"{key}={plain(value)}" for key, value in changed.items()) or "default"
+    return (
+        ",".join(key if value is True else f"{key}={format_value(value)}" for key, value in changed.items())
+        or "default"
+    )

@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dnntrain.config.spec import default_settings, flag
-from dnntrain.config.transfer import ReuseSettings
+from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.planner import populations
 from dnntrain.studies.study import Study
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import Choice, Switch, Technique, members_of
-from dnntrain.utils.fields import extra, plain
+from dnntrain.techniques.base import Choice, Switch, Technique, techniques_in
+from dnntrain.utils.fields import field_extra, format_value
 from dnntrain.utils.text_layout import TextTable, definitions
 
 
@@ -59,9 +59,9 @@ def parameters(technique: type[Technique]) -> list[str]:
     lines = []
     for name, field in technique.model_fields.items():
         signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-        bounds = [f"{sign} {plain(getattr(m, key))}" for m in field.metadata for key, sign in signs.items()
+        bounds = [f"{sign} {format_value(getattr(m, key))}" for m in field.metadata for key, sign in signs.items()
                   if hasattr(m, key)]  # fmt: skip
-        notes = [extra(field, "unit") or "", *bounds, f"default {plain(field.default)}"]
+        notes = [field_extra(field, "unit") or "", *bounds, f"default {format_value(field.default)}"]
         lines.append(f"{name}: {field.description} ({', '.join(filter(None, notes))})")
     return lines
 
@@ -71,10 +71,10 @@ def usage(technique: type[Technique], *, flags: bool) -> str:
     if issubclass(technique, Choice):
         example = technique.name
         for name, field in list(technique.model_fields.items())[:1]:
-            example += f"   or {technique.name}:{name}={plain(field.default)}"
+            example += f"   or {technique.name}:{name}={format_value(field.default)}"
         return f"{flag(technique.slot)} {example}" if flags else f"{technique.slot}: {example}"
     assert issubclass(technique, Switch)
-    named = {technique.key(name): plain(field.default) for name, field in technique.model_fields.items()}
+    named = {technique.key(name): format_value(field.default) for name, field in technique.model_fields.items()}
     if technique.primary is None:
         named = {technique.name: "on"} | named
     if not flags:
@@ -90,17 +90,17 @@ def plan_table(study: Study) -> Group:
     rows = []
     for arm in study.arms:
         settings = in_use(arm.spec.settings())
-        text = ", ".join(f"{key}={plain(settings[key])}" for key in varied if key in settings)
+        text = ", ".join(f"{key}={format_value(settings[key])}" for key in varied if key in settings)
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
     runs = [spec for _, spec in study.runs()]
     lines = [
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
-        "common: " + ", ".join(f"{k}={plain(v)}" for k, v in common(study).items()),
+        "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in common(study).items()),
     ]
     if study.tuning:
-        values = ", ".join(plain(value) for value in study.tuning.values)
+        values = ", ".join(format_value(value) for value in study.tuning.values)
         more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))
         lines.append(f"then {study.tuning.key} is tuned for each arm over {values}: {more} runs more")
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
@@ -110,7 +110,7 @@ def common(study: Study) -> dict[str, object]:
     """The settings that all arms share; what is off is left out."""
     varied = {*study.varied(), "seed"}
     settings = in_use(study.arms[0].spec.settings())
-    asides = {*options(), *ReuseSettings.model_fields, "draw", "val_part", "output"}  # shown where they are given
+    asides = {*options(), *TransferSettings.model_fields, "draw", "val_part", "output"}  # shown where they are given
     defaults = default_settings()
     return {
         key: value
@@ -123,8 +123,8 @@ def in_use(settings: dict[str, object]) -> dict[str, object]:
     """The settings without the parameters of techniques that are off."""
     off = {
         technique.key(name)
-        for technique in members_of(Switch)
+        for technique in techniques_in(Switch)
         if settings[technique.name] in (None, False)
         for name in technique.model_fields
-    } - {technique.name for technique in members_of(Switch)}
+    } - {technique.name for technique in techniques_in(Switch)}
     return {key: value for key, value in settings.items() if key not in off}

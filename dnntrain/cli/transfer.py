@@ -8,13 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from dnntrain.cli.spec_options import run_keys
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.study import Study, check_name, folder_name, read_seeds
-from dnntrain.studies.transfer import comparison, curve, inherited, ladder, read_sizes, reusing, with_freeze
+from dnntrain.studies.transfer import (
+    comparison,
+    curve,
+    inherit_settings,
+    read_sizes,
+    strategies,
+    transfer_settings,
+    with_freeze,
+)
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
-from dnntrain.transfer_learning.mlp_backbone import Base, DenseBase
+from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
 
 From = Annotated[
     str | None,
@@ -40,8 +48,8 @@ def transfer_keys() -> list[str]:
 
 
 def planned(
-    base: Base, given: dict[str, Any], seeds: str, drop: int, head: str, scratch: bool, rungs: bool, sizes: str | None,
-    name: str | None, random_base: str | None,
+    base: Backbone, given: dict[str, Any], seeds: str, drop: int, head: str, scratch: bool, rungs: bool,
+    sizes: str | None, name: str | None, random_base: str | None,
 ) -> Study:  # fmt: skip
     """The study that the options ask for."""
     chosen = read_seeds(seeds)
@@ -49,15 +57,15 @@ def planned(
     named = "" if name is None else check_name(name, "--name")
     refuse_ignored(base, given, drop=drop, head=head, scratch=scratch, rungs=rungs, sizes=sizes)
     if rungs:
-        return ladder(named or folder_name(f"ladder-{label}"), base, given, chosen, head, random_base)
-    settings = with_freeze(reusing(base, inherited(base, given), drop, head))
+        return strategies(named or folder_name(f"ladder-{label}"), base, given, chosen, head, random_base)
+    settings = with_freeze(transfer_settings(base, inherit_settings(base, given), drop, head))
     if sizes is not None:
         return curve(named or folder_name(f"curve-{label}"), base, settings, read_sizes(sizes), chosen, random_base)
     return comparison(named or folder_name(f"transfer-{label}"), base, settings, chosen, random_base, scratch=scratch)
 
 
 def refuse_ignored(
-    base: Base, given: dict[str, Any], *, drop: int, head: str, scratch: bool, rungs: bool, sizes: str | None
+    base: Backbone, given: dict[str, Any], *, drop: int, head: str, scratch: bool, rungs: bool, sizes: str | None
 ) -> None:
     """Raise InputError for an option that another one, or what is reused, leaves nothing to decide."""
     if rungs and (drop or sizes is not None):
@@ -68,7 +76,7 @@ def refuse_ignored(
         raise InputError("--curve gives the training sizes; leave --train-size out")
     if not scratch and (rungs or sizes is not None):
         raise InputError(f"--no-scratch: {'--ladder' if rungs else '--curve'} compares with scratch")
-    if isinstance(base, DenseBase):
+    if isinstance(base, MLPBackbone):
         for key in ("hidden", "act"):
             if key in given:
                 raise InputError(f"--{key}: the layers are those of {base.name}; --drop and --head change them")
@@ -76,15 +84,15 @@ def refuse_ignored(
         raise InputError("--hidden and --head both name the new layers; give one")
 
 
-def base_of(text: str, weights: Path | None, out: Path, home: DataHome) -> Base:
+def base_of(text: str, weights: Path | None, out: Path, home: DataLocation) -> Backbone:
     """What --from names."""
-    from dnntrain.transfer_learning.resolve import find_base, run_at
+    from dnntrain.transfer_learning.resolve import resolve_backbone, resolve_run
 
     if text in ARCHITECTURES:
         from dnntrain.transfer_learning.image_models import fetch
 
-        return find_base(fetch(text, home, weights), RunStore(out), home)
+        return resolve_backbone(fetch(text, home, weights), RunStore(out), home)
     if weights is not None:
         raise InputError(f"--weights is for a pretrained network, and --from {text} is none")
-    store, run = run_at(text, RunStore(out))
-    return find_base(run, store, home)
+    store, run = resolve_run(text, RunStore(out))
+    return resolve_backbone(run, store, home)

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.initializers import Initializer
-from dnntrain.utils.fields import extra, odd_number
+from dnntrain.utils.fields import field_extra, odd_number
 
 MAX_UNITS, MAX_LAYERS = 16_384, 1_000
 OFF_WORDS = ("off", "none", "no", "false")
@@ -78,7 +78,7 @@ def read_val(value: object) -> float:
 
 def as_meant(key: str, field: FieldInfo, value: Any) -> Any:
     """A YAML or command-line value converted for one field: text becomes a number, a yes or no, or None."""
-    if extra(field, "literal"):
+    if field_extra(field, "literal"):
         return value
     kinds = _kinds(field.annotation)
     is_flag, is_number, optional = bool in kinds, bool({int, float} & kinds), field.default is None

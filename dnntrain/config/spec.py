@@ -25,60 +25,62 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from dnntrain.config.parsing import as_meant, read_activations, read_hidden, read_init, read_val, write_hidden
-from dnntrain.config.transfer import ReuseSettings
-from dnntrain.data import SOURCES, DataSource, FileSource, Outline, find_source, options, source_class
+from dnntrain.config.transfer import TransferSettings
+from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source, options, source_class
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import Choice, Switch, members_of
+from dnntrain.techniques.base import Choice, Switch, techniques_in
 from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.schedules import Schedule
-from dnntrain.utils.fields import explain, extra, parameter
+from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 
 
-class CoreSpec(ReuseSettings):
+class CoreSpec(TransferSettings):
     """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
-    data: str = parameter(
+    data: str = hyperparameter(
         "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
     )
-    train_size: int | None = parameter(None, "train on this many examples only, stratified by class", ge=1)
-    draw: Literal["seed", "same"] = parameter(
+    train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
+    draw: Literal["seed", "same"] = hyperparameter(
         "seed", "train_size draws other examples for each seed, or the same for all"
     )
-    val: Annotated[float, BeforeValidator(read_val)] = parameter(
+    val: Annotated[float, BeforeValidator(read_val)] = hyperparameter(
         0.2, "validation part, the last of the training set, for data without one: a fraction or a count"
     )
-    val_part: Literal["last", "first"] = parameter("last", "which part of the training set validates: last or first")
-    scale: str = parameter(
+    val_part: Literal["last", "first"] = hyperparameter(
+        "last", "which part of the training set validates: last or first"
+    )
+    scale: str = hyperparameter(
         "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
     )
-    hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = parameter(
+    hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
         "300,100", "hidden layers: 300,100 or 20x100"
     )
     act: Annotated[
         tuple[Activation, ...],
         BeforeValidator(read_activations),
         PlainSerializer(lambda acts: ",".join(str(act) for act in acts)),
-    ] = parameter("relu", "activation for all hidden layers, or one for each: elu or relu,elu,tanh")
+    ] = hyperparameter("relu", "activation for all hidden layers, or one for each: elu or relu,elu,tanh")
     init: Annotated[
         Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
-    ] = parameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
-    optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = parameter(
+    ] = hyperparameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
+    optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = hyperparameter(
         "sgd", "optimizer"
     )
-    output: Literal["softmax", "sigmoid"] = parameter(
+    output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with a unit for each class, or sigmoid with one unit for two classes"
     )
-    lr: float = parameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
-    schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = parameter(
+    lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
+    schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
         "constant", "learning-rate schedule", per_member=True
     )
-    batch_size: int = parameter(32, "examples in a mini-batch", ge=1, le=65_536)
-    epochs: int = parameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
-    seed: int = parameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
+    batch_size: int = hyperparameter(32, "examples in a mini-batch", ge=1, le=65_536)
+    epochs: int = hyperparameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
+    seed: int = hyperparameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -112,7 +114,7 @@ class CoreSpec(ReuseSettings):
 
     def _check_techniques(self) -> None:
         active: dict[str, str] = {}
-        for technique in members_of(Switch):
+        for technique in techniques_in(Switch):
             if not self._is_on(technique):
                 self._check_unused(technique)
             elif technique.exclusive:
@@ -141,7 +143,7 @@ class CoreSpec(ReuseSettings):
         try:
             return cls(**settings)
         except ValidationError as error:
-            raise InputError(explain(error)) from None
+            raise InputError(format_validation_error(error)) from None
         except UnicodeError:
             raise InputError("a setting holds characters that are no text") from None
 
@@ -155,7 +157,7 @@ class CoreSpec(ReuseSettings):
 
     def techniques(self, family: type[S]) -> tuple[S, ...]:
         """The switches of a family that are on, with their hyper-parameters."""
-        return tuple(self._build(technique) for technique in members_of(family) if self._is_on(technique))
+        return tuple(self._build(technique) for technique in techniques_in(family) if self._is_on(technique))
 
     def technique(self, family: type[S]) -> S | None:
         """The one switch of an exclusive family that is on, if any."""
@@ -180,7 +182,7 @@ class CoreSpec(ReuseSettings):
             return Glorot()
         return self.init or Initializer.parse(self.activations[layer].init)
 
-    def n_outputs(self, outline: Outline) -> int:
+    def n_outputs(self, outline: DatasetInfo) -> int:
         """Units of the output layer; InputError for a sigmoid where there are not two classes."""
         if self.output == "softmax":
             return outline.n_outputs
@@ -192,9 +194,9 @@ class CoreSpec(ReuseSettings):
         """What runs must have in common to share a population: all but what may differ from member to member."""
         settings = self.settings()
         for key, field in type(self).model_fields.items():
-            if extra(field, "per_member"):
+            if field_extra(field, "per_member"):
                 settings[key] = settings[key] is not None
-        outside = {t.key(name) for t in members_of(Switch) if not t.in_graph for name in t.model_fields}
+        outside = {t.key(name) for t in techniques_in(Switch) if not t.in_graph for name in t.model_fields}
         return json.dumps({key: value for key, value in settings.items() if key not in outside})
 
     def digest(self, fingerprint: str, engine: str) -> str:
@@ -227,9 +229,9 @@ def _source_fields() -> dict[str, Any]:
 def _switch_fields() -> dict[str, Any]:
     """The fields of every switch: None or False where it is off, the defaults of the declaration for its parameters."""
     fields: dict[str, Any] = {}
-    for technique in members_of(Switch):
+    for technique in techniques_in(Switch):
         if technique.primary is None:
-            fields[technique.name] = (bool, parameter(False, technique.summary))
+            fields[technique.name] = (bool, hyperparameter(False, technique.summary))
         for name, field in technique.model_fields.items():
             if name == technique.primary:
                 fields[technique.name] = (_bounded(field) | None, _like(field, None, technique.summary))
@@ -244,8 +246,8 @@ def _bounded(field: FieldInfo) -> Any:
 
 
 def _like(field: FieldInfo, default: Any, help: str) -> Any:
-    noted = {key: extra(field, key) for key in ("per_member", "unit", "literal")}
-    return parameter(default, help, **noted)
+    noted = {key: field_extra(field, key) for key in ("per_member", "unit", "literal")}
+    return hyperparameter(default, help, **noted)
 
 
 if TYPE_CHECKING:

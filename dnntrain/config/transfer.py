@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 
 ALL = 1_000
 """More layers than any network has."""
@@ -23,19 +23,23 @@ Count = Annotated[
 """A number of layers; `all` of them."""
 
 
-class ReuseSettings(BaseModel):
+class TransferSettings(BaseModel):
     """The lecture's stages: reuse lower layers and freeze them, train the rest; then unfreeze some at a lower rate."""
 
-    reuse_from: str | None = parameter(
+    reuse_from: str | None = hyperparameter(
         None, "start from a trained network: a run's id, or pretrained in a preset that says what that is"
     )
-    reuse: Count | None = parameter(None, "how many of its lower layers (2, or all), which it then starts with", ge=1)
-    freeze: int | None = parameter(None, "epochs in which they stay frozen; to the end if not given", ge=0)
-    unfreeze: Count = parameter(0, "how many of the reused layers, from the top, train after that (1, or all)", ge=0)
-    unfreeze_lr: float | None = parameter(
+    reuse: Count | None = hyperparameter(
+        None, "how many of its lower layers (2, or all), which it then starts with", ge=1
+    )
+    freeze: int | None = hyperparameter(None, "epochs in which they stay frozen; to the end if not given", ge=0)
+    unfreeze: Count = hyperparameter(
+        0, "how many of the reused layers, from the top, train after that (1, or all)", ge=0
+    )
+    unfreeze_lr: float | None = hyperparameter(
         None, "learning rate of that stage; as before if not given", ge=0, le=1e6, per_member=True
     )
-    resize: int = parameter(
+    resize: int = hyperparameter(
         128, "pixels a side that images are resized to for a pretrained image network", ge=16, le=1024
     )
 
@@ -46,7 +50,7 @@ class ReuseSettings(BaseModel):
 
     def check_reuse(self, epochs: int) -> None:
         """Raise ValueError where the stages do not fit each other."""
-        given = [key for key in ReuseSettings.model_fields if getattr(self, key) != self.default_of(key)]
+        given = [key for key in TransferSettings.model_fields if getattr(self, key) != self.default_of(key)]
         if self.reuse_from is None and given:
             raise ValueError(f"{given[0]} is given, but reuse_from is off")
         if self.freeze is not None and self.freeze > epochs:
@@ -61,4 +65,4 @@ class ReuseSettings(BaseModel):
     @classmethod
     def default_of(cls, key: str) -> object:
         """What a field is where it is not given."""
-        return ReuseSettings.model_fields[key].default
+        return TransferSettings.model_fields[key].default

@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.data.cifar10 import Cifar10
-from dnntrain.data.dataset import Dataset, Outline
+from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.fashion_mnist import FashionMini, FashionMnist
 from dnntrain.data.image_folder import ImageFolder
 from dnntrain.data.npz import Npz
-from dnntrain.data.source import DataHome, DataSource, FileSource, default_data_dir
+from dnntrain.data.source import DataLocation, DataSource, FileSource, default_data_dir
 from dnntrain.data.tabular import Table
 from dnntrain.errors import InputError, did_you_mean
 
 __all__ = [
     "KINDS",
     "SOURCES",
-    "DataHome",
+    "DataLocation",
     "DataSource",
     "Dataset",
+    "DatasetInfo",
     "FileSource",
-    "Outline",
     "default_data_dir",
     "find_source",
     "load",
@@ -65,6 +65,6 @@ def options() -> dict[str, tuple[Any, list[str]]]:
     return found
 
 
-def load(name: str, home: DataHome | None = None, **settings: Any) -> Dataset:
+def load(name: str, home: DataLocation | None = None, **settings: Any) -> Dataset:
     """The data set `name`, or at that path; InputError where it cannot be had."""
-    return find_source(name, settings).load(home or DataHome())
+    return find_source(name, settings).load(home or DataLocation())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dnntrain.data.dataset import Dataset, Targets, listed, on_one_line
+from dnntrain.data.dataset import Dataset, Targets, join_names, on_one_line
 
 RARE = 3
 """Fewest examples of a class that can be in each of the three parts."""
@@ -34,7 +34,7 @@ def absent_notes(dataset: Dataset, parts: Mapping[str, Targets]) -> list[str]:
     for part, targets in parts.items():
         if names := [name for name, count in class_counts(targets, dataset.classes).items() if not count]:
             which = f"class '{names[0]}' has" if len(names) == 1 else f"{len(names):,} classes have"
-            named = f": {listed(names)}" if len(names) > 1 else ""
+            named = f": {join_names(names)}" if len(names) > 1 else ""
             notes.append(on_one_line(f"{which} no {part} example{named}"))
     return notes
 
@@ -48,8 +48,8 @@ def with_class_notes(dataset: Dataset) -> Dataset:
         return dataset
     everything = class_counts(np.concatenate([dataset.train_targets, dataset.test_targets]), dataset.classes)
     rare = [f"{name} ({count})" for name, count in everything.items() if count < RARE]
-    notes = [f"classes with fewer than {RARE} examples: {listed(rare)}"] if rare else []
-    train, n_train = dataset.train_targets, len(dataset.train_targets) - dataset.own_validation
+    notes = [f"classes with fewer than {RARE} examples: {join_names(rare)}"] if rare else []
+    train, n_train = dataset.train_targets, len(dataset.train_targets) - dataset.n_validation
     parts = {"training": train[:n_train], "validation": train[n_train:], "test": dataset.test_targets}
     notes += absent_notes(dataset, {part: targets for part, targets in parts.items() if len(targets)})
     name, share = majority(dataset)

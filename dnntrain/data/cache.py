@@ -15,14 +15,14 @@ from dnntrain.data.dataset import Dataset
 from dnntrain.utils.files import scratch_folder
 
 if TYPE_CHECKING:
-    from dnntrain.data.source import DataHome, DataSource
+    from dnntrain.data.source import DataLocation, DataSource
 
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 VERSION = 2
 """Raised when the same files would be decoded otherwise."""
 
 
-def decoded(source: DataSource, home: DataHome) -> Dataset:
+def decoded(source: DataSource, home: DataLocation) -> Dataset:
     """The source's data: mapped from disk where it was decoded before, else decoded and kept there.
 
     Where nothing can be written, the data are decoded in memory.
@@ -30,7 +30,7 @@ def decoded(source: DataSource, home: DataHome) -> Dataset:
     fingerprint = source.fingerprint(home)
     folder = home.folder / "decoded" / key(source, fingerprint)
     try:
-        return replace(mapped(folder), name=source.shown_name())  # a copy of the same bytes may lie elsewhere
+        return replace(mapped(folder), name=source.display_name())  # a copy of the same bytes may lie elsewhere
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or damaged
     dataset = source.read(home)
@@ -62,7 +62,7 @@ def keep(dataset: Dataset, folder: Path) -> None:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "licence", "notes")}
-        text = json.dumps(about | {"own_validation": dataset.own_validation})
+        text = json.dumps(about | {"n_validation": dataset.n_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.columns import Column, Grid
-from dnntrain.data.dataset import listed
+from dnntrain.data.columns import CellGrid, Column
+from dnntrain.data.dataset import join_names
 from dnntrain.data.numbers import (
     COMMA,
     ENOUGH,
@@ -23,10 +23,10 @@ from dnntrain.data.numbers import (
     LONGEST,
     MISSING_NUMBERS,
     PERIOD,
-    Texts,
+    NumberTexts,
     oddities,
 )
-from dnntrain.data.text_table import Cells
+from dnntrain.data.text_table import TextCells
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import write_names
 
@@ -41,7 +41,7 @@ FEW = 1000
 
 
 @dataclass
-class Draft:
+class ColumnDraft:
     """A column while its meaning is being worked out."""
 
     name: str
@@ -53,7 +53,7 @@ class Draft:
     """The decimal mark, where the column's own cells show it."""
     ambiguous: bool = False
     """Whether some cells mean different numbers with either mark."""
-    distinct: Texts | None = None
+    distinct: NumberTexts | None = None
     """The column's distinct texts, where it is not plain."""
     notes: list[str] = field(default_factory=list)
     readings: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Draft:
         return self.distinct is None or any(map(self.distinct.is_numeric, (PERIOD, COMMA)))
 
 
-def read_grid(path: Path, cells: Cells, used: Collection[str], missing: Sequence[str]) -> Grid:
+def read_grid(path: Path, cells: TextCells, used: Collection[str], missing: Sequence[str]) -> CellGrid:
     """The columns as values, with notes on what is unusual in those that are used.
 
     The texts in `missing` mean missing in every column. Raises InputError where a cell of a used column may mean
@@ -82,24 +82,24 @@ def read_grid(path: Path, cells: Cells, used: Collection[str], missing: Sequence
     chosen = [draft for draft in drafts if draft.name in used]
     notes = [note for draft in chosen for note in draft.notes]
     for said in dict.fromkeys(said for draft in chosen for said in draft.readings):
-        notes.append(f"{said}: {listed([draft.name for draft in chosen if said in draft.readings])}")
-    return Grid(columns, used, cells.lines, tuple(notes))
+        notes.append(f"{said}: {join_names([draft.name for draft in chosen if said in draft.readings])}")
+    return CellGrid(columns, used, cells.lines, tuple(notes))
 
 
-def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> Draft:
+def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> ColumnDraft:
     """The column with what its own cells show."""
     if gone := set(missing):
         texts = ["" if text in gone else text for text in texts]
     plain = plain_numbers(texts)
     if plain is not None:
-        return Draft(name, texts, plain)
+        return ColumnDraft(name, texts, plain)
     everything = "".join(texts)
-    if COMMA in everything and PERIOD not in everything and Texts(texts[:FEW]).decimal() == COMMA:
+    if COMMA in everything and PERIOD not in everything and NumberTexts(texts[:FEW]).decimal() == COMMA:
         plain = plain_numbers([text.replace(COMMA, PERIOD) for text in texts])
         if plain is not None:
-            return Draft(name, texts, plain, COMMA)
-    distinct = Texts(texts)
-    return Draft(name, texts, None, distinct.decimal(), bool(distinct.ambiguous()), distinct)
+            return ColumnDraft(name, texts, plain, COMMA)
+    distinct = NumberTexts(texts)
+    return ColumnDraft(name, texts, None, distinct.decimal(), bool(distinct.ambiguous()), distinct)
 
 
 def plain_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
@@ -125,7 +125,7 @@ def as_floats(texts: Sequence[str]) -> NDArray[np.float64]:
     return np.array(list(map(float, texts)), np.float64)
 
 
-def common_decimal(drafts: list[Draft], separator: str) -> str | None:
+def common_decimal(drafts: list[ColumnDraft], separator: str) -> str | None:
     """The decimal mark of all columns that have one; None where none has one, or they differ.
 
     Where a file may have decimal commas, the periods of its plain columns are looked at too.
@@ -135,15 +135,15 @@ def common_decimal(drafts: list[Draft], separator: str) -> str | None:
         return PERIOD
     for draft in numeric:
         if draft.distinct is None and draft.decimal is None and any(PERIOD in text for text in draft.texts):
-            draft.decimal = Texts(draft.texts[:FEW]).decimal() or (rest := Texts(draft.texts)).decimal()
+            draft.decimal = NumberTexts(draft.texts[:FEW]).decimal() or (rest := NumberTexts(draft.texts)).decimal()
             draft.ambiguous = draft.decimal is None and bool(rest.ambiguous())
     marks = {draft.decimal for draft in numeric} - {None}
     return marks.pop() if len(marks) == 1 else None
 
 
-def ambiguity(draft: Draft, lines: Sequence[int]) -> str:
+def ambiguity(draft: ColumnDraft, lines: Sequence[int]) -> str:
     """Which cell may be one of two numbers, and how to write it."""
-    texts = draft.distinct or Texts(draft.texts)
+    texts = draft.distinct or NumberTexts(draft.texts)
     text = texts.ambiguous()[0]
     small, large = sorted((numbers[text] for numbers in texts.numbers.values()), key=abs)
     where = f"line {lines[draft.texts.index(text)]}, column '{draft.name}'"
@@ -153,7 +153,7 @@ def ambiguity(draft: Draft, lines: Sequence[int]) -> str:
     )
 
 
-def values_of(draft: Draft, decimal: str, cells: Cells) -> NDArray[Any]:
+def values_of(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray[Any]:
     """The column's values as `Column` has them; adds what is unusual about them to the draft."""
     if draft.plain is not None and not (draft.ambiguous and decimal == COMMA):
         if draft.decimal == COMMA:
@@ -163,7 +163,7 @@ def values_of(draft: Draft, decimal: str, cells: Cells) -> NDArray[Any]:
         note_missing(draft, set(draft.texts) & MISSING_NUMBERS if np.isnan(draft.plain).any() else set())
         note_rounded(draft, draft.plain)
         return draft.plain
-    texts = draft.distinct or Texts(draft.texts)
+    texts = draft.distinct or NumberTexts(draft.texts)
     if texts.is_numeric(decimal):
         read = texts.numbers[decimal]
         numbers = np.array([read.get(text, math.nan) for text in draft.texts], np.float64)
@@ -185,20 +185,20 @@ def truth_of(texts: Sequence[str]) -> NDArray[Any]:
     return np.array([str(TRUTH[text]) if text else None for text in texts], object)
 
 
-def note_missing(draft: Draft, marks: set[str]) -> None:
+def note_missing(draft: ColumnDraft, marks: set[str]) -> None:
     """Note the texts that mean missing in a column of numbers."""
     if marks:
         draft.readings.append(f"{', '.join(sorted(marks))} in a column of numbers means missing")
 
 
-def note_rounded(draft: Draft, numbers: NDArray[np.float64]) -> None:
+def note_rounded(draft: ColumnDraft, numbers: NDArray[np.float64]) -> None:
     """Note whole numbers that float64 rounds."""
     texts = [(draft.texts[row], float(numbers[row])) for row in np.flatnonzero(np.abs(numbers) >= 2.0**53).tolist()]
     if any(text.isdecimal() and len(text) < LONGEST and int(text) != number for text, number in texts):
         draft.readings.append("whole numbers with too many digits for float64, which are rounded")
 
 
-def note_others(draft: Draft, texts: Texts, decimal: str, lines: Sequence[int]) -> None:
+def note_others(draft: ColumnDraft, texts: NumberTexts, decimal: str, lines: Sequence[int]) -> None:
     """Note the cells of a column of numbers that are not numbers: how many, and where the first one is."""
     others = texts.others(decimal)
     if others:
@@ -211,7 +211,7 @@ def note_others(draft: Draft, texts: Texts, decimal: str, lines: Sequence[int]) 
         draft.notes.append(f"column '{draft.name}': {said}")
 
 
-def note_text(draft: Draft, texts: Texts, decimal: str, cells: Cells) -> None:
+def note_text(draft: ColumnDraft, texts: NumberTexts, decimal: str, cells: TextCells) -> None:
     """Note why a column is text although it has numbers, and which of its texts may mean missing."""
     numbers, others = texts.tally(decimal)
     dates = sum(count for text, count in texts.counts.items() if DATE.fullmatch(text))

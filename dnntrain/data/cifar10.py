@@ -12,8 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.dataset import Dataset, Outline
-from dnntrain.data.source import DataHome, DataSource
+from dnntrain.data.dataset import Dataset, DatasetInfo
+from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
 
 SHAPE = (3, 32, 32)
@@ -56,7 +56,7 @@ class _ArraysOnly(pickle.Unpickler):
         return self._allowed[module, name]
 
 
-class Form(NamedTuple):
+class ArchiveFormat(NamedTuple):
     """One of the forms in which the data are published."""
 
     folder: str
@@ -86,7 +86,7 @@ class Cifar10(DataSource):
     class_counts: ClassVar[tuple[int, ...]] = (5_000,) * 10
     per_file: ClassVar[int] = 10_000
     """Examples in each file."""
-    binary: ClassVar[Form] = Form(
+    binary: ClassVar[ArchiveFormat] = ArchiveFormat(
         "cifar-10-batches-bin",
         {
             "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
@@ -98,7 +98,7 @@ class Cifar10(DataSource):
         },
         from_binary,
     )
-    pickled: ClassVar[Form] = Form(
+    pickled: ClassVar[ArchiveFormat] = ArchiveFormat(
         "cifar-10-batches-py",
         {
             "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -115,14 +115,14 @@ class Cifar10(DataSource):
     archive: ClassVar[str] = "cifar-10-binary.tar.gz"
     archive_md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
 
-    def known_outline(self) -> Outline:
-        return Outline(SHAPE, self.class_names, self.per_file * (len(self.binary.md5s) - 1))
+    def static_info(self) -> DatasetInfo:
+        return DatasetInfo(SHAPE, self.class_names, self.per_file * (len(self.binary.md5s) - 1))
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """Five training files and the test file, downloaded into the home's folder cifar10 where no place has them."""
         return self.find(home) or self._download(home)
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         """The six files in the first place that has them all, or [] where none has; downloads nothing."""
         for form in (self.binary, self.pickled):
             for place in (home.folder, home.folder / self.name):
@@ -131,7 +131,7 @@ class Cifar10(DataSource):
                     return files
         return []
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         """All the data in memory, and one file at a time; InputError that names a file that is not the original."""
         files, n = self.files(home), self.per_file
         images = np.empty((len(files) * n, *SHAPE), np.uint8)
@@ -150,7 +150,7 @@ class Cifar10(DataSource):
             licence=self.licence,
         )
 
-    def fingerprint(self, home: DataHome) -> str:
+    def fingerprint(self, home: DataLocation) -> str:
         """16 hexadecimal digits that name the data in whichever form; InputError where a file is not the original."""
         for path in self.files(home):
             self._content(path)
@@ -159,7 +159,7 @@ class Cifar10(DataSource):
     def _identity(self) -> str:
         return hashlib.sha256("\n".join((self.name, *self.binary.md5s.values())).encode()).hexdigest()[:16]
 
-    def _form(self, path: Path) -> Form:
+    def _form(self, path: Path) -> ArchiveFormat:
         return self.binary if path.parent.name == self.binary.folder else self.pickled
 
     def _content(self, path: Path) -> bytes:
@@ -183,16 +183,16 @@ class Cifar10(DataSource):
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
 
-    def _download(self, home: DataHome) -> list[Path]:
+    def _download(self, home: DataLocation) -> list[Path]:
         from dnntrain.data.archive import unpack
-        from dnntrain.data.download import DownloadError, address, download, making
+        from dnntrain.data.download import DownloadError, address, download, exclusive_write
 
         folder = home.folder / self.name / self.binary.folder
         archive = folder.with_name(self.archive)
         mirrors = [home.mirror] if home.mirror else self.mirrors
         sizes = {f"{self.binary.folder}/{name}": self.per_file * RECORD for name in self.binary.md5s}
         try:
-            with making(folder):
+            with exclusive_write(folder):
                 if not self.find(home):  # another process may have made it meanwhile
                     download([address(mirror, self.archive) for mirror in mirrors], archive, self.archive_md5)
                     unpack(archive, folder, sizes)
@@ -203,7 +203,7 @@ class Cifar10(DataSource):
             raise InputError(f"{archive}: {error}; remove it") from None
         return self.find(home)
 
-    def _ways(self, home: DataHome, error: Exception) -> str:
+    def _ways(self, home: DataLocation, error: Exception) -> str:
         return (
             f"{self.name} is not on this machine and could not be downloaded: {error}\n"
             f"Any of these gives it:\n"

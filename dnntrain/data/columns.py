@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.numbers import read_number
-from dnntrain.data.user_data import Parts
+from dnntrain.data.user_data import Split
 from dnntrain.errors import InputError
 
 MOST_CATEGORIES = 100
@@ -93,7 +93,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class CellGrid:
     """All columns of a file."""
 
     columns: list[Column]
@@ -118,7 +118,7 @@ class Grid:
         """Whether a cell is this text, or the number that it means."""
         return any(column.equal_to(text).any() for column in self.columns)
 
-    def without(self, texts: Sequence[str]) -> Grid:
+    def without(self, texts: Sequence[str]) -> CellGrid:
         """The same columns with the values that are one of these texts missing."""
         return replace(self, columns=[column.without(texts) for column in self.columns])
 
@@ -127,7 +127,7 @@ class Grid:
         return f" (line {self.lines[row]})" if self.lines else ""
 
 
-class Encoded(NamedTuple):
+class EncodedColumn(NamedTuple):
     """The inputs made of columns."""
 
     inputs: NDArray[np.float64]
@@ -148,7 +148,7 @@ def equal_rows(columns: Sequence[Column]) -> Rows | None:
     return copy_groups(np.stack(used, axis=1)) if used else None
 
 
-def encoded(columns: Sequence[Column], parts: Parts, grid: Grid, rows: Rows, path: Path) -> Encoded:
+def encoded(columns: Sequence[Column], parts: Split, grid: CellGrid, rows: Rows, path: Path) -> EncodedColumn:
     """The columns, which have these rows of the grid, as numbers.
 
     The training rows alone decide what the categories are, what is constant, and what has missing values.
@@ -172,4 +172,4 @@ def encoded(columns: Sequence[Column], parts: Parts, grid: Grid, rows: Rows, pat
     if not inputs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise InputError(f"{path}: no column is left to predict from" + (f" ({reasons})" if reasons else ""))
-    return Encoded(np.stack(inputs, axis=1), names, left_out)
+    return EncodedColumn(np.stack(inputs, axis=1), names, left_out)

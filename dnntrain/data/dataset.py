@@ -19,7 +19,7 @@ LONGEST_NOTE = 5
 """Things that a note names before it says 'and so many more'."""
 
 
-class Outline(NamedTuple):
+class DatasetInfo(NamedTuple):
     """What a network must know of its data before it is trained."""
 
     shape: tuple[int, ...]
@@ -28,7 +28,7 @@ class Outline(NamedTuple):
     """The classes' names by class number; empty where the target is a number."""
     n_train: int
     """Training examples, those that will validate included."""
-    own_validation: int = 0
+    n_validation: int = 0
     """How many of them, the last ones, the data themselves set apart for validation."""
 
     @property
@@ -83,7 +83,7 @@ class Dataset:
     fingerprint: str
     """16 hexadecimal digits that name the bytes of the files (DataSource.fingerprint)."""
     licence: str
-    own_validation: int = 0
+    n_validation: int = 0
     """How many of the training examples, the last ones, the data themselves set apart for validation."""
     notes: tuple[str, ...] = ()
     """What was left out or changed on reading, one line each."""
@@ -95,14 +95,14 @@ class Dataset:
         object.__setattr__(self, "notes", tuple(map(on_one_line, self.notes)))
         self._check("training", self.train_inputs, self.train_targets)
         self._check("test", self.test_inputs, self.test_targets)
-        if not 0 <= self.own_validation < len(self.train_targets):
+        if not 0 <= self.n_validation < len(self.train_targets):
             raise InputError(f"data set {self.name}: its validation part leaves no training example")
 
     @property
-    def outline(self) -> Outline:
+    def outline(self) -> DatasetInfo:
         """Shape, classes and counts."""
         shape = tuple(self.train_inputs.shape[1:])
-        return Outline(shape, self.classes, len(self.train_targets), self.own_validation)
+        return DatasetInfo(shape, self.classes, len(self.train_targets), self.n_validation)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,7 +121,7 @@ class Dataset:
             "fingerprint": self.fingerprint,
             "train_examples": len(self.train_targets),
             "test_examples": len(self.test_targets),
-            "own_validation": self.own_validation,
+            "n_validation": self.n_validation,
             "shape": list(self.shape),
             "task": self.outline.task,
             "classes": list(self.classes),
@@ -138,7 +138,7 @@ class Dataset:
         train, test = (renumbered(targets, numbers) for targets in (self.train_targets, self.test_targets))
         if not (train >= 0).any() or not (test >= 0).any():
             raise InputError(f"data set {self.name}: classes {chosen} leave no training or no test example")
-        own = slice(len(train) - self.own_validation, None)
+        own = slice(len(train) - self.n_validation, None)
         return replace(
             self,
             train_inputs=self.train_inputs[train >= 0],
@@ -146,7 +146,7 @@ class Dataset:
             test_inputs=self.test_inputs[test >= 0],
             test_targets=test[test >= 0],
             classes=tuple(self.classes[number] for number in numbers),
-            own_validation=int((train[own] >= 0).sum()) if self.own_validation else 0,
+            n_validation=int((train[own] >= 0).sum()) if self.n_validation else 0,
         )
 
     def _check(self, part: str, inputs: Inputs, targets: Targets) -> None:
@@ -203,7 +203,7 @@ def number_of(name: str, classes: tuple[str, ...]) -> int:
         return int(name)
     if is_number(name):  # the nearest other number is no better a guess
         first = "" if has_numbers else f" at position {name}, they are 0 to {len(classes) - 1}"
-        raise InputError(f"classes: no class '{name}'{first}; known: {listed(list(classes))}")
+        raise InputError(f"classes: no class '{name}'{first}; known: {join_names(list(classes))}")
     known = {folded.casefold(): folded for folded in classes}
     raise InputError(f"classes: no class '{name}'{did_you_mean(name.casefold(), known)}")
 
@@ -233,7 +233,7 @@ def on_one_line(text: str) -> str:
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
-def listed(things: list[str]) -> str:
+def join_names(things: list[str]) -> str:
     """The first few, and how many more."""
     more = len(things) - LONGEST_NOTE
     return ", ".join(things[:LONGEST_NOTE]) + (f" and {more} more" if more > 0 else "")

@@ -66,7 +66,7 @@ def download(mirrors: Sequence[str], destination: Path, md5: str, progress: bool
     `progress` shows a bar on stderr (one plain line where stderr is not a terminal).
     Raises DownloadError where every mirror fails, DnntrainError where the file cannot be written.
     """
-    with making(destination, progress):
+    with exclusive_write(destination, progress):
         if not _is(destination, md5):  # it is where another process fetched it meanwhile
             part = destination.with_name(destination.name + ".part")
             _from_any(mirrors, part, md5, progress)
@@ -74,7 +74,7 @@ def download(mirrors: Sequence[str], destination: Path, md5: str, progress: bool
 
 
 @contextmanager
-def making(destination: Path, progress: bool = True) -> Iterator[None]:
+def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
     """Be the only process that makes `destination`, which NAME.lock beside it says; others wait here.
 
     Its folder is made, and removed again if nothing came.

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.dataset import Dataset, Outline
+from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.idx import read_idx
-from dnntrain.data.source import DataHome, DataSource
+from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError
 
@@ -40,10 +40,10 @@ class _Fashion(DataSource):
     remedy: ClassVar[str]
     """What to do about a damaged or foreign file."""
 
-    def known_outline(self) -> Outline:
-        return Outline(self.shape, self.class_names, self.counts[0])
+    def static_info(self) -> DatasetInfo:
+        return DatasetInfo(self.shape, self.class_names, self.counts[0])
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         """All the data in memory; InputError that names the file where one is damaged, cut off or of other data."""
         train, test = self.counts
         shapes = ((train, *self.shape), (train,), (test, *self.shape), (test,))
@@ -84,12 +84,12 @@ class FashionMini(_Fashion):
     checksums: ClassVar[tuple[int, int, int, int]] = (0xBB35A23E, 0x448B6753, 0x49333794, 0x15CE07FE)
     remedy: ClassVar[str] = "install dnntrain again"
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """The shipped files, wherever the package is installed; `home` does not matter."""
         folder = Path(str(importlib.resources.files("dnntrain.data"))) / "files" / self.name
         return [folder / f"{name}.gz" for name in FILE_NAMES]
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         return self.files(home)
 
 
@@ -113,16 +113,16 @@ class FashionMnist(_Fashion):
     resources: ClassVar[Sequence[tuple[str, str]]] = ()
     """Name and MD5 of each file on the mirrors; torchvision's where none is given."""
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """The four files, downloaded into the home's folder fashion-mnist where no place has them all."""
         return self.find(home) or self._download(home)
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         """The four files in the first place that has them all, or [] where none has; downloads nothing."""
         places = (home.folder / self.name, home.folder / "FashionMNIST" / "raw", self.system_folder)
         return next((found for place in places if len(found := _present(place)) == len(FILE_NAMES)), [])
 
-    def _download(self, home: DataHome) -> list[Path]:
+    def _download(self, home: DataLocation) -> list[Path]:
         from dnntrain.data.download import DownloadError, address, download  # the machinery of HTTP, seldom needed
 
         folder = home.folder / self.name

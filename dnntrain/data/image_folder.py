@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from dnntrain.data.balance import RARE
 from dnntrain.data.copies import copy_groups
-from dnntrain.data.dataset import LONGEST_NOTE, Dataset, listed, numbers_of
-from dnntrain.data.images import FITTED, Decoded, Decoder, Fit, Images
-from dnntrain.data.source import DataHome, FileSource
+from dnntrain.data.dataset import LONGEST_NOTE, Dataset, join_names, numbers_of
+from dnntrain.data.images import FITTED, DecodedImages, Decoder, Fit, Images
+from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
     TEST,
     TRAIN,
     VALIDATION,
-    assembled,
+    build_dataset,
     chosen_rows,
-    cut,
-    left_out,
+    exclusion_note,
+    split_rows,
 )
 from dnntrain.errors import InputError
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 
 Colour = Literal["auto", "grey", "colour"]
 
@@ -39,7 +39,7 @@ PARTS = {
 }  # fmt: skip
 
 
-class Item(NamedTuple):
+class ImageFile(NamedTuple):
     """An image file."""
 
     relative: str
@@ -57,27 +57,29 @@ class ImageFolder(FileSource):
     summary: ClassVar[str] = "a folder of images, one subfolder a class"
     decodes: ClassVar[bool] = True
 
-    image_size: int = parameter(32, "height and width that images are brought to", unit="pixels", ge=1, le=512)
-    fit: Fit = parameter("stretch", "images that are not square: stretch, crop at the center, or pad with black bars")
-    colour: Colour = parameter("auto", "grey or colour; auto: grey where every image is")
-    corrupt: int = parameter(10, "the most image files that may be unreadable", ge=0)
+    image_size: int = hyperparameter(32, "height and width that images are brought to", unit="pixels", ge=1, le=512)
+    fit: Fit = hyperparameter(
+        "stretch", "images that are not square: stretch, crop at the center, or pad with black bars"
+    )
+    colour: Colour = hyperparameter("auto", "grey or colour; auto: grey where every image is")
+    corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
 
     @classmethod
     def reads(cls, path: str) -> bool:
         plain_path = path.replace(os.sep, "/")
         return Path(path).is_dir() or plain_path.endswith("/") or ("/" in plain_path and not Path(path).suffix)
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """The image files, sorted by their paths in the folder."""
         return [item.path for item in find_items(self.path, self.classes)[0]]
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         try:
             return self.files(home)
         except InputError:
             return []
 
-    def fingerprint(self, home: DataHome) -> str:
+    def fingerprint(self, home: DataLocation) -> str:
         """As DataSource.fingerprint, over the files' paths in the folder too: they hold the classes."""
         digest = hashlib.sha256()
         for item in find_items(self.path, self.classes)[0]:
@@ -88,12 +90,12 @@ class ImageFolder(FileSource):
             digest.update(os.fsencode(item.relative) + b"\0" + hashlib.sha256(data).digest())
         return digest.hexdigest()[:16]
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         items, classes = find_items(self.path, self.classes)
         targets = np.array([classes.index(item.folder.name) for item in items])
         chosen = chosen_rows(self.classes, targets, classes)
         check_classes(some(items, chosen), self.path)
-        notes = left_out(others(self.path, items), "file", "not an image in a class's folder")
+        notes = exclusion_note(others(self.path, items), "file", "not an image in a class's folder")
         decoder = Decoder(self.image_size, self.colour == "grey", self.fit)
         images, found, on_levels = decoder.decode([item.path for item in items], chosen, self.path)
         notes += on_levels + self.check_corrupt([(items[row].relative, one.problem) for row, one in found.items()])
@@ -104,8 +106,8 @@ class ImageFolder(FileSource):
         if self.colour == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
         # cut before anything is left out, so that the choice of classes does not move an image to another part
-        parts = cut(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
-        return assembled(self, home, images, targets, classes, parts, notes)
+        parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
+        return build_dataset(self, home, images, targets, classes, parts, notes)
 
     def check_corrupt(self, found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """A note on the files that could not be read; InputError where they are more than is accepted."""
@@ -116,9 +118,9 @@ class ImageFolder(FileSource):
         names = [name for name, _ in problems]
         if problems:
             names[0] += f" ({problems[0][1]})"
-        return left_out(names, "image", "unreadable")
+        return exclusion_note(names, "image", "unreadable")
 
-    def fitted(self, found: Sequence[Decoded]) -> tuple[str, ...]:
+    def fitted(self, found: Sequence[DecodedImages]) -> tuple[str, ...]:
         """A note on the images that are not square, if there are any."""
         count = sum(not one.is_square for one in found)
         if not count:
@@ -128,7 +130,7 @@ class ImageFolder(FileSource):
         return (f"{which} not square: {FITTED[self.fit]} to {self.image_size} × {self.image_size}{hint}",)
 
 
-def find_items(root: Path, chosen: str | None = None) -> tuple[list[Item], tuple[str, ...]]:
+def find_items(root: Path, chosen: str | None = None) -> tuple[list[ImageFile], tuple[str, ...]]:
     """The images in the folders of classes, sorted by path, and all the classes.
 
     InputError where folders are missing, or one of a class that is used (all, if none are chosen) has no image.
@@ -142,7 +144,7 @@ def find_items(root: Path, chosen: str | None = None) -> tuple[list[Item], tuple
             raise InputError(f"{top}: no folder in it; put each class's images into a folder of its own")
         for folder in folders:
             images = [path for path in visible_files(folder) if path.suffix.casefold() in SUFFIXES]
-            items += [Item(path.relative_to(root).as_posix(), path, folder, part) for path in images]
+            items += [ImageFile(path.relative_to(root).as_posix(), path, folder, part) for path in images]
             empty += [] if images else [folder]
             names.add(folder.name)
     classes = tuple(sorted(names))
@@ -179,18 +181,18 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def others(root: Path, items: Sequence[Item]) -> list[str]:
+def others(root: Path, items: Sequence[ImageFile]) -> list[str]:
     """The paths of the files that are not among the items."""
     known = {item.path for item in items}
     return sorted(path.relative_to(root).as_posix() for path in visible_files(root) if path not in known)
 
 
-def some(items: Sequence[Item], rows: NDArray[np.bool_]) -> list[Item]:
+def some(items: Sequence[ImageFile], rows: NDArray[np.bool_]) -> list[ImageFile]:
     """The items where rows (N,) is true."""
     return list(compress(items, rows))
 
 
-def check_classes(items: Sequence[Item], root: Path) -> None:
+def check_classes(items: Sequence[ImageFile], root: Path) -> None:
     """Raise InputError for fewer than two classes, one that is not trained, or one of too few training images."""
     counts = Counter(item.folder.name for item in items if item.part == TRAIN)
     if len(counts) < 2:
@@ -202,7 +204,7 @@ def check_classes(items: Sequence[Item], root: Path) -> None:
 
 
 def without_copies(
-    items: Sequence[Item], images: Images, readable: NDArray[np.bool_]
+    items: Sequence[ImageFile], images: Images, readable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Of each item, whether it stays; notes on the readable others, whose pixels, brought to size, equal one that does.
 
@@ -210,7 +212,7 @@ def without_copies(
     """
     groups = copy_groups(images)
     first: dict[int, int] = {}
-    copies: list[tuple[Item, Item]] = []
+    copies: list[tuple[ImageFile, ImageFile]] = []
     for row in sorted(np.flatnonzero(readable).tolist(), key=lambda row: (-items[row].part, row)):
         original = first.setdefault(int(groups[row]), row)
         if original != row:
@@ -220,9 +222,9 @@ def without_copies(
     disagreeing = [
         f"{copy.relative} = {kept.relative}" for copy, kept in copies if copy.folder.name != kept.folder.name
     ]
-    notes = left_out(within, "image", "exact copies of others")
-    notes += left_out(across, "image", "exact copies of others in test/ or val/")
+    notes = exclusion_note(within, "image", "exact copies of others")
+    notes += exclusion_note(across, "image", "exact copies of others in test/ or val/")
     if disagreeing:
         which = "1 copy has" if len(disagreeing) == 1 else f"{len(disagreeing):,} copies have"
-        notes += (f"{which} another class than the image that stays: {listed(disagreeing)}",)
+        notes += (f"{which} another class than the image that stays: {join_names(disagreeing)}",)
     return np.isin(np.arange(len(items)), list(first.values())), notes

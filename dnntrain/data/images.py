@@ -30,7 +30,7 @@ FITTED = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padde
 """What each way to fit does to an image that is not square."""
 
 
-class Decoded(NamedTuple):
+class DecodedImages(NamedTuple):
     """What decoding a file found out."""
 
     problem: str = ""
@@ -50,7 +50,7 @@ class Decoder:
 
     def decode(
         self, paths: Sequence[Path], chosen: NDArray[np.bool_], root: Path
-    ) -> tuple[Images, dict[int, Decoded], tuple[str, ...]]:
+    ) -> tuple[Images, dict[int, DecodedImages], tuple[str, ...]]:
         """The images, (N, size, size) grey or (N, 3, size, size), zero but for the chosen (N,), and what was found out.
 
         And notes on levels that are not of 8 bits. Where all images of more keep to the levels of fewer than 16, as
@@ -70,26 +70,26 @@ class Decoder:
 
     def _decode(
         self, paths: Sequence[Path], images: Images, rows: Sequence[int], depth: int, root: Path
-    ) -> dict[int, Decoded]:
+    ) -> dict[int, DecodedImages]:
         """Fill these rows of the images; what was found out about each."""
 
-        def decode(row: int) -> Decoded:
+        def decode(row: int) -> DecodedImages:
             try:
                 images[row], found = self.levels(paths[row].read_bytes(), depth)
             except Exception as error:  # Pillow's readers raise whatever they stumble on
-                return Decoded(reason(error))
+                return DecodedImages(reason(error))
             return found
 
         pool = ThreadPoolExecutor()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on large images, odd metadata
             try:
-                results = watched(pool.map(decode, rows), len(rows), root)
+                results = with_progress(pool.map(decode, rows), len(rows), root)
                 return dict(zip(rows, results, strict=True))
             finally:
                 pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
 
-    def levels(self, data: bytes, depth: int) -> tuple[Images, Decoded]:
+    def levels(self, data: bytes, depth: int) -> tuple[Images, DecodedImages]:
         """The levels, (size, size) grey or (3, size, size), of a file's first image; `depth` is that of deep images."""
         from PIL import Image
 
@@ -98,7 +98,7 @@ class Decoder:
             image.draft(None, (2 * self.size, 2 * self.size))  # a photo's JPEG is faster decoded at a fraction
             flat, most = plain(image, depth)
             pixels = np.asarray(self._fitted(flat.convert("L" if self.grey else "RGB")))
-        return pixels if self.grey else pixels.transpose(2, 0, 1), Decoded("", is_square, most)
+        return pixels if self.grey else pixels.transpose(2, 0, 1), DecodedImages("", is_square, most)
 
     def _fitted(self, image: Image) -> Image:
         from PIL import Image, ImageOps
@@ -138,7 +138,7 @@ def reason(error: Exception) -> str:
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def watched(results: Iterable[Decoded], count: int, root: Path) -> Iterable[Decoded]:
+def with_progress(results: Iterable[DecodedImages], count: int, root: Path) -> Iterable[DecodedImages]:
     """The results, with a bar on stderr if they are many; one plain line where stderr is not a terminal."""
     if count <= MANY:
         return results

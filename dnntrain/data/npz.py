@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from dnntrain.data.copies import Rows, copy_groups
 from dnntrain.data.dataset import Dataset, Inputs, counted
 from dnntrain.data.levels import DEEPEST, MANY_LEVELS, bit_depth, check_scales, scaled_note, to_bytes
-from dnntrain.data.source import DataHome
+from dnntrain.data.source import DataLocation
 from dnntrain.data.user_data import (
     FEW_VALUES,
     TEST,
     TRAIN,
     VALIDATION,
-    OwnTargets,
-    assembled,
+    LabelledFileSource,
+    build_dataset,
     chosen_rows,
-    cut,
-    left_out,
+    exclusion_note,
     read_targets,
+    split_rows,
 )
 from dnntrain.errors import InputError, did_you_mean
 
@@ -55,7 +55,7 @@ BOMB_RATIO, BOMB_SIZE = 200, 1 << 30
 DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
-class Npz(OwnTargets):
+class Npz(LabelledFileSource):
     """Arrays x_train, y_train, x_test, y_test, perhaps x_val, y_val; or x, y; or under similar names."""
 
     name: ClassVar[str] = "npz"
@@ -65,7 +65,7 @@ class Npz(OwnTargets):
     def reads(cls, path: str) -> bool:
         return path.casefold().endswith(".npz")
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         (path,) = self.files(home)
         arrays, ignored = read_arrays(path)
         (inputs_at, values), (targets_at, labels), given = joined(arrays, path)
@@ -77,13 +77,13 @@ class Npz(OwnTargets):
             notes += (f"{targets_at}: {len(classes)} different whole numbers are taken for classes; {hint}",)
         kept = chosen_rows(self.classes, targets, classes)
         inputs, more = as_inputs(values, inputs_at, path, kept)
-        parts = cut(targets, given, self.test, path, copy_groups(inputs), kept)
-        notes += left_out(ignored, "array", "neither inputs nor targets by its name") + more
+        parts = split_rows(targets, given, self.test, path, copy_groups(inputs), kept)
+        notes += exclusion_note(ignored, "array", "neither inputs nor targets by its name") + more
         if inputs.dtype.kind == "f" and (gaps := int(np.isnan(inputs[kept]).sum())):
             notes += (
                 f"{inputs_at}: {counted(gaps, 'value')} missing (nan); the mean of the column takes each one's place",
             )
-        return assembled(self, home, inputs, targets, classes, parts, notes)
+        return build_dataset(self, home, inputs, targets, classes, parts, notes)
 
 
 def read_arrays(path: Path) -> tuple[Arrays, list[str]]:

@@ -57,7 +57,7 @@ def read_number(text: str, decimal: str = PERIOD) -> float:
     return float(match["sign"] + match["inner"] + digits + match["exponent"])
 
 
-class Texts:
+class NumberTexts:
     """The different texts of a column: how often each occurs, and which number it means with either decimal mark."""
 
     def __init__(self, texts: Iterable[str]) -> None:

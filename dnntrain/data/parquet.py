@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.columns import Column, Grid
+from dnntrain.data.columns import CellGrid, Column
 from dnntrain.errors import InputError
 
 if TYPE_CHECKING:
     from pandas import Series
 
 
-def read_parquet(path: Path) -> Grid:
+def read_parquet(path: Path) -> CellGrid:
     """The columns of a Parquet file; InputError where it is damaged or pyarrow is not installed."""
     import pandas as pd
 
@@ -25,7 +25,7 @@ def read_parquet(path: Path) -> Grid:
         raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
     except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
         raise InputError(f"{path}: not a sound Parquet file ({error})") from None
-    return Grid([Column(str(name).strip(), values_of(column)) for name, column in frame.items()])
+    return CellGrid([Column(str(name).strip(), values_of(column)) for name, column in frame.items()])
 
 
 def values_of(column: Series) -> NDArray[Any]:

@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.data.balance import with_class_notes
-from dnntrain.data.dataset import Dataset, Outline, numbers_of
+from dnntrain.data.dataset import Dataset, DatasetInfo, numbers_of
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
-from dnntrain.utils.fields import as_names, parameter
+from dnntrain.utils.fields import as_names, hyperparameter
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
 
@@ -26,7 +26,7 @@ def default_data_dir() -> Path:
 
 
 @dataclass(frozen=True)
-class DataHome:
+class DataLocation:
     """Where data sets are on this machine, and where they are fetched from."""
 
     folder: Path = field(default_factory=default_data_dir)
@@ -35,7 +35,7 @@ class DataHome:
     """An address (http, https or file, or a folder's path) to fetch files from instead of the official ones."""
 
     @classmethod
-    def at(cls, folder: str | None, mirror: str | None = None) -> DataHome:
+    def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
         """The home that a command line names; the default folder where it names none."""
         return cls(expanded(folder) if folder else default_data_dir(), mirror)
 
@@ -59,54 +59,54 @@ class DataSource(BaseModel):
     reads_chosen: ClassVar[bool] = False
     """Whether `read` keeps to the chosen classes, so that what is wrong with others does not matter."""
 
-    classes: Annotated[str | None, BeforeValidator(as_names)] = parameter(
+    classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
 
-    def shown_name(self) -> str:
+    def display_name(self) -> str:
         """What its data set is called in records and tables."""
         return self.name
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """The data's files, found or fetched; InputError with the ways to get them where neither works."""
         raise NotImplementedError
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         """The data's files where all are on this machine, else []; fetches nothing."""
         raise NotImplementedError
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         """The data in memory, of all classes or (`reads_chosen`) those chosen.
 
         InputError that names the file where one is damaged or foreign.
         """
         raise NotImplementedError
 
-    def known_outline(self) -> Outline | None:
+    def static_info(self) -> DatasetInfo | None:
         """Shape, classes and counts of all the data, where they are known without reading it."""
         return None
 
-    def outline(self, home: DataHome | None = None) -> Outline:
+    def outline(self, home: DataLocation | None = None) -> DatasetInfo:
         """Shape, classes and counts as a network meets them; InputError for classes that are not there."""
-        known = self.known_outline()
+        known = self.static_info()
         if known is None:
             if self not in _outlines:
-                _outlines[self] = self.load(home or DataHome()).outline
+                _outlines[self] = self.load(home or DataLocation()).outline
             return _outlines[self]
         if not self.classes:
             return known
         chosen = numbers_of(self.classes, known.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
-        return Outline(known.shape, tuple(known.classes[number] for number in chosen), n_train)
+        return DatasetInfo(known.shape, tuple(known.classes[number] for number in chosen), n_train)
 
-    def load(self, home: DataHome) -> Dataset:
+    def load(self, home: DataLocation) -> Dataset:
         """The data in memory, of the chosen classes only; InputError where it cannot be had."""
         from dnntrain.data.cache import decoded
 
         dataset = decoded(self, home) if self.decodes else self.read(home)
         return with_class_notes(dataset.only(self.classes) if self.classes and not self.reads_chosen else dataset)
 
-    def fingerprint(self, home: DataHome) -> str:
+    def fingerprint(self, home: DataLocation) -> str:
         """16 hexadecimal digits of the SHA-256 over the files' bytes, not decoded; InputError if one is unreadable."""
         digest = hashlib.sha256()
         for path in self.files(home):
@@ -120,7 +120,7 @@ class DataSource(BaseModel):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-_outlines: dict[DataSource, Outline] = {}
+_outlines: dict[DataSource, DatasetInfo] = {}
 """Of data that had to be read to know it: a study asks for it many times."""
 
 
@@ -130,7 +130,7 @@ class FileSource(DataSource):
     reads_chosen: ClassVar[bool] = True
 
     path: Path
-    test: float = parameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
+    test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
 
     licence: ClassVar[str] = "your own data"
 
@@ -139,16 +139,16 @@ class FileSource(DataSource):
         """Whether a path looks like this kind's; it may not be there."""
         raise NotImplementedError
 
-    def shown_name(self) -> str:
+    def display_name(self) -> str:
         return self.path.resolve().name
 
-    def files(self, home: DataHome) -> list[Path]:
+    def files(self, home: DataLocation) -> list[Path]:
         """The file itself."""
         if not self.path.is_file():
             raise InputError(f"{self.path}: {'is a folder' if self.path.is_dir() else 'no such file'}")
         return [self.path]
 
-    def find(self, home: DataHome) -> list[Path]:
+    def find(self, home: DataLocation) -> list[Path]:
         return [self.path] if self.path.is_file() else []
 
 

@@ -64,8 +64,8 @@ def split(
     """
     targets = dataset.train_targets
     labels = targets if dataset.classes else np.zeros(len(targets))
-    if dataset.own_validation:
-        val, first = dataset.own_validation, False
+    if dataset.n_validation:
+        val, first = dataset.n_validation, False
     else:
         count = validation_count(val, len(labels))
         boundary = between_copies(dataset.train_inputs, targets, count if first else len(labels) - count)

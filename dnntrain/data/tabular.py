@@ -10,29 +10,36 @@ import numpy as np
 from pydantic import BeforeValidator
 
 from dnntrain.data.cells import read_grid
-from dnntrain.data.columns import MANY, SAME, Column, Encoded, Grid, encoded, equal_rows
+from dnntrain.data.columns import MANY, SAME, CellGrid, Column, EncodedColumn, encoded, equal_rows
 from dnntrain.data.dataset import ColumnUse, Dataset
 from dnntrain.data.parquet import read_parquet
-from dnntrain.data.source import DataHome
-from dnntrain.data.text_table import Cells, read_cells
-from dnntrain.data.user_data import OwnTargets, assembled, chosen_rows, cut, left_out, read_targets
+from dnntrain.data.source import DataLocation
+from dnntrain.data.text_table import TextCells, read_cells
+from dnntrain.data.user_data import (
+    LabelledFileSource,
+    build_dataset,
+    chosen_rows,
+    exclusion_note,
+    read_targets,
+    split_rows,
+)
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.utils.fields import as_names, parameter, read_names
+from dnntrain.utils.fields import as_names, hyperparameter, read_names
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
-class Table(OwnTargets):
+class Table(LabelledFileSource):
     """Rows of numbers and text; copies of a row are separate observations, but stay in one part."""
 
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
-    target: str | None = parameter(None, "the column to predict", literal=True)
-    leave_out: Annotated[str | None, BeforeValidator(as_names)] = parameter(
+    target: str | None = hyperparameter(None, "the column to predict", literal=True)
+    leave_out: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket', literal=True
     )
-    missing: Annotated[str | None, BeforeValidator(as_names)] = parameter(
+    missing: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "texts that mean missing in every column, besides an empty cell: None,-999", literal=True
     )
 
@@ -40,7 +47,7 @@ class Table(OwnTargets):
     def reads(cls, path: str) -> bool:
         return path.casefold().endswith(SUFFIXES)
 
-    def read(self, home: DataHome) -> Dataset:
+    def read(self, home: DataLocation) -> Dataset:
         (path,) = self.files(home)
         grid, target = self.grid(path)
         others = [column for column in grid.columns if column.name in grid.used and column is not target]
@@ -49,25 +56,25 @@ class Table(OwnTargets):
         targets, classes = read_targets(target.values[kept], self.task, where, chosen=self.classes)
         columns = [column.at(kept) for column in others]
         chosen = chosen_rows(self.classes, targets, classes)
-        parts = cut(targets, None, self.test, path, equal_rows(columns), chosen)
+        parts = split_rows(targets, None, self.test, path, equal_rows(columns), chosen)
         made = encoded(columns, parts, grid, kept, path)
         unnamed = [str(number) for number, column in enumerate(grid.columns, 1) if not column.name]
         without = [str(row) for row in np.flatnonzero(target.missing) + 1]
-        notes = left_out(unnamed, "column", "without a name; number")
-        notes += left_out(without, "row", f"without a value of {target.name}; number")
+        notes = exclusion_note(unnamed, "column", "without a name; number")
+        notes += exclusion_note(without, "row", f"without a value of {target.name}; number")
         for reason in (SAME, MANY):
-            notes += left_out([name for name, why in made.left_out.items() if why == reason], "column", reason)
-        dataset = assembled(self, home, made.inputs, targets, classes, parts, notes + grid.notes)
+            notes += exclusion_note([name for name, why in made.left_out.items() if why == reason], "column", reason)
+        dataset = build_dataset(self, home, made.inputs, targets, classes, parts, notes + grid.notes)
         return replace(dataset, columns=uses(grid, target, made))
 
-    def grid(self, path: Path) -> tuple[Grid, Column]:
+    def grid(self, path: Path) -> tuple[CellGrid, Column]:
         """The file's columns, and the one to predict; InputError where the file or an option is wrong."""
         source = read_parquet(path) if path.suffix.casefold() == ".parquet" else read_cells(path)
         check_names(path, source.names, source.rows)
         dropped = self.check_options(source.names)
         used = {name for name in source.names if name and name not in dropped}
         missing = read_names(self.missing or "")
-        grid = read_grid(path, source, used, missing) if isinstance(source, Cells) else replace(source, used=used)
+        grid = read_grid(path, source, used, missing) if isinstance(source, TextCells) else replace(source, used=used)
         absent = tuple(
             f"--missing: no cell is '{text}'" for text in missing if not (source.has(text) or grid.has(text))
         )
@@ -99,7 +106,7 @@ def check_names(path: Path, names: list[str], rows: int) -> None:
         raise InputError(f"{path}: a header and no rows")
 
 
-def uses(grid: Grid, target: Column, made: Encoded) -> tuple[ColumnUse, ...]:
+def uses(grid: CellGrid, target: Column, made: EncodedColumn) -> tuple[ColumnUse, ...]:
     """What each column of the file has become."""
     found = []
     for column in grid.columns:

@@ -22,7 +22,7 @@ SAMPLE = 1 << 16
 """Characters of the file that the separator is guessed from."""
 
 
-class Cells(NamedTuple):
+class TextCells(NamedTuple):
     """A file's cells, without blanks around them."""
 
     names: list[str]
@@ -44,7 +44,7 @@ class Cells(NamedTuple):
         return any(text in column for column in self.columns)
 
 
-def read_cells(path: Path) -> Cells:
+def read_cells(path: Path) -> TextCells:
     """The cells of a .csv or .tsv file, gzipped or not; InputError that says what is wrong where."""
     text = decoded_text(path)
     declared = SEPARATOR_LINE.match(text)
@@ -59,7 +59,7 @@ def read_cells(path: Path) -> Cells:
         for name, before, after in zip(names, raw, columns, strict=True)
         if before != after and len(set(before)) > len(set(after))
     )
-    return Cells(names, columns, lines, separator, padded)
+    return TextCells(names, columns, lines, separator, padded)
 
 
 def read_rows(path: Path, text: str, separator: str, skipped: int) -> tuple[list[str], list[list[str]], list[int]]:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Rows, copied_later, copy_notes, held_out, separable
-from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, listed, numbers_of, renumbered
-from dnntrain.data.source import DataHome, FileSource
+from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, join_names, numbers_of, renumbered
+from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.errors import InputError
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 
 Task = Literal["auto", "classification", "regression"]
 
@@ -22,19 +22,21 @@ FEW_VALUES = 20
 """Different whole numbers up to which a target is taken for classes."""
 
 
-class OwnTargets(FileSource):
+class LabelledFileSource(FileSource):
     """Data whose target may be a class or a number."""
 
-    task: Task = parameter("auto", "what to predict: classification, regression, or as the target's values suggest")
+    task: Task = hyperparameter(
+        "auto", "what to predict: classification, regression, or as the target's values suggest"
+    )
 
 
-class Parts(NamedTuple):
+class Split(NamedTuple):
     """Row numbers of each part; no row is in two."""
 
     train: Rows
     """In an order of which every tail is stratified, then the validation part, where the data have one."""
     test: Rows
-    own_validation: int
+    n_validation: int
     """How many rows of `train`, the last ones, are the data's own validation part."""
     notes: tuple[str, ...] = ()
     """What was done about copies."""
@@ -66,10 +68,10 @@ def stratified_order(targets: Targets, groups: Rows) -> Rows:
     return order[np.argsort(mean_place[members], kind="stable")]
 
 
-def cut(
+def split_rows(
     targets: Targets, given: Rows | None, share: float, where: object, groups: Rows | None = None,
     kept: NDArray[np.bool_] | None = None,
-) -> Parts:  # fmt: skip
+) -> Split:  # fmt: skip
     """The rows of targets (N,) in their parts, the same for everybody who has the same data.
 
     `given` (N,) holds TRAIN, VALIDATION or TEST for each row; without it all are TRAIN. Where none is TEST, the last
@@ -101,12 +103,12 @@ def cut(
         parts = f"{len(train)} examples to train with, {len(test)} to test"
         raise InputError(f"{where}: {parts}; needs at least one of each (test = {share})")
     notes = copy_notes(groups[kept], targets[kept], copied[kept])
-    return Parts(np.concatenate([train, validation]), test, len(validation), notes)
+    return Split(np.concatenate([train, validation]), test, len(validation), notes)
 
 
-def assembled(
-    source: FileSource, home: DataHome, inputs: Inputs, targets: Targets, classes: tuple[str, ...], parts: Parts,
-    notes: tuple[str, ...],
+def build_dataset(
+    source: FileSource, home: DataLocation, inputs: Inputs, targets: Targets, classes: tuple[str, ...],
+    parts: Split, notes: tuple[str, ...],
 ) -> Dataset:  # fmt: skip
     """The data set of inputs (N, *shape) and targets (N,), cut into its parts; its classes are those chosen."""
     if source.classes:
@@ -121,7 +123,7 @@ def assembled(
         classes=classes,
         fingerprint=source.fingerprint(home),
         licence=source.licence,
-        own_validation=parts.own_validation,
+        n_validation=parts.n_validation,
         notes=(*notes, *parts.notes),
     )
 
@@ -136,7 +138,7 @@ def read_targets(
     one of its own. Raises InputError, which begins with `where`, for values that do not fit the task.
     """
     is_text = values.dtype.kind not in "iufb"
-    if task == "auto" and (chosen or is_text or are_few(values, few)):
+    if task == "auto" and (chosen or is_text or few_distinct(values, few)):
         task = "classification"
     if not is_text and not chosen and (wrong := len(values) - np.isfinite(values.astype(np.float64)).sum()):
         raise InputError(f"{where}: {wrong} of {len(values)} values are missing or infinite")
@@ -150,7 +152,7 @@ def read_targets(
     return values.astype(np.float64), ()
 
 
-def are_few(values: NDArray[np.generic], few: int) -> bool:
+def few_distinct(values: NDArray[np.generic], few: int) -> bool:
     """Whether the numbers are whole, and at most `few` different ones."""
     numbers = values.astype(np.float64)
     return bool((numbers == np.floor(numbers)).all()) and len(np.unique(numbers)) <= few
@@ -169,8 +171,8 @@ def read_classes(
     return numbers.astype(np.int64), tuple(map(str, names))
 
 
-def left_out(things: list[str], what: str, why: str) -> tuple[str, ...]:
+def exclusion_note(things: list[str], what: str, why: str) -> tuple[str, ...]:
     """A note on what is left out, if anything: '3 images left out, exact copies of others: a.png, b.png, c.png'."""
     if not things:
         return ()
-    return (f"{counted(len(things), what)} left out, {why}: {listed(things)}",)
+    return (f"{counted(len(things), what)} left out, {why}: {join_names(things)}",)

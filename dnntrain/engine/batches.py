@@ -22,7 +22,7 @@ from dnntrain.nn.losses import Binary, Classification, Regression, Task
 from dnntrain.nn.random import generator
 from dnntrain.utils.memory import EVALUATION_ROWS
 
-TURN = 32
+SIMD_WIDTH = 32
 """Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
 turn is computed one by one, which rounds differently."""
 
@@ -56,7 +56,7 @@ def validation_notes(dataset: Dataset, spec: CoreSpec) -> list[str]:
     There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
     the run trains on a sample, whose size says what to expect.
     """
-    if not dataset.classes or dataset.own_validation or spec.train_size is not None:
+    if not dataset.classes or dataset.n_validation or spec.train_size is not None:
         return []
     ((train, validation),) = splits_of(dataset, [spec])
     parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
@@ -68,12 +68,12 @@ def padded_rows(rows: int, widths: Sequence[int]) -> int:
 
     Then no member's elements are among those behind the last turn, so its numbers do not depend on its neighbours.
     """
-    multiple = TURN // gcd(TURN, *widths)
+    multiple = SIMD_WIDTH // gcd(SIMD_WIDTH, *widths)
     # one row would be a vector, whose products take another path
     return max(2, -(-rows // multiple) * multiple)
 
 
-class Inputs:
+class BatchSource:
     """Training, validation and test examples for P members of one graph."""
 
     def __init__(
@@ -97,13 +97,13 @@ class Inputs:
         train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
         self.fill = None if dataset.is_image else column_means(train[fitted])
         if self.fill is not None:
-            train, test = (without_gaps(part, self.fill) for part in (train, test))
+            train, test = (fill_missing(part, self.fill) for part in (train, test))
         self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
         targets, test_targets = dataset.train_targets, dataset.test_targets
         self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
         if not outline.classes:
             known = targets[fitted] if fitted_targets is None else fitted_targets
-            targets, test_targets, self.task = standardised(targets, test_targets, known, self.val_indices)
+            targets, test_targets, self.task = standardize_targets(targets, test_targets, known, self.val_indices)
         self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
         self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
 
@@ -129,7 +129,7 @@ class Inputs:
         # a subset of the training part differs from member to member, and so do its statistics
         shared = all(np.array_equal(indices, self.train_indices[0]) for indices in self.train_indices[1:])
         members = self.train_indices[:1] if shared else self.train_indices
-        values, measure = self.examples.cpu().numpy(), extremes if scale == "unit" else moments
+        values, measure = self.examples.cpu().numpy(), min_and_range if scale == "unit" else mean_and_std
         figures = (np.stack(figure)[:, None, :] for figure in zip(*(measure(values, m) for m in members), strict=True))
         offset, spread = figures
         # a column that is constant in training has no information, and becomes 0
@@ -147,7 +147,7 @@ class Inputs:
         figures = {"input.offset": self.offset, "input.factor": self.factor}
         return measured | {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
 
-    def select(self, members: Sequence[int]) -> Inputs:
+    def select(self, members: Sequence[int]) -> BatchSource:
         """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
         some.train_indices = self.train_indices[members]
@@ -197,7 +197,7 @@ class Inputs:
     def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
         for start in range(0, len(indices), EVALUATION_ROWS):
             chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
-            padded = np.pad(chunk, (0, -len(chunk) % TURN))
+            padded = np.pad(chunk, (0, -len(chunk) % SIMD_WIDTH))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
             yield Batch(self._gather(examples, index), targets[index], len(chunk))
 
@@ -222,13 +222,13 @@ def column_means(values: np.ndarray) -> np.ndarray:
     return means
 
 
-def without_gaps(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+def fill_missing(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
     """(N, features) with each nan replaced by its column's `fill`."""
     gaps = np.isnan(values)
     return np.where(gaps, fill.astype(values.dtype), values) if gaps.any() else values
 
 
-def standardised(
+def standardize_targets(
     train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, Regression]:
     """Targets in standard deviations of the `fitted` ones from their mean, and the task that knows the unit.
@@ -244,7 +244,7 @@ def standardised(
     return train.astype(np.float32), test.astype(np.float32), Regression(deviation, variances)
 
 
-def moments(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_std(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column over values[indices], (n, features) → float64 (features,).
 
     The squares are those of deviations from the first row, so that no digit is lost where the mean is large. Levels of
@@ -262,7 +262,7 @@ def moments(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.nda
     return first + mean, np.sqrt(variance)
 
 
-def extremes(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def min_and_range(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least value and range of each column over values[indices], (n, features) → float64 (features,)."""
     least = np.min([values[chunk].min(axis=0) for chunk in chunks(indices)], axis=0).astype(np.float64)
     return least, np.max([values[chunk].max(axis=0) for chunk in chunks(indices)], axis=0) - least

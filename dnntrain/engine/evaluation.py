@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import torch
 
-from dnntrain.engine.batches import Batch, Inputs
-from dnntrain.engine.network import Network, Pass, noise_keys
+from dnntrain.engine.batches import Batch, BatchSource
+from dnntrain.engine.network import ForwardContext, Network, dropout_keys
 from dnntrain.nn.losses import Task
 from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.utils.memory import EVALUATION_ROWS
@@ -17,7 +17,7 @@ Predict = Callable[[int, Batch], torch.Tensor]
 """Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or numbers."""
 
 
-class Tally:
+class MetricAccumulator:
     """Means of loss and score over batches, of some hundred rows at a time: each operation has its price.
 
     Nothing in it waits for the device before the end.
@@ -54,18 +54,18 @@ class Tally:
 @torch.no_grad()
 def evaluate(task: Task, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """The part's figures of each member over the batches, each float64 (P,)."""
-    tally = Tally(task)
+    tally = MetricAccumulator(task)
     for number, batch in enumerate(batches):
         outputs = predict(number, batch)
         tally.add(batch, outputs, task.losses(outputs, batch.y))
     return task.figures(part, *tally.means())
 
 
-def test(network: Network, inputs: Inputs, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+def test(network: Network, inputs: BatchSource, seeds: Sequence[int]) -> dict[str, np.ndarray]:
     """The figures on the test set, each (P,), and with Monte Carlo dropout where it is on."""
 
     def predict(_: int, batch: Batch) -> torch.Tensor:
-        return network.forward(batch.x, Pass(batch.real))
+        return network.forward(batch.x, ForwardContext(batch.real))
 
     figures = evaluate(inputs.task, "test", predict, inputs.test())
     monte_carlo = network.spec.technique(MonteCarloDropout)
@@ -79,7 +79,7 @@ def monte_carlo_prediction(network: Network, task: Task, samples: int, seeds: Se
     """What the mean over `samples` passes with dropout on predicts."""
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
-        keys = noise_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return task.average((network.forward(batch.x, Pass(batch.real, noise=key)) for key in keys), samples)
+        keys = dropout_keys(network, seeds, "mc_dropout", number * samples, samples)
+        return task.average((network.forward(batch.x, ForwardContext(batch.real, noise=key)) for key in keys), samples)
 
     return predict

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.nn.linear import Factors, whole
+from dnntrain.nn.linear import FactoredGradient, whole
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.clipping import norms
 from dnntrain.utils.lazy import torch
@@ -50,7 +50,7 @@ class Probe:
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     largest: torch.Tensor | None = None
 
-    def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | Factors]) -> None:
+    def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | FactoredGradient]) -> None:
         """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
         self.before = {name: kernel.clone() for name, kernel in kernels.items()}
@@ -103,7 +103,7 @@ def probed_steps(steps: int) -> set[int]:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Diagnosis:
     """What ails a run, where, and since when."""
 
     state: str
@@ -117,11 +117,11 @@ class Verdict:
         return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
 
 
-def verdict(history: Sequence[dict[str, Any]], status: str) -> Verdict:
+def verdict(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
     """The verdict on a run: what is wrong to the end, the gravest first. `history` holds FIGURES for each epoch."""
     if status == "diverged":
         last = history[-1]
-        return Verdict(
+        return Diagnosis(
             "exploding",
             layer_name(int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf))), last),
             last["epoch"],
@@ -129,8 +129,8 @@ def verdict(history: Sequence[dict[str, Any]], status: str) -> Verdict:
     for state, symptom in SYMPTOMS.items():
         found = since(symptom, history)
         if found is not None:
-            return Verdict(state, layer_name(found[0], history[-1]), found[1])
-    return Verdict("healthy")
+            return Diagnosis(state, layer_name(found[0], history[-1]), found[1])
+    return Diagnosis("healthy")
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:

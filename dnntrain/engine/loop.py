@@ -15,16 +15,16 @@ import torch
 from dnntrain.config.spec import CoreSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import Tally, evaluate, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, test
 from dnntrain.engine.health import Probe, probed_steps
-from dnntrain.engine.network import Pass, noise_keys
-from dnntrain.engine.population import Population, Start
+from dnntrain.engine.network import ForwardContext, dropout_keys
+from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.nn.layer import Gradients, Tape
 from dnntrain.nn.linear import whole
 from dnntrain.techniques.early_stopping import EarlyStopping
 
-NEW = Start()
+NEW = StartState()
 
 
 @torch.inference_mode()
@@ -33,7 +33,7 @@ def train(
     dataset: Dataset,
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,
-    start: Start = NEW,
+    start: StartState = NEW,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population; the runs, in the order of their specs.
 
@@ -47,7 +47,7 @@ def train(
         trained = population.runs
         validate(population, epoch, *train_epoch(population, epoch))
         population.keep_best()
-        retire(population, [m for m, run in enumerate(trained) if is_over(run)])
+        finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)])
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
         on_epoch(trained, population.checkpoints)
@@ -59,18 +59,18 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
     network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    noise = noise_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
+    noise = dropout_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    tally, clipped = Tally(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
+    tally, clipped = MetricAccumulator(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
         tape = Tape()
-        how = Pass(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
+        how = ForwardContext(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
         outputs = network.forward(batch.x, how)
-        losses, back = task.with_gradient(outputs, batch.y)
+        losses, back = task.value_and_vjp(outputs, batch.y)
         # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
         shares = torch.full_like(losses, 1 / batch.real)
-        grads = penalized(p, tape.gradients(*back(shares)))
+        grads = add_penalties(p, tape.gradients(*back(shares)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
@@ -86,7 +86,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
-def penalized(p: Population, grads: Gradients) -> Gradients:
+def add_penalties(p: Population, grads: Gradients) -> Gradients:
     """The gradients with those of the penalties on the weights."""
     for rule in p.rules:
         for name, kernel in p.network.kernels.items():
@@ -116,7 +116,7 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         # one batch is enough to see the activations by
-        return p.network.forward(batch.x, Pass(real=batch.real, observe=None if number else observe))
+        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else observe))
 
     figures |= evaluate(p.inputs.task, "val", predict, p.inputs.validation())
     layers = probe.figures()
@@ -127,14 +127,14 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
             run.status = "diverged"
 
 
-def is_over(run: Run) -> bool:
+def is_finished(run: Run) -> bool:
     """Whether the run has diverged, has trained all its epochs, or is stopped early."""
     stop = run.spec.technique(EarlyStopping)
     early = stop is not None and stop.should_stop(run.values(stop.metric))
     return run.status == "diverged" or early or len(run.history) >= run.spec.epochs
 
 
-def retire(p: Population, over: list[int]) -> None:
+def finish_runs(p: Population, over: list[int]) -> None:
     """Test the runs that are over on the weights that they keep, and go on without them."""
     if not over:
         return

@@ -12,10 +12,10 @@ import torch
 from dnntrain.config.spec import CoreSpec
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.nn import random
-from dnntrain.nn.layer import Gradients, Tape, by_autograd, real_rows
-from dnntrain.nn.linear import Factors, product
+from dnntrain.nn.layer import Gradients, Tape, autograd_vjp, real_rows
+from dnntrain.nn.linear import FactoredGradient, product
 from dnntrain.techniques.base import select, stack
-from dnntrain.techniques.dropout import Noise
+from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.normalization import BatchNorm
 
 Tensors = dict[str, torch.Tensor]
@@ -39,7 +39,7 @@ class Trunk(Protocol):
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardContext:
     """How one forward pass is made."""
 
     real: int | None = None
@@ -55,7 +55,7 @@ class Pass:
     """Takes down how to go back."""
 
 
-TESTING = Pass()
+EVAL = ForwardContext()
 
 MOVING_AVERAGES = (".bn_mean", ".bn_variance", ".running_mean", ".running_var")
 """How the names of buffers end: batch norm's moving averages, ours and those of torch's modules."""
@@ -71,7 +71,7 @@ class Network:
     """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …"""
     buffers: Tensors
     """Batch norm's moving averages, (P, 1, units)."""
-    noise: Noise | None
+    noise: DropoutBase | None
     """Dropout with a rate for each member."""
     trunk: Trunk | None = None
     """Layers below the dense ones."""
@@ -91,11 +91,11 @@ class Network:
         self.noisy = self.noise.layers(len(self.spec.hidden)) if self.noise else set()
         self.least = random.threshold(torch.as_tensor(self.noise.rate)) if self.noise else None
 
-    def forward(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, how: ForwardContext = EVAL) -> torch.Tensor:
         """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
         return self._dense("output", self.hidden_outputs(x, how), how)
 
-    def hidden_outputs(self, x: torch.Tensor, how: Pass = TESTING) -> torch.Tensor:
+    def hidden_outputs(self, x: torch.Tensor, how: ForwardContext = EVAL) -> torch.Tensor:
         """What the output layer is given, (P, rows, units of the highest hidden layer)."""
         if self.trunk:
             x = self._trunk(self.trunk, x, how)
@@ -115,7 +115,7 @@ class Network:
             x = self._drop(i, x, how)
         return x
 
-    def _trunk(self, trunk: Trunk, x: torch.Tensor, how: Pass) -> torch.Tensor:
+    def _trunk(self, trunk: Trunk, x: torch.Tensor, how: ForwardContext) -> torch.Tensor:
         rows = x.shape[1]
         x = real_rows(x, how.real)
         if how.tape is None:
@@ -131,13 +131,13 @@ class Network:
             return trunk(tensors, x, training=True, first=how.first)
 
         given = [*(self.buffers[name] for name in statistics), x]
-        outputs, back = by_autograd(by_values, *(self.parameters[name] for name in names), given=given)
+        outputs, back = autograd_vjp(by_values, *(self.parameters[name] for name in names), given=given)
         for name in statistics:
             self.buffers[name].copy_(moved[name])
         how.tape.steps.append(lambda g, found: found.update(zip(names, back(real_rows(g, how.real)), strict=True)))
         return padded(outputs, rows)
 
-    def _dense(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
+    def _dense(self, layer: str, x: torch.Tensor, how: ForwardContext) -> torch.Tensor:
         name, bias_name = f"{layer}.kernel", f"{layer}.bias"
         kernel, bias = self.kernels[name], self.parameters.get(bias_name)
         x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
@@ -146,7 +146,7 @@ class Network:
 
             def back(g: torch.Tensor, found: Gradients) -> torch.Tensor | None:
                 real = real_rows(g, how.real)
-                found[name] = Factors(real_rows(x, how.real), real)
+                found[name] = FactoredGradient(real_rows(x, how.real), real)
                 if bias is not None:
                     found[bias_name] = real.sum(dim=1, keepdim=True)
                 return product(g, kernel.transpose(1, 2)) if below else None
@@ -154,14 +154,14 @@ class Network:
             how.tape.steps.append(back)
         return product(x, kernel, bias)
 
-    def _activate(self, number: int, z: torch.Tensor, how: Pass) -> torch.Tensor:
+    def _activate(self, number: int, z: torch.Tensor, how: ForwardContext) -> torch.Tensor:
         activation = self.spec.activations[number - 1]
         name = f"hidden{number}.{activation.trained}"
         slopes = () if activation.trained is None else (self.parameters[name],)
         if how.tape is None:
             return activation(z, *slopes)
         # a slope for each row, so that the sum over the real rows is taken here
-        outputs, gradient = activation.with_gradient(z, *(slope.expand_as(z) for slope in slopes))
+        outputs, gradient = activation.value_and_vjp(z, *(slope.expand_as(z) for slope in slopes))
 
         def back(g: torch.Tensor, found: Gradients) -> torch.Tensor:
             towards, *trained = gradient(g)
@@ -172,7 +172,7 @@ class Network:
         how.tape.steps.append(back)
         return outputs
 
-    def _normalize(self, layer: str, x: torch.Tensor, how: Pass) -> torch.Tensor:
+    def _normalize(self, layer: str, x: torch.Tensor, how: ForwardContext) -> torch.Tensor:
         bn = self.bn
         assert bn is not None
         mean, variance = self.buffers[f"{layer}.bn_mean"], self.buffers[f"{layer}.bn_variance"]
@@ -194,7 +194,7 @@ class Network:
             how.tape.steps.append(back)
         return torch.addcmul(shift, batch.normalized, scale)
 
-    def _drop(self, layer: int, x: torch.Tensor, how: Pass) -> torch.Tensor:
+    def _drop(self, layer: int, x: torch.Tensor, how: ForwardContext) -> torch.Tensor:
         if how.noise is None or self.noise is None or self.least is None or layer not in self.noisy:
             return x
         rows, units = x.shape[1:]
@@ -231,7 +231,7 @@ def initialize(
     tensors = {k: torch.from_numpy(np.stack([m[k] for m in members])).to(device) for k in members[0]}
     buffers = {k: t for k, t in tensors.items() if k.endswith(MOVING_AVERAGES)}
     parameters = {k: t for k, t in tensors.items() if k not in buffers}
-    switches = [spec.technique(Noise) for spec in specs]
+    switches = [spec.technique(DropoutBase) for spec in specs]
     noise = stack([s for s in switches if s], device) if switches[0] else None
     learned = frozenset(name.split(".")[0] for given in known for name in given if name.endswith(MOVING_AVERAGES))
     return Network(specs[0], parameters, buffers, noise, trunk, learned)
@@ -249,7 +249,7 @@ def network_of(spec: CoreSpec, weights: Mapping[str, np.ndarray], device: torch.
     return Network(spec, {name: t for name, t in tensors.items() if name not in buffers}, buffers, None)
 
 
-def noise_keys(
+def dropout_keys(
     network: Network, seeds: Sequence[int], stream: str, first: int, steps: int
 ) -> list[torch.Tensor | None]:
     """Keys of the dropout masks of each step, int32 (layers, P); None without dropout."""

@@ -11,7 +11,7 @@ import torch
 
 from dnntrain.config.spec import CoreSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Inputs, Splits
+from dnntrain.engine.batches import BatchSource, Splits
 from dnntrain.engine.network import Network, Tensors, Trunk, initialize
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
@@ -19,14 +19,14 @@ from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.optimizers import State
-from dnntrain.techniques.regularization import WeightRule
-from dnntrain.techniques.schedules import Clock, Warmup, learning_rates
+from dnntrain.techniques.regularization import WeightRegularizer
+from dnntrain.techniques.schedules import ScheduleContext, Warmup, learning_rates
 
 S = TypeVar("S", bound=Switch)
 
 
 @dataclass(frozen=True)
-class Start:
+class StartState:
     """Where a population starts from, if not from new weights."""
 
     weights: Sequence[Mapping[str, np.ndarray]] = ()
@@ -49,30 +49,30 @@ class Population:
 
     runs: list[Run]
     network: Network
-    inputs: Inputs
+    inputs: BatchSource
     states: dict[str, State]
     """What the optimizer remembers of each parameter."""
     best: Tensors
     """The weights to keep of each member, where early stopping restores them."""
     clipping: Clipping | None
-    rules: list[WeightRule]
-    begun: Start
+    rules: list[WeightRegularizer]
+    begun: StartState
     steps: int = 0
     """Steps taken so far."""
 
     @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: Start) -> Population:
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
-        inputs = Inputs(dataset, specs, device, start.splits, start.fitted_targets)
+        inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets)
         network = initialize(specs, inputs.n_features, inputs.n_outputs, device, start.weights, start.trunk)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRule, device)
+        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
         population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
         if start.checkpoints:
-            population.go_on_from(start.checkpoints)
+            population.restore(start.checkpoints)
         return population
 
     @property
@@ -85,7 +85,7 @@ class Population:
         steps = self.inputs.steps_per_epoch
         rates = []
         for run in self.runs:
-            clock = Clock(steps, run.spec.epochs * steps, run.values("val_loss"))
+            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values("val_loss"))
             rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.technique(Warmup), epoch, clock))
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
@@ -133,7 +133,7 @@ class Population:
             for m, run in enumerate(self.runs)
         }
 
-    def go_on_from(self, checkpoints: Sequence[Checkpoint]) -> None:
+    def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Be what the checkpoints, one for each member, say; all are of the same epoch."""
         for run, made in zip(self.runs, checkpoints, strict=True):
             run.history, run.kept_epoch, run.seconds = list(made.history), made.kept_epoch, made.seconds

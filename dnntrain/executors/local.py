@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.executors.worker import WORKER_ENVIRONMENT, Event, Failed, Finished, Job, work
+from dnntrain.executors.worker import WORKER_ENVIRONMENT, Event, Job, JobFailed, JobFinished, worker_main
 from dnntrain.utils import cgroups
 
 
@@ -64,7 +64,7 @@ MOST_TRIES = 2
 """How often a population whose worker was lost is tried again."""
 
 
-def tried_again(failed: Failed, left: Job) -> list[Job]:
+def retry_jobs(failed: JobFailed, left: Job) -> list[Job]:
     """The jobs that take the place of what is left of one that failed; none if given up.
 
     Where the worker was lost, its memory may have been too small: two halves. After an error each arm's runs train
@@ -82,13 +82,13 @@ def tried_again(failed: Failed, left: Job) -> list[Job]:
     return [again.of(part) for part in (left.specs[:half], left.specs[half:]) if part]
 
 
-def settled(event: Finished | Failed, left: Job, again: deque[Job]) -> Finished | Failed:
+def resolve_failure(event: JobFinished | JobFailed, left: Job, again: deque[Job]) -> JobFinished | JobFailed:
     """The job's end as it is to be told: no failure where nothing is left to train, or that is tried again."""
-    if isinstance(event, Finished) or not left.specs:
-        return Finished(left)
-    retried = tried_again(event, left)
+    if isinstance(event, JobFinished) or not left.specs:
+        return JobFinished(left)
+    retried = retry_jobs(event, left)
     again.extend(retried)
-    return Finished(left) if retried else replace(event, job=left)
+    return JobFinished(left) if retried else replace(event, job=left)
 
 
 POLL = 0.2
@@ -118,9 +118,9 @@ class LocalExecutor:
                 for connection in cast("list[Connection]", wait(list(working), POLL)):
                     event = self._next_event(connection, working[connection])
                     left = working[connection] = working[connection].after(event)
-                    if isinstance(event, Finished | Failed):
+                    if isinstance(event, JobFinished | JobFailed):
                         del working[connection]
-                        event = settled(event, left, again)
+                        event = resolve_failure(event, left, again)
                         self._go_on(connection, again, waiting, working)
                     yield event
                 if self._stopping and not told:
@@ -133,7 +133,7 @@ class LocalExecutor:
         os.environ.update(WORKER_ENVIRONMENT)  # a spawned process inherits it, and loads torch after
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs,), daemon=True)
+        process = context.Process(target=worker_main, args=(theirs,), daemon=True)
         process.start()
         theirs.close()
         self._processes.append(process)
@@ -144,7 +144,7 @@ class LocalExecutor:
             event: Event = connection.recv()
             return event
         except (EOFError, ConnectionResetError):
-            return Failed(job, "a worker process died (killed, or out of memory)", 1, lost=True)
+            return JobFailed(job, "a worker process died (killed, or out of memory)", 1, lost=True)
 
     def _go_on(
         self, free: Connection | None, again: deque[Job], waiting: Iterator[Job], working: dict[Connection, Job]

@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from dnntrain.config.spec import CoreSpec
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.dropout import Noise
+from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.regularization import WeightRule
+from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
 Specs = Sequence[CoreSpec]
@@ -34,7 +34,7 @@ WORTHWHILE = 0.98
 
 
 @dataclass(frozen=True)
-class Price:
+class StepCost:
     """The predicted seconds of a step: those of any number of members, and those of each member.
 
     From measurements of populations of 1 to 32 on one core with AVX-512; what counts is how they compare.
@@ -44,11 +44,11 @@ class Price:
     member: float
 
     @classmethod
-    def of(cls, spec: CoreSpec) -> Price:
+    def of(cls, spec: CoreSpec) -> StepCost:
         """The price of a step of runs like this one."""
         widths, weights = layers(spec)
-        noisy, normalised = spec.technique(Noise) is not None, spec.technique(BatchNorm) is not None
-        clipped = bool(spec.techniques(Clipping) or spec.techniques(WeightRule))
+        noisy, normalised = spec.technique(DropoutBase) is not None, spec.technique(BatchNorm) is not None
+        clipped = bool(spec.techniques(Clipping) or spec.techniques(WeightRegularizer))
         moments = len(spec.optimizer.remembers)
         activations = spec.batch_size * sum(widths)
         layer = 32e-6 + 75e-6 * normalised + 45e-6 * noisy + 33e-6 * clipped + 20e-6 * moments
@@ -70,9 +70,9 @@ def layers(spec: CoreSpec) -> tuple[list[int], int]:
     return widths, sum(a * b for a, b in pairwise(widths))
 
 
-def cost(group: Specs, price: Price | None = None) -> float:
+def cost(group: Specs, price: StepCost | None = None) -> float:
     """The predicted seconds of one population for every 1,000 images that it trains on; `price` where it is known."""
-    price, epochs = price or Price.of(group[0]), [spec.epochs for spec in group]
+    price, epochs = price or StepCost.of(group[0]), [spec.epochs for spec in group]
     return 1000 / group[0].batch_size * (max(epochs) * price.step + sum(epochs) * price.member)
 
 
@@ -89,72 +89,72 @@ def populations(
     for spec in specs:
         groups.setdefault((spec.graph(), (begun or {}).get(spec, 0)), []).append(spec)
     room = (available() or math.inf) * MEMORY_SHARE / workers
-    pieces = [piece for group in groups.values() for piece in small_enough(group, room, accelerated)]
-    return [list(piece.specs) for piece in balanced(pieces, workers)]
+    pieces = [piece for group in groups.values() for piece in split_group(group, room, accelerated)]
+    return [list(piece.specs) for piece in balance(pieces, workers)]
 
 
 @dataclass(frozen=True)
-class Piece:
+class RunBatch:
     """Runs that train together."""
 
     specs: Specs
-    price: Price
+    price: StepCost
 
     @property
     def cost(self) -> float:
         """Its predicted cost."""
         return cost(self.specs, self.price)
 
-    def cuts(self) -> list[tuple[Piece, Piece]]:
+    def cuts(self) -> list[tuple[RunBatch, RunBatch]]:
         """All ways to cut it in two; the long runs are in the second part."""
         count = len(self.specs)
         return [(replace(self, specs=self.specs[:n]), replace(self, specs=self.specs[n:])) for n in range(1, count)]
 
 
 @dataclass(frozen=True)
-class Relief:
+class CandidateSplit:
     """A piece of the worker who ends last, cut in two of which the first goes to the worker who ends first."""
 
-    piece: Piece
-    parts: tuple[Piece, Piece]
+    piece: RunBatch
+    parts: tuple[RunBatch, RunBatch]
     end: float
     """When both have ended."""
 
 
-def small_enough(group: Specs, room: float = math.inf, accelerated: bool = False) -> list[Piece]:
+def split_group(group: Specs, room: float = math.inf, accelerated: bool = False) -> list[RunBatch]:
     """The group cut into pieces of nearly equal size, none larger than pays or than there is room for, in bytes."""
-    price = Price.of(group[0])
+    price = StepCost.of(group[0])
     pays = len(group) if accelerated else price.most_members
     most = max(1, int(min(pays, room / member_bytes(group[0]))))
     count = math.ceil(len(group) / most)
     bounds = [round(i * len(group) / count) for i in range(count + 1)]
     # long runs together, so that short ones do not wait in a population that has shrunk to one
     ordered = sorted(group, key=lambda spec: spec.epochs)
-    return [Piece(ordered[a:b], price) for a, b in pairwise(bounds)]
+    return [RunBatch(ordered[a:b], price) for a, b in pairwise(bounds)]
 
 
-def balanced(pieces: Sequence[Piece], workers: int) -> list[Piece]:
+def balance(pieces: Sequence[RunBatch], workers: int) -> list[RunBatch]:
     """The pieces, the dearest first, some of them cut as long as that lets the worker who ends last end sooner."""
     while True:
         pieces = sorted(pieces, key=lambda piece: piece.cost, reverse=True)
-        loads = sorted(shared_out(pieces, workers), key=total)
-        best = min(reliefs(loads[-1], loads[0]), key=lambda relief: relief.end, default=None)
+        loads = sorted(assign(pieces, workers), key=total)
+        best = min(candidate_splits(loads[-1], loads[0]), key=lambda relief: relief.end, default=None)
         if best is None or best.end > WORTHWHILE * total(loads[-1]):
             return pieces
         pieces = [piece for piece in pieces if piece is not best.piece] + list(best.parts)
 
 
-def reliefs(last: Sequence[Piece], first: Sequence[Piece]) -> Iterator[Relief]:
+def candidate_splits(last: Sequence[RunBatch], first: Sequence[RunBatch]) -> Iterator[CandidateSplit]:
     """What the worker who ends last could leave to the one who ends first."""
     for piece in last:
         for given, kept in piece.cuts():
             end = max(total(last) - piece.cost + kept.cost, total(first) + given.cost)
-            yield Relief(piece, (given, kept), end)
+            yield CandidateSplit(piece, (given, kept), end)
 
 
-def shared_out(pieces: Sequence[Piece], workers: int) -> list[list[Piece]]:
+def assign(pieces: Sequence[RunBatch], workers: int) -> list[list[RunBatch]]:
     """What each worker trains if each takes the next piece when it is free."""
-    loads: list[list[Piece]] = [[] for _ in range(workers)]
+    loads: list[list[RunBatch]] = [[] for _ in range(workers)]
     free = [(0.0, worker) for worker in range(workers)]
     for piece in pieces:
         ends, worker = heapq.heappop(free)
@@ -163,7 +163,7 @@ def shared_out(pieces: Sequence[Piece], workers: int) -> list[list[Piece]]:
     return loads
 
 
-def total(load: Sequence[Piece]) -> float:
+def total(load: Sequence[RunBatch]) -> float:
     """When a worker with this load ends."""
     return sum(piece.cost for piece in load)
 

@@ -1,7 +1,7 @@
 """Where populations are trained: on a Ray cluster, a task for each. Imported only where it is asked for.
 
-A task tells what happens through one small actor, the `Post`, which lives beside the coordinator: so nothing that was
-told is lost with a node, and a task that Ray begins again on another node goes on from the last checkpoint.
+A task tells what happens through one small actor, the `EventActor`, which lives beside the coordinator: so nothing
+that was told is lost with a node, and a task that Ray begins again on another node goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from dnntrain.data import Dataset, DataSource
 from dnntrain.data.cache import ARRAYS
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.executors.local import default_workers, settled
-from dnntrain.executors.worker import WORKER_ENVIRONMENT, Event, Failed, Finished, Job, perform
+from dnntrain.executors.local import default_workers, resolve_failure
+from dnntrain.executors.worker import WORKER_ENVIRONMENT, Event, Job, JobFailed, JobFinished, run_job
 from dnntrain.utils.lazy import torch
 
 SETTINGS = {
@@ -58,7 +58,7 @@ REACH = 5.0
 """Seconds that a cluster has to answer in."""
 
 
-class Post:
+class EventActor:
     """The actor between tasks and coordinator: keeps what was told till it is fetched, and what is left of each job."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Post:
         self.stopping = True
 
 
-class Line:
+class EventClient:
     """A task's line to the post."""
 
     def __init__(self, post: Any, ticket: int) -> None:
@@ -114,18 +114,18 @@ def answered(call: Any) -> Any:
     return call.future().result()
 
 
-def train_population(job: Job, ticket: int, dataset: Dataset, post: Any, version: str) -> Finished | Failed:
+def train_population(job: Job, ticket: int, dataset: Dataset, post: Any, version: str) -> JobFinished | JobFailed:
     """A task: train the job, or what is left of it where it was begun on a node that was lost."""
     if version != ENGINE_VERSION:
         here = socket.gethostname()
-        return Failed(job, f"node {here} has another version of dnntrain ({ENGINE_VERSION}, not {version})", 1)
+        return JobFailed(job, f"node {here} has another version of dnntrain ({ENGINE_VERSION}, not {version})", 1)
     os.environ.update(WORKER_ENVIRONMENT)  # this node's, which may know other instructions than the coordinator's
     torch.set_num_threads(1)
     # the node's tasks share the arrays, which nothing writes to
     warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-    line = Line(post, ticket)
+    line = EventClient(post, ticket)
     left = line.begin(job)
-    return perform(left, line.tell, line.stopping, dataset) if left.specs else Finished(left)
+    return run_job(left, line.tell, line.stopping, dataset) if left.specs else JobFinished(left)
 
 
 class RayExecutor:
@@ -176,7 +176,7 @@ class RayExecutor:
                         yield event
                 for task in over:
                     rest = left.pop(working.pop(task))
-                    yield settled(outcome(task, rest, self._stopping), rest, again)
+                    yield resolve_failure(outcome(task, rest, self._stopping), rest, again)
                 if self._stopping:
                     post.stop.remote()
         finally:
@@ -189,7 +189,7 @@ class RayExecutor:
         try:
             dataset = self._dataset(job)
         except DnntrainError as error:
-            return ray.put(Failed(job, str(error), error.exit_code))
+            return ray.put(JobFailed(job, str(error), error.exit_code))
         return self._task.remote(job, ticket, dataset, post, ENGINE_VERSION)
 
     def _dataset(self, job: Job) -> Any:
@@ -216,7 +216,7 @@ def post_here() -> Any:
     """A post on the coordinator's own node; where memory is short there, Ray may end it and start it again."""
     here = ray.get_runtime_context().get_node_id()
     pinned = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-    made = ray.remote(Post).options(
+    made = ray.remote(EventActor).options(
         num_cpus=0, scheduling_strategy=pinned, max_restarts=POST_RESTARTS, max_task_retries=-1
     )
     return made.remote()
@@ -231,16 +231,16 @@ def fetched(post: Any) -> list[tuple[int, Event]]:
         raise DnntrainError(f"the Ray cluster no longer answers here ({brief(error)}); run it again") from None
 
 
-def outcome(task: Any, left: Job, stopping: bool) -> Finished | Failed:
+def outcome(task: Any, left: Job, stopping: bool) -> JobFinished | JobFailed:
     """How a task ended; Failed where it gave nothing, or where the post lost what it told."""
     try:
-        event: Finished | Failed = ray.get(task)
+        event: JobFinished | JobFailed = ray.get(task)
     except ray.exceptions.RayTaskError as error:
-        return Failed(left, f"a Ray task failed: {brief(error.cause or error)}", 1)
+        return JobFailed(left, f"a Ray task failed: {brief(error.cause or error)}", 1)
     except ray.exceptions.RayError as error:
-        return Failed(left, f"a Ray task was lost ({type(error).__name__}: {brief(error)})", 1, lost=True)
-    if isinstance(event, Finished) and left.specs and not stopping:
-        return Failed(left, "what a Ray task told was lost", 1, lost=True)
+        return JobFailed(left, f"a Ray task was lost ({type(error).__name__}: {brief(error)})", 1, lost=True)
+    if isinstance(event, JobFinished) and left.specs and not stopping:
+        return JobFailed(left, "what a Ray task told was lost", 1, lost=True)
     return event
 
 

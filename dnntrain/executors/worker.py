@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.data import DataHome, Dataset, DataSource
+from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError
 from dnntrain.metrics import score
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.transfer_learning.mlp_backbone import Base
+from dnntrain.transfer_learning.mlp_backbone import Backbone
 from dnntrain.utils.lazy import torch
 
 
@@ -64,9 +64,9 @@ class Job:
 
     number: int
     specs: tuple[CoreSpec, ...]
-    home: DataHome
+    home: DataLocation
     device: str
-    base: Base | None = None
+    base: Backbone | None = None
     """What the runs reuse."""
     tries: int = 0
     """How often it was begun before, by workers that were lost."""
@@ -82,14 +82,14 @@ class Job:
 
     def after(self, event: Event) -> Job:
         """What is left of it once this has happened."""
-        if isinstance(event, Trained):
+        if isinstance(event, RunsFinished):
             over = {run.spec for run in event.runs}
             return self.of(tuple(spec for spec in self.specs if spec not in over))
-        return replace(self, checkpoints=event.checkpoints) if isinstance(event, Checkpointed) else self
+        return replace(self, checkpoints=event.checkpoints) if isinstance(event, CheckpointSaved) else self
 
 
 @dataclass(frozen=True)
-class Progress:
+class EpochEnd:
     """The population has trained one more epoch: the runs that were in it, by their index, and how they do."""
 
     job: Job
@@ -100,7 +100,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Trained:
+class RunsFinished:
     """Some of the population's runs are over; and the environment that trained them."""
 
     job: Job
@@ -110,7 +110,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Checkpointed:
+class CheckpointSaved:
     """Where the population's runs are that still train."""
 
     job: Job
@@ -118,14 +118,14 @@ class Checkpointed:
 
 
 @dataclass(frozen=True)
-class Finished:
+class JobFinished:
     """The job is at its end: all its runs are trained, or it was asked to stop."""
 
     job: Job
 
 
 @dataclass(frozen=True)
-class Failed:
+class JobFailed:
     """The rest of the population could not be trained."""
 
     job: Job
@@ -135,17 +135,17 @@ class Failed:
     """Whether the worker died or ran out of memory, so that trying again, with fewer runs at a time, may help."""
 
 
-Event = Progress | Trained | Checkpointed | Finished | Failed
-Tell = Callable[[Event], None]
+Event = EpochEnd | RunsFinished | CheckpointSaved | JobFinished | JobFailed
+SendEvent = Callable[[Event], None]
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """The coordinator has asked to stop."""
 
 
-def work(connection: Connection) -> None:
+def worker_main(connection: Connection) -> None:
     """A worker's life: train the jobs that arrive, until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the coordinator decides what an interrupt means
     torch.set_num_threads(1)
@@ -153,47 +153,47 @@ def work(connection: Connection) -> None:
         try:
             job = connection.recv()
             if job is not None:  # a call to stop that came too late
-                connection.send(perform(job, connection.send, connection.poll))
+                connection.send(run_job(job, connection.send, connection.poll))
         except (EOFError, ConnectionError):
             return  # the coordinator is gone
 
 
-def perform(
-    job: Job, tell: Tell, stopping: Callable[[], bool] = lambda: False, dataset: Dataset | None = None
-) -> Finished | Failed:
+def run_job(
+    job: Job, tell: SendEvent, stopping: Callable[[], bool] = lambda: False, dataset: Dataset | None = None
+) -> JobFinished | JobFailed:
     """Train one population; every way in which it can fail becomes a message."""
     named = replace(job, base=None, checkpoints={})  # what is told need not carry weights
     try:
         dataset = dataset or load_once(job.specs[0].source, job.home)
-        train_told(job, dataset, Teller(named, dataset, pick_device(job.device), tell, stopping))
-        return Finished(named)
-    except Stopped:
-        return Finished(named)
+        train_told(job, dataset, EventReporter(named, dataset, pick_device(job.device), tell, stopping))
+        return JobFinished(named)
+    except StopRequested:
+        return JobFinished(named)
     except DnntrainError as error:
-        return Failed(named, str(error), error.exit_code)
+        return JobFailed(named, str(error), error.exit_code)
     except ConnectionError:
         raise
     except Exception as error:
         if out_of_memory(error):
-            return Failed(named, f"out of memory with {len(job.specs)} runs in one population", 1, lost=True)
+            return JobFailed(named, f"out of memory with {len(job.specs)} runs in one population", 1, lost=True)
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Failed(named, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", 1)
+        return JobFailed(named, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", 1)
 
 
-def train_told(job: Job, dataset: Dataset, teller: Teller) -> None:
+def train_told(job: Job, dataset: Dataset, teller: EventReporter) -> None:
     """Train the job's runs from where they are."""
     from dnntrain.engine.loop import train  # these import torch
-    from dnntrain.engine.population import Start
-    from dnntrain.transfer_learning.stages import train_reusing
+    from dnntrain.engine.population import StartState
+    from dnntrain.transfer_learning.stages import train_transfer
 
     known = [job.checkpoints[spec] for spec in job.specs if spec in job.checkpoints]
     # one that was made elsewhere would go on with other bits
     whole = len(known) == len(job.specs) and all(made.environment == teller.environment for made in known)
     known = known if whole else []
     if job.base:
-        train_reusing(job.specs, dataset, job.base, teller.device, teller, known)
+        train_transfer(job.specs, dataset, job.base, teller.device, teller, known)
     else:
-        train(job.specs, dataset, teller.device, teller, Start(checkpoints=known))
+        train(job.specs, dataset, teller.device, teller, StartState(checkpoints=known))
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -201,11 +201,11 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
 
 
-class Teller:
+class EventReporter:
     """Tells after each epoch what happened in it."""
 
     def __init__(
-        self, job: Job, dataset: Dataset, device: torch.device, tell: Tell, stopping: Callable[[], bool]
+        self, job: Job, dataset: Dataset, device: torch.device, tell: SendEvent, stopping: Callable[[], bool]
     ) -> None:
         from dnntrain.engine.batches import validation_notes
 
@@ -215,24 +215,24 @@ class Teller:
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all split the data alike
         self.checkpointed = time.monotonic()
         if stopping():
-            raise Stopped
+            raise StopRequested
 
     def __call__(self, runs: list[Run], take: TakeCheckpoints) -> None:
         """Progress, the runs that are over, and a checkpoint of the others when one is due."""
         over = [run for run in runs if run.status != "running"]
         epochs = {run.index: len(run.history) for run in runs}
         val_score = {run.index: run.history[-1][self.metric] for run in runs}
-        self.tell(Progress(self.job, epochs, val_score, frozenset(run.index for run in over)))
+        self.tell(EpochEnd(self.job, epochs, val_score, frozenset(run.index for run in over)))
         if over:
-            self.tell(Trained(self.job, over, self.environment, self.data))
+            self.tell(RunsFinished(self.job, over, self.environment, self.data))
         stopping = self.stopping()
         if stopping or self.is_due(len(runs[0].history)):
             made = {self.job.specs[i]: replace(c, environment=self.environment) for i, c in take().items()}
             if made:
-                self.tell(Checkpointed(self.job, made))
+                self.tell(CheckpointSaved(self.job, made))
             self.checkpointed = time.monotonic()
         if stopping:
-            raise Stopped
+            raise StopRequested
 
     def is_due(self, epochs: int) -> bool:
         """Whether it is time for a checkpoint."""
@@ -242,7 +242,7 @@ class Teller:
 
 
 @lru_cache(maxsize=1)
-def load_once(source: DataSource, home: DataHome) -> Dataset:
+def load_once(source: DataSource, home: DataLocation) -> Dataset:
     """The data set; a worker's next job most often needs the same."""
     return source.load(home)
 

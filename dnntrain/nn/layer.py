@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dnntrain.nn.linear import Factors
+from dnntrain.nn.linear import FactoredGradient
 from dnntrain.utils.lazy import torch
 
-Gradients = dict[str, "torch.Tensor | Factors"]
+Gradients = dict[str, "torch.Tensor | FactoredGradient"]
 """The gradient of each parameter, by its name."""
-Back = Callable[["torch.Tensor"], "tuple[torch.Tensor, ...]"]
+VJP = Callable[["torch.Tensor"], "tuple[torch.Tensor, ...]"]
 """Takes the gradient of what a function gave to those of what it was given, in that order."""
 Step = Callable[["torch.Tensor", Gradients], "torch.Tensor | None"]
 """Takes the gradient of what a layer gave to that of what it was given, and notes those of its parameters."""
@@ -48,9 +48,9 @@ class Tape:
         return found
 
 
-def by_autograd(
+def autograd_vjp(
     function: Callable[..., torch.Tensor], *inputs: torch.Tensor, given: Sequence[torch.Tensor] = ()
-) -> tuple[torch.Tensor, Back]:
+) -> tuple[torch.Tensor, VJP]:
     """The value of function(*inputs, *given), and how autograd goes back to the inputs."""
     with torch.inference_mode(False), torch.enable_grad():
         # clones, since autograd saves no tensor that was made in inference mode

@@ -16,7 +16,7 @@ def product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None = None) 
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
+class FactoredGradient:
     """A kernel's gradient xᵀ g, (P, in, out), as what its layer was given and the gradient of what it gave.
 
     With few rows the factors are much smaller than their product. A step that is linear in the gradient takes it from
@@ -32,7 +32,7 @@ class Factors:
         """The gradient itself, (P, in, out)."""
         return product(self.x.transpose(1, 2), self.g)
 
-    def take_from(self, target: torch.Tensor, rate: torch.Tensor) -> None:
+    def sgd_update(self, target: torch.Tensor, rate: torch.Tensor) -> None:
         """Subtract rate (P, 1, 1) times the gradient from the target (P, in, out), in place."""
         if 1 in (*target.shape[1:], self.x.shape[1]):  # see `product`
             target.addcmul_(self.whole(), rate, value=-1)
@@ -40,14 +40,14 @@ class Factors:
             target.baddbmm_(self.x.transpose(1, 2), self.g * rate, alpha=-1)
 
 
-def whole(gradient: torch.Tensor | Factors) -> torch.Tensor:
+def whole(gradient: torch.Tensor | FactoredGradient) -> torch.Tensor:
     """The gradient as a tensor of its parameter's shape."""
-    return gradient.whole() if isinstance(gradient, Factors) else gradient
+    return gradient.whole() if isinstance(gradient, FactoredGradient) else gradient
 
 
-def take_from(target: torch.Tensor, gradient: torch.Tensor | Factors, rate: torch.Tensor) -> None:
+def sgd_update(target: torch.Tensor, gradient: torch.Tensor | FactoredGradient, rate: torch.Tensor) -> None:
     """Subtract rate, which broadcasts over the gradient, times the gradient from the target, in place."""
-    if isinstance(gradient, Factors):
-        gradient.take_from(target, rate)
+    if isinstance(gradient, FactoredGradient):
+        gradient.sgd_update(target, rate)
     else:
         target.addcmul_(gradient, rate, value=-1)

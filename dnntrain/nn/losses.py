@@ -11,7 +11,7 @@ from functools import reduce
 import numpy as np
 import torch
 
-from dnntrain.nn.layer import Back, by_autograd
+from dnntrain.nn.layer import VJP, autograd_vjp
 
 
 class Task(ABC):
@@ -21,9 +21,9 @@ class Task(ABC):
     def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """The loss of each row, (P, rows), differentiable."""
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         """The losses, and the way back from their gradient, the rows' shares (P, rows), to the outputs."""
-        return by_autograd(self.losses, outputs, given=[y])
+        return autograd_vjp(self.losses, outputs, given=[y])
 
     @abstractmethod
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -44,7 +44,7 @@ class Classification(Task):
     def losses(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return cross_entropy(outputs, y)
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         log_p, label = log_probabilities(outputs), y.unsqueeze(1)
         less = torch.full_like(label, -1, dtype=log_p.dtype)
 
@@ -73,7 +73,7 @@ class Binary(Classification):
         # -log sigmoid(±z), the sign by the class
         return torch.nn.functional.softplus(outputs.squeeze(2) * (1 - 2 * y))
 
-    def with_gradient(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         sign = 1 - 2 * y
         slope = torch.sigmoid(outputs.squeeze(2) * sign) * sign
         return self.losses(outputs, y), lambda shares: ((slope * shares).unsqueeze(2),)

@@ -26,7 +26,7 @@ def find_study(name: str, folders: Sequence[Path]) -> Results:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedArm:
     """One arm in two studies."""
 
     arm: str
@@ -39,7 +39,7 @@ class Compared:
     shared: int
 
 
-def compared_arms(ours: Results, theirs: Results, metric: str) -> list[Compared]:
+def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedArm]:
     """The arms that both studies have; InputError where there are none."""
     for results in (ours, theirs):
         if metric not in results.runs.columns:
@@ -60,11 +60,11 @@ def key(arm: dict[str, Any]) -> str:
     return json.dumps(arm["settings"], sort_keys=True)
 
 
-def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> Compared:
+def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> ComparedArm:
     """One arm of ours with its partner."""
     first, second = (by_seed(r.runs[r.runs["arm"] == arm], metric) for r, arm in ((ours, name), (theirs, other)))
     shared = first.keys() & second.keys()
-    return Compared(
+    return ComparedArm(
         arm=name,
         means=(mean([*first.values()]), mean([*second.values()])),
         deviations=(deviation([*first.values()]), deviation([*second.values()])),
@@ -74,7 +74,7 @@ def compared(name: str, other: str, ours: Results, theirs: Results, metric: str)
     )
 
 
-def comparison_table(arms: Sequence[Compared], metric: str) -> TextTable:
+def comparison_table(arms: Sequence[ComparedArm], metric: str) -> TextTable:
     """A row for each arm that both studies have: both means, and the difference by seed with its t interval."""
     rows = []
     for arm in arms:

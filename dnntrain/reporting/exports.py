@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.tables import main_table, tables
-from dnntrain.utils.fields import plain
+from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
 
@@ -161,4 +161,4 @@ def html_figures(summary: Summary) -> list[str]:
 
 def cell_text(value: object) -> str:
     """A cell of the runs' table, in full; empty where there is nothing."""
-    return "" if isinstance(value, float) and math.isnan(value) else plain(value)
+    return "" if isinstance(value, float) and math.isnan(value) else format_value(value)

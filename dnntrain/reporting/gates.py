@@ -25,7 +25,7 @@ GRAMMAR = re.compile(
 )
 
 
-class Answer(Enum):
+class GateStatus(Enum):
     """What a requirement comes to, and the exit code that says so."""
 
     HOLDS = 0
@@ -34,12 +34,12 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateResult:
     """A requirement with its answer."""
 
     requirement: str
     study: str
-    answer: Answer
+    answer: GateStatus
     reason: str
 
     def as_dict(self) -> dict[str, str]:
@@ -53,7 +53,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Term:
+class Operand:
     """An arm's figure: `relu` by the study's metric, or `relu.test_acc`."""
 
     arm: str
@@ -64,14 +64,14 @@ class Term:
 SPACED = " (a name may hold + and -: put blanks around those of a margin)"
 
 
-def exit_code(judged: Sequence[Judged]) -> int:
+def exit_code(judged: Sequence[GateResult]) -> int:
     """1 where one fails, else 3 where one is inconclusive, else 0."""
     answers = {item.answer for item in judged}
-    worst = next((a for a in (Answer.FAILS, Answer.INCONCLUSIVE) if a in answers), Answer.HOLDS)
+    worst = next((a for a in (GateStatus.FAILS, GateStatus.INCONCLUSIVE) if a in answers), GateStatus.HOLDS)
     return worst.value
 
 
-def judge(requirement: str, studies: Sequence[Results], metric: str | None = None) -> list[Judged]:
+def judge(requirement: str, studies: Sequence[Results], metric: str | None = None) -> list[GateResult]:
     """The requirement's answer in every study that has its arms and its metric.
 
     An arm without a metric of its own is judged by `metric`, or by its study's. InputError where no study has what is
@@ -93,7 +93,7 @@ def judge(requirement: str, studies: Sequence[Results], metric: str | None = Non
     return [judge_one(requirement, match, study, metric) for study in able]
 
 
-def judge_one(requirement: str, match: re.Match[str], study: Results, metric: str | None) -> Judged:
+def judge_one(requirement: str, match: re.Match[str], study: Results, metric: str | None) -> GateResult:
     """The requirement's answer in one study."""
     left = find_term(match["left"], study, metric)
     assert left is not None
@@ -106,10 +106,10 @@ def judge_one(requirement: str, match: re.Match[str], study: Results, metric: st
     else:
         bound = read_number(match["right"], left.metric, requirement, study)
         answer, reason = compare_number(left, match["sign"], bound + margin)
-    return Judged(requirement, study.name, answer, reason)
+    return GateResult(requirement, study.name, answer, reason)
 
 
-def find_term(text: str, study: Results, default: str | None) -> Term | None:
+def find_term(text: str, study: Results, default: str | None) -> Operand | None:
     """The arm that the text names in a study, with a metric of its own behind a dot; None where there is none."""
     arms = {arm["name"] for arm in study.description["arms"]}
     name, dot, metric = text.rpartition(".")
@@ -119,7 +119,7 @@ def find_term(text: str, study: Results, default: str | None) -> Term | None:
         return None
     if metric not in study.runs.columns:
         return None
-    return Term(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
+    return Operand(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
 
 
 def read_margin(match: re.Match[str], metric: str) -> float:
@@ -162,14 +162,14 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 
 
-def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Answer, str]:
+def compare_arms(left: Operand, sign: str, right: Operand, margin: float) -> tuple[GateStatus, str]:
     """Judge left - right against the margin by its paired interval."""
     interval = paired_interval(left.values, right.values)
     if interval is None or math.isnan(interval.low):
         shared = len(left.values.keys() & right.values.keys())
-        return Answer.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
+        return GateStatus.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
-    answer = Answer.HOLDS if all(ends) else Answer.INCONCLUSIVE if any(ends) else Answer.FAILS
+    answer = GateStatus.HOLDS if all(ends) else GateStatus.INCONCLUSIVE if any(ends) else GateStatus.FAILS
     unit = " points" if is_share(left.metric) else ""
     observed = formatting.difference(interval, left.metric)
     return answer, (
@@ -178,12 +178,12 @@ def compare_arms(left: Term, sign: str, right: Term, margin: float) -> tuple[Ans
     )
 
 
-def compare_number(term: Term, sign: str, bound: float) -> tuple[Answer, str]:
+def compare_number(term: Operand, sign: str, bound: float) -> tuple[GateStatus, str]:
     """Judge an arm's mean against a number."""
     if not term.values:
-        return Answer.FAILS, f"no run of {term.arm} has finished"
+        return GateStatus.FAILS, f"no run of {term.arm} has finished"
     mean = sum(term.values.values()) / len(term.values)
-    answer = Answer.HOLDS if COMPARE[sign](mean, bound) else Answer.FAILS
+    answer = GateStatus.HOLDS if COMPARE[sign](mean, bound) else GateStatus.FAILS
     shown = formatting.figure(mean, deviation([*term.values.values()]))
     return answer, (
         f"{term.metric} of {term.arm}: mean {shown} over {len(term.values)} runs, required {sign} {bound:,.12g}"

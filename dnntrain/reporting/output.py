@@ -14,7 +14,7 @@ from dnntrain.errors import InputError
 from dnntrain.metrics import PARTS, is_share
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_notes, comparison_table, find_study
-from dnntrain.reporting.gates import Judged
+from dnntrain.reporting.gates import GateResult
 from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store.run_store import CHANGED
@@ -36,7 +36,7 @@ def warn_of_changes(studies: Sequence[Results]) -> None:
             typer.echo(f"warning: {CHANGED.format(study.folder / 'results.csv')}", err=True)
 
 
-def print_judged(judged: Sequence[Judged]) -> None:
+def print_judged(judged: Sequence[GateResult]) -> None:
     """Each requirement with its answer and the reason."""
     for item in judged:
         typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
@@ -49,7 +49,7 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
     arms, notes = compared_arms(first, second, metric), comparison_notes(first, second)
     if as_json:
         typer.echo(
-            json.dumps(finite.as_json({"metric": metric, "arms": [*map(asdict, arms)], "notes": notes}), indent=1)
+            json.dumps(finite.nan_to_none({"metric": metric, "arms": [*map(asdict, arms)], "notes": notes}), indent=1)
         )
         return
     show(comparison_table(arms, metric))

@@ -15,7 +15,7 @@ from dnntrain.reporting.tables import averaged_arms, axis, published_arms
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import LEVEL, POWER
 from dnntrain.store.provenance import datasets_of
-from dnntrain.utils.finite import as_json
+from dnntrain.utils.finite import nan_to_none
 
 
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def to_csv(summaries: Sequence[Summary]) -> str:
 def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ()) -> str:
     """Every figure that the report prints, and the answers to the requirements."""
     made = {"studies": [study_data(summary) for summary in summaries], "requirements": list(judged)}
-    return json.dumps(as_json(made), indent=1) + "\n"
+    return json.dumps(nan_to_none(made), indent=1) + "\n"
 
 
 def study_data(summary: Summary) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
         "metric": metric,
         "mean": arm.mean,
         "sd": arm.deviation,
-        "one_more_run": asdict(arm.one_more),
+        "one_more_run": asdict(arm.prediction_interval),
         "published": arm.published[metric],
         "verdict": arm.reproduced(metric),
     }

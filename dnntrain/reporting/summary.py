@@ -14,9 +14,9 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, higher_is_better
 from dnntrain.statistics import (
     Comparison,
+    ComparisonFamily,
     Contribution,
     Effect,
-    Family,
     Interval,
     compare,
     deviation,
@@ -82,13 +82,13 @@ class ArmSummary:
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
 
     @property
-    def one_more(self) -> Interval:
+    def prediction_interval(self) -> Interval:
         """Where one more run would lie, in 95 of 100 cases."""
         return prediction_interval(list(self.values.values()))
 
     def reproduced(self, metric: str) -> str:
         """Whether a published run lies where one more run of ours might."""
-        interval = self.one_more
+        interval = self.prediction_interval
         if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
             return "not comparable"
         return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
@@ -102,7 +102,7 @@ class Summary:
     metric: str
     baseline: str | None
     arms: list[ArmSummary]
-    family: Family | None
+    family: ComparisonFamily | None
     """All comparisons with the baseline; None where there is nothing to compare."""
     effects: list[Effect]
     """Main effects and interactions of a factorial design."""
@@ -167,7 +167,7 @@ def compare_all(
     diverged: Mapping[str, int],
     metric: str,
     delta: float,
-) -> Family | None:
+) -> ComparisonFamily | None:
     """Every arm against the baseline."""
     if baseline is None:
         return None

@@ -116,7 +116,10 @@ def published_table(summary: Summary) -> TextTable:
     """Published values next to the measured ones."""
     rows = []
     for arm, metric in published_arms(summary):
-        ends = (formatting.number(end, metric, arm.deviation) for end in (arm.one_more.low, arm.one_more.high))
+        ends = (
+            formatting.number(end, metric, arm.deviation)
+            for end in (arm.prediction_interval.low, arm.prediction_interval.high)
+        )
         figures = [formatting.spread(arm, metric), " to ".join(ends), formatting.number(arm.published[metric], metric)]
         rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
     headings = ["arm", "of", "ours", "one more run", "published", "verdict"]
@@ -151,7 +154,7 @@ def contributions_table(summary: Summary) -> TextTable:
 
 
 @dataclass(frozen=True)
-class Averaged:
+class AveragedArm:
     """An arm's mean test score, plain and with Monte Carlo dropout."""
 
     arm: str
@@ -163,7 +166,7 @@ class Averaged:
     gain: float
 
 
-def averaged_arms(summary: Summary) -> list[Averaged]:
+def averaged_arms(summary: Summary) -> list[AveragedArm]:
     """The arms that have Monte Carlo dropout."""
     runs, metric = summary.results.runs, f"test_{score_beside(summary.metric)}"
     if f"mc_{metric}" not in runs:
@@ -172,11 +175,11 @@ def averaged_arms(summary: Summary) -> list[Averaged]:
     for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
         plain, averaged = frame[metric], frame[f"mc_{metric}"]
         means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        found.append(Averaged(str(name), metric, *means, mean((averaged - plain).tolist())))
+        found.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
     return found
 
 
-def monte_carlo_table(averaged: list[Averaged]) -> TextTable:
+def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:
     """The test score with Monte Carlo dropout beside the plain one."""
     rows = []
     for arm in averaged:

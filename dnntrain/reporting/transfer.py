@@ -23,7 +23,7 @@ SCRATCH, TRANSFER = "scratch", "transfer"
 
 
 @dataclass(frozen=True)
-class SizedArms:
+class SizePair:
     """Both sides of a comparison at one number of training examples."""
 
     size: int
@@ -51,7 +51,7 @@ def print_transfer(folder: Path, *, figures: bool = False) -> None:
 
 
 @dataclass(frozen=True)
-class Cost:
+class TransferCost:
     """An arm's errors and time, and their ratios to scratch's; nan where there is nothing to divide by."""
 
     arm: str
@@ -62,7 +62,7 @@ class Cost:
     faster: float
 
 
-def costs(summary: Summary) -> list[Cost]:
+def costs(summary: Summary) -> list[TransferCost]:
     """Errors and time of each arm; none where the study has no scratch to compare with, or compares sizes."""
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
     if scratch is None or len(summary.arms) < 2 or sized(summary):
@@ -72,7 +72,7 @@ def costs(summary: Summary) -> list[Cost]:
         errors = error(arm, summary.metric)
         fewer = error(scratch, summary.metric) / (errors or math.nan)
         faster = scratch.seconds / (arm.seconds or math.nan)
-        found.append(Cost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
+        found.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
     return found
 
 
@@ -117,7 +117,7 @@ def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
     return family.comparisons[arm.name].verdict == "worse"
 
 
-def sized(summary: Summary) -> list[SizedArms]:
+def sized(summary: Summary) -> list[SizePair]:
     """The arms of a study of training sizes, by size; empty where it is another kind of study."""
     found: dict[int, dict[str, ArmSummary]] = {}
     for arm in summary.arms:
@@ -125,7 +125,7 @@ def sized(summary: Summary) -> list[SizedArms]:
         if not match:
             return []
         found.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizedArms(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(found.items()) if len(arms) == 2]
+    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(found.items()) if len(arms) == 2]
 
 
 def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:

@@ -5,7 +5,15 @@
 Every interval is two-sided; every figure has the metric's own unit (a share is 0.87, not 87).
 """
 
-from dnntrain.statistics.comparisons import MANY_SEEDS, POWER, Comparison, Family, compare, further_seeds, verdict
+from dnntrain.statistics.comparisons import (
+    MANY_SEEDS,
+    POWER,
+    Comparison,
+    ComparisonFamily,
+    compare,
+    further_seeds,
+    verdict,
+)
 from dnntrain.statistics.descriptive import (
     LEVEL,
     Interval,
@@ -27,9 +35,9 @@ __all__ = [
     "MANY_SEEDS",
     "POWER",
     "Comparison",
+    "ComparisonFamily",
     "Contribution",
     "Effect",
-    "Family",
     "Interval",
     "TTest",
     "binomial_se",

@@ -71,7 +71,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Family:
+class ComparisonFamily:
     """All comparisons of a study with its baseline."""
 
     method: str
@@ -98,7 +98,7 @@ def compare(
     delta: float,
     level: float = LEVEL,
     higher_is_better: bool = True,
-) -> Family:
+) -> ComparisonFamily:
     """Compare each arm with the baseline, by values of finished runs by seed, with intervals that hold all at once.
 
     `diverged` counts the runs without a value, by arm (the baseline's under any name). `delta`, in the metric's unit,
@@ -126,7 +126,7 @@ def compare(
         for name, p in zip(tests, p_values if method == DUNNETT else holm(p_values), strict=True)
     }
     made = [comparison for comparison in comparisons.values() if was_judged(comparison)]
-    return Family(
+    return ComparisonFamily(
         method=method,
         reason=reason,
         level=level,

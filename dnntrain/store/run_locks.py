@@ -11,7 +11,7 @@ from dnntrain.errors import DnntrainError
 from dnntrain.utils import locks
 
 
-class Claims:
+class RunLocks:
     """The runs that this process has taken upon itself."""
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +33,7 @@ class Claims:
 
     def is_open(self, run_id: str) -> bool:
         """Whether nobody else trains the run now."""
-        return run_id in self.locks or not is_held(self.folder / run_id)
+        return run_id in self.locks or not is_locked(self.folder / run_id)
 
     def release(self, run_id: str) -> None:
         """Leave the run, trained or not, to whoever wants it."""
@@ -51,7 +51,7 @@ class Claims:
             self.folder.rmdir()
 
 
-def is_held(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """Whether another process holds the lock, not where the file system has no locks.
 
     Raises DnntrainError where another user's lock cannot be opened.

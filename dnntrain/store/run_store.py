@@ -32,10 +32,10 @@ from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.metrics import results_of
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.store.run_locks import Claims, is_held
+from dnntrain.store.run_locks import RunLocks, is_locked
 from dnntrain.utils import locks
 from dnntrain.utils.files import holds, read_json, replacing, scratch_folder, write_whole, writing
-from dnntrain.utils.finite import as_json
+from dnntrain.utils.finite import nan_to_none
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
@@ -52,7 +52,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
     names = results_of(data["task"])
     results = {name: run.kept.get(name) for name in names} | run.test
-    made: Record = as_json(
+    made: Record = nan_to_none(
         {
             "format": FORMAT,
             "run": run_id,
@@ -186,9 +186,9 @@ class RunStore:
         return self.root / "store" / ".checkpoints" / f"{run_id}.safetensors"
 
     @contextmanager
-    def claimed(self) -> Iterator[Claims]:
+    def claimed(self) -> Iterator[RunLocks]:
         """The runs that this process trains, for others that help with the same study to see."""
-        claims = Claims(self.root / ".claims")
+        claims = RunLocks(self.root / ".claims")
         try:
             yield claims
         finally:
@@ -232,7 +232,7 @@ class RunStore:
 
     def at_work(self) -> bool:
         """Whether some process is training for this store."""
-        return any(is_held(path) for path in (*self.root.glob(".*.lock"), *self.root.glob(".claims/*")))
+        return any(is_locked(path) for path in (*self.root.glob(".*.lock"), *self.root.glob(".claims/*")))
 
     def _holder(self, study: str) -> str:
         try:
@@ -259,7 +259,7 @@ class RunStore:
         return ""
 
 
-class Records(Mapping[str, Record]):
+class RunRecords(Mapping[str, Record]):
     """The runs of a study that are in the store, by run id and in the study's order; read when they are asked for."""
 
     def __init__(self, store: RunStore, runs: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS
-from dnntrain.utils.fields import explain
+from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
 
 
@@ -115,7 +115,7 @@ def read_study(folder: Path) -> Results:
     try:
         description = StudyFile.model_validate(read_json(described)).model_dump()
     except ValidationError as error:
-        raise InputError(f"{described}: no description of a study ({explain(error)})") from None
+        raise InputError(f"{described}: no description of a study ({format_validation_error(error)})") from None
     try:
         text = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in NUMBERS}
         runs = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dnntrain.config.spec import CoreSpec, default_settings
-from dnntrain.data import DataHome, Outline
+from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import step_count, training_count
 from dnntrain.errors import InputError
 from dnntrain.metrics import results_of
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
-from dnntrain.techniques.base import Extent, Switch, Technique
-from dnntrain.utils.fields import plain
+from dnntrain.techniques.base import RunExtent, Switch, Technique
+from dnntrain.utils.fields import format_value
 
 
-def check_study(study: Study, home: DataHome) -> list[str]:
+def check_study(study: Study, home: DataLocation) -> list[str]:
     """Raise InputError, with the arm's name, for what cannot be trained; returns settings that have no effect."""
     idle = []
     for arm in study.arms:
@@ -36,20 +36,20 @@ def check_study(study: Study, home: DataHome) -> list[str]:
     return idle
 
 
-def check_tuning(study: Study, home: DataHome | None) -> None:
+def check_tuning(study: Study, home: DataLocation | None) -> None:
     """Raise InputError where an arm cannot be trained with one of the values to be tuned."""
     if study.tuning is not None:
         for arm in tuning_study(study, study.tuning).arms:
             check_run(arm.spec, arm.spec.source.outline(home))
 
 
-def check_metric_of(metric: str, outline: Outline) -> None:
+def check_metric_of(metric: str, outline: DatasetInfo) -> None:
     """Raise InputError for a metric that the data's task does not have."""
     if metric not in results_of(outline.task):
         raise InputError(f"metric {metric}: a {outline.task} has {', '.join(results_of(outline.task))}")
 
 
-def check_run(spec: CoreSpec, outline: Outline) -> None:
+def check_run(spec: CoreSpec, outline: DatasetInfo) -> None:
     """Raise InputError, beginning with the key, for a setting that cannot work with the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
@@ -63,22 +63,22 @@ def check_run(spec: CoreSpec, outline: Outline) -> None:
             raise InputError(fault)
 
 
-def check_split(spec: CoreSpec, outline: Outline) -> None:
+def check_split(spec: CoreSpec, outline: DatasetInfo) -> None:
     """Raise InputError where the examples cannot be split as asked, or a setting of the split would be ignored."""
     for key in ("val", "val_part"):
-        if outline.own_validation and getattr(spec, key) != default_settings()[key]:
-            raise InputError(f"{key} {plain(getattr(spec, key))}: the data have their own validation part")
+        if outline.n_validation and getattr(spec, key) != default_settings()[key]:
+            raise InputError(f"{key} {format_value(getattr(spec, key))}: the data have their own validation part")
     if spec.draw != "seed" and spec.train_size is None and spec.reuse_from is None:
         raise InputError(f"draw {spec.draw}: needs train_size, which is what is drawn")
     training_examples(spec, outline)
 
 
-def training_examples(spec: CoreSpec, outline: Outline) -> int:
+def training_examples(spec: CoreSpec, outline: DatasetInfo) -> int:
     """How many examples train; InputError where that cannot be."""
-    return training_count(outline.own_validation or spec.val, spec.train_size, outline.n_train)
+    return training_count(outline.n_validation or spec.val, spec.train_size, outline.n_train)
 
 
-def idle_settings(spec: CoreSpec, outline: Outline) -> Iterator[str]:
+def idle_settings(spec: CoreSpec, outline: DatasetInfo) -> Iterator[str]:
     """Settings without an effect on a run, such as a schedule whose first change comes after the end."""
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
@@ -86,11 +86,11 @@ def idle_settings(spec: CoreSpec, outline: Outline) -> Iterator[str]:
             yield reason
 
 
-def extent_of(spec: CoreSpec, outline: Outline) -> Extent:
+def extent_of(spec: CoreSpec, outline: DatasetInfo) -> RunExtent:
     """What the techniques know of a run before it starts."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return Extent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
+    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
 
 
 def techniques_of(spec: CoreSpec) -> tuple[Technique, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dnntrain.config.parsing import as_meant
 from dnntrain.config.spec import CoreSpec, RunSpec
-from dnntrain.data import DataHome, Outline
+from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import score
 from dnntrain.studies.confounds import check_declared
@@ -26,7 +26,7 @@ from dnntrain.studies.study import (
     folder_name,
     read_seeds,
 )
-from dnntrain.studies.yaml_document import Document, Place, PlacedError
+from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 
 KEYS = (
@@ -39,7 +39,7 @@ KEYS = (
 class Preset:
     """Reads a preset's document into a study."""
 
-    def __init__(self, document: Document, overrides: Settings, home: DataHome | None = None) -> None:
+    def __init__(self, document: Document, overrides: Settings, home: DataLocation | None = None) -> None:
         self.home, self.overrides = home, overrides
         self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
         for key in document.content:
@@ -53,7 +53,7 @@ class Preset:
         try:
             RunSpec.parse(self.base)
         except InputError as error:
-            raise PlacedError(f"--set: {error}") from None
+            raise LocatedError(f"--set: {error}") from None
         self.factors = self.document.mapping("factors")
         self.design = self.document.text("design", "one-in")
         if self.design not in DESIGNS:
@@ -100,14 +100,14 @@ class Preset:
             for name, changes in settings.items()
         )
 
-    def metric(self, outline: Outline) -> str:
+    def metric(self, outline: DatasetInfo) -> str:
         """What the study is judged by, which its data's task has."""
         with self.document.at("metric"):
             metric = check_metric(self.content.get("metric") or f"val_{score(outline.task)}")
             check_metric_of(metric, outline)
         return metric
 
-    def outline(self, spec: CoreSpec, changes: Settings) -> Outline:
+    def outline(self, spec: CoreSpec, changes: Settings) -> DatasetInfo:
         """The outline of a run's data. An error in reading them names the key that gives them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
@@ -229,7 +229,7 @@ class Preset:
                 raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
         return name
 
-    def place(self, arm: str) -> Place:
+    def place(self, arm: str) -> Location:
         """Where an arm's settings stand."""
         return self.document.at("factors", *([arm] if arm in self.factors else []))
 
@@ -258,12 +258,12 @@ class Preset:
         except InputError as error:
             key = str(error).split(" ")[0].rstrip(":")
             if key in self.overrides and key not in changes:
-                raise PlacedError(f"--set: {error}") from None
+                raise LocatedError(f"--set: {error}") from None
             with self.document.at("base") if key in self.base and key not in changes else self.place(arm):
                 raise InputError(str(error) if arm in self.factors else f"{error} (arm '{arm}')") from None
         return spec
 
-    def published(self, arms: Arms, metric: str, outline: Outline) -> dict[str, dict[str, float]]:
+    def published(self, arms: Arms, metric: str, outline: DatasetInfo) -> dict[str, dict[str, float]]:
         """The published figures of the arms that have some."""
         figures = {}
         for name, given in self.document.mapping("published").items():
@@ -291,4 +291,4 @@ class Preset:
                 raise InputError(f"reuse_from {PRETRAIN}: needs the key {PRETRAIN}, which says what that is")
         for key in self.overrides:
             if all(key in changes for changes in arms.values()):
-                raise PlacedError(f"--set {key}: every arm of {self.document.where} sets it by itself")
+                raise LocatedError(f"--set {key}: every arm of {self.document.where} sets it by itself")

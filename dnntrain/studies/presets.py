@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.studies.preset_reader import Preset
 from dnntrain.studies.study import Study
@@ -32,7 +32,7 @@ def find_preset(name: str) -> Path:
     raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
 
 
-def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: DataHome | None = None) -> Study:
+def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: DataLocation | None = None) -> Study:
     """The study that a preset describes, its base changed by `overrides`; raises InputError with file and line."""
     path = find_preset(name)
     try:
@@ -45,7 +45,7 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: Dat
 
 
 def read_preset(
-    text: str, where: str, overrides: Mapping[str, Any] | None = None, home: DataHome | None = None
+    text: str, where: str, overrides: Mapping[str, Any] | None = None, home: DataLocation | None = None
 ) -> Study:
     """The study that a preset's text describes; `where` names it in errors."""
     document = Document.read(text, where)

@@ -12,28 +12,28 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.local import Executor, accelerated
 from dnntrain.executors.planner import populations
-from dnntrain.executors.worker import Checkpointed, Event, Failed, Job, Progress, Trained
-from dnntrain.store.run_locks import Claims
-from dnntrain.store.run_store import Record, Records, RunStore, record
+from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
+from dnntrain.store.run_locks import RunLocks
+from dnntrain.store.run_store import Record, RunRecords, RunStore, record
 from dnntrain.store.study_files import tables_are_current, write_tables
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
-from dnntrain.transfer_learning.resolve import check_apart, find_bases
+from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 
 
-class Watcher(Protocol):
+class StudyCallback(Protocol):
     """Is told how a study goes on."""
 
     def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
         """The study begins; some of its runs are recorded already."""
         ...
 
-    def progress(self, event: Progress) -> None:
+    def progress(self, event: EpochEnd) -> None:
         """A population has trained one more epoch."""
         ...
 
@@ -47,15 +47,15 @@ class Watcher(Protocol):
 
 
 @dataclass
-class Outcome:
+class StudyResult:
     """What came of a study."""
 
     study: Study
     ids: Mapping[CoreSpec, str]
     """The name of every run."""
-    records: Records
+    records: RunRecords
     """By run id; a study's memory does not grow with the runs that it has recorded."""
-    failures: list[Failed] = field(default_factory=list)
+    failures: list[JobFailed] = field(default_factory=list)
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """One figure of every run by arm, in the order of the seeds; nan where a run diverged."""
@@ -81,26 +81,26 @@ PATIENCE = 0.5
 """Seconds between two looks at what others have recorded."""
 
 
-class Ablation:
+class StudyRunner:
     """One study in one store."""
 
-    def __init__(self, study: Study, store: RunStore, home: DataHome | None = None, device: str = "auto") -> None:
-        self.study, self.store, self.home, self.device = study, store, home or DataHome(), device
+    def __init__(self, study: Study, store: RunStore, home: DataLocation | None = None, device: str = "auto") -> None:
+        self.study, self.store, self.home, self.device = study, store, home or DataLocation(), device
         fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
         check_study(study, self.home)
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The name of every run."""
-        self.bases = find_bases(study, store, self.home)
+        self.bases = resolve_backbones(study, store, self.home)
         for arm in study.arms:
             if arm.spec.reuse_from:
-                check_apart(self.bases[arm.spec.reuse_from], arm.spec, store, self.home)
+                check_leakage(self.bases[arm.spec.reuse_from], arm.spec, store, self.home)
 
-    def run(self, executor: Executor, watcher: Watcher, manner: Manner = ALONE) -> Outcome:
+    def run(self, executor: Executor, watcher: StudyCallback, manner: Manner = ALONE) -> StudyResult:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.
 
         Raises KeyboardInterrupt where it was asked to stop, once what is at work has come to a safe point.
         """
-        outcome = Outcome(self.study, self.ids, Records(self.store, self.ids.values()))
+        outcome = StudyResult(self.study, self.ids, RunRecords(self.store, self.ids.values()))
         missing = self.missing(outcome)
         if not missing and tables_are_current(self.study, self.ids, outcome.records, self.store):
             watcher.start(self.study, outcome.records, self.ids)
@@ -116,7 +116,7 @@ class Ablation:
             watcher.start(self.study, outcome.records, self.ids)
             try:
                 while (missing := self.missing(outcome)) and not stopped:
-                    jobs = Jobs(self, executor.workers, missing, claims, manner.checkpoint_every)
+                    jobs = JobQueue(self, executor.workers, missing, claims, manner.checkpoint_every)
                     for event in executor.run(jobs):
                         self.take(event, outcome, watcher, claims)
                     if not jobs.given:
@@ -134,12 +134,12 @@ class Ablation:
             raise self.failure(outcome)
         return outcome
 
-    def missing(self, outcome: Outcome) -> dict[CoreSpec, str]:
+    def missing(self, outcome: StudyResult) -> dict[CoreSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
         lost = {spec for failure in outcome.failures for spec in failure.job.specs}
         return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
 
-    def failure(self, outcome: Outcome) -> DnntrainError:
+    def failure(self, outcome: StudyResult) -> DnntrainError:
         """Each reason once, with the runs that it cost, and where the others are."""
         names = {spec: f"{arm.name} seed {spec.seed}" for arm, spec in self.study.runs()}
         lost: dict[str, list[str]] = {}
@@ -152,32 +152,32 @@ class Ablation:
         wrong_input = any(failed.exit_code == InputError.exit_code for failed in outcome.failures)
         return (InputError if wrong_input else DnntrainError)("\n".join(lines))
 
-    def take(self, event: Event, outcome: Outcome, watcher: Watcher, claims: Claims) -> None:
+    def take(self, event: Event, outcome: StudyResult, watcher: StudyCallback, claims: RunLocks) -> None:
         """Record what has happened."""
-        if isinstance(event, Progress):
+        if isinstance(event, EpochEnd):
             watcher.progress(event)
-        elif isinstance(event, Failed):
+        elif isinstance(event, JobFailed):
             outcome.failures.append(event)
-        elif isinstance(event, Trained):
+        elif isinstance(event, RunsFinished):
             for run in event.runs:
                 made = record(run, self.ids[run.spec], event.data, event.environment)
                 self.store.write(made, run)
                 outcome.records.add(made["run"])
                 claims.release(made["run"])
-        elif isinstance(event, Checkpointed):
+        elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)
 
 
-class Jobs:
+class JobQueue:
     """The missing runs in populations, each claimed when it is taken."""
 
     def __init__(
         self,
-        ablation: Ablation,
+        ablation: StudyRunner,
         workers: int,
         missing: Mapping[CoreSpec, str],
-        claims: Claims,
+        claims: RunLocks,
         checkpoint_every: int | None,
     ) -> None:
         self.ablation, self.claims, self.every = ablation, claims, checkpoint_every
@@ -215,7 +215,7 @@ class Jobs:
 
 
 @contextmanager
-def ending_softly(executor: Executor, watcher: Watcher) -> Iterator[list[int]]:
+def ending_softly(executor: Executor, watcher: StudyCallback) -> Iterator[list[int]]:
     """Ctrl-C or SIGTERM lets what is at work come to a safe point; a second one ends at once. Gives what came."""
     came: list[int] = []
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, score
 from dnntrain.studies.confounds import implied_changes
@@ -153,7 +153,7 @@ def folder_name(text: str) -> str:
     return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def default_metric(spec: CoreSpec, home: DataHome | None = None) -> str:
+def default_metric(spec: CoreSpec, home: DataLocation | None = None) -> str:
     """What a study is judged by unless it says otherwise: val_acc, or val_r2 where the target is a number."""
     return f"val_{score(spec.source.outline(home).task)}"
 

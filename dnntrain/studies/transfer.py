@@ -8,11 +8,11 @@ from typing import Any
 
 from dnntrain.config.parsing import read_hidden, write_hidden
 from dnntrain.config.spec import CoreSpec, RunSpec
-from dnntrain.config.transfer import ALL, ReuseSettings, read_count
+from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.studies.study import Arm, Study, default_metric, folder_name
-from dnntrain.transfer_learning.mlp_backbone import Base, DenseBase
+from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
 
 Settings = dict[str, Any]
 
@@ -31,7 +31,7 @@ OF_THE_TARGET = {
         "early_stop",
         "early_stop_min_delta",
     ),
-    *("early_stop_metric", "early_stop_restore", *options(), *ReuseSettings.model_fields),
+    *("early_stop_metric", "early_stop_restore", *options(), *TransferSettings.model_fields),
 }
 """What a run does not take over from the run that it reuses."""
 
@@ -39,21 +39,21 @@ FOR_IMAGE_NETWORKS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-
 """What suits a new head on a pretrained image network, where nothing else is given."""
 
 
-def inherited(base: Base, given: Mapping[str, Any]) -> Settings:
+def inherit_settings(base: Backbone, given: Mapping[str, Any]) -> Settings:
     """The settings of a run that reuses the base: the base's own where it is a run of ours, then what is given."""
-    if not isinstance(base, DenseBase):
+    if not isinstance(base, MLPBackbone):
         return FOR_IMAGE_NETWORKS | dict(given)
     theirs = base.spec.settings()
     return {key: value for key, value in theirs.items() if key not in OF_THE_TARGET} | dict(given)
 
 
-def reusing(base: Base, settings: Settings, drop: int = 0, head: str = "") -> Settings:
+def transfer_settings(base: Backbone, settings: Settings, drop: int = 0, head: str = "") -> Settings:
     """The settings with the base's lower layers below a new head; InputError where fewer than one would be left."""
     try:
         new = read_hidden(head) if head else ()
     except ValueError as error:
         raise InputError(f"--head: {error}") from None
-    if not isinstance(base, DenseBase):
+    if not isinstance(base, MLPBackbone):
         if drop:
             raise InputError("--drop is for a base that is a run of ours: an image network is reused whole")
         return settings | {"reuse_from": base.name} | ({"hidden": write_hidden(new)} if head else {})
@@ -66,62 +66,70 @@ def reusing(base: Base, settings: Settings, drop: int = 0, head: str = "") -> Se
     return settings | {"reuse_from": base.name, "reuse": kept, "hidden": hidden, "act": act}
 
 
-def from_scratch(settings: Settings, base: Base, random_base: str | None) -> Settings:
+def scratch_settings(settings: Settings, base: Backbone, random_base: str | None) -> Settings:
     """The same network with nothing learned before: new weights, all of them trained from the start."""
-    reuse = {key: ReuseSettings.default_of(key) for key in ReuseSettings.model_fields if key != "resize"}
-    if isinstance(base, DenseBase):
-        return settings | reuse | {"resize": ReuseSettings.default_of("resize")}
+    reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
+    if isinstance(base, MLPBackbone):
+        return settings | reuse | {"resize": TransferSettings.default_of("resize")}
     return settings | reuse | {"reuse_from": random_base, "freeze": 0, "unfreeze": ALL}
 
 
 def comparison(
-    name: str, base: Base, settings: Settings, seeds: Sequence[int], random_base: str | None, *, scratch: bool = True
+    name: str,
+    base: Backbone,
+    settings: Settings,
+    seeds: Sequence[int],
+    random_base: str | None,
+    *,
+    scratch: bool = True,
 ) -> Study:
     """The transfer, and the same network from scratch beside it."""
     arms = {TRANSFER: settings}
     if scratch:
-        arms = {SCRATCH: from_scratch(settings, base, random_base)} | arms
+        arms = {SCRATCH: scratch_settings(settings, base, random_base)} | arms
     question = f"What does reusing {base.name} buy?"
     return study_of(name, arms, seeds, question, SCRATCH if scratch else None)
 
 
-def ladder(name: str, base: Base, given: Settings, seeds: Sequence[int], head: str, random_base: str | None) -> Study:
+def strategies(
+    name: str, base: Backbone, given: Settings, seeds: Sequence[int], head: str, random_base: str | None
+) -> Study:
     """The lecture's advice, rung by rung; those that a base has too few layers for are left out."""
-    settings = inherited(base, given)
+    settings = inherit_settings(base, given)
     epochs = RunSpec.parse({key: value for key, value in settings.items() if key == "epochs"}).epochs
     freeze, rate = settings.get("freeze") or max(1, epochs // 5), settings.get("unfreeze_lr")
     frozen = {key: value for key, value in settings.items() if key not in ("freeze", "unfreeze", "unfreeze_lr")}
     thawing = frozen | {"freeze": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
-    whole = reusing(base, frozen, head=head)
-    arms = {SCRATCH: from_scratch(whole, base, random_base), "frozen": whole}
+    whole = transfer_settings(base, frozen, head=head)
+    arms = {SCRATCH: scratch_settings(whole, base, random_base), "frozen": whole}
     for count in (1, 2, ALL):
         if count == ALL or count < base.n_layers:
             word = "all" if count == ALL else str(count)
-            arms[f"unfreeze {word}"] = reusing(base, thawing, head=head) | {"unfreeze": count}
-    if isinstance(base, DenseBase):
-        arms |= changed_tops(base, thawing, head)
+            arms[f"unfreeze {word}"] = transfer_settings(base, thawing, head=head) | {"unfreeze": count}
+    if isinstance(base, MLPBackbone):
+        arms |= head_variants(base, thawing, head)
     question = f"Which rung of the lecture's ladder does {base.name} support here?"
     return study_of(name, arms, seeds, question, SCRATCH)
 
 
-def changed_tops(base: DenseBase, thawing: Settings, head: str) -> dict[str, Settings]:
+def head_variants(base: MLPBackbone, thawing: Settings, head: str) -> dict[str, Settings]:
     """The rungs that drop, replace or add top layers."""
     width = str(base.spec.hidden[-1])
-    rungs = {f"drop {n}": reusing(base, thawing, n, head) for n in (1, 2) if n < base.n_layers}
+    rungs = {f"drop {n}": transfer_settings(base, thawing, n, head) for n in (1, 2) if n < base.n_layers}
     if base.n_layers > 1:
-        rungs["replace 1"] = reusing(base, thawing, 1, ",".join(filter(None, (width, head))))
-    rungs["add 1"] = reusing(base, thawing, 0, ",".join(filter(None, (head, width))))
+        rungs["replace 1"] = transfer_settings(base, thawing, 1, ",".join(filter(None, (width, head))))
+    rungs["add 1"] = transfer_settings(base, thawing, 0, ",".join(filter(None, (head, width))))
     return {name: settings | {"unfreeze": ALL} for name, settings in rungs.items()}
 
 
 def curve(
-    name: str, base: Base, settings: Settings, sizes: Sequence[int], seeds: Sequence[int], random_base: str | None
+    name: str, base: Backbone, settings: Settings, sizes: Sequence[int], seeds: Sequence[int], random_base: str | None
 ) -> Study:
     """Transfer and scratch at every number of training examples."""
     arms = {}
     for size in sizes:
         sized = settings | {"train_size": size}
-        arms[at_size(SCRATCH, size)] = from_scratch(sized, base, random_base)
+        arms[at_size(SCRATCH, size)] = scratch_settings(sized, base, random_base)
         arms[at_size(TRANSFER, size)] = sized
     return study_of(name, arms, seeds, f"How much data does reusing {base.name} save?", None)
 

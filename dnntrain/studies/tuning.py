@@ -13,7 +13,7 @@ from dataclasses import replace
 from dnntrain.errors import InputError
 from dnntrain.metrics import higher_is_better, measure_of
 from dnntrain.studies.study import MOST_RUNS, Arm, Study, Tuning
-from dnntrain.utils.fields import plain
+from dnntrain.utils.fields import format_value
 
 FIRST_SEED = 1_000_000
 """Tuning seeds count from here, out of the way of those that compare."""
@@ -31,8 +31,8 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + tuning.seeds))
     if set(seeds) & set(study.seeds):
         raise InputError(f"seeds from {FIRST_SEED} on are for tuning; compare with others")
-    question = f"Which {tuning.key} suits each arm of {study.name}? (chosen by {steering_metric(study)})"
-    metric = steering_metric(study)
+    question = f"Which {tuning.key} suits each arm of {study.name}? (chosen by {selection_metric(study)})"
+    metric = selection_metric(study)
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
         design="list", note="", source="", tuning=None,
@@ -41,10 +41,10 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
 
 def arm_name(arm: Arm, value: float) -> str:
     """The name of an arm in the tuning study."""
-    return f"{arm.name} ({plain(value)})"
+    return f"{arm.name} ({format_value(value)})"
 
 
-def steering_metric(study: Study) -> str:
+def selection_metric(study: Study) -> str:
     """What the choice goes by: validation, whatever the study is judged by."""
     return f"val_{measure_of(study.metric)}"
 
@@ -67,7 +67,7 @@ def choose(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]])
 def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> Study:
     """The same comparison, each arm with the value that was chosen for it."""
     arms = tuple(replace(arm, spec=arm.spec.changed(**{tuning.key: chosen[arm.name]})) for arm in study.arms)
-    values = ", ".join(f"{name} {plain(value)}" for name, value in chosen.items())
+    values = ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items())
     note = f"{tuning.key} was chosen for each arm on validation, over other seeds: {values}."
     edges = {min(tuning.values), max(tuning.values)} if len(tuning.values) > 2 else set()
     at_edge = [name for name, value in chosen.items() if value in edges]

@@ -72,9 +72,9 @@ class Document:
                 raise InputError(f"must be keys with values, not {value!r}")
         return dict(value or {})
 
-    def at(self, *path: str) -> Place:
+    def at(self, *path: str) -> Location:
         """A context that adds this place's line and keys to an InputError."""
-        return Place(self, path)
+        return Location(self, path)
 
     def line(self, path: tuple[str, ...]) -> int | None:
         """The line of the nearest key that the path leads to."""
@@ -98,12 +98,12 @@ def check_events(text: str, where: str) -> None:
             raise InputError(f"{where}:{line}: nested more than {DEEPEST} deep")
 
 
-class PlacedError(InputError):
+class LocatedError(InputError):
     """An InputError that says where already."""
 
 
 @dataclass
-class Place:
+class Location:
     """Adds file, line and key to an InputError that is raised within it."""
 
     document: Document
@@ -113,8 +113,8 @@ class Place:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError) and not isinstance(error, PlacedError):
-            raise PlacedError(self.placed(str(error))) from None
+        if isinstance(error, InputError) and not isinstance(error, LocatedError):
+            raise LocatedError(self.placed(str(error))) from None
 
     def placed(self, message: str) -> str:
         """The message with the file, and the line and keys of what it is about."""

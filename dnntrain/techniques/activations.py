@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from dnntrain.nn.layer import Back, by_autograd
+from dnntrain.nn.layer import VJP, autograd_vjp
 from dnntrain.techniques.base import Choice
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805
@@ -29,12 +29,12 @@ class Activation(Choice):
         """The activation of z (P, rows, units), same shape; `trained` broadcasts to it where something is trained."""
         raise NotImplementedError
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared.
 
         What is trained has z's shape here, and so has its gradient. Both may overwrite what they are given.
         """
-        return by_autograd(self, z, *trained)
+        return autograd_vjp(self, z, *trained)
 
 
 class ReLU(Activation):
@@ -50,7 +50,7 @@ class ReLU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = torch.relu_(z)
         return h, lambda g: (torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g),)
 
@@ -64,12 +64,12 @@ class LeakyReLU(Activation):
     formula = "max(alpha z, z)"
     advice = "Try it where ReLU units die. torch's slope is .01, Keras's .3; Xu et al. 2015 found .2 better than .01."
     init = "he"
-    alpha: float = parameter(0.01, "slope for negative inputs", ge=0, lt=1)
+    alpha: float = hyperparameter(0.01, "slope for negative inputs", ge=0, lt=1)
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.leaky_relu(z, self.alpha)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = self(z)
         return h, lambda g: (torch.ops.aten.leaky_relu_backward.default(g, h, self.alpha, True),)
 
@@ -84,7 +84,7 @@ class PReLU(Activation):
     advice = "Good on large image data sets; may overfit small ones. Keras starts the slope at 0."
     init = "he"
     trained = "alpha"
-    alpha: float = parameter(0.25, "first value of the trained slope", ge=0, lt=1)
+    alpha: float = hyperparameter(0.25, "first value of the trained slope", ge=0, lt=1)
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z) + (self.alpha if trained is None else trained) * z.clamp(max=0)
@@ -99,12 +99,12 @@ class ELU(Activation):
     formula = "z where z > 0, else alpha (exp(z) - 1)"
     advice = "Often better than the ReLU family where its slower exponential is affordable."
     init = "he"
-    alpha: float = parameter(1.0, "value approached for large negative inputs, negated", gt=0)
+    alpha: float = hyperparameter(1.0, "value approached for large negative inputs, negated", gt=0)
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.elu(z, self.alpha)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = self(z)
         return h, lambda g: (torch.ops.aten.elu_backward.default(g, self.alpha, 1, 1, True, h),)
 
@@ -122,7 +122,7 @@ class SELU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.selu(z)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = self(z)
         return h, lambda g: (torch.ops.aten.elu_backward.default(g, ALPHA, LAMBDA, 1, True, h),)
 
@@ -140,7 +140,7 @@ class Tanh(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.tanh(z)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = self(z)
         return h, lambda g: (torch.ops.aten.tanh_backward.default(g, h),)
 
@@ -158,7 +158,7 @@ class Sigmoid(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.sigmoid(z)
 
-    def with_gradient(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, Back]:
+    def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         h = self(z)
         return h, lambda g: (torch.ops.aten.sigmoid_backward.default(g, h),)
 

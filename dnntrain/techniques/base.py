@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.utils.fields import explain, extra, odd_number, plain
+from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
 
 CATALOGUE: dict[str, type[Technique]] = {}
@@ -26,7 +26,7 @@ CATALOGUE: dict[str, type[Technique]] = {}
 
 
 @dataclass(frozen=True)
-class Extent:
+class RunExtent:
     """What is known of a run before it starts."""
 
     task: str
@@ -64,11 +64,11 @@ class Technique(BaseModel):
                 raise TypeError(f"two techniques are named {cls.name!r}")
             CATALOGUE[cls.name] = cls
 
-    def fault(self, run: Extent) -> str | None:
+    def fault(self, run: RunExtent) -> str | None:
         """Why such a run cannot use it, beginning with the key that is wrong; None where it can."""
         return None
 
-    def idle(self, run: Extent) -> str | None:
+    def idle(self, run: RunExtent) -> str | None:
         """Why it would change nothing in such a run, which can still be trained; None where it may."""
         return None
 
@@ -111,12 +111,12 @@ class Choice(Technique):
         try:
             return cls(**parameters)
         except ValueError as error:
-            raise InputError(f"{cls.name}: {explain(error)}") from None
+            raise InputError(f"{cls.name}: {format_validation_error(error)}") from None
 
     @classmethod
     def names_to_techniques(cls) -> dict[str, tuple[type[Self], dict[str, Any]]]:
         """Names and aliases of the slot's techniques, each with the parameters that the name implies."""
-        members = members_of(cls)
+        members = techniques_in(cls)
         named: dict[str, tuple[type[Self], dict[str, Any]]] = {member.name: (member, {}) for member in members}
         aliased = {alias: (member, implied) for member in members for alias, implied in member.aliases.items()}
         return named | aliased
@@ -124,7 +124,7 @@ class Choice(Technique):
     @classmethod
     def names(cls) -> list[str]:
         """The names of the slot's techniques, in catalogue order."""
-        return [member.name for member in members_of(cls)]
+        return [member.name for member in techniques_in(cls)]
 
 
 class Switch(Technique):
@@ -144,7 +144,7 @@ class Switch(Technique):
 T = TypeVar("T", bound=Technique)
 
 
-def members_of(family: type[T]) -> list[type[T]]:
+def techniques_in(family: type[T]) -> list[type[T]]:
     """The catalogue's techniques of one family (or of one shape), in order."""
     return [technique for technique in CATALOGUE.values() if issubclass(technique, family)]
 
@@ -166,11 +166,13 @@ def select(technique: T, members: torch.Tensor) -> T:
 def with_values(technique: T, value: Callable[[str], torch.Tensor]) -> T:
     """The technique with `value(name)` for each per-member hyper-parameter, unchecked."""
     fields = type(technique).model_fields
-    values = {name: value(name) if extra(f, "per_member") else getattr(technique, name) for name, f in fields.items()}
+    values = {
+        name: value(name) if field_extra(f, "per_member") else getattr(technique, name) for name, f in fields.items()
+    }
     return cast("T", type(technique).model_construct(None, **values))
 
 
-def column(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def per_member(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A per-member value (P,) shaped to broadcast over `like` (P, …); a plain number stays one for every member."""
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, *[1] * (like.dim() - 1))
 
@@ -188,7 +190,7 @@ def read_parameters(text: str) -> dict[str, str]:
 
 def write_parameters(parameters: dict[str, Any]) -> str:
     """The inverse of `read_parameters`, numbers in their shortest form."""
-    return ",".join(f"{key}={plain(value)}" for key, value in parameters.items())
+    return ",".join(f"{key}={format_value(value)}" for key, value in parameters.items())
 
 
 def read_length(text: object) -> str:
@@ -198,7 +200,7 @@ def read_length(text: object) -> str:
         raise ValueError(trouble)
     if not match or not 1e-6 <= float(match[1]) <= 1e15:
         raise ValueError(f"{text!r} is no length: a number of iterations like 10000, or of epochs like 20ep")
-    return plain(float(match[1])) + ("ep" if match[2] else "")
+    return format_value(float(match[1])) + ("ep" if match[2] else "")
 
 
 Length = Annotated[str, BeforeValidator(read_length)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dnntrain.techniques.base import Switch, column
-from dnntrain.utils.fields import parameter
+from dnntrain.techniques.base import Switch, per_member
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
@@ -15,7 +15,7 @@ class Clipping(Switch):
     family = "Gradient clipping"
     exclusive = True
     primary = "threshold"
-    threshold: float = parameter(1.0, "largest value or norm that is left as it is", gt=0, per_member=True)
+    threshold: float = hyperparameter(1.0, "largest value or norm that is left as it is", gt=0, per_member=True)
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
         """Clip the gradients [(P, …), …], all contiguous, in place; returns which members were clipped, bool (P,)."""
@@ -39,7 +39,7 @@ class ClipValue(Clipping):
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
         flat = [g.flatten(1) for g in grads]
-        most = column(self.threshold, flat[0])
+        most = per_member(self.threshold, flat[0])
         least = -most
         highest = torch.stack([g.amax(dim=1) for g in flat]).amax(dim=0)
         lowest = torch.stack([g.amin(dim=1) for g in flat]).amin(dim=0)
@@ -62,7 +62,7 @@ class ClipNorm(Clipping):
         for g in grads:
             norm = norms(g)
             clipped |= norm > self.threshold
-            g.mul_(column(self.threshold / norm.clamp(min=self.threshold), g))
+            g.mul_(per_member(self.threshold / norm.clamp(min=self.threshold), g))
         return clipped
 
 
@@ -80,5 +80,5 @@ class GlobalClipNorm(Clipping):
         norm = sum((norms(g).square() for g in grads), torch.zeros(())).sqrt()
         scale = self.threshold / norm.clamp(min=self.threshold)
         for g in grads:
-            g.mul_(column(scale, g))
+            g.mul_(per_member(scale, g))
         return norm > self.threshold

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from dnntrain.techniques.base import Extent, Switch, column
-from dnntrain.utils.fields import parameter
+from dnntrain.techniques.base import RunExtent, Switch, per_member
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 SELU_LOW = -1.7580993408473766
@@ -27,16 +27,16 @@ def read_places(text: object) -> str:
 Places = Annotated[str, AfterValidator(read_places)]
 
 
-class Noise(Switch):
+class DropoutBase(Switch):
     """Drops units at random while training, another draw for every row and step."""
 
     family = "Dropout"
     exclusive = True
     primary = "rate"
-    rate: float = parameter(0.2, "share of the units that is dropped", ge=0, le=0.99, per_member=True)
-    where: Places = parameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
+    rate: float = hyperparameter(0.2, "share of the units that is dropped", ge=0, le=0.99, per_member=True)
+    where: Places = hyperparameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
 
-    def fault(self, run: Extent) -> str | None:
+    def fault(self, run: RunExtent) -> str | None:
         if self.layers(run.hidden):
             return None
         return f"{self.name}: there are no hidden layers; {self.name}_where input drops inputs"
@@ -55,7 +55,7 @@ class Noise(Switch):
         raise NotImplementedError
 
 
-class Dropout(Noise):
+class Dropout(DropoutBase):
     """Inverted dropout."""
 
     name = "dropout"
@@ -74,7 +74,7 @@ class Dropout(Noise):
         return 1 / (1 - torch.as_tensor(self.rate).view(-1, 1, 1))
 
 
-class AlphaDropout(Noise):
+class AlphaDropout(DropoutBase):
     """Dropout for SELU."""
 
     name = "alpha_dropout"
@@ -84,7 +84,7 @@ class AlphaDropout(Noise):
     advice = "Instead of dropout wherever the activation is SELU."
 
     def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        rate = column(self.rate, x)
+        rate = per_member(self.rate, x)
         a = torch.rsqrt((1 - rate) * (1 + rate * SELU_LOW**2))
         slope = kept.mul_(a)
         return torch.addcmul(a * SELU_LOW * (1 - rate), slope, x - SELU_LOW), slope
@@ -100,4 +100,4 @@ class MonteCarloDropout(Switch):
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
     advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
-    samples: int = parameter(100, "number T of passes", ge=1, le=10_000)
+    samples: int = hyperparameter(100, "number T of passes", ge=1, le=10_000)

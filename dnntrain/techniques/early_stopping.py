@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from dnntrain.metrics import higher_is_better, results_of
-from dnntrain.techniques.base import Extent, Switch
-from dnntrain.utils.fields import parameter
+from dnntrain.techniques.base import RunExtent, Switch
+from dnntrain.utils.fields import hyperparameter
 
 
 class EarlyStopping(Switch):
@@ -21,14 +21,14 @@ class EarlyStopping(Switch):
     paper = "Prechelt 1998, Early Stopping - But When?; Keras, EarlyStopping"
     formula = "stop after `patience` epochs without improvement of more than min_delta"
     advice = "Nearly free, and always worth having; patience of 5 to 20 epochs."
-    patience: int = parameter(5, "epochs without improvement", ge=1, unit="epochs")
-    min_delta: float = parameter(0.0, "smallest change that counts as an improvement", ge=0)
-    metric: Literal["val_loss", "val_acc", "val_r2", "val_rmse"] = parameter(
+    patience: int = hyperparameter(5, "epochs without improvement", ge=1, unit="epochs")
+    min_delta: float = hyperparameter(0.0, "smallest change that counts as an improvement", ge=0)
+    metric: Literal["val_loss", "val_acc", "val_r2", "val_rmse"] = hyperparameter(
         "val_loss", "what is watched: val_loss, val_acc, or for a regression val_r2 or val_rmse"
     )
-    restore: bool = parameter(True, "keep the weights of the best epoch, not of the last")
+    restore: bool = hyperparameter(True, "keep the weights of the best epoch, not of the last")
 
-    def fault(self, run: Extent) -> str | None:
+    def fault(self, run: RunExtent) -> str | None:
         watched = [metric for metric in results_of(run.task) if metric.startswith("val_")]
         if self.metric not in watched:
             return f"early_stop_metric {self.metric}: a {run.task} has {', '.join(watched)}"

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from dnntrain.techniques.base import Choice
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 
 TRUNCATED_DEVIATION = 0.87962566103423978
 """Standard deviation of a standard normal cut at ±2, by which the draws are divided."""
@@ -51,7 +51,7 @@ def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], variance:
 class VarianceScaling(Initializer):
     """Keeps the variance of activations or gradients from layer to layer."""
 
-    dist: Literal["uniform", "normal"] = parameter("uniform", "distribution: uniform, or normal (truncated)")
+    dist: Literal["uniform", "normal"] = hyperparameter("uniform", "distribution: uniform, or normal (truncated)")
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """The variance of each weight."""
@@ -85,7 +85,7 @@ class He(VarianceScaling):
     paper = "He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852"
     formula = "variance 2 / fan_in"
     advice = "For ReLU and its family."
-    dist: Literal["uniform", "normal"] = parameter("normal", "distribution: uniform, or normal (truncated)")
+    dist: Literal["uniform", "normal"] = hyperparameter("normal", "distribution: uniform, or normal (truncated)")
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         return 2.0 / fan_in
@@ -100,7 +100,7 @@ class LeCun(VarianceScaling):
     paper = "LeCun et al. 1998, Efficient BackProp"
     formula = "variance 1 / fan_in"
     advice = "For SELU, whose self-normalisation rests on it."
-    dist: Literal["uniform", "normal"] = parameter("normal", "distribution: uniform, or normal (truncated)")
+    dist: Literal["uniform", "normal"] = hyperparameter("normal", "distribution: uniform, or normal (truncated)")
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         return 1.0 / fan_in
@@ -130,7 +130,7 @@ class Normal(Initializer):
     paper = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks (std 0.01)"
     formula = "N(0, std²), not truncated"
     advice = "To show what a poor initialization does: too small vanishes, too large explodes."
-    std: float = parameter(0.05, "standard deviation of the weights", gt=0)
+    std: float = hyperparameter(0.05, "standard deviation of the weights", gt=0)
 
     def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
         return (self.std * rng.standard_normal((fan_in, fan_out))).astype(np.float32)

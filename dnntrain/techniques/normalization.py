@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dnntrain.nn.layer import real_rows
-from dnntrain.techniques.base import Extent, Switch
-from dnntrain.utils.fields import parameter
+from dnntrain.techniques.base import RunExtent, Switch
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
@@ -20,12 +20,12 @@ class BatchNorm(Switch):
     paper = "Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167"
     formula = "x̂ = (x - μ_B) / √(σ²_B + ε);  z = γ x̂ + β;  testing uses moving averages of μ and σ²"
     advice = "Allows larger rates and poor initialization; before or after the activation is a matter of trial."
-    place: Literal["before", "after"] = parameter("before", "before or after each activation")
-    input: bool = parameter(False, "normalise the network's inputs too")
-    eps: float = parameter(1e-5, "smoothing term ε", gt=0)
-    alpha: float = parameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
+    place: Literal["before", "after"] = hyperparameter("before", "before or after each activation")
+    input: bool = hyperparameter(False, "normalise the network's inputs too")
+    eps: float = hyperparameter(1e-5, "smoothing term ε", gt=0)
+    alpha: float = hyperparameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
-    def fault(self, run: Extent) -> str | None:
+    def fault(self, run: RunExtent) -> str | None:
         if not run.hidden and not self.input:
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
@@ -50,15 +50,15 @@ class BatchNorm(Switch):
         """Normalise x (P, rows, units), then scale and shift it (all others (P, 1, units)): eqs. 17 and 18."""
         return torch.addcmul(shift, x - mean, scale * torch.rsqrt(variance + self.eps))
 
-    def by_batch(self, x: torch.Tensor, real: int | None) -> Normalized:
+    def by_batch(self, x: torch.Tensor, real: int | None) -> BatchStatistics:
         """x normalized by the statistics of its own real rows, before scale and shift: eq. 17."""
         rest, mean, variance = self.centered(x, real)
         inverse = torch.rsqrt(variance + self.eps)
-        return Normalized(rest.mul_(inverse), mean, variance, inverse, real or x.shape[1])
+        return BatchStatistics(rest.mul_(inverse), mean, variance, inverse, real or x.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
-class Normalized:
+class BatchStatistics:
     """A mini-batch, normalised by its own statistics; and the way back (Ioffe & Szegedy 2015, section 3)."""
 
     normalized: torch.Tensor

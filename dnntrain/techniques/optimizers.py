@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from dnntrain.nn.linear import Factors, take_from, whole
+from dnntrain.nn.linear import FactoredGradient, sgd_update, whole
 from dnntrain.techniques.base import Choice
-from dnntrain.utils.fields import parameter
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 State = dict[str, "torch.Tensor"]
@@ -31,7 +31,9 @@ class Optimizer(Choice):
         """The state before the first step, for a parameter p (P, …)."""
         return {name: torch.zeros_like(p) for name in self.remembers}
 
-    def update(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
+    def update(
+        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
+    ) -> None:
         """`step` for a gradient that may be in factors."""
         self.step(p, whole(g), state, lr, t)
 
@@ -48,8 +50,8 @@ class SGD(Optimizer):
     paper = "Polyak 1964; Nesterov 1983; Sutskever et al. 2013, On the importance of initialization and momentum"
     formula = "m ← momentum m + g;  θ ← θ - η m  (nesterov: θ - η (g + momentum m))"
     advice = "Momentum 0.9 speeds it up about tenfold; nesterov is a little better still."
-    momentum: float = parameter(0.0, "share of the last step that is kept", ge=0, lt=1)
-    nesterov: bool = parameter(False, "measure the gradient slightly ahead; needs momentum")
+    momentum: float = hyperparameter(0.0, "share of the last step that is kept", ge=0, lt=1)
+    nesterov: bool = hyperparameter(False, "measure the gradient slightly ahead; needs momentum")
 
     @model_validator(mode="after")
     def check(self) -> SGD:
@@ -61,8 +63,10 @@ class SGD(Optimizer):
     def state(self, p: torch.Tensor) -> State:
         return {"momentum": torch.zeros_like(p)} if self.momentum else {}
 
-    def update(self, p: torch.Tensor, g: torch.Tensor | Factors, state: State, lr: torch.Tensor, t: int) -> None:
-        super().update(p, g, state, lr, t) if self.momentum else take_from(p, g, lr)
+    def update(
+        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
+    ) -> None:
+        super().update(p, g, state, lr, t) if self.momentum else sgd_update(p, g, lr)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         if self.momentum:
@@ -80,7 +84,7 @@ class AdaGrad(Optimizer):
     formula = "s ← s + g²;  θ ← θ - η g / (√s + ε)"
     advice = "For simple convex problems; stops too early on neural networks."
     remembers = ("sum",)
-    eps: float = parameter(1e-10, "smoothing term ε", gt=0)
+    eps: float = hyperparameter(1e-10, "smoothing term ε", gt=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         s = state["sum"].addcmul_(g, g)
@@ -96,8 +100,8 @@ class RMSProp(Optimizer):
     formula = "s ← rho s + (1 - rho) g²;  θ ← θ - η g / (√s + ε)"
     advice = "Good, and mostly superseded by Adam. rho is torch's alpha (0.99); Keras starts from 0.9."
     remembers = ("square",)
-    rho: float = parameter(0.99, "share of the average that is kept", ge=0, lt=1)
-    eps: float = parameter(1e-8, "smoothing term ε", gt=0)
+    rho: float = hyperparameter(0.99, "share of the average that is kept", ge=0, lt=1)
+    eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         s = state["square"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho)
@@ -113,9 +117,9 @@ class Adam(Optimizer):
     formula = "m ← β₁m + (1-β₁)g;  s ← β₂s + (1-β₂)g²;  θ ← θ - η m̂ / (√ŝ + ε)"
     advice = "Works at once with lr 0.001 on most problems; SGD with momentum sometimes generalises better."
     remembers = ("mean", "square")
-    beta1: float = parameter(0.9, "share of the mean that is kept", ge=0, lt=1)
-    beta2: float = parameter(0.999, "share of the mean square that is kept", ge=0, lt=1)
-    eps: float = parameter(1e-8, "smoothing term ε", gt=0)
+    beta1: float = hyperparameter(0.9, "share of the mean that is kept", ge=0, lt=1)
+    beta2: float = hyperparameter(0.999, "share of the mean square that is kept", ge=0, lt=1)
+    eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def moments(self, g: torch.Tensor, state: State, t: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The updated mean of g, and √ŝ + ε."""
@@ -136,7 +140,7 @@ class AdamW(Adam):
     paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
     formula = "θ ← (1 - η decay) θ, then Adam's step"
     advice = "The usual choice for large networks. Decays every parameter, as torch does; --weight-decay: weights only."
-    decay: float = parameter(0.01, "weight decay", ge=0)
+    decay: float = hyperparameter(0.01, "weight decay", ge=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         p.mul_(1 - lr * self.decay)
@@ -152,9 +156,9 @@ class Adamax(Optimizer):
     formula = "m ← β₁m + (1-β₁)g;  u ← max(β₂u, |g| + ε);  θ ← θ - η m̂ / u"
     advice = "Sometimes steadier than Adam; rarely better."
     remembers = ("mean", "largest")
-    beta1: float = parameter(0.9, "share of the mean that is kept", ge=0, lt=1)
-    beta2: float = parameter(0.999, "share of the maximum that is kept", ge=0, lt=1)
-    eps: float = parameter(1e-8, "smoothing term ε", gt=0)
+    beta1: float = hyperparameter(0.9, "share of the mean that is kept", ge=0, lt=1)
+    beta2: float = hyperparameter(0.999, "share of the maximum that is kept", ge=0, lt=1)
+    eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         m = state["mean"].lerp_(g, 1 - self.beta1)
@@ -171,7 +175,7 @@ class Nadam(Adam):
     paper = "Dozat 2016, Incorporating Nesterov Momentum into Adam"
     formula = "as Adam, with m̂ = μₜ₊₁ m / (1-Πμ) + (1-μₜ) g / (1-Πμ),  μₜ = β₁(1 - ½ 0.96^(t ψ))"
     advice = "Often a little faster than Adam."
-    psi: float = parameter(4e-3, "momentum decay ψ", ge=0)
+    psi: float = hyperparameter(4e-3, "momentum decay ψ", ge=0)
 
     def state(self, p: torch.Tensor) -> State:
         # Πμ is the same for every member, but the state of a member has to travel with it

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dnntrain.techniques.base import Switch, column
-from dnntrain.utils.fields import parameter
+from dnntrain.techniques.base import Switch, per_member
+from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
-class WeightRule(Switch):
+class WeightRegularizer(Switch):
     """Acts on each layer's weights w (P, in, out), at one or more of three places of the step."""
 
     family = "Weight penalties"
@@ -23,7 +23,7 @@ class WeightRule(Switch):
         """Changes w in place after the optimizer's step."""
 
 
-class L1(WeightRule):
+class L1(WeightRegularizer):
     """Lasso."""
 
     name = "l1"
@@ -32,13 +32,13 @@ class L1(WeightRule):
     paper = "Tibshirani 1996, Regression Shrinkage and Selection via the Lasso"
     formula = "loss + λ Σ|w|;  gradient λ sign(w)"
     advice = "For sparse models; start from 1e-5."
-    strength: float = parameter(1e-5, "λ", ge=0, per_member=True)
+    strength: float = hyperparameter(1e-5, "λ", ge=0, per_member=True)
 
     def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return grad.addcmul(torch.sign(w), column(self.strength, w))
+        return grad.addcmul(torch.sign(w), per_member(self.strength, w))
 
 
-class L2(WeightRule):
+class L2(WeightRegularizer):
     """Ridge."""
 
     name = "l2"
@@ -47,13 +47,13 @@ class L2(WeightRule):
     paper = "Krogh & Hertz 1991, A Simple Weight Decay Can Improve Generalization; Keras, regularizers.l2"
     formula = "loss + λ Σw²;  gradient 2λ w"
     advice = "Use with SGD; with Adam and its kin decoupled --weight-decay does what is meant. Start from 1e-4."
-    strength: float = parameter(1e-4, "λ", ge=0, per_member=True)
+    strength: float = hyperparameter(1e-4, "λ", ge=0, per_member=True)
 
     def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return grad.addcmul(w, 2 * column(self.strength, w))
+        return grad.addcmul(w, 2 * per_member(self.strength, w))
 
 
-class WeightDecay(WeightRule):
+class WeightDecay(WeightRegularizer):
     """Decoupled weight decay."""
 
     name = "weight_decay"
@@ -62,13 +62,13 @@ class WeightDecay(WeightRule):
     paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
     formula = "w ← (1 - η λ) w before the step"
     advice = "For any optimizer; 1e-2 is usual with Adam."
-    strength: float = parameter(1e-2, "λ", ge=0, per_member=True)
+    strength: float = hyperparameter(1e-2, "λ", ge=0, per_member=True)
 
     def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
-        w.mul_(1 - lr * column(self.strength, w))
+        w.mul_(1 - lr * per_member(self.strength, w))
 
 
-class MaxNorm(WeightRule):
+class MaxNorm(WeightRegularizer):
     """Max-norm regularization."""
 
     name = "max_norm"
@@ -77,9 +77,9 @@ class MaxNorm(WeightRule):
     paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
     formula = "w ← w · r / max(‖w‖, r) for each unit"
     advice = "Goes well with dropout; r of 1 to 4. Smaller r regularizes more."
-    radius: float = parameter(1.0, "largest norm r of a unit's incoming weights", gt=0, per_member=True)
+    radius: float = hyperparameter(1.0, "largest norm r of a unit's incoming weights", gt=0, per_member=True)
 
     def after_step(self, w: torch.Tensor) -> None:
         norm = w.square().sum(dim=1, keepdim=True).sqrt()
-        radius = column(self.radius, w)
+        radius = per_member(self.radius, w)
         w.mul_(radius / torch.maximum(norm, radius))

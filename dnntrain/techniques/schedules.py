@@ -14,12 +14,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, model_validator
 
-from dnntrain.techniques.base import Choice, Extent, Length, Switch, iterations, read_length
-from dnntrain.utils.fields import parameter, plain
+from dnntrain.techniques.base import Choice, Length, RunExtent, Switch, iterations, read_length
+from dnntrain.utils.fields import format_value, hyperparameter
 
 
 @dataclass(frozen=True)
-class Clock:
+class ScheduleContext:
     """What a schedule may know: the epoch's length, the run's length, the validation losses of the epochs so far."""
 
     steps_per_epoch: int
@@ -34,7 +34,7 @@ class Schedule(Choice):
     in_graph = False
     slot = "schedule"
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         """Factors for the iterations t (0-based, float64, any shape); same shape."""
         raise NotImplementedError
 
@@ -48,7 +48,7 @@ class Constant(Schedule):
     formula = "η(t) = η₀"
     advice = "The baseline. A good constant rate is about half of the largest that does not diverge."
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return np.ones_like(t)
 
 
@@ -60,10 +60,10 @@ class Power(Schedule):
     paper = "Géron, Hands-On Machine Learning, ch. 11; Bottou 2012, Stochastic Gradient Descent Tricks"
     formula = "η(t) = η₀ / (1 + t/s)^c"
     advice = "Robust; s of some epochs. Keras's `decay` is 1/s with c = 1."
-    s: Length = parameter("10000", "time until the rate is half (for c = 1)", unit="iterations, or 20ep")
-    c: float = parameter(1.0, "exponent", gt=0)
+    s: Length = hyperparameter("10000", "time until the rate is half (for c = 1)", unit="iterations, or 20ep")
+    c: float = hyperparameter(1.0, "exponent", gt=0)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return (1.0 + t / iterations(self.s, clock.steps_per_epoch)) ** -self.c
 
 
@@ -75,14 +75,14 @@ class Exponential(Schedule):
     paper = "Senior et al. 2013, An Empirical Study of Learning Rates in Deep Neural Networks for Speech Recognition"
     formula = "η(t) = η₀ · base^(t/s)"
     advice = "Choose s near the length of the run: a few times shorter and training stops before it has learned."
-    s: Length = parameter("20ep", "time in which the rate falls by `base`", unit="iterations, or 20ep")
-    base: float = parameter(0.1, "factor after s", gt=0, lt=1)
+    s: Length = hyperparameter("20ep", "time in which the rate falls by `base`", unit="iterations, or 20ep")
+    base: float = hyperparameter(0.1, "factor after s", gt=0, lt=1)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return self.base ** (t / iterations(self.s, clock.steps_per_epoch))
 
 
-def at_the_end(schedule: Schedule, first: str, run: Extent) -> str | None:
+def at_the_end(schedule: Schedule, first: str, run: RunExtent) -> str | None:
     """That a schedule's first change, which comes after `first`, is too late for a run; None where it is not."""
     if iterations(first, run.steps_per_epoch) < run.epochs * run.steps_per_epoch:
         return None
@@ -107,7 +107,7 @@ def read_factors(text: object) -> str:
     factors = [float(part) for part in read_list(text, "factors")]
     if not all(math.isfinite(factor) and factor >= 0 for factor in factors):
         raise ValueError(f"{text!r}: factors are finite and not negative")
-    return "/".join(plain(factor) for factor in factors)
+    return "/".join(format_value(factor) for factor in factors)
 
 
 class Piecewise(Schedule):
@@ -118,8 +118,8 @@ class Piecewise(Schedule):
     paper = "Géron, Hands-On Machine Learning, ch. 11"
     formula = "η(t) = η₀ · factors[i] for at[i-1] ≤ t < at[i]"
     advice = "Strong when the times are tuned; they rarely carry over to another problem."
-    at: Annotated[str, AfterValidator(read_lengths)] = parameter("5ep/15ep", "times of the changes", unit="a/b/…")
-    factors: Annotated[str, AfterValidator(read_factors)] = parameter("1/0.5/0.1", "factors, one more than times")
+    at: Annotated[str, AfterValidator(read_lengths)] = hyperparameter("5ep/15ep", "times of the changes", unit="a/b/…")
+    factors: Annotated[str, AfterValidator(read_factors)] = hyperparameter("1/0.5/0.1", "factors, one more than times")
 
     @model_validator(mode="after")
     def check(self) -> Piecewise:
@@ -133,10 +133,10 @@ class Piecewise(Schedule):
                 raise ValueError(f"the times {self.at} must rise")
         return self
 
-    def idle(self, run: Extent) -> str | None:
+    def idle(self, run: RunExtent) -> str | None:
         return at_the_end(self, min(self.at.split("/"), key=lambda at: iterations(at, run.steps_per_epoch)), run)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         times = sorted(iterations(part, clock.steps_per_epoch) for part in self.at.split("/"))
         factors = np.array([float(part) for part in self.factors.split("/")])
         return factors[np.searchsorted(times, t, side="right")]
@@ -150,14 +150,14 @@ class Step(Schedule):
     paper = "He et al. 2016, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
     formula = "η(t) = η₀ · factor^⌊t/every⌋"
     advice = "The staircase form of exponential scheduling; torch's StepLR."
-    every: Length = parameter("10ep", "time between drops", unit="iterations, or 20ep")
+    every: Length = hyperparameter("10ep", "time between drops", unit="iterations, or 20ep")
     # named as people know it: torch's gamma, Keras's drop factor
-    gamma: float = parameter(0.1, "factor at each drop", gt=0, lt=1)
+    gamma: float = hyperparameter(0.1, "factor at each drop", gt=0, lt=1)
 
-    def idle(self, run: Extent) -> str | None:
+    def idle(self, run: RunExtent) -> str | None:
         return at_the_end(self, self.every, run)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return self.gamma ** np.floor(t / iterations(self.every, clock.steps_per_epoch))
 
 
@@ -169,9 +169,9 @@ class Cosine(Schedule):
     paper = "Loshchilov & Hutter 2017, SGDR, arXiv:1608.03983"
     formula = "η(t) = η₀ (final + (1 - final)(1 + cos(π t/T)) / 2)"
     advice = "A strong default when the length of the run is known."
-    final: float = parameter(0.0, "share of the rate that is left at the end", ge=0, lt=1)
+    final: float = hyperparameter(0.0, "share of the rate that is left at the end", ge=0, lt=1)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return self.final + (1 - self.final) * (1 + np.cos(np.pi * np.minimum(t / clock.total_steps, 1))) / 2
 
 
@@ -184,10 +184,10 @@ class OneCycle(Schedule):
     paper = "Smith 2018, A disciplined approach to neural network hyper-parameters, arXiv:1803.09820"
     formula = "start → 1 over the first 45 %, 1 → start over the next 45 %, start → start/1000 over the last 10 %"
     advice = "`lr` is the largest rate here, and may be several times a good constant one."
-    start: float = parameter(0.1, "share of the largest rate at the start", gt=0, lt=1)
-    last: float = parameter(0.1, "share of the run spent at the end near zero", gt=0, lt=1)
+    start: float = hyperparameter(0.1, "share of the largest rate at the start", gt=0, lt=1)
+    last: float = hyperparameter(0.1, "share of the run spent at the end near zero", gt=0, lt=1)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         half = (1 - self.last) / 2
         knots = [0.0, half, 2 * half, 1.0]
         return np.interp(t / clock.total_steps, knots, [self.start, 1.0, self.start, self.start / 1000])
@@ -202,15 +202,15 @@ class Performance(Schedule):
     paper = "Géron, Hands-On Machine Learning, ch. 11; Keras, ReduceLROnPlateau"
     formula = "η ← λ η after `patience` epochs without val_loss < best - min_delta"
     advice = "Needs no length in advance. In runs shorter than a few patiences it never fires: constant in effect."
-    factor: float = parameter(0.1, "factor λ at each drop", gt=0, lt=1)
-    patience: int = parameter(5, "epochs without improvement before a drop", ge=1, unit="epochs")
-    min_delta: float = parameter(1e-4, "smallest fall of the validation loss that counts", ge=0)
+    factor: float = hyperparameter(0.1, "factor λ at each drop", gt=0, lt=1)
+    patience: int = hyperparameter(5, "epochs without improvement before a drop", ge=1, unit="epochs")
+    min_delta: float = hyperparameter(1e-4, "smallest fall of the validation loss that counts", ge=0)
 
-    def idle(self, run: Extent) -> str | None:
+    def idle(self, run: RunExtent) -> str | None:
         # the first epoch always improves on none, and a drop after the last one comes too late
         return at_the_end(self, f"{self.patience + 1}ep", run)
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return np.full_like(t, self.factor ** self.drops(clock.val_losses))
 
     def drops(self, val_losses: Sequence[float]) -> int:
@@ -237,21 +237,23 @@ class Warmup(Switch):
     paper = "Goyal et al. 2017, Accurate, Large Minibatch SGD, arXiv:1706.02677"
     formula = "η(t) = η₀ (t + 1)/w for t < w, then the schedule at t - w"
     advice = "Helps large batches and adaptive optimizers over the first, noisy steps."
-    length: Length = parameter("1ep", "length w of the warm-up", unit="iterations, or 20ep")
+    length: Length = hyperparameter("1ep", "length w of the warm-up", unit="iterations, or 20ep")
 
-    def fault(self, run: Extent) -> str | None:
+    def fault(self, run: RunExtent) -> str | None:
         if iterations(self.length, run.steps_per_epoch) <= run.epochs * run.steps_per_epoch:
             return None
         steps = f"{run.epochs} epochs of {run.steps_per_epoch} iterations"
         return f"warmup {self.length}: longer than the run, {steps}"
 
 
-def learning_rates(lr: float, schedule: Schedule, warmup: Warmup | None, epoch: int, clock: Clock) -> np.ndarray:
+def learning_rates(
+    lr: float, schedule: Schedule, warmup: Warmup | None, epoch: int, clock: ScheduleContext
+) -> np.ndarray:
     """The run's learning rate at each iteration of the epoch (0-based), float64 (steps_per_epoch,)."""
     t = epoch * clock.steps_per_epoch + np.arange(clock.steps_per_epoch, dtype=np.float64)
     if warmup is None:
         return lr * schedule.multiplier(t, clock)
     w = min(iterations(warmup.length, clock.steps_per_epoch), clock.total_steps)
-    after = Clock(clock.steps_per_epoch, max(1, math.ceil(clock.total_steps - w)), clock.val_losses)
+    after = ScheduleContext(clock.steps_per_epoch, max(1, math.ceil(clock.total_steps - w)), clock.val_losses)
     scheduled = schedule.multiplier(np.maximum(t - w, 0.0), after)
     return lr * np.where(t < w, np.minimum((t + 1) / w, 1.0), scheduled)

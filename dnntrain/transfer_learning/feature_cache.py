@@ -16,8 +16,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dnntrain.data.download import making
-from dnntrain.data.source import DataHome
+from dnntrain.data.download import exclusive_write
+from dnntrain.data.source import DataLocation
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.utils import locks
 from dnntrain.utils.files import replacing
@@ -52,7 +52,7 @@ def limit() -> float:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """The kept values of one key."""
 
     path: Path
@@ -71,7 +71,7 @@ class FeatureCache:
     known.npy (n,), which says which rows are there. A row is on the disk before known.npy says so.
     """
 
-    def __init__(self, home: DataHome) -> None:
+    def __init__(self, home: DataLocation) -> None:
         self.folder = home.folder / "features"
 
     def rows(
@@ -91,7 +91,7 @@ class FeatureCache:
         if values is not None:
             return values
         try:
-            with making(path, progress=False):
+            with exclusive_write(path, progress=False):
                 self._complete(path, about, np.unique(wanted), compute, on_progress)
                 values = _found(path, about, wanted)
         except InputError:
@@ -100,7 +100,7 @@ class FeatureCache:
             pass  # read-only, or no room left
         return _in_memory(wanted, compute, on_progress) if values is None else values
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """All that is kept, the least recently used first."""
         folders = [path for path in self.folder.glob("*") if path.is_dir()]
         found = [entry for entry in map(_entry, folders) if entry]
@@ -231,7 +231,7 @@ def _write_all(file: BinaryIO, value: Values) -> None:
         left = left[file.write(left) :]
 
 
-def _entry(path: Path) -> Entry | None:
+def _entry(path: Path) -> CacheEntry | None:
     """What a folder holds, whole or not; None where it is gone by now."""
     about: dict[str, Any] = {}
     try:
@@ -241,7 +241,7 @@ def _entry(path: Path) -> Entry | None:
         used = max(stat.st_mtime for stat in [path.stat(), *stats])
     except (OSError, TypeError):
         return None
-    return Entry(path, about, sum(getattr(stat, "st_blocks", 0) * 512 or stat.st_size for stat in stats), used)
+    return CacheEntry(path, about, sum(getattr(stat, "st_blocks", 0) * 512 or stat.st_size for stat in stats), used)
 
 
 def _remove(path: Path) -> bool:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dnntrain.config.spec import CoreSpec
-from dnntrain.data import DataHome, Dataset
+from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
-from dnntrain.transfer_learning.mlp_backbone import Base, Reused, compact, reused_count
+from dnntrain.transfer_learning.mlp_backbone import Backbone, FrozenFeatures, reused_count, subset_dataset
 from dnntrain.utils.lazy import torch
 
 if TYPE_CHECKING:
     from dnntrain.engine.network import Trunk
-    from dnntrain.transfer_learning.image_networks import Pretrained
+    from dnntrain.transfer_learning.image_networks import ImageModel
     from dnntrain.transfer_learning.image_networks import Trunk as Upper
 
 MANY = 500
@@ -31,16 +31,16 @@ SMALLEST = 64
 
 
 @dataclass(frozen=True)
-class ImageBase(Base):
+class ImageBackbone(Backbone):
     """An image network, without its classifier."""
 
     name: str
     """NAME@DIGEST: pretrained.fetch gives it."""
-    home: DataHome
+    home: DataLocation
     hidden: int = 0
 
     @cached_property
-    def network(self) -> Pretrained:
+    def network(self) -> ImageModel:
         """The network itself, loaded where it is used."""
         from dnntrain.transfer_learning.image_models import load
 
@@ -68,11 +68,15 @@ class ImageBase(Base):
         if count < self.n_layers and spec.unfreeze:
             raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")
 
-    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+    def reused(
+        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+    ) -> FrozenFeatures:
         parts = (("train", dataset.train_inputs, rows), ("test", dataset.test_inputs, None))
         train, test = (self._features(dataset, part, images, some, frozen, spec.resize, device)
                        for part, images, some in parts)  # fmt: skip
-        return Reused(compact(dataset, rows, train.reshape(len(train), -1), test.reshape(len(test), -1)), rows, "raw")
+        return FrozenFeatures(
+            subset_dataset(dataset, rows, train.reshape(len(train), -1), test.reshape(len(test), -1)), rows, "raw"
+        )
 
     def _features(
         self, dataset: Dataset, part: str, images: np.ndarray, rows: np.ndarray | None, frozen: int, size: int,

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dnntrain.data.download import address, making
-from dnntrain.data.source import DataHome
+from dnntrain.data.download import address, exclusive_write
+from dnntrain.data.source import DataLocation
 from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.transfer_learning.image_networks import Modules, Pretrained, Triple
-from dnntrain.transfer_learning.state_dicts import COUNTER, Wanted, digest_of, load_fitting
+from dnntrain.transfer_learning.image_networks import ImageModel, Modules, Triple
+from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState, digest_of, load_fitting
 from dnntrain.utils.files import replacing
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_dirs import expanded
@@ -66,11 +66,11 @@ class Architecture:
         """Whether a tensor of that name is one of the layers', and does something in them."""
         return not tensor.startswith(self.classifier) and not tensor.endswith(COUNTER)
 
-    def wanted(self, net: torch.nn.Module) -> Wanted:
+    def wanted(self, net: torch.nn.Module) -> ExpectedState:
         """The tensors that the layers of the built network take from a file."""
         state = net.state_dict()
         own = {name: tensor for name, tensor in state.items() if self.keeps(name)}
-        return Wanted(self.name, own, self.keeps, tuple(state) if self.package else ())
+        return ExpectedState(self.name, own, self.keeps, tuple(state) if self.package else ())
 
 
 def _torchvision(name: str) -> Callable[[], torch.nn.Module]:
@@ -151,7 +151,7 @@ def architecture(name: str) -> Architecture:
 # Weights: found or fetched, checked, and kept as NAME-DIGEST.safetensors
 
 
-def fetch(name: str, home: DataHome, weights: Path | None = None, seed: int | None = None) -> str:
+def fetch(name: str, home: DataLocation, weights: Path | None = None, seed: int | None = None) -> str:
     """See to it that `load` finds a network's weights, and say under which identity: 'resnet18@0123456789ab'.
 
     The weights are the file `weights` (safetensors, or a state dict of PyTorch), else those for ImageNet. The digits
@@ -168,11 +168,11 @@ def fetch(name: str, home: DataHome, weights: Path | None = None, seed: int | No
     return _keep(base, _packaged(base), home, base.weights) if base.package else _downloaded(base, home)
 
 
-def _path(base: Architecture, digest: str, home: DataHome) -> Path:
+def _path(base: Architecture, digest: str, home: DataLocation) -> Path:
     return home.folder / "pretrained" / f"{base.name}-{digest}.safetensors"
 
 
-def _kept(base: Architecture, home: DataHome) -> str | None:
+def _kept(base: Architecture, home: DataLocation) -> str | None:
     """The identity of the weights for ImageNet, if they were fetched before: the file says what it was made from."""
     from safetensors import SafetensorError, safe_open
 
@@ -197,10 +197,10 @@ def _packaged(base: Architecture) -> Path:
         raise _extra_missing(base.package.replace("_", "-")) from None
 
 
-def _downloaded(base: Architecture, home: DataHome) -> str:
+def _downloaded(base: Architecture, home: DataLocation) -> str:
     """Fetch the weights for ImageNet and keep them; of several processes, one does it. Returns the identity."""
     file = home.folder / "pretrained" / base.weights
-    with making(file):
+    with exclusive_write(file):
         if kept := _kept(base, home):  # another process fetched them meanwhile
             return kept
         _download(base, file, home.mirror or TORCHVISION_WEIGHTS)
@@ -223,7 +223,7 @@ def _download(base: Architecture, file: Path, mirror: str) -> None:
         ) from None
 
 
-def _keep(base: Architecture, file: Path, home: DataHome, source: str = "") -> str:
+def _keep(base: Architecture, file: Path, home: DataLocation, source: str = "") -> str:
     """Check the weights in a file and keep a copy, made from `source`, where `load` finds it; the identity."""
     from safetensors.torch import save
 
@@ -231,12 +231,12 @@ def _keep(base: Architecture, file: Path, home: DataHome, source: str = "") -> s
     digest = digest_of(tensors)
     path = _path(base, digest, home)
     if source or not path.exists():
-        with making(path), replacing(path) as scratch:
+        with exclusive_write(path), replacing(path) as scratch:
             scratch.write_bytes(save(tensors, {"source": source}))
     return f"{base.name}@{digest}"
 
 
-def load(identity: str, home: DataHome) -> Pretrained:
+def load(identity: str, home: DataLocation) -> ImageModel:
     """The network that `fetch` named; InputError where its weights are not there any more, or were changed."""
     name, _, digest = identity.partition("@")
     base = architecture(name)
@@ -249,7 +249,7 @@ def load(identity: str, home: DataHome) -> Pretrained:
             raise InputError(f"{path}: damaged or changed; remove it, so that it is fetched again")
         net.load_state_dict(tensors, strict=False)
     net.eval().requires_grad_(False)
-    return Pretrained(name, identity, base.layers(net), *base.scaling, base.interpolation)
+    return ImageModel(name, identity, base.layers(net), *base.scaling, base.interpolation)
 
 
 def _seed(digest: str) -> int | None:

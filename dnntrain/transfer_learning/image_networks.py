@@ -24,7 +24,7 @@ NEWEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class ImageModel:
     """A trained image network without its classifier, in test mode."""
 
     name: str
@@ -37,7 +37,7 @@ class Pretrained:
     interpolation: str
     """bilinear or bicubic: how images are resized."""
 
-    def to(self, device: torch.device) -> Pretrained:
+    def to(self, device: torch.device) -> ImageModel:
         """Move the layers to a device."""
         for layer in self.layers:
             layer.to(device)
@@ -93,7 +93,7 @@ class Trunk:
     keeps running averages for testing.
     """
 
-    def __init__(self, net: Pretrained, first: int, input_shape: Iterable[int], new: bool = False) -> None:
+    def __init__(self, net: ImageModel, first: int, input_shape: Iterable[int], new: bool = False) -> None:
         """The layers from number `first` on, whose inputs are of `input_shape` (channels, height, width)."""
         from copy import deepcopy
 

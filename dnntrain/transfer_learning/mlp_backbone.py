@@ -27,7 +27,7 @@ MEASURED = {"input.fill", "input.offset", "input.factor"}
 
 
 @dataclass(frozen=True)
-class Reused:
+class FrozenFeatures:
     """The data as the layers above a boundary meet them, and what is below."""
 
     dataset: Dataset
@@ -38,7 +38,7 @@ class Reused:
     """How the engine is to scale these inputs."""
 
 
-class Base(ABC):
+class Backbone(ABC):
     """A trained network whose lower layers are reused."""
 
     name: str
@@ -53,7 +53,9 @@ class Base(ABC):
         """Raise InputError where a run cannot reuse it."""
 
     @abstractmethod
-    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+    def reused(
+        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+    ) -> FrozenFeatures:
         """The data behind the `frozen` lowest layers, of those training `rows` and all test examples."""
 
     @abstractmethod
@@ -70,7 +72,7 @@ class Base(ABC):
 
 
 @dataclass(frozen=True)
-class DenseBase(Base):
+class MLPBackbone(Backbone):
     """A run of ours."""
 
     name: str
@@ -141,13 +143,15 @@ class DenseBase(Base):
             before, now = kinds if on_images else reversed(kinds)
             raise InputError(f"reuse_from {self.name}: it was trained on {before}, these are {now}")
 
-    def reused(self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device) -> Reused:
+    def reused(
+        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+    ) -> FrozenFeatures:
         self._check_kind(dataset)
         every = np.arange(len(dataset.train_targets))
         if frozen == 0 and not self.measured() and (self.spec.scale != "auto" or dataset.is_image):
-            return Reused(dataset, every, self.spec.scale)
+            return FrozenFeatures(dataset, every, self.spec.scale)
         train, test = (self._outputs(part, frozen, device) for part in (dataset.train_inputs, dataset.test_inputs))
-        return Reused(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
+        return FrozenFeatures(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
 
     def _outputs(self, inputs: np.ndarray, frozen: int, device: torch.device) -> np.ndarray:
         """float32 (N, units) of layer `frozen`; of the scaled inputs where that is 0.
@@ -189,7 +193,7 @@ class DenseBase(Base):
         """The lowest layers as a function of inputs (1, rows, features), in test mode."""
         from dnntrain.engine.network import network_of
 
-        part = layers_of(self.spec, 0, frozen)
+        part = slice_layers(self.spec, 0, frozen)
         return network_of(part, self.weights(0, frozen), device).hidden_outputs
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
@@ -208,7 +212,7 @@ class DenseBase(Base):
         return None
 
 
-def reused_count(spec: CoreSpec, base: Base) -> int:
+def reused_count(spec: CoreSpec, base: Backbone) -> int:
     """How many of the base's layers a run reuses; InputError where it has fewer."""
     from dnntrain.config.transfer import ALL
 
@@ -220,7 +224,7 @@ def reused_count(spec: CoreSpec, base: Base) -> int:
     return spec.reuse
 
 
-def unfrozen_count(spec: CoreSpec, base: Base) -> int:
+def unfrozen_count(spec: CoreSpec, base: Backbone) -> int:
     """How many of the reused layers are trained again in the end; InputError where there are fewer."""
     from dnntrain.config.transfer import ALL
 
@@ -230,7 +234,7 @@ def unfrozen_count(spec: CoreSpec, base: Base) -> int:
     return min(spec.unfreeze, count)
 
 
-def layers_of(spec: CoreSpec, first: int, last: int) -> CoreSpec:
+def slice_layers(spec: CoreSpec, first: int, last: int) -> CoreSpec:
     """A run with the hidden layers first + 1 to last of this one, that reuses nothing."""
     acts = ",".join(str(act) for act in spec.activations[first:last])
     inputs = {} if first == 0 else {"scale": "raw", "bn_input": False}
@@ -240,14 +244,14 @@ def layers_of(spec: CoreSpec, first: int, last: int) -> CoreSpec:
 NOTHING_REUSED = {"reuse_from": None, "reuse": None, "freeze": None, "unfreeze": 0, "unfreeze_lr": None, "resize": 128}
 
 
-def compact(dataset: Dataset, rows: np.ndarray, train: np.ndarray, test: np.ndarray) -> Dataset:
+def subset_dataset(dataset: Dataset, rows: np.ndarray, train: np.ndarray, test: np.ndarray) -> Dataset:
     """The data set with other inputs, (len(rows), …) and (M, …), of some of its training rows."""
     return replace(
-        dataset, train_inputs=train, train_targets=dataset.train_targets[rows], test_inputs=test, own_validation=0
+        dataset, train_inputs=train, train_targets=dataset.train_targets[rows], test_inputs=test, n_validation=0
     )
 
 
-def shared_examples(trained: np.ndarray, tested: np.ndarray) -> int:
+def count_overlap(trained: np.ndarray, tested: np.ndarray) -> int:
     """How many of the test examples are among the training ones, byte for byte."""
     if trained.shape[1:] != tested.shape[1:] or trained.dtype != tested.dtype:
         return 0

@@ -8,31 +8,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnntrain.config.spec import CoreSpec, RunSpec
-from dnntrain.data import DataHome, FileSource
+from dnntrain.data import DataLocation, FileSource
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.store.run_store import Record, RunStore
 from dnntrain.studies.study import PRETRAIN, Arm, Study
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
-from dnntrain.transfer_learning.mlp_backbone import MEASURED, Base, DenseBase, shared_examples, unfrozen_count
+from dnntrain.transfer_learning.mlp_backbone import MEASURED, Backbone, MLPBackbone, count_overlap, unfrozen_count
 from dnntrain.utils.finite import check_finite
 
 
-def find_base(name: str, store: RunStore, home: DataHome) -> Base:
+def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone:
     """What `reuse_from` names; InputError where it is not there."""
     if "@" in name:
-        from dnntrain.transfer_learning.image_backbone import ImageBase
+        from dnntrain.transfer_learning.image_backbone import ImageBackbone
 
-        return ImageBase(name, home)
+        return ImageBackbone(name, home)
     if not re.fullmatch(r"[0-9a-f]{12}", name):
         near = did_you_mean(name, ARCHITECTURES)
         raise InputError(f"reuse_from '{name}': neither a run's id nor a pretrained network{near}")
-    return dense_base(store.read(name), store)
+    return run_backbone(store.read(name), store)
 
 
-def find_bases(study: Study, store: RunStore, home: DataHome) -> dict[str, Base]:
+def resolve_backbones(study: Study, store: RunStore, home: DataLocation) -> dict[str, Backbone]:
     """What the study's arms reuse, by name; InputError where it is not there, or an arm cannot reuse it."""
-    bases = {name: find_base(name, store, home) for name in {arm.spec.reuse_from for arm in study.arms} if name}
+    bases = {name: resolve_backbone(name, store, home) for name in {arm.spec.reuse_from for arm in study.arms} if name}
     for arm in study.arms:
         if arm.spec.reuse_from:
             base = bases[arm.spec.reuse_from]
@@ -41,7 +41,7 @@ def find_bases(study: Study, store: RunStore, home: DataHome) -> dict[str, Base]
     return bases
 
 
-def dense_base(record: Record, store: RunStore) -> DenseBase:
+def run_backbone(record: Record, store: RunStore) -> MLPBackbone:
     """A recorded run as a base; InputError where it diverged, or a weight is nan or infinite."""
     if record["status"] != "finished":
         raise InputError(f"reuse_from {record['run']}: this run {record['status']}; reuse one that finished")
@@ -60,12 +60,12 @@ def dense_base(record: Record, store: RunStore) -> DenseBase:
             f"reuse_from {record['run']}: it froze layers of {spec.reuse_from} that differ from its own settings "
             f"({differ}); reuse that run instead"
         )
-    return DenseBase(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
+    return MLPBackbone(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
 
 
-def check_apart(base: Base, spec: CoreSpec, store: RunStore, home: DataHome) -> None:
+def check_leakage(base: Backbone, spec: CoreSpec, store: RunStore, home: DataLocation) -> None:
     """Raise InputError where the base was trained on examples that this run is tested on, as far as can be known."""
-    if not isinstance(base, DenseBase):
+    if not isinstance(base, MLPBackbone):
         return
     trained, target = base.spec.source, spec.source
     recorded = store.read(base.name)["data"]["fingerprint"]
@@ -76,15 +76,15 @@ def check_apart(base: Base, spec: CoreSpec, store: RunStore, home: DataHome) -> 
         known = trained.load(home)
     except DnntrainError:
         return  # the data of that run are no longer here
-    shared = shared_examples(known.train_inputs, target.load(home).test_inputs)
+    shared = count_overlap(known.train_inputs, target.load(home).test_inputs)
     if shared:
         raise InputError(
-            f"reuse_from {base.name}: it was trained on {shared} of the test examples of {target.shown_name()}; "
+            f"reuse_from {base.name}: it was trained on {shared} of the test examples of {target.display_name()}; "
             f"what it reaches there would mean nothing"
         )
 
 
-def run_at(text: str, store: RunStore) -> tuple[RunStore, str]:
+def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
     """The store and id of `runs/<study>/<run>`, of `runs/<study>` (its best run by validation loss), or of an id."""
     if re.fullmatch(r"[0-9a-f]{12}", text):
         return store, text
@@ -110,7 +110,7 @@ def best_run(folder: Path) -> str:
     return str(finished.sort_values("val_loss")["run"].iloc[0])
 
 
-def first_study(study: Study) -> Study | None:
+def pretraining_study(study: Study) -> Study | None:
     """The study of one run that has to be trained before this one; None where there is none."""
     if not isinstance(study.pretrain, CoreSpec):
         return None
@@ -122,7 +122,7 @@ def first_study(study: Study) -> Study | None:
     )  # fmt: skip
 
 
-def with_base(study: Study, name: str) -> Study:
+def with_backbone(study: Study, name: str) -> Study:
     """The study with the network that was trained first, or fetched, in its arms."""
 
     def known(arm: Arm) -> Arm:

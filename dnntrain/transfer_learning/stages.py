@@ -17,15 +17,15 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
 from dnntrain.engine.loop import train
-from dnntrain.engine.population import Start
+from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.transfer_learning.mlp_backbone import MEASURED, Base, layers_of, reused_count, unfrozen_count
+from dnntrain.transfer_learning.mlp_backbone import MEASURED, Backbone, reused_count, slice_layers, unfrozen_count
 from dnntrain.utils.lazy import torch
 
 
 @dataclass(frozen=True)
-class Stage:
+class TransferStage:
     """Some epochs in which the lowest layers of the base are frozen."""
 
     number: int
@@ -37,7 +37,7 @@ class Stage:
 
     def spec(self, spec: CoreSpec, dense: int) -> CoreSpec:
         """What one run trains in it: its hidden layers above the lowest `dense`."""
-        stage = layers_of(spec, dense, len(spec.hidden))
+        stage = slice_layers(spec, dense, len(spec.hidden))
         lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
         changed = {} if self.last else {"early_stop": None, **defaults_of_early_stop(stage)}
         # the rate of an unfrozen stage may be 0, which no run of its own has
@@ -50,19 +50,19 @@ def defaults_of_early_stop(spec: CoreSpec) -> dict[str, object]:
     return {key: type(spec).model_fields[key].default for key in keys}
 
 
-def stages_of(spec: CoreSpec, base: Base) -> list[Stage]:
+def stages_of(spec: CoreSpec, base: Backbone) -> list[TransferStage]:
     """The stages of a run: frozen, then unfrozen."""
     count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
     if spec.frozen_to_the_end or spec.freeze is None:
-        return [Stage(0, count, 0, spec.epochs, last=True)]
-    rest = Stage(1, count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
-    return [Stage(0, count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
+        return [TransferStage(0, count, 0, spec.epochs, last=True)]
+    rest = TransferStage(1, count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
+    return [TransferStage(0, count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
 
 
-def train_reusing(
+def train_transfer(
     specs: Sequence[CoreSpec],
     dataset: Dataset,
-    base: Base,
+    base: Backbone,
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,
     checkpoints: Sequence[Checkpoint] = (),
@@ -87,10 +87,10 @@ def train_reusing(
 
 def train_stage(
     runs: list[Run],
-    stage: Stage,
+    stage: TransferStage,
     dataset: Dataset,
     splits: Splits,
-    base: Base,
+    base: Backbone,
     device: torch.device,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint],
@@ -108,7 +108,7 @@ def train_stage(
         run.seconds += seconds
     dense = min(stage.frozen, base.hidden)
     trunk = base.trunk(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
-    start = Start(
+    start = StartState(
         weights=[weights_at(run, stage, base, dense) for run in runs],
         trunk=trunk,
         splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
@@ -118,16 +118,16 @@ def train_stage(
         checkpoints=checkpoints,
     )
     specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
-    train(specs, reused.dataset, device, Follower(runs, stage, dense, base, checkpoints, on_epoch), start)
+    train(specs, reused.dataset, device, StageCallback(runs, stage, dense, base, checkpoints, on_epoch), start)
 
 
-def weights_at(run: Run, stage: Stage, base: Base, dense: int) -> dict[str, np.ndarray]:
+def weights_at(run: Run, stage: TransferStage, base: Backbone, dense: int) -> dict[str, np.ndarray]:
     """What a run's layers above the boundary start the stage with: the base's, and what it has trained so far."""
     known = base.weights(stage.frozen, reused_count(run.spec, base))
-    return known | {name: value for name, value in renumbered(run.weights, -dense).items() if name not in known}
+    return known | {name: value for name, value in shift_layers(run.weights, -dense).items() if name not in known}
 
 
-def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
+def shift_layers(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
     """The weights with every hidden layer's number changed; what falls below 1 is left out.
 
     So is what was measured of a stage's inputs, and batch norm on the inputs where these are others.
@@ -144,15 +144,15 @@ def renumbered(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]
     return moved
 
 
-class Follower:
+class StageCallback:
     """Carries what happens in a stage over to the runs that it is a part of."""
 
     def __init__(
         self,
         runs: list[Run],
-        stage: Stage,
+        stage: TransferStage,
         dense: int,
-        base: Base,
+        base: Backbone,
         checkpoints: Sequence[Checkpoint],
         on_epoch: OnEpoch,
     ) -> None:
@@ -179,7 +179,7 @@ class Follower:
     def finish(self, run: Run, part: Run) -> None:
         """Take over what the stage ended with."""
         below = self.base.measured() | self.base.weights(0, self.dense)
-        run.weights = below | renumbered(part.weights, self.dense)
+        run.weights = below | shift_layers(part.weights, self.dense)
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
         run.seconds += part.seconds

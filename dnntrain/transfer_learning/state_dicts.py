@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dnntrain.data.dataset import listed
+from dnntrain.data.dataset import join_names
 from dnntrain.errors import InputError
 from dnntrain.utils.finite import check_finite
 from dnntrain.utils.lazy import torch
@@ -33,7 +33,7 @@ DEEPEST = 4
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExpectedState:
     """The tensors that a network needs."""
 
     network: str
@@ -47,7 +47,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchedState:
     """The tensors under one prefix of one mapping in a file."""
 
     place: str
@@ -69,7 +69,7 @@ class Found:
         return " ".join(filter(None, where)) or "without a prefix"
 
 
-def load_fitting(file: Path, wanted: Wanted, say: bool = True) -> Tensors:
+def load_fitting(file: Path, wanted: ExpectedState, say: bool = True) -> Tensors:
     """The tensors that a network needs, from a .safetensors file or one of torch.save, in its order and types.
 
     No code that a pickle may hold is run. Raises InputError with what does not fit: the first names and shapes, or the
@@ -122,31 +122,31 @@ def contents(saved: Any) -> str:
     """What a file holds that has no tensors by name, for an error."""
     if not isinstance(saved, Mapping):
         return f"it holds an object of type {type(saved).__name__}"
-    return f"it holds {listed([str(key) for key in saved])}" if saved else "it is empty"
+    return f"it holds {join_names([str(key) for key in saved])}" if saved else "it is empty"
 
 
-def mappings(saved: Any, place: str = "", depth: int = DEEPEST) -> Iterator[Found]:
+def mappings(saved: Any, place: str = "", depth: int = DEEPEST) -> Iterator[MatchedState]:
     """The tensors of a mapping by name, and of those within it."""
     if not isinstance(saved, Mapping):
         return
     named = {key: value for key, value in saved.items() if isinstance(key, str)}
     tensors = {key: value.detach() for key, value in named.items() if isinstance(value, torch.Tensor)}
     if tensors:
-        yield Found(place, "", tensors)
+        yield MatchedState(place, "", tensors)
     for key, value in named.items() if depth else ():
         yield from mappings(value, f"{place}.{key}" if place else key, depth - 1)
 
 
-def found_in(saved: Any, names: Mapping[str, object]) -> list[Found]:
+def found_in(saved: Any, names: Mapping[str, object]) -> list[MatchedState]:
     """All prefixes in all mappings under which there are some of the names, those with the most of them first."""
-    found: list[tuple[int, Found]] = []
+    found: list[tuple[int, MatchedState]] = []
     for every in mappings(saved):
         split = {pair: key for key in every.tensors for pair in splits(key)}
         for prefix, count in Counter(prefix for prefix, name in split if name in names).items():
             keys = {name: key for (start, name), key in split.items() if start == prefix}
             tensors = {name: every.tensors[key] for name, key in keys.items()}
             ignored = tuple(every.tensors.keys() - keys.values())
-            found.append((count, Found(every.place, prefix, tensors, tuple(sorted(ignored)))))
+            found.append((count, MatchedState(every.place, prefix, tensors, tuple(sorted(ignored)))))
     return [each for _, each in sorted(found, key=lambda pair: -pair[0])]
 
 
@@ -159,7 +159,7 @@ def splits(key: str) -> Iterator[tuple[str, str]]:
             yield prefix, ".".join(part for part in parts[start:] if part not in WRAPPING)
 
 
-def other_names(saved: Any, wanted: Wanted) -> list[Found]:
+def other_names(saved: Any, wanted: ExpectedState) -> list[MatchedState]:
     """The tensors of a file that has none of the network's names, matched with them by order where possible."""
     found = []
     for every in mappings(saved):
@@ -171,7 +171,7 @@ def other_names(saved: Any, wanted: Wanted) -> list[Found]:
     return found
 
 
-def differences(given: Tensors, wanted: Wanted) -> str:
+def differences(given: Tensors, wanted: ExpectedState) -> str:
     """Which of the given tensors do not fit, and which are missing; empty where all fit."""
     own = wanted.tensors
     both = [name for name in own if name in given]
@@ -183,7 +183,7 @@ def differences(given: Tensors, wanted: Wanted) -> str:
                              if one != other],
         "no array of floating-point numbers": [name for name in both if not is_plain(given[name])],
     }  # fmt: skip
-    return "; ".join(f"{fault}: {listed(names)}" for fault, names in found.items() if names)
+    return "; ".join(f"{fault}: {join_names(names)}" for fault, names in found.items() if names)
 
 
 def is_plain(tensor: torch.Tensor) -> bool:
@@ -192,7 +192,7 @@ def is_plain(tensor: torch.Tensor) -> bool:
     return dense and tensor.is_floating_point()
 
 
-def chosen(fitting: Sequence[Found], file: Path, say: bool) -> Found:
+def chosen(fitting: Sequence[MatchedState], file: Path, say: bool) -> MatchedState:
     """The one to load of those that fit; InputError where they differ, and nothing says which is meant."""
     plain = [found for found in fitting if not found.is_average] or fitting
     if len({digest_of(found.tensors) for found in plain}) > 1:
@@ -202,7 +202,7 @@ def chosen(fitting: Sequence[Found], file: Path, say: bool) -> Found:
     taken = plain[0]
     ignored = [*taken.ignored, *(f"the weights {found}" for found in fitting if found not in plain)]
     if say and (ignored or taken.is_average):
-        rest = f", not {listed(ignored)}" if ignored else ""
+        rest = f", not {join_names(ignored)}" if ignored else ""
         print(f"{file}: the weights {taken} are loaded{rest}", file=sys.stderr)
     return taken
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 
-def parameter(
+def hyperparameter(
     default: Any, help: str, *, per_member: bool = False, unit: str = "", literal: bool = False, **bounds: Any
 ) -> Any:
     """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
@@ -24,12 +24,12 @@ def parameter(
     return Field(default, description=help, json_schema_extra=noted, **bounds)
 
 
-def extra(field: FieldInfo, key: str) -> Any:
-    """What `parameter` noted beside a field's type: 'per_member', 'unit' or 'literal'."""
+def field_extra(field: FieldInfo, key: str) -> Any:
+    """What `hyperparameter` noted beside a field's type: 'per_member', 'unit' or 'literal'."""
     return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
 
 
-def plain(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as people write it: 1.0 → '1', True → 'on', None → 'off'."""
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
@@ -72,7 +72,7 @@ def as_names(value: object) -> str | None:
     return None if value is None else write_names(read_names(value)) or None
 
 
-def explain(error: ValueError) -> str:
+def format_validation_error(error: ValueError) -> str:
     """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
     problems = getattr(error, "errors", None)
     if problems is None:
@@ -83,7 +83,7 @@ def explain(error: ValueError) -> str:
     message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
     given = problem["input"]
     quoted = isinstance(given, dict) or (isinstance(given, str) and repr(given) in message)
-    said = "" if quoted else f" {plain(given)!r}"
+    said = "" if quoted else f" {format_value(given)!r}"
     return f"{where}{said}: {message}" if where else message
 
 

@@ -24,10 +24,10 @@ def check_finite(tensors: Mapping[str, Any], where: str, why: str = "") -> None:
             raise InputError(f"{said}; {why}" if why else said)
 
 
-def as_json(value: Any) -> Any:
+def nan_to_none(value: Any) -> Any:
     """A record with None for every number that is not finite: JSON has no nan."""
     if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
+        return {key: nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
+        return [nan_to_none(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-from dnntrain.cli.progress import Display
+from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.executors.local import LocalExecutor, default_workers
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
-from dnntrain.studies.runner import Ablation
+from dnntrain.studies.runner import StudyRunner
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     study = load_preset(sys.argv[1])
     executor = LocalExecutor(default_workers("cpu"))
     started = time.process_time()
-    Ablation(study, RunStore(Path("runs"))).run(executor, Display(Console(stderr=True)))
+    StudyRunner(study, RunStore(Path("runs"))).run(executor, ProgressDisplay(Console(stderr=True)))
     own = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"coordinator_s": own, "peak_mib": peak}))

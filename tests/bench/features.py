@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dnntrain.data import DataHome, Dataset, load
+from dnntrain.data import DataLocation, Dataset, load
 
 IMAGES, VAL, EPOCHS, SEEDS, BATCH, SIZE = 400, 200, 20, 5, 32, 128
 BASE = "efficientnet-lite0"
@@ -39,7 +39,7 @@ def naive(folder: Path, dataset: Dataset) -> float:
     from dnntrain.transfer_learning.image_models import fetch
     from dnntrain.transfer_learning.image_models import load as load_base
 
-    home = DataHome.at(folder)
+    home = DataLocation.at(folder)
     net = load_base(fetch(BASE, home), home)
     images = torch.from_numpy(dataset.train_inputs[: IMAGES + VAL].copy())
     labels = torch.from_numpy(dataset.train_targets[:IMAGES].astype("int64"))

@@ -18,7 +18,7 @@ from dnntrain.reporting.figures.style import (
     BLUE,
     FAINT,
     INK,
-    Look,
+    LineStyle,
     canvas,
     laid_out,
     looks,
@@ -42,7 +42,7 @@ MARKED = 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class AxisLimits:
     """The vertical axis."""
 
     low: float
@@ -63,7 +63,7 @@ class Curves:
     """Where runs diverged: epoch and value."""
     seeds: int
     epochs: int
-    limits: Limits
+    limits: AxisLimits
     caption: str
 
 
@@ -112,24 +112,24 @@ def training(metric: str) -> str:
     return metric.replace("val_", "train_")
 
 
-def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str) -> Limits:
+def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str) -> AxisLimits:
     """Limits of the axis that a few huge losses cannot stretch; losses that span more than tenfold are shown as logs.
 
     Of many training curves only the ends have to be seen: where they start would leave little room for the rest.
     """
     means = finite(np.concatenate([c.mean for c in curves])) if curves else np.zeros(0)
     if not means.size:
-        return Limits(0.0, 1.0)
+        return AxisLimits(0.0, 1.0)
     start = 0 if len(curves) <= TOGETHER else -1
     others = finite(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
     if is_share(metric):
-        return Limits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
+        return AxisLimits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
     top = loss_fence(means)
     seen = np.concatenate([means[means <= top], others[(others > 0) & (others <= top)]])
     low, high, beyond = float(seen.min()), float(seen.max()), int((means > top).sum())
     if 0 < 10 * low < high:
-        return Limits(low / 1.2, high * 1.2, beyond, logarithmic=True)
-    return Limits(*margins(low, high), beyond)
+        return AxisLimits(low / 1.2, high * 1.2, beyond, logarithmic=True)
+    return AxisLimits(*margins(low, high), beyond)
 
 
 def finite(values: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def apart(summary: Summary, curves: Curves, **texts: str) -> Figure:
         if summary.baseline in curves.validation and arm.name != summary.baseline:
             base = curves.validation[str(summary.baseline)]
             axes.plot(base.epochs, base.mean, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=2)
-        own = Look(INK if arm.name == summary.baseline else BLUE, "solid", "o")
+        own = LineStyle(INK if arm.name == summary.baseline else BLUE, "solid", "o")
         draw_arm(axes, curves, arm.name, own)
         axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.colour)
     return laid_out(figure)
@@ -218,7 +218,7 @@ def prepare(axes: Axes, curves: Curves) -> None:
     axes.grid(axis="y")
 
 
-def draw_arm(axes: Axes, curves: Curves, name: str, look: Look) -> None:
+def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
     """One arm: its band, its training curve, its validation curve, and where runs diverged."""
     own, trained = curves.validation[name], curves.training[name]
     axes.fill_between(

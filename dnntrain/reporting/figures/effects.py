@@ -50,7 +50,9 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     rows = [arm for arm in shown if arm.name != summary.baseline]
     if not any(arm.difference for arm in rows):
         return None
-    limit = reach([scaled(arm.difference, summary.metric) for arm in rows if arm.difference], delta, summary.metric)
+    limit = axis_range(
+        [scaled(arm.difference, summary.metric) for arm in rows if arm.difference], delta, summary.metric
+    )
     figure = canvas(
         8.0,
         1.0 + 0.29 * len(rows),
@@ -95,7 +97,7 @@ def scaled(difference: Interval, metric: str) -> Interval:
     return Interval(by * difference.mean, by * difference.low, by * difference.high)
 
 
-def reach(shown: Sequence[Interval], delta: float, metric: str) -> tuple[float, float]:
+def axis_range(shown: Sequence[Interval], delta: float, metric: str) -> tuple[float, float]:
     """How far the axis goes below and above zero: to every mean and interval that is not out of all proportion."""
     ends = np.array([[i.mean, i.low, i.high] for i in shown])
     ends = np.where(np.isfinite(ends), ends, ends[:, :1])

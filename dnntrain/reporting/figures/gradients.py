@@ -57,7 +57,7 @@ def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
         image = heat_map(axes, flows[arm.name], colours)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
-        axes.set_title(titled(arm.name, ailment(arm)))
+        axes.set_title(titled(arm.name, health_label(arm)))
     bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30)
     bar.ax.yaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -117,7 +117,7 @@ def whole_ticks(last: int) -> list[int]:
     return sorted({1, *range(step, last + 1, step)} if last else set())
 
 
-def ailment(arm: ArmSummary) -> str:
+def health_label(arm: ArmSummary) -> str:
     """What ails the arm's runs, on a line of its own."""
     total = sum(arm.health.values())
     ill = [f"{state} {count}/{total}" for state, count in arm.health.items() if state != "healthy"]

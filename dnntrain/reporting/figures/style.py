@@ -168,7 +168,7 @@ def subtitle(summary: Summary) -> str:
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """What an arm looks like in every figure where arms share axes."""
 
     colour: str
@@ -176,15 +176,15 @@ class Look:
     marker: str
 
 
-def looks(summary: Summary) -> dict[str, Look]:
+def looks(summary: Summary) -> dict[str, LineStyle]:
     """Each arm's look, by the study's own order: the baseline is black and solid."""
     names = [arm["name"] for arm in summary.results.description["arms"]]
     others = [name for name in names if name != summary.baseline]
     found = {
-        name: Look(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
+        name: LineStyle(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
         for k, name in enumerate(others)
     }
-    return found | {str(summary.baseline): Look(INK, "solid", "o")}
+    return found | {str(summary.baseline): LineStyle(INK, "solid", "o")}
 
 
 def metric_name(metric: str) -> str:

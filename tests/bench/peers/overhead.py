@@ -20,13 +20,13 @@ import torch
 from rich.console import Console
 
 from dnntrain import data
-from dnntrain.cli.progress import Display
+from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.engine import loop as engine
 from dnntrain.engine.health import Probe
-from dnntrain.executors.worker import Event, Job, perform
+from dnntrain.executors.worker import Event, Job, run_job
 from dnntrain.store.run_store import RunStore
-from dnntrain.studies.runner import Ablation
+from dnntrain.studies.runner import StudyRunner
 from dnntrain.studies.study import Arm, Study
 
 Seconds = dict[str, list[float]]
@@ -66,8 +66,8 @@ def as_a_study(spec: CoreSpec, seeds: Sequence[int]) -> None:
     """The same as a user's study: progress on a terminal, a record of each run, the study's tables."""
     study = Study("overhead", (Arm("overhead", spec),), tuple(seeds))
     with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
-        display = Display(Console(file=nowhere, force_terminal=True))
-        Ablation(study, RunStore(Path(folder)), device="cpu").run(Here(), display)
+        display = ProgressDisplay(Console(file=nowhere, force_terminal=True))
+        StudyRunner(study, RunStore(Path(folder)), device="cpu").run(Here(), display)
 
 
 class Here:
@@ -82,7 +82,7 @@ class Here:
         """Train the jobs, and give their events."""
         for job in jobs:
             sent: list[bytes] = []
-            ended = perform(job, lambda event, sent=sent: sent.append(pickle.dumps(event)))  # type: ignore[misc]
+            ended = run_job(job, lambda event, sent=sent: sent.append(pickle.dumps(event)))  # type: ignore[misc]
             yield from map(pickle.loads, [*sent, pickle.dumps(ended)])
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from dnntrain import data
 from dnntrain.config.spec import CoreSpec, RunSpec
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.data.split import split
 from dnntrain.nn.random import generator
 from tests.bench.peers.peer import CLASSES, Task
@@ -133,7 +133,7 @@ def available(workloads: Sequence[Workload]) -> tuple[list[Workload], list[str]]
     found, notes = [], []
     for workload in workloads:
         name = workload.settings["data"]
-        if data.find_source(name).find(DataHome()):
+        if data.find_source(name).find(DataLocation()):
             found.append(workload)
         elif name == "fashion-mnist":
             found.append(replace(workload, settings=workload.settings | MINI))
