@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnntrain.studies.presets import load_preset, shipped_presets
-from tests.command import succeeds
+from tests.support.command import succeeds
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 COMMANDS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import QUICK, environment
+from tests.support.command import QUICK, environment
 
 ROOT = Path(__file__).parent.parent
 

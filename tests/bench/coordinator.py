@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.command import environment
+from tests.support.command import environment
 
 ARMS = 20
 BASE = "{hidden: 1, epochs: 1, train_size: 20, val: 20, batch_size: 20}"

@@ -28,11 +28,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dnntrain.config.spec import RunSpec, flag
-from tests.command import dnntrain
-from tests.command_lines import Known, is_sendable
-from tests.inline import GateStatus
-from tests.strategies import BRIEF, PRESET_FILES, Strategy, any_settings, mutated, nan_to_none, spoiled, tables
-from tests.trial import Case, Trials, keep
+from tests.support.command import dnntrain
+from tests.support.command_lines import Known, is_sendable
+from tests.support.inline import Answer
+from tests.support.strategies import BRIEF, PRESET_FILES, Strategy, any_settings, as_json, mutated, spoiled, tables
+from tests.support.trial import Case, Trials, keep
 
 MEMORY = 12 << 30
 """Bytes of address space that a worker may take: what fills the memory fails, and is found."""
@@ -111,7 +111,7 @@ def on_damaged(known: Known, folder: Path) -> Strategy:
         content = (folder / name).read_bytes()
         changed = mutated(st.just(content))
         if name.endswith(".json"):
-            changed |= st.builds(nan_to_none, spoiled(st.builds(json.loads, st.just(content))))
+            changed |= st.builds(as_json, spoiled(st.builds(json.loads, st.just(content))))
         return changed.map(lambda data: {name: data})
 
     files = [name for name in known.files if (folder / name).is_file()]
@@ -190,7 +190,7 @@ class Fuzzer:
         strays = self.trials.strays()
         return f"wrote elsewhere: {', '.join(strays)}" if strays else ""
 
-    def as_process(self, case: Case, answer: GateStatus) -> str:
+    def as_process(self, case: Case, answer: Answer) -> str:
         """How the same command ends as a process, where that is another end; what is dear is not tried again."""
         if not all(map(is_sendable, case.words)) or "ray" in case.words or "too dear" in answer.err:
             return ""

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.command import environment
-from tests.faults import children
+from tests.support.command import environment
+from tests.support.faults import children
 
 PRESET = "base: {hidden: 32, epochs: 8, train_size: 3000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 3\n"
 COMMAND = [sys.executable, "-m", "dnntrain", "ablate", "study.yaml", "--workers", "2", "--checkpoint-every", "1"]

@@ -1,0 +1,314 @@
+"""No flag is accepted and ignored: over all commands and options, giving one changes something or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from dnntrain.cli.spec_options import read_assignments, run_keys
+from dnntrain.cli.transfer import planned, transfer_keys
+from dnntrain.config.spec import RunSpec
+from dnntrain.config.transfer import TransferSettings
+from dnntrain.data import options as data_options
+from dnntrain.data import source_class
+from dnntrain.engine.network import initial_state
+from dnntrain.errors import InputError
+from dnntrain.studies.presets import read_preset
+from dnntrain.studies.study import Study
+from dnntrain.techniques.base import Choice, Switch, techniques_in
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from tests.support.command_lines import COMMANDS
+from tests.support.inline import answer
+from tests.support.strategies import literals
+from tests.support.trial import furnish
+
+HOW = {
+    "workers": "how many processes train; no number depends on it",
+    "device": "where to train",
+    "executor": "what trains",
+    "address": "which cluster; refused without --executor ray",
+    "join": "what to do where another process trains the same study",
+    "checkpoint_every": "how often a run in training is kept",
+    "data_dir": "where data are looked for first",
+    "yes": "answers a question that is asked only where something is removed",
+    "html": "writes a page, as test_report holds; drawing it takes seconds",
+    "figures": "writes figures, as test_figures holds; drawing them takes seconds",
+}
+"""Options that only say how a command does its work, and those that other tests cover."""
+
+# Settings of a run
+
+
+def candidates(key: str) -> Iterator[str]:
+    """Values of which some are not the default and fit the field."""
+    field = RunSpec.model_fields[key]
+    slot = next((family for family in (*Choice.__subclasses__(),) if family.slot == key), None)
+    yield from slot.names() if slot else ()
+    yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
+    yield from ("on", "off", "0.5", "3", "0.003", "40", "2", "1", "8", "all", "3ep", "standard", "input", "x")
+    yield "sandal,shirt"
+
+
+def context_of(key: str) -> dict[str, Any]:
+    """The least other settings with which a key means something."""
+    for technique in techniques_in(Switch):
+        if key in {technique.key(name) for name in technique.model_fields} | {technique.name}:
+            on = True if technique.primary is None else technique.model_fields[technique.primary].default
+            needed = {"dropout": 0.2} if technique.name == "mc_dropout" else {}
+            return needed | ({} if key == technique.name else {technique.name: on})
+    if key in TransferSettings.model_fields and key != "reuse_from":
+        stages = {"reuse_from": "0" * 12, "freeze": 1, "unfreeze": 1}
+        return {name: value for name, value in stages.items() if name != key or key == "freeze"}
+    takers = data_options().get(key, (None, ["fashion-mini"]))[1]
+    data = {source_class(path).name: path for path in ("t.csv", "a.npz", "photos/")}
+    return {} if "fashion-mini" in takers else {"data": data[takers[0]]}
+
+
+@cache
+def acting(key: str) -> dict[str, Any]:
+    """Settings with a value under the key that makes another run than they would without it."""
+    context = context_of(key)
+    without = None
+    with suppress(InputError):  # the rest may need the key
+        without = RunSpec.parse({name: value for name, value in context.items() if name != key})
+    for value in candidates(key):
+        try:
+            if RunSpec.parse(context | {key: value}) != without:
+                return context | {key: value}
+        except InputError:
+            continue
+    raise AssertionError(f"{key}: no value of it makes another run")
+
+
+@pytest.mark.parametrize("key", [key for key in run_keys() if key != "data"])
+def test_a_setting_makes_another_run(key: str) -> None:
+    assert acting(key)
+
+
+@pytest.mark.parametrize("key", [key for key in run_keys() if context_of(key)])
+def test_a_setting_without_what_it_belongs_to_is_refused(key: str) -> None:
+    with pytest.raises(InputError):
+        RunSpec.parse({key: acting(key)[key]})
+
+
+@pytest.mark.parametrize("key", run_keys())
+def test_set_changes_the_arms_or_is_refused(key: str) -> None:
+    text = "base: {train_size: 60, val: 60}\nfactors: {elu: {act: elu}}\n"
+    settings = {"data": "fashion-mnist"} if key == "data" else acting(key)
+    try:
+        changed = read_preset(text, "p.yaml", read_assignments([f"{name}={value}" for name, value in settings.items()]))
+    except InputError:
+        return
+    assert specs(changed) != specs(read_preset(text, "p.yaml"))
+
+
+def specs(study: Study) -> list[RunSpec]:
+    return [arm.spec for arm in study.arms]
+
+
+# Settings of a transfer
+
+TARGET = {"classes": "sandal,shirt", "train_size": "60", "val": "200", "epochs": "5"}
+WAYS: dict[str, dict[str, Any]] = {"plain": {}, "ladder": {"rungs": True}, "curve": {"sizes": "20,60"}}
+
+
+@pytest.fixture(scope="module")
+def base() -> MLPBackbone:
+    spec = RunSpec.parse({"hidden": "8,6", "act": "selu"})
+    return MLPBackbone("0" * 12, spec, initial_state(spec, 784, 10), (28, 28), ())
+
+
+def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
+    """What `transfer --from` plans; InputError where the base does not fit an arm."""
+    options = {"drop": 0, "head": "", "scratch": True, "rungs": False, "sizes": None, "name": "x", "random_base": None}
+    study = planned(base, settings, "2", **options | way)
+    for spec in specs(study):
+        if spec.reuse_from and not spec.unfreeze:  # what is unfrozen needs equal parameters, which says enough
+            base.check(spec, base.shape)
+    return study
+
+
+@pytest.mark.parametrize(("way", "key"), product(WAYS, [key for key in transfer_keys() if key != "data"]))
+def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: MLPBackbone) -> None:
+    target = {name: value for name, value in TARGET.items() if name != key and (way, name) != ("curve", "train_size")}
+    given = {name: value for name, value in acting(key).items() if name != "reuse_from"}
+    context = {name: value for name, value in given.items() if name != key}
+    try:
+        changed = planned_with(base, target | given, WAYS[way])
+    except InputError:
+        return
+    with suppress(InputError):  # the rest may need the key
+        assert specs(changed) != specs(planned_with(base, target | context, WAYS[way]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "way", "said"),
+    [
+        ({"hidden": "50"}, {}, "--hidden: the layers are those of 000000000000; --drop and --head change them"),
+        ({"act": "elu"}, {}, "--act: the layers are those of"),
+        ({"unfreeze": "1"}, {"rungs": True}, "--ladder tries every --unfreeze itself"),
+        ({"train_size": "60"}, {"sizes": "20,60"}, "--curve gives the training sizes"),
+        ({}, {"rungs": True, "scratch": False}, "--no-scratch: --ladder compares with scratch"),
+        ({}, {"sizes": "20,60", "scratch": False}, "--no-scratch: --curve compares with scratch"),
+        ({"scale": "standard"}, {}, "scale standard: the reused layers need inputs as 000000000000 had them"),
+        ({"resize": "64"}, {}, "resize 64: the reused layers need"),
+        ({"freeze": "2"}, {}, "freeze 2: what is reused stays frozen to the end unless unfreeze is given"),
+    ],
+)
+def test_what_a_transfer_would_ignore_is_refused(
+    settings: dict[str, Any], way: dict[str, Any], said: str, base: MLPBackbone
+) -> None:
+    with pytest.raises(InputError) as caught:
+        planned_with(base, settings, way)
+    assert str(caught.value).startswith(said)
+
+
+# The other options
+
+VALUES: dict[str, list[list[str]]] = {
+    "out": [["--out", "elsewhere"]],
+    "seeds": [["--seeds", "3"]],
+    "name": [["--name", "other"]],
+    "as_json": [["--json"]],
+    "plan": [["--plan"]],
+    "assignments": [["--set", "lr=0.5"]],
+    "source": [["--from", "RUN"]],
+    "weights": [["--weights", "w.pth"]],
+    "drop": [["--drop", "1"]],
+    "head": [["--head", "5"]],
+    "scratch": [["--no-scratch"]],
+    "rungs": [["--ladder"]],
+    "curve": [["--curve", "10,20"]],
+    "metric": [["--metric", "test_acc"]],
+    "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
+    "delta": [["--delta", "2"]],
+    "require": [["--require", "elu >= bn"]],
+    "compare": [["--compare", "small", "small"]],
+    "wide": [["--wide"]],
+    **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
+    "mirror": [["--mirror", "nowhere"]],
+    "png": [["--png", "sheet.png"]],
+    "clear": [["--clear"]],
+}
+"""The words that give an option, by its name; where there are several ways, one must have an effect."""
+
+BRIEF = ("--hidden", "4", "--epochs", "1", "--train-size", "60", "--val", "60")
+FROM = ("transfer", "--from", "RUN", "--classes", "sandal,shirt", "--val", "200", "--epochs", "5", "--plan")
+
+CONTEXTS: list[tuple[str, ...]] = [
+    ("train", *BRIEF),
+    ("ablate", "study.yaml", "--plan"),
+    ("transfer", "study.yaml", "--plan"),
+    FROM,
+    (*FROM, "--ladder"),
+    (*FROM, "--curve", "20,60"),
+    ("report", "runs/small"),
+    ("report", "runs/small", "--json"),
+    ("report", "runs", "--compare", "small", "small"),
+    ("data", "list"),
+    ("data", "fetch", "fashion-mini"),
+    ("data", "info", "table.csv", "--target", "kind"),
+    ("data", "show", "images"),
+    ("data", "cache"),
+    ("runs", "list"),
+    ("runs", "show", "RUN"),
+    ("runs", "verify"),
+    ("runs", "rm", "nothing"),
+    ("runs", "gc"),
+    ("techniques",),
+]
+"""Command lines that every option of the command is added to."""
+
+
+def options_of(words: tuple[str, ...]) -> list[str]:
+    """The options of a command line's command that are neither settings nor in HOW."""
+    command = next(command for path, command in COMMANDS if words[: len(path)] == path)
+    names = [parameter.name for parameter in command.params if parameter.param_type_name == "option"]
+    return [name for name in names if name not in RunSpec.model_fields and name not in HOW and name != "help"]
+
+
+CASES = [
+    (words, name)
+    for words in CONTEXTS
+    for name in options_of(words)
+    if VALUES[name][0][0] not in words and not ("--plan" in words and name == "out")  # nothing is written then
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("flags")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> str:
+    return furnish(folder).names[0]
+
+
+Effect = tuple[int | None, str, set[Path]]
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[tuple[str, ...], Effect]:
+    """What each context does by itself, once it is known."""
+    return {}
+
+
+def effect(words: tuple[str, ...], folder: Path, run: str) -> Effect:
+    """How a command line ends: its code, what it prints, and the files that it writes, which are removed."""
+    before = {*folder.rglob("*")}
+    given = answer([run if word == "RUN" else word for word in words], folder)
+    new = {path for path in folder.rglob("*") if path not in before}
+    for path in sorted(new, reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    return given.code, given.out, new
+
+
+def test_every_command_and_option_is_tried() -> None:
+    tried = {path for path, _ in COMMANDS if any(words[: len(path)] == path for words in CONTEXTS)}
+    assert tried == {path for path, _ in COMMANDS}
+    assert {name for words in CONTEXTS for name in options_of(words)} <= VALUES.keys()
+    assert not HOW.keys() & VALUES.keys()
+
+
+@pytest.mark.parametrize(("words", "name"), CASES, ids=lambda item: item if isinstance(item, str) else " ".join(item))
+def test_an_option_changes_something_or_is_refused(
+    words: tuple[str, ...], name: str, folder: Path, run: str, plain: dict[tuple[str, ...], Effect]
+) -> None:
+    if words not in plain:
+        plain[words] = effect(words, folder, run)
+    ends = (effect((*words, *option), folder, run) for option in VALUES[name])
+    assert any(end[0] == 2 or end != plain[words] for end in ends), f"{name} is accepted and ignored"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("transfer", "study.yaml", "--head", "5"), "--head: needs --from; study.yaml says what is trained"),
+        (("report", "runs", "--compare", "small", "small", "--csv", "x"), "--csv: not with --compare"),
+        (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
+        (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
+        (("report", "runs", "--require", "elu.val_acc >= 80"), "val_acc must be from 0 to 1, not 80; did you mean 0.8"),
+        (("report", "runs", "--require", "elu > bn - 30"), "more than val_acc can differ by; did you mean 30pp?"),
+        (("report", "runs", "--delta", "130"), "--delta 130: in points, so at most 100"),
+        (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
+        (("ablate", "study.yaml", "--mirror", "x"), "--mirror x: this study's data are not downloaded"),
+        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "--device 'gpu'; did you mean 'cpu'"),
+        (("ablate", "study.yaml", "--plan", "--address", "auto"), "--address auto: goes with --executor ray"),
+        (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
+    ],
+)  # fmt: skip
+def test_an_option_without_use_is_refused(words: tuple[str, ...], said: str, folder: Path, run: str) -> None:
+    given = answer(words, folder)
+    assert given.code == 2 and said in given.err, given
+
+
+def test_a_setting_that_changes_nothing_is_warned_of(folder: Path, run: str) -> None:
+    given = answer(["ablate", "study.yaml", "--plan", "--set", "schedule=step:every=5ep"], folder)
+    assert given.code == 0 and "warning: arm 'baseline': schedule step:every=5ep: constant in effect" in given.err

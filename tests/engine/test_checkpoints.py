@@ -1,0 +1,186 @@
+"""A run that goes on from a checkpoint ends as one that was never cut off, bit for bit."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.data import Dataset
+from dnntrain.engine.loop import train
+from dnntrain.engine.population import StartState
+from dnntrain.engine.run import Run, TakeCheckpoints
+from dnntrain.errors import InputError
+from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.run_store import RunStore
+from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.stages import train_transfer
+from tests.engine.test_bit_for_bit import assert_same, company, spec
+from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.command import succeeds
+from tests.support.faults import RUNS, begun, children, results, undisturbed, wait_for, wait_for_workers
+
+
+class Keeper:
+    """Keeps the checkpoints of one epoch, as their files hold them."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.kept: dict[int, Checkpoint] = {}
+
+    def __call__(self, runs: list[Run], take: TakeCheckpoints) -> None:
+        if len(runs[0].history) == self.epoch:
+            self.kept = {i: Checkpoint.from_bytes(made.to_bytes()) for i, made in take().items()}
+
+
+@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> None:
+    member = spec(seed=3, **EVERY_TECHNIQUE[technique]).changed(epochs=4)
+    members, keeper = [member, *company(member)], Keeper(2)
+    whole = train(members, mini, on_epoch=keeper)
+    # those that are over by then have no checkpoint, and the rest goes on without them
+    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
+    assert keeper.kept
+    for index, run in zip(keeper.kept, rest, strict=True):
+        assert_same(whole[index], run)
+
+
+def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
+    settings = {"early_stop": 2, "optimizer": "nadam", "lr": 0.02, "dropout": 0.1, "epochs": 14}
+    members, keeper = [spec(seed=seed, **settings) for seed in range(4)], Keeper(4)
+    whole = train(members, mini, on_epoch=keeper)
+    assert any(run.kept_epoch <= 4 < len(run.history) for run in whole)
+    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
+    for index, run in zip(keeper.kept, rest, strict=True):
+        assert_same(whole[index], run)
+
+
+@pytest.fixture(scope="module")
+def base(mini: Dataset) -> MLPBackbone:
+    below = RunSpec.parse({"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 1, "seed": 7})
+    [run] = train([below], mini)
+    return MLPBackbone("0123456789ab", below, run.weights, mini.shape, mini.classes)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 5])
+def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Backbone, mini: Dataset) -> None:
+    def reusing(seed: int) -> CoreSpec:
+        return RunSpec.parse(
+            {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 6, "lr": 0.05, "optimizer": "adam",
+             "reuse_from": base.name, "freeze": 3, "unfreeze": 1, "unfreeze_lr": 0.01, "dropout": 0.1, "seed": seed}
+        )  # fmt: skip
+
+    members, keeper = [reusing(seed) for seed in range(2)], Keeper(epoch)
+    whole = train_transfer(members, mini, base, on_epoch=keeper)
+    if epoch == 3:
+        assert not keeper.kept  # between two stages there is nothing in training
+        return
+    checkpoints = [keeper.kept[i] for i in range(2)]
+    for made, run in zip(train_transfer(members, mini, base, checkpoints=checkpoints), whole, strict=True):
+        assert_same(made, run)
+
+
+def test_a_damaged_checkpoint_is_none(tmp_path: Path, mini: Dataset) -> None:
+    keeper, store = Keeper(1), RunStore(tmp_path)
+    train([spec(seed=1)], mini, on_epoch=keeper)
+    store.write_checkpoint("0123456789ab", keeper.kept[0])
+    kept = store.checkpoint("0123456789ab")
+    assert kept and kept.epochs == 1
+    file = next((tmp_path / "store" / ".checkpoints").iterdir())
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:20], b"{}" * 50, whole.replace(b"history", b"mystery")):
+        file.write_bytes(damaged)
+        assert store.checkpoint("0123456789ab") is None
+    with pytest.raises(InputError):
+        Checkpoint.from_bytes(b"")
+
+
+def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
+    tmp_path: Path, mini: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keeper, store = Keeper(1), RunStore(tmp_path)
+    train([spec(seed=1)], mini, on_epoch=keeper)
+    keeper.kept[0].tensors["now.output.bias"].flat[0] = np.nan
+    store.write_checkpoint("0123456789ab", keeper.kept[0])
+    assert store.checkpoint("0123456789ab") is None
+    (file,) = (tmp_path / "store" / ".checkpoints").iterdir()
+    assert capsys.readouterr().err == (
+        f"{file}: no checkpoint: tensor now.output.bias has nan or infinite values (1 of 10); "
+        "the run is trained from its start\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["hidden2.kernel", "output.bias"])
+def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBackbone, tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    record = {"run": base.name, "status": "finished", "settings": base.spec.settings(),
+              "data": {"shape": base.shape, "classes": base.classes}}  # fmt: skip
+    weights = {key: np.array(value) for key, value in base.state.items()}
+    store.write(record, Run(base.spec, 0, weights=weights))
+    assert run_backbone(record, store).name == base.name
+    weights[name].flat[3] = np.inf
+    store.write(record, Run(base.spec, 0, weights=weights))
+    said = f"{store.weights_file(base.name)}: tensor {name} has nan or infinite values (1 of "
+    with pytest.raises(InputError, match=re.escape(said)):
+        run_backbone(record, store)
+
+
+def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: MLPBackbone, mini: Dataset) -> None:
+    huge = {key: value * np.float32(1e30) if value.ndim == 2 else value for key, value in base.state.items()}
+    with pytest.raises(InputError, match=r"the outputs of layer 2 are nan or infinite for .* of 10,000 examples"):
+        replace(base, state=huge).reused(mini, base.spec, 2, np.arange(9), torch.device("cpu"))
+
+
+def checkpoints(folder: Path) -> Sequence[Path]:
+    return list((folder / "runs" / "store" / ".checkpoints").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_study_that_was_ended_goes_on_from_its_checkpoints(end: signal.Signals, tmp_path: Path) -> None:
+    process = begun(tmp_path, "--checkpoint-every", "1")
+    wait_for(lambda: len(checkpoints(tmp_path)) >= 2)
+    process.send_signal(end)
+    _, err = process.communicate(timeout=200)
+    if end != signal.SIGKILL:
+        assert process.returncode == 130, err
+        assert "stopping after this epoch" in err and "interrupted" in err
+        assert not children(process.pid)
+    assert checkpoints(tmp_path)
+    succeeds("ablate", "long.yaml", cwd=tmp_path)
+    assert results(tmp_path) == undisturbed()
+    assert not checkpoints(tmp_path)
+
+
+def test_an_altered_checkpoint_shows_that_it_was_used(tmp_path: Path) -> None:
+    """What goes on from a checkpoint depends on it: a study does not quietly train anew."""
+    process = begun(tmp_path, "--checkpoint-every", "1")
+    wait_for(lambda: len(checkpoints(tmp_path)) == RUNS)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=200)
+    for path in checkpoints(tmp_path):
+        made = Checkpoint.from_bytes(path.read_bytes())
+        made.tensors["now.output.bias"][:] = 0.5
+        path.write_bytes(made.to_bytes())
+    succeeds("ablate", "long.yaml", cwd=tmp_path)
+    assert results(tmp_path) != undisturbed()
+
+
+def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+    process = begun(tmp_path)
+    wait_for_workers(process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    succeeds("ablate", "long.yaml", cwd=tmp_path)
+    assert results(tmp_path) == undisturbed()

@@ -1,0 +1,424 @@
+"""Figures: every curve, point and cell is what the records say, and no study is too odd to be drawn."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dnntrain.errors import InputError
+from dnntrain.reporting.figures import (
+    accuracy_against_time,
+    draw,
+    effects,
+    file_names,
+    gradient_flow,
+    learning_curves,
+    learning_rates,
+    read_history,
+    rendered,
+    save_figures,
+)
+from dnntrain.reporting.figures.axis_labels import spread
+from dnntrain.reporting.figures.series import chosen, gradients
+from dnntrain.reporting.figures.style import COLOURS, DASHES, MARKERS
+from dnntrain.reporting.summary import Summary, summarize
+from dnntrain.store.study_loading import read_study
+from tests.support.command import environment, succeeds
+
+ALL = ("learning-curves", "effects", "gradient-flow", "learning-rates", "time")
+PNG = b"\x89PNG\r\n\x1a\n"
+PRESET = """
+name: small
+question: Which rate?
+base: {data: fashion-mini, hidden: 3x8, epochs: 3, batch_size: 64, train_size: 256, val: 256, lr: 0.05}
+factors:
+  cosine: {schedule: cosine}
+  brief: {epochs: 1}
+  broken: {lr: 1e6}
+baseline: plain
+seeds: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """A small study as the command line leaves it; one of its arms diverges, one has a single epoch."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "small.yaml").write_text(PRESET, encoding="utf-8")
+    succeeds("ablate", "small.yaml", "--workers", 1, cwd=folder)
+    return summarize(read_study(folder / "runs" / "small"))
+
+
+@pytest.fixture(scope="module")
+def files(trained: Summary, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Its figures, in a folder that is not there yet."""
+    return save_figures([trained], tmp_path_factory.mktemp("figures") / "not" / "yet")
+
+
+class Written:
+    """A study written by hand: runs are told one by one."""
+
+    def __init__(self, folder: Path, arms: list[str], seeds: int, **description: Any) -> None:
+        self.folder = folder
+        self.description = {
+            "name": "hand",
+            "arms": [{"name": arm} for arm in arms],
+            "seeds": list(range(seeds)),
+            "metric": "val_acc",
+            "baseline": arms[0],
+        } | description
+        self.runs: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
+
+    def run(
+        self,
+        arm: str,
+        seed: int,
+        values: list[float],
+        status: str = "finished",
+        grads: str = "0.1 1",
+        lr: tuple[float, ...] = (),
+    ) -> None:
+        """One run: its validation accuracy (and loss) by epoch."""
+        final = values[-1] if status == "finished" else math.nan
+        row = {"study": "hand", "arm": arm, "seed": seed, "run": f"{arm}{seed}", "status": status}
+        self.runs.append(row | {"val_acc": final, "val_loss": final, "health": "healthy", "seconds": 1 + seed})
+        for k, value in enumerate(values):
+            rate = lr[k] if lr else 0.1
+            figures = {"lr": rate, "grad_norm": grads, "val_acc": value, "val_loss": value}
+            figures |= {"train_acc": value / 2, "train_loss": value / 2}
+            self.history.append({"arm": arm, "seed": seed, "epoch": k + 1} | figures)
+
+    def summary(self, metric: str | None = None) -> Summary:
+        """What is read of it."""
+        (self.folder / "study.json").write_text(json.dumps(self.description), encoding="utf-8")
+        columns = ["study", "arm", "seed", "run", "status", "val_acc", "val_loss", "health", "seconds"]
+        pd.DataFrame(self.runs, columns=columns).to_csv(self.folder / "results.csv", index=False)
+        if self.history:
+            pd.DataFrame(self.history).to_csv(self.folder / "history.csv", index=False, na_rep="nan")
+        return summarize(read_study(self.folder), metric)
+
+    def kinds(self, metric: str | None = None) -> list[str]:
+        """The figures that are drawn of it, each rendered."""
+        summary = self.summary(metric)
+        found = []
+        for kind, figure in draw(summary):
+            assert rendered(figure, "png").startswith(PNG)
+            found.append(kind)
+        return found
+
+
+@pytest.fixture
+def steady(tmp_path: Path) -> Written:
+    """Two arms, four seeds, three epochs."""
+    study = Written(tmp_path, ["base", "more"], 4)
+    for seed in range(4):
+        study.run("base", seed, [0.5, 0.6, 0.7 + seed / 100], grads="0.001 1 10")
+        study.run("more", seed, [0.6, 0.7, 0.8 + seed / 50], grads="0 nan 100", lr=(0.1, 0.05, 0.005))
+    return study
+
+
+def lines(axes: Axes, label: str) -> list[tuple[list[float], list[float]]]:
+    """The data of the lines with that label."""
+    drawn = [line for line in axes.lines if line.get_label() == label]
+    return [(list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))) for line in drawn]
+
+
+def words(figure: Figure) -> str:
+    """Title, subtitle and caption."""
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
+
+
+def made(figure: Figure | None) -> Figure:
+    """The figure; there has to be one."""
+    assert figure is not None
+    return figure
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_figure_is_written_as_png_and_svg(files: list[Path]) -> None:
+    assert [file.name for file in files] == [f"small-{kind}.{end}" for kind in ALL for end in ("png", "svg")]
+    for file in files:
+        if file.suffix == ".png":
+            assert file.read_bytes().startswith(PNG)
+        else:
+            assert ET.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_the_same_records_give_the_same_bytes(trained: Summary, files: list[Path], tmp_path: Path) -> None:
+    once = {file.name: file.read_bytes() for file in files}
+    again = save_figures([trained], tmp_path, ["svg"])
+    assert len(again) == 5 and all(file.read_bytes() == once[file.name] for file in again)
+    svg = again[0].read_text(encoding="utf-8")
+    assert "<dc:date>" not in svg and "matplotlib" not in svg.split("<defs>")[0]
+
+
+def test_studies_of_one_name_do_not_overwrite_each_other() -> None:
+    assert file_names(["../a:b", "A_b", "x y", "..", "a_b"]) == ["a_b", "A_b-2", "x_y", "study", "a_b-3"]
+
+
+def test_unknown_formats_and_unwritable_folders_are_said(steady: Written, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown figure format 'jpg'; choose from png, svg, pdf"):
+        save_figures([steady.summary()], tmp_path, ["jpg"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Exception, match="cannot write to"):
+        save_figures([steady.summary()], tmp_path / "file")
+
+
+def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
+    steady.summary()
+    code = (
+        "import sys; from pathlib import Path; from dnntrain.reporting.figures import save_figures;"
+        "from dnntrain.store.study_loading import read_study; from dnntrain.reporting.summary import summarize;"
+        f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder);"
+        "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=environment(), timeout=60)
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+def test_the_curves_are_the_means_and_the_band_one_deviation(steady: Written) -> None:
+    figure = made(learning_curves(steady.summary(), read_history(steady.folder)))
+    (axes,) = figure.axes
+    ((x, y),) = lines(axes, "more")
+    assert x == [1, 2, 3]
+    assert y == pytest.approx([60, 70, 100 * np.mean([0.8, 0.82, 0.84, 0.86])])
+    deviation = 100 * np.std([0.7, 0.71, 0.72, 0.73], ddof=1)
+    corners = np.concatenate([path.vertices for path in axes.collections[0].get_paths()])
+    assert corners[:, 1].max() == pytest.approx(71.5 + deviation)
+    assert "±1 standard deviation of 4 seeds" in words(figure)
+
+
+def test_the_curves_of_a_real_study_are_the_means_of_its_history(trained: Summary) -> None:
+    history = read_history(trained.results.folder)
+    figure = made(learning_curves(trained, history))
+    (axes,) = figure.axes
+    for arm, epochs in {"plain": 3, "cosine": 3, "brief": 1}.items():
+        ((x, y),) = lines(axes, arm)
+        ours = history[history["arm"] == arm]
+        assert x == list(range(1, epochs + 1))
+        assert y == pytest.approx([100 * ours.loc[ours["epoch"] == epoch, "val_acc"].mean() for epoch in x])
+    assert "lowest to highest of 3 seeds" in words(figure)
+    assert sum(line.get_marker() == "x" for line in axes.lines) == 3 and "×: a run diverged" in words(figure)
+
+
+def test_many_arms_get_a_panel_each(tmp_path: Path) -> None:
+    study = Written(tmp_path, [f"arm {k}" for k in range(9)], 1)
+    for k in range(9):
+        study.run(f"arm {k}", 0, [0.1 + k / 20, 0.2 + k / 20])
+    figure = made(learning_curves(study.summary(), read_history(tmp_path)))
+    assert len(figure.axes) == 9
+    assert [axes.get_title(loc="left") for axes in figure.axes][:2] == ["arm 0 (baseline)", "arm 1"]
+    assert lines(figure.axes[4], "arm 4")[0][1] == pytest.approx([30, 40])
+
+
+def test_a_curve_is_pale_where_not_all_runs_go_on(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["a"], 2)
+    study.run("a", 0, [0.2, 0.4, 0.6])
+    study.run("a", 1, [0.4])
+    figure = made(learning_curves(study.summary(), read_history(tmp_path)))
+    whole, rest = (line for line in figure.axes[0].lines if line.get_label() == "a")
+    assert list(whole.get_ydata()) == pytest.approx([30])
+    assert list(rest.get_ydata()) == pytest.approx([30, 40, 60]) and rest.get_alpha() < 1
+    assert "Pale" in words(figure)
+
+
+def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
+    steady.history[-1]["val_loss"] = 1e12
+    figure = made(learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
+    assert figure.axes[0].get_ylim()[1] < 10 and "1 mean is beyond the axis" in words(figure)
+
+
+def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
+    summary = steady.summary()
+    figure = made(effects(summary, delta=0.02, interval="90 % something"))
+    (axes,) = figure.axes
+    difference = summary.arms[1].difference
+    assert difference is not None and difference.mean == pytest.approx(0.115)
+    ((x, y),) = lines(axes, "more")
+    assert (x, y) == (pytest.approx([11.5]), [0])
+    assert any(
+        list(line.get_xdata()) == pytest.approx([100 * difference.low, 100 * difference.high]) for line in axes.lines
+    )
+    assert "90 % something" in words(figure) and "±2 points" in words(figure)
+    assert any("+11.50 [" in text.get_text() for text in axes.texts)
+    assert "worse" in axes.get_xlabel().split("difference")[0]
+    assert "better" in made(effects(steady.summary("val_loss"))).axes[0].get_xlabel().split("difference")[0]
+
+
+def test_the_forest_plot_says_why_an_arm_has_no_effect(trained: Summary) -> None:
+    (axes,) = made(effects(trained)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cosine", "brief", "broken"]
+    assert any(text.get_text() == "none: 3 of 3 diverged" for text in axes.texts)
+
+
+def test_the_heat_map_is_the_mean_log_of_the_norms(steady: Written) -> None:
+    figure = made(gradient_flow(steady.summary(), read_history(steady.folder)))
+    base, more, bar = figure.axes
+    np.testing.assert_allclose(base.images[0].get_array(), np.repeat([[-3], [0], [1]], 3, axis=1), atol=1e-9)
+    assert base.images[0].get_extent() == [0.5, 3.5, 0.5, 3.5] and base.images[0].origin == "lower"
+    assert base.images[0].norm is more.images[0].norm
+    assert more.images[0].get_array().mask[:, 0].tolist() == [True, True, False]
+    assert [(c.get_label(), len(c.get_paths())) for c in more.collections] == [("////", 3), ("....", 3)]
+    assert [label.get_text() for label in base.get_yticklabels()] == ["1", "2", "output"]
+    assert "Dots: exactly zero" in words(figure) and "or not finite (diverged)" in words(figure)
+    assert bar.get_ylabel() == "gradient norm"
+
+
+def test_a_run_without_a_gradient_leaves_the_mean_to_the_others() -> None:
+    frame = pd.DataFrame({"epoch": [1, 1, 1], "grad_norm": ["10 0 nan", "1000 0 nan", "nan 1 nan"]})
+    np.testing.assert_array_equal(gradients(frame), [[2], [0], [np.nan]])
+
+
+def test_each_distinct_schedule_is_one_line(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["base", "same", "decay", "reacts"], 2)
+    for seed in range(2):
+        study.run("base", seed, [0.5] * 3)
+        study.run("same", seed, [0.5] * 2)  # stopped early
+        study.run("decay", seed, [0.5] * 3, lr=(0.1, 0.01, 1e-9))
+        study.run("reacts", seed, [0.5] * 3, lr=(0.2, 0.2, 0.04) if seed else (0.2, 0.04, 0.04))
+    figure = made(learning_rates(study.summary(), read_history(tmp_path)))
+    (axes,) = figure.axes
+    assert sorted(tuple(line.get_ydata()) for line in axes.lines) == [
+        (0.1, 0.01, 1e-9),
+        (0.1, 0.1, 0.1),
+        (0.2, 0.04, 0.04),
+        (0.2, 0.2, 0.04),
+    ]
+    assert {text.get_text() for text in axes.texts} == {"base\nsame", "decay", "reacts"}
+    assert axes.get_yscale() == "log" and axes.get_ylim()[0] > 1e-4
+    assert "below the axis" in words(figure) and "seeds differ" in words(figure)
+
+
+def test_one_constant_rate_is_no_figure(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["a", "b"], 1)
+    study.run("a", 0, [0.5, 0.6])
+    study.run("b", 0, [0.5, 0.6])
+    assert learning_rates(study.summary(), read_history(tmp_path)) is None
+
+
+def test_the_points_are_the_means_against_time(steady: Written) -> None:
+    (axes,) = made(accuracy_against_time(steady.summary())).axes
+    points = {bars.get_label(): bars[0].get_xydata()[0].tolist() for bars in axes.containers}
+    assert points == {
+        "base (baseline)": pytest.approx([2.5, 71.5]),
+        "more": pytest.approx([2.5, 83]),
+    }
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["more", "base (baseline)"]  # best first
+
+
+# --- odd studies -----------------------------------------------------------------------------------------------------
+
+
+def test_one_arm_one_seed_one_epoch(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["only"], 1)
+    study.run("only", 0, [0.5])
+    assert study.kinds() == ["learning-curves", "gradient-flow", "time"]
+
+
+def test_one_seed_has_differences_without_intervals(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["a", "b"], 1)
+    study.run("a", 0, [0.5, 0.6])
+    study.run("b", 0, [0.5, 0.7])
+    assert study.kinds() == ["learning-curves", "effects", "gradient-flow", "time"]
+    assert "no uncertainty available" in words(made(effects(study.summary())))
+
+
+def test_without_a_baseline_there_is_no_forest_plot(steady: Written) -> None:
+    steady.description["baseline"] = None
+    assert steady.kinds() == [kind for kind in ALL if kind != "effects"]
+
+
+def test_all_runs_diverged(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["a", "b"], 2)
+    for arm in ("a", "b"):
+        for seed in range(2):
+            study.run(arm, seed, [math.nan], status="diverged", grads="nan nan")
+    assert study.kinds() == study.kinds("val_loss") == ["learning-curves", "gradient-flow"]
+
+
+def test_no_run_or_no_history(tmp_path: Path, steady: Written) -> None:
+    (tmp_path / "empty").mkdir()
+    assert Written(tmp_path / "empty", ["a", "b"], 2).kinds() == []
+    steady.history.clear()
+    assert steady.kinds() == ["effects", "time"]
+
+
+def test_names_that_could_be_taken_for_something_else(tmp_path: Path) -> None:
+    names = ["$x^2$", "a_b & <c>", "n" * 80]
+    study = Written(tmp_path, names, 2, question="Costs $5 or $\\frac{1}{0}$?")
+    for name in names:
+        for seed in range(2):
+            study.run(name, seed, [0.1, 0.2])
+    drawn = dict(draw(study.summary()))
+    assert set(drawn) == set(ALL) - {"learning-rates"}
+    for figure in drawn.values():
+        ET.fromstring(rendered(figure, "svg"))
+
+
+def test_an_arm_named_na_has_a_history(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(
+        "arm,seed,epoch,lr,train_loss,train_acc,val_loss,val_acc,grad_norm\nNA,0,1,.1,,,nan,.5,nan\n"
+    )
+    row = read_history(tmp_path).iloc[0]
+    assert (row["arm"], row["grad_norm"], row["val_acc"]) == ("NA", "nan", 0.5) and math.isnan(row["train_loss"])
+
+
+@pytest.mark.parametrize("text", ["", "arm,seed\na,0\n", "arm,seed,epoch,lr,train_loss,train_acc,val_loss,val_acc,"
+                                  "grad_norm\na,0,one,1,1,1,1,1,1\n"])  # fmt: skip
+def test_a_damaged_history_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(InputError, match=r"history.csv: cannot be read as a history"):
+        read_history(tmp_path)
+
+
+def test_of_very_many_arms_the_highest_and_lowest_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dnntrain.reporting.figures.curves.PANELS", 5)
+    study = Written(tmp_path, [f"a{k}" for k in range(40)], 1)
+    for k in range(40):
+        study.run(f"a{k}", 0, [k / 100])
+    summary = study.summary()
+    assert [arm.name for arm in chosen(summary, 5)] == ["a0", "a1", "a2", "a38", "a39"]
+    figure = made(learning_curves(summary, read_history(tmp_path)))
+    assert len(figure.axes) == 5 and "Shown: 5 of 40 arms" in words(figure)
+
+
+# --- style -----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_never_overlap_and_stay_near() -> None:
+    assert spread([0.1, 0.5, 0.9], [0.1] * 3) == pytest.approx([0.1, 0.5, 0.9])
+    assert spread([0.5, 0.5, 0.5], [0.1] * 3) == pytest.approx([0.4, 0.5, 0.6])
+    assert spread([], []) == []
+
+
+def test_arms_that_share_axes_look_different_without_colour() -> None:
+    looks = {(k % len(DASHES), k % len(MARKERS)) for k in range(30)}
+    assert len(looks) == 30 and len({(k % len(COLOURS), k % len(MARKERS)) for k in range(30)}) == 30
+
+
+def test_the_users_own_style_is_left_alone_and_changes_nothing(steady: Written) -> None:
+    summary = steady.summary()
+    plain = rendered(made(effects(summary)), "svg")
+    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30}):
+        assert rendered(made(effects(summary)), "svg") == plain
+        assert matplotlib.rcParams["font.size"] == 30

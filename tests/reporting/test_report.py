@@ -1,0 +1,340 @@
+"""What the report says, gates on and exports; hand-made tables, so that every number is known."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dnntrain.reporting.plain_exports import to_csv
+from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.summary import summarize
+from dnntrain.statistics import Interval
+from dnntrain.store.study_loading import read_study, validation_curves
+from tests.support.command import dnntrain, environment, error_of, succeeds
+
+SEEDS = range(5)
+SAME = [0.860, 0.862, 0.858, 0.861, 0.859]
+ARMS: dict[str, list[float]] = {
+    "relu": SAME,
+    "elu": [0.880, 0.882, 0.879, 0.881, 0.878],
+    "worse": [0.800, 0.802, 0.798, 0.801, 0.797],
+    "twin": SAME,
+    "close": [0.8603, 0.8618, 0.8581, 0.8612, 0.8588],
+}
+
+
+def write_study(folder: Path, values: dict[str, list[float | None]] | dict[str, list[float]], **more: Any) -> Path:
+    """A study as `ablate` leaves it; None is a run that diverged."""
+    folder.mkdir(parents=True)
+    rows = []
+    for arm, of_arm in values.items():
+        for seed, value in enumerate(of_arm):
+            status = "diverged" if value is None else "finished"
+            text = "exploding (layer 1, epoch 1)" if value is None else "healthy"
+            figures = {f"{part}_acc": value for part in ("val", "test")} | {"val_loss": value and 1 - value}
+            rows.append({"study": folder.name, "arm": arm, "seed": seed, "run": f"{len(rows):012x}", "status": status,
+                         "epochs_run": 3, "best_epoch": 3, **figures, "health": text, "seconds": 1.0})  # fmt: skip
+    with (folder / "results.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    described = [{"name": arm, "settings": {}, "published": {}} for arm in values]
+    description = {"name": folder.name, "question": "Which?", "design": "list", "baseline": next(iter(values)),
+                   "metric": "val_acc", "note": "", "seeds": [*SEEDS], "arms": described,
+                   "data": {"name": "made", "train_examples": 100, "test_examples": 10_000}}  # fmt: skip
+    (folder / "study.json").write_text(json.dumps(description | more))
+    return folder
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "runs" / "made", ARMS)
+
+
+def test_it_says_in_words_what_is_real(study: Path) -> None:
+    summary = summarize(read_study(study))
+    words = {arm.name: arm.comparison.verdict for arm in summary.arms if arm.comparison}
+    assert words["elu"] == "better"
+    assert words["worse"] == "worse"
+    assert words["close"] == "equivalent"
+    assert summary.family
+    assert words["twin"] == "equivalent"
+    assert summary.family.k == 4
+    shown = succeeds("report", study)
+    assert "Smallest effect" in shown
+    assert "10,000 test examples" in shown
+
+
+def test_delta_is_in_points_and_losses_turn_the_verdict_around(study: Path) -> None:
+    records = json.loads(succeeds("report", study, "--json", "--delta", 3))
+    [made] = records["studies"]
+    assert made["delta"] == pytest.approx(0.03)
+    assert {arm["arm"]: arm["verdict"] for arm in made["arms"]}["elu"] == "better, but within ±δ"
+    [by_loss] = json.loads(succeeds("report", study, "--json", "--metric", "val_loss"))["studies"]
+    assert {arm["arm"]: arm["verdict"] for arm in by_loss["arms"]}["elu"] == "better"
+    assert "must be 0 or more" in error_of("report", study, "--delta", "-1")
+
+
+def test_diverged_runs_are_counted_and_the_fallback_is_told(tmp_path: Path) -> None:
+    arms: dict[str, list[float | None]] = {"relu": [*SAME], "wild": [0.87, None, 0.88, None, 0.86]}
+    shown = " ".join(succeeds("report", write_study(tmp_path / "made", arms)).split())
+    assert "3/5" in shown
+    assert "runs of wild diverged" in shown
+    assert "paired t with Holm" in shown
+    assert "Fisher's exact p against relu: 0.44" in shown  # 2 of 5 against 0 of 5: 2 · (5C2 / 10C2) = 4/9
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    shown = succeeds("report", write_study(tmp_path / "made", {"relu": [0.86], "elu": [0.88]}))
+    assert "no uncertainty" in shown
+    assert "[" not in shown.split("each run")[0].replace("[95 %]", "")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "code", "answer"),
+    [
+        ("elu >= relu - 0.3pp", 0, "HOLDS"),
+        ("elu > relu", 0, "HOLDS"),
+        ("worse >= relu - 0.3pp", 1, "FAILS"),
+        ("close > relu", 3, "INCONCLUSIVE"),
+        ("relu.test_acc >= 0.85", 0, "HOLDS"),
+        ("relu.test_acc >= 90%", 1, "FAILS"),
+        ("elu.val_loss < relu", 0, "HOLDS"),
+        ("elu >= relu + 1.5pp", 0, "HOLDS"),
+        ("elu >= relu + 3pp", 1, "FAILS"),
+    ],
+)
+def test_requirements_gate_by_exit_code(study: Path, requirement: str, code: int, answer: str) -> None:
+    done = dnntrain("report", study, "--require", requirement)
+    assert done.returncode == code, done.stderr
+    assert f"{answer}: {requirement}" in done.stdout
+
+
+def test_the_worst_answer_counts(study: Path) -> None:
+    three = ("--require", "elu > relu", "--require", "close > relu")
+    assert dnntrain("report", study, *three).returncode == 3
+    assert dnntrain("report", study, *three, "--require", "worse > relu").returncode == 1
+
+
+@pytest.mark.parametrize("requirement", ["elu", "elu >", "nobody > relu", "elu > nobody", "elu.speed > 3", "elu > nan"])
+def test_a_requirement_that_cannot_be_read_is_bad_input(study: Path, requirement: str) -> None:
+    assert "--require" in error_of("report", study, "--require", requirement)
+
+
+def test_a_metric_that_the_study_lacks_is_bad_input(study: Path) -> None:
+    told = error_of("report", study, "--require", "elu.val_r2 > 0.5")
+    assert "has no metric val_r2; it has" in told and "val_acc" in told
+    assert "has no metric test_rmse" in error_of("report", study, "--metric", "test_rmse")
+
+
+def test_a_requirement_is_on_the_metric_that_is_shown(study: Path) -> None:
+    shown = succeeds("report", study, "--metric", "val_loss", "--require", "elu < relu")
+    assert "HOLDS: elu < relu (made): val_loss" in shown
+
+
+def test_a_shell_script_of_three_lines_gates(study: Path, tmp_path: Path) -> None:
+    """README's script, with this study's arms."""
+    script = Path(__file__).parents[2].joinpath("README.md").read_text().split("```sh\n")[1].split("```")[0]
+    assert len(script.strip().splitlines()) == 3
+    assert "--require" in script
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "dnntrain").write_text(f'#!/bin/sh\n[ "$1" = ablate ] || exec {sys.executable} -m dnntrain "$@"\n')
+    (bin_folder / "dnntrain").chmod(0o755)
+    path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    gate = re.sub(r'--require "[^"]*"', '--require "@"', script)
+    for requirement, code in (("elu > relu", 0), ("worse > relu", 1), ("close > relu", 3)):
+        text = gate.replace("@", requirement).replace("runs/vanishing", "runs/made")
+        done = subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True,
+                              text=True, check=False)  # fmt: skip
+        assert done.returncode == code, done.stderr
+
+
+class Reader(HTMLParser):
+    """Collects a page's cells and checks that its tags close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.cells: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        assert not any(name in ("src", "href") and not value.startswith("data:") for name, value in attrs)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(data)
+
+
+def test_every_export_holds_every_arm(study: Path, tmp_path: Path) -> None:
+    names = ("csv", "md", "latex", "html")
+    files = [word for name in names for word in (f"--{name}", tmp_path / f"out.{name}")]
+    succeeds("report", study, *files, "--figures", tmp_path / "figures")
+    for name in names:
+        text = (tmp_path / f"out.{name}").read_text()
+        assert all(arm in text for arm in ARMS), name
+    table = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert float(table[1]["difference"]) == pytest.approx(0.02)
+    assert float(table[1]["mean"]) == pytest.approx(0.88)
+    latex = (tmp_path / "out.latex").read_text()
+    assert latex.count(r"\begin") == latex.count(r"\end") == 2
+    assert r"\toprule" in latex
+    assert "Dunnett" in latex
+    reader = Reader()
+    reader.feed((tmp_path / "out.html").read_text())
+    assert not reader.open
+    assert {"elu", "better"} <= set(reader.cells)
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg"}
+
+
+def test_the_page_opens_in_a_browser(study: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    page = tmp_path / "page.html"
+    succeeds("report", study, "--html", page)
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [browser, *flags, profile, "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False).stdout
+    assert shown.count("<img") == (page.read_text()).count("<img") > 0
+    assert "better" in shown
+
+
+def test_factorial_designs_show_effects_and_in_and_out_shows_contributions(tmp_path: Path) -> None:
+    def levels(a: str, b: str) -> dict[str, str]:
+        return {"a": a, "b": b}
+
+    cells = {"none": levels("", ""), "a": levels("a", ""), "b": levels("", "b"), "a+b": levels("a", "b")}
+    gains = {"none": 0.0, "a": 0.02, "b": 0.01, "a+b": 0.05}
+    noise = {"none": 0.0001, "a": -0.0001, "b": 0.0002, "a+b": -0.0002}
+    made = {name: [v + gain + noise[name] * s for s, v in enumerate(SAME)] for name, gain in gains.items()}
+    arms = [{"name": name, "settings": {}, "published": {}, "levels": cell} for name, cell in cells.items()]
+    folder = write_study(tmp_path / "factorial", made, design="factorial", arms=arms)
+    by_name = {effect.name: effect.interval.mean for effect in summarize(read_study(folder)).effects}
+    assert by_name["a=on"] == pytest.approx((0.02 + 0.04) / 2, abs=1e-3)
+    assert by_name["a=on × b=on"] == pytest.approx((0.05 - 0.01 - 0.02) / 2, abs=1e-3)
+    assert "effects" in succeeds("report", folder)
+
+    renamed = {"baseline": made["none"], "a": made["a"], "b": made["b"], "all": made["a+b"]}
+    both = write_study(tmp_path / "both", renamed | {"no a": made["b"], "no b": made["a"]}, design="in-and-out")
+    [a, b] = summarize(read_study(both)).contributions.values()
+    assert a.solo.mean == pytest.approx(0.02, abs=1e-3)
+    assert a.marginal.mean == pytest.approx(0.04, abs=1e-3)
+    assert {a.word, b.word} == {"synergistic"}
+
+
+def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
+    published = [{"name": "relu", "settings": {}, "published": {"val_acc": 0.8601}},
+                 {"name": "elu", "settings": {}, "published": {"val_acc": 0.85}},
+                 {"name": "worse", "settings": {}, "published": {}}]  # fmt: skip
+    arms = {name: ARMS[name] for name in ("relu", "elu", "worse")}
+    folder = write_study(tmp_path / "made", arms, arms=published)
+    answers = [arm.reproduced("val_acc") for arm in summarize(read_study(folder)).arms]
+    assert answers == ["reproduced", "differs", "not comparable"]
+    assert "differs" in succeeds("report", folder)
+
+
+def test_an_arm_may_be_called_na(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "made", {"NA": SAME, "null": ARMS["elu"]})
+    assert [arm.finished for arm in summarize(read_study(folder)).arms] == [5, 5]
+
+
+def test_what_looks_like_a_number_or_nothing_stays_text(tmp_path: Path) -> None:
+    names = ["NA", "null", "None", "nan", "1e-3", "010", "true"]
+    folder = write_study(tmp_path / "010", dict.fromkeys(names, SAME))
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    path = folder / "results.csv"
+    header, *lines = path.read_text().splitlines()
+    settings = [f"{line},{rows[number]['arm']}" for number, line in enumerate(lines)]  # a setting that the arms vary
+    path.write_text("\n".join([f"{header},missing", *settings]) + "\n")
+    history = [f"010,{name},{seed},{epoch},0.5\n" for name in names for seed in range(2) for epoch in range(2)]
+    (folder / "history.csv").write_text("study,arm,seed,epoch,val_loss\n" + "".join(history))
+    results = read_study(folder)
+    assert results.runs["arm"].tolist() == results.runs["missing"].tolist() == [n for n in names for _ in SEEDS]
+    assert set(results.runs["study"]) == {"010"}
+    assert list(validation_curves(folder, "val_loss")) == names
+    exported = list(csv.DictReader(io.StringIO(to_csv([summarize(results)]))))
+    assert [row["arm"] for row in exported] == names and {row["study"] for row in exported} == {"010"}
+
+
+def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
+    other = write_study(tmp_path / "elsewhere" / "made", ARMS | {"elu": [v + 0.01 for v in ARMS["elu"]]})
+    for folder, version in ((study, "2.13"), (other, "2.14")):
+        described = json.loads((folder / "study.json").read_text())
+        for arm in described["arms"]:
+            arm["settings"] = {"act": arm["name"]}
+        (folder / "study.json").write_text(json.dumps(described | {"environment": {"torch": version}}))
+    shown = succeeds("report", tmp_path / "runs", "--compare", "made", other)
+    row = next(line for line in shown.splitlines() if line.strip().startswith("elu"))
+    assert "+1.00 [+1.00, +1.00]" in row
+    assert "0/5" in row
+    assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
+    assert "environment, torch: 2.13 | 2.14" in shown
+    assert "no study there" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+
+
+def test_sketches_show_what_they_are_given() -> None:
+    assert sparkline([0.0, 0.5, 1.0, float("nan")], 0.0, 1.0) == "▁▅█×"
+    assert len(sparkline([0.1] * 100, 0.0, 1.0)) == 12
+    assert forest_row(Interval(1.0, 0.5, 1.5), -1.0, 2.0, 31) == "          │    ├────●────┤"
+    assert forest_row(Interval(0.0, -9.0, 9.0), -1.0, 1.0, 5) == "◄─●─►"
+    assert forest_row(Interval(0.5, float("nan"), float("nan")), 0.0, 1.0, 5) == "│ ●"
+
+
+DAMAGE: dict[str, tuple[str, str]] = {
+    "a list": ("study.json", "[]"),
+    "arms that are a word": ("study.json", '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": "relu"}'),
+    "no arms": ("study.json", '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": []}'),
+    "an unknown baseline": (
+        "study.json",
+        '{"name": "x", "metric": "val_acc", "seeds": [0], "arms": [{"name": "relu"}], "baseline": "b"}',
+    ),
+    "a word for a figure": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\nx,relu,0,a,finished,high,healthy,1\n",
+    ),
+    "a word for a seed": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\nx,relu,zero,a,finished,0.8,healthy,1\n",
+    ),
+    "a row twice": (
+        "results.csv",
+        "study,arm,seed,run,status,val_acc,health,seconds\n" + "x,relu,0,a,finished,0.8,healthy,1\n" * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_with_its_file(damage: str, study: Path) -> None:
+    file, text = DAMAGE[damage]
+    (study / file).write_text(text)
+    assert f"{file}: " in error_of("report", study)
+
+
+def test_an_export_follows_a_link_and_leaves_a_pipe_a_pipe(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    succeeds("report", study, "--csv", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert "elu" in (tmp_path / "real.csv").read_text()
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        succeeds("report", study, "--csv", tmp_path / "pipe")
+        assert "elu" in reader.communicate(timeout=10)[0]
