@@ -42,9 +42,9 @@ ROUNDS ?= 1
 
 bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: half an hour to an hour
 	@mkdir -p $(BENCH_OUT)
-	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.svg
+	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.png
 	$(BIN)/python -m tests.bench.population
-	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.svg
+	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.png
 
 bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: some minutes
 	$(BIN)/python -m tests.bench.peers --quick

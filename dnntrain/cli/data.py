@@ -76,7 +76,7 @@ def info(
     mirror: Mirror = None,
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON, for scripts")] = False,
 ) -> None:
-    """Show a data set's shape, classes, balance, fingerprint and licence."""
+    """Show a data set's shape, classes, balance, fingerprint and license."""
     source = chosen(name, settings)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
@@ -159,7 +159,7 @@ def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tupl
         ("examples", f"{len(dataset.train_targets):,} training{own}, {len(dataset.test_targets):,} test"),
         ("shape", f"{' × '.join(map(str, dataset.shape))} ({dataset.outline.n_features:,} inputs)"),
         ("fingerprint", dataset.fingerprint),
-        ("licence", dataset.licence),
+        ("license", dataset.license),
         ("where", str(files[0] if len(files) == 1 else files[0].parent)),
     ]
     if not dataset.classes:

@@ -1,4 +1,4 @@
-"""Chosen files out of a tar archive: these, whole, and nothing else."""
+"""Extracts chosen files from a tar archive, atomically."""
 
 from __future__ import annotations
 
@@ -12,19 +12,29 @@ from pathlib import Path, PurePosixPath
 
 
 def unpack(archive: Path, folder: Path, sizes: Mapping[str, int]) -> None:
-    """Put the files `sizes` (name in the gzipped archive → bytes) into `folder`, which appears whole or not at all.
+    """Extract some files of a gzipped tar archive into a folder, which appears only when it is complete.
 
-    Each goes by the last part of its name; whatever else the archive has stays there. Files of these names that are in
-    `folder` already are replaced.
-    Raises ValueError with the reason where the archive is damaged or lacks a file, OSError where `folder` cannot be
-    written.
+    Files with these names that are already in the folder are replaced.
+
+    Args:
+        archive: A .tar.gz file.
+        folder: Where the files go, under the last part of their names.
+        sizes: Maps each file's name in the archive to its size in bytes. Nothing else is extracted.
+
+    Raises:
+        ValueError: The archive is damaged, or lacks a file; says which.
+        OSError: The folder cannot be written.
     """
     scratch = folder.with_name(folder.name + ".new")
-    shutil.rmtree(scratch, ignore_errors=True)  # a killed process left it
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process
     scratch.mkdir()
     try:
         _extract(archive, scratch, sizes)
-        _move(scratch, folder)
+        if not folder.exists():
+            scratch.rename(folder)
+            return
+        for path in scratch.iterdir():  # the folder exists, but was incomplete
+            os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -39,22 +49,14 @@ def _extract(archive: Path, folder: Path, sizes: Mapping[str, int]) -> None:
                 if not missing:
                     return
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"damaged or cut-off archive ({error})") from None
+        raise ValueError(f"damaged or truncated archive ({error})") from None
     raise ValueError(f"an archive without {', '.join(missing)}")
 
 
 def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, size: int, folder: Path) -> None:
-    """Write one member; ValueError for a link, a device, a folder or another size."""
+    """Write one member; ValueError if it is a link, a device, or a folder, or has another size."""
     content = tar.extractfile(member) if member.isreg() and member.size == size else None
     if content is None:
-        raise ValueError(f"{member.name} in it is not a file of {size:,} bytes")
+        raise ValueError(f"its member {member.name} is not a file of {size:,} bytes")
     with content, (folder / PurePosixPath(member.name).name).open("xb") as out:
         shutil.copyfileobj(content, out)
-
-
-def _move(scratch: Path, folder: Path) -> None:
-    if not folder.exists():
-        scratch.rename(folder)
-        return
-    for path in scratch.iterdir():  # the folder was there, but incomplete
-        os.replace(path, folder / path.name)

@@ -1,67 +1,60 @@
-"""Arrays that were decoded once, kept beside the data and mapped into memory, so that workers share their pages."""
+"""A cache of decoded arrays on disk, memory-mapped so that workers share the pages."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dnntrain.data.dataset import Dataset
 from dnntrain.utils.files import scratch_folder
 
-if TYPE_CHECKING:
-    from dnntrain.data.source import DataLocation, DataSource
-
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-VERSION = 2
-"""Raised when the same files would be decoded otherwise."""
+CACHE_VERSION = 2
+"""Raised when the same files would be decoded differently."""
 
 
-def decoded(source: DataSource, home: DataLocation) -> Dataset:
-    """The source's data: mapped from disk where it was decoded before, else decoded and kept there.
+def cache_key(source: str, fingerprint: str, options: str) -> str:
+    """Hash what the arrays depend on: the source, its files, its options, and the version of this code."""
+    return hashlib.sha256(f"{CACHE_VERSION}/{source}/{fingerprint}/{options}".encode()).hexdigest()[:16]
 
-    Where nothing can be written, the data are decoded in memory.
+
+def load_or_decode(folder: Path, decode: Callable[[], Dataset]) -> Dataset:
+    """Map the arrays in a cache folder, or decode the data and save them there.
+
+    If the folder cannot be written, the decoded data are returned from memory.
     """
-    fingerprint = source.fingerprint(home)
-    folder = home.folder / "decoded" / key(source, fingerprint)
     try:
-        return replace(mapped(folder), name=source.display_name())  # a copy of the same bytes may lie elsewhere
+        return load_mapped(folder)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged
-    dataset = source.read(home)
+        pass  # missing, damaged, or of an older format
+    dataset = decode()
     try:
-        keep(dataset, folder)
-        return mapped(folder)
+        save_arrays(dataset, folder)
+        return load_mapped(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return dataset
 
 
-def key(source: DataSource, fingerprint: str) -> str:
-    """The folder's name: what the arrays depend on is the files, the options and this code."""
-    options = source.model_dump_json(exclude={"path"} if source.reads_chosen else {"path", "classes"})
-    return hashlib.sha256(f"{VERSION}/{source.name}/{fingerprint}/{options}".encode()).hexdigest()[:16]
-
-
-def mapped(folder: Path) -> Dataset:
-    """The data set in a folder, its arrays copied on writing only; OSError or ValueError where it is not whole."""
+def load_mapped(folder: Path) -> Dataset:
+    """Load a cached data set with copy-on-write arrays; OSError, ValueError, KeyError, or TypeError if damaged."""
     about = json.loads((folder / "about.json").read_text("utf-8"))
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
     return Dataset(**about | {name: tuple(about[name]) for name in ("classes", "notes")}, **arrays)
 
 
-def keep(dataset: Dataset, folder: Path) -> None:
-    """Write the data set's arrays; the folder appears whole. OSError where that cannot be."""
+def save_arrays(dataset: Dataset, folder: Path) -> None:
+    """Write the data set's arrays to a folder, atomically; OSError if that fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_folder(folder.parent)
     try:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
-        about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "licence", "notes")}
+        about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "license", "notes")}
         text = json.dumps(about | {"n_validation": dataset.n_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
         if folder.exists():

@@ -1,4 +1,4 @@
-"""What the cells of a text file mean: which columns hold numbers, which cells are missing, and notes on both."""
+"""Interprets the cells of a text file: which columns are numbers, and which cells are missing."""
 
 from __future__ import annotations
 
@@ -17,84 +17,90 @@ from dnntrain.data.columns import CellGrid, Column
 from dnntrain.data.dataset import join_names
 from dnntrain.data.numbers import (
     COMMA,
-    ENOUGH,
     LEADING_ZERO,
     LEADING_ZEROS,
-    LONGEST,
+    MAX_NUMBER_LENGTH,
     MISSING_NUMBERS,
+    NUMERIC_SHARE,
     PERIOD,
     NumberTexts,
-    oddities,
+    format_notes,
 )
 from dnntrain.data.text_table import TextCells
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import write_names
 
 PERHAPS_MISSING = MISSING_NUMBERS | {"-", "--", "."}
-"""Texts that get a note in a column of text, since they may mean missing."""
-WORTH_SAYING = 0.05
-"""A column of text with at least this share of numbers gets a note on why it is text."""
-TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+"""Texts in a column of text that get a note, since they may mean missing."""
+MIXED_SHARE = 0.05
+"""A column of text with at least this share of numbers gets a note that says why it is text."""
+BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
-FEW = 1000
-"""Cells of a column that are usually enough to find its decimal mark."""
+DECIMAL_SAMPLE = 1000
+"""The decimal mark is first looked for in this many cells of a column."""
 
 
 @dataclass
 class ColumnDraft:
-    """A column while its meaning is being worked out."""
+    """A column during interpretation."""
 
     name: str
     texts: Sequence[str]
     """The cells, empty where missing."""
     plain: NDArray[np.float64] | None
-    """The numbers, nan where missing, if all cells are simple: read without looking at each text."""
+    """The numbers, nan where missing, if Python parses all cells; else None."""
     decimal: str | None = None
-    """The decimal mark, where the column's own cells show it."""
+    """The decimal mark, if the column's own cells show it."""
     ambiguous: bool = False
-    """Whether some cells mean different numbers with either mark."""
+    """Whether some cells are different numbers with either mark."""
     distinct: NumberTexts | None = None
-    """The column's distinct texts, where it is not plain."""
+    """The column's distinct texts, if `plain` is None."""
     notes: list[str] = field(default_factory=list)
     readings: list[str] = field(default_factory=list)
-    """What is unusual about the column, in phrases that other columns may share."""
+    """Phrases on what is unusual, merged over the columns that share them."""
 
     @property
     def is_numeric(self) -> bool:
-        """Whether the column holds numbers, with either decimal mark."""
+        """Whether the column is numeric with either decimal mark."""
         return self.distinct is None or any(map(self.distinct.is_numeric, (PERIOD, COMMA)))
 
 
 def read_grid(path: Path, cells: TextCells, used: Collection[str], missing: Sequence[str]) -> CellGrid:
-    """The columns as values, with notes on what is unusual in those that are used.
+    """Convert the cells to columns of values.
 
-    The texts in `missing` mean missing in every column. Raises InputError where a cell of a used column may mean
-    either of two numbers.
+    Args:
+        path: The file, for messages.
+        cells: Its cells.
+        used: The names of the columns that are used; only these get notes.
+        missing: Texts that mean missing in every column.
+
+    Raises:
+        InputError: A cell of a used column could be either of two numbers.
     """
-    drafts = [draft_of(name, texts, missing) for name, texts in zip(cells.names, cells.columns, strict=True)]
+    drafts = [make_draft(name, texts, missing) for name, texts in zip(cells.names, cells.columns, strict=True)]
     common = common_decimal(drafts, cells.separator)
     columns = []
     for draft in drafts:
         decimal = draft.decimal or common
         if decimal is None and draft.ambiguous and draft.is_numeric and draft.name in used:
             raise InputError(f"{path}: {ambiguity(draft, cells.lines)}")
-        columns.append(Column(draft.name, values_of(draft, decimal or PERIOD, cells)))
+        columns.append(Column(draft.name, column_values(draft, decimal or PERIOD, cells)))
     chosen = [draft for draft in drafts if draft.name in used]
     notes = [note for draft in chosen for note in draft.notes]
-    for said in dict.fromkeys(said for draft in chosen for said in draft.readings):
-        notes.append(f"{said}: {join_names([draft.name for draft in chosen if said in draft.readings])}")
+    for reading in dict.fromkeys(reading for draft in chosen for reading in draft.readings):
+        notes.append(f"{reading}: {join_names([draft.name for draft in chosen if reading in draft.readings])}")
     return CellGrid(columns, used, cells.lines, tuple(notes))
 
 
-def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> ColumnDraft:
-    """The column with what its own cells show."""
-    if gone := set(missing):
-        texts = ["" if text in gone else text for text in texts]
+def make_draft(name: str, texts: Sequence[str], missing: Sequence[str]) -> ColumnDraft:
+    """Interpret a column as far as its own cells allow."""
+    if missing_texts := set(missing):
+        texts = ["" if text in missing_texts else text for text in texts]
     plain = plain_numbers(texts)
     if plain is not None:
         return ColumnDraft(name, texts, plain)
-    everything = "".join(texts)
-    if COMMA in everything and PERIOD not in everything and NumberTexts(texts[:FEW]).decimal() == COMMA:
+    joined = "".join(texts)
+    if COMMA in joined and PERIOD not in joined and NumberTexts(texts[:DECIMAL_SAMPLE]).decimal() == COMMA:
         plain = plain_numbers([text.replace(COMMA, PERIOD) for text in texts])
         if plain is not None:
             return ColumnDraft(name, texts, plain, COMMA)
@@ -103,58 +109,61 @@ def draft_of(name: str, texts: Sequence[str], missing: Sequence[str]) -> ColumnD
 
 
 def plain_numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
-    """The numbers, nan where a cell is empty or means missing; None if a cell is anything else."""
+    """Parse plain numbers, nan where a cell is empty or means missing; None if a cell is anything else."""
     try:
         return as_floats(texts)
     except ValueError:
-        is_there = np.array([text not in MISSING_NUMBERS and text != "" for text in texts], bool)
-    if not is_there.any() and any(texts):  # words like None alone do not make a column of numbers
+        present = np.array([text not in MISSING_NUMBERS and text != "" for text in texts], bool)
+    if not present.any() and any(texts):  # nothing but words like None is not a column of numbers
         return None
     numbers = np.full(len(texts), np.nan)
     try:
-        numbers[is_there] = as_floats([text for text, there in zip(texts, is_there, strict=True) if there])
+        numbers[present] = as_floats([text for text, is_present in zip(texts, present, strict=True) if is_present])
     except ValueError:
         return None
     return numbers
 
 
 def as_floats(texts: Sequence[str]) -> NDArray[np.float64]:
-    """The texts as Python reads numbers; ValueError if one is not a number, or is written 1_000."""
+    """Parse the texts with `float`; ValueError if one is not a number, or is written like 1_000."""
     if "_" in "".join(texts):
         raise ValueError
     return np.array(list(map(float, texts)), np.float64)
 
 
 def common_decimal(drafts: list[ColumnDraft], separator: str) -> str | None:
-    """The decimal mark of all columns that have one; None where none has one, or they differ.
+    """The decimal mark that all columns share; None if no column shows one, or if they differ.
 
-    Where a file may have decimal commas, the periods of its plain columns are looked at too.
+    If the file may have decimal commas, the periods in its plain columns are examined too.
     """
     numeric = [draft for draft in drafts if draft.is_numeric]
     if separator != ";" and not any(draft.decimal == COMMA or draft.ambiguous for draft in numeric):
         return PERIOD
     for draft in numeric:
         if draft.distinct is None and draft.decimal is None and any(PERIOD in text for text in draft.texts):
-            draft.decimal = NumberTexts(draft.texts[:FEW]).decimal() or (rest := NumberTexts(draft.texts)).decimal()
-            draft.ambiguous = draft.decimal is None and bool(rest.ambiguous())
+            draft.decimal = NumberTexts(draft.texts[:DECIMAL_SAMPLE]).decimal()
+            if draft.decimal is None:
+                texts = NumberTexts(draft.texts)
+                draft.decimal = texts.decimal()
+                draft.ambiguous = draft.decimal is None and bool(texts.ambiguous())
     marks = {draft.decimal for draft in numeric} - {None}
     return marks.pop() if len(marks) == 1 else None
 
 
 def ambiguity(draft: ColumnDraft, lines: Sequence[int]) -> str:
-    """Which cell may be one of two numbers, and how to write it."""
+    """Say which cell could be either of two numbers, and how to write it."""
     texts = draft.distinct or NumberTexts(draft.texts)
     text = texts.ambiguous()[0]
     small, large = sorted((numbers[text] for numbers in texts.numbers.values()), key=abs)
     where = f"line {lines[draft.texts.index(text)]}, column '{draft.name}'"
     return (
-        f"{where}: '{text}' may be {small:.12g} or {large:.12g}, and no other number in the file shows which; "
+        f"{where}: '{text}' could be {small:.12g} or {large:.12g}, and no other number in the file shows which; "
         f"write {large:.12g}, or more or fewer decimals than three"
     )
 
 
-def values_of(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray[Any]:
-    """The column's values as `Column` has them; adds what is unusual about them to the draft."""
+def column_values(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray[Any]:
+    """Convert a column to values, as in `Column`; adds notes to the draft."""
     if draft.plain is not None and not (draft.ambiguous and decimal == COMMA):
         if draft.decimal == COMMA:
             draft.readings.append("numbers with a decimal comma")
@@ -165,64 +174,65 @@ def values_of(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray[Any
         return draft.plain
     texts = draft.distinct or NumberTexts(draft.texts)
     if texts.is_numeric(decimal):
-        read = texts.numbers[decimal]
-        numbers = np.array([read.get(text, math.nan) for text in draft.texts], np.float64)
-        draft.readings += oddities((text for text, number in read.items() if not math.isnan(number)), decimal)
+        parsed = texts.numbers[decimal]
+        numbers = np.array([parsed.get(text, math.nan) for text in draft.texts], np.float64)
+        draft.readings += format_notes((text for text, number in parsed.items() if not math.isnan(number)), decimal)
         note_missing(draft, set(texts.missing()))
         note_others(draft, texts, decimal, cells.lines)
         note_rounded(draft, numbers)
         return numbers
-    if texts.counts.keys() <= TRUTH.keys():
-        return truth_of(draft.texts)
+    if texts.counts.keys() <= BOOLEANS.keys():
+        return parse_booleans(draft.texts)
     note_text(draft, texts, decimal, cells)
     return np.array([text or None for text in draft.texts], object)
 
 
-def truth_of(texts: Sequence[str]) -> NDArray[Any]:
-    """True and False; as text where one is missing."""
+def parse_booleans(texts: Sequence[str]) -> NDArray[Any]:
+    """Convert to booleans, or to the texts True and False if one is missing."""
     if "" not in texts:
-        return np.array([TRUTH[text] for text in texts], bool)
-    return np.array([str(TRUTH[text]) if text else None for text in texts], object)
+        return np.array([BOOLEANS[text] for text in texts], bool)
+    return np.array([str(BOOLEANS[text]) if text else None for text in texts], object)
 
 
 def note_missing(draft: ColumnDraft, marks: set[str]) -> None:
     """Note the texts that mean missing in a column of numbers."""
     if marks:
-        draft.readings.append(f"{', '.join(sorted(marks))} in a column of numbers means missing")
+        draft.readings.append(f"{', '.join(sorted(marks))} means missing in a column of numbers")
 
 
 def note_rounded(draft: ColumnDraft, numbers: NDArray[np.float64]) -> None:
-    """Note whole numbers that float64 rounds."""
+    """Note whole numbers that float64 cannot represent exactly."""
     texts = [(draft.texts[row], float(numbers[row])) for row in np.flatnonzero(np.abs(numbers) >= 2.0**53).tolist()]
-    if any(text.isdecimal() and len(text) < LONGEST and int(text) != number for text, number in texts):
-        draft.readings.append("whole numbers with too many digits for float64, which are rounded")
+    if any(text.isdecimal() and len(text) < MAX_NUMBER_LENGTH and int(text) != number for text, number in texts):
+        draft.readings.append("whole numbers with too many digits for float64 are rounded")
 
 
 def note_others(draft: ColumnDraft, texts: NumberTexts, decimal: str, lines: Sequence[int]) -> None:
-    """Note the cells of a column of numbers that are not numbers: how many, and where the first one is."""
+    """Note how many cells in a column of numbers are not numbers, and where the first one is."""
     others = texts.others(decimal)
     if others:
         row = next(row for row, text in enumerate(draft.texts) if text in others)
         count = sum(texts.counts[text] for text in others)
         first = f"'{draft.texts[row]}' in line {lines[row]}"
-        said = f"1 cell is not a number and counts as missing: {first}"
+        message = f"1 cell is not a number and counts as missing: {first}"
         if count > 1:
-            said = f"{count:,} cells are not numbers and count as missing; the first is {first}"
-        draft.notes.append(f"column '{draft.name}': {said}")
+            message = f"{count:,} cells are not numbers and count as missing; the first is {first}"
+        draft.notes.append(f"column '{draft.name}': {message}")
 
 
 def note_text(draft: ColumnDraft, texts: NumberTexts, decimal: str, cells: TextCells) -> None:
-    """Note why a column is text although it has numbers, and which of its texts may mean missing."""
+    """Note why a column with numbers is text, and which of its texts may mean missing."""
     numbers, others = texts.tally(decimal)
     dates = sum(count for text, count in texts.counts.items() if DATE.fullmatch(text))
-    if dates and dates >= ENOUGH * (numbers + others):
+    if dates and dates >= NUMERIC_SHARE * (numbers + others):
         draft.readings.append("dates, read as text")
-    elif numbers and numbers >= WORTH_SAYING * (numbers + others):
-        strange = texts.others(decimal)
-        row = next(row for row, text in enumerate(draft.texts) if text in strange)
+    elif numbers and numbers >= MIXED_SHARE * (numbers + others):
+        not_numbers = texts.others(decimal)
+        row = next(row for row, text in enumerate(draft.texts) if text in not_numbers)
+        first = f"'{draft.texts[row]}' in line {cells.lines[row]}"
         draft.notes.append(
             f"column '{draft.name}' is text: {100 * numbers / (numbers + others):.1f} % of its cells are numbers, "
-            f"fewer than {100 * ENOUGH:.0f} %; the first other one is '{draft.texts[row]}' in line {cells.lines[row]}"
+            f"fewer than {100 * NUMERIC_SHARE:.0f} %; the first exception is {first}"
         )
     for text, count in texts.counts.items():
         if text in PERHAPS_MISSING:

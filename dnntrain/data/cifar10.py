@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009), from either of the forms in which it is published: binary files or Python pickles."""
+"""CIFAR-10 (Krizhevsky 2009), from either of its published formats: binary files or Python pickles."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
 
 SHAPE = (3, 32, 32)
-RECORD = 1 + 3 * 32 * 32
-"""Bytes of one example in a binary file: the label, then all red, all green, all blue levels, row by row."""
+RECORD_BYTES = 1 + 3 * 32 * 32
+"""Bytes per example in a binary file: the label, then all red, all green, and all blue levels, row by row."""
 
-Batch = tuple[NDArray[Any], NDArray[np.uint8]]
-"""Labels, (n,), and levels from 0 to 255, n · 3,072 of them in the order of SHAPE."""
+LabeledImages = tuple[NDArray[Any], NDArray[np.uint8]]
+"""Labels, (n,), and levels from 0 to 255, n · 3,072 values in the order of SHAPE."""
 
 
-def from_binary(content: bytes) -> Batch:
-    """The examples in a binary file; ValueError where it does not end with a record's end."""
-    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+def from_binary(content: bytes) -> LabeledImages:
+    """Decode a binary file; ValueError if it ends within a record."""
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
     return records[:, 0], records[:, 1:]
 
 
-def from_pickle(content: bytes) -> Batch:
-    """The examples in a pickle made by Python 2; ValueError where it holds something else than numbers and arrays."""
+def from_pickle(content: bytes) -> LabeledImages:
+    """Decode a pickle written by Python 2; ValueError if it contains anything but numbers and arrays."""
     try:
         batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         return np.array(batch[b"labels"]), np.asarray(batch[b"data"], np.uint8)
@@ -40,9 +40,9 @@ def from_pickle(content: bytes) -> Batch:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Makes numbers, texts, lists, dictionaries and numpy's arrays; a pickle could otherwise call any function."""
+    """Unpickles only numbers, strings, lists, dicts, and NumPy arrays; a pickle could otherwise call any function."""
 
-    _reconstruct = np.empty(0).__reduce__()[0]  # numpy moved it, so its name in the files is an old one
+    _reconstruct = np.empty(0).__reduce__()[0]  # NumPy moved it, so the files use an old name
     _allowed: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
         ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
@@ -57,24 +57,24 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 class ArchiveFormat(NamedTuple):
-    """One of the forms in which the data are published."""
+    """One of the published formats."""
 
     folder: str
-    """What its archive unpacks to."""
+    """The folder in its archive."""
     md5s: Mapping[str, str]
-    """Each file's name and MD5: the training files in order, then the test file."""
-    decode: Callable[[bytes], Batch]
+    """Maps file names to MD5s: the training files in order, then the test file."""
+    decode: Callable[[bytes], LabeledImages]
 
 
 class Cifar10(DataSource):
-    """All 50,000 + 10,000 images: found on this machine, else downloaded."""
+    """All 50,000 + 10,000 images, found on this machine or downloaded."""
 
     name: ClassVar[str] = "cifar10"
     summary: ClassVar[str] = (
-        "CIFAR-10, 50,000 + 10,000 colour images of 32 × 32; found on this machine, else downloaded (170 MB)"
+        "CIFAR-10, 50,000 + 10,000 color images of 32 × 32; found on this machine or downloaded (170 MB)"
     )
-    licence: ClassVar[str] = (
-        "no licence to redistribute is stated; "
+    license: ClassVar[str] = (
+        "no license to redistribute is stated; "
         "cite Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
     )
     size: ClassVar[str] = "170 MB"
@@ -111,29 +111,29 @@ class Cifar10(DataSource):
         from_pickle,
     )
     mirrors: ClassVar[Sequence[str]] = ("https://www.cs.toronto.edu/~kriz/",)
-    """Addresses to download the binary form from where the home names none."""
+    """Mirrors of the binary format, if the location has none."""
     archive: ClassVar[str] = "cifar-10-binary.tar.gz"
     archive_md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
 
     def static_info(self) -> DatasetInfo:
         return DatasetInfo(SHAPE, self.class_names, self.per_file * (len(self.binary.md5s) - 1))
 
-    def files(self, home: DataLocation) -> list[Path]:
-        """Five training files and the test file, downloaded into the home's folder cifar10 where no place has them."""
-        return self.find(home) or self._download(home)
+    def files(self, location: DataLocation) -> list[Path]:
+        """Find the six files, or download them into the folder cifar10 of the location."""
+        return self.find(location) or self._download(location)
 
-    def find(self, home: DataLocation) -> list[Path]:
-        """The six files in the first place that has them all, or [] where none has; downloads nothing."""
+    def find(self, location: DataLocation) -> list[Path]:
+        """The six files in the first folder that has them all, else []; downloads nothing."""
         for form in (self.binary, self.pickled):
-            for place in (home.folder, home.folder / self.name):
+            for place in (location.folder, location.folder / self.name):
                 files = [place / form.folder / name for name in form.md5s]
                 if all(path.is_file() for path in files):
                     return files
         return []
 
-    def read(self, home: DataLocation) -> Dataset:
-        """All the data in memory, and one file at a time; InputError that names a file that is not the original."""
-        files, n = self.files(home), self.per_file
+    def read(self, location: DataLocation) -> Dataset:
+        """Read all the data, one file at a time; InputError names a file that is not the original."""
+        files, n = self.files(location), self.per_file
         images = np.empty((len(files) * n, *SHAPE), np.uint8)
         labels = np.empty(len(files) * n, np.int64)
         for number, path in enumerate(files):
@@ -147,12 +147,12 @@ class Cifar10(DataSource):
             test_targets=labels[-n:],
             classes=self.class_names,
             fingerprint=self._identity(),
-            licence=self.licence,
+            license=self.license,
         )
 
-    def fingerprint(self, home: DataLocation) -> str:
-        """16 hexadecimal digits that name the data in whichever form; InputError where a file is not the original."""
-        for path in self.files(home):
+    def fingerprint(self, location: DataLocation) -> str:
+        """16 hexadecimal digits, the same for both formats; InputError if a file is not the original."""
+        for path in self.files(location):
             self._content(path)
         return self._identity()
 
@@ -163,19 +163,19 @@ class Cifar10(DataSource):
         return self.binary if path.parent.name == self.binary.folder else self.pickled
 
     def _content(self, path: Path) -> bytes:
-        """The file's bytes, which are those that were published."""
+        """The file's bytes, verified by MD5."""
         try:
             content = path.read_bytes()
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         if hashlib.md5(content, usedforsecurity=False).hexdigest() != self._form(path).md5s[path.name]:
             raise InputError(
-                f"{path}: its {len(content):,} bytes are not those of {self.name}; damaged, cut off or another file? "
-                "Remove it, so that an intact copy is looked for or downloaded"
+                f"{path}: its {len(content):,} bytes are not those of {self.name}; truncated or wrong file? "
+                "Remove it, so that an intact copy is found or downloaded"
             )
         return content
 
-    def _batch(self, path: Path) -> Batch:
+    def _batch(self, path: Path) -> LabeledImages:
         """Labels, (per_file,), and images, (per_file, *SHAPE), of one file."""
         try:
             labels, images = self._form(path).decode(self._content(path))
@@ -183,32 +183,32 @@ class Cifar10(DataSource):
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
 
-    def _download(self, home: DataLocation) -> list[Path]:
+    def _download(self, location: DataLocation) -> list[Path]:
         from dnntrain.data.archive import unpack
         from dnntrain.data.download import DownloadError, address, download, exclusive_write
 
-        folder = home.folder / self.name / self.binary.folder
+        folder = location.folder / self.name / self.binary.folder
         archive = folder.with_name(self.archive)
-        mirrors = [home.mirror] if home.mirror else self.mirrors
-        sizes = {f"{self.binary.folder}/{name}": self.per_file * RECORD for name in self.binary.md5s}
+        mirrors = [location.mirror] if location.mirror else self.mirrors
+        sizes = {f"{self.binary.folder}/{name}": self.per_file * RECORD_BYTES for name in self.binary.md5s}
         try:
             with exclusive_write(folder):
-                if not self.find(home):  # another process may have made it meanwhile
+                if not self.find(location):  # another process may have unpacked it meanwhile
                     download([address(mirror, self.archive) for mirror in mirrors], archive, self.archive_md5)
                     unpack(archive, folder, sizes)
                     archive.unlink()
         except DownloadError as error:
-            raise InputError(self._ways(home, error)) from None
+            raise InputError(self._instructions(location, error)) from None
         except ValueError as error:
             raise InputError(f"{archive}: {error}; remove it") from None
-        return self.find(home)
+        return self.find(location)
 
-    def _ways(self, home: DataLocation, error: Exception) -> str:
+    def _instructions(self, location: DataLocation, error: Exception) -> str:
         return (
             f"{self.name} is not on this machine and could not be downloaded: {error}\n"
-            f"Any of these gives it:\n"
-            f"  - where there is internet: dnntrain data fetch {self.name} (--mirror: another address, or a folder)\n"
+            f"To get it, do one of these:\n"
+            f"  - with internet access: dnntrain data fetch {self.name} (--mirror: another URL or a folder)\n"
             f"  - put {self.binary.folder} or {self.pickled.folder}, unpacked from an archive of\n"
-            f"    https://www.cs.toronto.edu/~kriz/cifar.html, into {home.folder} (--data-dir changes that)\n"
-            f"Or use what is shipped with dnntrain: --data fashion-mini"
+            f"    https://www.cs.toronto.edu/~kriz/cifar.html, into {location.folder} (--data-dir changes that)\n"
+            f"Or use the data shipped with dnntrain: --data fashion-mini"
         )

@@ -1,4 +1,4 @@
-"""Columns of a table and the inputs made of them: numbers as they are, categories as 0 and 1."""
+"""The columns of a table, and their encoding as inputs: numbers as they are, categories one-hot."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import Rows, copy_groups
-from dnntrain.data.numbers import read_number
+from dnntrain.data.copies import Indices, copy_groups
+from dnntrain.data.numbers import parse_number
 from dnntrain.data.user_data import Split
 from dnntrain.errors import InputError
 
-MOST_CATEGORIES = 100
-"""Most distinct values of a column of categories; with more, text is taken for names or remarks."""
-LARGEST = float(np.finfo(np.float32).max)
-SAME = "the same in every training row"
-MANY = f"text of over {MOST_CATEGORIES} different values"
+MAX_CATEGORIES = 100
+"""A text column with more distinct values than this is not categorical, but names or remarks."""
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+CONSTANT = "the same in every training row"
+TOO_MANY_CATEGORIES = f"text of over {MAX_CATEGORIES} different values"
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column: float64 numbers, nan where missing; or bool; or text, None where missing: (N,)."""
+    """One column of a table."""
 
     name: str
     values: NDArray[Any]
+    """(N,): float64 numbers, nan where missing; or bool; or strings, None where missing."""
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are text."""
+        """Whether the values are strings."""
         return self.values.dtype.kind == "O"
 
     @property
     def kind(self) -> str:
-        """number, text, or yes or no."""
+        """'number', 'text', or 'yes or no'."""
         return {"O": "text", "b": "yes or no"}.get(self.values.dtype.kind, "number")
 
     @property
@@ -47,66 +48,72 @@ class Column:
         return np.isnan(self.values) if self.values.dtype.kind == "f" else np.zeros(len(self.values), bool)
 
     def equal_to(self, text: str) -> NDArray[np.bool_]:
-        """Which values are this text, or the number that it means: (N,)."""
-        value: object = text if self.is_text else read_number(text)
+        """Which values are this text, or the number it stands for: (N,)."""
+        value: object = text if self.is_text else parse_number(text)
         return np.asarray(self.values == value, bool) if self.kind != "yes or no" else np.zeros(len(self.values), bool)
 
     def without(self, texts: Sequence[str]) -> Column:
-        """The same column with the values that are one of these texts missing."""
-        gone = np.logical_or.reduce([np.zeros(len(self.values), bool), *map(self.equal_to, texts)])
-        if not gone.any():
+        """Mark the values that are one of these texts as missing."""
+        matches = np.logical_or.reduce([np.zeros(len(self.values), bool), *map(self.equal_to, texts)])
+        if not matches.any():
             return self
         values = self.values.copy()
-        values[gone] = None  # nan among numbers
+        values[matches] = None  # nan among numbers
         return replace(self, values=values)
 
-    def at(self, rows: NDArray[Any]) -> Column:
-        """The same column with these rows only."""
+    def take(self, rows: NDArray[Any]) -> Column:
+        """Keep only these rows."""
         return replace(self, values=self.values[rows])
 
     def codes(self) -> NDArray[np.float64]:
-        """Numbers (N,) that are equal where the values are: the values themselves, or a number for each text."""
+        """Numbers that are equal where the values are: the values themselves, or a number per text. (N,)."""
         if not self.is_text:
             return self.values.astype(np.float64)
         number = {text: code for code, text in enumerate(dict.fromkeys(self.values))}
         return np.array([number[text] for text in self.values], np.float64)
 
-    def reason_to_leave_out(self, rows: Rows) -> str:
+    def reason_to_leave_out(self, rows: Indices) -> str:
         """Why the column cannot be an input, judged by these rows; empty if it can."""
         different = len(np.unique(self.codes()[rows]))  # nan counts as one value
-        return SAME if different < 2 else MANY if self.is_text and different > MOST_CATEGORIES else ""
+        return CONSTANT if different < 2 else TOO_MANY_CATEGORIES if self.is_text and different > MAX_CATEGORIES else ""
 
-    def features(self, train: Rows) -> dict[str, NDArray[np.float64]]:
-        """The inputs made of the column, each (N,), by name.
+    def features(self, train: Indices) -> dict[str, NDArray[np.float64]]:
+        """Encode the column: its numbers, or one-hot the categories of the training rows.
 
-        Its numbers, or 0 and 1 for each category of the training rows; then 1 where it is missing, if it ever is there.
+        If a training value is missing, one more input is 1 where the column is missing.
+
+        Args:
+            train: The training rows.
+
+        Returns:
+            The inputs by name, each (N,).
         """
         missing = self.missing
         if self.is_text:
             categories = sorted(set(self.values[train][~missing[train]]))
             numbers = {text: number for number, text in enumerate(categories)}
             codes = np.array([numbers.get(text, -1) for text in self.values])
-            made = {f"{self.name} = {text}": (codes == number).astype(np.float64) for text, number in numbers.items()}
+            inputs = {f"{self.name} = {text}": (codes == number).astype(np.float64) for text, number in numbers.items()}
         else:
-            made = {self.name: self.values.astype(np.float64)}
-        return made | ({f"{self.name} is missing": missing.astype(np.float64)} if missing[train].any() else {})
+            inputs = {self.name: self.values.astype(np.float64)}
+        return inputs | ({f"{self.name} is missing": missing.astype(np.float64)} if missing[train].any() else {})
 
 
 @dataclass(frozen=True, eq=False)
 class CellGrid:
-    """All columns of a file."""
+    """The columns of a file."""
 
     columns: list[Column]
     used: Collection[str] = ()
-    """The names of the columns that are to be predicted or to predict from."""
+    """The names of the target column and of the columns to predict from."""
     lines: Sequence[int] = ()
-    """The number of the file's line on which each row begins, where it has lines."""
+    """The line number at which each row starts, if the file has lines."""
     notes: tuple[str, ...] = ()
-    """What was unusual about the used columns."""
+    """Notes on the used columns."""
 
     @property
     def names(self) -> list[str]:
-        """The columns' names; empty where one has none."""
+        """The column names; empty for a column without a name."""
         return [column.name for column in self.columns]
 
     @property
@@ -115,44 +122,55 @@ class CellGrid:
         return len(self.columns[0].values) if self.columns else 0
 
     def has(self, text: str) -> bool:
-        """Whether a cell is this text, or the number that it means."""
+        """Whether a cell is this text, or the number it stands for."""
         return any(column.equal_to(text).any() for column in self.columns)
 
     def without(self, texts: Sequence[str]) -> CellGrid:
-        """The same columns with the values that are one of these texts missing."""
+        """Mark the cells that are one of these texts as missing."""
         return replace(self, columns=[column.without(texts) for column in self.columns])
 
     def line(self, row: int) -> str:
-        """Where a row is in the file, in brackets; empty where the file has no lines."""
+        """The row's line in the file, as ' (line 5)'; empty if the file has no lines."""
         return f" (line {self.lines[row]})" if self.lines else ""
 
 
-class EncodedColumn(NamedTuple):
-    """The inputs made of columns."""
+class EncodedColumns(NamedTuple):
+    """The inputs made from a table's columns."""
 
     inputs: NDArray[np.float64]
     """(N, features), nan where a value is missing."""
     names: dict[str, tuple[str, ...]]
-    """For each column, the names of its inputs."""
+    """Maps each encoded column to the names of its inputs."""
     left_out: dict[str, str]
-    """For each column of which no input is made, why."""
+    """Maps each other column to the reason."""
 
 
-def equal_rows(columns: Sequence[Column]) -> Rows | None:
-    """For each row, the first row with equal inputs (`copy_groups`); None without a column to compare.
+def group_equal_rows(columns: Sequence[Column]) -> Indices | None:
+    """Group equal rows (`copy_groups`); None if there is no column to compare.
 
-    Constant columns are left out, and so are names and remarks, which would make copies look different.
+    Constant columns are ignored, and so are names and remarks, which would make copies look different.
     """
     rows = np.arange(len(columns[0].values)) if columns else np.arange(0)
     used = [column.codes() for column in columns if not column.reason_to_leave_out(rows)]
     return copy_groups(np.stack(used, axis=1)) if used else None
 
 
-def encoded(columns: Sequence[Column], parts: Split, grid: CellGrid, rows: Rows, path: Path) -> EncodedColumn:
-    """The columns, which have these rows of the grid, as numbers.
+def encode_columns(
+    columns: Sequence[Column], parts: Split, grid: CellGrid, rows: Indices, path: Path
+) -> EncodedColumns:
+    """Encode the columns as numbers.
 
-    The training rows alone decide what the categories are, what is constant, and what has missing values.
-    Raises InputError for an infinite value in a row of a part, or where no column is left.
+    Only the training rows decide what the categories are, what is constant, and what has missing values.
+
+    Args:
+        columns: The columns to predict from.
+        parts: The split; row numbers in `columns`.
+        grid: The file's columns, for messages.
+        rows: The rows of the grid that `columns` have, (N,).
+        path: The file, for messages.
+
+    Raises:
+        InputError: A value in a part is infinite, or no column is left.
     """
     train, in_a_part = parts.train, np.isin(np.arange(len(rows)), np.concatenate([parts.train, parts.test]))
     inputs: list[NDArray[np.float64]] = []
@@ -162,7 +180,7 @@ def encoded(columns: Sequence[Column], parts: Split, grid: CellGrid, rows: Rows,
         if reason := column.reason_to_leave_out(train):
             left_out[column.name] = reason
             continue
-        if not column.is_text and (wrong := in_a_part & (np.abs(column.values.astype(np.float64)) > LARGEST)).any():
+        if not column.is_text and (wrong := in_a_part & (np.abs(column.values.astype(np.float64)) > MAX_FLOAT32)).any():
             row = rows[int(wrong.argmax())]
             problem = f"row {row + 1} is infinite, or too large for float32{grid.line(row)}"
             raise InputError(f"{path}: column '{column.name}': {problem}")
@@ -172,4 +190,4 @@ def encoded(columns: Sequence[Column], parts: Split, grid: CellGrid, rows: Rows,
     if not inputs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise InputError(f"{path}: no column is left to predict from" + (f" ({reasons})" if reasons else ""))
-    return EncodedColumn(np.stack(inputs, axis=1), names, left_out)
+    return EncodedColumns(np.stack(inputs, axis=1), names, left_out)

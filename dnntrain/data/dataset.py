@@ -1,4 +1,4 @@
-"""What a data set is once it is in memory."""
+"""A data set in memory, and the choice of some of its classes."""
 
 from __future__ import annotations
 
@@ -15,84 +15,85 @@ from dnntrain.utils.fields import read_names
 Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 Targets = NDArray[np.int64] | NDArray[np.float64]
 
-LONGEST_NOTE = 5
-"""Things that a note names before it says 'and so many more'."""
+MAX_LISTED_NAMES = 5
+"""A note lists this many names, then says 'and N more'."""
 
 
 class DatasetInfo(NamedTuple):
-    """What a network must know of its data before it is trained."""
+    """What a network needs to know about its data before training."""
 
     shape: tuple[int, ...]
     """The shape of one example."""
     classes: tuple[str, ...]
-    """The classes' names by class number; empty where the target is a number."""
+    """The class names, indexed by class number; empty for regression."""
     n_train: int
-    """Training examples, those that will validate included."""
+    """Training examples, including those that will be used for validation."""
     n_validation: int = 0
-    """How many of them, the last ones, the data themselves set apart for validation."""
+    """How many of them, the last ones, are the data set's own validation part."""
 
     @property
     def n_features(self) -> int:
-        """Numbers in one example: 784 for Fashion-MNIST."""
+        """Values per example: 784 for Fashion-MNIST."""
         return math.prod(self.shape)
 
     @property
     def n_outputs(self) -> int:
-        """Units of the output layer: one for each class, or one for a number."""
+        """Units of the output layer: one per class, or one for regression."""
         return len(self.classes) or 1
 
     @property
     def task(self) -> str:
-        """classification or regression."""
+        """'classification' or 'regression'."""
         return "classification" if self.classes else "regression"
 
 
 class ColumnUse(NamedTuple):
-    """What a column of a table has become."""
+    """How a column of a table is used."""
 
     name: str
     kind: str
-    """number, text, or yes or no."""
+    """'number', 'text', or 'yes or no'."""
     missing: int
-    """How many of its values are missing."""
+    """Number of missing values."""
     inputs: tuple[str, ...] = ()
-    """The inputs made of it, in their order."""
+    """The names of the inputs made from it, in order."""
     left_out: str = ""
-    """Why no input is made of it, where none is."""
+    """Why no input is made from it; empty if there is one."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples and their targets in memory, as in the files; scaling is the engine's.
+    """Examples and targets as they are in the files. The engine scales them.
 
-    Raises InputError where shapes, types, counts or labels do not fit each other.
+    Raises:
+        InputError: Shapes, types, counts, or labels do not fit each other.
     """
 
     name: str
     train_inputs: Inputs
-    """(N, *shape): uint8 levels from 0 to 255 of images, grey (height, width) or colour (3, height, width); or float32
-    or float64 columns (features,), nan where a value is missing. The engine centers and scales them in float64."""
+    """(N, *shape). Images are uint8 with levels from 0 to 255, gray (height, width) or color (3, height, width). Tables
+    are float32 or float64 columns (features,), nan where a value is missing. The engine scales both in float64."""
     train_targets: Targets
-    """(N,): int64 class numbers from 0 to len(classes) - 1, or float64 numbers where there are no classes."""
+    """(N,). int64 class numbers from 0 to len(classes) - 1, or float64 numbers for regression."""
     test_inputs: Inputs
-    """(M, *shape), as train_inputs."""
+    """(M, *shape), like `train_inputs`."""
     test_targets: Targets
-    """(M,), as train_targets."""
+    """(M,), like `train_targets`."""
     classes: tuple[str, ...]
-    """The classes' names by class number; empty where the target is a number."""
+    """The class names, indexed by class number; empty for regression."""
     fingerprint: str
-    """16 hexadecimal digits that name the bytes of the files (DataSource.fingerprint)."""
-    licence: str
+    """16 hexadecimal digits that identify the files' bytes (`DataSource.fingerprint`)."""
+    license: str
     n_validation: int = 0
-    """How many of the training examples, the last ones, the data themselves set apart for validation."""
+    """How many training examples, the last ones, are the data set's own validation part."""
     notes: tuple[str, ...] = ()
-    """What was left out or changed on reading, one line each."""
+    """What was left out or changed while reading, one line each."""
     columns: tuple[ColumnUse, ...] = ()
-    """The columns of a table, in the file's order."""
+    """The columns of a table, in file order."""
 
     def __post_init__(self) -> None:
-        """Check that the four arrays fit each other, and keep each note on one line, whatever names and cells hold."""
-        object.__setattr__(self, "notes", tuple(map(on_one_line, self.notes)))
+        """Check the arrays, and keep each note on one line, whatever names and cells contain."""
+        object.__setattr__(self, "notes", tuple(map(escape_unprintable, self.notes)))
         self._check("training", self.train_inputs, self.train_targets)
         self._check("test", self.test_inputs, self.test_targets)
         if not 0 <= self.n_validation < len(self.train_targets):
@@ -100,22 +101,22 @@ class Dataset:
 
     @property
     def outline(self) -> DatasetInfo:
-        """Shape, classes and counts."""
+        """Shape, classes, and counts."""
         shape = tuple(self.train_inputs.shape[1:])
         return DatasetInfo(shape, self.classes, len(self.train_targets), self.n_validation)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one example, without the leading count: (28, 28) for Fashion-MNIST."""
+        """The shape of one example: (28, 28) for Fashion-MNIST."""
         return self.outline.shape
 
     @property
     def is_image(self) -> bool:
-        """Whether the examples are images, with levels from 0 to 255: `_check` sees to it that no other is uint8."""
+        """Whether the examples are images with levels from 0 to 255; nothing else is uint8."""
         return self.train_inputs.dtype == np.uint8
 
     def description(self) -> dict[str, Any]:
-        """What a record says of the data: name, fingerprint, counts, shape, task, classes, licence, notes."""
+        """The data set's entry in a run record: name, fingerprint, counts, shape, task, classes, license, notes."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -125,17 +126,21 @@ class Dataset:
             "shape": list(self.shape),
             "task": self.outline.task,
             "classes": list(self.classes),
-            "licence": self.licence,
+            "license": self.license,
             "notes": list(self.notes),
         }
 
     def only(self, chosen: str) -> Dataset:
-        """The examples of some classes, as `numbers_of` takes them, numbered in that order.
+        """Keep only some classes, renumbered in the given order.
 
-        Raises InputError for a class that is not there, one given twice, or a part that is left empty.
+        Args:
+            chosen: Names or positions with commas between them, as in `class_numbers`.
+
+        Raises:
+            InputError: A class does not exist or is given twice, or a part would be empty.
         """
-        numbers = numbers_of(chosen, self.classes)
-        train, test = (renumbered(targets, numbers) for targets in (self.train_targets, self.test_targets))
+        numbers = class_numbers(chosen, self.classes)
+        train, test = (renumber(targets, numbers) for targets in (self.train_targets, self.test_targets))
         if not (train >= 0).any() or not (test >= 0).any():
             raise InputError(f"data set {self.name}: classes {chosen} leave no training or no test example")
         own = slice(len(train) - self.n_validation, None)
@@ -156,11 +161,13 @@ class Dataset:
             allowed = f"inputs must be uint8, float32 or float64, targets {kind.__name__}"
             raise InputError(f"{where}: {inputs.dtype} inputs, {targets.dtype} targets; {allowed}")
         if inputs.dtype == np.uint8 and inputs.ndim < 3:
-            raise InputError(f"{where}: uint8 inputs {inputs.shape} are no images; float32 columns would be right")
+            raise InputError(f"{where}: uint8 inputs {inputs.shape} are not images; use float32 for columns")
         if inputs.shape[1:] != self.shape or targets.ndim != 1:
             raise InputError(f"{where}: inputs {inputs.shape}, targets {targets.shape}; one example is {self.shape}")
         if not len(inputs) or len(inputs) != len(targets):
-            raise InputError(f"{where}: {len(inputs)} inputs and {len(targets)} targets; must be as many, at least one")
+            raise InputError(
+                f"{where}: {len(inputs)} inputs and {len(targets)} targets; must be equally many, at least one"
+            )
         if self.classes and (targets.min() < 0 or targets.max() >= len(self.classes)):
             wrong = next(int(label) for label in targets if not 0 <= label < len(self.classes))
             raise InputError(f"{where}: a label is {wrong}; must be from 0 to {len(self.classes) - 1}")
@@ -168,72 +175,79 @@ class Dataset:
             raise InputError(f"{where}: a target is not finite")
 
 
-def numbers_of(chosen: str, classes: tuple[str, ...]) -> list[int]:
-    """The class numbers that 'sandal,shirt' names, in that order; or '5,6', where the names are not numbers.
+def class_numbers(chosen: str, classes: tuple[str, ...]) -> list[int]:
+    """Parse a choice of classes: 'sandal,shirt' by name, or '5,6' by position if no name is a number.
 
-    Raises InputError for a class that is not there, one given twice, or fewer than two.
+    Returns:
+        The class numbers, in the given order.
+
+    Raises:
+        InputError: A class does not exist or is given twice, or fewer than two are given.
     """
     if not classes:
-        raise InputError("classes: the target is a number, so there are none")
+        raise InputError("classes: the target is a number, so there are no classes")
     numbers: list[int] = []
     for name in read_names(chosen):
-        number = number_of(name, classes)
+        number = class_number(name, classes)
         if number in numbers:
             raise InputError(f"classes: '{name}' is given twice")
         numbers.append(number)
     if len(numbers) < 2:
-        raise InputError(f"classes: {chosen} is one class; at least two are needed")
+        raise InputError(f"classes: {chosen} is only one class; give at least two")
     return numbers
 
 
-def number_of(name: str, classes: tuple[str, ...]) -> int:
-    """The number of the class of that name; in other case if only one has it so; else a position from 0.
+def class_number(name: str, classes: tuple[str, ...]) -> int:
+    """Find a class by its exact name, else by its name in another case, else by its position from 0.
 
-    A number is a position only where no class has a number for its name: of the classes 1, 2 and 4, '0' is none.
+    A number is a position only if no class name is a number: among the classes 1, 2, and 4, '0' is no class.
+
+    Raises:
+        InputError: No class or several classes match.
     """
     if name in classes:
         return classes.index(name)
-    similar = [known for known in classes if known.strip().casefold() == name.casefold()]
+    similar = [other for other in classes if other.strip().casefold() == name.casefold()]
     if len(similar) > 1:
-        raise InputError(f"classes: '{name}' may be {' or '.join(map(repr, similar))}; write it as one of them")
+        raise InputError(f"classes: '{name}' matches {' and '.join(map(repr, similar))}; use the exact name")
     if similar:
         return classes.index(similar[0])
     has_numbers = any(map(is_number, classes))
     if name.isdecimal() and not has_numbers and len(name) < 9 and int(name) < len(classes):
         return int(name)
-    if is_number(name):  # the nearest other number is no better a guess
-        first = "" if has_numbers else f" at position {name}, they are 0 to {len(classes) - 1}"
-        raise InputError(f"classes: no class '{name}'{first}; known: {join_names(list(classes))}")
-    known = {folded.casefold(): folded for folded in classes}
-    raise InputError(f"classes: no class '{name}'{did_you_mean(name.casefold(), known)}")
+    if is_number(name):  # another number that looks similar is not a useful suggestion
+        positions = "" if has_numbers else f" at position {name}, they are 0 to {len(classes) - 1}"
+        raise InputError(f"classes: no class '{name}'{positions}; known: {join_names(list(classes))}")
+    by_folded_name = {other.casefold(): other for other in classes}
+    raise InputError(f"classes: no class '{name}'{did_you_mean(name.casefold(), by_folded_name)}")
 
 
 def is_number(name: str) -> bool:
-    """Whether a class's name is a number, such as 3 or 0.5."""
+    """Whether a class name is a number, such as 3 or 0.5."""
     try:
         return math.isfinite(float(name))
     except ValueError:
         return False
 
 
-def renumbered(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
-    """Each class number of targets, (N,), as its place in `numbers`; -1 where it is not among them."""
+def renumber(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
+    """Map class numbers, (N,), to their positions in `numbers`; -1 for all others."""
     places = np.full(max(int(targets.max()), *numbers) + 1, -1, np.int64)
     places[numbers] = np.arange(len(numbers))
     return places[targets.astype(np.int64)]
 
 
-def counted(count: int, noun: str) -> str:
-    """The number with its noun: '1 row', '1,200 rows'."""
+def count_noun(count: int, noun: str) -> str:
+    """A count and its noun: '1 row', '1,200 rows'."""
     return f"{count:,} {noun}{'s' if count > 1 else ''}"
 
 
-def on_one_line(text: str) -> str:
-    """The text with its line breaks, tabs and whatever else does not print as escapes such as \\n."""
+def escape_unprintable(text: str) -> str:
+    """Escape line breaks, tabs, and other characters that do not print."""
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def join_names(things: list[str]) -> str:
-    """The first few, and how many more."""
-    more = len(things) - LONGEST_NOTE
-    return ", ".join(things[:LONGEST_NOTE]) + (f" and {more} more" if more > 0 else "")
+    """Join the first few names: 'a, b, c, d, e and 3 more'."""
+    more = len(things) - MAX_LISTED_NAMES
+    return ", ".join(things[:MAX_LISTED_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""One file from the internet or from a folder: resumed where it stopped, checked, and whole or not there at all."""
+"""Downloads one file from a URL or a folder: resumable, verified, and atomic."""
 
 from __future__ import annotations
 
@@ -23,51 +23,59 @@ from dnntrain.errors import DnntrainError
 from dnntrain.utils import locks
 
 TIMEOUT = 20.0
-"""Seconds without an answer or a byte after which a try is given up."""
+"""Seconds without a response or a byte before an attempt is given up."""
 DELAYS = (0.5, 2.0)
-"""Seconds to wait before the second and the third try at a mirror; there is no fourth."""
-_PASSING = (408, 425, 429)
-"""The answers from 400 to 499 that another try may change: the server was too busy."""
+"""Seconds to wait before the second and third attempts at a mirror; there is no fourth."""
+_TRANSIENT = (408, 425, 429)
+"""The 4xx status codes that are worth another attempt: the server was too busy."""
 _CHUNK = 1 << 16
 
 
 class DownloadError(DnntrainError):
-    """No mirror gave the file: the network, a server or the file served is at fault, not this machine's disk."""
+    """No mirror delivered the file. The network, a server, or the served file is at fault, not the local disk."""
 
 
 class _Refused(DownloadError):
-    """The mirror does not have the file, or does not give it: another try would not change that."""
+    """The mirror does not have the file or refuses it; another attempt would not help."""
 
 
 class _Damaged(DownloadError):
-    """All came, and it is not the file."""
+    """The download is complete, but it is not the file."""
 
 
 class _Incoming(NamedTuple):
-    """What a mirror is about to send."""
+    """A response that is about to be read."""
 
     body: BufferedIOBase
     start: int
-    """The first byte of the body is this byte of the file."""
+    """The offset of the body in the file, in bytes."""
     total: int | None
-    """The file's bytes, where the mirror says how many."""
+    """The file's size in bytes, if the mirror reports it."""
 
 
 def address(mirror: str, name: str) -> str:
-    """Where `mirror`, a URL or a folder's path, has the file `name`."""
+    """The address of a file on a mirror, which is a URL or a folder."""
     return f"{mirror.rstrip('/')}/{name}"
 
 
 def download(mirrors: Sequence[str], destination: Path, md5: str, progress: bool = True) -> None:
-    """Put the file at one of the addresses `mirrors`, tried in order, at `destination`, if its MD5 is `md5`.
+    """Download a file and verify it.
 
-    An address is a URL (http, https, file) or a path. What arrives is kept in `destination`.part, so the next try, the
-    next mirror or the next call goes on from there. Of several processes that want the file, one fetches it.
-    `progress` shows a bar on stderr (one plain line where stderr is not a terminal).
-    Raises DownloadError where every mirror fails, DnntrainError where the file cannot be written.
+    Partial data stay in `destination`.part, so the next attempt, mirror, or call resumes there. If several processes
+    want the file, one downloads it and the others wait.
+
+    Args:
+        mirrors: Addresses of the file, tried in order: URLs (http, https, file) or paths.
+        destination: Where the file goes.
+        md5: The file's MD5, in hexadecimal.
+        progress: Show a bar on stderr, or one plain line if stderr is not a terminal.
+
+    Raises:
+        DownloadError: Every mirror failed.
+        DnntrainError: The file cannot be written.
     """
     with exclusive_write(destination, progress):
-        if not _is(destination, md5):  # it is where another process fetched it meanwhile
+        if not _has_md5(destination, md5):  # another process may have downloaded it meanwhile
             part = destination.with_name(destination.name + ".part")
             _from_any(mirrors, part, md5, progress)
             os.replace(part, destination)
@@ -75,21 +83,27 @@ def download(mirrors: Sequence[str], destination: Path, md5: str, progress: bool
 
 @contextmanager
 def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
-    """Be the only process that makes `destination`, which NAME.lock beside it says; others wait here.
+    """Hold the lock on `destination` (the file NAME.lock next to it); other processes wait.
 
-    Its folder is made, and removed again if nothing came.
-    Raises DnntrainError for an OSError within: no room, read-only.
+    The parent folder is created, and removed again if it stays empty.
+
+    Args:
+        destination: The file or folder to be written.
+        progress: Say on stderr when waiting for another process.
+
+    Raises:
+        DnntrainError: An OSError occurred in the block, such as a full or read-only disk.
     """
     path = destination.with_name(destination.name + ".lock")
     lock = FileLock(path)
     try:
-        made_folder = _hold(lock, destination, progress)
+        created_folder = _hold(lock, destination, progress)
         try:
             yield
         finally:
             locks.release(lock)
-            if made_folder:
-                with suppress(OSError):  # unless something is in it
+            if created_folder:
+                with suppress(OSError):  # not empty
                     path.parent.rmdir()
     except OSError as error:
         remedy = "--data-dir chooses another folder"
@@ -97,20 +111,20 @@ def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
 
 
 def _hold(lock: BaseFileLock, destination: Path, progress: bool) -> bool:
-    """Wait for the lock; whether its folder had to be made."""
-    made_folder, timeout, forever = False, 0, -1
+    """Wait for the lock. Returns whether its folder had to be created."""
+    created_folder, timeout, forever = False, 0, -1
     while not lock.is_locked:
-        made_folder |= not destination.parent.exists()
+        created_folder |= not destination.parent.exists()
         destination.parent.mkdir(parents=True, exist_ok=True)
         try:
             locks.acquire(lock, timeout)
         except Timeout:
             timeout = forever
             if progress:
-                print(f"waiting for another process that is fetching {destination.name}", file=sys.stderr)
+                print(f"waiting for another process that is downloading {destination.name}", file=sys.stderr)
         except FileNotFoundError:
-            continue  # whoever held it got nothing, and removed the folder
-    return made_folder
+            continue  # the other process got nothing, and removed the folder
+    return created_folder
 
 
 def _from_any(mirrors: Sequence[str], part: Path, md5: str, progress: bool) -> None:
@@ -122,12 +136,12 @@ def _from_any(mirrors: Sequence[str], part: Path, md5: str, progress: bool) -> N
             failures.append(str(error))
         else:
             return
-    kept = "; try again to go on" if part.exists() else ""
-    raise DownloadError("; ".join(failures) + kept if failures else f"no mirror is known for {part.stem}")
+    hint = "; try again to resume" if part.exists() else ""
+    raise DownloadError("; ".join(failures) + hint if failures else f"no mirror is known for {part.stem}")
 
 
 def _from_one(url: str, part: Path, md5: str, progress: bool) -> None:
-    """Complete `part` from one mirror: three tries, two if all comes and is wrong, one if the mirror refuses."""
+    """Complete `part` from one mirror: three attempts, two if the file is wrong, one if the mirror refuses."""
     damaged = 0
     for delay in (*DELAYS, None):
         try:
@@ -137,19 +151,19 @@ def _from_one(url: str, part: Path, md5: str, progress: bool) -> None:
             if delay is None or damaged > 1 or isinstance(error, _Refused):
                 raise
             if progress:
-                print(f"{error}; next try in {delay:g} s", file=sys.stderr)
+                print(f"{error}; next attempt in {delay:g} s", file=sys.stderr)
             time.sleep(delay)
         else:
             return
 
 
 def _fetch(url: str, part: Path, md5: str, progress: bool) -> None:
-    """Complete `part` from `url` and check it; a part that is complete but wrong is removed."""
-    if not _is(part, md5):
+    """Complete `part` from `url` and verify it; a complete but wrong file is removed."""
+    if not _has_md5(part, md5):
         _stream(url, part, progress)
-    if not _is(part, md5):
+    if not _has_md5(part, md5):
         part.unlink()
-        raise _Damaged(f"{url}: wrong checksum, so what came is discarded")
+        raise _Damaged(f"{url}: wrong checksum, so the download is discarded")
 
 
 def _stream(url: str, part: Path, progress: bool) -> None:
@@ -165,19 +179,21 @@ def _stream(url: str, part: Path, progress: bool) -> None:
 
 
 def _chunks(url: str, incoming: _Incoming) -> Iterator[bytes]:
-    """What comes, as it comes, but no more than was said."""
-    left = math.inf if incoming.total is None else incoming.total - incoming.start
-    while left:
+    """Yield chunks as they arrive, but no more bytes than announced."""
+    remaining = math.inf if incoming.total is None else incoming.total - incoming.start
+    while remaining:
         with _network(url):
-            chunk = incoming.body.read1(int(min(_CHUNK, left)))  # read() would lose what came before a stall
+            chunk = incoming.body.read1(
+                int(min(_CHUNK, remaining))
+            )  # read() would lose data that arrived before a stall
         if not chunk:
             return
-        left -= len(chunk)
+        remaining -= len(chunk)
         yield chunk
 
 
 def _open(url: str, start: int) -> _Incoming:
-    """The file from byte `start` on, or from the beginning where that cannot be had."""
+    """Open the file at byte `start`, or at its beginning if the server cannot resume."""
     with _network(url):
         if urlsplit(url).scheme not in ("http", "https"):
             return _from_disk(_path(url), start)
@@ -195,11 +211,11 @@ def _from_disk(path: Path, start: int) -> _Incoming:
 
 
 def _rest(url: str, start: int) -> _Incoming | None:
-    """What follows the first `start` bytes; None where the server has no such rest, or sends something else."""
+    """Request the bytes from `start` on; None if the server does not send exactly those."""
     try:
         response = _ask(url, {"Range": f"bytes={start}-"})
     except HTTPError as error:
-        if error.code != 416:  # 416: what is here is longer than the file, so not a part of it
+        if error.code != 416:  # 416: the part is longer than the file, so it is not a part of it
             raise
         error.close()
         return None
@@ -213,7 +229,7 @@ def _ask(url: str, headers: dict[str, str]) -> HTTPResponse:
     response: HTTPResponse = urlopen(Request(url, headers={"User-Agent": "dnntrain"} | headers), timeout=TIMEOUT)
     if response.headers.get_content_type() == "text/html":
         response.close()
-        raise _Refused(f"{url}: a web page came instead of the file; does this network ask for a login?")
+        raise _Refused(f"{url}: got a web page instead of the file; does this network require a login?")
     return response
 
 
@@ -223,23 +239,23 @@ def _incoming(response: HTTPResponse, start: int) -> _Incoming:
 
 @contextmanager
 def _network(url: str) -> Iterator[None]:
-    """Tell the network's errors from the disk's: both are OSError."""
+    """Turn network errors into DownloadError, to tell them from disk errors: both are OSError."""
     try:
         yield
     except HTTPError as error:
         error.close()
-        kind = _Refused if 400 <= error.code < 500 and error.code not in _PASSING else DownloadError
-        raise kind(f"{url}: the server answered {error.code} {error.reason}") from None
+        kind = _Refused if 400 <= error.code < 500 and error.code not in _TRANSIENT else DownloadError
+        raise kind(f"{url}: the server responded {error.code} {error.reason}") from None
     except TimeoutError:
-        raise DownloadError(f"{url}: nothing came for {TIMEOUT:g} s") from None
+        raise DownloadError(f"{url}: no data for {TIMEOUT:g} s") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise _Refused(f"{url}: cannot be read ({error.strerror})") from None
-    except (OSError, HTTPException, ValueError, RuntimeError) as error:  # RuntimeError: a ~user that is not there
+    except (OSError, HTTPException, ValueError, RuntimeError) as error:  # RuntimeError: unknown ~user
         raise DownloadError(f"{url}: {getattr(error, 'reason', error)}") from None
 
 
-def _is(path: Path, md5: str) -> bool:
-    """Whether there is a file of that MD5."""
+def _has_md5(path: Path, md5: str) -> bool:
+    """Whether the file exists and has this MD5."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -248,7 +264,7 @@ def _is(path: Path, md5: str) -> bool:
 
 @contextmanager
 def _progress(url: str, start: int, total: int | None, wanted: bool) -> Iterator[Callable[[int], object]]:
-    """What to call with the size of each chunk, in bytes."""
+    """Yield a function to call with the size of each chunk in bytes."""
     if not wanted or not sys.stderr.isatty():
         if wanted:
             print(f"downloading {url}", file=sys.stderr)

@@ -16,16 +16,21 @@ _UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The array in an IDX file of unsigned bytes, gzipped or plain, in the shape that its header says.
+    """Read an IDX file of unsigned bytes, gzipped or plain.
 
-    Raises ValueError with the reason where the file is damaged, cut off or something else; OSError where unreadable.
+    Returns:
+        The array, in the shape given by the header.
+
+    Raises:
+        ValueError: The file is damaged, truncated, or in another format.
+        OSError: The file cannot be read.
     """
     data = path.read_bytes()
     if data.startswith(GZIP_MAGIC):
         try:
             data = gzip.decompress(data)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"damaged or cut-off gzip file ({error})") from None
+            raise ValueError(f"damaged or truncated gzip file ({error})") from None
     return _parse(data)
 
 
@@ -34,12 +39,12 @@ def _parse(data: bytes) -> NDArray[np.uint8]:
         raise ValueError("not an IDX file")
     kind, rank = data[2], data[3]
     if kind != _UNSIGNED_BYTE:
-        raise ValueError(f"an IDX file of type 0x{kind:02x}, where 0x08 (unsigned bytes) is expected")
+        raise ValueError(f"an IDX file of type 0x{kind:02x}; expected 0x08 (unsigned bytes)")
     start = 4 + 4 * rank
     if rank == 0 or len(data) < start:
         raise ValueError("an IDX file that ends within its header")
     shape = struct.unpack(f">{rank}I", data[4:start])
     if len(data) - start != math.prod(shape):
-        raise ValueError(f"{len(data) - start} bytes of values, where its header says {math.prod(shape)}")
-    # A copy, because an array over `bytes` is read-only, and torch.from_numpy warns of that.
+        raise ValueError(f"{len(data) - start} bytes of values; the header says {math.prod(shape)}")
+    # A copy, because an array over `bytes` is read-only, and torch.from_numpy warns about that.
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()

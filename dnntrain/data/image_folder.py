@@ -1,22 +1,22 @@
-"""A folder of images: one subfolder for each class, perhaps within train/, val/ and test/."""
+"""A folder of images with one subfolder per class, optionally within train/, val/, and test/."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
-from itertools import compress
+from collections.abc import Mapping, Sequence
+from itertools import compress, islice
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.balance import RARE
+from dnntrain.data.balance import MIN_CLASS_EXAMPLES
 from dnntrain.data.copies import copy_groups
-from dnntrain.data.dataset import LONGEST_NOTE, Dataset, join_names, numbers_of
-from dnntrain.data.images import FITTED, DecodedImages, Decoder, Fit, Images
+from dnntrain.data.dataset import MAX_LISTED_NAMES, Dataset, class_numbers, join_names
+from dnntrain.data.images import FIT_NOTES, Decoder, DecodeResult, Fit, Images
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
     TEST,
@@ -32,8 +32,8 @@ from dnntrain.utils.fields import hyperparameter
 
 Colour = Literal["auto", "grey", "colour"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-PARTS = {
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+PART_FOLDERS = {
     "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
     "test": TEST, "testing": TEST,
 }  # fmt: skip
@@ -43,21 +43,22 @@ class ImageFile(NamedTuple):
     """An image file."""
 
     relative: str
-    """Its path within the data's folder, with slashes."""
+    """The path within the data folder, with forward slashes."""
     path: Path
     folder: Path
-    """The folder that is its class."""
+    """The class's folder."""
     part: int
+    """TRAIN, VALIDATION, or TEST."""
 
 
 class ImageFolder(FileSource):
-    """Images in one subfolder for each class; with train/ and perhaps val/ and test/, in subfolders of these."""
+    """Images in one subfolder per class, or in such subfolders of train/ and, optionally, val/ and test/."""
 
     name: ClassVar[str] = "folder"
-    summary: ClassVar[str] = "a folder of images, one subfolder a class"
+    summary: ClassVar[str] = "a folder of images, one subfolder per class"
     decodes: ClassVar[bool] = True
 
-    image_size: int = hyperparameter(32, "height and width that images are brought to", unit="pixels", ge=1, le=512)
+    image_size: int = hyperparameter(32, "height and width that images are scaled to", unit="pixels", ge=1, le=512)
     fit: Fit = hyperparameter(
         "stretch", "images that are not square: stretch, crop at the center, or pad with black bars"
     )
@@ -69,71 +70,79 @@ class ImageFolder(FileSource):
         plain_path = path.replace(os.sep, "/")
         return Path(path).is_dir() or plain_path.endswith("/") or ("/" in plain_path and not Path(path).suffix)
 
-    def files(self, home: DataLocation) -> list[Path]:
+    def files(self, location: DataLocation) -> list[Path]:
         """The image files, sorted by their paths in the folder."""
-        return [item.path for item in find_items(self.path, self.classes)[0]]
+        return [item.path for item in find_images(self.path, self.classes)[0]]
 
-    def find(self, home: DataLocation) -> list[Path]:
+    def find(self, location: DataLocation) -> list[Path]:
         try:
-            return self.files(home)
+            return self.files(location)
         except InputError:
             return []
 
-    def fingerprint(self, home: DataLocation) -> str:
-        """As DataSource.fingerprint, over the files' paths in the folder too: they hold the classes."""
+    def fingerprint(self, location: DataLocation) -> str:
+        """Like `DataSource.fingerprint`, but includes the paths within the folder, which contain the classes."""
         digest = hashlib.sha256()
-        for item in find_items(self.path, self.classes)[0]:
+        for item in find_images(self.path, self.classes)[0]:
             try:
                 data = item.path.read_bytes()
             except OSError:
-                data = b""  # an unreadable file counts as corrupt
+                data = b""  # counts as corrupt
             digest.update(os.fsencode(item.relative) + b"\0" + hashlib.sha256(data).digest())
         return digest.hexdigest()[:16]
 
-    def read(self, home: DataLocation) -> Dataset:
-        items, classes = find_items(self.path, self.classes)
+    def read(self, location: DataLocation) -> Dataset:
+        items, classes = find_images(self.path, self.classes)
         targets = np.array([classes.index(item.folder.name) for item in items])
         chosen = chosen_rows(self.classes, targets, classes)
-        check_classes(some(items, chosen), self.path)
-        notes = exclusion_note(others(self.path, items), "file", "not an image in a class's folder")
+        check_classes(list(compress(items, chosen)), self.path)
+        notes = exclusion_note(other_files(self.path, items), "file", "not an image in a class's folder")
         decoder = Decoder(self.image_size, self.colour == "grey", self.fit)
-        images, found, on_levels = decoder.decode([item.path for item in items], chosen, self.path)
-        notes += on_levels + self.check_corrupt([(items[row].relative, one.problem) for row, one in found.items()])
-        readable = np.isin(np.arange(len(items)), [row for row, one in found.items() if not one.problem])
-        kept, on_copies = without_copies(items, images, readable)
-        check_classes(some(items, kept), self.path)
-        notes += on_copies + self.fitted([found[row] for row in np.flatnonzero(kept).tolist()])
+        images, outcomes, level_notes = decoder.decode([item.path for item in items], chosen, self.path)
+        problems = {row: outcome.problem for row, outcome in outcomes.items() if outcome.problem}
+        notes += level_notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
+        readable = np.isin(np.arange(len(items)), list(outcomes.keys() - problems.keys()))
+        kept, copy_notes = drop_copies(items, images, readable)
+        check_classes(list(compress(items, kept)), self.path)
+        notes += copy_notes + self.fit_note([outcomes[row] for row in np.flatnonzero(kept).tolist()])
         if self.colour == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
-        # cut before anything is left out, so that the choice of classes does not move an image to another part
+        # split before anything is left out, so that the choice of classes does not move an image to another part
         parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
-        return build_dataset(self, home, images, targets, classes, parts, notes)
+        return build_dataset(self, location, images, targets, classes, parts, notes)
 
-    def check_corrupt(self, found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-        """A note on the files that could not be read; InputError where they are more than is accepted."""
-        problems = [(name, problem) for name, problem in found if problem]
+    def check_corrupt(self, problems: Mapping[str, str]) -> tuple[str, ...]:
+        """A note on unreadable files, given each one's path and problem; InputError if there are too many."""
         if len(problems) > self.corrupt:
-            first = "; ".join(f"{name}: {problem}" for name, problem in problems[:LONGEST_NOTE])
+            first = "; ".join(f"{name}: {problem}" for name, problem in islice(problems.items(), MAX_LISTED_NAMES))
             raise InputError(f"{self.path}: {len(problems)} unreadable images, --corrupt is {self.corrupt}: {first}")
-        names = [name for name, _ in problems]
-        if problems:
-            names[0] += f" ({problems[0][1]})"
+        names = list(problems)
+        if names:
+            names[0] += f" ({problems[names[0]]})"
         return exclusion_note(names, "image", "unreadable")
 
-    def fitted(self, found: Sequence[DecodedImages]) -> tuple[str, ...]:
-        """A note on the images that are not square, if there are any."""
-        count = sum(not one.is_square for one in found)
+    def fit_note(self, outcomes: Sequence[DecodeResult]) -> tuple[str, ...]:
+        """A note on images that are not square, if there are any."""
+        count = sum(not outcome.is_square for outcome in outcomes)
         if not count:
             return ()
-        which = f"{count:,} of {len(found):,} images are" if count > 1 else f"1 of {len(found):,} images is"
+        which = f"{count:,} of {len(outcomes):,} images are" if count > 1 else f"1 of {len(outcomes):,} images is"
         hint = " (--fit crop or pad keeps the proportions)" if self.fit == "stretch" else ""
-        return (f"{which} not square: {FITTED[self.fit]} to {self.image_size} × {self.image_size}{hint}",)
+        return (f"{which} not square: {FIT_NOTES[self.fit]} to {self.image_size} × {self.image_size}{hint}",)
 
 
-def find_items(root: Path, chosen: str | None = None) -> tuple[list[ImageFile], tuple[str, ...]]:
-    """The images in the folders of classes, sorted by path, and all the classes.
+def find_images(root: Path, chosen: str | None = None) -> tuple[list[ImageFile], tuple[str, ...]]:
+    """List the images in a folder.
 
-    InputError where folders are missing, or one of a class that is used (all, if none are chosen) has no image.
+    Args:
+        root: The data folder.
+        chosen: The classes that must have images; all if None.
+
+    Returns:
+        The images of all classes, sorted by path, and the names of all classes, sorted.
+
+    Raises:
+        InputError: A folder is missing, or has no image of a chosen class.
     """
     if not root.is_dir():
         raise InputError(f"{root}: {'is a file, not a folder of images' if root.exists() else 'no such folder'}")
@@ -141,24 +150,28 @@ def find_items(root: Path, chosen: str | None = None) -> tuple[list[ImageFile], 
     for part, top in part_folders(root):
         folders = subfolders(top)
         if not folders:
-            raise InputError(f"{top}: no folder in it; put each class's images into a folder of its own")
+            raise InputError(f"{top}: no folder in it; put the images of each class into their own folder")
         for folder in folders:
-            images = [path for path in visible_files(folder) if path.suffix.casefold() in SUFFIXES]
+            images = [path for path in visible_files(folder) if path.suffix.casefold() in IMAGE_SUFFIXES]
             items += [ImageFile(path.relative_to(root).as_posix(), path, folder, part) for path in images]
             empty += [] if images else [folder]
             names.add(folder.name)
     classes = tuple(sorted(names))
-    used = {classes[number] for number in numbers_of(chosen, classes)} if chosen else names
+    used = {classes[number] for number in class_numbers(chosen, classes)} if chosen else names
     for folder in empty:
         if folder.name in used:
-            raise InputError(f"{folder}: no image in it ({', '.join(SUFFIXES)})")
+            raise InputError(f"{folder}: no image in it ({', '.join(IMAGE_SUFFIXES)})")
     return sorted(items), classes
 
 
 def part_folders(root: Path) -> list[tuple[int, Path]]:
-    """Each part and the folder that holds its classes: train/ and the like if any holds folders, else all of it."""
-    named = [(PARTS[folder.name.casefold()], folder) for folder in subfolders(root) if folder.name.casefold() in PARTS]
-    if not any(subfolders(folder) for _, folder in named):  # bus/, car/, train/ are classes
+    """The parts and the folders with their classes: train/ and the like if any has subfolders, else the root."""
+    named = [
+        (PART_FOLDERS[folder.name.casefold()], folder)
+        for folder in subfolders(root)
+        if folder.name.casefold() in PART_FOLDERS
+    ]
+    if not any(subfolders(folder) for _, folder in named):  # bus/, car/, and train/ are classes
         return [(TRAIN, root)]
     if TRAIN not in {part for part, _ in named}:
         raise InputError(f"{root}: has {named[0][1].name}/, but no train/")
@@ -166,49 +179,52 @@ def part_folders(root: Path) -> list[tuple[int, Path]]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder but for hidden ones, sorted."""
+    """The subfolders that are not hidden, sorted."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """The files in a folder and all below it that are not hidden."""
+    """All files below a folder that are not hidden."""
     found = (path for path in folder.rglob("*") if not any(map(is_hidden, path.relative_to(folder).parts)))
     return [path for path in found if path.is_file()]
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not for people; __MACOSX is what macOS adds to archives."""
+    """Whether a file or folder is hidden, or is __MACOSX, which macOS adds to archives."""
     return name.startswith(".") or name == "__MACOSX"
 
 
-def others(root: Path, items: Sequence[ImageFile]) -> list[str]:
-    """The paths of the files that are not among the items."""
-    known = {item.path for item in items}
-    return sorted(path.relative_to(root).as_posix() for path in visible_files(root) if path not in known)
-
-
-def some(items: Sequence[ImageFile], rows: NDArray[np.bool_]) -> list[ImageFile]:
-    """The items where rows (N,) is true."""
-    return list(compress(items, rows))
+def other_files(root: Path, items: Sequence[ImageFile]) -> list[str]:
+    """The relative paths of the files that are not among the items."""
+    images = {item.path for item in items}
+    return sorted(path.relative_to(root).as_posix() for path in visible_files(root) if path not in images)
 
 
 def check_classes(items: Sequence[ImageFile], root: Path) -> None:
-    """Raise InputError for fewer than two classes, one that is not trained, or one of too few training images."""
+    """Raise InputError if there are fewer than two classes, or if one has too few training images."""
     counts = Counter(item.folder.name for item in items if item.part == TRAIN)
     if len(counts) < 2:
-        raise InputError(f"{root}: fewer than two classes ({', '.join(counts)}); each needs a folder of its own")
+        raise InputError(f"{root}: fewer than two classes ({', '.join(counts)}); each needs its own folder")
     for item in items:
-        if counts[item.folder.name] < RARE:
-            left = f"{counts[item.folder.name]} training images of this class are left; needs at least {RARE}"
-            raise InputError(f"{item.folder}: {left}")
+        if (count := counts[item.folder.name]) < MIN_CLASS_EXAMPLES:
+            remaining = f"{count} training images of this class are left; needs at least {MIN_CLASS_EXAMPLES}"
+            raise InputError(f"{item.folder}: {remaining}")
 
 
-def without_copies(
+def drop_copies(
     items: Sequence[ImageFile], images: Images, readable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Of each item, whether it stays; notes on the readable others, whose pixels, brought to size, equal one that does.
+    """Leave out images whose scaled pixels equal those of another.
 
-    Of copies in two parts, that in the test part stays, else that in the validation part; within a part, the first.
+    The copy in the latest part stays (test, then validation, then training), and within a part the first one.
+
+    Args:
+        items: N images.
+        images: Their pixels, (N, ...).
+        readable: Which of them could be decoded, (N,); the others are left out without a note.
+
+    Returns:
+        Which images stay, (N,), and notes on the copies.
     """
     groups = copy_groups(images)
     first: dict[int, int] = {}
@@ -226,5 +242,5 @@ def without_copies(
     notes += exclusion_note(across, "image", "exact copies of others in test/ or val/")
     if disagreeing:
         which = "1 copy has" if len(disagreeing) == 1 else f"{len(disagreeing):,} copies have"
-        notes += (f"{which} another class than the image that stays: {join_names(disagreeing)}",)
+        notes += (f"{which} a different class than the image that stays: {join_names(disagreeing)}",)
     return np.isin(np.arange(len(items)), list(first.values())), notes

@@ -1,4 +1,4 @@
-"""Image files as arrays of levels: all of one size, upright, on white where they are transparent."""
+"""Decodes image files to arrays of one size, upright, and on white where they are transparent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.levels import DEEPEST, bit_depth, scaled_note, to_bytes
+from dnntrain.data.levels import MAX_BIT_DEPTH, bit_depth, scaled_note, to_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,63 +22,74 @@ if TYPE_CHECKING:
 Images = NDArray[np.uint8]
 Fit = Literal["stretch", "crop", "pad"]
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
-"""All that is tried: Pillow knows others, of which some start another program."""
-MANY = 2000
-"""Images from which on a sign is given that they are being read."""
-FITTED = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padded with black bars"}
-"""What each way to fit does to an image that is not square."""
+IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+"""The formats that Pillow may try; it knows others, and some of them start another program."""
+PROGRESS_THRESHOLD = 2000
+"""Progress is shown for more images than this."""
+FIT_NOTES = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padded with black bars"}
+"""What each fit does to an image that is not square, for notes."""
 
 
-class DecodedImages(NamedTuple):
-    """What decoding a file found out."""
+class DecodeResult(NamedTuple):
+    """The outcome of decoding one file."""
 
     problem: str = ""
-    """Why it is unreadable; empty where it is not."""
+    """Why the file is unreadable; empty if it is readable."""
     is_square: bool = True
-    most: int = -1
-    """The highest level of an image of more than 8 bits; -1 for any other."""
+    max_level: int = -1
+    """The highest level of an image with more than 8 bits; -1 for all others."""
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """How image files become levels."""
+    """Decodes image files to levels from 0 to 255."""
 
     size: int
-    grey: bool
+    """Height and width, in pixels."""
+    gray: bool
     fit: Fit = "stretch"
+    """What happens to an image that is not square."""
 
     def decode(
         self, paths: Sequence[Path], chosen: NDArray[np.bool_], root: Path
-    ) -> tuple[Images, dict[int, DecodedImages], tuple[str, ...]]:
-        """The images, (N, size, size) grey or (N, 3, size, size), zero but for the chosen (N,), and what was found out.
+    ) -> tuple[Images, dict[int, DecodeResult], tuple[str, ...]]:
+        """Decode some of the files.
 
-        And notes on levels that are not of 8 bits. Where all images of more keep to the levels of fewer than 16, as
-        those of a 12-bit camera do, they are decoded again by the depth that they have.
+        If all images with more than 8 bits use fewer than 16, such as those of a 12-bit camera, they are decoded again
+        with the depth they have.
+
+        Args:
+            paths: N image files.
+            chosen: Which of them to decode, (N,).
+            root: The folder that progress messages name.
+
+        Returns:
+            The images, (N, size, size) gray or (N, 3, size, size), zero where not chosen; the outcome by row; and notes
+            on levels that do not have 8 bits.
         """
-        shape = (self.size, self.size) if self.grey else (3, self.size, self.size)
-        images = np.zeros((len(paths), *shape), np.uint8)  # rows that are not read take no memory
-        found = self._decode(paths, images, np.flatnonzero(chosen).tolist(), DEEPEST, root)
-        if deep := [row for row, one in found.items() if one.most >= 0]:
-            most = max(found[row].most for row in deep)
-            if (depth := bit_depth(most)) < DEEPEST:
+        shape = (self.size, self.size) if self.gray else (3, self.size, self.size)
+        images = np.zeros((len(paths), *shape), np.uint8)  # rows that are never written take no memory
+        outcomes = self._decode(paths, images, np.flatnonzero(chosen).tolist(), MAX_BIT_DEPTH, root)
+        if deep := [row for row, outcome in outcomes.items() if outcome.max_level >= 0]:
+            highest = max(outcomes[row].max_level for row in deep)
+            if (depth := bit_depth(highest)) < MAX_BIT_DEPTH:
                 self._decode(paths, images, deep, depth, root)
-            return images, found, (f"images of more than 8 bits, {scaled_note(most, depth)}",)
-        if (depth := bit_depth(most := int(images.max()))) < 8:
-            return to_bytes(images, depth), found, (scaled_note(most, depth),)
-        return images, found, ()
+            return images, outcomes, (f"images of more than 8 bits, {scaled_note(highest, depth)}",)
+        if (depth := bit_depth(highest := int(images.max()))) < 8:
+            return to_bytes(images, depth), outcomes, (scaled_note(highest, depth),)
+        return images, outcomes, ()
 
     def _decode(
         self, paths: Sequence[Path], images: Images, rows: Sequence[int], depth: int, root: Path
-    ) -> dict[int, DecodedImages]:
-        """Fill these rows of the images; what was found out about each."""
+    ) -> dict[int, DecodeResult]:
+        """Decode these rows into `images`; returns the outcome of each."""
 
-        def decode(row: int) -> DecodedImages:
+        def decode(row: int) -> DecodeResult:
             try:
-                images[row], found = self.levels(paths[row].read_bytes(), depth)
-            except Exception as error:  # Pillow's readers raise whatever they stumble on
-                return DecodedImages(reason(error))
-            return found
+                images[row], outcome = self.levels(paths[row].read_bytes(), depth)
+            except Exception as error:  # Pillow's readers raise any kind of exception
+                return DecodeResult(decode_problem(error))
+            return outcome
 
         pool = ThreadPoolExecutor()
         with warnings.catch_warnings():
@@ -89,16 +100,21 @@ class Decoder:
             finally:
                 pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
 
-    def levels(self, data: bytes, depth: int) -> tuple[Images, DecodedImages]:
-        """The levels, (size, size) grey or (3, size, size), of a file's first image; `depth` is that of deep images."""
+    def levels(self, data: bytes, depth: int) -> tuple[Images, DecodeResult]:
+        """Decode the first image in a file, to (size, size) gray or (3, size, size).
+
+        Args:
+            data: The file's content.
+            depth: The bits per level, if the image has more than 8.
+        """
         from PIL import Image
 
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             is_square = image.width == image.height
-            image.draft(None, (2 * self.size, 2 * self.size))  # a photo's JPEG is faster decoded at a fraction
-            flat, most = plain(image, depth)
-            pixels = np.asarray(self._fitted(flat.convert("L" if self.grey else "RGB")))
-        return pixels if self.grey else pixels.transpose(2, 0, 1), DecodedImages("", is_square, most)
+            image.draft(None, (2 * self.size, 2 * self.size))  # JPEG decodes faster at a fraction of its size
+            flat, highest = normalize_mode(image, depth)
+            pixels = np.asarray(self._fitted(flat.convert("L" if self.gray else "RGB")))
+        return pixels if self.gray else pixels.transpose(2, 0, 1), DecodeResult("", is_square, highest)
 
     def _fitted(self, image: Image) -> Image:
         from PIL import Image, ImageOps
@@ -109,10 +125,14 @@ class Decoder:
         return ImageOps.pad(image, square, smooth) if self.fit == "pad" else image.resize(square, smooth)
 
 
-def plain(image: Image, depth: int) -> tuple[Image, int]:
-    """The image upright as its camera meant it, on white where it is transparent, its levels scaled to 8 bits.
+def normalize_mode(image: Image, depth: int) -> tuple[Image, int]:
+    """Turn an image upright (EXIF), put it on white where it is transparent, and scale its levels to 8 bits.
 
-    And its highest level where it has more than 8 bits, else -1.
+    Returns:
+        The image, and its highest level if it has more than 8 bits, else -1.
+
+    Raises:
+        ValueError: Its levels are not whole numbers from 0 to 65,535.
     """
     from PIL import Image, ImageOps
 
@@ -121,26 +141,26 @@ def plain(image: Image, depth: int) -> tuple[Image, int]:
         raise ValueError("its levels are not whole numbers")
     if image.mode.startswith("I"):
         levels = np.asarray(image)
-        least, most = int(levels.min()), int(levels.max())
-        if least < 0 or most >= 2**DEEPEST:
-            raise ValueError(f"levels from {least:,} to {most:,}; must be from 0 to {2**DEEPEST - 1:,}")
-        return Image.fromarray(to_bytes(levels, depth)), most
+        lowest, highest = int(levels.min()), int(levels.max())
+        if lowest < 0 or highest >= 2**MAX_BIT_DEPTH:
+            raise ValueError(f"levels from {lowest:,} to {highest:,}; must be from 0 to {2**MAX_BIT_DEPTH - 1:,}")
+        return Image.fromarray(to_bytes(levels, depth)), highest
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")), -1
     return image, -1
 
 
-def reason(error: Exception) -> str:
-    """Why an image is unreadable, without what differs from one run to the next."""
+def decode_problem(error: Exception) -> str:
+    """Why an image is unreadable, without addresses and the like that differ between runs."""
     from PIL import UnidentifiedImageError
 
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def with_progress(results: Iterable[DecodedImages], count: int, root: Path) -> Iterable[DecodedImages]:
-    """The results, with a bar on stderr if they are many; one plain line where stderr is not a terminal."""
-    if count <= MANY:
+def with_progress(results: Iterable[DecodeResult], count: int, root: Path) -> Iterable[DecodeResult]:
+    """Show a bar on stderr if there are many results, or one plain line if stderr is not a terminal."""
+    if count <= PROGRESS_THRESHOLD:
         return results
     if not sys.stderr.isatty():
         print(f"reading {count:,} images of {root}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Reads Parquet files, whose columns have types of their own."""
+"""Reads Parquet files, whose columns are typed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_parquet(path: Path) -> CellGrid:
-    """The columns of a Parquet file; InputError where it is damaged or pyarrow is not installed."""
+    """Read a Parquet file; InputError if it is damaged or pyarrow is not installed."""
     import pandas as pd
 
     try:
@@ -24,15 +24,15 @@ def read_parquet(path: Path) -> CellGrid:
     except ImportError:
         raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
     except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
-        raise InputError(f"{path}: not a sound Parquet file ({error})") from None
-    return CellGrid([Column(str(name).strip(), values_of(column)) for name, column in frame.items()])
+        raise InputError(f"{path}: damaged, or not a Parquet file ({error})") from None
+    return CellGrid([Column(str(name).strip(), series_values(column)) for name, column in frame.items()])
 
 
-def values_of(column: Series) -> NDArray[Any]:
-    """The column's values as `Column` has them."""
+def series_values(column: Series) -> NDArray[Any]:
+    """Convert a column to values, as in `Column`."""
     missing = column.isna().to_numpy()
     if column.dtype.kind == "b" and not missing.any():
         return column.to_numpy(bool)
     if column.dtype.kind in "iufb":
         return column.to_numpy(np.float64, na_value=np.nan)
-    return np.array([None if gone else str(v).strip() for v, gone in zip(column, missing, strict=True)], object)
+    return np.array([None if absent else str(v).strip() for v, absent in zip(column, missing, strict=True)], object)

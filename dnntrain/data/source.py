@@ -1,17 +1,18 @@
-"""Where data sets come from: what every source declares and can do."""
+"""The base classes of data sources, and where data sets are kept on this machine."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dnntrain.data.balance import with_class_notes
-from dnntrain.data.dataset import Dataset, DatasetInfo, numbers_of
+from dnntrain.data.cache import cache_key, load_or_decode
+from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
 from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
@@ -19,7 +20,7 @@ from dnntrain.utils.user_dirs import cache_dir, expanded
 
 
 def default_data_dir() -> Path:
-    """$DNNTRAIN_DATA, else the folder dnntrain in the platform's folder for caches (a temporary one without a home)."""
+    """$DNNTRAIN_DATA, or else the folder `dnntrain` in the platform's cache folder (`cache_dir`)."""
     if chosen := os.environ.get("DNNTRAIN_DATA"):
         return expanded(chosen)
     return cache_dir() / "dnntrain"
@@ -27,136 +28,155 @@ def default_data_dir() -> Path:
 
 @dataclass(frozen=True)
 class DataLocation:
-    """Where data sets are on this machine, and where they are fetched from."""
+    """Where data sets are kept on this machine, and where they are downloaded from."""
 
     folder: Path = field(default_factory=default_data_dir)
-    """What is downloaded, and what was decoded, is kept here."""
+    """The folder for downloads and decoded arrays."""
     mirror: str | None = None
-    """An address (http, https or file, or a folder's path) to fetch files from instead of the official ones."""
+    """A URL (http, https, or file) or a folder to download from instead of the official servers."""
 
     @classmethod
     def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
-        """The home that a command line names; the default folder where it names none."""
+        """Build a location from command-line values; the default folder if none is given."""
         return cls(expanded(folder) if folder else default_data_dir(), mirror)
 
 
 class DataSource(BaseModel):
-    """A source of data, declared once as a subclass; its fields are the options that `--data` takes with it."""
+    """A source of data. Subclasses declare class attributes; their fields are the options that go with `--data`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: ClassVar[str]
-    """What `--data` takes, or what kind of file it reads."""
+    """The name that `--data` takes, or the kind of file that is read."""
     summary: ClassVar[str]
-    """One line for lists and help."""
-    licence: ClassVar[str]
+    """One line for lists and `--help`."""
+    license: ClassVar[str]
+    """The license of the data, or how to cite them."""
     size: ClassVar[str] = ""
-    """How much there is to download, as people read it: '31 MB'."""
+    """The size of the download as text, such as '31 MB'; empty if nothing is downloaded."""
     class_counts: ClassVar[tuple[int, ...]] = ()
-    """How many training examples each class has, where that is known without reading the data."""
+    """Training examples per class, if known without reading the data."""
     decodes: ClassVar[bool] = False
-    """Whether reading takes so long, or so much memory, that the arrays are kept on disk and shared by the workers."""
+    """Whether decoding is expensive, so that the arrays are cached on disk and shared by the workers."""
     reads_chosen: ClassVar[bool] = False
-    """Whether `read` keeps to the chosen classes, so that what is wrong with others does not matter."""
+    """Whether `read` returns only the chosen classes, so that faults in the others do not matter."""
 
     classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
 
     def display_name(self) -> str:
-        """What its data set is called in records and tables."""
+        """The data set's name in records and tables."""
         return self.name
 
-    def files(self, home: DataLocation) -> list[Path]:
-        """The data's files, found or fetched; InputError with the ways to get them where neither works."""
+    def files(self, location: DataLocation) -> list[Path]:
+        """Find the data's files, or download them.
+
+        Raises:
+            InputError: They are not here and cannot be downloaded; says how to get them.
+        """
         raise NotImplementedError
 
-    def find(self, home: DataLocation) -> list[Path]:
-        """The data's files where all are on this machine, else []; fetches nothing."""
+    def find(self, location: DataLocation) -> list[Path]:
+        """Find the data's files without downloading; [] unless all of them are on this machine."""
         raise NotImplementedError
 
-    def read(self, home: DataLocation) -> Dataset:
-        """The data in memory, of all classes or (`reads_chosen`) those chosen.
+    def read(self, location: DataLocation) -> Dataset:
+        """Read the data into memory: all classes, or only the chosen ones if `reads_chosen`.
 
-        InputError that names the file where one is damaged or foreign.
+        Raises:
+            InputError: A file is damaged or belongs to other data; names the file.
         """
         raise NotImplementedError
 
     def static_info(self) -> DatasetInfo | None:
-        """Shape, classes and counts of all the data, where they are known without reading it."""
+        """Shape, classes, and counts of the whole data set, if known without reading it."""
         return None
 
-    def outline(self, home: DataLocation | None = None) -> DatasetInfo:
-        """Shape, classes and counts as a network meets them; InputError for classes that are not there."""
-        known = self.static_info()
-        if known is None:
+    def outline(self, location: DataLocation | None = None) -> DatasetInfo:
+        """Shape, classes, and counts of the chosen classes.
+
+        Raises:
+            InputError: A chosen class does not exist, or the data cannot be read.
+        """
+        info = self.static_info()
+        if info is None:
             if self not in _outlines:
-                _outlines[self] = self.load(home or DataLocation()).outline
+                _outlines[self] = self.load(location or DataLocation()).outline
             return _outlines[self]
         if not self.classes:
-            return known
-        chosen = numbers_of(self.classes, known.classes)
+            return info
+        chosen = class_numbers(self.classes, info.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
-        return DatasetInfo(known.shape, tuple(known.classes[number] for number in chosen), n_train)
+        return DatasetInfo(info.shape, tuple(info.classes[number] for number in chosen), n_train)
 
-    def load(self, home: DataLocation) -> Dataset:
-        """The data in memory, of the chosen classes only; InputError where it cannot be had."""
-        from dnntrain.data.cache import decoded
+    def load(self, location: DataLocation) -> Dataset:
+        """Load the chosen classes into memory, from the cache of decoded arrays if there is one.
 
-        dataset = decoded(self, home) if self.decodes else self.read(home)
+        Raises:
+            InputError: The data cannot be found, downloaded, or read.
+        """
+        if self.decodes:
+            options = self.model_dump_json(exclude={"path"} if self.reads_chosen else {"path", "classes"})
+            folder = location.folder / "decoded" / cache_key(self.name, self.fingerprint(location), options)
+            dataset = load_or_decode(folder, lambda: self.read(location))
+            dataset = replace(dataset, name=self.display_name())  # the cache may come from a copy at another path
+        else:
+            dataset = self.read(location)
         return with_class_notes(dataset.only(self.classes) if self.classes and not self.reads_chosen else dataset)
 
-    def fingerprint(self, home: DataLocation) -> str:
-        """16 hexadecimal digits of the SHA-256 over the files' bytes, not decoded; InputError if one is unreadable."""
-        digest = hashlib.sha256()
-        for path in self.files(home):
-            self._add(digest, path)
-        return digest.hexdigest()[:16]
+    def fingerprint(self, location: DataLocation) -> str:
+        """16 hexadecimal digits of the SHA-256 of the files' bytes (not decoded).
 
-    def _add(self, digest: Any, path: Path) -> None:
-        try:
-            digest.update(without_gzip_header(path.read_bytes()))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        Raises:
+            InputError: A file cannot be read.
+        """
+        digest = hashlib.sha256()
+        for path in self.files(location):
+            try:
+                digest.update(without_gzip_header(path.read_bytes()))
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        return digest.hexdigest()[:16]
 
 
 _outlines: dict[DataSource, DatasetInfo] = {}
-"""Of data that had to be read to know it: a study asks for it many times."""
+"""Of data that had to be read: a study asks for it many times."""
 
 
 class FileSource(DataSource):
-    """A person's own data, at a path."""
+    """The user's own data, at a path."""
 
     reads_chosen: ClassVar[bool] = True
 
     path: Path
     test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
 
-    licence: ClassVar[str] = "your own data"
+    license: ClassVar[str] = "your own data"
 
     @classmethod
     def reads(cls, path: str) -> bool:
-        """Whether a path looks like this kind's; it may not be there."""
+        """Whether this source reads such a path; the path need not exist."""
         raise NotImplementedError
 
     def display_name(self) -> str:
         return self.path.resolve().name
 
-    def files(self, home: DataLocation) -> list[Path]:
-        """The file itself."""
+    def files(self, location: DataLocation) -> list[Path]:
+        """The file at `path`; InputError if there is none."""
         if not self.path.is_file():
             raise InputError(f"{self.path}: {'is a folder' if self.path.is_dir() else 'no such file'}")
         return [self.path]
 
-    def find(self, home: DataLocation) -> list[Path]:
+    def find(self, location: DataLocation) -> list[Path]:
         return [self.path] if self.path.is_file() else []
 
 
 def without_gzip_header(data: bytes) -> memoryview:
-    """`data` after its gzip header, if it has one.
+    """Skip the gzip header of `data`, if it has one.
 
-    The header holds the file's old name and time. Debian strips them, so that its copies of the very same
-    compressed data would otherwise give runs another identity than downloaded ones.
+    The header holds the file's original name and time. Debian strips them, so its copies of the same compressed data
+    would otherwise get another fingerprint than downloaded ones.
     """
     view = memoryview(data)
     if not data.startswith(GZIP_MAGIC) or len(data) < 10:

@@ -1,4 +1,4 @@
-"""Which examples train and which validate, and how many batches an epoch has: pure functions on numbers."""
+"""The split into training and validation examples, and the number of batches per epoch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import between_copies
+from dnntrain.data.copies import boundary_between_copies
 from dnntrain.data.dataset import Dataset
 from dnntrain.errors import InputError
 
 
 def validation_count(val: float | int, n: int) -> int:
-    """How many of `n` training examples validate: `val` of them if it is a count, `val` · n, rounded, if below 1.
+    """The number of validation examples.
 
-    Raises InputError where it is neither, or where one of the two parts would be empty.
+    Args:
+        val: A fraction below 1, or a count.
+        n: The number of examples to split.
+
+    Raises:
+        InputError: `val` is neither a fraction nor a count, or a part would be empty.
     """
     if not (math.isfinite(val) and val > 0) or (val > 1 and val != int(val)):
         raise InputError(f"val = {val:g}: must be a fraction between 0 and 1 or a count of examples")
@@ -28,9 +33,10 @@ def validation_count(val: float | int, n: int) -> int:
 
 
 def training_count(val: float | int, train_size: int | None, n: int) -> int:
-    """How many of `n` examples train: all that `val` leaves, or `train_size` of them.
+    """The number of training examples: `train_size`, or all that `val` leaves of `n`.
 
-    Raises InputError where a part would be empty or `train_size` is more than there is.
+    Raises:
+        InputError: A part would be empty, or `train_size` is more than is left.
     """
     available = n - validation_count(val, n)
     if train_size is not None and not 1 <= train_size <= available:
@@ -40,17 +46,17 @@ def training_count(val: float | int, train_size: int | None, n: int) -> int:
 
 
 def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
-    """How many full mini-batches an epoch has, and how many examples the last one has (0 where all are full).
+    """The number of full mini-batches per epoch, and the size of the last one (0 if all are full).
 
-    A single leftover example joins the batch before it, since batch norm can learn nothing from one row and all arms
-    should take the same steps.
+    A single leftover example joins the previous batch: batch norm needs more than one row, and all arms should take
+    the same number of steps.
     """
     full, last = divmod(examples, batch_size)
     return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
 
 
 def step_count(examples: int, batch_size: int) -> int:
-    """How many mini-batches an epoch has, the last one included."""
+    """The number of mini-batches per epoch, including the last one."""
     full, last = batch_counts(examples, batch_size)
     return full + (last > 0)
 
@@ -58,9 +64,9 @@ def step_count(examples: int, batch_size: int) -> int:
 def split(
     dataset: Dataset, val: float | int, train_size: int | None, rng: np.random.Generator, *, first: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`split_indices` of a data set: by its own validation part where it has one, unstratified for numbers.
+    """Split a data set (`split_indices`), by its own validation part if it has one, unstratified for regression.
 
-    Where the boundary would fall between copies of one example, it moves to the nearest end of theirs.
+    A boundary between copies of one example moves to the nearest end of the copies.
     """
     targets = dataset.train_targets
     labels = targets if dataset.classes else np.zeros(len(targets))
@@ -68,7 +74,7 @@ def split(
         val, first = dataset.n_validation, False
     else:
         count = validation_count(val, len(labels))
-        boundary = between_copies(dataset.train_inputs, targets, count if first else len(labels) - count)
+        boundary = boundary_between_copies(dataset.train_inputs, targets, count if first else len(labels) - count)
         val = boundary if first else len(labels) - boundary
     return split_indices(labels.astype(np.int64), val, train_size, rng, first=first)
 
@@ -81,11 +87,20 @@ def split_indices(
     *,
     first: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted indices, int64, of the examples that train, (T,), and of those that validate, (V,).
+    """Split examples into training and validation, without shuffling, as Keras's `validation_split` does.
 
-    The last `val` (see validation_count) of the `labels`, (N,), validate, unshuffled, as Keras has it, or the `first`;
-    the rest trains: all of it, or a stratified part of `train_size` examples drawn with `rng`.
-    Raises InputError where a part would be empty or `train_size` is more than there is.
+    Args:
+        labels: Class numbers, (N,).
+        val: The fraction or the number of validation examples, the last ones.
+        train_size: The number of training examples, a stratified random subset of the rest; all of it if None.
+        rng: Draws the subset.
+        first: Validate on the first examples instead of the last.
+
+    Returns:
+        Sorted int64 indices of the training examples, (T,), and of the validation examples, (V,).
+
+    Raises:
+        InputError: A part would be empty, or `train_size` is more than is left.
     """
     size = training_count(val, train_size, len(labels))
     count = validation_count(val, len(labels))
@@ -98,7 +113,7 @@ def split_indices(
 
 
 def _stratified(labels: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sorted indices of `size` of the `labels`, each class with its share of them, drawn at random within a class."""
+    """Sorted indices of a random subset in which each class has its share."""
     counts = np.bincount(labels)
     order = np.lexsort((rng.random(len(labels)), labels))  # class by class, shuffled within each
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2, ... in each class
@@ -106,12 +121,11 @@ def _stratified(labels: NDArray[np.int64], size: int, rng: np.random.Generator) 
 
 
 def _quotas(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """`size` shared out in proportion to `counts` by largest remainder; of equal remainders, the lower class first.
+    """Apportion `size` in proportion to `counts` by largest remainders; the lower class wins a tie.
 
-    In whole numbers, so exact. No class gets more than it has: only one with a remainder, so with a share below its
-    count, is rounded up.
+    Integer arithmetic keeps it exact. No class gets more than it has, since only fractional shares are rounded up.
     """
     quotas, remainders = np.divmod(size * counts, counts.sum())
-    left = size - quotas.sum()
-    quotas[np.argsort(-remainders, kind="stable")[:left]] += 1
+    remaining = size - quotas.sum()
+    quotas[np.argsort(-remainders, kind="stable")[:remaining]] += 1
     return quotas

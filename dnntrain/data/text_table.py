@@ -1,4 +1,4 @@
-"""Reads text files of rows and columns (.csv, .tsv): their cells as text, and the line on which each row begins."""
+"""Reads .csv and .tsv files: the cells as text, and the line at which each row starts."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
 
 SEPARATORS = ("\t", ";", "|", ",")
-"""In the order of preference where header and first row have equally many of each."""
+"""In order of preference, if the header and the first row have equally many of each."""
 SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?\r?\n', re.IGNORECASE)
-"""What Excel writes above the header to name the separator."""
+"""The line that Excel writes above the header to name the separator."""
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 SAMPLE = 1 << 16
-"""Characters of the file that the separator is guessed from."""
+"""The separator is guessed from this many characters."""
 
 
 class TextCells(NamedTuple):
-    """A file's cells, without blanks around them."""
+    """The cells of a file, without surrounding blanks."""
 
     names: list[str]
     columns: list[tuple[str, ...]]
-    """For each name, its cells in the order of the rows."""
+    """For each name, its cells in row order."""
     lines: list[int]
-    """The number of the line on which each row begins, from 1."""
+    """The line number at which each row starts, from 1."""
     separator: str
     padded: frozenset[str]
-    """The names of columns in which some cells are equal only without the blanks around them."""
+    """The columns in which some cells are equal only without surrounding blanks."""
 
     @property
     def rows(self) -> int:
@@ -45,8 +45,12 @@ class TextCells(NamedTuple):
 
 
 def read_cells(path: Path) -> TextCells:
-    """The cells of a .csv or .tsv file, gzipped or not; InputError that says what is wrong where."""
-    text = decoded_text(path)
+    """Read a .csv or .tsv file, gzipped or plain.
+
+    Raises:
+        InputError: The file is unreadable or malformed; names the line.
+    """
+    text = read_text(path)
     declared = SEPARATOR_LINE.match(text)
     skipped = 1 if declared else 0
     text = text[declared.end() :] if declared else text
@@ -63,9 +67,19 @@ def read_cells(path: Path) -> TextCells:
 
 
 def read_rows(path: Path, text: str, separator: str, skipped: int) -> tuple[list[str], list[list[str]], list[int]]:
-    """The header's names, the rows below it, and the line on which each begins, `skipped` lines further down the file.
+    """Parse a table.
 
-    Raises InputError where the file is empty or a row has more or fewer fields than the header.
+    Args:
+        path: The file, for messages.
+        text: Its content, without the first `skipped` lines.
+        separator: The character between fields.
+        skipped: Added to line numbers.
+
+    Returns:
+        The header's names, the rows, and the line at which each row starts.
+
+    Raises:
+        InputError: The file is empty, or a row has more or fewer fields than the header.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     names: list[str] = []
@@ -82,7 +96,7 @@ def read_rows(path: Path, text: str, separator: str, skipped: int) -> tuple[list
                 continue
             if len(row) != len(names):
                 last = next_line - 1
-                raise InputError(f"{path}: line {last}: {len(row)} fields, where the header has {len(names)}")
+                raise InputError(f"{path}: line {last}: {len(row)} fields, but the header has {len(names)}")
             rows.append(row)
             lines.append(line)
     except csv.Error as error:
@@ -92,8 +106,8 @@ def read_rows(path: Path, text: str, separator: str, skipped: int) -> tuple[list
     return names, rows, lines
 
 
-def decoded_text(path: Path) -> str:
-    """The file's text; InputError that names the line where it is not UTF-8."""
+def read_text(path: Path) -> str:
+    """Read the file's text; InputError names a line that is not UTF-8."""
     try:
         data = path.read_bytes()
         data = gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
@@ -102,17 +116,17 @@ def decoded_text(path: Path) -> str:
         line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
         raise InputError(f"{path}: line {line} is not UTF-8 (byte 0x{byte:02x}); save it as UTF-8") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: damaged or cut-off gzip file ({error})") from None
+        raise InputError(f"{path}: damaged or truncated gzip file ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def guess_separator(path: Path, text: str) -> str:
-    """The separator that the header has most often outside quotes, best as often as the first row.
+    """Guess the separator: the most frequent one in the header, preferably as frequent in the first row.
 
-    Without any, the one that the file's name says.
+    Quoted text is ignored. Without any separator, the file's suffix decides.
     """
     header, first, *_ = [*QUOTED.sub("", text[:SAMPLE]).lstrip("\r\n").split("\n", 2), "", ""]
     fits = [mark for mark in SEPARATORS if 0 < header.count(mark) == first.count(mark)]
-    found = max(fits or SEPARATORS, key=header.count)
-    return found if found in header else "\t" if ".tsv" in path.name.casefold() else ","
+    best = max(fits or SEPARATORS, key=header.count)
+    return best if best in header else "\t" if ".tsv" in path.name.casefold() else ","

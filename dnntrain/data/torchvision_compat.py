@@ -1,4 +1,4 @@
-"""torchvision, even where its compiled operators do not load. The only module of this package that needs torch."""
+"""Imports torchvision even if its compiled operators do not load. The only module here that needs torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import importlib
 from types import ModuleType
 from typing import Any
 
-_library: Any = None  # torch forgets the declared operators when their library is collected
+_library: Any = None  # torch drops the operators when their library is garbage-collected
 
 
 def import_torchvision() -> ModuleType:
-    """The module torchvision, with its datasets, models and transforms; ImportError where it is not installed.
+    """Import torchvision with its datasets, models, and transforms.
 
-    A torchvision built for CUDA beside a CPU-only torch stops with "operator torchvision::nms does not exist". Only
-    detection models need that operator: declared, without code, it lets everything else work.
+    With a CPU-only torch, a torchvision built for CUDA raises "operator torchvision::nms does not exist". Only
+    detection models need that operator; declaring it without code lets everything else work.
+
+    Raises:
+        ImportError: torchvision is not installed.
     """
     try:
         return importlib.import_module("torchvision")

@@ -1,4 +1,4 @@
-"""A person's own data: what the numbers to be predicted are, and how the rows are cut into parts."""
+"""The user's own data: reading the targets, and splitting the rows into parts."""
 
 from __future__ import annotations
 
@@ -7,51 +7,58 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.copies import Rows, copied_later, copy_notes, held_out, separable
-from dnntrain.data.dataset import Dataset, Inputs, Targets, counted, join_names, numbers_of, renumbered
+from dnntrain.data.copies import Indices, copy_notes, groups_kept_together, has_later_copy, hold_out
+from dnntrain.data.dataset import Dataset, Inputs, Targets, class_numbers, count_noun, join_names, renumber
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
-Task = Literal["auto", "classification", "regression"]
+TaskOption = Literal["auto", "classification", "regression"]
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 SPLIT_KEY = int.from_bytes(b"dnntrain's split", "little")
-"""The split is a property of the data, not of a run: its random numbers never change."""
+"""The split belongs to the data, not to a run, so its random numbers never change."""
 FEW_VALUES = 20
-"""Different whole numbers up to which a target is taken for classes."""
+"""A target with up to this many distinct whole numbers is read as classes."""
 
 
 class LabelledFileSource(FileSource):
-    """Data whose target may be a class or a number."""
+    """Data whose target is either a class or a number."""
 
-    task: Task = hyperparameter(
+    task: TaskOption = hyperparameter(
         "auto", "what to predict: classification, regression, or as the target's values suggest"
     )
 
 
 class Split(NamedTuple):
-    """Row numbers of each part; no row is in two."""
+    """The rows of each part; no row is in two."""
 
-    train: Rows
-    """In an order of which every tail is stratified, then the validation part, where the data have one."""
-    test: Rows
+    train: Indices
+    """Training rows in an order with stratified tails, then the data's own validation rows, if any."""
+    test: Indices
     n_validation: int
-    """How many rows of `train`, the last ones, are the data's own validation part."""
+    """The number of validation rows at the end of `train`."""
     notes: tuple[str, ...] = ()
-    """What was done about copies."""
+    """Notes on copies."""
 
 
 def chosen_rows(chosen: str | None, targets: Targets, classes: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Whether the class of each row of targets (N,) is chosen; all are where no classes are given."""
-    return np.isin(targets, numbers_of(chosen, classes)) if chosen else np.full(len(targets), True)
+    """Whether the class of each target, (N,), is chosen; all True if no classes are given."""
+    return np.isin(targets, class_numbers(chosen, classes)) if chosen else np.full(len(targets), True)
 
 
-def stratified_order(targets: Targets, groups: Rows) -> Rows:
-    """An order of the rows of targets (N,) in which every contiguous part has each class with its share.
+def stratified_order(targets: Targets, groups: Indices) -> Indices:
+    """Order the rows so that every contiguous part has each class with its share.
 
-    The rows of a class, shuffled, stand at equal distances. Rows of the same group (N,) stand side by side, at the mean
-    of the places that they would have. Where the targets are numbers, the groups are in random order.
+    The rows of a class are shuffled and spaced evenly. The rows of a group are adjacent, at their mean position. If
+    the targets are numbers, the groups are in random order.
+
+    Args:
+        targets: Class numbers (int64) or numbers, (N,).
+        groups: Each row's group, (N,).
+
+    Returns:
+        The row numbers in order, (N,).
     """
     rng = np.random.Generator(np.random.Philox(key=SPLIT_KEY))
     _, first, members = np.unique(groups, return_index=True, return_inverse=True)
@@ -61,7 +68,7 @@ def stratified_order(targets: Targets, groups: Rows) -> Rows:
     counts = np.bincount(targets)
     order = np.lexsort((draws, targets))  # class by class, shuffled within each
     rank = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, 2, ... in each class
-    start = rng.random(len(counts))  # else every class would begin at the same place
+    start = rng.random(len(counts))  # otherwise all classes would start at the same place
     place = (rank + np.repeat(start, counts)) / np.repeat(counts, counts)
     members = members[order]
     mean_place = np.bincount(members, place) / np.bincount(members)
@@ -69,34 +76,40 @@ def stratified_order(targets: Targets, groups: Rows) -> Rows:
 
 
 def split_rows(
-    targets: Targets, given: Rows | None, share: float, where: object, groups: Rows | None = None,
+    targets: Targets, given: Indices | None, share: float, where: object, groups: Indices | None = None,
     kept: NDArray[np.bool_] | None = None,
 ) -> Split:  # fmt: skip
-    """The rows of targets (N,) in their parts, the same for everybody who has the same data.
+    """Split the rows into parts, reproducibly: the same data always give the same split.
 
-    `given` (N,) holds TRAIN, VALIDATION or TEST for each row; without it all are TRAIN. Where none is TEST, the last
-    `share` of the training rows in their stratified order is held out, as nearly as whole groups allow (`held_out`).
-    Rows of the same group (`copy_groups`) stay in one part; where given parts have them in several, they are left out
-    of all but the last of these parts.
-    Only the `kept` rows (N,) stay. The others still have their places in the order, so that a test example of some
-    classes is also a test example of all classes, which a network trained on all of them has not seen.
-    Raises InputError, which names `where`, if a part would be empty.
+    Args:
+        targets: Class numbers (int64) or numbers, (N,).
+        given: TRAIN, VALIDATION, or TEST for each row, (N,); all TRAIN if None.
+        share: If no row is TEST, this share of the training rows is held out: the end of their stratified order, as
+            closely as whole groups allow (`hold_out`).
+        where: The start of error messages.
+        groups: Rows of a group (`copy_groups`) stay in one part, (N,). If `given` has them in several parts, they are
+            left out of all but the last one. No groups if None.
+        kept: The rows to keep, (N,); all if None. The others still take part in the ordering, so a test example of
+            some classes is also a test example of all classes, unseen by a network trained on all of them.
+
+    Raises:
+        InputError: A part would be empty.
     """
     given = np.full(len(targets), TRAIN) if given is None else given
     groups = np.arange(len(targets)) if groups is None else groups
     kept = np.full(len(targets), True) if kept is None else kept
-    # a row that is not kept is no copy of any; a group's number is its first row's again, as `separable` expects
+    # a row that is not kept is not a copy; renumber each group by its first row, as `groups_kept_together` expects
     alone = np.where(kept, groups, -1 - np.arange(len(targets)))
     _, first, inverse = np.unique(alone, return_index=True, return_inverse=True)
     groups = first[inverse.ravel()]
-    apart = separable(groups, targets, kept)
-    copied = copied_later(apart, given)
+    apart = groups_kept_together(groups, targets, kept)
+    copied = has_later_copy(apart, given)
     train, validation, test = (np.flatnonzero((given == part) & ~copied) for part in (TRAIN, VALIDATION, TEST))
     train = train[stratified_order(targets[train], apart[train])]
     if not len(test):
         labels = targets[train].astype(np.int64) if targets.dtype == np.int64 else np.zeros(len(train), np.int64)
         tail = stratified_order(labels, np.arange(len(train)))[len(train) - round(share * len(train)) :]
-        out = held_out(apart[train], labels, np.bincount(labels[tail], minlength=labels.max(initial=0) + 1))
+        out = hold_out(apart[train], labels, np.bincount(labels[tail], minlength=labels.max(initial=0) + 1))
         train, test = train[~out], train[out]
     train, validation, test = (part[kept[part]] for part in (train, validation, test))
     if not len(train) or not len(test):
@@ -107,13 +120,13 @@ def split_rows(
 
 
 def build_dataset(
-    source: FileSource, home: DataLocation, inputs: Inputs, targets: Targets, classes: tuple[str, ...],
+    source: FileSource, location: DataLocation, inputs: Inputs, targets: Targets, classes: tuple[str, ...],
     parts: Split, notes: tuple[str, ...],
 ) -> Dataset:  # fmt: skip
-    """The data set of inputs (N, *shape) and targets (N,), cut into its parts; its classes are those chosen."""
+    """Build a data set of the chosen classes from inputs, (N, *shape), targets, (N,), and their split."""
     if source.classes:
-        numbers = numbers_of(source.classes, classes)
-        targets, classes = renumbered(targets, numbers), tuple(classes[number] for number in numbers)
+        numbers = class_numbers(source.classes, classes)
+        targets, classes = renumber(targets, numbers), tuple(classes[number] for number in numbers)
     return Dataset(
         name=source.path.resolve().name,
         train_inputs=inputs[parts.train],
@@ -121,21 +134,30 @@ def build_dataset(
         test_inputs=inputs[parts.test],
         test_targets=targets[parts.test],
         classes=classes,
-        fingerprint=source.fingerprint(home),
-        licence=source.licence,
+        fingerprint=source.fingerprint(location),
+        license=source.license,
         n_validation=parts.n_validation,
         notes=(*notes, *parts.notes),
     )
 
 
 def read_targets(
-    values: NDArray[np.generic], task: Task, where: str, few: int = FEW_VALUES, chosen: str | None = None
+    values: NDArray[np.generic], task: TaskOption, where: str, few: int = FEW_VALUES, chosen: str | None = None
 ) -> tuple[Targets, tuple[str, ...]]:
-    """Class numbers (N,) and the classes' names, sorted; or numbers (N,) and ().
+    """Read targets as classes or as numbers.
 
-    The values (N,) are numbers, yes or no, or text. By itself (`auto`), text and up to `few` different whole numbers
-    are classes. Where some classes are `chosen`, all values are classes, however many there are, and a missing value is
-    one of its own. Raises InputError, which begins with `where`, for values that do not fit the task.
+    Args:
+        values: Numbers, booleans, or text, (N,).
+        task: With 'auto', text and up to `few` distinct whole numbers are classes.
+        where: The start of error messages.
+        few: See `task`.
+        chosen: If classes are chosen, all values are classes, however many, and missing values are another class.
+
+    Returns:
+        Class numbers, (N,), and the sorted class names; or numbers, (N,), and ().
+
+    Raises:
+        InputError: The values do not fit the task.
     """
     is_text = values.dtype.kind not in "iufb"
     if task == "auto" and (chosen or is_text or few_distinct(values, few)):
@@ -145,7 +167,7 @@ def read_targets(
     if task == "classification":
         return read_classes(values, where, any_number=bool(chosen))
     if is_text:
-        raise InputError(f"{where}: text, where a regression needs numbers")
+        raise InputError(f"{where}: text; regression needs numbers")
     with np.errstate(over="ignore"):
         if not np.isfinite(values.astype(np.float32)).all():
             raise InputError(f"{where}: a value is too large for float32")
@@ -153,7 +175,7 @@ def read_targets(
 
 
 def few_distinct(values: NDArray[np.generic], few: int) -> bool:
-    """Whether the numbers are whole, and at most `few` different ones."""
+    """Whether the numbers are whole, with at most `few` distinct values."""
     numbers = values.astype(np.float64)
     return bool((numbers == np.floor(numbers)).all()) and len(np.unique(numbers)) <= few
 
@@ -161,18 +183,18 @@ def few_distinct(values: NDArray[np.generic], few: int) -> bool:
 def read_classes(
     values: NDArray[np.generic], where: str, any_number: bool
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Class numbers (N,) and the classes' names, sorted; InputError where they cannot be classes."""
-    different, numbers = np.unique(values, return_inverse=True)
-    if len(different) < 2:
-        raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, different))})")
-    if not any_number and len(different) > FEW_VALUES and 2 * len(different) > len(values):
-        raise InputError(f"{where}: {len(different)} different values in {len(values)} examples are no classes")
-    names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in different.tolist())
+    """Class numbers, (N,), and the sorted class names; InputError if the values cannot be classes."""
+    distinct, numbers = np.unique(values, return_inverse=True)
+    if len(distinct) < 2:
+        raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, distinct))})")
+    if not any_number and len(distinct) > FEW_VALUES and 2 * len(distinct) > len(values):
+        raise InputError(f"{where}: {len(distinct)} different values in {len(values)} examples are not classes")
+    names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in distinct.tolist())
     return numbers.astype(np.int64), tuple(map(str, names))
 
 
 def exclusion_note(things: list[str], what: str, why: str) -> tuple[str, ...]:
-    """A note on what is left out, if anything: '3 images left out, exact copies of others: a.png, b.png, c.png'."""
+    """A note on what is left out, if anything: '2 images left out, exact copies of others: a.png, b.png'."""
     if not things:
         return ()
-    return (f"{counted(len(things), what)} left out, {why}: {join_names(things)}",)
+    return (f"{count_noun(len(things), what)} left out, {why}: {join_names(things)}",)

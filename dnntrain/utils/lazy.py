@@ -1,9 +1,7 @@
-"""What takes long to import, when nobody waits for it.
+"""Imports slow modules at first use, so that `--help`, `report`, and `techniques` do not wait seconds for torch.
 
-torch is imported at first use: `--help`, `report` and `techniques` must not wait seconds for it.
-
-Modules that declare things (the catalogue) say `from dnntrain.utils.lazy import torch`, so a declaration and its code
-can stand in one file. The stand-in is not put in `sys.modules`: libraries look there to learn whether torch is loaded.
+Modules that declare techniques use `from dnntrain.utils.lazy import torch`, so that a declaration and its code share
+a file. The placeholder is not in `sys.modules`, where libraries look to see whether torch is loaded.
 """
 
 from __future__ import annotations
@@ -14,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 
 class LazyModule:
-    """Stands for a module; the first attribute asked for imports it."""
+    """A placeholder for a module, which is imported at the first attribute access."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(importlib.import_module(self._name), attribute)
-        setattr(self, attribute, value)  # the next access is an ordinary one
+        setattr(self, attribute, value)  # the next access is a normal one
         return value
 
 
 def import_ahead(name: str) -> None:
-    """Import a module beside what goes on, so that it is there when it is asked for: for one who will have to wait."""
+    """Import a module in a background thread, so that it is ready, or nearly so, when needed."""
     threading.Thread(target=importlib.import_module, args=(name,), daemon=True).start()
 
 

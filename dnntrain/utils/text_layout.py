@@ -1,6 +1,6 @@
-"""Lays tables out on a terminal so that nothing is cut: whole, in blocks of columns, or as one paragraph per row.
+"""Lays out tables for a terminal without truncation: whole, in blocks of columns, or as one paragraph per row.
 
-Where there is no terminal, `consoles.console` has no width, so every table is printed whole.
+Without a terminal, `utils.console.console` has no width limit, so every table is printed whole.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ COLORS = {
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of text. Printed by rich, it takes the layout that fits the terminal's width."""
+    """A table of text. When rich prints it, it takes the layout that fits the terminal's width."""
 
     title: str
     headings: list[str]
     rows: list[list[str]]
     right: frozenset[str] = frozenset()
-    """Columns aligned to the right."""
+    """Right-aligned columns."""
     wraps: frozenset[str] = frozenset()
-    """Columns whose cells may be wrapped between words."""
+    """Columns whose cells may wrap between words."""
     colored: frozenset[str] = frozenset()
-    """Columns of verdicts, which have a color each."""
+    """Columns of verdicts, which are colored."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """The layout for the console's width."""
@@ -58,7 +58,7 @@ class TextTable:
             yield from self.paragraphs(options.max_width)
 
     def blocks(self, width: int) -> list[list[int]]:
-        """The columns in as few blocks as fit the width, each with the first column; empty where one does not fit."""
+        """Group the columns into as few blocks as fit the width, each with the first column; [] if one does not fit."""
         first, *others = (self.least_width(column) for column in range(len(self.headings)))
         blocks = [[0]]
         used = EDGES + first
@@ -73,7 +73,7 @@ class TextTable:
         return blocks if used <= width else []
 
     def least_width(self, column: int) -> int:
-        """Cells that a column needs at least."""
+        """The minimum width of a column, in terminal cells."""
         cells = [self.headings[column], *(row[column] for row in self.rows)]
         whole = max(cell_len(line) for cell in cells for line in cell.split("\n"))
         if self.headings[column] not in self.wraps:
@@ -82,11 +82,11 @@ class TextTable:
         return max(longest_word, min(whole, NARROWEST))
 
     def block(self, columns: list[int]) -> Table:
-        """Some of the columns as a table."""
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        """A table of some of the columns."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         for column in columns:
             heading = self.headings[column]
-            made.add_column(
+            table.add_column(
                 Text(heading),
                 justify="right" if heading in self.right else "left",
                 overflow="fold",
@@ -94,11 +94,11 @@ class TextTable:
                 min_width=self.least_width(column),
             )
         for row in self.rows:
-            made.add_row(*(self.cell(self.headings[column], row[column]) for column in columns))
-        return made
+            table.add_row(*(self.cell(self.headings[column], row[column]) for column in columns))
+        return table
 
     def paragraphs(self, width: int) -> Iterator[RenderableType]:
-        """One paragraph per row, a heading and value per line; values that do not fit behind the heading go below."""
+        """One paragraph per row, a heading and value per line; values that do not fit after the heading go below it."""
         inline = [
             all("\n" not in row[column] and cell_len(f"  {heading}: {row[column]}") <= width for row in self.rows)
             for column, heading in enumerate(self.headings)
@@ -115,16 +115,16 @@ class TextTable:
             yield Text("")
 
     def cell(self, heading: str, value: str) -> Text:
-        """A cell, in its verdict's color."""
+        """A cell, in the color of its verdict."""
         word = value.partition(" ")[0].rstrip(",")
         return Text(value, style=COLORS.get(word, "") if heading in self.colored else "")
 
 
 def definitions(rows: Sequence[tuple[str, str]]) -> Table:
-    """Names, each with a text behind it that is wrapped between words."""
-    made = Table(box=None, show_header=False, padding=(0, 1))
-    made.add_column(overflow="fold", no_wrap=True, min_width=16)
-    made.add_column(overflow="fold")
+    """A list of names, each followed by a text that wraps between words."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(overflow="fold", no_wrap=True, min_width=16)
+    table.add_column(overflow="fold")
     for name, text in rows:
-        made.add_row(Text(name), Text(text))
-    return made
+        table.add_row(Text(name), Text(text))
+    return table

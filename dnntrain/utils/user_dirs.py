@@ -1,37 +1,43 @@
-"""Folders of the user: the one for caches, and paths that begin with ~. A user in a container may have no home."""
+"""The user's folders: the cache folder, and paths that start with ~. A user in a container may have no home folder."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
+
+import platformdirs
 
 from dnntrain.errors import InputError
 
 
 def cache_dir() -> Path:
-    """The platform's folder for files that can be downloaded or computed again."""
+    """The platform's cache folder, or a temporary folder if the user has no home.
+
+    Raises:
+        InputError: The temporary folder belongs to another user.
+    """
     try:
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches"
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # neither HOME nor an entry in the list of users
+        folder = platformdirs.user_cache_path()
+    except RuntimeError:  # no home: neither HOME nor an entry in the user database
         return _temporary_cache_dir()
+    return folder if folder.is_absolute() else _temporary_cache_dir()  # older platformdirs return ~/.cache then
 
 
 def _temporary_cache_dir() -> Path:
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"cache-{user}"
-    if folder.exists() and folder.stat().st_uid != user:  # anybody can make a folder of that name there
+    if folder.exists() and folder.stat().st_uid != user:  # anyone can create a folder with that name there
         raise InputError(f"{folder}: belongs to another user; there is no home folder, so set XDG_CACHE_HOME or HOME")
     return folder
 
 
 def expanded(path: str) -> Path:
-    """The path with ~ replaced by the home folder; InputError where that is not known."""
+    """Expand a leading ~.
+
+    Raises:
+        InputError: The home folder is unknown.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -42,7 +48,7 @@ def expanded(path: str) -> Path:
 
 
 def provide_caches() -> None:
-    """Where the user has no home, point libraries that keep caches (matplotlib, fontconfig) to `cache_dir`."""
+    """Without a home folder, point libraries that keep caches (matplotlib, fontconfig) to `cache_dir`."""
     try:
         Path.home()
     except RuntimeError:

@@ -114,7 +114,7 @@ def save_figure(measured: Mapping[str, Mapping[int, float]], target: Path) -> No
             for scale in (axes.xaxis, axes.yaxis):
                 scale.set_major_formatter("{x:g}")
                 scale.set_minor_formatter("")
-        figure.savefig(target)
+        figure.savefig(target, dpi=100)
 
     draw()
 

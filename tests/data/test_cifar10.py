@@ -307,7 +307,7 @@ def test_what_a_killed_process_left_is_used_or_cleared(server: Server, tiny: Tin
 
 def test_the_error_names_the_ways_to_get_the_data(server: Server, tiny: Tiny, tmp_path: Path) -> None:
     server.files.clear()
-    with pytest.raises(InputError, match=r"could not be downloaded: .*answered 404") as caught:
+    with pytest.raises(InputError, match=r"could not be downloaded: .*responded 404") as caught:
         tiny.read(DataLocation(tmp_path))
     message = str(caught.value)
     for word in ("dnntrain data fetch cifar10", "--mirror", str(tmp_path), "cifar-10-batches-py", "--data-dir"):
@@ -359,10 +359,10 @@ BAD = {
     "a device": (packed(REST, member(FIRST, tarfile.CHRTYPE)), "is not a file"),
     "too short": (packed(REST, member(FIRST, size=12_291)), "is not a file of 12,292 bytes"),
     "too long": (packed(REST, member(FIRST, size=12_293)), "is not a file of 12,292 bytes"),
-    "cut off": (packed()[:-5_000], "damaged or cut-off archive"),
-    "cut off early": (packed()[:20], "damaged or cut-off archive"),
+    "cut off": (packed()[:-5_000], "damaged or truncated archive"),
+    "cut off early": (packed()[:20], "damaged or truncated archive"),
     "damaged": (packed()[:2_000] + bytes(200) + packed()[2_200:], "archive"),
-    "not gzipped": (b"cifar" * 1_000, "damaged or cut-off archive"),
+    "not gzipped": (b"cifar" * 1_000, "damaged or truncated archive"),
     "empty": (b"", "archive"),
 }
 
@@ -408,4 +408,4 @@ def test_unpack_gives_its_folder_the_usual_rights(tmp_path: Path) -> None:
 def test_it_is_found_by_name() -> None:
     source = data.find_source("cifar10")
     assert isinstance(source, Cifar10) and source.outline().n_features == 3_072 and source.outline().n_outputs == 10
-    assert "licence" in source.licence and "Krizhevsky" in source.licence and source.size == "170 MB"
+    assert "license" in source.license and "Krizhevsky" in source.license and source.size == "170 MB"

@@ -11,7 +11,7 @@ import pytest
 from dnntrain import data
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.dataset import numbers_of
+from dnntrain.data.dataset import class_numbers
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names
 from tests.data.test_user_data import make_folder
@@ -38,7 +38,7 @@ def load(path: Path, **options: Any) -> Dataset:
     ],
 )
 def test_names_come_first(chosen: str, classes: tuple[str, ...], numbers: list[int]) -> None:
-    assert numbers_of(chosen, classes) == numbers
+    assert class_numbers(chosen, classes) == numbers
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_names_come_first(chosen: str, classes: tuple[str, ...], numbers: list[i
     [
         ("2,4", ("1", "2", "3", "5", "7"), "no class '4'; known: 1, 2, 3, 5, 7"),
         ("2,0", ("1", "2", "other"), "no class '0'; known: 1, 2, other"),
-        ("ab,c", ("AB", "Ab", "c"), "'ab' may be 'AB' or 'Ab'"),
+        ("ab,c", ("AB", "Ab", "c"), "'ab' matches 'AB' and 'Ab'"),
         ("a,5", ("a", "b"), "no class '5' at position 5, they are 0 to 1; known: a, b"),
         ("a,A", ("a", "b"), "'A' is given twice"),
         ("cat,dog", ("cat", "dogs"), "no class 'dog'; did you mean 'dogs'?"),
@@ -55,7 +55,7 @@ def test_names_come_first(chosen: str, classes: tuple[str, ...], numbers: list[i
 )
 def test_what_is_no_class_is_refused(chosen: str, classes: tuple[str, ...], reason: str) -> None:
     with pytest.raises(InputError) as caught:
-        numbers_of(chosen, classes)
+        class_numbers(chosen, classes)
     assert reason in str(caught.value)
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dnntrain.data.balance import with_class_notes
-from dnntrain.data.copies import FEWEST, between_copies, copy_groups, copy_notes
+from dnntrain.data.copies import MIN_DISTINCT, boundary_between_copies, copy_groups, copy_notes
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.split import split
 from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, split_rows
@@ -21,7 +21,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 1)), min_size=12, m
 def test_copies_are_in_one_part(rows: list[tuple[int, int]], share: float, val: float, first: bool) -> None:
     values, labels = np.array(rows).T
     inputs = np.stack([values, values % 3], axis=1).astype(np.float64)
-    assume(len(set(values)) >= FEWEST)
+    assume(len(set(values)) >= MIN_DISTINCT)
     parts = split_rows(labels, None, max(share, 1 / len(rows)), "here", copy_groups(inputs))
     assert sorted([*parts.train, *parts.test]) == list(range(len(rows)))
     pairs = np.array([f"{value}{label}" for value, label in rows])
@@ -116,8 +116,8 @@ def test_copies_and_disagreements_are_counted() -> None:
     [([1, 2, 3], 1, 1), ([1, 1, 1, 2], 2, 3), ([1, 2, 2, 2, 2, 3], 2, 1), ([1, 1, 1], 1, 1), ([1, 2], 0, 0)],
 )
 def test_a_boundary_moves_to_the_nearest_end_of_copies(values: list[int], boundary: int, expected: int) -> None:
-    assert between_copies(np.array(values), np.zeros(len(values)), boundary) == expected
-    assert between_copies(np.array(values), np.arange(len(values)), boundary) == boundary
+    assert boundary_between_copies(np.array(values), np.zeros(len(values)), boundary) == expected
+    assert boundary_between_copies(np.array(values), np.arange(len(values)), boundary) == boundary
 
 
 def test_equal_inputs_with_other_targets_are_no_copies() -> None:

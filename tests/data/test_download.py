@@ -87,7 +87,7 @@ def test_download_shows_a_bar_on_a_terminal(url: str, tmp_path: Path) -> None:
 
 def test_download_cut_off_goes_on_where_it_stopped(url: str, server: Server, tmp_path: Path) -> None:
     server.stops_after = 50_000
-    with pytest.raises(DownloadError, match="ended after 150000 of 256000 bytes; try again to go on"):
+    with pytest.raises(DownloadError, match="ended after 150000 of 256000 bytes; try again to resume"):
         download([url], tmp_path / "file.gz", MD5)
     assert names(tmp_path) == ["file.gz.part"]
     server.stops_after = None
@@ -103,7 +103,7 @@ def test_a_try_goes_on_where_the_last_one_broke_and_says_so(
     download([url], tmp_path / "file.gz", MD5)
     assert ranges(server) == [None, "bytes=100000-", "bytes=200000-"]
     assert (tmp_path / "file.gz").read_bytes() == CONTENT
-    assert "ended after 100000 of 256000 bytes; next try in 0.01 s" in capsys.readouterr().err
+    assert "ended after 100000 of 256000 bytes; next attempt in 0.01 s" in capsys.readouterr().err
 
 
 def test_the_next_mirror_goes_on_where_the_first_one_broke(url: str, server: Server, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_stall_ends_the_try_and_loses_nothing(url: str, server: Server, tmp_pa
 @pytest.mark.usefixtures("short_timeout")
 def test_a_stall_without_end_is_told(url: str, server: Server, tmp_path: Path) -> None:
     server.stops_after, server.gate = 0, threading.Event()
-    with pytest.raises(DownloadError, match=r"file\.gz: nothing came for 0\.3 s"):
+    with pytest.raises(DownloadError, match=r"file\.gz: no data for 0\.3 s"):
         download([url], tmp_path / "file.gz", MD5)
     assert len(server.asked) == 3
 
@@ -133,7 +133,7 @@ def test_a_server_that_disappears_half_way_is_told_and_what_came_is_kept(
     url: str, server: Server, tmp_path: Path
 ) -> None:
     server.stops_after, server.vanishes = 100_000, True
-    with pytest.raises(DownloadError, match=r"file\.gz: .*Connection refused; try again to go on"):
+    with pytest.raises(DownloadError, match=r"file\.gz: .*Connection refused; try again to resume"):
         download([url], tmp_path / "file.gz", MD5)
     assert (tmp_path / "file.gz.part").read_bytes() == CONTENT[:100_000]
     assert names(tmp_path) == ["file.gz.part"] and len(server.asked) == 1
@@ -162,7 +162,7 @@ def test_a_passing_error_is_tried_again(url: str, server: Server, tmp_path: Path
 @pytest.mark.parametrize("code", [403, 404, 410])
 def test_a_lasting_error_is_not(url: str, server: Server, tmp_path: Path, code: int) -> None:
     server.answers = [code]
-    with pytest.raises(DownloadError, match=f"the server answered {code}"):
+    with pytest.raises(DownloadError, match=f"the server responded {code}"):
         download([url], tmp_path / "file.gz", MD5)
     assert len(server.asked) == 1 and list(tmp_path.iterdir()) == []
 
@@ -172,7 +172,7 @@ def test_the_delays_grow(url: str, server: Server, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module.time, "sleep", slept.append)
     monkeypatch.setattr(module, "DELAYS", (0.5, 2.0))
     server.answers = [500] * 3
-    with pytest.raises(DownloadError, match="answered 500"):
+    with pytest.raises(DownloadError, match="responded 500"):
         download([url], tmp_path / "file.gz", MD5)
     assert slept == [0.5, 2.0]
 
@@ -219,7 +219,7 @@ def test_a_web_page_is_not_taken_for_the_file(url: str, server: Server, tmp_path
     server.files["/file.gz"], server.content_type = b"<html>Log in to the network</html>", "text/html; charset=utf-8"
     (tmp_path / "file.gz.part").write_bytes(CONTENT[:1000])
     server.resumes = False
-    with pytest.raises(DownloadError, match="a web page came instead of the file"):
+    with pytest.raises(DownloadError, match="got a web page instead of the file"):
         download([url], tmp_path / "file.gz", MD5)
     assert (tmp_path / "file.gz.part").read_bytes() == CONTENT[:1000] and len(server.asked) == 1
 
@@ -279,7 +279,7 @@ def test_download_unreachable(tmp_path: Path, place: str) -> None:
 
 
 def test_download_names_every_mirror_that_failed(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"/a: the server answered 404 .*/b: the server answered 404"):
+    with pytest.raises(DownloadError, match=r"/a: the server responded 404 .*/b: the server responded 404"):
         download([f"{server.address}/a", f"{server.address}/b"], tmp_path / "file.gz", MD5)
     with pytest.raises(DownloadError, match=r"no mirror is known for file\.gz"):
         download([], tmp_path / "file.gz", MD5)
@@ -368,7 +368,7 @@ def test_of_two_processes_one_downloads_and_the_other_waits(url: str, server: Se
     wait_until(tmp_path / "file.gz.part", 100_000)
     second = fetching(url, tmp_path / "file.gz")
     assert second.stderr is not None
-    assert second.stderr.readline() == "waiting for another process that is fetching file.gz\n"
+    assert second.stderr.readline() == "waiting for another process that is downloading file.gz\n"
     server.gate.set()
     assert [first.communicate(timeout=10)[1], second.communicate(timeout=10)[1]] == [f"downloading {url}\n", ""]
     assert (first.returncode, second.returncode) == (0, 0)

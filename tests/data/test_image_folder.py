@@ -106,5 +106,5 @@ def test_the_same_pixels_in_another_file_are_a_copy(tmp_path: Path) -> None:
     assert len(everything(loaded)) == 12
     assert loaded.notes == (
         "2 images left out, exact copies of others: a/copy.bmp, b/other.tif",
-        "1 copy has another class than the image that stays: b/other.tif = a/0.png",
+        "1 copy has a different class than the image that stays: b/other.tif = a/0.png",
     )

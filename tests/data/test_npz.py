@@ -1,4 +1,4 @@
-"""What the arrays of an .npz file are taken for: their shape decides, not their type; and copies among them."""
+"""What the arrays of an .npz file are read as: their shape decides, not their type; and copies among them."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_images_of_any_depth(tmp_path: Path, most: int, kind: Any, note: str | N
 @pytest.mark.parametrize(
     ("images", "reason"),
     [
-        (levels(255, 40, 6, 5) - 100, "x: whole numbers from -100 to 155, but levels of images are 0 to 65,535"),
-        (levels(70_000, 40, 6, 5), "x: whole numbers from 0 to 70,000, but levels of images"),
+        (levels(255, 40, 6, 5) - 100, "x: whole numbers from -100 to 155, but image levels are 0 to 65,535"),
+        (levels(70_000, 40, 6, 5), "x: whole numbers from 0 to 70,000, but image levels"),
         (levels(255, 40, 6, 5, 4), "images of shape (6, 5, 4); must be (height, width)"),
     ],
 )
@@ -154,7 +154,7 @@ def test_whole_labels_of_two_types_are_labels() -> None:
     loaded = load(CASES / "mix.npz")
     assert loaded.classes == tuple(map(str, range(100)))
     assert (
-        "y_train, y_test: 100 different whole numbers are taken for classes; --task regression predicts the number"
+        "y_train, y_test: 100 different whole numbers, read as classes; --task regression predicts the number"
         in loaded.notes
     )
 
@@ -179,7 +179,7 @@ def test_blanks_at_the_ends_of_labels_make_no_class(tmp_path: Path) -> None:
     for labels in (words, words.astype("U")):
         loaded = load(saved(tmp_path, x=x, y=labels))
         assert loaded.classes == ("cat", "dog")
-        assert loaded.notes == ("y: blanks at the ends of texts are left out, which makes some equal",)
+        assert loaded.notes == ("y: blanks around texts are dropped, which makes some of them equal",)
 
 
 def test_one_hot_is_said(tmp_path: Path) -> None:
@@ -225,4 +225,4 @@ def test_missing_values_are_noted(tmp_path: Path) -> None:
     x = levels(255, 40, 4).astype(float)
     x[3:5, 1] = np.nan
     loaded = load(saved(tmp_path, x=x, y=LABELS))
-    assert "x: 2 values missing (nan); the mean of the column takes each one's place" in loaded.notes
+    assert "x: 2 values missing (nan); replaced by the column's mean" in loaded.notes

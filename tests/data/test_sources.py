@@ -58,13 +58,13 @@ DAMAGED = {
     "other type": (b"\0\0\x0d\x01" + struct.pack(">I", 1) + b"0000", "type 0x0d"),
     "no dimension": (b"\0\0\x08\0", "within its header"),
     "cut in the header": (WHOLE[:9], "within its header"),
-    "cut in the values": (WHOLE[:-1], "5 bytes of values, where its header says 6"),
+    "cut in the values": (WHOLE[:-1], "5 bytes of values; the header says 6"),
     "more than it says": (WHOLE + b"0", "7 bytes of values"),
-    "gzip magic only": (b"\x1f\x8b", "damaged or cut-off gzip"),
-    "gzip cut off": (gzip.compress(WHOLE)[:-9], "damaged or cut-off gzip"),
-    "gzip checksum": (gzip.compress(WHOLE)[:-8] + b"0000" + gzip.compress(WHOLE)[-4:], "damaged or cut-off gzip"),
-    "gzip body": (gzip.compress(WHOLE)[:10] + b"\xff" * 20, "damaged or cut-off gzip"),
-    "gzip and more": (gzip.compress(WHOLE) + b"more", "damaged or cut-off gzip"),
+    "gzip magic only": (b"\x1f\x8b", "damaged or truncated gzip"),
+    "gzip cut off": (gzip.compress(WHOLE)[:-9], "damaged or truncated gzip"),
+    "gzip checksum": (gzip.compress(WHOLE)[:-8] + b"0000" + gzip.compress(WHOLE)[-4:], "damaged or truncated gzip"),
+    "gzip body": (gzip.compress(WHOLE)[:10] + b"\xff" * 20, "damaged or truncated gzip"),
+    "gzip and more": (gzip.compress(WHOLE) + b"more", "damaged or truncated gzip"),
 }
 
 
@@ -88,14 +88,14 @@ def test_fashion_mini() -> None:
     assert mini.test_targets[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
     assert mini.fingerprint == FashionMini().fingerprint(DataLocation()) == "c621d7865106826f"
     assert FashionMini().static_info() == mini.outline
-    assert "MIT" in mini.licence and "Zalando" in mini.licence
+    assert "MIT" in mini.license and "Zalando" in mini.license
 
 
 def test_fashion_mini_ships_its_licence_and_is_written_reproducibly(tmp_path: Path) -> None:
     files = FashionMini().files(DataLocation(tmp_path))
     assert FashionMini().find(DataLocation(tmp_path)) == files
-    licence = (files[0].parent / "LICENSE").read_text("utf-8")
-    assert "MIT License" in licence and "2017 Zalando SE" in licence
+    license = (files[0].parent / "LICENSE").read_text("utf-8")
+    assert "MIT License" in license and "2017 Zalando SE" in license
     assert sum(path.stat().st_size for path in files) < 5_300_000
     for path in files:
         assert path.read_bytes()[3:8] == bytes(5)  # neither name nor time in the gzip header
@@ -198,8 +198,8 @@ def test_fingerprint_follows_the_data_not_the_gzip_header(tmp_path: Path) -> Non
 
 
 FOREIGN = {
-    "cut off": (0, gzip.compress(idx_bytes(TINY[FILE_NAMES[0]]))[:50], "cut-off gzip"),
-    "too few": (1, idx_bytes(array(19)), r"shape \(19,\), where fashion-mnist has \(20,\)"),
+    "cut off": (0, gzip.compress(idx_bytes(TINY[FILE_NAMES[0]]))[:50], "truncated gzip"),
+    "too few": (1, idx_bytes(array(19)), r"shape \(19,\); fashion-mnist has \(20,\)"),
     "too small": (2, idx_bytes(array(10, 8, 8)), r"shape \(10, 8, 8\)"),
     "other data": (0, idx_bytes(array(20, 28, 28) + 1), "not those of fashion-mnist"),
     "a page": (3, b"<html>Log in to the network</html>", "not an IDX file"),
@@ -236,7 +236,7 @@ GOOD = Dataset(
     test_targets=np.array([1, 2]),
     classes=("a", "b", "c"),
     fingerprint="0" * 16,
-    licence="none",
+    license="none",
 )
 
 
@@ -248,7 +248,7 @@ GOOD = Dataset(
         ({"test_targets": np.array([1])}, "2 inputs and 1 targets"),
         ({"test_inputs": np.zeros((2, 2, 3), np.uint8)}, r"test part: inputs \(2, 2, 3\)"),
         ({"train_inputs": np.zeros((4, 2, 2), np.float16)}, "float16 inputs"),
-        ({"train_inputs": np.zeros((4, 2), np.uint8)}, r"uint8 inputs \(4, 2\) are no images"),
+        ({"train_inputs": np.zeros((4, 2), np.uint8)}, r"uint8 inputs \(4, 2\) are not images"),
         ({"test_inputs": np.zeros((0, 2, 2), np.uint8), "test_targets": np.zeros(0, np.int64)}, "at least one"),
     ],
 )

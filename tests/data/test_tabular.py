@@ -12,7 +12,7 @@ import pytest
 from dnntrain import data
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.numbers import COMMA, PERIOD, read_number
+from dnntrain.data.numbers import COMMA, PERIOD, parse_number
 from dnntrain.errors import InputError
 from tests.support.command import error_of, succeeds
 
@@ -143,7 +143,7 @@ def test_names_with_commas_need_no_quotes_in_a_semicolon_file(tmp_path: Path) ->
     ],
 )  # fmt: skip
 def test_a_text_means_one_number_or_none(text: str, decimal: str, number: float | None) -> None:
-    np.testing.assert_equal(read_number(text, decimal), np.nan if number is None else number)
+    np.testing.assert_equal(parse_number(text, decimal), np.nan if number is None else number)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +152,18 @@ def test_a_text_means_one_number_or_none(text: str, decimal: str, number: float 
         (["1,234", "1,234.5"], [1234, 1234.5], "numbers with thousands separators: x"),
         (["1.234", "1,5"], [1234, 1.5], "numbers with a decimal comma: x"),
         (["1.234", "1.5"], [1.234, 1.5], ""),
-        (["12 %", "3%"], [12, 3], "numbers with percent signs, which are left out: x"),
-        (["$12", "3"], [12, 3], "numbers with currency signs in some of their cells, which are left out: x"),
+        (["12 %", "3%"], [12, 3], "numbers with percent signs, which are ignored: x"),
+        (["$12", "3"], [12, 3], "numbers with currency signs in some of their cells, which are ignored: x"),
         (["−12", "3"], [-12, 3], "numbers with the minus sign −: x"),
-        (["NA", "1", "nan", "2"], [np.nan, 1, np.nan, 2], "NA, nan in a column of numbers means missing: x"),
-        (["?", "1,5", "2,5"], [np.nan, 1.5, 2.5], "? in a column of numbers means missing: x"),
+        (["NA", "1", "nan", "2"], [np.nan, 1, np.nan, 2], "NA, nan means missing in a column of numbers: x"),
+        (["?", "1,5", "2,5"], [np.nan, 1.5, 2.5], "? means missing in a column of numbers: x"),
         (["9007199254740993", "1"], [2.0**53, 1],
-         "whole numbers with too many digits for float64, which are rounded: x"),
+         "whole numbers with too many digits for float64 are rounded: x"),
         (["007", "+5", "1e2"], [7, 5, 100], LEADING_ZEROS),
         (["−01", "1,005.5"], [-1, 1005.5], LEADING_ZEROS),
         (["0", "0.5", "100"], [0, 0.5, 100], ""),
         (["$5", "€6", "$7"], [5, 6, 7],
-         "numbers with signs of different currencies ($, €), which are left out: x"),
+         "numbers with signs of different currencies ($, €), which are ignored: x"),
     ],
 )  # fmt: skip
 def test_numbers_and_what_is_said(tmp_path: Path, cells: list[str], numbers: list[float], note: str) -> None:
@@ -184,7 +184,7 @@ def test_an_ambiguous_number_follows_the_other_columns(tmp_path: Path) -> None:
 def test_an_ambiguous_number_alone_is_refused(tmp_path: Path, cells: list[str], separator: str) -> None:
     path = made(tmp_path, cells, separator)
     with pytest.raises(
-        InputError, match=r"line 2, column 'x': '1.234' may be 1\.234 or 1234, and no other number in the file shows"
+        InputError, match=r"line 2, column 'x': '1.234' could be 1\.234 or 1234, and no other number in the file shows"
     ):
         load(path, target="y")
     assert load(path, target="y", leave_out="x").shape == (1,)
@@ -195,7 +195,7 @@ def test_a_column_is_numbers_from_95_percent_on(tmp_path: Path) -> None:
     loaded = load(made(tmp_path, ["", "x", "-", *cells[3:]]), target="y")
     assert kind_of(loaded) == "text"
     assert (
-        "column 'x' is text: 94.9 % of its cells are numbers, fewer than 95 %; the first other one is 'x' in line 3"
+        "column 'x' is text: 94.9 % of its cells are numbers, fewer than 95 %; the first exception is 'x' in line 3"
         in loaded.notes
     )
     assert "column 'x': 1 cell is '-', read as the text '-'; --missing - reads them as missing" in loaded.notes

@@ -207,7 +207,7 @@ def test_folder_leaves_out_copies(tmp_path: Path) -> None:
     assert loaded.notes == (
         "1 image left out, exact copies of others: train/dog/copy.png",
         "1 image left out, exact copies of others in test/ or val/: train/dog/5.png",
-        "1 copy has another class than the image that stays: train/dog/copy.png = train/cat/0.png",
+        "1 copy has a different class than the image that stays: train/dog/copy.png = train/cat/0.png",
     )
     assert len(loaded.train_inputs) == 17 and len(loaded.test_inputs) == 7
     assert not set(rows(loaded.train_inputs)) & set(rows(loaded.test_inputs))
@@ -226,16 +226,16 @@ def test_folder_formats(tmp_path: Path) -> None:
 
 
 def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: int = 2, **options: Any) -> np.ndarray:
-    """The levels of one image among others that are grey."""
+    """The levels of one image among gray ones."""
     root = make_folder(tmp_path / "one", {"a": 3, "b": 3}, mode="L")
     image.save(root / "a" / name, **options)
     source = data.find_source(str(root), {"image_size": size})
     row = [path.name for path in source.files(DataLocation())].index(name)
-    from dnntrain.data.image_folder import find_items
+    from dnntrain.data.image_folder import find_images
     from dnntrain.data.images import Decoder
 
-    paths = [item.path for item in find_items(root)[0]]
-    images, found, _ = Decoder(size, grey=False).decode(paths, np.full(len(paths), True), root)
+    paths = [item.path for item in find_images(root)[0]]
+    images, found, _ = Decoder(size, gray=False).decode(paths, np.full(len(paths), True), root)
     assert not found[row].problem, found[row]
     return images[row]
 
@@ -333,7 +333,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_many_images_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("dnntrain.data.images.MANY", 5)
+    monkeypatch.setattr("dnntrain.data.images.PROGRESS_THRESHOLD", 5)
     root = make_folder(tmp_path / "pets", {"cat": 5, "dog": 5})
     load(root)
     assert capsys.readouterr().err == f"reading 10 images of {root}\n"
@@ -383,7 +383,7 @@ def test_npz_own_validation_and_other_arrays(tmp_path: Path) -> None:
     loaded = load(path)
     assert loaded.n_validation == 10 and len(loaded.test_inputs) == 4
     np.testing.assert_array_equal(loaded.train_inputs[-10:], x[20:])
-    assert loaded.notes == ("1 array left out, neither inputs nor targets by its name: groups",)
+    assert loaded.notes == ("1 array left out, its name means neither inputs nor targets: groups",)
 
 
 @pytest.mark.parametrize(("inputs", "shape", "dtype"), [
@@ -423,13 +423,13 @@ def test_npz_targets(tmp_path: Path, targets: np.ndarray, classes: tuple[str, ..
 
 X, Y = numbered(12, 4), np.arange(12) % 2
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "nothing": ({}, "no array x_train (or x); it holds none"),
+    "nothing": ({}, "no array x_train (or x); it has no arrays"),
     "misspelt": ({"x_trian": X, "y_train": Y}, "no array x_train (or x); did you mean 'x_trian'?"),
     "unknown": ({"a": X, "b": Y}, "known: a, b"),
     "half a part": ({"x": X, "y": Y, "x_test": X}, "no array y_test"),
     "twice": ({"x": X, "y": Y, "x_train": X}, "x and x_train mean the same"),
     "objects": ({"x": X, "y": np.array(["a", None] * 6, object)}, "array.astype(str)"),
-    "text": ({"x": X.astype(str), "y": Y}, "x: <U3, where numbers"),
+    "text": ({"x": X.astype(str), "y": Y}, "x: <U3; must be numbers"),
     "infinite": ({"x": np.where(X > 100, np.inf, 1.0), "y": Y}, "x: a value is infinite"),
     "too large": ({"x": X * 1e300, "y": Y}, "too large for float32"),
     "no features": ({"x": X[:, :0], "y": Y}, "x: empty"),
@@ -456,11 +456,11 @@ def test_npz_that_is_no_npz(tmp_path: Path) -> None:
     assert "no such file" in refused(path)
     for content in (b"", b"foreign", b"\x80\x04K\x01."):
         path.write_bytes(content)
-        assert "not a sound .npz file" in refused(path)
+        assert "damaged, or not an .npz file" in refused(path)
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("x", b"no array")
         packed.writestr("y.npy", np.lib.format.magic(1, 0) + b"\x05\x00{'a'}")
-    assert "not a sound .npz file" in refused(path)
+    assert "damaged, or not an .npz file" in refused(path)
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("x", b"no array")
         packed.writestr("y", b"no array")
@@ -576,7 +576,7 @@ def test_rare_classes_are_noted(tmp_path: Path) -> None:
 TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "empty": ("", {"target": "y"}, "empty"),
     "blank": ("\n\n", {"target": "y"}, "empty"),
-    "no rows": ("x,y\n", {"target": "y"}, "a header and no rows"),
+    "no rows": ("x,y\n", {"target": "y"}, "a header, but no rows"),
     "one column": ("y\n1\n", {"target": "y"}, "only one column, y"),
     "no target": ("x,y\n1,2\n", {}, "--target COLUMN, one of x, y"),
     "unknown target": (
@@ -588,13 +588,13 @@ TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "target dropped": ("x,y\n1,2\n", {"target": "y", "leave_out": "y"}, "--leave-out y: the column to be predicted"),
     "nothing left": ("x,y\n1,2\n3,1\n2,1\n1,2\n", {"target": "y", "leave_out": "x"}, "no column is left"),
     "same names": ("x,y, x \n1,2,3\n", {"target": "y"}, "more than one column is called x"),
-    "long line": ("x,y\n1,2\n\n1,2,3\n", {"target": "y"}, "line 4: 3 fields, where the header has 2"),
-    "short line": ("x,z,y\n1,2,3\n1,2\n", {"target": "y"}, "line 3: 2 fields, where the header has 3"),
+    "long line": ("x,y\n1,2\n\n1,2,3\n", {"target": "y"}, "line 4: 3 fields, but the header has 2"),
+    "short line": ("x,z,y\n1,2,3\n1,2\n", {"target": "y"}, "line 3: 2 fields, but the header has 3"),
     "open quote": ('x,z,y\n1,"2,3\n1,2,3\n', {"target": "y"}, "line 3: 2 fields"),
     "latin": ("x,y\n1,2\n1,é\n".encode("latin-1"), {"target": "y"}, "line 3 is not UTF-8 (byte 0xe9)"),
     "utf-16": ("x,y\n1,2\n".encode("utf-16"), {"target": "y"}, "line 1 is not UTF-8 (byte 0xff)"),
     "picture": (b"\x89PNG\r\n\x1a\n", {"target": "y"}, "not UTF-8"),
-    "gzip cut off": (gzip.compress(b"x,y\n")[:-9], {"target": "y"}, "damaged or cut-off gzip"),
+    "gzip cut off": (gzip.compress(b"x,y\n")[:-9], {"target": "y"}, "damaged or truncated gzip"),
     "infinite": ("x,y\n1,2\ninf,1\n2,1\n1,2\n", {"target": "y"}, "column 'x': row 2 is infinite"),
     "infinite target": ("x,y\n1,2\n1,inf\n2,1\n1,2\n", {"target": "y"}, "column 'y': 1 of 4 values are missing or inf"),
     "one class": ("x,y\n1,a\n2,a\n", {"target": "y"}, "column 'y': fewer than two classes (a)"),
@@ -634,7 +634,7 @@ def test_parquet(tmp_path: Path) -> None:
         "1 column left out, the same in every training row: day",
         "36 rows are exact copies of others; with only 4 different inputs, copies are in training and test",
     )
-    assert "not a sound Parquet file" in refused(write(path, b"PAR1 and no more"), target="y")
+    assert "damaged, or not a Parquet file" in refused(write(path, b"PAR1 and no more"), target="y")
 
 
 @pytest.mark.skipif(not (SAMPLES / "msft.csv").exists(), reason="matplotlib's samples are not installed")

@@ -110,7 +110,7 @@ def test_what_an_older_version_decoded_is_decoded_anew(tmp_path: Path, monkeypat
         for number in range(4):
             Image.new("L", (4, 4), 40 * number + ord(name)).save(tmp_path / "images" / name / f"{number}.png")
     source, home = find_source(f"{tmp_path}/images/"), DataLocation(tmp_path / "home")
-    monkeypatch.setattr(decoded, "VERSION", decoded.VERSION - 1)
+    monkeypatch.setattr(decoded, "CACHE_VERSION", decoded.CACHE_VERSION - 1)
     source.load(home)
     monkeypatch.undo()
     source.load(home)

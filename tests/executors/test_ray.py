@@ -21,7 +21,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.cache import ARRAYS, keep, mapped
+from dnntrain.data.cache import ARRAYS, load_mapped, save_arrays
 from dnntrain.engine.loop import train
 from dnntrain.executors import local as executors
 from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
@@ -192,9 +192,9 @@ def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint(ray: Any) -> Non
 def test_data_that_are_mapped_from_disk_are_shared_not_copied(ray: Any, mini: Dataset, tmp_path: Path) -> None:
     from dnntrain.executors.ray import format_value
 
-    keep(mini, tmp_path / "kept")
+    save_arrays(mini, tmp_path / "kept")
     shared: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(format_value(mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
+    pickled = pickle.dumps(format_value(load_mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
     assert len(pickled) < 2000 and len(shared) == len(ARRAYS)
 
 

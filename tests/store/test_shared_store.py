@@ -60,7 +60,7 @@ def test_a_record_is_open_to_the_group_and_keeps_the_setgid_bit(tmp_path: Path) 
 @pytest.mark.usefixtures("group_umask")
 def test_decoded_data_are_open_to_the_group_and_keep_the_setgid_bit(tmp_path: Path, mini: Dataset) -> None:
     tmp_path.chmod(0o2775)
-    decoded.keep(mini.only("sandal,shirt"), tmp_path / "decoded" / "key")
+    decoded.save_arrays(mini.only("sandal,shirt"), tmp_path / "decoded" / "key")
     assert mode(tmp_path / "decoded") == mode(tmp_path / "decoded" / "key") == 0o2775
     assert {mode(path) for path in (tmp_path / "decoded" / "key").iterdir()} == {0o664}
 

@@ -144,7 +144,7 @@ def save_figure(results: Sequence[Result], target: Path) -> None:
     panels.flat[-1].xaxis.set_major_formatter("{x:g} ×")
     ratios = [row.ratio for result in results for row in result.rows]
     panels.flat[-1].set_xlim(min(ratios) / 2, max(ratios) * 5)  # with room for the labels
-    figure.savefig(target)
+    figure.savefig(target, dpi=100)
 
 
 def colour(name: str) -> str:
