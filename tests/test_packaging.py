@@ -67,7 +67,7 @@ class Throwaway(Activation):
     paper = "none"
     formula = "z / 2"
     advice = "never"
-    slope: float = parameter(0.5, "what is left", gt=0)
+    slope: float = hyperparameter(0.5, "what is left", gt=0)
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return z * self.slope
@@ -83,7 +83,7 @@ class Throwaway(Schedule):
     formula = "η₀ / 2"
     advice = "never"
 
-    def multiplier(self, t: np.ndarray, clock: Clock) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
         return np.full_like(t, 0.5)
 ''',
     "optimizers.py": '''
@@ -100,6 +100,26 @@ class Throwaway(Optimizer):
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         p.addcmul_(torch.sign(g), lr, value=-1)
 ''',
+    "rounding.py": '''
+"""A family of its own, in a file of its own."""
+
+from dnntrain.techniques.base import Switch
+from dnntrain.utils.fields import hyperparameter
+
+
+class Throwaway(Switch):
+    """Changes nothing."""
+
+    family = "Rounding"
+    name = "rounding"
+    primary = "digits"
+    summary = "Rounds nothing."
+    paper = "none"
+    formula = "x"
+    advice = "never"
+    digits: int = hyperparameter(3, "decimal places", ge=1)
+    mode: str = hyperparameter("even", "how halves are rounded")
+''',
 }
 
 
@@ -115,16 +135,18 @@ def test_a_new_technique_touches_one_file_and_shows_everywhere(tmp_path: Path) -
     shown, listed = run(*words, "train", "--help", cwd=tmp_path, **env), run(*words, "techniques", cwd=tmp_path, **env)
     preset = tmp_path / "new.yaml"
     preset.write_text(
-        "base: {act: 'halfway:slope=0.7', schedule: halved, optimizer: signed}\nfactors: {bn: {bn: on}}\n"
+        "base: {act: 'halfway:slope=0.7', schedule: halved, optimizer: signed}\n"
+        "factors: {bn: {bn: on}, rounding: {rounding: 4, rounding_mode: odd}}\n"
     )
     planned = run(*words, "ablate", preset, "--plan", cwd=tmp_path, **env)
-    for name in ("halfway", "halved", "signed"):
+    assert "--rounding-mode" in shown and "rounding=4, rounding_mode=odd" in planned
+    for name in ("halfway", "halved", "signed", "rounding"):
         assert name in shown
         assert name in listed
         assert name in planned
         assert "what" in run(*words, "techniques", name, cwd=tmp_path, **env)
-    settings = ("--act", "halfway", "--schedule", "halved", "--optimizer", "signed", "--lr", "0.001")
+    settings = ("--act", "halfway", "--schedule", "halved", "--optimizer", "signed", "--lr", "0.001", "--rounding", "2")
     assert "accuracy" in run(*words, "train", *settings, *QUICK, cwd=tmp_path, **env)
-    tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_bit_for_bit.py",
-                "-k", "halfway or halved or signed", cwd=tmp_path, **env)  # fmt: skip
-    assert "3 passed" in tests
+    tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/engine/test_bit_for_bit.py",
+                "-k", "halfway or halved or signed or rounding", cwd=tmp_path, **env)  # fmt: skip
+    assert "4 passed" in tests

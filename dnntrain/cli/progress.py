@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.executors.worker import EpochEnd
 from dnntrain.metrics import score_beside
 from dnntrain.store.run_store import Record
@@ -52,12 +52,12 @@ class ProgressDisplay:
         self.said: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[RunSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.measure = score_beside(study.metric)
         self.metric = f"val_{self.measure}"
-        self.arm_of: dict[CoreSpec, list[str]] = defaultdict(list)
+        self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
             self.arm_of[spec].append(arm.name)

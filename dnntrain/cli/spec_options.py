@@ -8,7 +8,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from dnntrain.config.spec import CoreSpec, RunSpec, default_settings, flag, slots
+from dnntrain.config.keys import flag
+from dnntrain.config.spec import RunSpec, choice_keys, default_settings, flat_keys
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean
@@ -20,7 +21,7 @@ Command = Callable[..., None]
 
 def run_keys() -> list[str]:
     """The fields of a run that a person sets by flags: all but the seed, of which there are several."""
-    return [key for key in RunSpec.model_fields if key != "seed"]
+    return [key for key in flat_keys() if key != "seed"]
 
 
 def takes_settings(keys: Sequence[str]) -> Callable[[Command], Command]:
@@ -56,7 +57,7 @@ def refuse_given(context: typer.Context, names: Collection[str], why: str) -> No
 
 def option(key: str) -> inspect.Parameter:
     """The field as an option, given as text; a yes-or-no field as a pair of flags."""
-    field = RunSpec.model_fields[key]
+    field = flat_keys()[key]
     is_flag = field.annotation is bool
     names = [f"{flag(key)}/--no-{flag(key)[2:]}"] if is_flag else [flag(key)]
     info = typer.Option(*names, help=help_text(key), metavar=None if is_flag else metavar(key), show_default=False,
@@ -68,8 +69,8 @@ def option(key: str) -> inspect.Parameter:
 
 def help_text(key: str) -> str:
     """What the field means, with its choices, unit and default."""
-    field = RunSpec.model_fields[key]
-    slot = slots().get(key)
+    field = flat_keys()[key]
+    slot = choice_keys().get(key)
     text = (field.description or "").rstrip(".")
     if slot:
         text += f": {', '.join(slot.names())}"
@@ -80,9 +81,9 @@ def help_text(key: str) -> str:
 
 def metavar(key: str) -> str:
     """What kind of value the field takes."""
-    if key in slots():
+    if key in choice_keys():
         return "NAME[:P=V,…]"
-    kinds = {RunSpec.model_fields[key].annotation, *get_args(RunSpec.model_fields[key].annotation)}
+    kinds = {flat_keys()[key].annotation, *get_args(flat_keys()[key].annotation)}
     kinds |= {get_origin(kind) and get_args(kind)[0] for kind in kinds}  # a number's bounds are annotations too
     return "NUMBER" if kinds & {int, float} else "TEXT"
 
@@ -92,7 +93,7 @@ def panel(key: str) -> str:
     for technique in techniques_in(Switch):
         if key in (technique.name, *(technique.key(name) for name in technique.model_fields)):
             return technique.family
-    if slot := slots().get(key):
+    if slot := choice_keys().get(key):
         return slot.family
     if key in TransferSettings.model_fields:
         return "Transfer"
@@ -108,14 +109,14 @@ def read_assignments(assignments: list[str]) -> dict[str, str]:
             raise InputError(f"--set {assignment}: must be KEY=VALUE, as --set lr=0.1")
         key = key.strip().replace("-", "_")
         if key not in run_keys():
-            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, RunSpec.model_fields)}")
+            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, flat_keys())}")
         if key in settings:
             raise InputError(f"--set {key}: given twice, as {settings[key]} and {value.strip()}")
         settings[key] = value.strip()
     return settings
 
 
-def spec_label(spec: CoreSpec) -> str:
+def spec_label(spec: RunSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
     settings, defaults = spec.settings(), default_settings()
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}

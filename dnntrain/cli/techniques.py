@@ -7,7 +7,8 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dnntrain.config.spec import default_settings, flag
+from dnntrain.config.keys import flag
+from dnntrain.config.spec import default_settings
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options
 from dnntrain.errors import InputError, did_you_mean

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.initializers import Initializer
 from dnntrain.utils.fields import field_extra, odd_number
 
 MAX_UNITS, MAX_LAYERS = 16_384, 1_000
+SCALES = ("auto", "unit", "standard", "raw")
 OFF_WORDS = ("off", "none", "no", "false")
 ON_WORDS = ("on", "yes", "true")
 
@@ -74,6 +75,13 @@ def read_val(value: object) -> float:
     if not (0 < number < 1 or (number >= 1 and number.is_integer())):
         raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of examples (5000)")
     return number
+
+
+def read_scale(value: str) -> str:
+    """A way to scale inputs, by name."""
+    if value not in SCALES:
+        raise ValueError(f"unknown{did_you_mean(value, SCALES)}")
+    return value
 
 
 def as_meant(key: str, field: FieldInfo, value: Any) -> Any:

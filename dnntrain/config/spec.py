@@ -1,7 +1,7 @@
-"""A run's full description: frozen, validated, and named by its digest.
+"""The settings of one training run: a frozen object that holds data source and techniques as objects.
 
-`RunSpec` has a field for everything that can be set: the core ones stand here, those of the switches come from the
-catalogue. Its fields are the preset's keys and the command line's flags.
+Flags, presets, and records write the same settings flat, one key per setting: `RunSpec.parse` reads that form,
+`RunSpec.settings` writes it, and `config.keys` says which keys there are.
 """
 
 from __future__ import annotations
@@ -9,35 +9,55 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
+    InstanceOf,
     PlainSerializer,
     ValidationError,
-    ValidationInfo,
-    create_model,
-    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 
-from dnntrain.config.parsing import as_meant, read_activations, read_hidden, read_init, read_val, write_hidden
+from dnntrain.config.keys import default_flat, flat_model, read_flat, switch_fields, write_flat
+from dnntrain.config.parsing import read_activations, read_hidden, read_init, read_scale, read_val, write_hidden
 from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source, options, source_class
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source
+from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import Choice, Switch, techniques_in
+from dnntrain.techniques.base import CATALOGUE, Choice, Switch
+from dnntrain.techniques.clipping import Clipping
+from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
+from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.initializers import Glorot, Initializer
+from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.techniques.optimizers import Optimizer
-from dnntrain.techniques.schedules import Schedule
+from dnntrain.techniques.regularization import WeightRegularizer
+from dnntrain.techniques.schedules import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 
+S = TypeVar("S", bound=Switch)
 
-class CoreSpec(TransferSettings):
-    """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
+
+def _in_catalogue_order(switches: tuple[S, ...]) -> tuple[S, ...]:
+    """The switches in the catalogue's order, which is the order in which they act; ValueError for one given twice."""
+    names = [switch.name for switch in switches]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} is given twice")
+    return tuple(sorted(switches, key=lambda switch: [*CATALOGUE].index(switch.name)))
+
+
+class RunSpec(TransferSettings):
+    """The settings of one training run.
+
+    Two specs are equal when they describe the same run, and a spec is hashable. A technique that is off is None::
+
+        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), batch_norm=BatchNorm(), dropout=Dropout(rate=0.1))
+        RunSpec.parse({"hidden": "2x50", "optimizer": "sgd:momentum=0.9", "bn": True, "dropout": 0.1})
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
@@ -54,7 +74,7 @@ class CoreSpec(TransferSettings):
     val_part: Literal["last", "first"] = hyperparameter(
         "last", "which part of the training set validates: last or first"
     )
-    scale: str = hyperparameter(
+    scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
     )
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
@@ -82,102 +102,87 @@ class CoreSpec(TransferSettings):
     epochs: int = hyperparameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
     seed: int = hyperparameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
 
+    source: InstanceOf[DataSource]
+    """The data source that `data` names, with its options. Without options it follows from `data`."""
+    clipping: InstanceOf[Clipping] | None = None
+    dropout: InstanceOf[DropoutBase] | None = None
+    mc_dropout: InstanceOf[MonteCarloDropout] | None = None
+    batch_norm: InstanceOf[BatchNorm] | None = None
+    regularizers: Annotated[tuple[InstanceOf[WeightRegularizer], ...], AfterValidator(_in_catalogue_order)] = ()
+    warmup: InstanceOf[Warmup] | None = None
+    early_stopping: InstanceOf[EarlyStopping] | None = None
+    other_switches: Annotated[tuple[InstanceOf[Switch], ...], AfterValidator(_in_catalogue_order)] = ()
+    """Switches of families that have no field of their own here."""
+
     @model_validator(mode="before")
     @classmethod
-    def _as_people_mean(cls, settings: Any) -> Any:
-        """Off-words switch off, a number is not a yes, and an unknown key is answered with the nearest known one."""
-        for key in settings:
-            if key not in cls.model_fields:
-                raise InputError(f"unknown key '{key}'{did_you_mean(key, cls.model_fields)}")
-        return {key: as_meant(key, cls.model_fields[key], value) for key, value in settings.items()}
-
-    @field_validator("data", "scale")
-    @classmethod
-    def _known(cls, name: str, info: ValidationInfo) -> str:
-        if info.field_name == "data":
-            source_class(name)
-        elif name not in SCALES:
-            raise ValueError(f"unknown{did_you_mean(name, SCALES)}")
-        return name
+    def _with_source(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return values if "source" in values else values | {"source": find_source(values.get("data", "fashion-mini"))}
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        source = source_class(self.data).name
-        for key, (field, takers) in options().items():
-            if getattr(self, key) != field.default and source not in takers:
-                raise ValueError(f"{key} is for {', '.join(takers)}, not for data set '{self.data}'")
+    def _check_consistent(self) -> Self:
+        if self.source != find_source(self.data, self.source.model_dump(exclude={"path"})):
+            raise ValueError(f"source {self.source!r} is not the data set '{self.data}'")
         if len(self.act) not in (1, len(self.hidden)):
             raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
         self.check_reuse(self.epochs)
-        self._check_techniques()
-        return self
-
-    def _check_techniques(self) -> None:
-        active: dict[str, str] = {}
-        for technique in techniques_in(Switch):
-            if not self._is_on(technique):
-                self._check_unused(technique)
-            elif technique.exclusive:
-                other = active.setdefault(technique.family, technique.name)
-                if other != technique.name:
-                    raise ValueError(f"{other} and {technique.name} exclude each other: give one")
-        if self._is_on("mc_dropout") and not (self._is_on("dropout") or self._is_on("alpha_dropout")):
+        exclusive: dict[str, str] = {}
+        for switch in self.switches:
+            if switch.exclusive and (other := exclusive.setdefault(switch.family, switch.name)) != switch.name:
+                raise ValueError(f"{other} and {switch.name} exclude each other: give one")
+        if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         for key in ("batch_size", "train_size"):
-            if self._is_on("bn") and getattr(self, key) == 1:
+            if self.batch_norm and getattr(self, key) == 1:
                 raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
-
-    def _is_on(self, technique: type[Switch] | str) -> bool:
-        value = getattr(self, technique if isinstance(technique, str) else technique.name)
-        return value is not None and value is not False  # a strength of 0 is on, like every other
-
-    def _check_unused(self, technique: type[Switch]) -> None:
-        for name, field in technique.model_fields.items():
-            key = technique.key(name)
-            if name != technique.primary and getattr(self, key) != field.default:
-                raise ValueError(f"{key} is given, but {technique.name} is off")
+        return self
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:
-        """The run that the flat settings describe; raises InputError that names the key and what would be right."""
+        """The run that flat settings describe.
+
+        Args:
+            settings: keys and values as in a preset; text is accepted wherever it is unambiguous ("1e-3", "on").
+
+        Raises:
+            InputError: names the key, the value, and what would be right.
+        """
         try:
-            return cls(**settings)
+            return cls(**read_flat(cls, settings))
         except ValidationError as error:
             raise InputError(format_validation_error(error)) from None
         except UnicodeError:
             raise InputError("a setting holds characters that are no text") from None
 
     def changed(self, **settings: Any) -> Self:
-        """This run with some settings changed, validated anew."""
+        """This run with some flat settings changed, validated again."""
         return self.parse(self.settings() | settings)
 
     def settings(self) -> dict[str, Any]:
-        """Every field as plain text, number or None; `parse` makes the same run of it."""
-        return self.model_dump()
+        """Every flat key with its value as plain text, number, or None; `parse` reads it back."""
+        return write_flat(self, self.source, self.switches)
+
+    @property
+    def switches(self) -> tuple[Switch, ...]:
+        """The switches that are on, in the order of their keys."""
+        held = (getattr(self, field) for field in dict.fromkeys(switch_fields(type(self)).values()))
+        return tuple(switch for value in held for switch in (value if isinstance(value, tuple) else (value,)) if switch)
 
     def techniques(self, family: type[S]) -> tuple[S, ...]:
-        """The switches of a family that are on, with their hyper-parameters."""
-        return tuple(self._build(technique) for technique in techniques_in(family) if self._is_on(technique))
+        """The switches of a family that are on."""
+        return tuple(switch for switch in self.switches if isinstance(switch, family))
 
     def technique(self, family: type[S]) -> S | None:
-        """The one switch of an exclusive family that is on, if any."""
+        """The first switch of a family that is on, if any."""
         return next(iter(self.techniques(family)), None)
 
-    def _build(self, technique: type[S]) -> S:
-        return technique(**{name: getattr(self, technique.key(name)) for name in technique.model_fields})
-
-    @cached_property
-    def source(self) -> DataSource:
-        """Where its data come from, with the options that it takes."""
-        return find_source(self.data, self.settings())
-
-    @cached_property
+    @property
     def activations(self) -> tuple[Activation, ...]:
         """One activation for each hidden layer."""
         return self.act * len(self.hidden) if len(self.act) == 1 else self.act
 
     def initializer(self, layer: int) -> Initializer:
-        """The initializer of the layer (0-based): the hidden layers' own, Glorot's for the output."""
+        """The initializer of a layer (0-based); the output layer always has Glorot's."""
         if layer == len(self.hidden):
             return Glorot()
         return self.init or Initializer.parse(self.activations[layer].init)
@@ -191,19 +196,20 @@ class CoreSpec(TransferSettings):
         return 1
 
     def graph(self) -> str:
-        """What runs must have in common to share a population: all but what may differ from member to member."""
-        settings = self.settings()
-        for key, field in type(self).model_fields.items():
-            if field_extra(field, "per_member"):
-                settings[key] = settings[key] is not None
-        outside = {t.key(name) for t in techniques_in(Switch) if not t.in_graph for name in t.model_fields}
-        return json.dumps({key: value for key, value in settings.items() if key not in outside})
+        """What runs must have in common to train as one population: all settings but those that a member may vary."""
+        settings, keys = self.settings(), flat_keys()
+        outside = {t.key(name) for t in switch_fields(type(self)) if not t.in_graph for name in t.model_fields}
+        return json.dumps({
+            key: value is not None if field_extra(keys[key], "per_member") else value
+            for key, value in settings.items()
+            if key not in outside
+        })  # fmt: skip
 
     def digest(self, fingerprint: str, engine: str) -> str:
-        """The run's name: a digest of its settings, of the data's bytes and of the engine's version; 12 hex digits.
+        """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.
 
-        What is as by default is left out, so that a new field does not rename old runs; so is where a person's own
-        data lie: their bytes say what they are.
+        Settings at their defaults are left out, so that a new setting does not rename old runs. The path of your own
+        data is left out too: their bytes identify them.
         """
         defaults = default_settings()
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
@@ -213,61 +219,16 @@ class CoreSpec(TransferSettings):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-S = TypeVar("S", bound=Switch)
-
-SCALES = ("auto", "unit", "standard", "raw")
-
-
-def _source_fields() -> dict[str, Any]:
-    """The fields of the data sources' options."""
-    return {
-        name: (_bounded(field), _like(field, field.default, f"{field.description} ({', '.join(takers)})"))
-        for name, (field, takers) in options().items()
-    }
+def flat_keys() -> dict[str, FieldInfo]:
+    """Every flat key with its type, default, and help, in the order of recorded settings."""
+    return flat_model(RunSpec).model_fields
 
 
-def _switch_fields() -> dict[str, Any]:
-    """The fields of every switch: None or False where it is off, the defaults of the declaration for its parameters."""
-    fields: dict[str, Any] = {}
-    for technique in techniques_in(Switch):
-        if technique.primary is None:
-            fields[technique.name] = (bool, hyperparameter(False, technique.summary))
-        for name, field in technique.model_fields.items():
-            if name == technique.primary:
-                fields[technique.name] = (_bounded(field) | None, _like(field, None, technique.summary))
-            else:
-                fields[technique.key(name)] = (_bounded(field), _like(field, field.default, field.description or ""))
-    return fields
-
-
-def _bounded(field: FieldInfo) -> Any:
-    """The field's type with its bounds and validators."""
-    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-
-
-def _like(field: FieldInfo, default: Any, help: str) -> Any:
-    noted = {key: field_extra(field, key) for key in ("per_member", "unit", "literal")}
-    return hyperparameter(default, help, **noted)
-
-
-if TYPE_CHECKING:
-    RunSpec = CoreSpec
-else:
-    fields = _source_fields() | _switch_fields()
-    RunSpec = create_model("RunSpec", __base__=CoreSpec, __doc__="A run's full description.", **fields)
-
-
-@cache
 def default_settings() -> dict[str, Any]:
-    """The settings of a run for which nothing is given."""
-    return RunSpec.parse({}).settings()
+    """The flat settings of a run for which nothing is given."""
+    return dict(default_flat(RunSpec))
 
 
-def flag(key: str) -> str:
-    """The command line's name of a field: early_stop → --early-stop."""
-    return "--" + key.replace("_", "-")
-
-
-def slots() -> dict[str, type[Choice]]:
-    """The fields that are filled by a technique's name, each with its family."""
+def choice_keys() -> dict[str, type[Choice]]:
+    """The keys whose value is the name of a technique, each with the family it chooses from."""
     return {family.slot: family for family in (Activation, Initializer, Optimizer, Schedule)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
@@ -12,7 +12,7 @@ ALL = 1_000
 """More layers than any network has."""
 
 
-def read_count(value: object) -> object:
+def read_count(value: Any) -> Any:
     """`all`, or a number of layers."""
     return ALL if isinstance(value, str) and value.strip().lower() == "all" else value
 

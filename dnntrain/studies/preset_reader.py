@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnntrain.config.parsing import as_meant
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec, flat_keys
+from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import score
@@ -107,7 +108,7 @@ class Preset:
             check_metric_of(metric, outline)
         return metric
 
-    def outline(self, spec: CoreSpec, changes: Settings) -> DatasetInfo:
+    def outline(self, spec: RunSpec, changes: Settings) -> DatasetInfo:
         """The outline of a run's data. An error in reading them names the key that gives them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
@@ -117,7 +118,7 @@ class Preset:
         note = self.document.text("note", "")
         return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
 
-    def pretrain(self) -> CoreSpec | str | None:
+    def pretrain(self) -> RunSpec | str | None:
         """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""
         value = self.content.get("pretrain")
         with self.document.at("pretrain"):
@@ -142,7 +143,8 @@ class Preset:
             [(key, values)] = fields.items()
             if not isinstance(values, list) or len(values) < 2:
                 raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
-            numbers = [getattr(RunSpec.parse(self.base | {key: value}), key) for value in values]
+            settings = [RunSpec.parse(self.base | {key: value}).settings() for value in values]
+            numbers = [read_count(each[key]) for each in settings]  # `unfreeze: all` is a number of layers
             if len(set(numbers)) < len(numbers):
                 raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
             if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
@@ -159,11 +161,11 @@ class Preset:
         if value is not None and not isinstance(value, Mapping):
             raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
         for key in value or {}:
-            if key not in RunSpec.model_fields:
-                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), RunSpec.model_fields)}")
+            if key not in flat_keys():
+                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), flat_keys())}")
             if key == "seed":
                 raise InputError("seed belongs under seeds")
-        return {key: as_meant(key, RunSpec.model_fields[key], given) for key, given in (value or {}).items()}
+        return {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
 
     def factor(self, name: str) -> Settings:
         """One factor's settings."""
@@ -247,7 +249,7 @@ class Preset:
             with self.place(arm.name):
                 check_declared(arm.spec, compared, declared)
 
-    def spec(self, arm: str, changes: Settings) -> CoreSpec:
+    def spec(self, arm: str, changes: Settings) -> RunSpec:
         """One arm's run, validated alone and against the data."""
         with self.place(arm):
             check_name(arm, "arm")

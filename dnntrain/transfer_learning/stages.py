@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
@@ -35,22 +35,16 @@ class TransferStage:
     epochs: int
     last: bool
 
-    def spec(self, spec: CoreSpec, dense: int) -> CoreSpec:
+    def spec(self, spec: RunSpec, dense: int) -> RunSpec:
         """What one run trains in it: its hidden layers above the lowest `dense`."""
         stage = slice_layers(spec, dense, len(spec.hidden))
         lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
-        changed = {} if self.last else {"early_stop": None, **defaults_of_early_stop(stage)}
-        # the rate of an unfrozen stage may be 0, which no run of its own has
-        return stage.changed(**changed, epochs=self.epochs).model_copy(update={"lr": lr})
+        stopping = stage.early_stopping if self.last else None
+        # copied without validation: the rate of an unfrozen stage may be 0, which a run by itself may not have
+        return stage.model_copy(update={"lr": lr, "epochs": self.epochs, "early_stopping": stopping})
 
 
-def defaults_of_early_stop(spec: CoreSpec) -> dict[str, object]:
-    """The parameters of early stopping as they are where it is off."""
-    keys = (key for key in type(spec).model_fields if key.startswith("early_stop_"))
-    return {key: type(spec).model_fields[key].default for key in keys}
-
-
-def stages_of(spec: CoreSpec, base: Backbone) -> list[TransferStage]:
+def stages_of(spec: RunSpec, base: Backbone) -> list[TransferStage]:
     """The stages of a run: frozen, then unfrozen."""
     count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
     if spec.frozen_to_the_end or spec.freeze is None:
@@ -60,7 +54,7 @@ def stages_of(spec: CoreSpec, base: Backbone) -> list[TransferStage]:
 
 
 def train_transfer(
-    specs: Sequence[CoreSpec],
+    specs: Sequence[RunSpec],
     dataset: Dataset,
     base: Backbone,
     device: torch.device | None = None,

@@ -27,7 +27,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from dnntrain.config.spec import RunSpec, flag
+from dnntrain.config.keys import flag
+from dnntrain.config.spec import flat_keys
 from tests.support.command import dnntrain
 from tests.support.command_lines import Known, is_sendable
 from tests.support.inline import Answer
@@ -62,7 +63,7 @@ def as_flags(given: dict[str, object]) -> list[str]:
     """Settings as flags; what no flag takes is given all the same."""
     words: list[str] = []
     for key, value in given.items():
-        if key in RunSpec.model_fields and RunSpec.model_fields[key].annotation is bool:
+        if key in flat_keys() and flat_keys()[key].annotation is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:
             words += [flag(key), str(value)]

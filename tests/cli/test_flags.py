@@ -13,7 +13,7 @@ import pytest
 
 from dnntrain.cli.spec_options import read_assignments, run_keys
 from dnntrain.cli.transfer import planned, transfer_keys
-from dnntrain.config.spec import RunSpec
+from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
@@ -47,7 +47,7 @@ HOW = {
 
 def candidates(key: str) -> Iterator[str]:
     """Values of which some are not the default and fit the field."""
-    field = RunSpec.model_fields[key]
+    field = flat_keys()[key]
     slot = next((family for family in (*Choice.__subclasses__(),) if family.slot == key), None)
     yield from slot.names() if slot else ()
     yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
@@ -230,7 +230,7 @@ def options_of(words: tuple[str, ...]) -> list[str]:
     """The options of a command line's command that are neither settings nor in HOW."""
     command = next(command for path, command in COMMANDS if words[: len(path)] == path)
     names = [parameter.name for parameter in command.params if parameter.param_type_name == "option"]
-    return [name for name in names if name not in RunSpec.model_fields and name not in HOW and name != "help"]
+    return [name for name in names if name not in flat_keys() and name not in HOW and name != "help"]
 
 
 CASES = [

@@ -74,7 +74,7 @@ def test_what_is_no_class_is_refused(chosen: str, classes: tuple[str, ...], reas
 def test_one_text_for_each_choice(value: object, text: str | None) -> None:
     assert as_names(value) == text
     assert as_names(text) == text
-    assert RunSpec.parse({"classes": value}).classes == text  # type: ignore[attr-defined]
+    assert RunSpec.parse({"classes": value}).source.classes == text
 
 
 def test_classes_of_arrays() -> None:

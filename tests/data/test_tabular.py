@@ -219,7 +219,7 @@ def test_missing_names_texts_and_numbers(tmp_path: Path) -> None:
     loaded = load(path, target="y", missing=["-999", "none", "nowhere"])
     assert loaded.columns[0].missing == 3 * N // 4
     assert "--missing: no cell is 'nowhere'" in loaded.notes
-    assert RunSpec.parse({"data": str(path), "target": "y", "missing": "None"}).missing == "None"
+    assert RunSpec.parse({"data": str(path), "target": "y", "missing": "None"}).settings()["missing"] == "None"
     with pytest.raises(InputError, match="missing"):
         RunSpec.parse({"data": str(path), "target": "y", "missing": ["None", True]})
 

@@ -11,7 +11,7 @@ import typer
 from hypothesis import strategies as st
 
 from dnntrain.cli.main import app
-from dnntrain.config.spec import RunSpec
+from dnntrain.config.spec import flat_keys
 from dnntrain.data import SOURCES
 from dnntrain.metrics import METRICS
 from dnntrain.studies.designs import DESIGNS
@@ -33,16 +33,14 @@ def commands(command: Any, path: Path = ()) -> list[tuple[Path, Any]]:
 
 COMMANDS = commands(typer.main.get_command(app))
 VOCABULARY = (
-    *(*CATALOGUE, *METRICS, *SOURCES, *DESIGNS, *RunSpec.model_fields, *shipped_presets()),
+    *(*CATALOGUE, *METRICS, *SOURCES, *DESIGNS, *flat_keys(), *shipped_presets()),
     *("cpu", "mean", "arm", "seconds", "0.5", "50%"),
 )
 """Words that are known somewhere."""
 PLACES = ("out", "made/here", "new.png", "new.csv", "", ".", "-", "[/x]", "a" * 300, "a\0b")
 """Where something is to be written, and may be removed: within the folder of the trial."""
 
-ASSIGNMENTS = st.sampled_from([*RunSpec.model_fields]).flatmap(
-    lambda key: setting(key).map(lambda value: f"{key}={value}")
-)
+ASSIGNMENTS = st.sampled_from([*flat_keys()]).flatmap(lambda key: setting(key).map(lambda value: f"{key}={value}"))
 """KEY=VALUE of a run."""
 
 
@@ -74,7 +72,7 @@ class Known:
         """Words for one flag or argument."""
         # releases of typer differ in where they keep an option's type
         kind = str(vars(parameter).get("type_descriptor") or vars(parameter).get("type")).lower()
-        if parameter.name in RunSpec.model_fields:
+        if parameter.name in flat_keys():
             return (setting(parameter.name) | TEXT).map(str)
         if re.search(r"\b(int|float)", kind):
             return st.integers(-1, 3).map(str) | NUMBERS.map(str) | TEXT

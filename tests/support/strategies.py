@@ -15,7 +15,7 @@ import yaml
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from dnntrain.config.spec import RunSpec, slots
+from dnntrain.config.spec import choice_keys, flat_keys
 from dnntrain.data import SOURCES
 from dnntrain.metrics import METRICS
 from dnntrain.studies.designs import DESIGNS
@@ -146,11 +146,11 @@ def choices(family: type[Choice]) -> Strategy:
 
 def setting(key: str) -> Strategy:
     """Values of one of a run's fields that are mostly sound."""
-    if key in slots():
-        return choices(slots()[key])
+    if key in choice_keys():
+        return choices(choice_keys()[key])
     if key == "data":
         return st.sampled_from([*SOURCES, "images", "table.csv", "arrays.npz"])
-    return value_of(RunSpec.model_fields[key])
+    return value_of(flat_keys()[key])
 
 
 def switched(technique: type[Switch]) -> Strategy:
@@ -163,7 +163,7 @@ def switched(technique: type[Switch]) -> Strategy:
 OF_SWITCHES = {t.key(name) for t in techniques_in(Switch) for name in t.model_fields} | {
     t.name for t in techniques_in(Switch)
 }
-CORE = [key for key in RunSpec.model_fields if key not in OF_SWITCHES]
+CORE = [key for key in flat_keys() if key not in OF_SWITCHES]
 
 
 @st.composite
@@ -180,7 +180,7 @@ def sound_settings(draw: st.DrawFn, without: Sequence[str] = ()) -> Settings:
 def any_settings(draw: st.DrawFn) -> Settings:
     """Settings of which some are garbage."""
     settings = draw(sound_settings())
-    for key in draw(st.lists(st.sampled_from([*RunSpec.model_fields]) | TEXT, max_size=2)):
+    for key in draw(st.lists(st.sampled_from([*flat_keys()]) | TEXT, max_size=2)):
         settings[key] = draw(GARBAGE)
     return settings
 
