@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dnntrain.executors.worker import WORKER_ENVIRONMENT
+from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
 os.environ.update(WORKER_ENVIRONMENT)  # before anything imports torch
 

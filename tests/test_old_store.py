@@ -18,8 +18,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from dnntrain.spec import RunSpec
+
 from tests.command import dnntrain, succeeds
 
 OLD = Path(__file__).parent / "cases" / "stores" / "v0.1"

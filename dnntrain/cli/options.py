@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -13,15 +13,18 @@ import typer
 from dnntrain.cli.data import DataDir, Mirror
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.executors.registry import EXECUTORS, option_fields, read_options
 from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
 from dnntrain.utils.console import console, show
+from dnntrain.utils.fields import field_extra
 from dnntrain.utils.files import read_json
 from dnntrain.utils.lazy import import_ahead
+from dnntrain.utils.signals import graceful_interrupt
 
 if TYPE_CHECKING:
-    from dnntrain.executors.local import Executor
-    from dnntrain.studies.runner import StudyResult
+    from dnntrain.executors.base import Executor
+    from dnntrain.studies.runner import TrainedStudy
     from dnntrain.studies.study import Study, Tuning
 
 RUNS = Path("runs")
@@ -30,10 +33,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
 Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; one for each core if not given")]
 Device = Annotated[str, typer.Option(help=f"where to train: {', '.join(DEVICES)}")]
-ExecutorName = Annotated[str, typer.Option("--executor", help="what trains: local, on this machine, or ray, a cluster")]
-Address = Annotated[
-    str | None,
-    typer.Option(metavar="auto|HOST:PORT", help="the Ray cluster to join; without it, Ray is started on this machine"),
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor", help=f"where to train: {', '.join(f'{name} ({e.summary})' for name, e in EXECUTORS.items())}"
+    ),
 ]
 Join = Annotated[bool, typer.Option("--join", help="help another process that is at work on the same study")]
 CheckpointEvery = Annotated[
@@ -50,19 +54,18 @@ class RunOptions:
     workers: Workers = None
     device: Device = "auto"
     executor: ExecutorName = "local"
-    address: Address = None
     data_dir: DataDir = None
     mirror: Mirror = None
     join: Join = False
     checkpoint_every: CheckpointEvery = None
+    executor_settings: Mapping[str, Any] = field(default_factory=dict, metadata={"option": False})
+    """The executor's own options, as given."""
 
     def __post_init__(self) -> None:
         """Check what does not depend on a study."""
-        for option, value, known in (("device", self.device, DEVICES), ("executor", self.executor, EXECUTORS)):
-            if value not in known:
-                raise InputError(f"--{option} '{value}'{did_you_mean(value, known)}")
-        if self.address is not None and self.executor == "local":
-            raise InputError(f"--address {self.address}: goes with --executor ray")
+        if self.device not in DEVICES:
+            raise InputError(f"--device '{self.device}'{did_you_mean(self.device, DEVICES)}")
+        read_options(self.executor, self.executor_settings)
 
     @property
     def home(self) -> DataLocation:
@@ -79,36 +82,39 @@ def takes_means(command: Command) -> Command:
     options = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
         for f in fields(RunOptions)
+        if f.metadata.get("option", True)
+    ]
+    of_executors = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(help=info.description, metavar=field_extra(info, "metavar"))],
+        )
+        for name, info in option_fields().items()
     ]
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "means"]
 
     def wrapper(**given: Any) -> None:
-        means = RunOptions(**{option.name: given.pop(option.name) for option in options})
+        values = {option.name: given.pop(option.name) for option in options}
+        means = RunOptions(**values, executor_settings={option.name: given.pop(option.name) for option in of_executors})
         command(means=means, **given)
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options + of_executors
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     return wrapper
 
 
-def local_executor(means: RunOptions) -> Executor:
-    """The cores of this machine."""
-    from dnntrain.executors.local import LocalExecutor, default_workers
+def create_executor(means: RunOptions, n_runs: int) -> Executor:
+    """What trains the study's missing runs; a single one on a CPU trains in this process."""
+    from dnntrain.executors.in_process import InProcessExecutor
 
-    return LocalExecutor(means.workers or default_workers(means.device))
-
-
-def ray_executor(means: RunOptions) -> Executor:
-    """A Ray cluster."""
-    from dnntrain.executors.ray import RayExecutor
-
-    return RayExecutor(means.workers, means.device, means.address)
-
-
-EXECUTORS: dict[str, Callable[[RunOptions], Executor]] = {"local": local_executor, "ray": ray_executor}
-"""Every executor by the name that `--executor` takes; what it needs is imported only where it is asked for."""
+    if means.executor == "local" and InProcessExecutor.suits(means.device, n_runs):
+        return InProcessExecutor()
+    options = read_options(means.executor, means.executor_settings)
+    return EXECUTORS[means.executor](means.workers, means.device, options)
 
 
 def check(study: Study, means: RunOptions) -> None:
@@ -128,14 +134,14 @@ def is_fetched(study: Study) -> bool:
     return networks or any(arm.spec.source.size for arm in study.arms)
 
 
-def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) -> StudyResult:
+def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) -> TrainedStudy:
     """Run a study, with progress on stderr, and what was left out of its data.
 
     `printed` has the notes on data that this command has printed already; new ones are added.
     """
     from dnntrain.cli.progress import ProgressDisplay
     from dnntrain.store.run_store import RunStore
-    from dnntrain.studies.runner import Manner, StudyRunner
+    from dnntrain.studies.runner import StudyRunner
     from dnntrain.transfer_learning.resolve import pretraining_study, with_backbone
 
     printed = set() if printed is None else printed
@@ -143,13 +149,19 @@ def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) 
         study = with_backbone(study, next(iter(run_study(first, means, printed).records)))
     elif isinstance(study.pretrain, str):
         study = with_backbone(study, fetch(study.pretrain, means.home))
-    ablation = StudyRunner(study, RunStore(means.out), means.home, means.device)
+    runner = StudyRunner(study, RunStore(means.out), means.home, means.device)
     terminal = console(stderr=True)
     for note in replaced(study, means.out):
         terminal.print(f"{study.name}: {note}; their runs stay in the store", soft_wrap=True)
-    executor = EXECUTORS[means.executor](means)
+    executor, display = create_executor(means, len(runner.missing())), ProgressDisplay(terminal)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
-    outcome = ablation.run(executor, ProgressDisplay(terminal), Manner(means.join, means.checkpoint_every))
+
+    def stop() -> None:
+        display.stopping()
+        executor.stop()
+
+    with graceful_interrupt(stop):
+        outcome = runner.run(executor, display, means.join, means.checkpoint_every)
     for note in data_notes(read_json(means.out / study.name / "study.json")):
         if note not in printed:
             terminal.print(note, soft_wrap=True)
@@ -174,7 +186,7 @@ def replaced(study: Study, out: Path) -> Iterator[str]:
         yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"
 
 
-def run_tuned_study(study: Study, tuning: Tuning, means: RunOptions, printed: set[str]) -> StudyResult:
+def run_tuned_study(study: Study, tuning: Tuning, means: RunOptions, printed: set[str]) -> TrainedStudy:
     """Choose each arm's value on validation, then compare the arms with the values that were chosen."""
     from dnntrain.studies.tuning import choose, selection_metric, tuned_study, tuning_study
 
@@ -201,7 +213,7 @@ def plan_or_carry_out(study: Study, means: RunOptions, plan: bool) -> None:
         print_outcome(run_tuned_study(study, study.tuning, means, printed), means.out)
 
 
-def print_outcome(outcome: StudyResult, out: Path) -> None:
+def print_outcome(outcome: TrainedStudy, out: Path) -> None:
     """The study's report, and where its records are."""
     from dnntrain.reporting import output
     from dnntrain.reporting.summary import summarize

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.executors.worker import EpochEnd
+from dnntrain.executors.jobs import EpochEnd
 from dnntrain.metrics import score_beside
 from dnntrain.store.run_store import Record
+from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 
 
@@ -42,7 +43,7 @@ class ArmState:
         return sum(self.val_score.values()) / len(self.val_score) if self.val_score else None
 
 
-class ProgressDisplay:
+class ProgressDisplay(StudyCallback):
     """Follows a study on a console."""
 
     def __init__(self, console: Console) -> None:
@@ -52,7 +53,7 @@ class ProgressDisplay:
         self.said: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[RunSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], ids: dict[RunSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.measure = score_beside(study.metric)
@@ -61,14 +62,14 @@ class ProgressDisplay:
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
             self.arm_of[spec].append(arm.name)
-            known = recorded.get(names[spec])
+            known = recorded.get(ids[spec])
             if known:
                 state.epochs[spec.seed] = known["epochs"]
                 state.over.add(spec.seed)
                 state.val_score[spec.seed] = known["history"][-1][self.metric]
         self.share_at_start = self.share
         if recorded:
-            self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")
+            self.console.print(f"{study.name}: {len(recorded)} of {len(ids)} runs are recorded already", style="dim")
         if self.console.is_terminal and self.share < 1:
             self.live = Live(self.table(), console=self.console, refresh_per_second=4, transient=True)
             self.live.start()
@@ -81,7 +82,7 @@ class ProgressDisplay:
             for name in self.arm_of[spec]:
                 state = self.arms[name]
                 state.epochs[spec.seed], state.val_score[spec.seed] = epoch, event.val_score[index]
-                if index in event.over:
+                if index in event.finished:
                     state.over.add(spec.seed)
                 touched.add(name)
         if self.live:

@@ -1,23 +1,20 @@
-"""Runs a study: what is recorded already is kept, what is missing is trained, and the tables are written."""
+"""Runs a study: keeps what is recorded, trains what is missing, and writes the study's tables."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.executors.local import Executor, accelerated
+from dnntrain.executors.base import Executor
+from dnntrain.executors.devices import accelerated
+from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
-from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.store.run_locks import RunLocks
 from dnntrain.store.run_store import Record, RunRecords, RunStore, record
 from dnntrain.store.study_files import tables_are_current, write_tables
@@ -25,40 +22,47 @@ from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 
+LOCKED_RUNS_SECONDS = 0.5
+"""Pause before another look at runs that other processes train."""
 
-class StudyCallback(Protocol):
-    """Is told how a study goes on."""
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[RunSpec, str]) -> None:
-        """The study begins; some of its runs are recorded already."""
-        ...
+class StudyInterrupted(DnntrainError):
+    """The study was stopped before all its runs were trained. What is finished is recorded."""
+
+    exit_code = 130  # as of a program that Ctrl-C ended
+
+
+class StudyCallback:
+    """Follows a study. Each method does nothing here; override those that are of interest."""
+
+    def start(self, study: Study, recorded: Mapping[str, Record], ids: dict[RunSpec, str]) -> None:
+        """The study begins.
+
+        Args:
+            study: What is asked.
+            recorded: The runs that are recorded already, by run id.
+            ids: The run id of every run.
+        """
 
     def progress(self, event: EpochEnd) -> None:
         """A population has trained one more epoch."""
-        ...
-
-    def stopping(self) -> None:
-        """The study was asked to stop, and will at the end of the epochs at work."""
-        ...
 
     def stop(self) -> None:
-        """The study is over, or was interrupted."""
-        ...
+        """The study has ended, also if it was interrupted."""
 
 
-@dataclass
-class StudyResult:
-    """What came of a study."""
+@dataclass(frozen=True)
+class TrainedStudy:
+    """A study all of whose runs are recorded."""
 
     study: Study
     ids: Mapping[RunSpec, str]
-    """The name of every run."""
+    """The run id of every run."""
     records: RunRecords
-    """By run id; a study's memory does not grow with the runs that it has recorded."""
-    failures: list[JobFailed] = field(default_factory=list)
+    """By run id, read from the store one by one: memory does not grow with the number of runs."""
 
     def figures(self, metric: str) -> dict[str, list[float]]:
-        """One figure of every run by arm, in the order of the seeds; nan where a run diverged."""
+        """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
         results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
         for arm, spec in self.study.runs():
             value = self.records[self.ids[spec]]["results"].get(metric)
@@ -66,175 +70,151 @@ class StudyResult:
         return results
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How a study is carried out; nothing in it changes a result."""
-
-    join: bool = False
-    """Whether to help another process that is at work on it."""
-    checkpoint_every: int | None = None
-    """Epochs between checkpoints of runs that are in training; None for one a minute."""
-
-
-ALONE = Manner()
-PATIENCE = 0.5
-"""Seconds between two looks at what others have recorded."""
-
-
 class StudyRunner:
-    """One study in one store."""
+    """Trains the missing runs of one study into one store."""
 
     def __init__(self, study: Study, store: RunStore, home: DataLocation | None = None, device: str = "auto") -> None:
+        """Check the study, and find its recorded runs.
+
+        Raises:
+            InputError: The study cannot be trained as it is.
+        """
         self.study, self.store, self.home, self.device = study, store, home or DataLocation(), device
         fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
         check_study(study, self.home)
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
-        """The name of every run."""
-        self.bases = resolve_backbones(study, store, self.home)
+        """The run id of every run."""
+        self.backbones = resolve_backbones(study, store, self.home)
         for arm in study.arms:
             if arm.spec.reuse_from:
-                check_leakage(self.bases[arm.spec.reuse_from], arm.spec, store, self.home)
+                check_leakage(self.backbones[arm.spec.reuse_from], arm.spec, store, self.home)
+        self.records = RunRecords(store, self.ids.values())
+        self.failures: list[JobFailed] = []
 
-    def run(self, executor: Executor, watcher: StudyCallback, manner: Manner = ALONE) -> StudyResult:
-        """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.
+    def run(
+        self,
+        executor: Executor,
+        callback: StudyCallback | None = None,
+        join: bool = False,
+        checkpoint_every: int | None = None,
+    ) -> TrainedStudy:
+        """Train the missing runs. Whatever ends this, finished runs stay recorded.
 
-        Raises KeyboardInterrupt where it was asked to stop, once what is at work has come to a safe point.
+        Args:
+            executor: Trains the runs; its `stop` stops the study.
+            callback: Follows the study.
+            join: Whether to help another process that is training this study.
+            checkpoint_every: Epochs between checkpoints of runs in training; None for one a minute.
+
+        Raises:
+            DnntrainError: Some runs could not be trained (InputError if because of their settings), or another
+                process is training the study.
+            StudyInterrupted: The executor was stopped, and has saved checkpoints of the runs in training.
         """
-        outcome = StudyResult(self.study, self.ids, RunRecords(self.store, self.ids.values()))
-        missing = self.missing(outcome)
-        if not missing and tables_are_current(self.study, self.ids, outcome.records, self.store):
-            watcher.start(self.study, outcome.records, self.ids)
-            watcher.stop()
-            return outcome  # nothing to write: the store may be read-only
+        callback = callback or StudyCallback()
+        trained = TrainedStudy(self.study, self.ids, self.records)
+        missing = self.missing()
+        if not missing and tables_are_current(self.study, self.ids, self.records, self.store):
+            callback.start(self.study, self.records, self.ids)
+            callback.stop()
+            return trained  # nothing to write: the store may be read-only
         if missing:
             self.store.prepare()
-        with (
-            self.store.held(self.study.name, manner.join),
-            self.store.claimed() as claims,
-            ending_softly(executor, watcher) as stopped,
-        ):
-            watcher.start(self.study, outcome.records, self.ids)
+        with self.store.held(self.study.name, join), self.store.claimed() as locks:
+            callback.start(self.study, self.records, self.ids)
             try:
-                while (missing := self.missing(outcome)) and not stopped:
-                    jobs = JobQueue(self, executor.workers, missing, claims, manner.checkpoint_every)
-                    for event in executor.run(jobs):
-                        self.take(event, outcome, watcher, claims)
-                    if not jobs.given:
-                        time.sleep(PATIENCE)  # the rest is being trained by others
-                    outcome.records.look()
+                while (missing := self.missing()) and not executor.stopping:
+                    jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every)
+                    executor.run(jobs, lambda event: self.handle(event, callback, locks))
+                    if not jobs.taken and not executor.stopping:
+                        time.sleep(LOCKED_RUNS_SECONDS)
+                    self.records.look()
             finally:
-                watcher.stop()
-                # an interrupt may have come between a record and its note
-                outcome.records.look()
-                if outcome.records:
-                    write_tables(self.study, self.ids, outcome.records, self.store)
-        if missing and stopped:
-            raise KeyboardInterrupt
-        if outcome.failures:
-            raise self.failure(outcome)
-        return outcome
+                callback.stop()
+                # an interrupt may have come between writing a record and noting it
+                self.records.look()
+                if self.records:
+                    write_tables(self.study, self.ids, self.records, self.store)
+        if missing:
+            raise StudyInterrupted(
+                "interrupted; what is finished stays recorded, and running it again continues from there"
+            )
+        if self.failures:
+            raise self.failure()
+        return trained
 
-    def missing(self, outcome: StudyResult) -> dict[RunSpec, str]:
+    def missing(self) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
-        lost = {spec for failure in outcome.failures for spec in failure.job.specs}
-        return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
+        failed = {spec for failure in self.failures for spec in failure.job.specs}
+        return {spec: run for spec, run in self.ids.items() if run not in self.records and spec not in failed}
 
-    def failure(self, outcome: StudyResult) -> DnntrainError:
+    def failure(self) -> DnntrainError:
         """Each reason once, with the runs that it cost, and where the others are."""
         names = {spec: f"{arm.name} seed {spec.seed}" for arm, spec in self.study.runs()}
-        lost: dict[str, list[str]] = {}
-        for failed in outcome.failures:
-            lost.setdefault(failed.message, []).extend(names[spec] for spec in failed.job.specs)
-        lines = [f"{message}: {', '.join(runs)} not trained" for message, runs in lost.items()]
-        if outcome.records:
+        failed: dict[str, list[str]] = {}
+        for failure in self.failures:
+            failed.setdefault(failure.message, []).extend(names[spec] for spec in failure.job.specs)
+        lines = [f"{message}: {', '.join(runs)} not trained" for message, runs in failed.items()]
+        if self.records:
             folder = self.store.root / self.study.name
-            lines.append(f"the other runs are recorded, {len(outcome.records)} of them: dnntrain report {folder}")
-        wrong_input = any(failed.exit_code == InputError.exit_code for failed in outcome.failures)
+            lines.append(f"the other runs are recorded, {len(self.records)} of them: dnntrain report {folder}")
+        wrong_input = any(failure.exit_code == InputError.exit_code for failure in self.failures)
         return (InputError if wrong_input else DnntrainError)("\n".join(lines))
 
-    def take(self, event: Event, outcome: StudyResult, watcher: StudyCallback, claims: RunLocks) -> None:
-        """Record what has happened."""
+    def handle(self, event: Event, callback: StudyCallback, locks: RunLocks) -> None:
+        """Record an event."""
         if isinstance(event, EpochEnd):
-            watcher.progress(event)
+            callback.progress(event)
         elif isinstance(event, JobFailed):
-            outcome.failures.append(event)
+            self.failures.append(event)
         elif isinstance(event, RunsFinished):
             for run in event.runs:
                 made = record(run, self.ids[run.spec], event.data, event.environment)
                 self.store.write(made, run)
-                outcome.records.add(made["run"])
-                claims.release(made["run"])
+                self.records.add(made["run"])
+                locks.release(made["run"])
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)
 
 
 class JobQueue:
-    """The missing runs in populations, each claimed when it is taken."""
+    """The missing runs as jobs; a job's runs are locked when it is taken."""
 
     def __init__(
         self,
-        ablation: StudyRunner,
+        runner: StudyRunner,
         workers: int,
         missing: Mapping[RunSpec, str],
-        claims: RunLocks,
+        locks: RunLocks,
         checkpoint_every: int | None,
     ) -> None:
-        self.ablation, self.claims, self.every = ablation, claims, checkpoint_every
-        # who waits for others looks twice a second: their checkpoints are not read each time
-        self.missing = {spec: run for spec, run in missing.items() if claims.is_open(run)}
-        store = ablation.store
-        self.checkpoints = {spec: made for spec, run in self.missing.items() if (made := store.checkpoint(run))}
-        begun = {spec: made.epochs for spec, made in self.checkpoints.items()}
-        self.plan = populations(list(self.missing), workers, begun, accelerated(ablation.device))
-        self.given = 0
-        """Jobs that were taken."""
+        self.runner, self.locks, self.checkpoint_every = runner, locks, checkpoint_every
+        # a process that waits for others looks twice a second, and need not read their checkpoints
+        self.missing = {spec: run for spec, run in missing.items() if locks.is_open(run)}
+        store = runner.store
+        self.checkpoints = {spec: found for spec, run in self.missing.items() if (found := store.checkpoint(run))}
+        trained = {spec: checkpoint.epochs for spec, checkpoint in self.checkpoints.items()}
+        self.plan = populations(list(self.missing), workers, trained, accelerated(runner.device))
+        self.taken = 0
+        """How many jobs were taken."""
 
     def __iter__(self) -> Iterator[Job]:
-        for specs in self.plan:
-            ours = tuple(spec for spec in specs if self.is_ours(self.missing[spec]))
-            if ours:
-                self.given += 1
-                yield self.job(ours)
+        for population in self.plan:
+            specs = tuple(spec for spec in population if self.try_lock(self.missing[spec]))
+            if specs:
+                self.taken += 1
+                backbone = self.runner.backbones.get(specs[0].reuse_from or "")
+                job = Job(
+                    specs, self.runner.home, self.runner.device, backbone, self.checkpoints, self.checkpoint_every
+                )
+                yield job.subset(specs)  # with the checkpoints of these runs only
 
-    def is_ours(self, run: str) -> bool:
-        """Whether nobody else trains the run, or has trained it since."""
-        if not self.claims.take(run):
+    def try_lock(self, run: str) -> bool:
+        """Whether this process may train the run: no other process is training it, or has trained it since."""
+        if not self.locks.take(run):
             return False
-        if self.ablation.store.has(run):
-            self.claims.release(run)
+        if self.runner.store.has(run):
+            self.locks.release(run)
             return False
         return True
-
-    def job(self, specs: tuple[RunSpec, ...]) -> Job:
-        """The job of training one population."""
-        of = self.ablation
-        made = {spec: checkpoint for spec, checkpoint in self.checkpoints.items() if spec in specs}
-        base = of.bases.get(specs[0].reuse_from or "")
-        return Job(self.given, specs, of.home, of.device, base, 0, made, self.every)
-
-
-@contextmanager
-def ending_softly(executor: Executor, watcher: StudyCallback) -> Iterator[list[int]]:
-    """Ctrl-C or SIGTERM lets what is at work come to a safe point; a second one ends at once. Gives what came."""
-    came: list[int] = []
-
-    def soft(number: int, frame: object) -> None:
-        came.append(number)
-        for each in ENDS:
-            signal.signal(each, signal.default_int_handler)
-        watcher.stopping()
-        executor.stop()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-    before = {each: signal.signal(each, soft) for each in ENDS}
-    try:
-        yield came
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-ENDS = (signal.SIGINT, signal.SIGTERM)

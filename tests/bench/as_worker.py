@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from dnntrain.executors.worker import WORKER_ENVIRONMENT
+from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
 
 def as_worker() -> None:

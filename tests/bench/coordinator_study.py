@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from dnntrain.cli.progress import ProgressDisplay
-from dnntrain.executors.local import LocalExecutor, default_workers
+from dnntrain.executors.local import LocalExecutor
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
 from dnntrain.studies.runner import StudyRunner
@@ -20,7 +20,7 @@ def main() -> None:
     from rich.console import Console
 
     study = load_preset(sys.argv[1])
-    executor = LocalExecutor(default_workers("cpu"))
+    executor = LocalExecutor(device="cpu")
     started = time.process_time()
     StudyRunner(study, RunStore(Path("runs"))).run(executor, ProgressDisplay(Console(stderr=True)))
     own = time.process_time() - started

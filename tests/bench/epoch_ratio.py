@@ -53,8 +53,9 @@ def train_in_turns() -> None:
         from dnntrain.config.spec import RunSpec
         from dnntrain.engine.loop import train
     except ImportError:
-        from dnntrain.engine import train
         from dnntrain.spec import RunSpec
+
+        from dnntrain.engine import train
     torch.set_num_threads(1)
     dataset = data.load("fashion-mini")
     started = 0.0

@@ -17,8 +17,8 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, find_source
 from dnntrain.data import cache as decoded
 from dnntrain.engine.run import ENGINE_VERSION
+from dnntrain.executors.jobs import Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.local import LocalExecutor
-from dnntrain.executors.worker import Job, JobFailed, RunsFinished
 from tests.support.command import QUICK, dnntrain, environment, error_of, succeeds
 from tests.support.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
@@ -86,7 +86,8 @@ def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
     bad = good.changed(early_stop=2, early_stop_metric="val_acc")
     assert good.graph() == bad.graph()
     specs = tuple(arm.changed(seed=seed) for arm in (good, bad) for seed in (0, 1))
-    events = list(LocalExecutor(1).run([Job(0, specs, DataLocation(tmp_path), "cpu")]))
+    events: list[Event] = []
+    LocalExecutor(1).run([Job(specs, DataLocation(tmp_path))], events.append)
     trained = [run.spec for event in events if isinstance(event, RunsFinished) for run in event.runs]
     [failed] = [event for event in events if isinstance(event, JobFailed)]
     assert trained == [*specs[:2]] and failed.job.specs == specs[2:]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dnntrain.executors.local import accelerated, default_workers, has_visible_gpu
+from dnntrain.executors.devices import accelerated, default_workers, has_visible_gpu
 from dnntrain.utils import cgroups
 
 GIB = 2**30

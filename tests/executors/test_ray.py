@@ -21,10 +21,10 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.cache import ARRAYS, load_mapped, save_arrays
+from dnntrain.data.cache import ARRAYS, keep, mapped
 from dnntrain.engine.loop import train
-from dnntrain.executors import local as executors
-from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
+from dnntrain.executors import base
+from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.transfer_learning.mlp_backbone import Backbone
 from tests.support.command import QUICK, environment, error_of, succeeds
@@ -125,10 +125,8 @@ class Killer:
 def jobs(*changes: dict[str, Any], specs: int = 2) -> list[Job]:
     seeds = iter(range(100))
     return [
-        replace(
-            Job(number, tuple(SMALL.changed(seed=next(seeds)) for _ in range(specs)), DataLocation(), "cpu"), **change
-        )
-        for number, change in enumerate(changes)
+        replace(Job(tuple(SMALL.changed(seed=next(seeds)) for _ in range(specs)), DataLocation()), **change)
+        for change in changes
     ]
 
 
@@ -141,27 +139,36 @@ def test_lost_tasks_are_tried_in_halves_and_a_stop_is_heeded(
 ) -> None:
     from dnntrain.executors import ray as ray_executor
 
-    monkeypatch.setattr(ray_executor, "RETRIES", 0)
-    monkeypatch.setattr(executors, "MOST_TRIES", 1)
-    executor = ray_executor.RayExecutor(2, "cpu", cluster.address)
-    events = list(executor.run(jobs({"base": cast("Backbone", Killer())}, {})))
+    monkeypatch.setattr(ray_executor, "TASK_RETRIES", 0)
+    monkeypatch.setattr(base, "MAX_RETRIES", 1)
+    executor = ray_executor.RayExecutor(2, "cpu", ray_executor.RayOptions(address=cluster.address))
+    events: list[Event] = []
+    executor.run(jobs({"backbone": cast("Backbone", Killer())}, {}), events.append)
     assert seeds_of(event for event in events if isinstance(event, JobFailed)) == [[0], [1]]
     assert all(event.lost for event in events if isinstance(event, JobFailed))
     assert sorted(run.spec.seed for event in events if isinstance(event, RunsFinished) for run in event.runs) == [2, 3]
-    assert len(executor._shared) == 1
-    [job] = jobs({})
-    untold = ray_executor.outcome(ray.put(JobFinished(job)), job, stopping=False)
-    assert isinstance(untold, JobFailed) and untold.lost
+    assert len(executor._datasets) == 1
 
     long = SMALL.changed(epochs=200)
     stopped: list[Event] = []
-    for event in executor.run(jobs({"specs": (long,)}, {"specs": (long.changed(seed=1),)}, {})):
+
+    def handle(event: Event) -> None:
         stopped.append(event)
         if isinstance(event, EpochEnd):
             executor.stop()
+
+    executor.run(jobs({"specs": (long,)}, {"specs": (long.changed(seed=1),)}, {}), handle)
     assert seeds_of(event for event in stopped if isinstance(event, JobFinished)) in ([[0], [1]], [[1], [0]])
     assert any(isinstance(event, CheckpointSaved) for event in stopped)
     assert not any(isinstance(event, RunsFinished | JobFailed) for event in stopped)
+
+
+def test_a_job_that_ends_without_its_results_is_retried() -> None:
+    [job] = jobs({})
+    event, again = base.resolve_end(JobFinished(job), job, stopping=False)
+    assert isinstance(event, JobFinished) and [retry.retries for retry in again] == [1, 1]
+    assert seeds_of(JobFinished(retry) for retry in again) == [[0], [1]]
+    assert base.resolve_end(JobFinished(job), job, stopping=True) == (JobFinished(job), [])
 
 
 def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path: Path) -> None:
@@ -169,32 +176,32 @@ def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path:
     assert records[0]["status"] == "finished" and records[0]["environment"]["bit_for_bit"]
 
 
-def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint(ray: Any) -> None:
-    from dnntrain.executors.ray import Post
+def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint() -> None:
+    from dnntrain.executors.ray import EventActor
 
-    [job] = jobs({})
+    [job] = jobs({"number": 7})
     first, second = job.specs
     made = Checkpoint([{"epoch": 1}], 1, 0.5, {})
-    post = Post()
-    assert post.begin(7, job) == (job, False)
-    post.tell(7, RunsFinished(job, [], {}, {}))
-    post.tell(7, CheckpointSaved(job, {first: made, second: made}))
-    assert len(post.fetch()) == 2 and post.fetch() == []
-    left, _ = post.begin(7, job)
-    assert left.checkpoints == {first: made, second: made}
-    post.stop()
-    assert post.begin(8, job) == (job, True)
-    started_anew = Post()
-    started_anew.tell(7, JobFinished(job))
-    assert started_anew.fetch() == [(7, JobFinished(job))]
+    actor = EventActor()
+    assert actor.begin(job) == (job, False)
+    actor.send(RunsFinished(job, [], {}, {}))
+    actor.send(CheckpointSaved(job, {first: made, second: made}))
+    assert len(actor.fetch()) == 2 and actor.fetch() == []
+    remaining, _ = actor.begin(job)
+    assert remaining.checkpoints == {first: made, second: made}
+    actor.stop()
+    assert actor.begin(replace(job, number=8)) == (replace(job, number=8), True)
+    restarted = EventActor()
+    restarted.send(JobFinished(job))
+    assert restarted.fetch() == [JobFinished(job)]
 
 
-def test_data_that_are_mapped_from_disk_are_shared_not_copied(ray: Any, mini: Dataset, tmp_path: Path) -> None:
-    from dnntrain.executors.ray import format_value
+def test_data_that_are_mapped_from_disk_are_shared_not_copied(mini: Dataset, tmp_path: Path) -> None:
+    from dnntrain.executors.ray import in_memory
 
-    save_arrays(mini, tmp_path / "kept")
+    keep(mini, tmp_path / "kept")
     shared: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(format_value(load_mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
+    pickled = pickle.dumps(in_memory(mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
     assert len(pickled) < 2000 and len(shared) == len(ARRAYS)
 
 
@@ -210,10 +217,10 @@ def test_shared_arrays_are_never_written_to(mini: Dataset) -> None:
 
 
 @pytest.mark.parametrize(("workers", "gpus", "expected"), [(1, 1, 1.0), (2, 2, 1.0), (3, 2, 0.5), (6, 1, 0.1666)])
-def test_a_gpu_is_shared_by_as_many_as_asked_for(ray: Any, workers: int, gpus: int, expected: float) -> None:
-    from dnntrain.executors.ray import share
+def test_a_gpu_is_shared_by_as_many_as_asked_for(workers: int, gpus: int, expected: float) -> None:
+    from dnntrain.executors.ray import gpu_share
 
-    assert share(workers, gpus) == expected
+    assert gpu_share(workers, gpus) == expected
 
 
 def free_port() -> int:

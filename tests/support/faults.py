@@ -43,7 +43,9 @@ def undisturbed() -> str:
 
 def children(process: int) -> list[int]:
     """The worker processes of a coordinator."""
-    found = subprocess.run(["pgrep", "-P", str(process), "-f", "spawn_main"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-P", str(process), "-f", "dnntrain.executors.worker"], capture_output=True, text=True
+    )
     return [int(line) for line in found.stdout.split()]
 
 

@@ -18,12 +18,14 @@ from unittest import mock
 import torch
 
 from dnntrain.__main__ import main
-from dnntrain.cli import options as carrying
 from dnntrain.data import download, source
 from dnntrain.errors import InputError
-from dnntrain.executors.local import Executor
+from dnntrain.executors.base import Executor
+from dnntrain.executors.jobs import Job, SendEvent
+from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.planner import cost
-from dnntrain.executors.worker import Event, Job, load_once, run_job
+from dnntrain.executors.registry import EXECUTORS
+from dnntrain.executors.worker import load_dataset, run_job
 
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
 DEAREST, LONGEST = 1.0, 5.0
@@ -79,31 +81,27 @@ class Hang(BaseException):
     """The command took too long."""
 
 
-class Inline:
+class Inline(LocalExecutor):
     """Trains in this process, what is small."""
 
-    workers = 1
+    def __init__(self, workers: int | None = None, device: str = "auto", options: object = None) -> None:
+        super().__init__(1, "cpu")
 
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
+    def run(self, jobs: Iterable[Job], handle: SendEvent) -> None:
         for job in jobs:
-            events: list[Event] = []
             try:
                 if cost(job.specs) > DEAREST:
                     raise Hang
                 with alarm(LONGEST):
-                    end = run_job(job, events.append)
+                    end = run_job(job, handle)
             except Hang:
                 raise InputError("population: too dear to be trained in a test") from None
-            yield from events
-            yield end
-
-    def stop(self) -> None:
-        """There is nothing at work between two events."""
+            handle(end)
 
 
-def inline(means: carrying.RunOptions) -> Executor:
-    """What stands for every executor."""
-    return Inline()
+def inline(executor: type[Executor]) -> type[Executor]:
+    """What stands for an executor; its options are the same."""
+    return type("Inline", (Inline,), {"Options": executor.Options})
 
 
 def no_network(*arguments: object) -> None:
@@ -135,7 +133,7 @@ def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator
     """The process as a command finds it that was started in this folder: no memory, no network."""
     torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
-    load_once.cache_clear()
+    load_dataset.cache_clear()
     home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "xterm"}
     with (
         contextlib.chdir(folder),
@@ -145,7 +143,7 @@ def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator
         mock.patch.object(socket.socket, "connect", no_network),
         mock.patch.object(socket, "getaddrinfo", no_network),
         mock.patch.object(download, "DELAYS", (0, 0)),
-        mock.patch.dict(carrying.EXECUTORS, dict.fromkeys(carrying.EXECUTORS, inline)),
+        mock.patch.dict(EXECUTORS, {name: inline(executor) for name, executor in EXECUTORS.items()}),
     ):
         yield
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dnntrain
-from dnntrain.executors.worker import WORKER_ENVIRONMENT
+from dnntrain.executors.environment import WORKER_ENVIRONMENT
 from tests.bench.peers.machine import HERE, Ended, cores, median, run
 from tests.bench.peers.workloads import Exported, Workload
 

@@ -11,7 +11,7 @@ import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,7 +24,9 @@ from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine import loop as engine
 from dnntrain.engine.health import Probe
-from dnntrain.executors.worker import Event, Job, run_job
+from dnntrain.executors.jobs import Job, SendEvent
+from dnntrain.executors.local import LocalExecutor
+from dnntrain.executors.worker import run_job
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.runner import StudyRunner
 from dnntrain.studies.study import Arm, Study
@@ -67,23 +69,18 @@ def as_a_study(spec: RunSpec, seeds: Sequence[int]) -> None:
     study = Study("overhead", (Arm("overhead", spec),), tuple(seeds))
     with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         display = ProgressDisplay(Console(file=nowhere, force_terminal=True))
-        StudyRunner(study, RunStore(Path(folder)), device="cpu").run(Here(), display)
+        StudyRunner(study, RunStore(Path(folder)), device="cpu").run(Here(1), display)
 
 
-class Here:
-    """An executor without worker processes, which would blur what is measured; events are pickled as for them."""
+class Here(LocalExecutor):
+    """Trains without worker processes, which would blur what is measured; events are pickled as for them."""
 
-    workers = 1
-
-    def stop(self) -> None:
-        """Nobody asks it to."""
-
-    def run(self, jobs: Iterable[Job]) -> Iterator[Event]:
-        """Train the jobs, and give their events."""
+    def run(self, jobs: Iterable[Job], handle: SendEvent) -> None:
         for job in jobs:
             sent: list[bytes] = []
             ended = run_job(job, lambda event, sent=sent: sent.append(pickle.dumps(event)))  # type: ignore[misc]
-            yield from map(pickle.loads, [*sent, pickle.dumps(ended)])
+            for event in [*sent, pickle.dumps(ended)]:
+                handle(pickle.loads(event))
 
 
 if __name__ == "__main__":

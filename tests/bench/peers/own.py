@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnntrain.executors.worker import WORKER_ENVIRONMENT
+from dnntrain.executors.environment import WORKER_ENVIRONMENT
 from tests.bench.peers.contenders import DNNTRAIN, OURS
 from tests.bench.peers.machine import HERE, cores, median, run
 from tests.bench.peers.peer import Task

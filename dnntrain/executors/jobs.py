@@ -1,0 +1,104 @@
+"""Jobs go from a coordinator to an executor; events come back. Both are pickled, and neither needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataLocation
+from dnntrain.engine.run import Run
+from dnntrain.store.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from dnntrain.transfer_learning.mlp_backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Job:
+    """One population to train."""
+
+    specs: tuple[RunSpec, ...]
+    home: DataLocation
+    device: str = "cpu"
+    """auto, cpu, cuda or mps."""
+    backbone: Backbone | None = None
+    """The trained network that the runs reuse."""
+    checkpoints: Mapping[RunSpec, Checkpoint] = field(default_factory=dict)
+    """Where interrupted runs stopped, all at the same epoch; empty for new runs."""
+    checkpoint_every: int | None = None
+    """Epochs between checkpoints; None for one a minute."""
+    retries: int = 0
+    """How many workers were lost while training these runs."""
+    number: int = 0
+    """Set by the executor when it submits the job; events refer to it."""
+
+    def subset(self, specs: tuple[RunSpec, ...]) -> Job:
+        """The part of the job that trains these runs."""
+        return replace(self, specs=specs, checkpoints={s: c for s, c in self.checkpoints.items() if s in specs})
+
+    def apply(self, event: Event) -> Job:
+        """What remains of the job after the event."""
+        if isinstance(event, RunsFinished):
+            finished = {run.spec for run in event.runs}
+            return self.subset(tuple(spec for spec in self.specs if spec not in finished))
+        return replace(self, checkpoints=event.checkpoints) if isinstance(event, CheckpointSaved) else self
+
+    def without_weights(self) -> Job:
+        """The job as events carry it: small enough to send after every epoch."""
+        return replace(self, backbone=None, checkpoints={})
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """A population has trained one more epoch. Runs are given by their index in the job's specs."""
+
+    job: Job
+    epochs: dict[int, int]
+    """Epochs trained so far."""
+    val_score: dict[int, float]
+    """The latest validation accuracy, or R²."""
+    finished: frozenset[int]
+
+
+@dataclass(frozen=True)
+class RunsFinished:
+    """Some of a population's runs are finished."""
+
+    job: Job
+    runs: list[Run]
+    environment: dict[str, Any]
+    """What trained them, for their records."""
+    data: dict[str, Any]
+    """The data set's description, for their records."""
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """Checkpoints of the population's runs that are still training."""
+
+    job: Job
+    checkpoints: dict[RunSpec, Checkpoint]
+
+
+@dataclass(frozen=True)
+class JobFinished:
+    """The job has ended: all its runs are trained, or it was asked to stop."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job's remaining runs could not be trained."""
+
+    job: Job
+    message: str
+    exit_code: int = 1
+    lost: bool = False
+    """Whether the worker died or ran out of memory, so that fewer runs at a time may succeed."""
+
+
+Event = EpochEnd | RunsFinished | CheckpointSaved | JobFinished | JobFailed
+SendEvent = Callable[[Event], None]
