@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dnntrain.config.spec import CoreSpec
 from dnntrain.data import DataLocation
@@ -26,28 +25,27 @@ from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 
 
-class StudyCallback(Protocol):
-    """Is told how a study goes on."""
+class StudyCallback:
+    """Follows the progress of a study. Subclass it and override what you need; the methods do nothing."""
 
     def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
         """The study begins; some of its runs are recorded already."""
-        ...
 
     def progress(self, event: EpochEnd) -> None:
         """A population has trained one more epoch."""
-        ...
 
     def stopping(self) -> None:
         """The study was asked to stop, and will at the end of the epochs at work."""
-        ...
+
+    def note(self, message: str) -> None:
+        """A remark for the user, such as which rows of the data were left out."""
 
     def stop(self) -> None:
         """The study is over, or was interrupted."""
-        ...
 
 
 @dataclass
-class StudyResult:
+class TrainedStudy:
     """What came of a study."""
 
     study: Study
@@ -74,6 +72,8 @@ class Manner:
     """Whether to help another process that is at work on it."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints of runs that are in training; None for one a minute."""
+    handle_signals: bool = False
+    """Whether Ctrl-C and SIGTERM stop the study after the current epoch; otherwise the signals keep their handlers."""
 
 
 ALONE = Manner()
@@ -95,12 +95,12 @@ class StudyRunner:
             if arm.spec.reuse_from:
                 check_leakage(self.bases[arm.spec.reuse_from], arm.spec, store, self.home)
 
-    def run(self, executor: Executor, watcher: StudyCallback, manner: Manner = ALONE) -> StudyResult:
+    def run(self, executor: Executor, watcher: StudyCallback, manner: Manner = ALONE) -> TrainedStudy:
         """Train what is missing. Raises InputError where the runs cannot be; a failure leaves the others recorded.
 
         Raises KeyboardInterrupt where it was asked to stop, once what is at work has come to a safe point.
         """
-        outcome = StudyResult(self.study, self.ids, RunRecords(self.store, self.ids.values()))
+        outcome = TrainedStudy(self.study, self.ids, RunRecords(self.store, self.ids.values()))
         missing = self.missing(outcome)
         if not missing and tables_are_current(self.study, self.ids, outcome.records, self.store):
             watcher.start(self.study, outcome.records, self.ids)
@@ -111,7 +111,7 @@ class StudyRunner:
         with (
             self.store.held(self.study.name, manner.join),
             self.store.claimed() as claims,
-            ending_softly(executor, watcher) as stopped,
+            ending_softly(executor, watcher, manner.handle_signals) as stopped,
         ):
             watcher.start(self.study, outcome.records, self.ids)
             try:
@@ -134,12 +134,12 @@ class StudyRunner:
             raise self.failure(outcome)
         return outcome
 
-    def missing(self, outcome: StudyResult) -> dict[CoreSpec, str]:
+    def missing(self, outcome: TrainedStudy) -> dict[CoreSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
         lost = {spec for failure in outcome.failures for spec in failure.job.specs}
         return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
 
-    def failure(self, outcome: StudyResult) -> DnntrainError:
+    def failure(self, outcome: TrainedStudy) -> DnntrainError:
         """Each reason once, with the runs that it cost, and where the others are."""
         names = {spec: f"{arm.name} seed {spec.seed}" for arm, spec in self.study.runs()}
         lost: dict[str, list[str]] = {}
@@ -152,7 +152,7 @@ class StudyRunner:
         wrong_input = any(failed.exit_code == InputError.exit_code for failed in outcome.failures)
         return (InputError if wrong_input else DnntrainError)("\n".join(lines))
 
-    def take(self, event: Event, outcome: StudyResult, watcher: StudyCallback, claims: RunLocks) -> None:
+    def take(self, event: Event, outcome: TrainedStudy, watcher: StudyCallback, claims: RunLocks) -> None:
         """Record what has happened."""
         if isinstance(event, EpochEnd):
             watcher.progress(event)
@@ -215,7 +215,7 @@ class JobQueue:
 
 
 @contextmanager
-def ending_softly(executor: Executor, watcher: StudyCallback) -> Iterator[list[int]]:
+def ending_softly(executor: Executor, watcher: StudyCallback, handle_signals: bool) -> Iterator[list[int]]:
     """Ctrl-C or SIGTERM lets what is at work come to a safe point; a second one ends at once. Gives what came."""
     came: list[int] = []
 
@@ -226,7 +226,7 @@ def ending_softly(executor: Executor, watcher: StudyCallback) -> Iterator[list[i
         watcher.stopping()
         executor.stop()
 
-    if threading.current_thread() is not threading.main_thread():
+    if not handle_signals or threading.current_thread() is not threading.main_thread():
         yield came
         return
     before = {each: signal.signal(each, soft) for each in ENDS}

@@ -18,9 +18,9 @@ from unittest import mock
 import torch
 
 from dnntrain.__main__ import main
-from dnntrain.cli import options as carrying
 from dnntrain.data import download, source
 from dnntrain.errors import InputError
+from dnntrain.executors import registry
 from dnntrain.executors.local import Executor
 from dnntrain.executors.planner import cost
 from dnntrain.executors.worker import Event, Job, load_once, run_job
@@ -101,7 +101,7 @@ class Inline:
         """There is nothing at work between two events."""
 
 
-def inline(means: carrying.RunOptions) -> Executor:
+def inline(workers: int | None, device: str, address: str | None) -> Executor:
     """What stands for every executor."""
     return Inline()
 
@@ -145,7 +145,7 @@ def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator
         mock.patch.object(socket.socket, "connect", no_network),
         mock.patch.object(socket, "getaddrinfo", no_network),
         mock.patch.object(download, "DELAYS", (0, 0)),
-        mock.patch.dict(carrying.EXECUTORS, dict.fromkeys(carrying.EXECUTORS, inline)),
+        mock.patch.dict(registry.EXECUTORS, dict.fromkeys(registry.EXECUTORS, inline)),
     ):
         yield
 

@@ -20,12 +20,12 @@ import torch
 from rich.console import Console
 
 from dnntrain import data
-from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.engine import loop as engine
 from dnntrain.engine.health import Probe
 from dnntrain.executors.worker import Event, Job, run_job
 from dnntrain.store.run_store import RunStore
+from dnntrain.studies.progress import ProgressDisplay
 from dnntrain.studies.runner import StudyRunner
 from dnntrain.studies.study import Arm, Study
 
