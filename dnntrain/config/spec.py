@@ -36,7 +36,7 @@ from dnntrain.techniques.schedules import Schedule
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 
 
-class CoreSpec(TransferSettings):
+class RunSpec(TransferSettings):
     """The fields that every run has; `RunSpec` adds those of the catalogue's switches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
@@ -251,10 +251,10 @@ def _like(field: FieldInfo, default: Any, help: str) -> Any:
 
 
 if TYPE_CHECKING:
-    RunSpec = CoreSpec
+    RunSpec = RunSpec
 else:
     fields = _source_fields() | _switch_fields()
-    RunSpec = create_model("RunSpec", __base__=CoreSpec, __doc__="A run's full description.", **fields)
+    RunSpec = create_model("RunSpec", __base__=RunSpec, __doc__="A run's full description.", **fields)
 
 
 @cache

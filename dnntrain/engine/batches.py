@@ -14,7 +14,7 @@ from math import gcd
 import numpy as np
 import torch
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
@@ -41,7 +41,7 @@ Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 """Each member's training and validation examples, as indices."""
 
 
-def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
+def splits_of(dataset: Dataset, specs: Sequence[RunSpec]) -> Splits:
     """The examples that train and validate each run."""
     streams = [generator(0 if spec.draw == "same" else spec.seed, "split") for spec in specs]
     return [
@@ -50,7 +50,7 @@ def splits_of(dataset: Dataset, specs: Sequence[CoreSpec]) -> Splits:
     ]
 
 
-def validation_notes(dataset: Dataset, spec: CoreSpec) -> list[str]:
+def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
     """Notes on the classes that a run's settings leave without training or validation examples.
 
     There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
@@ -79,7 +79,7 @@ class BatchSource:
     def __init__(
         self,
         dataset: Dataset,
-        specs: Sequence[CoreSpec],
+        specs: Sequence[RunSpec],
         device: torch.device,
         splits: Splits | None = None,
         fitted_targets: np.ndarray | None = None,

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.nn.random import generator
 from dnntrain.techniques.normalization import BatchNorm
 
 
-def initial_state(spec: CoreSpec, n_features: int, n_outputs: int) -> dict[str, np.ndarray]:
+def initial_state(spec: RunSpec, n_features: int, n_outputs: int) -> dict[str, np.ndarray]:
     """One member's first parameters and buffers, float32 without the axis P, in the order of the layers."""
     bn, widths = spec.technique(BatchNorm), (n_features, *spec.hidden, n_outputs)
     state: dict[str, np.ndarray] = {}

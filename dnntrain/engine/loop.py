@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, test
@@ -29,7 +29,7 @@ NEW = StartState()
 
 @torch.inference_mode()
 def train(
-    specs: Sequence[CoreSpec],
+    specs: Sequence[RunSpec],
     dataset: Dataset,
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,

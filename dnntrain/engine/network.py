@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.nn import random
 from dnntrain.nn.layer import Gradients, Tape, autograd_vjp, real_rows
@@ -65,7 +65,7 @@ MOVING_AVERAGES = (".bn_mean", ".bn_variance", ".running_mean", ".running_var")
 class Network:
     """The parameters and the forward pass of P networks."""
 
-    spec: CoreSpec
+    spec: RunSpec
     """One member's spec: it describes the graph that all share."""
     parameters: Tensors
     """What is trained: `hidden1.kernel` (P, in, out), `hidden1.bias` (P, 1, out), …"""
@@ -218,7 +218,7 @@ class Network:
 
 
 def initialize(
-    specs: Sequence[CoreSpec],
+    specs: Sequence[RunSpec],
     n_features: int,
     n_outputs: int,
     device: torch.device,
@@ -242,7 +242,7 @@ def padded(x: torch.Tensor, rows: int) -> torch.Tensor:
     return x if x.shape[1] == rows else torch.nn.functional.pad(x, (0, 0, 0, rows - x.shape[1]))
 
 
-def network_of(spec: CoreSpec, weights: Mapping[str, np.ndarray], device: torch.device) -> Network:
+def network_of(spec: RunSpec, weights: Mapping[str, np.ndarray], device: torch.device) -> Network:
     """One network (P = 1) with these weights, to be used but not trained; its output layer may be missing."""
     tensors = {name: torch.from_numpy(np.array(value))[None].to(device) for name, value in weights.items()}
     buffers = {name: t for name, t in tensors.items() if name.endswith(MOVING_AVERAGES)}

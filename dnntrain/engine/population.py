@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
 from dnntrain.engine.network import Network, Tensors, Trunk, initialize
@@ -155,6 +155,6 @@ class Population:
         self.rules = [select(rule, index) for rule in self.rules]
 
 
-def stacked(specs: Sequence[CoreSpec], family: type[S], device: torch.device) -> list[S]:
+def stacked(specs: Sequence[RunSpec], family: type[S], device: torch.device) -> list[S]:
     """The family's techniques that the specs have on (the same for all), each with its values for every member."""
     return [stack(members, device) for members in zip(*(spec.techniques(family) for spec in specs), strict=True)]

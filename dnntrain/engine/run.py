@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.store.checkpoint import Checkpoint
 
 ENGINE_VERSION = "5"
@@ -19,7 +19,7 @@ ENGINE_VERSION = "5"
 class Run:
     """One member: what it was asked to do, and what came of it."""
 
-    spec: CoreSpec
+    spec: RunSpec
     index: int
     """Its place among the specs that were given."""
     status: str = "running"

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol, cast
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.executors.worker import WORKER_ENVIRONMENT, Event, Job, JobFailed, JobFinished, worker_main
 from dnntrain.utils import cgroups
 
@@ -71,7 +71,7 @@ def retry_jobs(failed: JobFailed, left: Job) -> list[Job]:
     apart, so that one arm's fault costs no other arm.
     """
     if not failed.lost:
-        arms: dict[CoreSpec, list[CoreSpec]] = {}
+        arms: dict[RunSpec, list[RunSpec]] = {}
         for spec in left.specs:
             arms.setdefault(spec.model_copy(update={"seed": 0}), []).append(spec)
         return [left.of(tuple(runs)) for runs in arms.values()] if len(arms) > 1 else []

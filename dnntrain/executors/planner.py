@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
-Specs = Sequence[CoreSpec]
+Specs = Sequence[RunSpec]
 
 FIXED_SHARE = 0.05
 """Of a step's cost, what is there for any number of members: where it is less, more members bring no more."""
@@ -44,7 +44,7 @@ class StepCost:
     member: float
 
     @classmethod
-    def of(cls, spec: CoreSpec) -> StepCost:
+    def of(cls, spec: RunSpec) -> StepCost:
         """The price of a step of runs like this one."""
         widths, weights = layers(spec)
         noisy, normalised = spec.technique(DropoutBase) is not None, spec.technique(BatchNorm) is not None
@@ -63,7 +63,7 @@ class StepCost:
         return max(8, math.ceil(self.step / (FIXED_SHARE * self.member)))
 
 
-def layers(spec: CoreSpec) -> tuple[list[int], int]:
+def layers(spec: RunSpec) -> tuple[list[int], int]:
     """The widths of a network from its inputs to its outputs, and how many weights it has."""
     outline = spec.source.outline()
     widths = [outline.n_features, *spec.hidden, outline.n_outputs]
@@ -77,15 +77,15 @@ def cost(group: Specs, price: StepCost | None = None) -> float:
 
 
 def populations(
-    specs: Specs, workers: int, begun: Mapping[CoreSpec, int] | None = None, accelerated: bool = False
-) -> list[list[CoreSpec]]:
+    specs: Specs, workers: int, begun: Mapping[RunSpec, int] | None = None, accelerated: bool = False
+) -> list[list[RunSpec]]:
     """The specs in populations, the dearest first; `begun` says how many epochs some were trained already.
 
     They are cut so that workers who take the next one when they are free end at about the same time. Which runs share
     a population never changes their numbers. An accelerator takes as many members at once as there is memory for;
     where its own is less, the worker tells, and what it was given is tried again in halves.
     """
-    groups: dict[tuple[str, int], list[CoreSpec]] = {}
+    groups: dict[tuple[str, int], list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault((spec.graph(), (begun or {}).get(spec, 0)), []).append(spec)
     room = (available() or math.inf) * MEMORY_SHARE / workers
@@ -168,7 +168,7 @@ def total(load: Sequence[RunBatch]) -> float:
     return sum(piece.cost for piece in load)
 
 
-def member_bytes(spec: CoreSpec) -> int:
+def member_bytes(spec: RunSpec) -> int:
     """The memory that one member takes at most, estimated."""
     widths, weights = layers(spec)
     rows = max(spec.batch_size, EVALUATION_ROWS)

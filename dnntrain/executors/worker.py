@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError
@@ -63,19 +63,19 @@ class Job:
     """One population to train."""
 
     number: int
-    specs: tuple[CoreSpec, ...]
+    specs: tuple[RunSpec, ...]
     home: DataLocation
     device: str
     base: Backbone | None = None
     """What the runs reuse."""
     tries: int = 0
     """How often it was begun before, by workers that were lost."""
-    checkpoints: Mapping[CoreSpec, Checkpoint] = field(default_factory=dict)
+    checkpoints: Mapping[RunSpec, Checkpoint] = field(default_factory=dict)
     """Where its runs were when they were cut off, all at the same epoch; empty where they are new."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; None for one a minute."""
 
-    def of(self, specs: tuple[CoreSpec, ...]) -> Job:
+    def of(self, specs: tuple[RunSpec, ...]) -> Job:
         """The part of it that trains these runs."""
         made = {spec: checkpoint for spec, checkpoint in self.checkpoints.items() if spec in specs}
         return replace(self, specs=specs, checkpoints=made)
@@ -114,7 +114,7 @@ class CheckpointSaved:
     """Where the population's runs are that still train."""
 
     job: Job
-    checkpoints: dict[CoreSpec, Checkpoint]
+    checkpoints: dict[RunSpec, Checkpoint]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import FIGURES
 from dnntrain.metrics import results_of
 from dnntrain.store.provenance import Provenance
@@ -17,17 +17,17 @@ from dnntrain.store.run_store import Record, RunRecords, RunStore
 from dnntrain.studies.study import Study
 
 
-def write_tables(study: Study, ids: Mapping[CoreSpec, str], records: RunRecords, store: RunStore) -> None:
+def write_tables(study: Study, ids: Mapping[RunSpec, str], records: RunRecords, store: RunStore) -> None:
     """Write the study's files anew from its records."""
     store.write_study(study.name, study_files(study, ids, records))
 
 
-def tables_are_current(study: Study, ids: Mapping[CoreSpec, str], records: RunRecords, store: RunStore) -> bool:
+def tables_are_current(study: Study, ids: Mapping[RunSpec, str], records: RunRecords, store: RunStore) -> bool:
     """Whether the study's files are as `write_tables` would write them."""
     return store.has_study(study.name, study_files(study, ids, records))
 
 
-def study_files(study: Study, ids: Mapping[CoreSpec, str], records: RunRecords) -> dict[str, Iterable[str]]:
+def study_files(study: Study, ids: Mapping[RunSpec, str], records: RunRecords) -> dict[str, Iterable[str]]:
     """The study's files in parts, made of its records, in the order of arms and seeds."""
     rows: list[dict[str, Any]] = []
     columns: dict[str, None] = {}

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import pairwise
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.techniques.normalization import BatchNorm
 
 
-def differences(arm: CoreSpec, baseline: CoreSpec) -> list[str]:
+def differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
     """The fields in which two runs' settings differ, the seed aside."""
     ours, theirs = arm.settings(), baseline.settings()
     return [key for key in ours if key != "seed" and ours[key] != theirs[key]]
 
 
-def check_declared(arm: CoreSpec, baseline: CoreSpec, declared: Collection[str]) -> None:
+def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -> None:
     """Raise InputError, with the field's name, where the arms differ in a field that the study did not declare."""
     for key in differences(arm, baseline):
         if key not in declared:
@@ -26,7 +26,7 @@ def check_declared(arm: CoreSpec, baseline: CoreSpec, declared: Collection[str])
             )
 
 
-def implied_changes(arm: CoreSpec, baseline: CoreSpec) -> list[str]:
+def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
     """What else changes by the settings that differ: initialization, biases, the number of parameters."""
     changes = []
     ours, theirs = initializers(arm), initializers(baseline)
@@ -39,18 +39,18 @@ def implied_changes(arm: CoreSpec, baseline: CoreSpec) -> list[str]:
     return changes
 
 
-def initializers(spec: CoreSpec) -> str:
+def initializers(spec: RunSpec) -> str:
     """The names of the hidden layers' initializers, each once."""
     return ", ".join(dict.fromkeys(str(spec.initializer(layer)) for layer in range(len(spec.hidden))))
 
 
-def biases(spec: CoreSpec) -> bool:
+def biases(spec: RunSpec) -> bool:
     """Whether hidden layers have biases: batch norm before the activation takes their place."""
     bn = spec.technique(BatchNorm)
     return bn is None or bn.place == "after"
 
 
-def parameter_count(spec: CoreSpec) -> int:
+def parameter_count(spec: RunSpec) -> int:
     """How many numbers a run trains."""
     outline, bn = spec.source.outline(), spec.technique(BatchNorm)
     features, outputs = outline.n_features, 1 if spec.output == "sigmoid" else outline.n_outputs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dnntrain.config.spec import CoreSpec, default_settings
+from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import step_count, training_count
 from dnntrain.errors import InputError
@@ -30,7 +30,7 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
         except InputError as error:
             raise InputError(f"arm '{arm.name}': {error}") from None
         idle += [f"arm '{arm.name}': {reason}" for reason in idle_settings(arm.spec, outline)]
-    if isinstance(study.pretrain, CoreSpec):
+    if isinstance(study.pretrain, RunSpec):
         check_run(study.pretrain, study.pretrain.source.outline(home))
     check_tuning(study, home)
     return idle
@@ -49,7 +49,7 @@ def check_metric_of(metric: str, outline: DatasetInfo) -> None:
         raise InputError(f"metric {metric}: a {outline.task} has {', '.join(results_of(outline.task))}")
 
 
-def check_run(spec: CoreSpec, outline: DatasetInfo) -> None:
+def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError, beginning with the key, for a setting that cannot work with the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
@@ -63,7 +63,7 @@ def check_run(spec: CoreSpec, outline: DatasetInfo) -> None:
             raise InputError(fault)
 
 
-def check_split(spec: CoreSpec, outline: DatasetInfo) -> None:
+def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError where the examples cannot be split as asked, or a setting of the split would be ignored."""
     for key in ("val", "val_part"):
         if outline.n_validation and getattr(spec, key) != default_settings()[key]:
@@ -73,12 +73,12 @@ def check_split(spec: CoreSpec, outline: DatasetInfo) -> None:
     training_examples(spec, outline)
 
 
-def training_examples(spec: CoreSpec, outline: DatasetInfo) -> int:
+def training_examples(spec: RunSpec, outline: DatasetInfo) -> int:
     """How many examples train; InputError where that cannot be."""
     return training_count(outline.n_validation or spec.val, spec.train_size, outline.n_train)
 
 
-def idle_settings(spec: CoreSpec, outline: DatasetInfo) -> Iterator[str]:
+def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
     """Settings without an effect on a run, such as a schedule whose first change comes after the end."""
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
@@ -86,13 +86,13 @@ def idle_settings(spec: CoreSpec, outline: DatasetInfo) -> Iterator[str]:
             yield reason
 
 
-def extent_of(spec: CoreSpec, outline: DatasetInfo) -> RunExtent:
+def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """What the techniques know of a run before it starts."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
     return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
 
 
-def techniques_of(spec: CoreSpec) -> tuple[Technique, ...]:
+def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:
     """Every technique that a run uses."""
     return (*spec.act, spec.optimizer, spec.schedule, *spec.techniques(Switch))

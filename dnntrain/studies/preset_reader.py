@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnntrain.config.parsing import as_meant
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import score
@@ -110,7 +110,7 @@ class Preset:
             check_metric_of(metric, outline)
         return metric
 
-    def outline(self, spec: CoreSpec, changes: Settings) -> DatasetInfo:
+    def outline(self, spec: RunSpec, changes: Settings) -> DatasetInfo:
         """The outline of a run's data. An error in reading them names the key that gives them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
@@ -120,7 +120,7 @@ class Preset:
         note = self.document.text("note", "")
         return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
 
-    def pretrain(self) -> CoreSpec | str | None:
+    def pretrain(self) -> RunSpec | str | None:
         """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""
         value = self.content.get("pretrain")
         with self.document.at("pretrain"):
@@ -250,7 +250,7 @@ class Preset:
             with self.place(arm.name):
                 check_declared(arm.spec, compared, declared)
 
-    def spec(self, arm: str, changes: Settings) -> CoreSpec:
+    def spec(self, arm: str, changes: Settings) -> RunSpec:
         """One arm's run, validated alone and against the data."""
         with self.place(arm):
             check_name(arm, "arm")

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.executors.worker import EpochEnd
 from dnntrain.metrics import score_beside
 from dnntrain.store.run_store import Record
@@ -53,7 +53,7 @@ class ProgressDisplay(StudyCallback):
         self.live: Live | None = None
         self.notes: set[str] = set()
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[RunSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.arms: dict[str, ArmState] = {}
@@ -61,7 +61,7 @@ class ProgressDisplay(StudyCallback):
         self.started = time.monotonic()
         self.measure = score_beside(study.metric)
         self.metric = f"val_{self.measure}"
-        self.arm_of: dict[CoreSpec, list[str]] = defaultdict(list)
+        self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
             self.arm_of[spec].append(arm.name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.errors import DnntrainError, InputError
@@ -28,7 +28,7 @@ from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 class StudyCallback:
     """Follows the progress of a study. Subclass it and override what you need; the methods do nothing."""
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[RunSpec, str]) -> None:
         """The study begins; some of its runs are recorded already."""
 
     def progress(self, event: EpochEnd) -> None:
@@ -49,7 +49,7 @@ class TrainedStudy:
     """What came of a study."""
 
     study: Study
-    ids: Mapping[CoreSpec, str]
+    ids: Mapping[RunSpec, str]
     """The name of every run."""
     records: RunRecords
     """By run id; a study's memory does not grow with the runs that it has recorded."""
@@ -134,7 +134,7 @@ class StudyRunner:
             raise self.failure(outcome)
         return outcome
 
-    def missing(self, outcome: TrainedStudy) -> dict[CoreSpec, str]:
+    def missing(self, outcome: TrainedStudy) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
         lost = {spec for failure in outcome.failures for spec in failure.job.specs}
         return {spec: run for spec, run in self.ids.items() if run not in outcome.records and spec not in lost}
@@ -176,7 +176,7 @@ class JobQueue:
         self,
         ablation: StudyRunner,
         workers: int,
-        missing: Mapping[CoreSpec, str],
+        missing: Mapping[RunSpec, str],
         claims: RunLocks,
         checkpoint_every: int | None,
     ) -> None:
@@ -206,7 +206,7 @@ class JobQueue:
             return False
         return True
 
-    def job(self, specs: tuple[CoreSpec, ...]) -> Job:
+    def job(self, specs: tuple[RunSpec, ...]) -> Job:
         """The job of training one population."""
         of = self.ablation
         made = {spec: checkpoint for spec, checkpoint in self.checkpoints.items() if spec in specs}

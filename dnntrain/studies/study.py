@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dnntrain.config.spec import CoreSpec, default_settings
+from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, score
@@ -26,14 +26,14 @@ class Arm:
     """One setting of a study."""
 
     name: str
-    spec: CoreSpec
+    spec: RunSpec
     """The settings, with seed 0."""
     published: Mapping[str, float] = field(default_factory=dict)
     """Published figures by metric, as {'val_acc': 0.8663}."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """In a factorial design: the level of each factor, '' where it is off."""
 
-    def run(self, seed: int) -> CoreSpec:
+    def run(self, seed: int) -> RunSpec:
         """The arm's run with this seed."""
         return self.spec.model_copy(update={"seed": seed})
 
@@ -62,12 +62,12 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's text, as it was run."""
-    pretrain: CoreSpec | str | None = None
+    pretrain: RunSpec | str | None = None
     """What is trained (or fetched, by name) first, for the arms that reuse it as `reuse_from: pretrain`."""
     tuning: Tuning | None = None
     """What is tuned for each arm, in a study beside this one."""
 
-    def runs(self) -> list[tuple[Arm, CoreSpec]]:
+    def runs(self) -> list[tuple[Arm, RunSpec]]:
         """Every run, arm by arm."""
         return [(arm, arm.run(seed)) for arm in self.arms for seed in self.seeds]
 
@@ -153,7 +153,7 @@ def folder_name(text: str) -> str:
     return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def spec_label(spec: CoreSpec) -> str:
+def spec_label(spec: RunSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
     settings, defaults = spec.settings(), default_settings()
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
@@ -163,7 +163,7 @@ def spec_label(spec: CoreSpec) -> str:
     )
 
 
-def default_metric(spec: CoreSpec, home: DataLocation | None = None) -> str:
+def default_metric(spec: RunSpec, home: DataLocation | None = None) -> str:
     """What a study is judged by unless it says otherwise: val_acc, or val_r2 where the target is a number."""
     return f"val_{score(spec.source.outline(home).task)}"
 

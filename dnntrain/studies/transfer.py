@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dnntrain.config.parsing import read_hidden, write_hidden
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
@@ -144,7 +144,7 @@ def study_of(
 ) -> Study:
     """The study of these arms, judged on the test set: it was used for nothing else."""
     specs = {arm: RunSpec.parse(settings) for arm, settings in arms.items()}
-    first: CoreSpec = next(iter(specs.values()))
+    first: RunSpec = next(iter(specs.values()))
     study = Study(
         folder_name(name), tuple(Arm(arm, spec) for arm, spec in specs.items()), tuple(seeds), question, baseline
     )

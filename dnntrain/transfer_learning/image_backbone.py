@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
@@ -59,7 +59,7 @@ class ImageBackbone(Backbone):
         """Whether its weights were drawn, not learned."""
         return "@seed" in self.name
 
-    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+    def check(self, spec: RunSpec, dataset_shape: tuple[int, ...]) -> None:
         if len(dataset_shape) < 2:
             raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {dataset_shape}")
         if spec.scale != "auto":
@@ -69,7 +69,7 @@ class ImageBackbone(Backbone):
             raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")
 
     def reused(
-        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+        self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
     ) -> FrozenFeatures:
         parts = (("train", dataset.train_inputs, rows), ("test", dataset.test_inputs, None))
         train, test = (self._features(dataset, part, images, some, frozen, spec.resize, device)
@@ -106,7 +106,7 @@ class ImageBackbone(Backbone):
             return {}
         return self._upper(first, SMALLEST).initial()
 
-    def trunk(self, frozen: int, spec: CoreSpec) -> Trunk | None:
+    def trunk(self, frozen: int, spec: RunSpec) -> Trunk | None:
         return self._upper(frozen, spec.resize)
 
     def _upper(self, frozen: int, size: int) -> Upper:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnntrain.config.parsing import write_hidden
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.errors import InputError
@@ -49,12 +49,12 @@ class Backbone(ABC):
     """How many of a run's hidden layers are the base's: 0 where it is an image network below them."""
 
     @abstractmethod
-    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+    def check(self, spec: RunSpec, dataset_shape: tuple[int, ...]) -> None:
         """Raise InputError where a run cannot reuse it."""
 
     @abstractmethod
     def reused(
-        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+        self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
     ) -> FrozenFeatures:
         """The data behind the `frozen` lowest layers, of those training `rows` and all test examples."""
 
@@ -67,7 +67,7 @@ class Backbone(ABC):
         return {}
 
     @abstractmethod
-    def trunk(self, frozen: int, spec: CoreSpec) -> Trunk | None:
+    def trunk(self, frozen: int, spec: RunSpec) -> Trunk | None:
         """Its layers above `frozen` that are trained below a run's dense ones; None where they are dense themselves."""
 
 
@@ -76,7 +76,7 @@ class MLPBackbone(Backbone):
     """A run of ours."""
 
     name: str
-    spec: CoreSpec
+    spec: RunSpec
     state: Weights
     """Its kept weights, hidden1.kernel and so on."""
     shape: tuple[int, ...]
@@ -93,7 +93,7 @@ class MLPBackbone(Backbone):
         """All of a run's reused layers are among its hidden ones."""
         return self.n_layers
 
-    def check(self, spec: CoreSpec, dataset_shape: tuple[int, ...]) -> None:
+    def check(self, spec: RunSpec, dataset_shape: tuple[int, ...]) -> None:
         if dataset_shape != self.shape:
             raise InputError(
                 f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {dataset_shape}"
@@ -110,7 +110,7 @@ class MLPBackbone(Backbone):
             )
         self._check_layers(spec, count)
 
-    def _check_layers(self, spec: CoreSpec, count: int) -> None:
+    def _check_layers(self, spec: RunSpec, count: int) -> None:
         """Raise InputError where a reused layer would not be what the run's settings say.
 
         Batch norm may be that of new layers alone: above frozen ones that have none, or have it.
@@ -144,7 +144,7 @@ class MLPBackbone(Backbone):
             raise InputError(f"reuse_from {self.name}: it was trained on {before}, these are {now}")
 
     def reused(
-        self, dataset: Dataset, spec: CoreSpec, frozen: int, rows: np.ndarray, device: torch.device
+        self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
     ) -> FrozenFeatures:
         self._check_kind(dataset)
         every = np.arange(len(dataset.train_targets))
@@ -208,11 +208,11 @@ class MLPBackbone(Backbone):
     def measured(self) -> dict[str, np.ndarray]:
         return {name: value for name, value in self.state.items() if name in MEASURED}
 
-    def trunk(self, frozen: int, spec: CoreSpec) -> None:
+    def trunk(self, frozen: int, spec: RunSpec) -> None:
         return None
 
 
-def reused_count(spec: CoreSpec, base: Backbone) -> int:
+def reused_count(spec: RunSpec, base: Backbone) -> int:
     """How many of the base's layers a run reuses; InputError where it has fewer."""
     from dnntrain.config.transfer import ALL
 
@@ -224,7 +224,7 @@ def reused_count(spec: CoreSpec, base: Backbone) -> int:
     return spec.reuse
 
 
-def unfrozen_count(spec: CoreSpec, base: Backbone) -> int:
+def unfrozen_count(spec: RunSpec, base: Backbone) -> int:
     """How many of the reused layers are trained again in the end; InputError where there are fewer."""
     from dnntrain.config.transfer import ALL
 
@@ -234,7 +234,7 @@ def unfrozen_count(spec: CoreSpec, base: Backbone) -> int:
     return min(spec.unfreeze, count)
 
 
-def slice_layers(spec: CoreSpec, first: int, last: int) -> CoreSpec:
+def slice_layers(spec: RunSpec, first: int, last: int) -> RunSpec:
     """A run with the hidden layers first + 1 to last of this one, that reuses nothing."""
     acts = ",".join(str(act) for act in spec.activations[first:last])
     inputs = {} if first == 0 else {"scale": "raw", "bn_input": False}

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, FileSource
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
@@ -63,7 +63,7 @@ def run_backbone(record: Record, store: RunStore) -> MLPBackbone:
     return MLPBackbone(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
 
 
-def check_leakage(base: Backbone, spec: CoreSpec, store: RunStore, home: DataLocation) -> None:
+def check_leakage(base: Backbone, spec: RunSpec, store: RunStore, home: DataLocation) -> None:
     """Raise InputError where the base was trained on examples that this run is tested on, as far as can be known."""
     if not isinstance(base, MLPBackbone):
         return
@@ -112,7 +112,7 @@ def best_run(folder: Path) -> str:
 
 def pretraining_study(study: Study) -> Study | None:
     """The study of one run that has to be trained before this one; None where there is none."""
-    if not isinstance(study.pretrain, CoreSpec):
+    if not isinstance(study.pretrain, RunSpec):
         return None
     arm = Arm("base", study.pretrain)
     question = f"what the arms of {study.name} reuse"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dnntrain.config.spec import CoreSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
@@ -35,7 +35,7 @@ class TransferStage:
     epochs: int
     last: bool
 
-    def spec(self, spec: CoreSpec, dense: int) -> CoreSpec:
+    def spec(self, spec: RunSpec, dense: int) -> RunSpec:
         """What one run trains in it: its hidden layers above the lowest `dense`."""
         stage = slice_layers(spec, dense, len(spec.hidden))
         lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
@@ -44,13 +44,13 @@ class TransferStage:
         return stage.changed(**changed, epochs=self.epochs).model_copy(update={"lr": lr})
 
 
-def defaults_of_early_stop(spec: CoreSpec) -> dict[str, object]:
+def defaults_of_early_stop(spec: RunSpec) -> dict[str, object]:
     """The parameters of early stopping as they are where it is off."""
     keys = (key for key in type(spec).model_fields if key.startswith("early_stop_"))
     return {key: type(spec).model_fields[key].default for key in keys}
 
 
-def stages_of(spec: CoreSpec, base: Backbone) -> list[TransferStage]:
+def stages_of(spec: RunSpec, base: Backbone) -> list[TransferStage]:
     """The stages of a run: frozen, then unfrozen."""
     count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
     if spec.frozen_to_the_end or spec.freeze is None:
@@ -60,7 +60,7 @@ def stages_of(spec: CoreSpec, base: Backbone) -> list[TransferStage]:
 
 
 def train_transfer(
-    specs: Sequence[CoreSpec],
+    specs: Sequence[RunSpec],
     dataset: Dataset,
     base: Backbone,
     device: torch.device | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.loop import train
 from dnntrain.engine.run import Run
@@ -17,7 +17,7 @@ from tests.support.catalogue import EVERY_TECHNIQUE
 SMALL = {"hidden": "37,20,5", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}
 
 
-def spec(**settings: Any) -> CoreSpec:
+def spec(**settings: Any) -> RunSpec:
     return RunSpec.parse(SMALL | settings)
 
 
@@ -30,7 +30,7 @@ def assert_same(a: Run, b: Run) -> None:
         assert a.weights[name].tobytes() == b.weights[name].tobytes(), name
 
 
-def company(member: CoreSpec) -> list[CoreSpec]:
+def company(member: RunSpec) -> list[RunSpec]:
     """Companions of one graph that end before the member does, after it, or in ruins."""
     others = [{"seed": 11, "epochs": 1}, {"seed": 12, "lr": 0.3, "epochs": 2}, {"seed": 13, "schedule": "step:every=3"}]
     ruined = {"seed": 14, "lr": 1e6, "epochs": 5}

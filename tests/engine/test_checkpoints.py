@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.loop import train
 from dnntrain.engine.population import StartState
@@ -73,7 +73,7 @@ def base(mini: Dataset) -> MLPBackbone:
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 5])
 def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Backbone, mini: Dataset) -> None:
-    def reusing(seed: int) -> CoreSpec:
+    def reusing(seed: int) -> RunSpec:
         return RunSpec.parse(
             {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 6, "lr": 0.05, "optimizer": "adam",
              "reuse_from": base.name, "freeze": 3, "unfreeze": 1, "unfreeze_lr": 0.01, "dropout": 0.1, "seed": seed}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.evaluation import MetricAccumulator
@@ -29,7 +29,7 @@ SMALL = {"hidden": "30,20", "batch_size": 20, "train_size": 203, "val": 150, "ep
 WEIGHTS = ["hidden1.kernel", "hidden1.bias", "hidden2.kernel", "hidden2.bias", "output.kernel", "output.bias"]
 
 
-def spec(**settings: object) -> CoreSpec:
+def spec(**settings: object) -> RunSpec:
     return RunSpec.parse(SMALL | settings)
 
 
@@ -62,7 +62,7 @@ def validation(run: Run, data: Dataset) -> tuple[float, float]:
 # ---- against a plain torch loop
 
 
-def plain_torch(one: CoreSpec, make: Callable[..., torch.optim.Optimizer], data: Dataset) -> tuple[list[dict], dict]:
+def plain_torch(one: RunSpec, make: Callable[..., torch.optim.Optimizer], data: Dataset) -> tuple[list[dict], dict]:
     """The same training with torch's own layers and optimizer: history and test figures."""
     state = {name: torch.from_numpy(value) for name, value in initial_state(one, 784, 10).items()}
     linears = [torch.nn.Linear(*shape) for shape in [(784, 30), (30, 20), (20, 10)]]
@@ -255,7 +255,7 @@ FROM_ZERO = [
 def test_a_strength_of_zero_is_as_good_as_none_beside_others(technique: type[Switch], mini: Dataset) -> None:
     strong = technique.model_fields[technique.primary or ""].default
     specs = [spec(**{technique.name: 0.0}), spec(**{technique.name: max(strong, 0.01)})]
-    graphs: dict[str, list[CoreSpec]] = {}
+    graphs: dict[str, list[RunSpec]] = {}
     for one in specs:
         graphs.setdefault(one.graph(), []).append(one)  # what an ablation puts together
     zero, other = (run for group in graphs.values() for run in train(group, mini))
@@ -301,7 +301,7 @@ def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
 # ---- health
 
 
-def first_gradients(one: CoreSpec, data: Dataset) -> list[torch.Tensor]:
+def first_gradients(one: RunSpec, data: Dataset) -> list[torch.Tensor]:
     """Of the kernels at the first step, by plain autograd."""
     w = {name: torch.from_numpy(value).requires_grad_() for name, value in initial_state(one, 784, 10).items()}
     batch = next(iter(BatchSource(data, [one], CPU).epoch([one.seed], 0)))

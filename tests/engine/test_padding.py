@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine import network
 from dnntrain.engine.batches import Batch, BatchSource
@@ -79,7 +79,7 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
 # ---- against a plain training in float64 that has no padding
 
 
-def plainly_trained(spec: CoreSpec, dataset: Dataset) -> float:
+def plainly_trained(spec: RunSpec, dataset: Dataset) -> float:
     """The last val_loss of a training in float64 by autograd, with SGD: the same weights, batches and rules."""
     inputs = BatchSource(dataset, [spec], torch.device("cpu"))
     names = initial_state(spec, inputs.n_features, inputs.n_outputs)
@@ -105,7 +105,7 @@ def plain_rows(batches: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def plain_forward(
-    spec: CoreSpec, state: dict[str, torch.Tensor], x: torch.Tensor, training: bool | None = None
+    spec: RunSpec, state: dict[str, torch.Tensor], x: torch.Tensor, training: bool | None = None
 ) -> torch.Tensor:
     """Logits; `training` is None for a test, else whether this is the first batch."""
     bn = spec.technique(BatchNorm)

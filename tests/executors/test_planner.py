@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.executors.planner import StepCost, assign, balance, cost, member_bytes, populations, split_group, total
 
 LECTURE = yaml.safe_load((Path(__file__).parents[2] / "presets" / "lecture.yaml").read_text(encoding="utf-8"))
 
 
-def lecture(seeds: int = 5) -> list[CoreSpec]:
+def lecture(seeds: int = 5) -> list[RunSpec]:
     arms = [LECTURE["base"] | factor for factor in ({}, *LECTURE["factors"].values())]
     return [RunSpec.parse(arm | {"seed": seed}) for arm in arms for seed in range(seeds)]
 
 
-def ends(specs: list[CoreSpec], workers: int) -> list[float]:
+def ends(specs: list[RunSpec], workers: int) -> list[float]:
     """When each worker ends, by the predicted costs."""
     pieces = [piece for group in groups(specs) for piece in split_group(group)]
     return [total(load) for load in assign(balance(pieces, workers), workers)]
 
 
-def groups(specs: list[CoreSpec]) -> list[list[CoreSpec]]:
+def groups(specs: list[RunSpec]) -> list[list[RunSpec]]:
     return [[spec for spec in specs if spec.graph() == graph] for graph in dict.fromkeys(s.graph() for s in specs)]
 
 

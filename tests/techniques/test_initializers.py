@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.network import initial_state, initialize
@@ -35,7 +35,7 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
 WITH_ALIASES = [*Initializer.names_to_techniques(), "glorot:dist=normal", "he:dist=uniform", "lecun:dist=uniform"]
 
 
-def spec(**settings: object) -> CoreSpec:
+def spec(**settings: object) -> RunSpec:
     return RunSpec.parse({"hidden": "37,20", "train_size": 203, "val": 150, "batch_size": 20} | settings)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
@@ -26,7 +26,7 @@ from tests.support.command import error_of, succeeds
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
 
 
-def spec(**settings: Any) -> CoreSpec:
+def spec(**settings: Any) -> RunSpec:
     return RunSpec.parse(QUICK | settings)
 
 
@@ -35,12 +35,12 @@ def base(mini: Dataset) -> MLPBackbone:
     return as_base(spec(seed=7, bn=True, bn_place="after"), mini)
 
 
-def as_base(settings: CoreSpec, data: Dataset) -> MLPBackbone:
+def as_base(settings: RunSpec, data: Dataset) -> MLPBackbone:
     [run] = train([settings], data)
     return MLPBackbone("0123456789ab", settings, run.weights, data.shape, data.classes)
 
 
-def reusing(**settings: Any) -> CoreSpec:
+def reusing(**settings: Any) -> RunSpec:
     return spec(**{"reuse_from": "0123456789ab", "bn": True, "bn_place": "after", "lr": 0.05} | settings)
 
 
@@ -167,7 +167,7 @@ def test_images_and_columns_are_not_taken_for_each_other(base: MLPBackbone, mini
         train_transfer([reusing()], mini, on_columns)
 
 
-def check(base: MLPBackbone, one: CoreSpec) -> None:
+def check(base: MLPBackbone, one: RunSpec) -> None:
     base.check(one, (28, 28))
     unfrozen_count(one, base)
 

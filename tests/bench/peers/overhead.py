@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 from dnntrain import data
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.engine import loop as engine
 from dnntrain.engine.health import Probe
 from dnntrain.executors.worker import Event, Job, run_job
@@ -55,14 +55,14 @@ def main() -> None:
     print(json.dumps(seconds))
 
 
-def without_health(specs: Sequence[CoreSpec], dataset: Any) -> None:
+def without_health(specs: Sequence[RunSpec], dataset: Any) -> None:
     """Train with no probe of gradients, updates and activations, and tell nobody."""
     no_steps, nothing = (lambda steps: set()), (lambda probe, activations: None)
     with patch.object(engine, "probed_steps", no_steps), patch.object(Probe, "observer", nothing):
         engine.train(specs, dataset)
 
 
-def as_a_study(spec: CoreSpec, seeds: Sequence[int]) -> None:
+def as_a_study(spec: RunSpec, seeds: Sequence[int]) -> None:
     """The same as a user's study: progress on a terminal, a record of each run, the study's tables."""
     study = Study("overhead", (Arm("overhead", spec),), tuple(seeds))
     with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:

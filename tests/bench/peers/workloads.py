@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from dnntrain import data
-from dnntrain.config.spec import CoreSpec, RunSpec
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.data.split import split
 from dnntrain.nn.random import generator
@@ -42,7 +42,7 @@ class Workload:
     """Whether it is a single run in one process, for which dnntrain's engine is timed by the epoch as the peers are."""
 
     @cached_property
-    def spec(self) -> CoreSpec:
+    def spec(self) -> RunSpec:
         """The settings as dnntrain reads them."""
         return RunSpec.parse(self.settings)
 
