@@ -11,7 +11,8 @@ import numpy as np
 import typer
 from rich.text import Text
 
-from dnntrain.cli.spec_options import takes_settings
+from dnntrain.cli.options import AsJson, DataDir, Mirror, add_options
+from dnntrain.cli.spec_options import spec_options
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="List data sets, fetch them, and look into them or into your own data.")
 
-DataDir = Annotated[str | None, typer.Option(help="where data sets are looked for and downloaded to")]
-Mirror = Annotated[str | None, typer.Option(help="where to download from instead: a URL, file:// or a folder")]
 Name = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
 
 BAR = 24
@@ -68,13 +67,13 @@ def fetch(
 
 
 @data_app.command()
-@takes_settings(list(options()))
+@add_options(settings=spec_options(options()))
 def info(
     name: Name,
     settings: dict[str, Any],
     data_dir: DataDir = None,
     mirror: Mirror = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON, for scripts")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a data set's shape, classes, balance, fingerprint and license."""
     source = chosen(name, settings)
@@ -92,7 +91,7 @@ def info(
 
 
 @data_app.command("show")
-@takes_settings(list(options()))
+@add_options(settings=spec_options(options()))
 def show_samples(
     name: Name,
     settings: dict[str, Any],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnntrain.cli.options import RUNS, Out
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.store.run_store import CHANGED, Record, RunStore
 from dnntrain.utils.console import console, show
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
 runs_app = typer.Typer(help="List, show, check and remove what is recorded.")
 
-Out = Annotated[Path, typer.Option("--out", help="folder of the run store")]
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
-RUNS = Path("runs")
 
 
 @runs_app.command("list")

@@ -29,6 +29,7 @@ from dnntrain.studies.study import (
 )
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
+from dnntrain.utils.fields import format_value
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
@@ -40,8 +41,10 @@ KEYS = (
 class Preset:
     """Reads a preset's document into a study."""
 
-    def __init__(self, document: Document, overrides: Settings, home: DataLocation | None = None) -> None:
-        self.home, self.overrides = home, overrides
+    def __init__(
+        self, document: Document, overrides: Settings, home: DataLocation | None = None, given_as: str = "--set"
+    ) -> None:
+        self.home, self.overrides, self.given_as = home, overrides, given_as
         self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
         for key in document.content:
             if key not in KEYS:
@@ -50,11 +53,11 @@ class Preset:
             self.base = self.settings(self.content.get("base"))
             RunSpec.parse(self.base)
         self.base |= overrides
-        self.changes = "".join(f",{key}={value}" for key, value in overrides.items())
+        self.changes = "".join(f",{key}={format_value(value)}" for key, value in overrides.items())
         try:
             RunSpec.parse(self.base)
         except InputError as error:
-            raise LocatedError(f"--set: {error}") from None
+            raise LocatedError(f"{self.given_as}: {error}") from None
         self.factors = self.document.mapping("factors")
         self.design = self.document.text("design", "one-in")
         if self.design not in DESIGNS:
@@ -260,7 +263,7 @@ class Preset:
         except InputError as error:
             key = str(error).split(" ")[0].rstrip(":")
             if key in self.overrides and key not in changes:
-                raise LocatedError(f"--set: {error}") from None
+                raise LocatedError(f"{self.given_as}: {error}") from None
             with self.document.at("base") if key in self.base and key not in changes else self.place(arm):
                 raise InputError(str(error) if arm in self.factors else f"{error} (arm '{arm}')") from None
         return spec
@@ -293,4 +296,4 @@ class Preset:
                 raise InputError(f"reuse_from {PRETRAIN}: needs the key {PRETRAIN}, which says what that is")
         for key in self.overrides:
             if all(key in changes for changes in arms.values()):
-                raise LocatedError(f"--set {key}: every arm of {self.document.where} sets it by itself")
+                raise LocatedError(f"{self.given_as} {key}: every arm of {self.document.where} sets it by itself")

@@ -1,4 +1,4 @@
-"""Presets: studies written as YAML, shipped with dnntrain or a file of one's own."""
+"""Presets: studies written as YAML. Some come with dnntrain; users write their own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ LARGEST_FILE = 1 << 20
 
 
 def shipped_presets() -> dict[str, Path]:
-    """The presets that come with dnntrain, by name: inside the package where installed, beside it in a checkout."""
+    """The presets that come with dnntrain, by name. They lie in the package, or next to it in a checkout."""
     package = Path(__file__).parents[1]
     folder = package / "presets" if (package / "presets").is_dir() else package.parent / "presets"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find_preset(name: str) -> Path:
-    """The preset of that path, or the shipped one of that name; InputError with the nearest name otherwise."""
+    """Find a preset by its path, or a shipped one by its name.
+
+    Raises:
+        InputError: If there is none; the message suggests the nearest name.
+    """
     path, shipped = Path(name), shipped_presets()
     if path.is_file():
         return path
@@ -32,8 +36,24 @@ def find_preset(name: str) -> Path:
     raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
 
 
-def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: DataLocation | None = None) -> Study:
-    """The study that a preset describes, its base changed by `overrides`; raises InputError with file and line."""
+def load_preset(
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    home: DataLocation | None = None,
+    *,
+    given_as: str = "--set",
+) -> Study:
+    """Read a preset.
+
+    Args:
+        name: The preset's file, or the name of one that comes with dnntrain.
+        overrides: Settings that replace those of the preset's base.
+        home: Where data sets are found.
+        given_as: What error messages call the overrides.
+
+    Raises:
+        InputError: If there is no such preset or something in it is wrong; the message names file, line and key.
+    """
     path = find_preset(name)
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -41,13 +61,37 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None, home: Dat
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
-    return read_preset(text, str(path), overrides, home)
+    return read_preset(text, str(path), overrides, home, given_as=given_as)
 
 
 def read_preset(
-    text: str, where: str, overrides: Mapping[str, Any] | None = None, home: DataLocation | None = None
+    text: str,
+    where: str,
+    overrides: Mapping[str, Any] | None = None,
+    home: DataLocation | None = None,
+    *,
+    given_as: str = "--set",
 ) -> Study:
-    """The study that a preset's text describes; `where` names it in errors."""
+    """Read a preset's text; `where` names it in errors. See `load_preset`."""
     document = Document.read(text, where)
     with document.at():
-        return Preset(document, dict(overrides or {}), home).study()
+        return Preset(document, dict(overrides or {}), home, given_as).study()
+
+
+def read_values(
+    content: Mapping[str, Any], where: str, aliases: Mapping[str, str], home: DataLocation | None = None
+) -> Study:
+    """Read a preset's keys from Python values instead of YAML.
+
+    Args:
+        content: The preset's keys with Python values.
+        where: What the values were given to, for error messages.
+        aliases: Keys that the caller knows by another name.
+        home: Where data sets are found.
+
+    Raises:
+        InputError: If something is wrong; the message names the key.
+    """
+    document = Document(where, content, content, aliases=aliases)
+    with document.at():
+        return Preset(document, {}, home).study()

@@ -47,6 +47,12 @@ class StudyCallback:
     def progress(self, event: EpochEnd) -> None:
         """A population has trained one more epoch."""
 
+    def stopping(self) -> None:
+        """The study was asked to stop. It does so at the end of the current epochs."""
+
+    def note(self, message: str) -> None:
+        """A remark for the user, such as which rows of the data were left out."""
+
     def stop(self) -> None:
         """The study has ended, also if it was interrupted."""
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dnntrain.config.spec import RunSpec
+from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, score
 from dnntrain.studies.confounds import implied_changes
-from dnntrain.utils.fields import odd_number
+from dnntrain.utils.fields import format_value, odd_number
 
 MOST_RUNS = 100_000
 
@@ -151,6 +151,16 @@ def folder_name(text: str) -> str:
     """The text as a name that `check_name` accepts: other letters become '_', what is too long ends in a digest."""
     clean = re.sub(r"[^\w.+=,:() -]", "_", text)
     return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def spec_label(spec: RunSpec) -> str:
+    """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
+    settings, defaults = spec.settings(), default_settings()
+    changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
+    return (
+        ",".join(key if value is True else f"{key}={format_value(value)}" for key, value in changed.items())
+        or "default"
+    )
 
 
 def default_metric(spec: RunSpec, home: DataLocation | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,14 +52,14 @@ def transfer_settings(base: Backbone, settings: Settings, drop: int = 0, head: s
     try:
         new = read_hidden(head) if head else ()
     except ValueError as error:
-        raise InputError(f"--head: {error}") from None
+        raise InputError(f"head: {error}") from None
     if not isinstance(base, MLPBackbone):
         if drop:
-            raise InputError("--drop is for a base that is a run of ours: an image network is reused whole")
+            raise InputError("drop: only for a recorded run; an image network is reused as a whole")
         return settings | {"reuse_from": base.name} | ({"hidden": write_hidden(new)} if head else {})
     kept = base.n_layers - drop
     if kept < 1:
-        raise InputError(f"--drop {drop}: {base.name} has {base.n_layers} hidden layers; at least one must be left")
+        raise InputError(f"drop {drop}: {base.name} has {base.n_layers} hidden layers; at least one must be left")
     acts = [str(act) for act in base.spec.activations[:kept]] + [str(base.spec.activations[kept - 1])] * len(new)
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
     hidden = write_hidden((*base.spec.hidden[:kept], *new))
@@ -151,11 +151,12 @@ def study_of(
     return replace(study, metric=default_metric(first).replace("val", "test"))
 
 
-def read_sizes(text: str) -> tuple[int, ...]:
-    """`20,50,100` → the sizes, ascending; InputError otherwise."""
+def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
+    """`20,50,100` or [20, 50, 100] → the sizes, ascending; InputError otherwise."""
+    text = value if isinstance(value, str) else ",".join(map(str, value))
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 10**9 for part in parts) or len(set(parts)) < len(parts):
-        raise InputError(f"--curve {text}: must be different numbers of training examples, as 20,50,100")
+        raise InputError(f"train_sizes {text}: must be different numbers of training examples, such as 20,50,100")
     return tuple(sorted(int(part) for part in parts))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
@@ -24,26 +24,37 @@ NULL = "tag:yaml.org,2002:null"
 SCALARS = {NULL, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "bool", "int", "float", "timestamp", "value"))}
 
 
+@dataclass(frozen=True)
 class Document:
-    """A YAML mapping that knows the line of each of its keys."""
+    """Keys and values, and where each key was given, for error messages."""
 
-    def __init__(self, text: str, root: yaml.MappingNode, where: str) -> None:
-        self.source, self.where = text, where
-        self.lines = dict(key_lines(root, (), where))
-        self.content: Mapping[str, Any] = tree(root, where)
-        """Mappings, lists and text; None where a value is empty, `~` or `null`."""
-        self.words: Mapping[str, Any] = tree(root, where, words=True)
-        """The same with `null` as a word, for keys that take names."""
+    where: str
+    """The file, or the function that was called."""
+    content: Mapping[str, Any]
+    """Mappings, lists and text; None where a value is empty, `~` or `null`."""
+    words: Mapping[str, Any]
+    """The same with `null` as a word, for keys that take names."""
+    source: str = ""
+    """The YAML text; empty if the values came from Python."""
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    """The line of each key, by its path."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Keys that the user knows by another name."""
 
     @classmethod
     def read(cls, text: str, where: str) -> Document:
-        """Parse; plain data only, no aliases, no key twice."""
+        """Parse YAML: plain data only, no aliases, no key twice.
+
+        Raises:
+            InputError: If the text is not such a document; the message names file and line.
+        """
         try:
             check_events(text, where)
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             if not isinstance(node, yaml.MappingNode):
                 raise InputError(f"{where}: must hold keys with values, like name, base and factors")
-            return cls(text, node, where)
+            lines = dict(key_lines(node, (), where))
+            return cls(where, tree(node, where), tree(node, where, words=True), text, lines)
         except yaml.MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
             raise InputError(f"{where}{line}: no valid YAML: {error.problem or error.context}") from None
@@ -122,7 +133,7 @@ class Location:
         words = [message.split(" ")[0].rstrip(":"), *message.split("'")[1:2]]
         inner = ((*self.path, word) for word in words)
         line = self.document.line(next((path for path in inner if path in self.document.lines), self.path))
-        keys = ".".join(self.path)
+        keys = ".".join(self.document.aliases.get(key, key) for key in self.path)
         prefix = "" if not keys or words[0] == keys else f"{keys}: "
         return f"{self.document.where}{f':{line}' if line else ''}: {prefix}{message}"
 

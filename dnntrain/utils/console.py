@@ -1,27 +1,33 @@
-"""What people see is printed as it is: names and paths are never read as the terminal library's markup."""
+"""Prints to the terminal. Names and paths are printed as they are, never read as rich's markup."""
 
 from __future__ import annotations
 
 from rich.console import Console, RenderableType
 
 UNLIMITED = 1_000_000
-"""The width where no terminal limits it."""
+"""Width of output that does not go to a terminal."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal; progress and warnings go to stderr. Only a real terminal has a width; pipes and files do not."""
-    made = Console(stderr=stderr, markup=False, highlight=False)
+    """A console for stdout or stderr. Only a real terminal has a width; pipes, files and notebooks do not."""
+    made = Console(stderr=stderr, markup=False, highlight=False, force_jupyter=False)
     if not made.file.isatty():
         made.width = UNLIMITED  # whatever COLUMNS and FORCE_COLOR say
     return made
 
 
 def show(what: RenderableType) -> None:
-    """Print to stdout; without a terminal as plain lines, without the blanks that fill a table's rows."""
+    """Print to stdout: laid out for a terminal, and as plain lines elsewhere."""
     terminal = console()
     if terminal.is_terminal:
         terminal.print(what)
-        return
-    with terminal.capture() as captured:
-        terminal.print(what)
-    terminal.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    else:
+        terminal.file.write(as_text(what))
+
+
+def as_text(what: RenderableType) -> str:
+    """The plain text, of unlimited width and without trailing blanks."""
+    plain = Console(markup=False, highlight=False, force_jupyter=False, force_terminal=False, width=UNLIMITED)
+    with plain.capture() as captured:
+        plain.print(what)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

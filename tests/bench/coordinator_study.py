@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
+from dnntrain.studies.progress import ProgressDisplay
 from dnntrain.studies.runner import StudyRunner
 
 

@@ -12,13 +12,14 @@ from typing import Any, get_args
 import pytest
 
 from dnntrain.cli.spec_options import read_assignments, run_keys
-from dnntrain.cli.transfer import planned, transfer_keys
+from dnntrain.cli.transfer import transfer_keys
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
 from dnntrain.engine.network import initial_state
 from dnntrain.errors import InputError
+from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Choice, Switch, techniques_in
@@ -115,7 +116,7 @@ def specs(study: Study) -> list[RunSpec]:
 # Settings of a transfer
 
 TARGET = {"classes": "sandal,shirt", "train_size": "60", "val": "200", "epochs": "5"}
-WAYS: dict[str, dict[str, Any]] = {"plain": {}, "ladder": {"rungs": True}, "curve": {"sizes": "20,60"}}
+WAYS: dict[str, dict[str, Any]] = {"plain": {}, "strategies": {"strategies": True}, "curve": {"train_sizes": "20,60"}}
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,7 @@ def base() -> MLPBackbone:
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
-    options = {"drop": 0, "head": "", "scratch": True, "rungs": False, "sizes": None, "name": "x", "random_base": None}
-    study = planned(base, settings, "2", **options | way)
+    study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
@@ -150,12 +150,12 @@ def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: 
 @pytest.mark.parametrize(
     ("settings", "way", "said"),
     [
-        ({"hidden": "50"}, {}, "--hidden: the layers are those of 000000000000; --drop and --head change them"),
-        ({"act": "elu"}, {}, "--act: the layers are those of"),
-        ({"unfreeze": "1"}, {"rungs": True}, "--ladder tries every --unfreeze itself"),
-        ({"train_size": "60"}, {"sizes": "20,60"}, "--curve gives the training sizes"),
-        ({}, {"rungs": True, "scratch": False}, "--no-scratch: --ladder compares with scratch"),
-        ({}, {"sizes": "20,60", "scratch": False}, "--no-scratch: --curve compares with scratch"),
+        ({"hidden": "50"}, {}, "hidden: the layers are those of 000000000000; drop and head change them"),
+        ({"act": "elu"}, {}, "act: the layers are those of"),
+        ({"unfreeze": "1"}, {"strategies": True}, "strategies: tries every unfreeze itself"),
+        ({"train_size": "60"}, {"train_sizes": "20,60"}, "train_sizes: gives the numbers of training examples"),
+        ({}, {"strategies": True, "scratch": False}, "scratch: strategies compares with scratch"),
+        ({}, {"train_sizes": "20,60", "scratch": False}, "scratch: train_sizes compares with scratch"),
         ({"scale": "standard"}, {}, "scale standard: the reused layers need inputs as 000000000000 had them"),
         ({"resize": "64"}, {}, "resize 64: the reused layers need"),
         ({"freeze": "2"}, {}, "freeze 2: what is reused stays frozen to the end unless unfreeze is given"),
@@ -183,8 +183,8 @@ VALUES: dict[str, list[list[str]]] = {
     "drop": [["--drop", "1"]],
     "head": [["--head", "5"]],
     "scratch": [["--no-scratch"]],
-    "rungs": [["--ladder"]],
-    "curve": [["--curve", "10,20"]],
+    "strategies": [["--strategies"]],
+    "train_sizes": [["--train-sizes", "10,20"]],
     "metric": [["--metric", "test_acc"]],
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
     "delta": [["--delta", "2"]],
@@ -206,8 +206,8 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("ablate", "study.yaml", "--plan"),
     ("transfer", "study.yaml", "--plan"),
     FROM,
-    (*FROM, "--ladder"),
-    (*FROM, "--curve", "20,60"),
+    (*FROM, "--strategies"),
+    (*FROM, "--train-sizes", "20,60"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
     ("report", "runs", "--compare", "small", "small"),
@@ -298,14 +298,17 @@ def test_an_option_changes_something_or_is_refused(
         (("report", "runs", "--require", "elu > bn - 30"), "more than val_acc can differ by; did you mean 30pp?"),
         (("report", "runs", "--delta", "130"), "--delta 130: in points, so at most 100"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
-        (("ablate", "study.yaml", "--mirror", "x"), "--mirror x: this study's data are not downloaded"),
-        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "--device 'gpu'; did you mean 'cpu'"),
-        (("ablate", "study.yaml", "--plan", "--address", "auto"), "--address auto: goes with --executor ray"),
+        (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
+        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
+        (("ablate", "study.yaml", "--plan", "--address", "auto"), "address auto: needs the executor ray"),
         (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
+        ((*FROM, "--ladder"), "error: --ladder was renamed to --strategies"),
+        ((*FROM, "--curve", "20,60"), "error: --curve was renamed to --train-sizes"),
+        (("train", "--curve", "20,60"), "No such option: --curve"),
     ],
 )  # fmt: skip
 def test_an_option_without_use_is_refused(words: tuple[str, ...], said: str, folder: Path, run: str) -> None:
-    given = answer(words, folder)
+    given = answer([run if word == "RUN" else word for word in words], folder)
     assert given.code == 2 and said in given.err, given
 
 

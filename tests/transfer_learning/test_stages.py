@@ -256,7 +256,7 @@ def base_id(store: Path) -> str:
 
 def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
     words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--plan")
-    for wrong, reason in ((("--head", "0"), "--head: '0'"), (("--unfreeze", "5"), "unfreeze 5: only 2 layers")):
+    for wrong, reason in ((("--head", "0"), "head: '0'"), (("--unfreeze", "5"), "unfreeze 5: only 2 layers")):
         assert reason in error_of(*words, *wrong, cwd=store)
 
 
@@ -273,7 +273,7 @@ def test_transfer_stands_beside_scratch(store: Path) -> None:
 
 
 def test_the_ladder_names_the_rung_that_is_supported(store: Path) -> None:
-    words = ("transfer", "--from", base_id(store), *TARGET, "--ladder", "--seeds", "2", "--name", "ladder")
+    words = ("transfer", "--from", base_id(store), *TARGET, "--strategies", "--seeds", "2", "--name", "ladder")
     shown = succeeds(*words, cwd=store)
     for rung in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
         assert rung in shown
@@ -283,7 +283,7 @@ def test_the_ladder_names_the_rung_that_is_supported(store: Path) -> None:
 
 def test_the_curve_goes_by_the_number_of_examples(store: Path) -> None:
     words = ("transfer", "--from", base_id(store), "--classes", "sandal,shirt", "--val", "200", "--epochs", "2")
-    shown = succeeds(*words, "--curve", "20,60", "--seeds", "2", "--name", "curve", cwd=store)
+    shown = succeeds(*words, "--train-sizes", "20,60", "--seeds", "2", "--name", "curve", cwd=store)
     assert "by the number of training examples" in shown
     assert (store / "runs" / "curve" / "figures" / "curve-training-size.png").is_file()
 
@@ -309,9 +309,9 @@ def test_a_preset_trains_its_base_once(store: Path) -> None:
         (("--from", "BASE", "--data", "nowhere.csv"), "no such file"),
         (("--from", "BASE", "--drop", "2"), "at least one must be left"),
         (("--from", "BASE", "--unfreeze", "5"), "only 2 layers"),
-        (("--from", "BASE", "--weights", "x.pth"), "--weights is for"),
-        (("--from", "BASE", "--curve", "20,x"), "--curve 20,x"),
-        (("--from", "BASE", "--ladder", "--drop", "1"), "--ladder tries"),
+        (("--from", "BASE", "--weights", "x.pth"), "weights: only for a pretrained network"),
+        (("--from", "BASE", "--train-sizes", "20,x"), "train_sizes 20,x"),
+        (("--from", "BASE", "--strategies", "--drop", "1"), "strategies: tries"),
         ((), "give either --from"),
     ],
 )

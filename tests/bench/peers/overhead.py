@@ -20,7 +20,6 @@ import torch
 from rich.console import Console
 
 from dnntrain import data
-from dnntrain.cli.progress import ProgressDisplay
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine import loop as engine
 from dnntrain.engine.health import Probe
@@ -28,6 +27,7 @@ from dnntrain.executors.jobs import Job, SendEvent
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.worker import run_job
 from dnntrain.store.run_store import RunStore
+from dnntrain.studies.progress import ProgressDisplay
 from dnntrain.studies.runner import StudyRunner
 from dnntrain.studies.study import Arm, Study
 

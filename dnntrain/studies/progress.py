@@ -1,4 +1,4 @@
-"""What a person sees while a study trains: a live table on a terminal, plain lines elsewhere; always on stderr."""
+"""Shows how a study progresses: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,51 +22,53 @@ from dnntrain.studies.study import Study
 
 @dataclass
 class ArmState:
-    """How one arm stands."""
+    """How far one arm has come."""
 
     epochs_planned: int
     runs_planned: int
     epochs: dict[int, int] = field(default_factory=dict)
     """Epochs trained, by seed."""
     val_score: dict[int, float] = field(default_factory=dict)
-    over: set[int] = field(default_factory=set)
+    """The newest validation score, by seed."""
+    finished: set[int] = field(default_factory=set)
+    """Seeds whose runs are finished."""
 
     @property
     def share(self) -> float:
-        """Work done, 0 to 1: a run that is over counts in full, however early it stopped."""
-        epochs = sum(self.epochs_planned if s in self.over else n for s, n in self.epochs.items())
+        """Share of the work done, 0 to 1. A finished run counts in full, even if it stopped early."""
+        epochs = sum(self.epochs_planned if s in self.finished else n for s, n in self.epochs.items())
         return epochs / (self.epochs_planned * self.runs_planned)
 
     @property
     def score(self) -> float | None:
-        """The mean of the runs' newest validation scores."""
+        """Mean of the newest validation scores over the runs; None before the first."""
         return sum(self.val_score.values()) / len(self.val_score) if self.val_score else None
 
 
 class ProgressDisplay(StudyCallback):
-    """Follows a study on a console."""
+    """Shows the progress of one study after another on a console."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.arms: dict[str, ArmState] = {}
         self.live: Live | None = None
-        self.said: dict[str, int] = defaultdict(int)
-        self.started = time.monotonic()
+        self.notes: set[str] = set()
 
     def start(self, study: Study, recorded: Mapping[str, Record], ids: dict[RunSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
+        self.arms: dict[str, ArmState] = {}
+        self.thirds_reported: dict[str, int] = defaultdict(int)
+        self.started = time.monotonic()
         self.measure = score_beside(study.metric)
         self.metric = f"val_{self.measure}"
         self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
             self.arm_of[spec].append(arm.name)
-            known = recorded.get(ids[spec])
-            if known:
-                state.epochs[spec.seed] = known["epochs"]
-                state.over.add(spec.seed)
-                state.val_score[spec.seed] = known["history"][-1][self.metric]
+            if existing := recorded.get(ids[spec]):
+                state.epochs[spec.seed] = existing["epochs"]
+                state.finished.add(spec.seed)
+                state.val_score[spec.seed] = existing["history"][-1][self.metric]
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(ids)} runs are recorded already", style="dim")
@@ -75,7 +77,7 @@ class ProgressDisplay(StudyCallback):
             self.live.start()
 
     def progress(self, event: EpochEnd) -> None:
-        """Take a population's epoch in."""
+        """Update the arms of the runs that have trained one more epoch."""
         touched = set()
         for index, epoch in event.epochs.items():
             spec = event.job.specs[index]
@@ -83,48 +85,49 @@ class ProgressDisplay(StudyCallback):
                 state = self.arms[name]
                 state.epochs[spec.seed], state.val_score[spec.seed] = epoch, event.val_score[index]
                 if index in event.finished:
-                    state.over.add(spec.seed)
+                    state.finished.add(spec.seed)
                 touched.add(name)
         if self.live:
             self.live.update(self.table())
         else:
             for name in touched:
-                self.say(name)
+                self.report(name)
 
-    def say(self, name: str) -> None:
-        """One plain line for each third of an arm's work."""
+    def report(self, name: str) -> None:
+        """Print one line for each third of an arm's work."""
         state = self.arms[name]
         third = int(state.share * 3 + 1e-9)
-        if third > self.said[name]:
-            self.said[name] = third
-            said = "" if state.score is None else f", validation {self.shown(state.score)}"
-            named = f"{self.study.name}: {name}" if len(self.arms) > 1 else f"{self.study.name}:"
-            self.console.print(
-                f"{named} {state.share:.0%}{said} ({self.elapsed:.0f} s, {self.left})",
-                soft_wrap=True,
-            )
+        if third > self.thirds_reported[name]:
+            self.thirds_reported[name] = third
+            label = "accuracy" if self.measure == "acc" else "R²"
+            score = "" if state.score is None else f", validation {label} {self.format(state.score)}"
+            arm = f"{self.study.name}: {name}" if len(self.arms) > 1 else f"{self.study.name}:"
+            line = f"{arm} {state.share:.0%}{score} ({self.elapsed:.0f} s, {self.remaining})"
+            self.console.print(line, soft_wrap=True)
 
-    def shown(self, score: float) -> str:
-        """accuracy 87.1 %, R² 0.612."""
-        return f"{'accuracy' if self.measure == 'acc' else 'R²'} {self.number(score)}"
-
-    def number(self, score: float) -> str:
-        """The validation score as people read it."""
+    def format(self, score: float) -> str:
+        """The validation score as text: 87.1 %, or an R² such as 0.612."""
         return f"{score:.1%}" if self.measure == "acc" else f"{score:.3f}"
 
     def stopping(self) -> None:
-        """Say what an interrupt does."""
-        self.console.print("stopping after this epoch; once more stops at once")
+        """Confirm an interrupt."""
+        self.console.print("stopping after this epoch; interrupt again to stop at once")
+
+    def note(self, message: str) -> None:
+        """Print a note, once."""
+        if message not in self.notes:
+            self.notes.add(message)
+            self.console.print(message, soft_wrap=True)
 
     def stop(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the live table."""
         if self.live:
             self.live.stop()
             self.live = None
 
     @property
     def share(self) -> float:
-        """Work done over all arms, 0 to 1."""
+        """Share of the work done over all arms, 0 to 1."""
         weights = [state.epochs_planned * state.runs_planned for state in self.arms.values()]
         done = [weight * state.share for weight, state in zip(weights, self.arms.values(), strict=True)]
         return sum(done) / sum(weights)
@@ -135,32 +138,32 @@ class ProgressDisplay(StudyCallback):
         return time.monotonic() - self.started
 
     @property
-    def left(self) -> str:
-        """The time that is left, by the pace so far."""
+    def remaining(self) -> str:
+        """The time left, estimated from the pace so far."""
         pace = (self.share - self.share_at_start) / self.elapsed
         return f"{duration((1 - self.share) / pace)} left" if pace > 0 else "starting"
 
     def table(self) -> Table:
-        """The arms as a table of bars."""
-        table = Table(title=f"{self.study.name}: {self.share:.0%}, {self.left}", title_justify="left", box=None)
+        """A progress bar for each arm."""
+        table = Table(title=f"{self.study.name}: {self.share:.0%}, {self.remaining}", title_justify="left", box=None)
         table.add_column("arm", max_width=30, overflow="fold")
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
         table.add_column(f"val {self.measure}", justify="right")
         for name, state in self.arms.items():
-            runs = f"{len(state.over)}/{state.runs_planned}"
-            table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.number(state.score))
+            runs = f"{len(state.finished)}/{state.runs_planned}"
+            table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.format(state.score))
         return table
 
 
 def bar(share: float, width: int) -> Text:
-    """A bar in characters."""
+    """A progress bar of `width` characters."""
     full = round(share * width)
     return Text.assemble("━" * full, ("─" * (width - full), "dim"))
 
 
 def duration(seconds: float) -> str:
-    """5 s, 3 min, 1.5 h."""
+    """A duration as text: 5 s, 3 min, 1.5 h."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,418 @@
+"""The Python API: `train`, `ablate`, `transfer`, `report` and `load`. Provisional until version 1.0.
+
+    import dnntrain as dt
+
+    study = dt.ablate(arms={"elu": {"act": "elu"}, "bn": {"bn": True}}, hidden="20x100", epochs=5)
+    print(study.summary)
+
+Runs are trained in worker processes and recorded on disk, where later calls find them. Progress goes to stderr, and
+only in a terminal or a notebook. Nothing else is printed, and the caller's environment and signal handlers stay as
+they are. Errors are `InputError` (a value is wrong) or `DnntrainError` (something failed while running).
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dnntrain.config.spec import flat_keys
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.studies import build
+from dnntrain.studies.execution import RunOptions, check, run_tuned_study
+from dnntrain.studies.execution import run_study as train_missing_runs
+from dnntrain.studies.runner import StudyCallback
+from dnntrain.studies.study import Study
+from dnntrain.utils.console import console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dnntrain.reporting.gates import GateResult
+    from dnntrain.reporting.summary import Summary
+    from dnntrain.store.run_store import Record
+
+__all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
+           "transfer"]  # fmt: skip
+
+Progress = StudyCallback | Literal["auto"] | bool
+Seeds = int | Sequence[int] | str
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, repr=False)
+class StudySummary:
+    """A study's main table: a row for each arm. `print` shows it as text, a notebook as HTML."""
+
+    analysis: Summary
+    """Every figure behind the table."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table in full precision: a row for each arm with its mean, difference, interval, p and verdict."""
+        import pandas as pd
+
+        from dnntrain.reporting.plain_exports import row_of
+
+        return pd.DataFrame([row_of(arm, self.analysis) for arm in self.analysis.arms])
+
+    def __str__(self) -> str:
+        from dnntrain.reporting.tables import main_table
+        from dnntrain.utils.console import as_text
+
+        return as_text(main_table(self.analysis, wide=False)).rstrip("\n")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from dnntrain.reporting.exports import html_table
+        from dnntrain.reporting.tables import main_table
+
+        return html_table(main_table(self.analysis, wide=False))
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResult:
+    """A recorded study."""
+
+    summary: StudySummary
+    """The main table."""
+    tuned: StudyResult | None = None
+    """The comparison with values tuned for each arm, for a preset with `tune`."""
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.summary.analysis.results.name
+
+    @property
+    def folder(self) -> Path:
+        """Where study.json, results.csv and history.csv are."""
+        return self.summary.analysis.results.folder
+
+    @property
+    def metric(self) -> str:
+        """What the arms are compared by, such as val_acc."""
+        return self.summary.analysis.metric
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """A row for each run, as in results.csv."""
+        return self.summary.analysis.results.runs
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row for each run and epoch, as in history.csv. Columns such as grad_norm hold a figure for each layer."""
+        import pandas as pd
+
+        path = self.folder / "history.csv"
+        try:
+            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """What may be said of each arm compared with the baseline, such as 'better'; empty without a baseline."""
+        arms = self.summary.analysis.arms
+        return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """The full record of each run, by run id. A record is read from disk when it is accessed."""
+        from dnntrain.store.run_store import RunRecords, RunStore
+
+        return RunRecords(RunStore(self.folder.parent), self.runs["run"])
+
+    def __repr__(self) -> str:
+        return f"<StudyResult {self.name}: {len(self.runs)} runs in {self.folder}>\n{self.summary}"
+
+    def _repr_html_(self) -> str:
+        return self.summary._repr_html_()
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """Several studies, judged by one metric. `print` shows their tables."""
+
+    studies: list[StudyResult]
+    gates: list[GateResult]
+    """The answer to each requirement."""
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """Every figure of each study."""
+        return [study.summary.analysis for study in self.studies]
+
+    def to_csv(self) -> str:
+        """A row for each arm as CSV, in full precision."""
+        from dnntrain.reporting.plain_exports import to_csv
+
+        return to_csv(self.summaries)
+
+    def to_json(self) -> str:
+        """Everything as JSON, in full precision."""
+        from dnntrain.reporting.plain_exports import to_json
+
+        return to_json(self.summaries, [gate.as_dict() for gate in self.gates])
+
+    def to_markdown(self) -> str:
+        """The tables as Markdown."""
+        from dnntrain.reporting.exports import to_markdown
+
+        return to_markdown(self.summaries)
+
+    def to_latex(self) -> str:
+        """The main tables as LaTeX (booktabs)."""
+        from dnntrain.reporting.exports import to_latex
+
+        return to_latex(self.summaries)
+
+    def to_html(self) -> str:
+        """Tables, figures and runs as one HTML page."""
+        from dnntrain.reporting.exports import to_html
+
+        return to_html(self.summaries)
+
+    def save_figures(self, folder: str | Path) -> list[Path]:
+        """Write the figures as PNG and SVG; returns their paths."""
+        from dnntrain.reporting.figures import save_figures
+
+        return save_figures(self.summaries, Path(folder))
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{study.name}\n{study.summary}" for study in self.studies)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<h3>{study.name}</h3>{study.summary._repr_html_()}" for study in self.studies)
+
+
+def train(
+    *,
+    seeds: Seeds = 1,
+    name: str | None = None,
+    out: str | Path = "runs",
+    workers: int | None = None,
+    progress: Progress = "auto",
+    **settings: Any,
+) -> StudyResult:
+    """Train one setting over one or several seeds.
+
+    Args:
+        seeds: How many seeds (5), or which ([3, 7], or '10-14').
+        name: The study's name; derived from the settings by default.
+        out: Folder where runs and studies are recorded.
+        workers: Worker processes; by default one per core.
+        progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        settings: Settings of the run, such as act='elu', and the other fields of `RunOptions`.
+
+    Raises:
+        InputError: If a setting is unknown or invalid.
+        DnntrainError: If a run could not be trained.
+    """
+    options, spec = split_options(settings, out, workers)
+    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress)
+
+
+def ablate(
+    preset: str | Path | None = None,
+    *,
+    arms: Mapping[str, Settings] | None = None,
+    factors: Mapping[str, Settings] | None = None,
+    base: Settings | None = None,
+    seeds: Seeds | None = None,
+    metric: str | None = None,
+    name: str | None = None,
+    out: str | Path = "runs",
+    workers: int | None = None,
+    progress: Progress = "auto",
+    **settings: Any,
+) -> StudyResult:
+    """Train the arms of an ablation and compare them.
+
+    Args:
+        preset: A preset's file, or the name of one that comes with dnntrain; instead of `arms` or `factors`.
+        arms: Settings that each arm changes in the base. The base is the first arm, 'base', and the baseline.
+        factors: Settings of each factor, for the one-in design: the baseline, and each factor alone.
+        base: Settings that all arms share; `settings` are added to them.
+        seeds: How many seeds (5), or which ([3, 7], or '10-14'). By default the preset's own, or 5.
+        metric: What the arms are compared by, such as 'test_acc'. By default the preset's own, or validation accuracy
+            (R² in regression).
+        name: The study's name; derived from the arms by default. Not for presets.
+        out: Folder where runs and studies are recorded.
+        workers: Worker processes; by default one per core.
+        progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`.
+
+    Raises:
+        InputError: If a setting is unknown or invalid.
+        DnntrainError: If a run could not be trained; the others are recorded.
+    """
+    options, changes = split_options(settings, out, workers)
+    if [preset, arms, factors].count(None) != 2:
+        raise InputError("give one of preset, arms and factors")
+    if preset is not None:
+        for key, value in (("base", base), ("name", name)):
+            if value is not None:
+                raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
+        study = build.preset_study(str(preset), changes, seeds, options.home, "settings")
+        return run_with_progress(build.judged_by(study, metric), options, progress)
+    if twice := set(base or {}) & set(changes):
+        raise InputError(f"{min(twice)}: given both in base and as a keyword")
+    study = build.ablation_study(
+        arms=arms, factors=factors, base={**(base or {}), **changes}, seeds=5 if seeds is None else seeds,
+        metric=metric, name=name, home=options.home,
+    )  # fmt: skip
+    return run_with_progress(study, options, progress)
+
+
+def transfer(
+    source: str | Path | StudyResult,
+    *,
+    drop: int = 0,
+    head: str = "",
+    scratch: bool = True,
+    strategies: bool = False,
+    train_sizes: Iterable[int] | str | None = None,
+    weights: str | Path | None = None,
+    seeds: Seeds = 5,
+    name: str | None = None,
+    out: str | Path = "runs",
+    workers: int | None = None,
+    progress: Progress = "auto",
+    **settings: Any,
+) -> StudyResult:
+    """Reuse a trained network's lower layers on other data, and compare with training from scratch.
+
+    For a preset of a transfer, use `ablate`.
+
+    Args:
+        source: A recorded run (its folder or id), a study for its best run, or the name of a pretrained network.
+        drop: Top hidden layers of the source to leave out.
+        head: New hidden layers on top, as '50' or '50,50'.
+        scratch: Whether to train the same network from scratch for comparison.
+        strategies: Whether to compare scratch, frozen, unfreezing 1, 2 or all layers, and dropping, replacing or
+            adding layers.
+        train_sizes: Numbers of training examples at which to compare transfer and scratch.
+        weights: File with a pretrained network's weights; by default they are downloaded.
+        seeds: How many seeds (5), or which ([3, 7], or '10-14').
+        name: The study's name; derived from the settings by default.
+        out: Folder where runs and studies are recorded.
+        workers: Worker processes; by default one per core.
+        progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of
+            `RunOptions`.
+
+    Raises:
+        InputError: If the source cannot be reused, or a setting is unknown or invalid.
+        DnntrainError: If a run could not be trained; the others are recorded.
+    """
+    options, changes = split_options(settings, out, workers)
+    design = build.TransferDesign(drop, head, scratch, strategies, train_sizes)
+    study = build.transfer_study(
+        str(source.folder if isinstance(source, StudyResult) else source), changes, design,
+        weights=None if weights is None else Path(weights), seeds=seeds, name=name, out=options.out, home=options.home,
+    )  # fmt: skip
+    return run_with_progress(study, options, progress)
+
+
+def report(
+    paths: str | Path | Iterable[str | Path] = "runs",
+    *,
+    metric: str | None = None,
+    sort: str | None = None,
+    delta: float | None = None,
+    require: Iterable[str] = (),
+) -> Report:
+    """Analyze recorded studies.
+
+    Args:
+        paths: Folders of studies, or folders that hold studies.
+        metric: What arms are compared by; by default each study's own.
+        sort: Order of the arms: 'arm', 'mean' or 'seconds'.
+        delta: The smallest difference that matters, in percentage points for accuracies (0.3).
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
+
+    Raises:
+        InputError: If there is no study, a file is damaged, or an argument is invalid.
+    """
+    from dnntrain.reporting.gates import judge
+    from dnntrain.reporting.output import read_delta
+    from dnntrain.reporting.summary import SORTS, summarize
+    from dnntrain.store.study_loading import find_studies
+
+    if sort is not None and sort not in SORTS:
+        raise InputError(f"unknown sort '{sort}'{did_you_mean(sort, SORTS)}")
+    folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    studies = find_studies(folders)
+    summaries = [summarize(results, metric, sort, read_delta(delta, metric, results)) for results in studies]
+    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
+
+
+def load(path: str | Path) -> StudyResult:
+    """Load one recorded study.
+
+    Args:
+        path: The study's folder.
+
+    Raises:
+        InputError: If it is not a study's folder, or a file in it is damaged.
+    """
+    from dnntrain.reporting.summary import summarize
+    from dnntrain.store.study_loading import read_study
+
+    return StudyResult(StudySummary(summarize(read_study(Path(path)))))
+
+
+def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
+    """Train a study's missing runs, then those with tuned values if the study asks for them.
+
+    Args:
+        study: What to train.
+        options: Where and how to train it.
+        callback: Receives progress and notes.
+        owns_process: Whether this process belongs to the study, as on the command line.
+
+    Raises:
+        InputError: If the study cannot be trained.
+        DnntrainError: If a run could not be trained; the others are recorded.
+    """
+    train_missing_runs(study, options, callback, owns_process=owns_process)
+    tuned = None
+    if study.tuning:
+        trained = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
+        tuned = load(options.out / trained.study.name)
+    return StudyResult(load(options.out / study.name).summary, tuned)
+
+
+def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
+    """Separate the fields of `RunOptions` from a run's settings; InputError for a key that neither has."""
+    options = {field.name for field in fields(RunOptions)}
+    for key in settings:
+        if key not in options and key not in flat_keys():
+            raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
+    chosen = {key: value for key, value in settings.items() if key in options}
+    return RunOptions(Path(out), workers, **chosen), {
+        key: value for key, value in settings.items() if key not in options
+    }
+
+
+def run_with_progress(study: Study, options: RunOptions, progress: Progress) -> StudyResult:
+    """Check and run a study with the callback that `progress` asks for. Settings without effect raise a warning."""
+    for reason in check(study, options):
+        warnings.warn(reason, stacklevel=3)
+    if isinstance(progress, bool) or progress == "auto":
+        from dnntrain.studies.progress import ProgressDisplay
+
+        # ipykernel replaces stderr by a stream that is not a terminal
+        shown = sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+        wanted = shown if progress == "auto" else progress
+        return run_study(study, options, ProgressDisplay(console(stderr=True)) if wanted else StudyCallback())
+    return run_study(study, options, progress)

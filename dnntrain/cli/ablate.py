@@ -1,0 +1,32 @@
+"""`dnntrain ablate`: the arms of a preset, compared over several seeds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dnntrain.cli.options import Plan, Seeds, add_options, read_run_options, run_options
+from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.spec_options import read_assignments
+
+
+@add_options(options=run_options())
+def ablate(
+    options: dict[str, Any],
+    preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
+    plan: Plan = False,
+    seeds: Seeds = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the preset's base; repeatable"),
+    ] = None,
+) -> None:
+    """Train a preset's arms over several seeds, and report which techniques help.
+
+    Runs that are recorded are not trained again. Example: dnntrain ablate presets/vanishing.yaml
+    """
+    from dnntrain.studies.build import preset_study
+
+    run = read_run_options(options)
+    plan_or_run(preset_study(preset, read_assignments(assignments or []), seeds, run.home), run, plan)

@@ -1,0 +1,115 @@
+"""Carries out a study on the command line, or with `--plan` prints what would be trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from dnntrain.config.spec import default_settings
+from dnntrain.config.transfer import TransferSettings
+from dnntrain.data import options as data_options
+from dnntrain.executors.planner import populations
+from dnntrain.studies.execution import RunOptions, check
+from dnntrain.studies.study import Study
+from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.utils.console import console, show
+from dnntrain.utils.fields import format_value
+from dnntrain.utils.text_layout import TextTable
+
+if TYPE_CHECKING:
+    from dnntrain.api import StudyResult
+
+
+def plan_or_run(study: Study, options: RunOptions, plan: bool) -> None:
+    """Print the study's arms with `--plan`; otherwise train them and print the report."""
+    from dnntrain.store.run_store import RunStore
+    from dnntrain.transfer_learning.resolve import resolve_backbones
+
+    warn(study, options)
+    if not plan:
+        print_result(run_here(study, options))
+        return
+    if study.pretrain is None:
+        resolve_backbones(study, RunStore(options.out), options.home)  # refuses what cannot be reused
+    show(plan_table(study))
+
+
+def warn(study: Study, options: RunOptions) -> None:
+    """Check the study before anything is trained, and warn of settings that have no effect."""
+    for reason in check(study, options):
+        typer.echo(f"warning: {reason}", err=True)
+
+
+def run_here(study: Study, options: RunOptions) -> StudyResult:
+    """Run the study with progress on stderr; Ctrl-C stops it after the current epoch."""
+    from dnntrain.api import run_study
+    from dnntrain.studies.progress import ProgressDisplay
+
+    return run_study(study, options, ProgressDisplay(console(stderr=True)), owns_process=True)
+
+
+def print_result(result: StudyResult) -> None:
+    """Print one run's result in a few lines, or the report of a study, and where the records are."""
+    from dnntrain.reporting import output
+
+    if len(result.runs) == 1:
+        output.print_run(next(iter(result.records.values())), result.folder.parent)
+        return
+    for each in filter(None, (result, result.tuned)):
+        output.print_summary(each.summary.analysis)
+        typer.echo(f"records: {each.folder}")
+
+
+def plan_table(study: Study) -> Group:
+    """A study's arms with the settings in which they differ, and the number of runs and populations."""
+    varied = study.varied()
+    rows = []
+    for arm in study.arms:
+        settings = in_use(arm.spec.settings())
+        text = ", ".join(f"{key}={format_value(settings[key])}" for key in varied if key in settings)
+        rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
+    table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
+    runs = [spec for _, spec in study.runs()]
+    lines = [
+        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
+        f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
+        "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in common(study).items()),
+    ]
+    if study.tuning:
+        values = ", ".join(format_value(value) for value in study.tuning.values)
+        more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))
+        lines.append(f"then {study.tuning.key} is tuned for each arm over {values}: {more} more runs")
+    return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+
+
+def common(study: Study) -> dict[str, object]:
+    """The settings that all arms share, without those that are off."""
+    varied = {*study.varied(), "seed"}
+    settings = in_use(study.arms[0].spec.settings())
+    seldom_shown = {
+        *data_options(),
+        *TransferSettings.model_fields,
+        "draw",
+        "val_part",
+        "output",
+    }  # shown if they are not the default
+    defaults = default_settings()
+    return {
+        key: value
+        for key, value in settings.items()
+        if key not in varied and value not in (None, False) and not (key in seldom_shown and value == defaults[key])
+    }
+
+
+def in_use(settings: dict[str, object]) -> dict[str, object]:
+    """The settings without the hyperparameters of techniques that are off."""
+    off = {
+        technique.key(name)
+        for technique in techniques_in(Switch)
+        if settings[technique.name] in (None, False)
+        for name in technique.model_fields
+    } - {technique.name for technique in techniques_in(Switch)}
+    return {key: value for key, value in settings.items() if key not in off}

@@ -1,0 +1,36 @@
+"""`dnntrain train`: one setting, over one or several seeds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from dnntrain.cli.options import AsJson, Name, Seeds, add_options, read_run_options, run_options
+from dnntrain.cli.plan import print_result, run_here, warn
+from dnntrain.cli.spec_options import run_keys, spec_options
+
+
+@add_options(settings=spec_options(run_keys()), options=run_options())
+def train(
+    settings: dict[str, Any],
+    options: dict[str, Any],
+    seeds: Seeds = "1",
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one setting over one or several seeds, and record the runs.
+
+    Example: dnntrain train --act elu --bn --clipnorm 1
+    """
+    from dnntrain.studies.build import training_study
+
+    run = read_run_options(options)
+    study = training_study(settings, seeds, name, run.home)
+    warn(study, run)
+    result = run_here(study, run)
+    if as_json:
+        typer.echo(json.dumps(list(result.records.values()), indent=1))
+    else:
+        print_result(result)

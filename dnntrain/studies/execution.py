@@ -1,0 +1,169 @@
+"""Runs a study from start to end: the network it reuses, then its runs, then the comparison with tuned values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnntrain.data import DataLocation
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.executors.registry import EXECUTORS, read_options
+from dnntrain.store.provenance import data_notes
+from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
+from dnntrain.utils.files import read_json
+from dnntrain.utils.lazy import import_ahead
+from dnntrain.utils.signals import graceful_interrupt
+
+if TYPE_CHECKING:
+    from dnntrain.executors.base import Executor
+    from dnntrain.studies.runner import StudyCallback, TrainedStudy
+    from dnntrain.studies.study import Study, Tuning
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how runs are trained and recorded. None of these options changes a result.
+
+    Raises:
+        InputError: If a value is unknown or out of range.
+    """
+
+    out: Path = Path("runs")
+    """Folder where runs and studies are recorded."""
+    workers: int | None = None
+    """Worker processes; by default one per core."""
+    device: str = "auto"
+    """Device to train on: auto, cpu, cuda or mps."""
+    executor: str = "local"
+    """Where runs are trained: local (this machine) or ray (a cluster)."""
+    data_dir: str | None = None
+    """Folder where data sets are looked up and downloaded to."""
+    mirror: str | None = None
+    """URL or folder to download from instead of the official source."""
+    join: bool = False
+    """Whether to share the work with a process that is training the same study."""
+    checkpoint_every: int | None = None
+    """Epochs between checkpoints; by default one a minute."""
+    executor_options: Mapping[str, Any] = field(default_factory=dict)
+    """The executor's own options, such as a Ray cluster's address."""
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise InputError(f"unknown device '{self.device}'{did_you_mean(str(self.device), DEVICES)}")
+        read_options(self.executor, self.executor_options)
+        for option, count, most in (("workers", self.workers, 1024), ("checkpoint_every", self.checkpoint_every, None)):
+            if count is not None and not (isinstance(count, int) and 1 <= count <= (most or count)):
+                raise InputError(f"{option} {count!r}: must be a whole number from 1{f' to {most}' if most else ''}")
+
+    @property
+    def home(self) -> DataLocation:
+        """Where data sets are found."""
+        return DataLocation.at(self.data_dir, self.mirror)
+
+
+def check(study: Study, options: RunOptions) -> list[str]:
+    """Check that a study can be trained, before anything is.
+
+    Returns:
+        A warning for each setting that has no effect.
+
+    Raises:
+        InputError: If an arm cannot be trained with these settings and data, or `mirror` would not be used.
+    """
+    from dnntrain.studies.feasibility import check_study
+
+    if options.mirror is not None and not downloads(study):
+        raise InputError(f"mirror {options.mirror}: this study's data are not downloaded")
+    return check_study(study, options.home)
+
+
+def downloads(study: Study) -> bool:
+    """Whether a data set or a pretrained network of the study may have to be downloaded."""
+    bases = {study.pretrain, *(arm.spec.reuse_from for arm in study.arms)}
+    networks = any(isinstance(base, str) and base.split("@")[0] in ARCHITECTURES for base in bases)
+    return networks or any(arm.spec.source.size for arm in study.arms)
+
+
+def run_study(
+    study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False
+) -> TrainedStudy:
+    """Train what is not recorded yet, including the network that the study reuses, and write the study's tables.
+
+    Args:
+        study: What to train.
+        options: Where and how to train it.
+        callback: Receives progress and notes.
+        owns_process: Whether this process belongs to the study, as on the command line. Then Ctrl-C and SIGTERM let
+            the current epoch finish first, and a single run trains in this process if torch is not loaded yet.
+
+    Raises:
+        InputError: If the study cannot be trained.
+        DnntrainError: If some runs failed; the others are recorded.
+    """
+    from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.runner import StudyRunner
+    from dnntrain.transfer_learning.resolve import pretraining_study, with_backbone
+
+    if first := pretraining_study(study):
+        pretrained = run_study(first, options, callback, owns_process=owns_process)
+        study = with_backbone(study, next(iter(pretrained.records)))
+    elif isinstance(study.pretrain, str):
+        study = with_backbone(study, fetch(study.pretrain, options.home))
+    runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
+    for note in dropped_from_tables(study, options.out):
+        callback.note(f"{study.name}: {note}; their runs stay in the store")
+    executor = create_executor(options, len(runner.missing()), owns_process)
+    import_ahead("pandas")  # the report needs it, and it loads while the workers start
+
+    def stop() -> None:
+        callback.stopping()
+        executor.stop()
+
+    with graceful_interrupt(stop) if owns_process else nullcontext():
+        trained = runner.run(executor, callback, options.join, options.checkpoint_every)
+    for note in data_notes(read_json(options.out / study.name / "study.json")):
+        callback.note(note)
+    return trained
+
+
+def create_executor(options: RunOptions, n_runs: int, owns_process: bool) -> Executor:
+    """What trains the missing runs. A single one on a CPU trains in this process, if that belongs to the study."""
+    from dnntrain.executors.in_process import InProcessExecutor
+
+    if owns_process and options.executor == "local" and InProcessExecutor.suits(options.device, n_runs):
+        return InProcessExecutor()
+    own_options = read_options(options.executor, options.executor_options)
+    return EXECUTORS[options.executor](options.workers, options.device, own_options)
+
+
+def run_tuned_study(
+    study: Study, tuning: Tuning, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False
+) -> TrainedStudy:
+    """Choose each arm's value on validation data, then compare the arms with the chosen values."""
+    from dnntrain.studies.tuning import choose, selection_metric, tuned_study, tuning_study
+
+    tried = run_study(tuning_study(study, tuning), options, callback, owns_process=owns_process)
+    chosen = choose(study, tuning, tried.figures(selection_metric(study)))
+    return run_study(tuned_study(study, tuning, chosen), options, callback, owns_process=owns_process)
+
+
+def dropped_from_tables(study: Study, out: Path) -> Iterator[str]:
+    """What the study's tables lose when they are written again: seeds, and arms that are gone or have changed."""
+    now = {arm.name: arm.spec.settings() for arm in study.arms}
+    try:
+        known = read_json(out / study.name / "study.json")
+        seeds = len({*known["seeds"]} - {*study.seeds})
+        before = {arm["name"]: arm["settings"] for arm in known["arms"]}
+        # a setting that an older version did not have is not a change
+        gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
+    except (InputError, KeyError, TypeError, AttributeError):
+        return  # no study yet, or an unreadable one, which is written again
+    if seeds:
+        yield f"seeds that leave its tables now: {seeds}"
+    if gone:
+        yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"
