@@ -18,11 +18,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dnntrain.spec import RunSpec
 
-from tests.command import dnntrain, succeeds
+from dnntrain.config.spec import RunSpec
+from tests.support.command import dnntrain, succeeds
 
-OLD = Path(__file__).parent / "cases" / "stores" / "v0.1"
+OLD = Path(__file__).parents[1] / "cases" / "stores" / "v0.1"
 RUNS = {"table": 4, "images": 4, "transfer-base": 1, "transfer": 4}
 """How many runs each study has."""
 
