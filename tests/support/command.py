@@ -7,13 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dnntrain.executors.environment import WORKER_ENVIRONMENT
+
 QUICK = ("--hidden", "16", "--epochs", "2", "--train-size", "500", "--val", "500")
 """Flags of a run that takes a moment."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """A plain environment without a terminal's width or colours."""
-    dropped = {"COLUMNS", "FORCE_COLOR", "PYTHONPATH", "MKL_CBWR"}
+    """A plain environment without a terminal's width or colors, or the settings of a worker."""
+    dropped = {"COLUMNS", "FORCE_COLOR", "PYTHONPATH", *WORKER_ENVIRONMENT}
     return {key: value for key, value in os.environ.items() if key not in dropped} | more
 
 
