@@ -1,4 +1,4 @@
-"""`dnntrain` and `python -m dnntrain`: the command line, which can be interrupted from its first moment on."""
+"""Entry point of `dnntrain` and `python -m dnntrain`. Handles interrupts from the start, while modules still load."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; Ctrl-C and SIGTERM end it with one message."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be ended is to be interrupted
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM is handled like Ctrl-C
     try:
-        from dnntrain.cli.main import run  # takes a moment; a worker process, which imports this file, does not need it
+        from dnntrain.cli.main import run  # slow to import, and worker processes import this file
 
         code = run()
-        if code == INTERRUPTED:  # how some releases of typer pass Ctrl-C on
+        if code == INTERRUPTED:  # how some releases of typer report Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "error: interrupted; what is finished stays recorded, and the same command goes on from there\n"
-        )
+        sys.stderr.write("error: interrupted; finished runs are recorded, and the same command continues from there\n")
         sys.exit(INTERRUPTED)
 
 

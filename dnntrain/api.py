@@ -64,7 +64,7 @@ class StudySummary:
         from dnntrain.reporting.tables import main_table
         from dnntrain.utils.console import as_text
 
-        return as_text(main_table(self.analysis, wide=False)).rstrip("\n")
+        return as_text(main_table(self.analysis, wide=False)).strip("\n")
 
     __repr__ = __str__
 
@@ -399,9 +399,8 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
         if key not in options and key not in flat_keys():
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
-    return RunOptions(Path(out), workers, **chosen), {
-        key: value for key, value in settings.items() if key not in options
-    }
+    spec = {key: value for key, value in settings.items() if key not in options}
+    return RunOptions(Path(out), workers, **chosen), spec
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: Progress) -> StudyResult:

@@ -1,1 +1,1 @@
-"""The command line: one file a command. Parse, call the API, print."""
+"""The command line, one file per command: each parses its options, calls the API and prints."""

@@ -1,4 +1,4 @@
-"""`dnntrain data`: what data there is and where, how to get it, and what is in it."""
+"""`dnntrain data`: lists, downloads and inspects data sets."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from dnntrain.utils.text_layout import TextTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-data_app = typer.Typer(help="List data sets, fetch them, and look into them or into your own data.")
+data_app = typer.Typer(help="List, download and inspect data sets, including your own.")
 
 Name = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
 
 BAR = 24
-"""Characters of the longest bar."""
+"""Width of the longest bar, in characters."""
 MOST_CLASSES = 30
-"""Classes that are listed before the rest is only counted."""
+"""The most classes that are listed; the rest are counted."""
 SAMPLES = 10
-"""Images of each class on a sheet."""
+"""Images per class on a sheet."""
 
 
 @data_app.command("list")
 def list_sources(data_dir: DataDir = None) -> None:
-    """Show which data sets there are, and which are on this machine."""
+    """List the data sets and whether they are on this machine."""
     home = DataLocation.at(data_dir)
     rows = []
     for name, source in SOURCES.items():
@@ -59,10 +59,10 @@ def fetch(
     data_dir: DataDir = None,
     mirror: Mirror = None,
 ) -> None:
-    """Download a data set where it is not on this machine yet, and check it."""
+    """Download a data set unless it is on this machine already, and check it."""
     source = find_source(name)
     home = home_of(source, data_dir, mirror)
-    dataset = source.load(home)  # decoded too: what is damaged is found now
+    dataset = source.load(home)  # decodes the data too, so that damage shows now
     typer.echo(f"{name}: {dataset.fingerprint} in {source.files(home)[0].parent}")
 
 
@@ -75,7 +75,7 @@ def info(
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a data set's shape, classes, balance, fingerprint and license."""
+    """Show a data set's shape, classes, class balance, fingerprint and license."""
     source = chosen(name, settings)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
@@ -97,9 +97,9 @@ def show_samples(
     settings: dict[str, Any],
     data_dir: DataDir = None,
     mirror: Mirror = None,
-    png: Annotated[Path, typer.Option(metavar="FILE", help="where the sheet is written")] = Path("samples.png"),
+    png: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = Path("samples.png"),
 ) -> None:
-    """Write a sheet with samples of every class as a PNG."""
+    """Write sample images of every class to a PNG file."""
     source = chosen(name, settings)
     dataset = source.load(home_of(source, data_dir, mirror))
     if not dataset.is_image:
@@ -114,16 +114,18 @@ def show_samples(
 @data_app.command()
 def cache(
     data_dir: DataDir = None,
-    clear: Annotated[bool, typer.Option("--clear", help="remove what can be computed again")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="delete the cached files; they are computed again when needed")
+    ] = False,
 ) -> None:
-    """Show, or clear, what is kept beside the data: decoded images, and features of pretrained networks."""
+    """Show or clear the cache: decoded images, and features computed by pretrained networks."""
     home = DataLocation.at(data_dir)
     features, decoded = FeatureCache(home), home.folder / "decoded"
     entries = [(entry.path, entry.bytes) for entry in features.entries()]
     entries += [(path, size_of(path)) for path in sorted(decoded.glob("[!.]*"))]
     for path, size in entries:
         typer.echo(f"{size / 1e6:10,.1f} MB  {path}")
-    typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  in all, in {home.folder}")
+    typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  total in {home.folder}")
     if clear:
         features.clear()
         with writing(decoded):
@@ -132,26 +134,26 @@ def cache(
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a folder."""
+    """Total size of the files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
 def chosen(name: str, settings: dict[str, Any]) -> DataSource:
-    """The source with the options that were given, validated as a run's."""
+    """The data source with these options, validated like the settings of a run."""
     return RunSpec.parse({"data": name} | settings).source
 
 
 def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> DataLocation:
-    """Where the source's data are; InputError for a mirror of what is never downloaded."""
+    """Where the source's data are. Raises InputError for a mirror if the source is never downloaded."""
     if mirror is not None and not source.size:
         raise InputError(f"--mirror {mirror}: {source.display_name()} is not downloaded")
     return DataLocation.at(data_dir, mirror)
 
 
 def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tuple[str, str]]:
-    """What there is to say about a data set, by label."""
+    """Labels and texts that describe a data set."""
     files = source.files(home)
-    own = f", of which the last {dataset.n_validation:,} validate" if dataset.n_validation else ""
+    own = f", the last {dataset.n_validation:,} of them for validation" if dataset.n_validation else ""
     rows = [
         ("data", f"{dataset.name} ({source.summary})"),
         ("task", dataset.outline.task),
@@ -167,7 +169,7 @@ def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tupl
 
 
 def spread_of(targets: Targets) -> str:
-    """The range of a numeric target, its mean and its standard deviation."""
+    """Range, mean and standard deviation of a numeric target."""
     from dnntrain.reporting.formatting import figure  # imports pandas
 
     spread = float(targets.std())
@@ -176,7 +178,7 @@ def spread_of(targets: Targets) -> str:
 
 
 def details(dataset: Dataset) -> dict[str, Any]:
-    """What a description leaves out: examples of each class in each part, the majority class, a table's columns."""
+    """Examples per class in each part, the majority class, and a table's columns, for JSON."""
     found: dict[str, Any] = {}
     if dataset.classes:
         name, share = majority(dataset)
@@ -189,7 +191,7 @@ def details(dataset: Dataset) -> dict[str, Any]:
 
 
 def column_table(dataset: Dataset) -> TextTable:
-    """The columns of a table: what they are, and what has become of them."""
+    """The columns of a tabular data set: their kinds, missing values and the inputs made from them."""
     rows = []
     for number, column in enumerate(dataset.columns, 1):
         inputs = column.left_out and f"none: {column.left_out}"
@@ -200,7 +202,7 @@ def column_table(dataset: Dataset) -> TextTable:
 
 
 def class_table(dataset: Dataset) -> TextTable:
-    """The classes with their numbers and how many examples each has."""
+    """The classes with their numbers and counts of examples."""
     train, test = details(dataset)["balance"].values()
     rows = []
     for number, name in enumerate(dataset.classes[:MOST_CLASSES]):
@@ -212,7 +214,7 @@ def class_table(dataset: Dataset) -> TextTable:
 
 
 def sheet(dataset: Dataset) -> Figure:
-    """The first training images of each class, a row a class."""
+    """The first training images of each class, one row per class."""
     from matplotlib.figure import Figure
 
     names = dataset.classes[:MOST_CLASSES]
@@ -223,7 +225,7 @@ def sheet(dataset: Dataset) -> Figure:
         for axis in axes[number]:
             axis.set_axis_off()
         for axis, image in zip(axes[number], images, strict=False):
-            colour = image.ndim == 3
-            axis.imshow(np.moveaxis(image, 0, 2) if colour else image, cmap=None if colour else "gray")
+            color = image.ndim == 3
+            axis.imshow(np.moveaxis(image, 0, 2) if color else image, cmap=None if color else "gray")
         axes[number][0].text(-0.2, 0.5, name, transform=axes[number][0].transAxes, ha="right", va="center")
     return figure

@@ -1,4 +1,4 @@
-"""`dnntrain runs`: what is recorded, whether it is whole, and how it is removed."""
+"""`dnntrain runs`: lists, verifies and removes recorded runs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from dnntrain.utils.text_layout import TextTable
 if TYPE_CHECKING:
     from dnntrain.store.study_loading import Results
 
-runs_app = typer.Typer(help="List, show, check and remove what is recorded.")
+runs_app = typer.Typer(help="List, show, verify and remove recorded runs.")
 
-Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 
 
 @runs_app.command("list")
 def list_runs(out: Out = RUNS) -> None:
-    """Show every recorded run: its state, its validation figure, the studies that it is part of."""
+    """List all recorded runs with their status, validation score and studies."""
     store, studies = opened(out), used_by(out)
     rows = []
     for run in store.run_ids():
@@ -50,7 +50,7 @@ def list_runs(out: Out = RUNS) -> None:
 
 @runs_app.command("show")
 def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
-    """Print one run's record as JSON, without its history."""
+    """Print a run's record as JSON, without its history."""
     store = opened(out)
     known(run, store)
     record = read_json(store.folder(run) / "run.json")
@@ -59,7 +59,7 @@ def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = 
 
 @runs_app.command()
 def verify(out: Out = RUNS) -> None:
-    """Check every run's files and the studies' tables against what was written; exit code 1 where one differs."""
+    """Verify the checksums of all runs and of the studies' tables; exit code 1 if one differs."""
     store = opened(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
@@ -72,7 +72,7 @@ def verify(out: Out = RUNS) -> None:
 
 @runs_app.command()
 def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove studies (their tables; their runs stay for others, see gc) or runs."""
+    """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
     store = opened(out)
     folders = [out / name if (out / name / "study.json").is_file() else known(name, store) for name in names]
     remove(folders, yes)
@@ -80,17 +80,17 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 
 @runs_app.command()
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove the runs that no study uses, and what was left behind: by interrupted writes, and checkpoints."""
+    """Remove runs that no study uses, old checkpoints, and files left by interrupted writes."""
     store, used = opened(out), used_by(out)
     if store.at_work():
-        raise DnntrainError(f"{out}: a process is training runs that its tables do not name yet; wait for its end")
+        raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
     left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
 
 
 def validation_score(record: Record) -> str:
-    """acc 87.12 %, r2 0.6123; empty where the run diverged."""
+    """The validation score as text, such as `acc 87.12 %`; empty if the run diverged."""
     from dnntrain.reporting.formatting import number
 
     for name, text in (("val_acc", "acc {} %"), ("val_r2", "r2 {}")):
@@ -100,14 +100,14 @@ def validation_score(record: Record) -> str:
 
 
 def opened(out: Path) -> RunStore:
-    """The store in a folder; InputError where there is none."""
+    """Open the store in a folder; InputError if there is none."""
     if not (out / "store").is_dir():
         raise InputError(f"--out {out}: no runs are recorded there")
     return RunStore(out)
 
 
 def known(run: str, store: RunStore) -> Path:
-    """A run's folder; InputError with the nearest id where there is none."""
+    """A run's folder; InputError with the nearest id if there is no such run."""
     if (store.root / run / "study.json").is_file():
         study = store.root / run
         raise InputError(
@@ -119,7 +119,7 @@ def known(run: str, store: RunStore) -> Path:
 
 
 def used_by(out: Path) -> dict[str, list[str]]:
-    """The studies, and in them the arms, by the runs that their tables name."""
+    """For each run, the studies and arms that use it."""
     found: dict[str, list[str]] = {}
     for study in recorded_studies(out):
         for run, arm in zip(study.runs["run"], study.runs["arm"], strict=True):
@@ -135,7 +135,7 @@ def recorded_studies(out: Path) -> list[Results]:
 
 
 def remove(folders: Iterable[Path], yes: bool) -> None:
-    """Remove folders and files after saying what that frees; DnntrainError where nobody agrees."""
+    """Remove folders and files after confirmation; DnntrainError if it is not given."""
     folders = list(folders)
     size = sum(file.stat().st_size for folder in folders for file in (folder, *folder.rglob("*")) if file.is_file())
     for folder in folders:
@@ -144,7 +144,7 @@ def remove(folders: Iterable[Path], yes: bool) -> None:
     if not folders:
         return
     if not yes and not sys.stdin.isatty():
-        raise InputError("nobody to ask without a terminal: give --yes to remove them")
+        raise InputError("cannot ask for confirmation without a terminal; give --yes to remove them")
     if not yes and not typer.confirm("remove them?"):
         raise DnntrainError("nothing was removed")
     for folder in folders:

@@ -1,4 +1,4 @@
-"""From a preset's document to the study that it describes; its keys are the flags' names."""
+"""Builds the study that a preset describes. Settings have the same names as the flags."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
     *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds", "pretrain"),
 )
-"""What a preset may hold."""
+"""The keys of a preset."""
 
 
 class Preset:
-    """Reads a preset's document into a study."""
+    """Builds a study from a preset's document.
+
+    Every step raises InputError with the file, line and key of what is wrong.
+    """
 
     def __init__(
         self, document: Document, overrides: Settings, home: DataLocation | None = None, given_as: str = "--set"
@@ -65,7 +68,7 @@ class Preset:
                 raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
 
     def study(self) -> Study:
-        """The study, every arm of it validated."""
+        """The study, with every arm validated."""
         with self.document.at("seeds"):
             seeds = read_seeds(self.content.get("seeds", 5))
         name = check_name(self.document.text("name", Path(self.document.where).stem), "name")
@@ -78,7 +81,7 @@ class Preset:
         baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         study = Study(
-            # a changed base makes another study, beside the preset's own
+            # a changed base makes a separate study
             name=folder_name(name + self.changes) if self.changes else name,
             arms=arms,
             seeds=seeds,
@@ -97,7 +100,7 @@ class Preset:
         return study
 
     def arms(self, settings: Arms, published: Mapping[str, dict[str, float]]) -> tuple[Arm, ...]:
-        """The arms, each validated, with the published figures of those that have some."""
+        """The validated arms, with their published figures if there are any."""
         levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
         return tuple(
             Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))
@@ -105,24 +108,24 @@ class Preset:
         )
 
     def metric(self, outline: DatasetInfo) -> str:
-        """What the study is judged by, which its data's task has."""
+        """The metric that arms are compared by; it must fit the data's task."""
         with self.document.at("metric"):
             metric = check_metric(self.content.get("metric") or f"val_{score(outline.task)}")
             check_metric_of(metric, outline)
         return metric
 
     def outline(self, spec: RunSpec, changes: Settings) -> DatasetInfo:
-        """The outline of a run's data. An error in reading them names the key that gives them."""
+        """Shape, classes and sizes of a run's data. An error in the data names the key that sets them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
 
     def note(self) -> str:
-        """The preset's note, and that it speaks of other settings where some were changed."""
+        """The preset's note; if settings were changed, it says so."""
         note = self.document.text("note", "")
         return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
 
     def pretrain(self) -> RunSpec | str | None:
-        """What is trained first: settings of a run, or a pretrained network's name; None where there is nothing."""
+        """The network to reuse: settings to train first, a pretrained network's name, or None."""
         value = self.content.get("pretrain")
         with self.document.at("pretrain"):
             if isinstance(value, str):
@@ -136,7 +139,7 @@ class Preset:
             return spec
 
     def tuning(self) -> Tuning | None:
-        """What `tune` asks for; None where it is not there."""
+        """What to tune for each arm; None without the key `tune`."""
         if "tune" not in self.content:
             return None
         with self.document.at("tune"):
@@ -160,7 +163,7 @@ class Preset:
             return Tuning(key, tuple(numbers), len(read_seeds(self.content.get("tune_seeds", 2))))
 
     def settings(self, value: object) -> Settings:
-        """A run's settings; InputError for a key that no run has, or that is not a setting's to give."""
+        """Settings of a run; InputError for an unknown key, or for `seed`."""
         if value is not None and not isinstance(value, Mapping):
             raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
         for key in value or {}:
@@ -171,14 +174,14 @@ class Preset:
         return {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
 
     def factor(self, name: str) -> Settings:
-        """One factor's settings."""
+        """The settings of one factor."""
         with self.document.at("factors", name):
             return self.settings(self.factors[name])
 
     def levels(self, name: str) -> Arms:
-        """A factor's levels: those that are named, else off (without a name) and on."""
+        """The levels of a factor: its named levels, or off (unnamed) and on."""
         value = self.factors[name]
-        # no setting takes a mapping, so a factor that holds one has named levels
+        # a setting is never a mapping, so a factor that contains one has named levels
         if not value or not any(isinstance(level, Mapping) for level in value.values()):
             return {"": {}, name: self.factor(name)}
         levels = {}
@@ -188,7 +191,7 @@ class Preset:
         return levels
 
     def check_size(self, seeds: int) -> None:
-        """Refuse what would never end, before it is laid out."""
+        """Refuse a study that is too large, before its arms are built."""
         if not self.factors:
             raise InputError("no factors: a study needs at least one arm, as factors: {bn: {bn: true}}")
         for name, value in self.factors.items():
@@ -200,7 +203,7 @@ class Preset:
             raise InputError(f"{arms} arms × {seeds} seeds are {arms * seeds} runs; at most {MOST_RUNS}")
 
     def lay_out(self) -> Arms:
-        """The arms' settings, by the design."""
+        """The settings of each arm, by the design."""
         if self.design == "factorial":
             return factorial({name: self.levels(name) for name in self.factors})
         factors = {name: self.factor(name) for name in self.factors}
@@ -214,7 +217,7 @@ class Preset:
             return one_in(factors, self.combinations(), self.document.word("baseline", "baseline"))
 
     def combinations(self) -> list[list[str]]:
-        """The factors that are to be tried together."""
+        """The combinations of factors to add to a one-in design."""
         value = self.document.words.get("combinations") or []
         if not isinstance(value, list) or not all(isinstance(names, list) for names in value):
             raise InputError(f"must be lists of factors like [[relu-he, bn]], not {value!r}")
@@ -227,7 +230,7 @@ class Preset:
         return value
 
     def baseline(self, arms: Arms) -> str:
-        """The arm that the others are compared with: the one that is named, else the first."""
+        """The arm that the others are compared with: the named one, or the first."""
         name = self.document.word("baseline", next(iter(arms)))
         if name not in arms:
             with self.document.at("baseline"):
@@ -235,11 +238,11 @@ class Preset:
         return name
 
     def place(self, arm: str) -> Location:
-        """Where an arm's settings stand."""
+        """The location of an arm's settings."""
         return self.document.at("factors", *([arm] if arm in self.factors else []))
 
     def check_fair(self, arms: tuple[Arm, ...], baseline: str) -> None:
-        """Refuse an arm that differs from the baseline in a field that `varies`, where it is given, does not list."""
+        """Refuse an arm that differs from the baseline in a field that `varies` does not list, if `varies` is given."""
         declared = self.content.get("varies")
         if declared is None:
             return
@@ -253,7 +256,7 @@ class Preset:
                 check_declared(arm.spec, compared, declared)
 
     def spec(self, arm: str, changes: Settings) -> RunSpec:
-        """One arm's run, validated alone and against the data."""
+        """One arm's settings, validated by themselves and against the data."""
         with self.place(arm):
             check_name(arm, "arm")
             spec = RunSpec.parse(self.base | changes)
@@ -269,7 +272,7 @@ class Preset:
         return spec
 
     def published(self, arms: Arms, metric: str, outline: DatasetInfo) -> dict[str, dict[str, float]]:
-        """The published figures of the arms that have some."""
+        """The published figures, by arm."""
         figures = {}
         for name, given in self.document.mapping("published").items():
             with self.document.at("published", name):
@@ -281,7 +284,7 @@ class Preset:
         return figures
 
     def check_used(self, study: Study, arms: Arms) -> None:
-        """Refuse what would be read and then ignored."""
+        """Refuse keys that would be ignored."""
         reusing = [arm.name for arm in study.arms if arm.spec.reuse_from == PRETRAIN]
         for key, other, is_read in (
             ("combinations", "design: one-in", self.design == "one-in"),

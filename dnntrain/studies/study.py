@@ -1,4 +1,4 @@
-"""A study: arms to compare, each a run's settings, over the same seeds."""
+"""A study: arms to compare, each with its settings, over the same seeds."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dnntrain.utils.fields import format_value, odd_number
 MOST_RUNS = 100_000
 
 PRETRAIN = "pretrain"
-"""What a preset's arms call the network that is trained first."""
+"""The value of `reuse_from` that stands for the network that a preset trains first."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One setting of a study."""
+    """One arm of a study."""
 
     name: str
     spec: RunSpec
@@ -40,7 +40,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Which field is tuned for each arm, over which values, with how many seeds."""
+    """The field that is tuned for each arm, the values to try, and the number of seeds."""
 
     key: str
     values: tuple[float, ...]
@@ -49,7 +49,7 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Study:
-    """What an ablation asks."""
+    """Arms to compare over seeds, and what to compare them by."""
 
     name: str
     arms: tuple[Arm, ...]
@@ -61,14 +61,14 @@ class Study:
     design: str = "list"
     note: str = ""
     source: str = ""
-    """The preset's text, as it was run."""
+    """The preset's YAML text; empty if there is none."""
     pretrain: RunSpec | str | None = None
-    """What is trained (or fetched, by name) first, for the arms that reuse it as `reuse_from: pretrain`."""
+    """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
     tuning: Tuning | None = None
-    """What is tuned for each arm, in a study beside this one."""
+    """What to tune for each arm, in a separate study."""
 
     def runs(self) -> list[tuple[Arm, RunSpec]]:
-        """Every run, arm by arm."""
+        """All runs, arm by arm, each with its arm."""
         return [(arm, arm.run(seed)) for arm in self.arms for seed in self.seeds]
 
     def varied(self) -> list[str]:
@@ -99,12 +99,12 @@ class Study:
         }
 
     def implied(self, arm: Arm) -> list[str]:
-        """What else sets an arm apart from the baseline, by its settings."""
+        """What else differs from the baseline as a consequence of the arm's settings."""
         baseline = next((other.spec for other in self.arms if other.name == self.baseline), arm.spec)
         return implied_changes(arm.spec, baseline)
 
     def with_seeds(self, seeds: Sequence[int]) -> Study:
-        """The same study over other seeds."""
+        """The same study with other seeds; InputError if there would be too many runs."""
         if len(self.arms) * len(seeds) > MOST_RUNS:
             raise InputError(f"{len(self.arms)} arms × {len(seeds)} seeds: at most {MOST_RUNS} runs")
         return replace(self, seeds=tuple(seeds))
@@ -139,16 +139,16 @@ def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
 
 
 def check_name(name: str, what: str) -> str:
-    """A name that is safe as a folder's and readable in a table; InputError otherwise."""
+    """Check that a name is safe as a folder name and readable in tables; InputError if it is not."""
     if not re.fullmatch(r"[\w(][\w.+=,:() -]{0,79}", name) or name != name.strip():
         raise InputError(f"{what} '{name}' must be of letters, digits and any of . _ + = , : ( ) -, at most 80")
     if name == "store":
-        raise InputError(f"{what} 'store' is where the runs are kept; take another")
+        raise InputError(f"{what} 'store' is reserved for the runs; choose another name")
     return name
 
 
 def folder_name(text: str) -> str:
-    """The text as a name that `check_name` accepts: other letters become '_', what is too long ends in a digest."""
+    """Turn text into a name that `check_name` accepts. A name that is too long is cut, and ends in a digest."""
     clean = re.sub(r"[^\w.+=,:() -]", "_", text)
     return clean if len(clean) <= 80 else f"{clean[:71]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -164,12 +164,12 @@ def spec_label(spec: RunSpec) -> str:
 
 
 def default_metric(spec: RunSpec, home: DataLocation | None = None) -> str:
-    """What a study is judged by unless it says otherwise: val_acc, or val_r2 where the target is a number."""
+    """The default metric of a study: val_acc, or val_r2 for regression."""
     return f"val_{score(spec.source.outline(home).task)}"
 
 
 def check_metric(metric: object) -> str:
-    """A figure that every run has; InputError otherwise."""
+    """Check that a metric exists; InputError with the nearest name if not."""
     if metric not in METRICS:
         raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
     return str(metric)

@@ -1,7 +1,7 @@
-"""YAML in which words stay as written, with errors that name file and line.
+"""YAML with all values kept as text, and errors that name file and line.
 
-YAML 1.1 reads `on`, `no`, `1e-3`, `010` and `1:30` in ways that surprise most people, so only the structure is taken
-from YAML here. Keys and values are text, which is parsed like a flag's where a number or a yes or no is needed.
+YAML 1.1 reads `on`, `no`, `1e-3`, `010` and `1:30` in surprising ways. So only the structure comes from YAML: keys and
+values stay text, which is parsed like a flag's value when a number or a boolean is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from dnntrain.errors import InputError
 
 DEEPEST = 10
-"""Levels of nesting that a document may have."""
+"""The deepest nesting that is allowed."""
 
 
 NULL = "tag:yaml.org,2002:null"
@@ -62,11 +62,11 @@ class Document:
             raise InputError(f"{where}: no valid YAML: {error or type(error).__name__}") from None
 
     def text(self, key: str, default: str) -> str:
-        """The text under a key."""
+        """The text of a key."""
         return self._text(key, self.content.get(key), default)
 
     def word(self, key: str, default: str) -> str:
-        """The name under a key, which may be `null`."""
+        """The text of a key that takes a name, which may be `null`."""
         return self._text(key, self.words.get(key), default)
 
     def _text(self, key: str, value: object, default: str) -> str:
@@ -76,7 +76,7 @@ class Document:
         return default if value is None else str(value).strip()
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """The mapping under a key; empty where there is none."""
+        """The mapping of a key; empty if the key is missing."""
         value = self.content.get(key)
         if not isinstance(value, Mapping | None):
             with self.at(key):
@@ -84,11 +84,11 @@ class Document:
         return dict(value or {})
 
     def at(self, *path: str) -> Location:
-        """A context that adds this place's line and keys to an InputError."""
+        """A context manager that adds this location to an InputError."""
         return Location(self, path)
 
     def line(self, path: tuple[str, ...]) -> int | None:
-        """The line of the nearest key that the path leads to."""
+        """The line of the key at the path, or of the nearest key above it."""
         for end in range(len(path), 0, -1):
             if path[:end] in self.lines:
                 return self.lines[path[:end]]
@@ -96,7 +96,7 @@ class Document:
 
 
 def check_events(text: str, where: str) -> None:
-    """Refuse what could make a small text large or slow, before anything is built of it."""
+    """Refuse YAML that could expand a small text into large data, before it is parsed."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -110,12 +110,12 @@ def check_events(text: str, where: str) -> None:
 
 
 class LocatedError(InputError):
-    """An InputError that says where already."""
+    """An InputError whose message has a location."""
 
 
 @dataclass
 class Location:
-    """Adds file, line and key to an InputError that is raised within it."""
+    """Adds file, line and key to an InputError raised in its `with` block."""
 
     document: Document
     path: tuple[str, ...]
@@ -128,8 +128,8 @@ class Location:
             raise LocatedError(self.placed(str(error))) from None
 
     def placed(self, message: str) -> str:
-        """The message with the file, and the line and keys of what it is about."""
-        # a message begins with the key that is wrong, or quotes it first: the line is that key's
+        """The message with file, line and keys in front."""
+        # a message starts with the wrong key, or quotes it first: use the line of that key
         words = [message.split(" ")[0].rstrip(":"), *message.split("'")[1:2]]
         inner = ((*self.path, word) for word in words)
         line = self.document.line(next((path for path in inner if path in self.document.lines), self.path))
@@ -139,7 +139,7 @@ class Location:
 
 
 def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Every key's path with its line (from 1); raises InputError for a key that is given twice, or is no word."""
+    """Yield the path and line (from 1) of every key; InputError for a duplicate key, or one that is not text."""
     if not isinstance(node, yaml.MappingNode):
         return
     check_commas(node, path, where)
@@ -156,7 +156,7 @@ def key_lines(node: yaml.Node, path: tuple[str, ...], where: str) -> Iterator[tu
 
 
 def check_commas(node: yaml.MappingNode, path: tuple[str, ...], where: str) -> None:
-    """Refuse `{hidden: 300,100}`, which YAML reads as the key hidden and a key 100 without a value."""
+    """Refuse `{hidden: 300,100}`, which YAML reads as a key hidden and a key 100 without a value."""
     if not node.flow_style:
         return
     pairs = list(node.value)
@@ -171,7 +171,7 @@ def check_commas(node: yaml.MappingNode, path: tuple[str, ...], where: str) -> N
 
 
 def is_alone(pair: tuple[yaml.Node, yaml.Node]) -> bool:
-    """Whether a key of a flow mapping has neither a value nor a colon."""
+    """Whether a key of a flow mapping has no value and no colon."""
     key, value = pair
     mark = key.end_mark
     between = mark.buffer[mark.pointer :].lstrip() if mark.buffer is not None else ""
@@ -179,7 +179,7 @@ def is_alone(pair: tuple[yaml.Node, yaml.Node]) -> bool:
 
 
 def tree(node: yaml.Node, where: str, *, words: bool = False) -> Any:
-    """Mappings, lists and text; what stands for nothing is None, or with `words` only what is empty or `~` is."""
+    """Mappings, lists and text. Empty values, `~` and `null` are None; with `words`, `null` stays a word."""
     if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
         return {key.value: tree(value, where, words=words) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":

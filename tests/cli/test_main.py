@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import dnntrain as dnntrain_package
 from dnntrain.techniques import CATALOGUE
 from tests.support.command import QUICK, dnntrain, environment, error_of, succeeds
 
@@ -56,6 +57,10 @@ def test_train_prints_loss_accuracy_health_and_record(tmp_path: Path) -> None:
     assert stored["data"]["train_examples"] == 10_000
     assert stored["environment"]["torch"]
     assert (record / "weights.safetensors").stat().st_size > 784 * 16 * 4
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert succeeds("--version") == f"dnntrain {dnntrain_package.__version__}\n"
 
 
 def test_train_prints_its_record_as_json(tmp_path: Path) -> None:
