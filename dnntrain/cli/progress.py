@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rich.console import Console
 from rich.live import Live
@@ -55,8 +56,9 @@ class ProgressDisplay:
     def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
-        self.measure = score_beside(study.metric)
-        self.metric = f"val_{self.measure}"
+        columns = [column for record in islice(recorded.values(), 1) for column in record["results"]]
+        self.score = score_beside(study.metric, columns)
+        metric = f"val_{self.score.name}"
         self.arm_of: dict[CoreSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
@@ -65,7 +67,7 @@ class ProgressDisplay:
             if known:
                 state.epochs[spec.seed] = known["epochs"]
                 state.over.add(spec.seed)
-                state.val_score[spec.seed] = known["history"][-1][self.metric]
+                state.val_score[spec.seed] = known["history"][-1][metric]
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")
@@ -104,12 +106,12 @@ class ProgressDisplay:
             )
 
     def shown(self, score: float) -> str:
-        """accuracy 87.1 %, R² 0.612."""
-        return f"{'accuracy' if self.measure == 'acc' else 'R²'} {self.number(score)}"
+        """accuracy 87.1%, R² 0.612."""
+        return f"{self.score.label} {self.number(score)}"
 
     def number(self, score: float) -> str:
         """The validation score as people read it."""
-        return f"{score:.1%}" if self.measure == "acc" else f"{score:.3f}"
+        return f"{score:.1%}" if self.score.is_share else f"{score:.3f}"
 
     def stopping(self) -> None:
         """Say what an interrupt does."""
@@ -145,7 +147,7 @@ class ProgressDisplay:
         table.add_column("arm", max_width=30, overflow="fold")
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
-        table.add_column(f"val {self.measure}", justify="right")
+        table.add_column(f"val {self.score.name}", justify="right")
         for name, state in self.arms.items():
             runs = f"{len(state.over)}/{state.runs_planned}"
             table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.number(state.score))

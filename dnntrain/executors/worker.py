@@ -22,7 +22,7 @@ from dnntrain.config.spec import CoreSpec
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError
-from dnntrain.metrics import score
+from dnntrain.metrics import score_of
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.transfer_learning.mlp_backbone import Backbone
 from dnntrain.utils.lazy import torch
@@ -210,7 +210,7 @@ class EventReporter:
         from dnntrain.engine.batches import validation_notes
 
         self.job, self.tell, self.stopping, self.device = job, tell, stopping, device
-        self.metric = f"val_{score(dataset.outline.task)}"
+        self.metric = f"val_{score_of(dataset.outline.task).name}"
         self.environment, self.data = environment(device), dataset.description()
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all split the data alike
         self.checkpointed = time.monotonic()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnntrain.metrics import is_share
+from dnntrain.metrics import metric_of
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
@@ -17,7 +17,7 @@ FEW = 5
 
 def heading(metric: str) -> str:
     """The metric as a column's heading."""
-    return f"{metric} %" if is_share(metric) else metric
+    return f"{metric} %" if metric_of(metric).is_share else metric
 
 
 def figure(value: float, spread: float = math.nan, sign: str = "") -> str:
@@ -45,7 +45,7 @@ def magnitude(value: float) -> int:
 
 def number(value: float, metric: str, spread: float = math.nan, sign: str = "") -> str:
     """One figure of a metric: shares in percent with two decimals, 87.12; others as `figure`."""
-    if is_share(metric) and math.isfinite(value):
+    if metric_of(metric).is_share and math.isfinite(value):
         return f"{100 * value:{sign}z,.2f}"
     return figure(value, spread, sign)
 
@@ -57,7 +57,7 @@ def signed(value: float, metric: str, spread: float = math.nan) -> str:
 
 def exact(value: float, metric: str) -> str:
     """A difference that somebody chose (δ, a margin), in full: +0.3 points, or the metric's own unit."""
-    return f"{(100 if is_share(metric) else 1) * value:+.12g}"
+    return f"{(100 if metric_of(metric).is_share else 1) * value:+.12g}"
 
 
 def mean_and_deviation(mean: float, deviation: float, metric: str) -> str:
@@ -129,7 +129,7 @@ def p_value(p: float) -> str:
 def footer(summary: Summary) -> Iterator[str]:
     """Metric, family, correction, what could be seen, data and its size; nothing is left unsaid."""
     description, family, metric = summary.results.description, summary.family, summary.metric
-    unit = "points" if is_share(metric) else f"units of {metric}"
+    unit = "points" if metric_of(metric).is_share else f"units of {metric}"
     if family and family.method != "none":
         yield (
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
@@ -172,7 +172,7 @@ def sampling_error(data: Mapping[str, Any], summary: Summary) -> float:
     """The binomial standard error of the best mean of the arms on a data set; nan unless it is a test accuracy."""
     means = [arm.mean for arm in summary.arms if arm.name in data.get("arms", [arm.name])]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    judged = is_share(summary.metric) and "test" in summary.metric and not math.isnan(best)
+    judged = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
     return binomial_se(best, data["test_examples"]) if judged else math.nan
 
 

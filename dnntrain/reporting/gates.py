@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, impossible, is_share
+from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import by_seed, no_metric
 from dnntrain.statistics import deviation, paired_interval
@@ -84,7 +84,7 @@ def judge(requirement: str, studies: Sequence[Results], metric: str | None = Non
     if not able:
         arm, _, wanted = match["left"].rpartition(".")
         for study in studies:
-            if wanted in METRICS and arm in (other["name"] for other in study.description["arms"]):
+            if wanted in metric_columns() and arm in (other["name"] for other in study.description["arms"]):
                 raise InputError(f"--require {requirement!r}: {no_metric(study, wanted)}")
         arms = [arm["name"] for study in studies for arm in study.description["arms"]]
         raise InputError(
@@ -115,7 +115,7 @@ def find_term(text: str, study: Results, default: str | None) -> Operand | None:
     name, dot, metric = text.rpartition(".")
     if text in arms:
         name, metric = text, default or str(study.description["metric"])
-    elif not (dot and name in arms and metric in METRICS):
+    elif not (dot and name in arms and metric in metric_columns()):
         return None
     if metric not in study.runs.columns:
         return None
@@ -132,7 +132,7 @@ def read_margin(match: re.Match[str], metric: str) -> float:
         raise InputError(f"--require: '{match['margin']}' is no number") from None
     if not math.isfinite(size):
         raise InputError(f"--require: {match['margin']} is no margin")
-    if is_share(metric) and size > 1:
+    if metric_of(metric).is_share and size > 1:
         hint = f"; did you mean {match['margin']}pp?" if not match["unit"] and size <= 100 else ""
         raise InputError(f"--require: a margin of {match['margin']} is more than {metric} can differ by{hint}")
     return -size if match["plus"] == "-" else size
@@ -149,7 +149,7 @@ def read_number(text: str, metric: str, requirement: str, study: Results) -> flo
         raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
     if not math.isfinite(value):
         raise InputError(f"--require {requirement!r}: {text} is no bound")
-    if trouble := impossible(metric, value):
+    if trouble := metric_of(metric).impossible(value):
         raise InputError(f"--require {requirement!r}: {metric} {trouble}")
     return value
 
@@ -170,7 +170,7 @@ def compare_arms(left: Operand, sign: str, right: Operand, margin: float) -> tup
         return GateStatus.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
     answer = GateStatus.HOLDS if all(ends) else GateStatus.INCONCLUSIVE if any(ends) else GateStatus.FAILS
-    unit = " points" if is_share(left.metric) else ""
+    unit = " points" if metric_of(left.metric).is_share else ""
     observed = formatting.difference(interval, left.metric)
     return answer, (
         f"{left.metric}: {left.arm} - {right.arm} = {observed}{unit} (95 % interval), "

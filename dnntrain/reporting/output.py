@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import PARTS, is_share
+from dnntrain.metrics import METRICS, PARTS, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_notes, comparison_table, find_study
 from dnntrain.reporting.gates import GateResult
@@ -59,15 +59,14 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
 def print_run(record: dict[str, Any], out: Path) -> None:
     """One run's result in a few lines."""
     results = record["results"]
-    measures = {"loss": "loss {}", "acc": "accuracy {} %", "r2": "R² {}", "rmse": "RMSE {}"}
     for part in PARTS:
-        known = [
-            text.format(formatting.number(results[name], name))
-            for measure, text in measures.items()
-            if results.get(name := f"{part}_{measure}") is not None
+        shown = [
+            f"{metric.label} {formatting.number(results[column], column)}{' %' if metric.is_share else ''}"
+            for metric in METRICS.values()
+            if results.get(column := f"{part}_{metric.name}") is not None
         ]
-        if known:
-            typer.echo(f"{part + ':':<9} {'   '.join(known)}")
+        if shown:
+            typer.echo(f"{part + ':':<9} {'   '.join(shown)}")
     kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
     typer.echo(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
     typer.echo(f"health:   {record['health']}")
@@ -81,7 +80,7 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    if not is_share(metric or str(results.description["metric"])):
+    if not metric_of(metric or str(results.description["metric"])).is_share:
         return delta
     if delta > 100:
         raise InputError(f"--delta {delta:g}: in points, so at most 100")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, higher_is_better
+from dnntrain.errors import InputError
+from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.statistics import (
     Comparison,
     ComparisonFamily,
@@ -116,8 +116,7 @@ def summarize(
     """What a study says by a metric; InputError for a metric that it does not have."""
     description = results.description
     metric = metric or str(description["metric"])
-    if metric not in METRICS:
-        raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)}")
+    metric_of(metric)
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
     names = [arm["name"] for arm in description["arms"]]
@@ -157,7 +156,7 @@ def summarize(
 
 def no_metric(results: Results, metric: str) -> str:
     """What an error says where a study lacks a metric."""
-    known = ", ".join(name for name in METRICS if name in results.runs.columns)
+    known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
     return f"{results.folder} has no metric {metric}; it has {known}"
 
 
@@ -172,7 +171,7 @@ def compare_all(
     if baseline is None:
         return None
     others = {name: figures for name, figures in values.items() if name != baseline}
-    better = higher_is_better(metric)
+    better = metric_of(metric).higher_is_better
     return compare(values[baseline], others, diverged=diverged, delta=delta, higher_is_better=better)
 
 
@@ -205,7 +204,7 @@ def contributions(
         return {}
     one_in = {name: figures for name, figures in values.items() if without(name) in values}
     one_out = {name: values[without(name)] for name in one_in}
-    baseline, better = values[str(description["baseline"])], higher_is_better(metric)
+    baseline, better = values[str(description["baseline"])], metric_of(metric).higher_is_better
     return solo_and_marginal(baseline, values["all"], one_in, one_out, higher_is_better=better)
 
 

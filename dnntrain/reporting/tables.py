@@ -80,7 +80,7 @@ def runs_table(summary: Summary) -> TextTable:
 
 def pictures_table(summary: Summary) -> TextTable:
     """The validation score by epoch as a sparkline, and the differences as a small forest plot."""
-    steered = f"val_{score_beside(summary.metric)}"
+    steered = f"val_{score_beside(summary.metric, summary.results.runs.columns).name}"
     curves = validation_curves(summary.results.folder, steered)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
@@ -168,7 +168,7 @@ class AveragedArm:
 
 def averaged_arms(summary: Summary) -> list[AveragedArm]:
     """The arms that have Monte Carlo dropout."""
-    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric)}"
+    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric, summary.results.runs.columns).name}"
     if f"mc_{metric}" not in runs:
         return []
     found = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from dnntrain.metrics import higher_is_better, is_share
+from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import DELTA, ArmSummary, Summary, summarize
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
@@ -78,7 +78,7 @@ def costs(summary: Summary) -> list[TransferCost]:
 
 def cost_table(summary: Summary) -> TextTable:
     """Errors and time of each arm beside scratch's."""
-    kind = "errors %" if is_share(summary.metric) else formatting.heading(summary.metric)
+    kind = "errors %" if metric_of(summary.metric).is_share else formatting.heading(summary.metric)
     rows = []
     for cost in costs(summary):
         errors = formatting.number(cost.errors, summary.metric, cost.deviation)
@@ -89,7 +89,7 @@ def cost_table(summary: Summary) -> TextTable:
 
 def error(arm: ArmSummary, metric: str) -> float:
     """What is to be small: the share of errors, one minus R², or the loss itself."""
-    return 1 - arm.mean if higher_is_better(metric) else arm.mean
+    return 1 - arm.mean if metric_of(metric).higher_is_better else arm.mean
 
 
 def times(ratio: float) -> str:
@@ -102,7 +102,7 @@ def supported(summary: Summary) -> str:
     better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
     if not better:
         return "No rung is significantly better than scratch here: train from scratch, or add seeds."
-    sign = 1 if higher_is_better(summary.metric) else -1
+    sign = 1 if metric_of(summary.metric).higher_is_better else -1
     best = max(better, key=lambda arm: sign * arm.mean)
     equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]
     beside = f"; not told apart from it: {', '.join(equal)}" if equal else ""
@@ -112,7 +112,7 @@ def supported(summary: Summary) -> str:
 def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
     """Whether an arm is really worse than the best one, each of these comparisons at its own 95 %."""
     family = compare(
-        best.values, {arm.name: arm.values}, delta=DELTA, higher_is_better=higher_is_better(summary.metric)
+        best.values, {arm.name: arm.values}, delta=DELTA, higher_is_better=metric_of(summary.metric).higher_is_better
     )
     return family.comparisons[arm.name].verdict == "worse"
 
@@ -132,7 +132,7 @@ def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
     """Transfer against scratch at each size; the intervals hold all at once (Bonferroni over the sizes)."""
     pairs = sized(summary)
     level = 1 - (1 - LEVEL) / len(pairs)
-    better = higher_is_better(summary.metric)
+    better = metric_of(summary.metric).higher_is_better
     return {
         pair.size: compare(
             pair.scratch.values, {TRANSFER: pair.transfer.values}, delta=DELTA, level=level, higher_is_better=better
@@ -158,7 +158,7 @@ def size_table(summary: Summary) -> TextTable:
 
 def size_notes(summary: Summary) -> list[str]:
     """How the intervals are made, and how much data the transfer saves."""
-    pairs, sign = sized(summary), 1 if higher_is_better(summary.metric) else -1
+    pairs, sign = sized(summary), 1 if metric_of(summary.metric).higher_is_better else -1
     notes = [f"The gains' intervals hold for all {len(pairs)} sizes at once (Bonferroni)."]
     largest = pairs[-1]
     for pair in pairs:

@@ -30,7 +30,7 @@ import numpy as np
 from dnntrain.engine.health import verdict
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.metrics import results_of
+from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_locks import RunLocks, is_locked
 from dnntrain.utils import locks
@@ -50,7 +50,7 @@ Record = dict[str, Any]
 
 def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, Any]) -> Record:
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
-    names = results_of(data["task"])
+    names = metric_columns(data["task"])
     results = {name: run.kept.get(name) for name in names} | run.test
     made: Record = nan_to_none(
         {

@@ -10,7 +10,7 @@ from dnntrain.config.parsing import as_meant
 from dnntrain.config.spec import CoreSpec, RunSpec
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import score
+from dnntrain.metrics import score_of
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -103,7 +103,7 @@ class Preset:
     def metric(self, outline: DatasetInfo) -> str:
         """What the study is judged by, which its data's task has."""
         with self.document.at("metric"):
-            metric = check_metric(self.content.get("metric") or f"val_{score(outline.task)}")
+            metric = check_metric(self.content.get("metric") or f"val_{score_of(outline.task).name}")
             check_metric_of(metric, outline)
         return metric
 

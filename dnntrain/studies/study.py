@@ -10,8 +10,8 @@ from typing import Any
 
 from dnntrain.config.spec import CoreSpec
 from dnntrain.data import DataLocation
-from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, score
+from dnntrain.errors import InputError
+from dnntrain.metrics import DEFAULT_METRIC, metric_of, score_of
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import odd_number
 
@@ -57,7 +57,7 @@ class Study:
     question: str = ""
     baseline: str | None = None
     """The arm that the others are compared with."""
-    metric: str = "val_acc"
+    metric: str = DEFAULT_METRIC
     design: str = "list"
     note: str = ""
     source: str = ""
@@ -155,11 +155,10 @@ def folder_name(text: str) -> str:
 
 def default_metric(spec: CoreSpec, home: DataLocation | None = None) -> str:
     """What a study is judged by unless it says otherwise: val_acc, or val_r2 where the target is a number."""
-    return f"val_{score(spec.source.outline(home).task)}"
+    return f"val_{score_of(spec.source.outline(home).task).name}"
 
 
 def check_metric(metric: object) -> str:
-    """A figure that every run has; InputError otherwise."""
-    if metric not in METRICS:
-        raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
+    """The metric's name; InputError where there is no such metric."""
+    metric_of(str(metric))
     return str(metric)
