@@ -12,6 +12,7 @@ import typer
 
 from dnntrain.cli.options import RUNS, Out
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
+from dnntrain.metrics import score_of
 from dnntrain.store.run_store import CHANGED, Record, RunStore
 from dnntrain.utils.console import console, show
 from dnntrain.utils.files import read_json, writing
@@ -93,10 +94,10 @@ def validation_score(record: Record) -> str:
     """The validation score as text, such as `acc 87.12 %`; empty if the run diverged."""
     from dnntrain.reporting.formatting import number
 
-    for name, text in (("val_acc", "acc {} %"), ("val_r2", "r2 {}")):
-        if (value := record["results"].get(name)) is not None:
-            return text.format(number(value, name))
-    return ""
+    score = score_of(record["data"]["task"])
+    column = f"val_{score.name}"
+    value = record["results"].get(column)
+    return "" if value is None else f"{score.name} {number(value, column)} {score.unit}".rstrip()
 
 
 def opened(out: Path) -> RunStore:

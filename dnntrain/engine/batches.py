@@ -18,8 +18,9 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
-from dnntrain.nn.losses import Binary, Classification, Regression, Task
+from dnntrain.metrics import TargetInfo, metrics_of
 from dnntrain.nn.random import generator
+from dnntrain.techniques.losses import choose_loss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 SIMD_WIDTH = 32
@@ -100,10 +101,13 @@ class BatchSource:
             train, test = (fill_missing(part, self.fill) for part in (train, test))
         self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
         targets, test_targets = dataset.train_targets, dataset.test_targets
-        self.task: Task = Binary() if spec.output == "sigmoid" else Classification()
+        self.loss, self.metrics = choose_loss(outline.task, spec.output), metrics_of(outline.task)
+        self.target_info = dict.fromkeys(("train", "val", "test"), TargetInfo(len(outline.classes)))
         if not outline.classes:
             known = targets[fitted] if fitted_targets is None else fitted_targets
-            targets, test_targets, self.task = standardize_targets(targets, test_targets, known, self.val_indices)
+            targets, test_targets, self.target_info = standardize_targets(
+                targets, test_targets, known, self.val_indices
+            )
         self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
         self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
 
@@ -230,8 +234,8 @@ def fill_missing(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
 
 def standardize_targets(
     train: np.ndarray, test: np.ndarray, fitted: np.ndarray, validation: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, Regression]:
-    """Targets in standard deviations of the `fitted` ones from their mean, and the task that knows the unit.
+) -> tuple[np.ndarray, np.ndarray, dict[str, TargetInfo]]:
+    """Targets in standard deviations of the `fitted` ones from their mean, and what metrics need of each part.
 
     The fitted ones are the targets of the whole training part; `validation` are rows of `train`.
     """
@@ -241,7 +245,8 @@ def standardize_targets(
     train, test, fitted = ((part - mean) / deviation for part in (train, test, fitted))
     parts = {"train": fitted, "val": train[validation], "test": test}
     variances = {name: float(part.var()) if np.ptp(part) > 0 else 0.0 for name, part in parts.items()}
-    return train.astype(np.float32), test.astype(np.float32), Regression(deviation, variances)
+    info = {name: TargetInfo(deviation=deviation, variance=variance) for name, variance in variances.items()}
+    return train.astype(np.float32), test.astype(np.float32), info
 
 
 def mean_and_std(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

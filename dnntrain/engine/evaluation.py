@@ -1,4 +1,4 @@
-"""How good a population is: its figures over examples that it is not trained on."""
+"""Metrics of a population on examples that it is not trained on, and their accumulation over batches."""
 
 from __future__ import annotations
 
@@ -9,77 +9,77 @@ import torch
 
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.network import ForwardContext, Network, dropout_keys
-from dnntrain.nn.losses import Task
+from dnntrain.metrics import Metric, TargetInfo
 from dnntrain.techniques.dropout import MonteCarloDropout
+from dnntrain.techniques.losses import Loss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 Predict = Callable[[int, Batch], torch.Tensor]
-"""Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or numbers."""
+"""Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or standardized numbers."""
 
 
 class MetricAccumulator:
-    """Means of loss and score over batches, of some hundred rows at a time: each operation has its price.
+    """Accumulates the metrics of one part over its batches; nothing in it waits for the device before the end."""
 
-    Nothing in it waits for the device before the end.
-    """
-
-    def __init__(self, task: Task) -> None:
-        self.task, self.rows = task, 0
-        self.held: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        self.sums: list[torch.Tensor] = []
+    def __init__(self, metrics: Sequence[Metric], info: TargetInfo) -> None:
+        self.metrics, self.info = metrics, info
+        self.pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self.sums: list[list[torch.Tensor]] = [[] for _ in metrics]
 
     def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
-        """Take in a batch's outputs (P, rows, units) and losses (P, rows)."""
-        # nothing more of the batch: what holds its inputs keeps them from being overwritten in the caches
+        """Add a batch with its outputs (P, rows, units) and losses (P, rows)."""
+        # keep nothing else of the batch: holding its inputs would stop the allocator from reusing their memory
         real = batch.real
-        self.held.append((batch.y[:, :real], outputs[:, :real], losses[:, :real]))
-        self.rows += batch.real
-        if len(self.held) * losses.shape[1] >= EVALUATION_ROWS:
-            self._sum_up()
+        self.pending.append((outputs[:, :real], batch.y[:, :real], losses[:, :real]))
+        # some hundred rows at a time, because each operation has a fixed cost
+        if len(self.pending) * losses.shape[1] >= EVALUATION_ROWS:
+            self._reduce()
 
-    def means(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss and mean score of each member, float64 (P,)."""
-        if self.held:
-            self._sum_up()
-        loss, score = (torch.stack(self.sums).sum(dim=0) / self.rows).cpu().numpy()
-        return loss, score
+    def results(self, part: str) -> dict[str, np.ndarray]:
+        """The metrics of every member, each float64 (P,), by their columns."""
+        if self.pending:
+            self._reduce()
+        totals = [torch.stack(sums).sum(dim=0) for sums in self.sums]
+        on_host = torch.cat(totals).cpu().numpy()  # one copy from the device for all
+        split = np.split(on_host, np.cumsum([len(total) for total in totals])[:-1])
+        return {f"{part}_{m.name}": m.compute(t, self.info) for m, t in zip(self.metrics, split, strict=True)}
 
-    def _sum_up(self) -> None:
-        y, outputs, losses = (torch.cat(parts, dim=1) for parts in zip(*self.held, strict=True))
-        self.held.clear()
-        figures = torch.stack([losses, self.task.scores(outputs, y)])
-        self.sums.append(figures.sum(dim=2, dtype=torch.float64))
+    def _reduce(self) -> None:
+        rows = [torch.cat(parts, dim=1) for parts in zip(*self.pending, strict=True)]
+        self.pending.clear()
+        for metric, sums in zip(self.metrics, self.sums, strict=True):
+            sums.append(metric.update(*rows))
 
 
 @torch.no_grad()
-def evaluate(task: Task, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """The part's figures of each member over the batches, each float64 (P,)."""
-    tally = MetricAccumulator(task)
+def evaluate(inputs: BatchSource, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+    """The metrics of each member over the batches of a part, each float64 (P,), by their columns."""
+    accumulator = MetricAccumulator(inputs.metrics, inputs.target_info[part.removeprefix("mc_")])
     for number, batch in enumerate(batches):
         outputs = predict(number, batch)
-        tally.add(batch, outputs, task.losses(outputs, batch.y))
-    return task.figures(part, *tally.means())
+        accumulator.add(batch, outputs, inputs.loss.losses(outputs, batch.y))
+    return accumulator.results(part)
 
 
 def test(network: Network, inputs: BatchSource, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-    """The figures on the test set, each (P,), and with Monte Carlo dropout where it is on."""
+    """The metrics on the test set, each (P,), and with Monte Carlo dropout where it is on."""
 
     def predict(_: int, batch: Batch) -> torch.Tensor:
         return network.forward(batch.x, ForwardContext(batch.real))
 
-    figures = evaluate(inputs.task, "test", predict, inputs.test())
+    results = evaluate(inputs, "test", predict, inputs.test())
     monte_carlo = network.spec.technique(MonteCarloDropout)
     if monte_carlo:
-        averaged = monte_carlo_prediction(network, inputs.task, monte_carlo.samples, seeds)
-        figures |= evaluate(inputs.task, "mc_test", averaged, inputs.test())
-    return figures
+        averaged = monte_carlo_prediction(network, inputs.loss, monte_carlo.samples, seeds)
+        results |= evaluate(inputs, "mc_test", averaged, inputs.test())
+    return results
 
 
-def monte_carlo_prediction(network: Network, task: Task, samples: int, seeds: Sequence[int]) -> Predict:
-    """What the mean over `samples` passes with dropout on predicts."""
+def monte_carlo_prediction(network: Network, loss: Loss, samples: int, seeds: Sequence[int]) -> Predict:
+    """Predicts by the mean over `samples` passes with dropout on (Gal & Ghahramani 2016)."""
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = dropout_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return task.average((network.forward(batch.x, ForwardContext(batch.real, noise=key)) for key in keys), samples)
+        return loss.average((network.forward(batch.x, ForwardContext(batch.real, noise=key)) for key in keys), samples)
 
     return predict

@@ -1,4 +1,4 @@
-"""Whether a network trains as it should: figures of each layer, measured every epoch, and a verdict from them."""
+"""Whether a network trains as it should: figures of each layer, measured every epoch, and a diagnosis from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ of its largest (Glorot & Bengio 2010 look at the same region)."""
 FIGURES = ("grad_norm", "grad_max", "update_ratio", "act_mean", "act_std", "dead", "saturated")
 """The figures of each layer, from the lowest to the highest; the last four for hidden layers only."""
 
-# The thresholds of the verdicts. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
+# The thresholds of the diagnoses. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
 VANISHING = 0.01
 """Smallest layer's gradient norm over the largest's. Networks that learn had 0.05 or more at every depth, those stuck
 at chance 0.003 (5 sigmoid layers), 2e-6 (10) and 1e-12 (20)."""
@@ -117,8 +117,8 @@ class Diagnosis:
         return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
 
 
-def verdict(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
-    """The verdict on a run: what is wrong to the end, the gravest first. `history` holds FIGURES for each epoch."""
+def diagnose(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
+    """Diagnoses a run: the gravest problem that lasts to the end. `history` has FIGURES for each epoch."""
     if status == "diverged":
         last = history[-1]
         return Diagnosis(

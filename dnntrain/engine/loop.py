@@ -20,6 +20,7 @@ from dnntrain.engine.health import Probe, probed_steps
 from dnntrain.engine.network import ForwardContext, dropout_keys
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.layer import Gradients, Tape
 from dnntrain.nn.linear import whole
 from dnntrain.techniques.early_stopping import EarlyStopping
@@ -57,17 +58,18 @@ def train(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
-    network, inputs, task, steps = p.network, p.inputs, p.inputs.task, p.inputs.steps_per_epoch
+    network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
     noise = dropout_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    tally, clipped = MetricAccumulator(task), torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
+    metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
+    clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
         tape = Tape()
         how = ForwardContext(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
         outputs = network.forward(batch.x, how)
-        losses, back = task.value_and_vjp(outputs, batch.y)
+        losses, back = loss.value_and_vjp(outputs, batch.y)
         # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
         shares = torch.full_like(losses, 1 / batch.real)
         grads = add_penalties(p, tape.gradients(*back(shares)))
@@ -80,9 +82,9 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         update(p, grads, rates[step])
         if step in probes:
             probe.updates(network.kernels)
-        tally.add(batch, outputs, losses)
+        metrics.add(batch, outputs, losses)
 
-    figures = task.figures("train", *tally.means()) | {"clipped": (clipped / steps).cpu().numpy()}
+    figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
 
 
@@ -118,12 +120,12 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
         # one batch is enough to see the activations by
         return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else observe))
 
-    figures |= evaluate(p.inputs.task, "val", predict, p.inputs.validation())
+    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers = probe.figures()
     for m, run in enumerate(p.runs):
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
         run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
-        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
+        if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
 
 

@@ -14,6 +14,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
 from dnntrain.engine.network import Network, Tensors, Trunk, initialize
 from dnntrain.engine.run import Run
+from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
@@ -85,7 +86,7 @@ class Population:
         steps = self.inputs.steps_per_epoch
         rates = []
         for run in self.runs:
-            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values("val_loss"))
+            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS))
             rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.technique(Warmup), epoch, clock))
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 

@@ -24,7 +24,7 @@ from dnntrain.executors.jobs import (
     RunsFinished,
     SendEvent,
 )
-from dnntrain.metrics import score
+from dnntrain.metrics import score_of
 from dnntrain.utils.lazy import torch
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -114,7 +114,7 @@ class EventReporter:
         from dnntrain.engine.batches import validation_notes
 
         self.job, self.send, self.stopping, self.device = job, send, stopping, device
-        self.metric = f"val_{score(dataset.outline.task)}"
+        self.metric = f"val_{score_of(dataset.outline.task).name}"
         self.environment, self.data = describe_environment(device), dataset.description()
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all runs split the data alike
         self.last_checkpoint = time.monotonic()

@@ -1,4 +1,4 @@
-"""Two studies of the same preset side by side: another machine, another version. Arms are matched by their settings."""
+"""Compares two studies of the same preset, from two machines or versions. Arms are matched by their settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from dnntrain.utils.text_layout import TextTable
 
 
 def find_study(name: str, folders: Sequence[Path]) -> Results:
-    """A study by its path, or by its name in one of the folders; InputError where there is none."""
+    """Finds a study by its path, or by its name in one of the folders; InputError if there is none."""
     for path in (Path(name), *(folder / name for folder in folders)):
         if (path / "study.json").is_file():
             return read_study(path)
-    raise InputError(f"--compare {name}: no study there, nor in {', '.join(map(str, folders))}")
+    raise InputError(f"--compare {name}: no study at this path or in {', '.join(map(str, folders))}")
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,22 @@ class ComparedArm:
     means: tuple[float, float]
     deviations: tuple[float, float]
     difference: Interval | None
-    """Second − first, by seed; None where they share no seed."""
+    """Second − first, paired by seed; None if they share no seed."""
     same: int
-    """Seeds with the same figure in both."""
+    """Seeds with the same value in both."""
     shared: int
 
 
 def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedArm]:
-    """The arms that both studies have; InputError where there are none."""
+    """Compares the arms that both studies have by a metric; InputError if there are none."""
     for results in (ours, theirs):
         if metric not in results.runs.columns:
             raise InputError(f"--compare: {results.name} has no {metric}")
-    partner = {key(arm): arm["name"] for arm in theirs.description["arms"]}
+    counterpart = {key(arm): arm["name"] for arm in theirs.description["arms"]}
     found = [
-        compared(arm["name"], partner[key(arm)], ours, theirs, metric)
+        compared(arm["name"], counterpart[key(arm)], ours, theirs, metric)
         for arm in ours.description["arms"]
-        if key(arm) in partner
+        if key(arm) in counterpart
     ]
     if not found:
         raise InputError(f"--compare: {ours.name} and {theirs.name} have no arm with the same settings")
@@ -56,12 +56,12 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
 
 
 def key(arm: dict[str, Any]) -> str:
-    """What makes two arms the same: their settings."""
+    """Identifies an arm across studies: its settings."""
     return json.dumps(arm["settings"], sort_keys=True)
 
 
 def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> ComparedArm:
-    """One arm of ours with its partner."""
+    """Compares an arm of ours with its counterpart."""
     first, second = (by_seed(r.runs[r.runs["arm"] == arm], metric) for r, arm in ((ours, name), (theirs, other)))
     shared = first.keys() & second.keys()
     return ComparedArm(
@@ -75,7 +75,7 @@ def compared(name: str, other: str, ours: Results, theirs: Results, metric: str)
 
 
 def comparison_table(arms: Sequence[ComparedArm], metric: str) -> TextTable:
-    """A row for each arm that both studies have: both means, and the difference by seed with its t interval."""
+    """A row for each common arm: both means, and the paired difference with its t interval."""
     rows = []
     for arm in arms:
         spreads = zip(arm.means, arm.deviations, strict=True)
@@ -87,7 +87,7 @@ def comparison_table(arms: Sequence[ComparedArm], metric: str) -> TextTable:
 
 
 def comparison_notes(ours: Results, theirs: Results) -> list[str]:
-    """What tells the two studies apart beside their numbers: data, environment, arms that only one has."""
+    """Differences in data and environment, and arms that only one study has."""
     notes = [f"first: {ours.folder}", f"second: {theirs.folder}"]
     for part in ("data", "environment"):
         first, second = (results.description.get(part) or {} for results in (ours, theirs))

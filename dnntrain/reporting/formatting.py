@@ -1,4 +1,4 @@
-"""Numbers and verdicts as words: what the terminal and every export share."""
+"""Numbers, intervals and verdicts as text, shared by the terminal and every export."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnntrain.metrics import is_share
+from dnntrain.metrics import metric_of
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 
 FEW = 5
-"""Up to so many runs, every value is shown."""
+"""An arm with at most this many runs shows the value of each."""
 
 
 def heading(metric: str) -> str:
-    """The metric as a column's heading."""
-    return f"{metric} %" if is_share(metric) else metric
+    """The metric as a table heading; shares with their percent sign."""
+    return f"{metric} %" if metric_of(metric).is_share else metric
 
 
 def figure(value: float, spread: float = math.nan, sign: str = "") -> str:
-    """One figure in its own unit, to two significant digits of its spread: 25,173 for ± 904, 0.3412 for ± 0.0021.
+    """Formats a number to the precision that its spread supports.
 
-    Without a spread it has five significant digits. It is never rounded beyond whole numbers, except where it takes an
-    exponent: from 1e15 on, and where the spread is below 1e-5. A dash for nan.
+    Args:
+        value: The number, in its own unit.
+        spread: Its standard deviation. Its second significant digit is the last place shown: 25,173 for ± 904, 0.3412
+            for ± 0.0021. Without one, `value` gets five significant digits.
+        sign: "+" to show the sign of positive numbers.
+
+    Returns:
+        The text; a dash for nan. Whole digits are never rounded away, except in exponent notation, which numbers from
+        1e15 and spreads below 1e-5 get.
     """
     if not math.isfinite(value):
         return "-" if math.isnan(value) else f"{value:{sign}}"
@@ -39,29 +46,37 @@ def figure(value: float, spread: float = math.nan, sign: str = "") -> str:
 
 
 def magnitude(value: float) -> int:
-    """The power of ten of the first of five digits: 2 for 904; 0 for 0."""
+    """The power of ten of the first digit, after rounding to five digits: 2 for 904; 0 for 0."""
     return int(f"{value:.4e}".partition("e")[2])
 
 
 def number(value: float, metric: str, spread: float = math.nan, sign: str = "") -> str:
-    """One figure of a metric: shares in percent with two decimals, 87.12; others as `figure`."""
-    if is_share(metric) and math.isfinite(value):
-        return f"{100 * value:{sign}z,.2f}"
-    return figure(value, spread, sign)
+    """Formats a value of a metric as the metric declares.
+
+    Args:
+        value: In the metric's own unit; a share is shown in percent.
+        metric: The metric with its part, such as val_acc.
+        spread: Its standard deviation; see `figure`.
+        sign: "+" to show the sign of positive numbers.
+    """
+    declared = metric_of(metric)
+    if declared.decimals is None or not math.isfinite(value):
+        return figure(declared.scale * value, declared.scale * spread, sign)
+    return f"{declared.scale * value:{sign}z,.{declared.decimals}f}"
 
 
 def signed(value: float, metric: str, spread: float = math.nan) -> str:
-    """One difference, in points or the metric's own unit."""
+    """Formats a difference with its sign, in percentage points for a share."""
     return number(value, metric, spread, "+")
 
 
 def exact(value: float, metric: str) -> str:
-    """A difference that somebody chose (δ, a margin), in full: +0.3 points, or the metric's own unit."""
-    return f"{(100 if is_share(metric) else 1) * value:+.12g}"
+    """Formats a difference that a user chose (δ, a margin) in full, with its sign; percentage points for a share."""
+    return f"{metric_of(metric).scale * value:+.12g}"
 
 
 def mean_and_deviation(mean: float, deviation: float, metric: str) -> str:
-    """Mean ± standard deviation; the mean alone where one run has no deviation, a dash where no run finished."""
+    """Mean ± standard deviation; the mean alone for one run, a dash where no run finished."""
     shown = number(mean, metric, deviation)
     return shown if math.isnan(deviation) else f"{shown} ± {number(deviation, metric, deviation)}"
 
@@ -72,9 +87,13 @@ def spread(arm: ArmSummary, metric: str) -> str:
 
 
 def difference(interval: Interval | None, metric: str, *deviations: float) -> str:
-    """A signed difference with its interval, to the place of the larger standard deviation of the two sides.
+    """Formats a signed difference with its interval: +2.00 [-0.10, +4.10].
 
-    Where these are not known, to the place of half the interval's width.
+    Args:
+        interval: The difference and its ends; None gives a dash, nan ends give the difference alone.
+        metric: The metric with its part, such as val_acc.
+        deviations: Standard deviations of both sides; the larger sets the precision. Without one, half the interval's
+            width does.
     """
     if interval is None:
         return "-"
@@ -90,12 +109,12 @@ def against_baseline(arm: ArmSummary, summary: Summary) -> str:
 
 
 def brief(value: float) -> str:
-    """Seconds or a ratio: 1,234.5, 0.4, 0.03; empty for nan."""
+    """Formats seconds or a ratio: 1,234.5, 0.4, 0.03; empty for nan."""
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
 def verdict(arm: ArmSummary) -> str:
-    """What may be said of the arm against the baseline."""
+    """The verdict on the arm against the baseline; empty for the baseline itself."""
     if arm.comparison is None:
         return ""
     if arm.identical:
@@ -104,7 +123,7 @@ def verdict(arm: ArmSummary) -> str:
 
 
 def further(arm: ArmSummary) -> str:
-    """How many further seeds would probably settle an open verdict."""
+    """How many more seeds would probably resolve an open verdict, as '+12'; empty where it is resolved."""
     if arm.identical:
         return ""
     needed = arm.comparison.further_seeds if arm.comparison else None
@@ -114,7 +133,7 @@ def further(arm: ArmSummary) -> str:
 
 
 def health(arm: ArmSummary) -> str:
-    """The verdicts on the arm's runs, with their counts where some are ill."""
+    """The health of the arm's runs, with counts unless all are healthy."""
     if set(arm.health) <= {"healthy"}:
         return "healthy" if arm.health else ""
     total = sum(arm.health.values())
@@ -127,9 +146,9 @@ def p_value(p: float) -> str:
 
 
 def footer(summary: Summary) -> Iterator[str]:
-    """Metric, family, correction, what could be seen, data and its size; nothing is left unsaid."""
+    """The lines below a study's tables: comparisons and correction, power, divergence, data and environment."""
     description, family, metric = summary.results.description, summary.family, summary.metric
-    unit = "points" if is_share(metric) else f"units of {metric}"
+    unit = "points" if metric_of(metric).is_share else f"units of {metric}"
     if family and family.method != "none":
         yield (
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
@@ -141,7 +160,7 @@ def footer(summary: Summary) -> Iterator[str]:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
     open_arms = [f"{arm.name} {further(arm)}" for arm in summary.arms if further(arm)]
     if open_arms:
-        yield f"Further seeds that would probably resolve a difference of δ: {', '.join(open_arms)}."
+        yield f"More seeds that would probably resolve a difference of δ: {', '.join(open_arms)}."
     for arm in summary.arms:
         if arm.diverged and not math.isnan(arm.diverged_p):
             p = p_value(arm.diverged_p)
@@ -152,7 +171,7 @@ def footer(summary: Summary) -> Iterator[str]:
 
 
 def data_lines(summary: Summary) -> Iterator[str]:
-    """What the numbers were measured on, what was left out of it, and how sure a test set of that size can be."""
+    """The data sets with their sizes and notes, the precision of a test set of that size, and the environments."""
     description = summary.results.description
     datasets = datasets_of(description)
     for data in datasets:
@@ -169,15 +188,15 @@ def data_lines(summary: Summary) -> Iterator[str]:
 
 
 def sampling_error(data: Mapping[str, Any], summary: Summary) -> float:
-    """The binomial standard error of the best mean of the arms on a data set; nan unless it is a test accuracy."""
+    """The binomial standard error of the best arm's mean on a test set; nan unless the metric is a share of it."""
     means = [arm.mean for arm in summary.arms if arm.name in data.get("arms", [arm.name])]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    judged = is_share(summary.metric) and "test" in summary.metric and not math.isnan(best)
+    judged = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
     return binomial_se(best, data["test_examples"]) if judged else math.nan
 
 
 def implied(summary: Summary) -> Iterator[str]:
-    """What else the arms' settings changed."""
+    """What else the arms' settings changed, one line per arm."""
     for arm in summary.arms:
         if arm.implied:
             yield f"{arm.name}: {'; '.join(arm.implied)}"

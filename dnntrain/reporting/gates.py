@@ -1,7 +1,7 @@
 """Requirements on a study, for scripts in CI: `elu-bn >= relu - 0.3pp`, `relu.test_acc >= 0.85`.
 
-A comparison of two arms is judged by its interval: it holds where all of the interval does, fails where none of it
-does, and is inconclusive between. An arm against a number is judged by its mean.
+Arm against arm is judged by the 95 % interval of the difference: the requirement holds if the whole interval satisfies
+it, fails if no part does, and is inconclusive otherwise. An arm against a number is judged by its mean.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, impossible, is_share
+from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import by_seed, no_metric
 from dnntrain.statistics import deviation, paired_interval
@@ -26,7 +26,7 @@ GRAMMAR = re.compile(
 
 
 class GateStatus(Enum):
-    """What a requirement comes to, and the exit code that says so."""
+    """The result of a requirement, with its exit code."""
 
     HOLDS = 0
     FAILS = 1
@@ -35,7 +35,7 @@ class GateStatus(Enum):
 
 @dataclass(frozen=True)
 class GateResult:
-    """A requirement with its answer."""
+    """A requirement, judged in one study."""
 
     requirement: str
     study: str
@@ -54,37 +54,42 @@ class GateResult:
 
 @dataclass(frozen=True)
 class Operand:
-    """An arm's figure: `relu` by the study's metric, or `relu.test_acc`."""
+    """An arm by one metric: `relu` by the study's metric, or `relu.test_acc`."""
 
     arm: str
     metric: str
     values: dict[int, float]
 
 
-SPACED = " (a name may hold + and -: put blanks around those of a margin)"
+SPACED = " (names may contain + and -, so put spaces around the sign of a margin)"
 
 
 def exit_code(judged: Sequence[GateResult]) -> int:
-    """1 where one fails, else 3 where one is inconclusive, else 0."""
+    """The exit code of all results: 1 if one fails, else 3 if one is inconclusive, else 0."""
     answers = {item.answer for item in judged}
     worst = next((a for a in (GateStatus.FAILS, GateStatus.INCONCLUSIVE) if a in answers), GateStatus.HOLDS)
     return worst.value
 
 
 def judge(requirement: str, studies: Sequence[Results], metric: str | None = None) -> list[GateResult]:
-    """The requirement's answer in every study that has its arms and its metric.
+    """Judges a requirement in every study that has its arms and its metric.
 
-    An arm without a metric of its own is judged by `metric`, or by its study's. InputError where no study has what is
-    required, or where it cannot be read.
+    Args:
+        requirement: Such as 'elu >= relu - 0.3pp' or 'relu.test_acc >= 85%'.
+        studies: The studies to look in.
+        metric: The metric of arms that name none; by default the study's own.
+
+    Raises:
+        InputError: If the requirement cannot be parsed, or no study has its arms and metrics.
     """
     match = GRAMMAR.fullmatch(requirement.strip())
     if not match:
         raise InputError(f"--require {requirement!r}: must be like 'elu >= relu - 0.3pp' or 'relu.test_acc >= 0.85'")
-    able = [study for study in studies if find_term(match["left"], study, metric)]
+    able = [study for study in studies if find_operand(match["left"], study, metric)]
     if not able:
         arm, _, wanted = match["left"].rpartition(".")
         for study in studies:
-            if wanted in METRICS and arm in (other["name"] for other in study.description["arms"]):
+            if wanted in metric_columns() and arm in (other["name"] for other in study.description["arms"]):
                 raise InputError(f"--require {requirement!r}: {no_metric(study, wanted)}")
         arms = [arm["name"] for study in studies for arm in study.description["arms"]]
         raise InputError(
@@ -94,14 +99,14 @@ def judge(requirement: str, studies: Sequence[Results], metric: str | None = Non
 
 
 def judge_one(requirement: str, match: re.Match[str], study: Results, metric: str | None) -> GateResult:
-    """The requirement's answer in one study."""
-    left = find_term(match["left"], study, metric)
+    """Judges a parsed requirement in one study."""
+    left = find_operand(match["left"], study, metric)
     assert left is not None
     margin = read_margin(match, left.metric)
-    right = find_term(match["right"], study, metric)
+    right = find_operand(match["right"], study, metric)
     if right is not None:
         if right.metric != left.metric and "." not in match["right"]:
-            right = find_term(f"{right.arm}.{left.metric}", study, metric) or right
+            right = find_operand(f"{right.arm}.{left.metric}", study, metric) or right
         answer, reason = compare_arms(left, match["sign"], right, margin)
     else:
         bound = read_number(match["right"], left.metric, requirement, study)
@@ -109,13 +114,13 @@ def judge_one(requirement: str, match: re.Match[str], study: Results, metric: st
     return GateResult(requirement, study.name, answer, reason)
 
 
-def find_term(text: str, study: Results, default: str | None) -> Operand | None:
-    """The arm that the text names in a study, with a metric of its own behind a dot; None where there is none."""
+def find_operand(text: str, study: Results, default: str | None) -> Operand | None:
+    """The arm of a study that the text names, with its own metric after a dot; None if there is no such arm."""
     arms = {arm["name"] for arm in study.description["arms"]}
     name, dot, metric = text.rpartition(".")
     if text in arms:
         name, metric = text, default or str(study.description["metric"])
-    elif not (dot and name in arms and metric in METRICS):
+    elif not (dot and name in arms and metric in metric_columns()):
         return None
     if metric not in study.runs.columns:
         return None
@@ -129,17 +134,17 @@ def read_margin(match: re.Match[str], metric: str) -> float:
     try:
         size = float(match["margin"]) / (100 if match["unit"] else 1)
     except ValueError:
-        raise InputError(f"--require: '{match['margin']}' is no number") from None
+        raise InputError(f"--require: invalid margin '{match['margin']}'") from None
     if not math.isfinite(size):
-        raise InputError(f"--require: {match['margin']} is no margin")
-    if is_share(metric) and size > 1:
+        raise InputError(f"--require: invalid margin {match['margin']}")
+    if metric_of(metric).is_share and size > 1:
         hint = f"; did you mean {match['margin']}pp?" if not match["unit"] and size <= 100 else ""
         raise InputError(f"--require: a margin of {match['margin']} is more than {metric} can differ by{hint}")
     return -size if match["plus"] == "-" else size
 
 
 def read_number(text: str, metric: str, requirement: str, study: Results) -> float:
-    """`0.85` or `85%` → 0.85; InputError where it is neither an arm nor a number that the metric can have."""
+    """`0.85` or `85%` → 0.85; InputError if it is neither an arm nor a possible value of the metric."""
     if trouble := odd_number(text):
         raise InputError(f"--require {requirement!r}: {trouble}")
     try:
@@ -148,8 +153,8 @@ def read_number(text: str, metric: str, requirement: str, study: Results) -> flo
         arms = [arm["name"] for arm in study.description["arms"]]
         raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
     if not math.isfinite(value):
-        raise InputError(f"--require {requirement!r}: {text} is no bound")
-    if trouble := impossible(metric, value):
+        raise InputError(f"--require {requirement!r}: invalid bound {text}")
+    if trouble := metric_of(metric).impossible(value):
         raise InputError(f"--require {requirement!r}: {metric} {trouble}")
     return value
 
@@ -163,14 +168,14 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 def compare_arms(left: Operand, sign: str, right: Operand, margin: float) -> tuple[GateStatus, str]:
-    """Judge left - right against the margin by its paired interval."""
+    """Judges left - right against the margin by its paired interval."""
     interval = paired_interval(left.values, right.values)
     if interval is None or math.isnan(interval.low):
         shared = len(left.values.keys() & right.values.keys())
-        return GateStatus.INCONCLUSIVE, f"{shared} seeds finished in both arms: no interval; at least 2 are needed"
+        return GateStatus.INCONCLUSIVE, f"{shared} seeds finished in both arms; an interval needs at least 2"
     ends = [COMPARE[sign](end, margin) for end in (interval.low, interval.high)]
     answer = GateStatus.HOLDS if all(ends) else GateStatus.INCONCLUSIVE if any(ends) else GateStatus.FAILS
-    unit = " points" if is_share(left.metric) else ""
+    unit = " points" if metric_of(left.metric).is_share else ""
     observed = formatting.difference(interval, left.metric)
     return answer, (
         f"{left.metric}: {left.arm} - {right.arm} = {observed}{unit} (95 % interval), "
@@ -179,9 +184,9 @@ def compare_arms(left: Operand, sign: str, right: Operand, margin: float) -> tup
 
 
 def compare_number(term: Operand, sign: str, bound: float) -> tuple[GateStatus, str]:
-    """Judge an arm's mean against a number."""
+    """Judges an arm's mean against a number."""
     if not term.values:
-        return GateStatus.FAILS, f"no run of {term.arm} has finished"
+        return GateStatus.FAILS, f"no run of {term.arm} finished"
     mean = sum(term.values.values()) / len(term.values)
     answer = GateStatus.HOLDS if COMPARE[sign](mean, bound) else GateStatus.FAILS
     shown = formatting.figure(mean, deviation([*term.values.values()]))

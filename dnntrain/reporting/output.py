@@ -1,4 +1,4 @@
-"""What the commands print and write of studies and runs: the report's way out."""
+"""Prints and writes results for the commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import PARTS, is_share
+from dnntrain.metrics import METRICS, PARTS, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_notes, comparison_table, find_study
 from dnntrain.reporting.gates import GateResult
@@ -25,25 +25,25 @@ from dnntrain.utils.files import write_whole, writing
 
 
 def print_summary(summary: Summary, wide: bool = False) -> None:
-    """A study on the terminal."""
+    """Prints a study's report."""
     show(study_report(summary, wide=wide))
 
 
 def warn_of_changes(studies: Sequence[Results]) -> None:
-    """Say which tables are not as they were written; they are shown all the same."""
+    """Warns on stderr of tables that were edited since they were written."""
     for study in studies:
         if study.changed:
             typer.echo(f"warning: {CHANGED.format(study.folder / 'results.csv')}", err=True)
 
 
 def print_judged(judged: Sequence[GateResult]) -> None:
-    """Each requirement with its answer and the reason."""
+    """Prints each requirement with its result and the reason."""
     for item in judged:
         typer.echo(f"{item.answer.name}: {item.requirement} ({item.study}): {item.reason}")
 
 
 def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None, as_json: bool) -> None:
-    """Two studies side by side."""
+    """Prints two studies side by side, as a table or as JSON."""
     first, second = (find_study(name, paths) for name in names)
     metric = metric or str(first.description["metric"])
     arms, notes = compared_arms(first, second, metric), comparison_notes(first, second)
@@ -57,17 +57,16 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
 
 
 def print_run(record: dict[str, Any], out: Path) -> None:
-    """One run's result in a few lines."""
+    """Prints one run's results in a few lines."""
     results = record["results"]
-    measures = {"loss": "loss {}", "acc": "accuracy {} %", "r2": "R² {}", "rmse": "RMSE {}"}
     for part in PARTS:
-        known = [
-            text.format(formatting.number(results[name], name))
-            for measure, text in measures.items()
-            if results.get(name := f"{part}_{measure}") is not None
+        shown = [
+            f"{metric.label} {formatting.number(results[column], column)}{' %' if metric.is_share else ''}"
+            for metric in METRICS.values()
+            if results.get(column := f"{part}_{metric.name}") is not None
         ]
-        if known:
-            typer.echo(f"{part + ':':<9} {'   '.join(known)}")
+        if shown:
+            typer.echo(f"{part + ':':<9} {'   '.join(shown)}")
     kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
     typer.echo(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
     typer.echo(f"health:   {record['health']}")
@@ -76,12 +75,16 @@ def print_run(record: dict[str, Any], out: Path) -> None:
 
 
 def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
-    """--delta in the metric's own unit: points of an accuracy are hundredths."""
+    """Converts --delta to the metric's own unit: for a share it is given in percentage points.
+
+    Raises:
+        InputError: If it is negative, not finite, or more than 100 points.
+    """
     if delta is None:
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    if not is_share(metric or str(results.description["metric"])):
+    if not metric_of(metric or str(results.description["metric"])).is_share:
         return delta
     if delta > 100:
         raise InputError(f"--delta {delta:g}: in points, so at most 100")
@@ -89,7 +92,7 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
 
 
 def check_stdout(outputs: int, wide: bool) -> None:
-    """Raise InputError where more than one output would go to stdout, or none is the table that --wide is for."""
+    """Raises InputError if more than one output would go to stdout, or --wide is given without the table."""
     if outputs > 1:
         raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
     if outputs and wide:
@@ -97,11 +100,11 @@ def check_stdout(outputs: int, wide: bool) -> None:
 
 
 def save(text: str, file: str) -> None:
-    """Write to a file, whole or not at all, or to stdout for '-'."""
+    """Writes text to a file, atomically, or to stdout for '-'."""
     if file == "-":
         typer.echo(text, nl=False)
         return
     if not file:
-        raise InputError("a file's name is empty")
+        raise InputError("empty file name")
     with writing(Path(file)):
         write_whole(Path(file), [text])

@@ -93,7 +93,7 @@ def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
         "metric": metric,
         "mean": arm.mean,
         "sd": arm.deviation,
-        "one_more_run": asdict(arm.prediction_interval),
+        "prediction_interval": asdict(arm.prediction_interval),
         "published": arm.published[metric],
         "verdict": arm.reproduced(metric),
     }

@@ -1,4 +1,4 @@
-"""Small pictures in characters, for the terminal."""
+"""Sparklines and forest plots in characters, for terminals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float], low: float, high: float, width: int = 12) -> str:
-    """The values as bars between low and high, the curve thinned to `width` characters; '×' where not finite."""
+    """Draws values as bars.
+
+    Args:
+        values: The curve; longer ones are thinned to `width` values. One that is not finite becomes '×'.
+        low: The value of the lowest bar.
+        high: The value of the highest bar.
+        width: The most characters.
+    """
     step = max(1.0, len(values) / width)
     thinned = [values[min(len(values) - 1, math.ceil((i + 1) * step) - 1)] for i in range(min(width, len(values)))]
     return "".join(bar(value, low, high) for value in thinned)
@@ -26,7 +33,7 @@ def bar(value: float, low: float, high: float) -> str:
 
 
 def forest_row(interval: Interval, low: float, high: float, width: int = 32) -> str:
-    """An interval on an axis from low to high: '├──●──┤', with '│' at zero, and an arrow where it goes beyond."""
+    """Draws an interval on an axis from low to high: '├──●──┤', with '│' at zero and an arrow at a cut end."""
     row = [" "] * width
 
     def place(value: float) -> int:

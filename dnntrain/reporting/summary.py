@@ -1,4 +1,4 @@
-"""From the runs of a study to what is said of each arm, by one metric."""
+"""Summarizes the runs of a study by one metric: means, comparisons, effects and health of each arm."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, higher_is_better
+from dnntrain.errors import InputError
+from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.statistics import (
     Comparison,
     ComparisonFamily,
@@ -29,17 +29,13 @@ from dnntrain.statistics import (
 from dnntrain.store.study_loading import Results
 from dnntrain.studies.designs import without
 
-DELTA = 0.003
-"""The difference that matters, unless `--delta` says otherwise: 0.3 points of accuracy."""
-
-
 FEWEST_TO_COMPARE = 3
-"""Runs below which one more could end anywhere, so that no published figure could differ."""
+"""With fewer runs the prediction interval is too wide for any published figure to differ."""
 
 
 @dataclass(frozen=True)
 class ArmSummary:
-    """What is known of one arm by one metric."""
+    """One arm by one metric."""
 
     name: str
     planned: int
@@ -47,18 +43,18 @@ class ArmSummary:
     diverged_p: float
     """Fisher's exact test of its share of diverged runs against the baseline's; nan for the baseline."""
     values: Mapping[int, float]
-    """The finished runs' figures by seed."""
+    """The metric of the finished runs, by seed."""
     comparison: Comparison | None
     """Against the baseline; None for the baseline itself, or where there is none."""
     health: Mapping[str, int]
-    """How many runs have each verdict, the most frequent first, without layer and epoch."""
+    """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
-    """Mean time of a run."""
+    """Mean time of a run, in seconds."""
     published: Mapping[str, float] = field(default_factory=dict)
     implied: tuple[str, ...] = ()
-    """What else sets it apart from the baseline, by its settings."""
+    """Other ways in which its settings differ from the baseline's."""
     identical: bool = False
-    """Whether every run gave what the baseline's gave: the same in effect."""
+    """Whether every run has exactly the baseline's value: the setting had no effect."""
 
     @property
     def finished(self) -> int:
@@ -83,11 +79,11 @@ class ArmSummary:
 
     @property
     def prediction_interval(self) -> Interval:
-        """Where one more run would lie, in 95 of 100 cases."""
+        """The 95 % prediction interval of one more run."""
         return prediction_interval(list(self.values.values()))
 
     def reproduced(self, metric: str) -> str:
-        """Whether a published run lies where one more run of ours might."""
+        """Whether a published run lies in the prediction interval: reproduced, differs, or not comparable."""
         interval = self.prediction_interval
         if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
             return "not comparable"
@@ -96,7 +92,7 @@ class ArmSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A study, summarised by one metric."""
+    """A study, summarized by one metric."""
 
     results: Results
     metric: str
@@ -113,11 +109,20 @@ class Summary:
 def summarize(
     results: Results, metric: str | None = None, sort: str | None = None, delta: float | None = None
 ) -> Summary:
-    """What a study says by a metric; InputError for a metric that it does not have."""
+    """Summarizes a study by a metric.
+
+    Args:
+        results: The study as recorded.
+        metric: The metric with its part, such as test_acc; by default the study's own.
+        sort: A key of `SORTS` for the order of the arms; by default the study's order.
+        delta: The smallest difference that matters, in the metric's own unit; by default as the metric declares.
+
+    Raises:
+        InputError: For a metric that does not exist or that the study lacks.
+    """
     description = results.description
     metric = metric or str(description["metric"])
-    if metric not in METRICS:
-        raise InputError(f"unknown metric '{metric}'{did_you_mean(metric, METRICS)}")
+    metric_of(metric)
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
     names = [arm["name"] for arm in description["arms"]]
@@ -125,7 +130,7 @@ def summarize(
     values = {name: by_seed(frame, metric) for name, frame in frames.items()}
     baseline = description.get("baseline") if len(names) > 1 else None
     diverged = {name: int((frame["status"] == "diverged").sum()) for name, frame in frames.items()}
-    family = compare_all(values, baseline, diverged, metric, DELTA if delta is None else delta)
+    family = compare_all(values, baseline, diverged, metric, delta)
     arms = []
     for arm in description["arms"]:
         name, frame = arm["name"], frames[arm["name"]]
@@ -137,7 +142,7 @@ def summarize(
                 diverged_p=divergence_p(name, baseline, diverged, frames),
                 values=values[name],
                 comparison=family.comparisons.get(name) if family else None,
-                health=verdicts(frame),
+                health=health_counts(frame),
                 seconds=mean(frame["seconds"].tolist()),
                 published=arm.get("published", {}),
                 implied=tuple(arm.get("implied", ())),
@@ -156,8 +161,8 @@ def summarize(
 
 
 def no_metric(results: Results, metric: str) -> str:
-    """What an error says where a study lacks a metric."""
-    known = ", ".join(name for name in METRICS if name in results.runs.columns)
+    """The error for a metric that a study lacks."""
+    known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
     return f"{results.folder} has no metric {metric}; it has {known}"
 
 
@@ -166,27 +171,35 @@ def compare_all(
     baseline: str | None,
     diverged: Mapping[str, int],
     metric: str,
-    delta: float,
+    delta: float | None,
 ) -> ComparisonFamily | None:
-    """Every arm against the baseline."""
+    """Compares every arm with the baseline; None without a baseline."""
     if baseline is None:
         return None
+    if delta is None:
+        delta = default_delta(metric, values[baseline])
     others = {name: figures for name, figures in values.items() if name != baseline}
-    better = higher_is_better(metric)
+    better = metric_of(metric).higher_is_better
     return compare(values[baseline], others, diverged=diverged, delta=delta, higher_is_better=better)
+
+
+def default_delta(metric: str, baseline: Mapping[int, float]) -> float:
+    """The metric's smallest difference that matters; 0 where it depends on a baseline without finished runs."""
+    delta = metric_of(metric).default_delta(mean([*baseline.values()]))
+    return delta if math.isfinite(delta) else 0.0
 
 
 def divergence_p(
     name: str, baseline: str | None, diverged: Mapping[str, int], frames: Mapping[str, pd.DataFrame]
 ) -> float:
-    """Fisher's exact test of an arm's share of diverged runs against the baseline's."""
+    """Fisher's exact test of an arm's share of diverged runs against the baseline's; nan for the baseline."""
     if baseline is None or name == baseline or not len(frames[name]) or not len(frames[baseline]):
         return math.nan
     return fisher_exact(diverged[name], len(frames[name]), diverged[baseline], len(frames[baseline]))
 
 
 def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]]) -> list[Effect]:
-    """Main effects and two-way interactions, where the arms are a factorial design of more than one factor."""
+    """Main effects and two-way interactions of a factorial design with several factors; empty for other designs."""
     levels = {arm["name"]: arm.get("levels") or {} for arm in description["arms"]}
     if description.get("design") != "factorial" or any(len(cell) < 2 for cell in levels.values()):
         return []
@@ -200,28 +213,28 @@ def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mappi
 def contributions(
     description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]], metric: str
 ) -> dict[str, Contribution]:
-    """Solo gains beside marginal losses, where the study has both."""
+    """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs."""
     if description.get("design") != "in-and-out":
         return {}
     one_in = {name: figures for name, figures in values.items() if without(name) in values}
     one_out = {name: values[without(name)] for name in one_in}
-    baseline, better = values[str(description["baseline"])], higher_is_better(metric)
+    baseline, better = values[str(description["baseline"])], metric_of(metric).higher_is_better
     return solo_and_marginal(baseline, values["all"], one_in, one_out, higher_is_better=better)
 
 
 def by_seed(frame: pd.DataFrame, metric: str) -> dict[int, float]:
-    """The finished runs' figures."""
+    """The metric of the finished runs, by seed."""
     finished = frame[(frame["status"] == "finished") & frame[metric].notna()]
     return dict(zip(finished["seed"].astype(int), finished[metric].astype(float), strict=True))
 
 
-def verdicts(frame: pd.DataFrame) -> dict[str, int]:
-    """How many runs have each verdict, without layer and epoch."""
+def health_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Runs by diagnosis, without layer and epoch, the most frequent first."""
     return dict(Counter(str(text).split(" (")[0] for text in frame["health"]).most_common())
 
 
 def lowest_nan_last(value: float) -> tuple[bool, float]:
-    """A sorting key by which nan comes last."""
+    """A sort key that puts nan last."""
     return (math.isnan(value), value)
 
 
@@ -230,4 +243,4 @@ SORTS = {
     "mean": lambda arm: lowest_nan_last(-arm.mean),
     "seconds": lambda arm: lowest_nan_last(arm.seconds),
 }
-"""What `--sort` takes: the arm's name, the metric's mean from the highest, the time from the shortest."""
+"""The orders of `--sort`: by name, by the metric's mean from the highest, by time from the shortest."""

@@ -1,4 +1,4 @@
-"""A study's tables as plain text cells: one source for the terminal, Markdown, LaTeX and HTML."""
+"""A study's tables as text cells, shared by the terminal, Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from dnntrain.store.study_loading import validation_curves
 from dnntrain.utils.text_layout import TextTable
 
 MOST_PICTURES = 60
-"""Arms beyond which pictures in characters no longer help."""
+"""With more arms than this, sparklines are left out."""
 
 
 def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> Iterator[TextTable]:
-    """All tables of a study, the main one first; `pictures` in characters are for the terminal."""
+    """Yields all tables of a study, the main one first.
+
+    Args:
+        summary: The study.
+        wide: Add adjusted p, wins by seed, correlation and effect size to the main table.
+        pictures: Add sparklines and a forest plot in characters, for terminals.
+    """
     yield main_table(summary, wide=wide)
     yield runs_table(summary)
     if pictures and len(summary.arms) <= MOST_PICTURES:
@@ -35,7 +41,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
-    """A row for each arm: how many runs, the metric, the difference from the baseline, what may be said of it."""
+    """A row for each arm: runs, the metric, the difference from the baseline, and the verdict."""
     metric = summary.metric
     headings = ["arm", "runs"]
     diverged = any(arm.diverged for arm in summary.arms)
@@ -66,7 +72,7 @@ def comparison_cells(arm: ArmSummary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """How healthy each arm's runs are, what one costs, and every run's value where there are few."""
+    """A row for each arm: health, time of a run, and every run's value where there are few."""
     few = any(0 < arm.finished <= formatting.FEW for arm in summary.arms)
     headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
     rows = []
@@ -79,9 +85,9 @@ def runs_table(summary: Summary) -> TextTable:
 
 
 def pictures_table(summary: Summary) -> TextTable:
-    """The validation score by epoch as a sparkline, and the differences as a small forest plot."""
-    steered = f"val_{score_beside(summary.metric)}"
-    curves = validation_curves(summary.results.folder, steered)
+    """The validation score by epoch as a sparkline, and the differences as a forest plot."""
+    score = f"val_{score_beside(summary.metric, summary.results.runs.columns).name}"
+    curves = validation_curves(summary.results.folder, score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     left, right = axis(summary)
@@ -91,21 +97,21 @@ def pictures_table(summary: Summary) -> TextTable:
         rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm", f"{steered} by epoch"] + ([f"Δ from {ends}"] if summary.family else [])
+    headings = ["arm", f"{score} by epoch"] + ([f"Δ from {ends}"] if summary.family else [])
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
 def axis(summary: Summary) -> tuple[float, float]:
-    """The ends of the forest plot's axis, which holds 0."""
+    """The ends of the forest plot's axis, which includes 0."""
     shown = [arm.difference for arm in summary.arms if arm.difference]
     ends = [end for item in shown for end in (item.low, item.high, item.mean) if math.isfinite(end)]
-    # an interval out of all proportion would press the others flat: it leaves by an arrow
-    reach = 3 * max((abs(item.mean) for item in shown), default=1.0)
-    return max(min([0.0, *ends]), -reach), min(max([0.0, *ends]), reach)
+    # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
+    axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
+    return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
 
 
 def published_arms(summary: Summary) -> Iterator[tuple[ArmSummary, str]]:
-    """The arms by each metric with a published figure: the study's metric first."""
+    """Yields each arm with a published figure and its metric, the study's metric first."""
     named = {name: None for arm in summary.arms for name in arm.published if name != "sd"}
     for metric in sorted(named, key=lambda name: name != summary.metric):
         judged = summary if metric == summary.metric else summarize(summary.results, metric)
@@ -113,7 +119,7 @@ def published_arms(summary: Summary) -> Iterator[tuple[ArmSummary, str]]:
 
 
 def published_table(summary: Summary) -> TextTable:
-    """Published values next to the measured ones."""
+    """Published figures next to the measured ones, judged by the prediction interval of one more run."""
     rows = []
     for arm, metric in published_arms(summary):
         ends = (
@@ -122,7 +128,7 @@ def published_table(summary: Summary) -> TextTable:
         )
         figures = [formatting.spread(arm, metric), " to ".join(ends), formatting.number(arm.published[metric], metric)]
         rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
-    headings = ["arm", "of", "ours", "one more run", "published", "verdict"]
+    headings = ["arm", "of", "ours", "95 % prediction", "published", "verdict"]
     colored = frozenset({"verdict"})
     return TextTable("published figures", headings, rows, frozenset(headings[2:5]), colored=colored)
 
@@ -139,17 +145,17 @@ def effects_table(summary: Summary) -> TextTable:
 
 
 def contributions_table(summary: Summary) -> TextTable:
-    """What each technique gains alone, and what is lost without it."""
+    """What each technique gains alone, what is lost without it, and how to read the two."""
     rows = [
         [
             name,
             formatting.difference(item.solo, summary.metric),
             formatting.difference(item.marginal, summary.metric),
-            item.word,
+            item.reading,
         ]
         for name, item in summary.contributions.items()
     ]
-    headings = ["technique", "gain alone", "loss without", "so"]
+    headings = ["technique", "gain alone", "loss without", "reading"]
     return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
 
 
@@ -161,14 +167,14 @@ class AveragedArm:
     metric: str
     plain: float
     deviation: float
-    """Of the plain scores."""
+    """Standard deviation of the plain scores."""
     monte_carlo: float
     gain: float
 
 
 def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms that have Monte Carlo dropout."""
-    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric)}"
+    """The arms with Monte Carlo dropout; empty where there are none."""
+    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric, summary.results.runs.columns).name}"
     if f"mc_{metric}" not in runs:
         return []
     found = []
@@ -180,7 +186,7 @@ def averaged_arms(summary: Summary) -> list[AveragedArm]:
 
 
 def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:
-    """The test score with Monte Carlo dropout beside the plain one."""
+    """The test score with and without Monte Carlo dropout."""
     rows = []
     for arm in averaged:
         figures = [formatting.number(value, arm.metric, arm.deviation) for value in (arm.plain, arm.monte_carlo)]

@@ -1,4 +1,4 @@
-"""A study on a terminal."""
+"""A study's report on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dnntrain.reporting.tables import tables
 
 
 def study_report(summary: Summary, *, wide: bool = False) -> Group:
-    """All that is shown of one study."""
+    """Everything that `report` shows of one study; `wide` adds columns and the arms' implied settings."""
     return Group(*parts(summary, wide))
 
 

@@ -1,4 +1,4 @@
-"""What a transfer buys: errors and time beside scratch, the rung that is supported, accuracy by training size."""
+"""Tables of transfer studies: errors and time against scratch, the best strategy, and the gain by training size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import typer
 
-from dnntrain.metrics import higher_is_better, is_share
+from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import DELTA, ArmSummary, Summary, summarize
+from dnntrain.reporting.summary import ArmSummary, Summary, default_delta, summarize
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
 from dnntrain.store.study_loading import read_study
 from dnntrain.utils.console import show
@@ -24,7 +24,7 @@ SCRATCH, TRANSFER = "scratch", "transfer"
 
 @dataclass(frozen=True)
 class SizePair:
-    """Both sides of a comparison at one number of training examples."""
+    """Training from scratch and transfer at one number of training examples."""
 
     size: int
     scratch: ArmSummary
@@ -32,7 +32,7 @@ class SizePair:
 
 
 def print_transfer(folder: Path, *, figures: bool = False) -> None:
-    """What a transfer study says beyond the report of its arms; nothing for other studies. Its figure, if wanted."""
+    """Prints the tables of a transfer study and, on request, draws its figure; nothing for other studies."""
     summary = summarize(read_study(folder))
     if sized(summary):
         show(size_table(summary))
@@ -52,7 +52,7 @@ def print_transfer(folder: Path, *, figures: bool = False) -> None:
 
 @dataclass(frozen=True)
 class TransferCost:
-    """An arm's errors and time, and their ratios to scratch's; nan where there is nothing to divide by."""
+    """An arm's errors and time, and the ratios of scratch's to them; nan where the divisor is 0."""
 
     arm: str
     errors: float
@@ -63,7 +63,7 @@ class TransferCost:
 
 
 def costs(summary: Summary) -> list[TransferCost]:
-    """Errors and time of each arm; none where the study has no scratch to compare with, or compares sizes."""
+    """Errors and time of each arm; empty for a study without a scratch arm, or of several training sizes."""
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
     if scratch is None or len(summary.arms) < 2 or sized(summary):
         return []
@@ -77,48 +77,47 @@ def costs(summary: Summary) -> list[TransferCost]:
 
 
 def cost_table(summary: Summary) -> TextTable:
-    """Errors and time of each arm beside scratch's."""
-    kind = "errors %" if is_share(summary.metric) else formatting.heading(summary.metric)
+    """Errors and time of each arm against scratch."""
+    kind = "errors %" if metric_of(summary.metric).is_share else formatting.heading(summary.metric)
     rows = []
     for cost in costs(summary):
         errors = formatting.number(cost.errors, summary.metric, cost.deviation)
         rows.append([cost.arm, errors, times(cost.fewer), formatting.brief(cost.seconds), times(cost.faster)])
     headings = ["arm", kind, "fewer than scratch", "s/run", "faster"]
-    return TextTable("errors and time beside scratch", headings, rows, frozenset(headings[1:]))
+    return TextTable("errors and time against scratch", headings, rows, frozenset(headings[1:]))
 
 
 def error(arm: ArmSummary, metric: str) -> float:
-    """What is to be small: the share of errors, one minus R², or the loss itself."""
-    return 1 - arm.mean if higher_is_better(metric) else arm.mean
+    """The quantity to minimize: 1 - accuracy, 1 - R², or the loss itself."""
+    return 1 - arm.mean if metric_of(metric).higher_is_better else arm.mean
 
 
 def times(ratio: float) -> str:
-    """4.9 ×; a dash where there is nothing to divide."""
+    """Formats a ratio: '4.9 ×', or a dash for nan."""
     return "-" if math.isnan(ratio) else f"{formatting.brief(ratio)} ×"
 
 
 def supported(summary: Summary) -> str:
-    """The rung that the statistics support: the best that is really better than scratch, and what equals it."""
+    """The strategy to choose: the best of those significantly better than scratch, and what is as good."""
     better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
     if not better:
-        return "No rung is significantly better than scratch here: train from scratch, or add seeds."
-    sign = 1 if higher_is_better(summary.metric) else -1
+        return "No strategy is significantly better than scratch here: train from scratch, or add seeds."
+    sign = 1 if metric_of(summary.metric).higher_is_better else -1
     best = max(better, key=lambda arm: sign * arm.mean)
     equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]
-    beside = f"; not told apart from it: {', '.join(equal)}" if equal else ""
-    return f"Supported: {best.name}, {formatting.against_baseline(best, summary)} over scratch{beside}."
+    tied = f"; no significant difference from it: {', '.join(equal)}" if equal else ""
+    return f"Supported: {best.name}, {formatting.against_baseline(best, summary)} over scratch{tied}."
 
 
 def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
-    """Whether an arm is really worse than the best one, each of these comparisons at its own 95 %."""
-    family = compare(
-        best.values, {arm.name: arm.values}, delta=DELTA, higher_is_better=higher_is_better(summary.metric)
-    )
+    """Whether an arm is significantly worse than the best one, by its own 95 % interval."""
+    delta, better = default_delta(summary.metric, best.values), metric_of(summary.metric).higher_is_better
+    family = compare(best.values, {arm.name: arm.values}, delta=delta, higher_is_better=better)
     return family.comparisons[arm.name].verdict == "worse"
 
 
 def sized(summary: Summary) -> list[SizePair]:
-    """The arms of a study of training sizes, by size; empty where it is another kind of study."""
+    """The pairs of arms of a training-size study, by size; empty for other studies."""
     found: dict[int, dict[str, ArmSummary]] = {}
     for arm in summary.arms:
         match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
@@ -129,20 +128,20 @@ def sized(summary: Summary) -> list[SizePair]:
 
 
 def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
-    """Transfer against scratch at each size; the intervals hold all at once (Bonferroni over the sizes)."""
+    """Compares transfer with scratch at each size; the intervals are simultaneous (Bonferroni over the sizes)."""
     pairs = sized(summary)
     level = 1 - (1 - LEVEL) / len(pairs)
-    better = higher_is_better(summary.metric)
-    return {
-        pair.size: compare(
-            pair.scratch.values, {TRANSFER: pair.transfer.values}, delta=DELTA, level=level, higher_is_better=better
-        ).comparisons[TRANSFER]
-        for pair in pairs
-    }
+    better = metric_of(summary.metric).higher_is_better
+    compared = {}
+    for pair in pairs:
+        delta, arms = default_delta(summary.metric, pair.scratch.values), {TRANSFER: pair.transfer.values}
+        family = compare(pair.scratch.values, arms, delta=delta, level=level, higher_is_better=better)
+        compared[pair.size] = family.comparisons[TRANSFER]
+    return compared
 
 
 def size_table(summary: Summary) -> TextTable:
-    """Scratch, transfer and their difference by the number of training examples."""
+    """Scratch, transfer and their difference, by the number of training examples."""
     metric, compared = summary.metric, size_comparisons(summary)
     rows = []
     for pair in sized(summary):
@@ -157,9 +156,9 @@ def size_table(summary: Summary) -> TextTable:
 
 
 def size_notes(summary: Summary) -> list[str]:
-    """How the intervals are made, and how much data the transfer saves."""
-    pairs, sign = sized(summary), 1 if higher_is_better(summary.metric) else -1
-    notes = [f"The gains' intervals hold for all {len(pairs)} sizes at once (Bonferroni)."]
+    """How the intervals were computed, and how much data transfer saves."""
+    pairs, sign = sized(summary), 1 if metric_of(summary.metric).higher_is_better else -1
+    notes = [f"The intervals of the gains are simultaneous over all {len(pairs)} sizes (Bonferroni)."]
     largest = pairs[-1]
     for pair in pairs:
         if sign * pair.transfer.mean >= sign * largest.scratch.mean and pair.size < largest.size:
@@ -172,10 +171,10 @@ def size_notes(summary: Summary) -> list[str]:
 
 
 def transfer_data(summary: Summary) -> dict[str, Any]:
-    """All of this for JSON, in full precision; empty for other studies."""
+    """The tables of a transfer study for JSON, in full precision; empty for other studies."""
     if costs(summary):
-        said = [supported(summary)] if len(summary.arms) > 2 else []
-        return {"costs": [asdict(cost) for cost in costs(summary)], "notes": said}
+        notes = [supported(summary)] if len(summary.arms) > 2 else []
+        return {"costs": [asdict(cost) for cost in costs(summary)], "notes": notes}
     compared = size_comparisons(summary) if sized(summary) else {}
     sizes = [{"examples": size, **asdict(comparison)} for size, comparison in compared.items()]
     return {"sizes": sizes, "notes": size_notes(summary)} if sizes else {}

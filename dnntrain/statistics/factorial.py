@@ -129,7 +129,7 @@ class Contribution:
     """Marginal − solo, seed by seed, simultaneous over the techniques (Bonferroni)."""
     n: int
     """Seeds at which all four arms finished."""
-    word: str
+    reading: str
     """'redundant', 'synergistic', 'additive' (not told from it) or 'no uncertainty available'."""
 
 
@@ -147,7 +147,7 @@ def solo_and_marginal(
     A technique is redundant where the gap lies below 0 (the others already do what it does), synergistic where it
     lies above (it needs them), additive where its interval contains 0: then no interaction with the others was seen,
     which few seeds do not exclude. Solo and marginal have their own t intervals at `level`; the gap's are at
-    1 − (1 − level)/k for k techniques, since the word rests on them.
+    1 − (1 − level)/k for k techniques, since the reading rests on them.
     """
     both = [technique for technique in one_in if technique in one_out]
     return {
@@ -182,7 +182,7 @@ def contribution(
         marginal=paired_interval(everything, without, level) or nothing,
         gap=gap,
         n=len(gaps),
-        word=gap_in_words(gap),
+        reading=gap_in_words(gap),
     )
 
 

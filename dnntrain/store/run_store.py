@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.engine.health import verdict
+from dnntrain.engine.health import diagnose
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import DnntrainError, InputError
-from dnntrain.metrics import results_of
+from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_locks import RunLocks, is_locked
 from dnntrain.utils import locks
@@ -50,7 +50,7 @@ Record = dict[str, Any]
 
 def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, Any]) -> Record:
     """What is kept of a run, as plain JSON: figures that are not finite become null."""
-    names = results_of(data["task"])
+    names = metric_columns(data["task"])
     results = {name: run.kept.get(name) for name in names} | run.test
     made: Record = nan_to_none(
         {
@@ -64,7 +64,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
             "epochs": len(run.history),
             "best_epoch": run.kept_epoch or None,
             "results": {name: results[name] for name in names if run.status == "finished"},
-            "health": str(verdict(run.history, run.status)),
+            "health": str(diagnose(run.history, run.status)),
             "seconds": round(run.seconds, 4),
             "history": run.history,
         }

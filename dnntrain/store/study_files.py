@@ -11,7 +11,7 @@ from typing import Any
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import FIGURES
-from dnntrain.metrics import results_of
+from dnntrain.metrics import metric_columns
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.run_store import Record, RunRecords, RunStore
 from dnntrain.studies.study import Study
@@ -61,7 +61,7 @@ def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> 
     named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
     fields = {key: record["settings"].get(key) for key in varied}
     outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
-    results = {name: record["results"].get(name) for name in results_of(record["data"]["task"])}
+    results = {name: record["results"].get(name) for name in metric_columns(record["data"]["task"])}
     return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
 
 

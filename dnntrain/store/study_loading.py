@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import METRICS
+from dnntrain.metrics import VAL_LOSS, metric_columns
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
 
@@ -67,9 +67,9 @@ class StudyFile(BaseModel):
         return self
 
 
-NUMBERS = ("seed", "epochs_run", "best_epoch", "seconds", *METRICS)
-"""Columns that are numbers; all others are text, whatever it looks like: an arm may be called NA or 1e-3."""
-NEEDED = ("study", "arm", "seed", "run", "status", "val_loss", "health", "seconds")
+NUMBERS = ("seed", "epochs_run", "best_epoch", "seconds")
+"""Columns that are numbers, with the metrics; all others are text, whatever it looks like: an arm may be called NA."""
+NEEDED = ("study", "arm", "seed", "run", "status", VAL_LOSS, "health", "seconds")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def read_study(folder: Path) -> Results:
     except ValidationError as error:
         raise InputError(f"{described}: no description of a study ({format_validation_error(error)})") from None
     try:
-        text = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in NUMBERS}
+        numbers = {*NUMBERS, *metric_columns()}
+        text = {column: str for column in pd.read_csv(path, nrows=0).columns if column not in numbers}
         runs = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the study again to write it") from None
@@ -126,7 +127,7 @@ def read_study(folder: Path) -> Results:
     missing = [column for column in NEEDED if column not in runs.columns]
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
-    for column in [c for c in runs.columns if c in ("seed", "seconds", *METRICS)]:
+    for column in [c for c in runs.columns if c in ("seed", "seconds", *metric_columns())]:
         try:
             runs[column] = pd.to_numeric(runs[column])
         except (ValueError, TypeError) as error:

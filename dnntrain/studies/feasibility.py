@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import step_count, training_count
 from dnntrain.errors import InputError
-from dnntrain.metrics import results_of
+from dnntrain.metrics import metric_columns
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique
@@ -45,8 +45,8 @@ def check_tuning(study: Study, home: DataLocation | None) -> None:
 
 def check_metric_of(metric: str, outline: DatasetInfo) -> None:
     """Raise InputError for a metric that the data's task does not have."""
-    if metric not in results_of(outline.task):
-        raise InputError(f"metric {metric}: a {outline.task} has {', '.join(results_of(outline.task))}")
+    if metric not in metric_columns(outline.task):
+        raise InputError(f"metric {metric}: a {outline.task} has {', '.join(metric_columns(outline.task))}")
 
 
 def check_run(spec: RunSpec, outline: DatasetInfo) -> None:

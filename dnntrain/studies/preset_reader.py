@@ -11,7 +11,7 @@ from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import score
+from dnntrain.metrics import score_of
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -110,7 +110,7 @@ class Preset:
     def metric(self, outline: DatasetInfo) -> str:
         """The metric that arms are compared by; it must fit the data's task."""
         with self.document.at("metric"):
-            metric = check_metric(self.content.get("metric") or f"val_{score(outline.task)}")
+            metric = check_metric(self.content.get("metric") or f"val_{score_of(outline.task).name}")
             check_metric_of(metric, outline)
         return metric
 

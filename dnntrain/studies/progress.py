@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rich.console import Console
 from rich.live import Live
@@ -59,8 +60,9 @@ class ProgressDisplay(StudyCallback):
         self.arms: dict[str, ArmState] = {}
         self.thirds_reported: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
-        self.measure = score_beside(study.metric)
-        self.metric = f"val_{self.measure}"
+        columns = [column for record in islice(recorded.values(), 1) for column in record["results"]]
+        self.score = score_beside(study.metric, columns)
+        metric = f"val_{self.score.name}"
         self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
@@ -68,7 +70,7 @@ class ProgressDisplay(StudyCallback):
             if existing := recorded.get(ids[spec]):
                 state.epochs[spec.seed] = existing["epochs"]
                 state.finished.add(spec.seed)
-                state.val_score[spec.seed] = existing["history"][-1][self.metric]
+                state.val_score[spec.seed] = existing["history"][-1][metric]
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(ids)} runs are recorded already", style="dim")
@@ -99,15 +101,14 @@ class ProgressDisplay(StudyCallback):
         third = int(state.share * 3 + 1e-9)
         if third > self.thirds_reported[name]:
             self.thirds_reported[name] = third
-            label = "accuracy" if self.measure == "acc" else "R²"
-            score = "" if state.score is None else f", validation {label} {self.format(state.score)}"
+            score = "" if state.score is None else f", validation {self.score.label} {self.format(state.score)}"
             arm = f"{self.study.name}: {name}" if len(self.arms) > 1 else f"{self.study.name}:"
             line = f"{arm} {state.share:.0%}{score} ({self.elapsed:.0f} s, {self.remaining})"
             self.console.print(line, soft_wrap=True)
 
     def format(self, score: float) -> str:
         """The validation score as text: 87.1 %, or an R² such as 0.612."""
-        return f"{score:.1%}" if self.measure == "acc" else f"{score:.3f}"
+        return f"{score:.1%}" if self.score.is_share else f"{score:.3f}"
 
     def stopping(self) -> None:
         """Confirm an interrupt."""
@@ -149,7 +150,7 @@ class ProgressDisplay(StudyCallback):
         table.add_column("arm", max_width=30, overflow="fold")
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
-        table.add_column(f"val {self.measure}", justify="right")
+        table.add_column(f"val {self.score.name}", justify="right")
         for name, state in self.arms.items():
             runs = f"{len(state.finished)}/{state.runs_planned}"
             table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.format(state.score))

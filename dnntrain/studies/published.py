@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, impossible
+from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.utils.fields import odd_number
 
 
@@ -19,17 +19,17 @@ def read_figures(figures: object, metric: str) -> dict[str, float]:
         raise InputError(f"must be figures like {{val_acc: 0.87}}, not {figures!r}")
     read = {}
     for key, text in figures.items():
-        if key not in (*METRICS, "sd"):
-            raise InputError(f"unknown metric '{key}'{did_you_mean(str(key), METRICS)}")
+        if key not in (*metric_columns(), "sd"):
+            raise InputError(f"unknown metric '{key}'{did_you_mean(str(key), metric_columns())}")
         read[key] = read_figure(key, text)
-        if trouble := spread_trouble(read[key], metric) if key == "sd" else impossible(key, read[key]):
+        if trouble := spread_trouble(read[key], metric) if key == "sd" else metric_of(key).impossible(read[key]):
             raise InputError(f"{key} {trouble}")
     return read
 
 
 def spread_trouble(deviation: float, metric: str) -> str | None:
     """What is wrong with a standard deviation of the metric: it is in the metric's unit, but never negative."""
-    return "must be 0 or more" if deviation < 0 else impossible(metric, deviation)
+    return "must be 0 or more" if deviation < 0 else metric_of(metric).impossible(deviation)
 
 
 def read_figure(key: str, text: object) -> float:

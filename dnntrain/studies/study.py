@@ -10,8 +10,8 @@ from typing import Any
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation
-from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, score
+from dnntrain.errors import InputError
+from dnntrain.metrics import DEFAULT_METRIC, metric_of, score_of
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
 
@@ -57,7 +57,7 @@ class Study:
     question: str = ""
     baseline: str | None = None
     """The arm that the others are compared with."""
-    metric: str = "val_acc"
+    metric: str = DEFAULT_METRIC
     design: str = "list"
     note: str = ""
     source: str = ""
@@ -165,11 +165,10 @@ def spec_label(spec: RunSpec) -> str:
 
 def default_metric(spec: RunSpec, home: DataLocation | None = None) -> str:
     """The default metric of a study: val_acc, or val_r2 for regression."""
-    return f"val_{score(spec.source.outline(home).task)}"
+    return f"val_{score_of(spec.source.outline(home).task).name}"
 
 
 def check_metric(metric: object) -> str:
     """Check that a metric exists; InputError with the nearest name if not."""
-    if metric not in METRICS:
-        raise InputError(f"unknown metric '{metric}'{did_you_mean(str(metric), METRICS)}")
+    metric_of(str(metric))
     return str(metric)

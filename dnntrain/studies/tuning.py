@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import higher_is_better, measure_of
+from dnntrain.metrics import metric_of
 from dnntrain.studies.study import MOST_RUNS, Arm, Study, Tuning
 from dnntrain.utils.fields import format_value
 
@@ -46,12 +46,12 @@ def arm_name(arm: Arm, value: float) -> str:
 
 def selection_metric(study: Study) -> str:
     """What the choice goes by: validation, whatever the study is judged by."""
-    return f"val_{measure_of(study.metric)}"
+    return f"val_{metric_of(study.metric).name}"
 
 
 def choose(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Each arm's best value: `figures` are the tuning arms' validation figures, nan for a diverged run."""
-    sign = 1.0 if higher_is_better(study.metric) else -1.0
+    sign = 1.0 if metric_of(study.metric).higher_is_better else -1.0
 
     def score(arm: Arm, value: float) -> float:
         values = figures[arm_name(arm, value)]

@@ -11,6 +11,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, FileSource
 from dnntrain.engine.initial_state import initial_state
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
+from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.run_store import Record, RunStore
 from dnntrain.studies.study import PRETRAIN, Arm, Study
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
@@ -107,7 +108,7 @@ def best_run(folder: Path) -> str:
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         raise InputError(f"--from {folder}: none of its runs finished")
-    return str(finished.sort_values("val_loss")["run"].iloc[0])
+    return str(finished.sort_values(VAL_LOSS)["run"].iloc[0])
 
 
 def pretraining_study(study: Study) -> Study | None:

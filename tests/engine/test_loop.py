@@ -19,7 +19,7 @@ from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train
 from dnntrain.engine.network import ForwardContext, initial_state, initialize
 from dnntrain.engine.run import Run
-from dnntrain.nn.losses import Classification, Regression
+from dnntrain.metrics import METRICS, TargetInfo, metrics_of
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.schedules import ScheduleContext, learning_rates
 from dnntrain.utils.fields import field_extra
@@ -413,7 +413,7 @@ def test_batches_of_one_stay_batches_of_one(mini: Dataset) -> None:
 
 @pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
 def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
-    tally, losses, hits = MetricAccumulator(Classification()), [], []
+    tally, losses, hits = MetricAccumulator(metrics_of("classification"), TargetInfo(3)), [], []
     for number, real in enumerate(batches):
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)
@@ -421,7 +421,8 @@ def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
         tally.add(Batch(torch.zeros(1, 512, 1), y, real), outputs, loss)
         losses.append(loss[:, :real].double())
         hits.append(outputs[:, :real].argmax(dim=2) == 1)
-    mean_loss, mean_score = tally.means()
+    results = tally.results("val")
+    mean_loss, mean_score = results["val_loss"], results["val_acc"]
     np.testing.assert_allclose(mean_loss, torch.cat(losses, 1).mean(1).numpy(), rtol=1e-12)
     np.testing.assert_allclose(mean_score, torch.cat(hits, 1).double().mean(1).numpy(), rtol=1e-12)
 
@@ -458,16 +459,15 @@ def test_targets_are_standardized_in_float64() -> None:
     known = targets[:60]
     [batch] = made.test()
     np.testing.assert_allclose(batch.y[0, :20].numpy(), (targets[80:] - known.mean()) / known.std(), rtol=1e-5)
-    assert isinstance(made.task, Regression) and made.task.deviation == pytest.approx(known.std())
+    assert made.target_info["test"].deviation == pytest.approx(known.std())
 
 
 def test_a_target_of_equal_numbers_has_no_r2() -> None:
     made = BatchSource(
         table(np.arange(100.0)[:, None], np.full(100, 0.1)), [spec(val=20, train_size=None)], torch.device("cpu")
     )
-    assert isinstance(made.task, Regression) and made.task.variances == {"train": 0.0, "val": 0.0, "test": 0.0}
-    figures = made.task.figures("test", np.array([0.0]), np.array([0.0]))
-    assert np.isnan(figures["test_r2"]).all()
+    assert {part: info.variance for part, info in made.target_info.items()} == {"train": 0.0, "val": 0.0, "test": 0.0}
+    assert np.isnan(METRICS["r2"].compute(np.array([[0.0], [20.0]]), made.target_info["test"])).all()
 
 
 def test_a_constant_column_with_gaps_stays_constant() -> None:
@@ -487,4 +487,4 @@ def test_targets_are_scaled_by_the_whole_training_part_whatever_rows_are_left() 
     few = replace(some, train_inputs=some.train_inputs[kept], train_targets=targets[kept])
     splits = [(np.arange(5), np.arange(5, 25))]
     part = BatchSource(few, [spec(val=20, train_size=None)], torch.device("cpu"), splits, targets[:60])
-    assert part.task == whole.task and torch.equal(part.test_targets, whole.test_targets)
+    assert part.target_info["test"] == whole.target_info["test"] and torch.equal(part.test_targets, whole.test_targets)

@@ -18,11 +18,12 @@ from dnntrain.engine.evaluation import monte_carlo_prediction
 from dnntrain.engine.network import ForwardContext, Network, Tensors, dropout_keys, initialize
 from dnntrain.nn.layer import Tape
 from dnntrain.nn.linear import whole as as_tensor
-from dnntrain.nn.losses import Binary, Classification, Regression, Task, cross_entropy
+from dnntrain.nn.losses import cross_entropy
 from dnntrain.nn.random import counters, kept, step_keys, threshold
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout
+from dnntrain.techniques.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, SquaredError
 from dnntrain.techniques.normalization import BatchNorm, BatchStatistics
 from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRegularizer
 
@@ -205,7 +206,7 @@ def backpropagated(net: Network, batch: Batch, keys: torch.Tensor | None) -> tup
     """Each member's mean loss on the batch, and the gradients of all parameters."""
     tape = Tape()
     outputs = net.forward(batch.x, ForwardContext(batch.real, by_batch=True, first=True, noise=keys, tape=tape))
-    losses, back = Classification().value_and_vjp(outputs, batch.y)
+    losses, back = CategoricalCrossEntropy().value_and_vjp(outputs, batch.y)
     shares = torch.full_like(losses, 1 / batch.real)
     gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(shares)).items()}
     return losses[:, : batch.real].mean(dim=1), gradients
@@ -270,15 +271,15 @@ def assert_gradients_are_autograds(net: Network, monkeypatch: pytest.MonkeyPatch
     assert min(gradients[name].abs().max() for name in net.kernels) > 1e-3
 
 
-TASKS = [(Classification(), CLASSES), (Binary(), 1), (Regression(2.0, {}), 1)]
+LOSSES = [(CategoricalCrossEntropy(), CLASSES), (BinaryCrossEntropy(), 1), (SquaredError(), 1)]
 
 
-@pytest.mark.parametrize(("task", "units"), TASKS, ids=lambda value: type(value).__name__)
-def test_losses_go_back_as_by_autograd(task: Task, units: int) -> None:
+@pytest.mark.parametrize(("loss", "units"), LOSSES, ids=lambda value: type(value).__name__)
+def test_losses_go_back_as_by_autograd(loss: Loss, units: int) -> None:
     outputs, y, shares = 3 * randn(2, 16, units), torch.arange(32).view(2, 16) % max(units, 2), randn(2, 16).abs()
-    losses, back = task.value_and_vjp(outputs.clone(), y)
+    losses, back = loss.value_and_vjp(outputs.clone(), y)
     [gradient] = back(shares)
-    expected = task.losses(outputs.requires_grad_(), y)
+    expected = loss.losses(outputs.requires_grad_(), y)
     torch.testing.assert_close(losses, expected.detach())
     torch.testing.assert_close(gradient, *torch.autograd.grad(expected, outputs, shares))
 
@@ -421,7 +422,7 @@ def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
     keys = dropout_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
     passes = [torch.softmax(net.forward(x, ForwardContext(noise=key)), dim=2) for key in keys]
     with torch.no_grad():
-        log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
+        log_p = monte_carlo_prediction(net, CategoricalCrossEntropy(), 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p.exp(), torch.stack(passes).mean(dim=0), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(log_p.exp().sum(dim=2), torch.ones(2, 16))
     assert torch.stack(passes).std(dim=0).mean() > 0.01  # the passes do differ
@@ -430,7 +431,7 @@ def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
 def test_monte_carlo_with_rate_zero_is_the_plain_prediction() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), randn(2, 16, FEATURES)
     net = replace(net, noise=stack([Dropout(rate=0.0), Dropout(rate=0.0)]))
-    log_p = monte_carlo_prediction(net, Classification(), 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
+    log_p = monte_carlo_prediction(net, CategoricalCrossEntropy(), 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p, torch.log_softmax(net.forward(x), dim=2), rtol=1e-4, atol=1e-5)
 
 
@@ -438,7 +439,8 @@ def test_monte_carlo_of_a_confidently_wrong_network_is_finite() -> None:
     """A probability may be too small for float32; its logarithm, of which the loss is made, is not."""
     net, x = network(dropout=0.4, mc_dropout=4), 1e4 * randn(1, 16, FEATURES)
     assert torch.log_softmax(net.forward(x), dim=2).min() > -1e6
-    assert monte_carlo_prediction(net, Classification(), 4, [0])(0, whole(x, torch.zeros(1, 16))).isfinite().all()
+    predict = monte_carlo_prediction(net, CategoricalCrossEntropy(), 4, [0])
+    assert predict(0, whole(x, torch.zeros(1, 16))).isfinite().all()
 
 
 # ---- penalties

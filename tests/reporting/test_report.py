@@ -237,7 +237,7 @@ def test_factorial_designs_show_effects_and_in_and_out_shows_contributions(tmp_p
     [a, b] = summarize(read_study(both)).contributions.values()
     assert a.solo.mean == pytest.approx(0.02, abs=1e-3)
     assert a.marginal.mean == pytest.approx(0.04, abs=1e-3)
-    assert {a.word, b.word} == {"synergistic"}
+    assert {a.reading, b.reading} == {"synergistic"}
 
 
 def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
     assert "0/5" in row
     assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
     assert "environment, torch: 2.13 | 2.14" in shown
-    assert "no study there" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+    assert "no study at this path" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
 
 
 def test_sketches_show_what_they_are_given() -> None:

@@ -535,7 +535,7 @@ def test_solo_gain_beside_marginal_loss() -> None:
         name: {s: level + s + noise[5 + i, s] for s in range(5)} for i, (name, level) in enumerate(without.items())
     }
     found = solo_and_marginal(base, everything, one_in, {**one_out, "other": {}})
-    assert {name: each.word for name, each in found.items()} == {
+    assert {name: each.reading for name, each in found.items()} == {
         "bn": "redundant",
         "elu": "synergistic",
         "dropout": "additive",
@@ -546,12 +546,12 @@ def test_solo_gain_beside_marginal_loss() -> None:
     low, high = stats.ttest_1samp(gaps, 0).confidence_interval(1 - 0.05 / 3)
     assert (bn.gap.low, bn.gap.high) == pytest.approx((low, high))
     losses = solo_and_marginal(base, everything, one_in, one_out, higher_is_better=False)
-    assert losses["bn"].solo.mean == pytest.approx(-bn.solo.mean) and losses["bn"].word == "synergistic"
+    assert losses["bn"].solo.mean == pytest.approx(-bn.solo.mean) and losses["bn"].reading == "synergistic"
 
 
 def test_solo_and_marginal_of_one_seed_or_none() -> None:
     found = solo_and_marginal({0: 1.0}, {0: 3.0}, {"bn": {0: 2.0}, "elu": {}}, {"bn": {0: 2.5}, "elu": {0: 1.0}})
-    assert found["bn"].gap.mean == -0.5 and found["bn"].word == "no uncertainty available"
+    assert found["bn"].gap.mean == -0.5 and found["bn"].reading == "no uncertainty available"
     assert found["elu"].n == 0 and math.isnan(found["elu"].solo.mean)
 
 

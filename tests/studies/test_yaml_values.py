@@ -8,7 +8,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
-from dnntrain.metrics import impossible
+from dnntrain.metrics import metric_of
 from dnntrain.studies.presets import load_preset, read_preset
 from dnntrain.studies.study import Study
 from dnntrain.utils.fields import odd_number
@@ -159,4 +159,4 @@ def test_a_published_percentage_asks_whether_percent_was_meant() -> None:
     ],
 )
 def test_values_that_a_metric_cannot_have(metric: str, value: float, said: str | None) -> None:
-    assert impossible(metric, value) == said
+    assert metric_of(metric).impossible(value) == said

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dnntrain.cli.main import app
 from dnntrain.config.spec import flat_keys
 from dnntrain.data import SOURCES
-from dnntrain.metrics import METRICS
+from dnntrain.metrics import metric_columns
 from dnntrain.studies.designs import DESIGNS
 from dnntrain.studies.presets import shipped_presets
 from dnntrain.techniques import CATALOGUE
@@ -33,7 +33,7 @@ def commands(command: Any, path: Path = ()) -> list[tuple[Path, Any]]:
 
 COMMANDS = commands(typer.main.get_command(app))
 VOCABULARY = (
-    *(*CATALOGUE, *METRICS, *SOURCES, *DESIGNS, *flat_keys(), *shipped_presets()),
+    *(*CATALOGUE, *metric_columns(), *SOURCES, *DESIGNS, *flat_keys(), *shipped_presets()),
     *("cpu", "mean", "arm", "seconds", "0.5", "50%"),
 )
 """Words that are known somewhere."""
@@ -47,7 +47,9 @@ ASSIGNMENTS = st.sampled_from([*flat_keys()]).flatmap(lambda key: setting(key).m
 def requirements(arms: Sequence[str]) -> Strategy:
     """`elu >= relu - 0.3pp`, with arms of recorded studies."""
     arm = st.sampled_from(arms)
-    figure = arm | st.builds("{}.{}".format, arm, st.sampled_from(METRICS)) | st.sampled_from(["0.5", "50%", "nan"])
+    figure = (
+        arm | st.builds("{}.{}".format, arm, st.sampled_from(metric_columns())) | st.sampled_from(["0.5", "50%", "nan"])
+    )
     margin = st.sampled_from(["", " - 0.3pp", " + 1%", " - 1e400", " + .", " - 0.1"])
     return st.builds("{} {} {}{}".format, figure, st.sampled_from([">=", "<=", "<", ">", "=="]), figure, margin)
 

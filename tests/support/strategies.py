@@ -17,10 +17,11 @@ from pydantic.fields import FieldInfo
 
 from dnntrain.config.spec import choice_keys, flat_keys
 from dnntrain.data import SOURCES
-from dnntrain.metrics import METRICS
+from dnntrain.metrics import metric_columns
 from dnntrain.studies.designs import DESIGNS
 from dnntrain.studies.presets import shipped_presets
 from dnntrain.techniques.base import Choice, Switch, techniques_in
+from dnntrain.techniques.early_stopping import validation_columns
 
 Strategy = st.SearchStrategy[Any]
 Settings = dict[str, Any]
@@ -150,6 +151,8 @@ def setting(key: str) -> Strategy:
         return choices(choice_keys()[key])
     if key == "data":
         return st.sampled_from([*SOURCES, "images", "table.csv", "arrays.npz"])
+    if key == "early_stop_metric":
+        return st.sampled_from(validation_columns())
     return value_of(flat_keys()[key])
 
 
@@ -205,7 +208,9 @@ def tunings(names: list[str]) -> Strategy:
 
 def published(names: list[str]) -> Strategy:
     """Figures of some arms."""
-    figures = st.dictionaries(st.sampled_from([*METRICS, "sd"]), st.floats(0, 1) | st.integers(0, 1), max_size=2)
+    figures = st.dictionaries(
+        st.sampled_from([*metric_columns(), "sd"]), st.floats(0, 1) | st.integers(0, 1), max_size=2
+    )
     return st.dictionaries(st.sampled_from(names), figures, max_size=2)
 
 
@@ -220,7 +225,7 @@ GRAMMAR: dict[str, Grammar] = {
     "combinations": lambda names: st.lists(st.lists(st.sampled_from(names), max_size=3), max_size=2),
     "baseline": lambda names: st.sampled_from([*names, "start"]),
     "seeds": lambda names: SEEDS,
-    "metric": lambda names: st.sampled_from(METRICS),
+    "metric": lambda names: st.sampled_from(metric_columns()),
     "published": published,
     "tune": tunings,
     "tune_seeds": lambda names: SEEDS,

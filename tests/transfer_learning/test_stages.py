@@ -263,7 +263,7 @@ def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
 def test_transfer_stands_beside_scratch(store: Path) -> None:
     words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--unfreeze", "all", "--seeds", "2")
     shown = succeeds(*words, "--name", "pair", cwd=store)
-    assert "errors and time beside scratch" in shown and "test_acc" in shown
+    assert "errors and time against scratch" in shown and "test_acc" in shown
     rows = pd.read_csv(store / "runs" / "pair" / "results.csv")
     assert (
         rows["arm"].tolist() == ["scratch", "scratch", "transfer", "transfer"] and (rows["status"] == "finished").all()
@@ -277,7 +277,7 @@ def test_the_ladder_names_the_rung_that_is_supported(store: Path) -> None:
     shown = succeeds(*words, cwd=store)
     for rung in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
         assert rung in shown
-    assert "Supported: " in shown or "No rung" in shown
+    assert "Supported: " in shown or "No strategy" in shown
     assert (store / "runs" / "ladder" / "figures" / "ladder-effects.png").is_file()
 
 

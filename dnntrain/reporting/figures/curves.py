@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dnntrain.metrics import higher_is_better, is_share, measure_of
+from dnntrain.metrics import metric_of
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, plain, titled
 from dnntrain.reporting.figures.series import FEW, Curve, by_arm, chosen, curve, divergences, left_out
 from dnntrain.reporting.figures.style import (
@@ -74,7 +74,7 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
     if not curves.validation:
         return None
     texts = {"title": f"How does the {metric_name(curves.metric)} grow with training?", "subtitle": subtitle(summary)}
-    if not higher_is_better(curves.metric):
+    if not metric_of(curves.metric).higher_is_better:
         texts["title"] = f"How does the {metric_name(curves.metric)} fall with training, and does it rise again?"
     if len(summary.arms) <= TOGETHER:
         return together(summary, curves, **texts)
@@ -83,7 +83,7 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     """The curves of every arm; test figures are known at the end only, so a test metric gives its validation curve."""
-    metric = f"val_{measure_of(summary.metric)}"
+    metric = f"val_{metric_of(summary.metric).name}"
     frames, seeds, factor = by_arm(history), len(summary.results.description["seeds"]), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):
@@ -122,7 +122,7 @@ def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str
         return AxisLimits(0.0, 1.0)
     start = 0 if len(curves) <= TOGETHER else -1
     others = finite(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
-    if is_share(metric):
+    if metric_of(metric).is_share:
         return AxisLimits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
     top = loss_fence(means)
     seen = np.concatenate([means[means <= top], others[(others > 0) & (others <= top)]])
@@ -238,6 +238,6 @@ def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
         (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.colour, alpha=alpha)
         line.set(marker=marker, markersize=3, linewidth=1.4, zorder=4, label=name)
     for epoch, value in curves.diverged.get(name, ()):
-        worst = curves.limits.low if higher_is_better(curves.metric) else curves.limits.high
+        worst = curves.limits.low if metric_of(curves.metric).higher_is_better else curves.limits.high
         at = min(value, curves.limits.high) if np.isfinite(value) else worst
         axes.plot([epoch], [at], "x", color=look.colour, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)

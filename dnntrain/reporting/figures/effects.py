@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from dnntrain.metrics import higher_is_better, is_share
+from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled
 from dnntrain.reporting.figures.series import chosen, left_out
@@ -71,15 +71,16 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
         draw_effect(axes, y, arm, summary)
-    higher, lower = ("better", "worse") if higher_is_better(summary.metric) else ("worse", "better")
-    what = "percentage points" if is_share(summary.metric) else unit(summary.metric)
+    higher, lower = ("better", "worse") if metric_of(summary.metric).higher_is_better else ("worse", "better")
+    what = "percentage points" if metric_of(summary.metric).is_share else unit(summary.metric)
     axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
     return laid_out(figure)
 
 
 def effects_caption(summary: Summary, delta: float, interval: str) -> str:
     """How to read the forest plot."""
-    shown, what = delta * scale(summary.metric), "points" if is_share(summary.metric) else unit(summary.metric)
+    metric = metric_of(summary.metric)
+    shown, what = delta * metric.scale, "points" if metric.is_share else metric.unit
     parts = [
         f"Baseline: {summary.baseline}.",
         f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
@@ -102,12 +103,12 @@ def axis_range(shown: Sequence[Interval], delta: float, metric: str) -> tuple[fl
     ends = np.array([[i.mean, i.low, i.high] for i in shown])
     ends = np.where(np.isfinite(ends), ends, ends[:, :1])
     means, halves = ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2
-    most = np.inf if is_share(metric) else 10 * ordinary(np.abs(ends).max(axis=1))
+    most = np.inf if metric_of(metric).is_share else 10 * ordinary(np.abs(ends).max(axis=1))
     allowed = max(np.abs(means[np.abs(means) <= most]).max(initial=0), 3 * float(np.median(halves)))
     low = max(0.0, float((-np.maximum(ends[:, 1], means - allowed))[np.abs(means) <= most].max(initial=0)))
     high = max(0.0, float(np.minimum(ends[:, 2], means + allowed)[np.abs(means) <= most].max(initial=0)))
     least = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
-    end = 100.0 if is_share(metric) else np.inf  # no accuracy differs by more
+    end = 100.0 if metric_of(metric).is_share else np.inf  # no accuracy differs by more
     return min(max(1.05 * low, least), end), min(max(1.05 * high, least), end)
 
 
@@ -156,10 +157,10 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
     points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and arm.seconds > 0]
     if not points:
         return None
-    most = math.inf if is_share(summary.metric) else 10 * ordinary(np.array([arm.mean for arm in points]))
+    most = math.inf if metric_of(summary.metric).is_share else 10 * ordinary(np.array([arm.mean for arm in points]))
     beyond = [arm.name for arm in points if arm.mean > most]
     points = [arm for arm in points if arm.mean <= most]
-    ordered = sorted(points, key=lambda arm: arm.mean, reverse=higher_is_better(summary.metric))
+    ordered = sorted(points, key=lambda arm: arm.mean, reverse=metric_of(summary.metric).higher_is_better)
     figure = canvas(
         8.0,
         max(3.9, 0.9 + 0.19 * len(ordered)),

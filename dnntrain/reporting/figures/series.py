@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import METRICS
+from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS, metric_columns
 from dnntrain.reporting.summary import ArmSummary, Summary
 
-COLUMNS = ("arm", "seed", "epoch", "lr", "train_loss", "val_loss", "grad_norm")
+COLUMNS = ("arm", "seed", "epoch", "lr", TRAIN_LOSS, VAL_LOSS, "grad_norm")
 """What the figures need of history.csv, beside the figures of the task."""
 
 FEW = 3
@@ -27,8 +27,8 @@ def read_history(folder: Path) -> pd.DataFrame:
     path = folder / "history.csv"
     text: dict[Hashable, Any] = {"arm": str, "grad_norm": str}
     try:  # an arm may be named NA: only numbers can be missing
-        there = pd.read_csv(path, nrows=0).columns
-        columns = [*COLUMNS, *(column for column in there if column in METRICS and column not in COLUMNS)]
+        there, metrics = pd.read_csv(path, nrows=0).columns, metric_columns()
+        columns = [*COLUMNS, *(column for column in there if column in metrics and column not in COLUMNS)]
         numbers = [column for column in columns if column not in text]
         missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
         frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)

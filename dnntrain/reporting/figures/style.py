@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import is_share, measure_of
+from dnntrain.metrics import metric_of, split_column
 from dnntrain.reporting.summary import Summary
 from dnntrain.store.provenance import datasets_of
 
@@ -189,23 +189,16 @@ def looks(summary: Summary) -> dict[str, LineStyle]:
 
 def metric_name(metric: str) -> str:
     """'validation accuracy' for val_acc."""
-    data, _, figure = metric.rpartition("_")
-    words = {
-        "val": "validation",
-        "train": "training",
-        "mc_test": "Monte Carlo test",
-        "acc": "accuracy",
-        "r2": "R²",
-        "rmse": "error (RMSE)",
-    }
-    return f"{words.get(data, data)} {words.get(figure, figure)}"
+    part = split_column(metric)[0]
+    words = {"val": "validation", "train": "training", "mc_test": "Monte Carlo test"}
+    return f"{words.get(part, part)} {metric_of(metric).label}"
 
 
 def scale(metric: str) -> float:
-    """By what a metric is multiplied to be shown: shares are shown in percent."""
-    return 100.0 if is_share(metric) else 1.0
+    """The factor from a metric's value to the number that is shown: shares are shown in percent."""
+    return metric_of(metric).scale
 
 
 def unit(metric: str) -> str:
-    """The metric's unit: %, nats for a cross-entropy; a regression's figures have none of their own."""
-    return "%" if is_share(metric) else {"loss": "nats", "rmse": "units of the target"}.get(measure_of(metric), "")
+    """The metric's unit; empty for a pure number."""
+    return metric_of(metric).unit
