@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from dnntrain.engine.batches import Batch, BatchSource
-from dnntrain.engine.network import ForwardContext, Network, dropout_keys
+from dnntrain.engine.network import Network, dropout_keys
+from dnntrain.nn.layer import ForwardContext
 from dnntrain.nn.losses import Task
 from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.utils.memory import EVALUATION_ROWS
@@ -80,6 +81,8 @@ def monte_carlo_prediction(network: Network, task: Task, samples: int, seeds: Se
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = dropout_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return task.average((network.forward(batch.x, ForwardContext(batch.real, noise=key)) for key in keys), samples)
+        return task.average(
+            (network.forward(batch.x, ForwardContext(batch.real, dropout_keys=key)) for key in keys), samples
+        )
 
     return predict

@@ -23,7 +23,7 @@ class Task(ABC):
 
     def value_and_vjp(self, outputs: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         """The losses, and the way back from their gradient, the rows' shares (P, rows), to the outputs."""
-        return autograd_vjp(self.losses, outputs, given=[y])
+        return autograd_vjp(self.losses, outputs, args=[y])
 
     @abstractmethod
     def scores(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

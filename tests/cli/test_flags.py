@@ -17,7 +17,6 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
-from dnntrain.engine.network import initial_state
 from dnntrain.errors import InputError
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
@@ -25,6 +24,7 @@ from dnntrain.techniques.base import Choice, Switch, techniques_in
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
+from tests.support.networks import first_weights
 from tests.support.strategies import literals
 from tests.support.trial import furnish
 
@@ -121,7 +121,7 @@ WAYS: dict[str, dict[str, Any]] = {"plain": {}, "ladder": {"rungs": True}, "curv
 @pytest.fixture(scope="module")
 def base() -> MLPBackbone:
     spec = RunSpec.parse({"hidden": "8,6", "act": "selu"})
-    return MLPBackbone("0" * 12, spec, initial_state(spec, 784, 10), (28, 28), ())
+    return MLPBackbone("0" * 12, spec, first_weights(spec), (28, 28), ())
 
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
