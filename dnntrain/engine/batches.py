@@ -6,10 +6,10 @@ never matters: whatever combines rows (a mean, a sum, a product over rows) takes
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
+from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.metrics import TargetInfo, metrics_of
 from dnntrain.nn.random import generator
 from dnntrain.techniques.losses import choose_loss
@@ -64,10 +65,10 @@ def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
     return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
 
 
-def padded_rows(rows: int, widths: Sequence[int]) -> int:
-    """The least number of rows ≥ `rows` that makes rows × width a multiple of TURN for every width.
+def padded_rows(rows: int, widths: Collection[int]) -> int:
+    """The smallest number of rows ≥ `rows` for which rows × width is a multiple of SIMD_WIDTH for every width.
 
-    Then no member's elements are among those behind the last turn, so its numbers do not depend on its neighbours.
+    Then each member fills whole SIMD turns, so its numbers do not depend on its neighbors.
     """
     multiple = SIMD_WIDTH // gcd(SIMD_WIDTH, *widths)
     # one row would be a vector, whose products take another path
@@ -84,12 +85,15 @@ class BatchSource:
         device: torch.device,
         splits: Splits | None = None,
         fitted_targets: np.ndarray | None = None,
+        layers: LayerSpecs | None = None,
     ) -> None:
         """`fitted_targets` are those of the whole training part, where the data set has only some of its rows."""
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
-        self.batch_size, self.widths = spec.batch_size, (self.n_features, *spec.hidden, self.n_outputs)
+        self.batch_size = spec.batch_size
+        layers = layers or layer_specs(spec, self.n_features, self.n_outputs)
+        self.widths = {self.n_features, *(prod(layer.shape_out) for layer in layers)}
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from dnntrain.engine.batches import Batch, BatchSource
-from dnntrain.engine.network import ForwardContext, Network, dropout_keys
+from dnntrain.engine.network import Network, dropout_keys
 from dnntrain.metrics import Metric, TargetInfo
+from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.losses import Loss
 from dnntrain.utils.memory import EVALUATION_ROWS
@@ -80,6 +81,8 @@ def monte_carlo_prediction(network: Network, loss: Loss, samples: int, seeds: Se
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = dropout_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return loss.average((network.forward(batch.x, ForwardContext(batch.real, noise=key)) for key in keys), samples)
+        return loss.average(
+            (network.forward(batch.x, ForwardContext(batch.real, dropout_keys=key)) for key in keys), samples
+        )
 
     return predict

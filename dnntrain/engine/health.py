@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.nn.linear import FactoredGradient, whole
-from dnntrain.techniques.activations import Activation
+from dnntrain.nn.gradients import FactoredGradient, densify
 from dnntrain.techniques.clipping import norms
 from dnntrain.utils.lazy import torch
 
@@ -54,7 +53,7 @@ class Probe:
         """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
         self.before = {name: kernel.clone() for name, kernel in kernels.items()}
-        norm = [norms(whole(grads[name])) for name in kernels]
+        norm = [norms(densify(grads[name])) for name in kernels]
         self._add("grad_norm", norm)
         largest = torch.stack(norm)
         self.largest = largest if self.largest is None else torch.fmax(self.largest, largest)  # fmax passes nan over
@@ -64,25 +63,20 @@ class Probe:
         changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
         self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
-    def observer(self, activations: Sequence[Activation]) -> Callable[[int, torch.Tensor], None]:
-        """What notes the activations (P, rows, units) of each hidden layer, all rows real."""
-
-        def observe(layer: int, h: torch.Tensor) -> None:
-            asymptotes = activations[layer - 1].asymptotes
-            margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(asymptotes)) if asymptotes else 0.0
-            near = [((h - a).abs() < margin).float().mean(dim=(1, 2)) for a in asymptotes]
-            flat = h.flatten(1)
-            mean = flat.mean(dim=1)
-            figures = {
-                "act_mean": mean,
-                "act_std": (flat - mean.unsqueeze(1)).square().mean(dim=1).sqrt(),
-                "dead": (h.abs().amax(dim=1) == 0).float().mean(dim=1),
-                "saturated": torch.stack(near).sum(0) if near else torch.zeros_like(mean),
-            }
-            for name, figure in figures.items():
-                self.activations.setdefault(name, []).append(figure)
-
-        return observe
+    def activation(self, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
+        """Note the output h (P, real rows, …) of an activation, which saturates at its asymptotes."""
+        margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(asymptotes)) if asymptotes else 0.0
+        flat = h.flatten(1)
+        near = [((flat - a).abs() < margin).float().mean(dim=1) for a in asymptotes]
+        mean = flat.mean(dim=1)
+        figures = {
+            "act_mean": mean,
+            "act_std": (flat - mean.unsqueeze(1)).square().mean(dim=1).sqrt(),
+            "dead": (h.abs().amax(dim=1) == 0).flatten(1).float().mean(dim=1),
+            "saturated": torch.stack(near).sum(0) if near else torch.zeros_like(mean),
+        }
+        for name, figure in figures.items():
+            self.activations.setdefault(name, []).append(figure)
 
     def _add(self, name: str, figures: list[torch.Tensor]) -> None:
         total = torch.stack(figures)

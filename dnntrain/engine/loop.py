@@ -17,12 +17,12 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, test
 from dnntrain.engine.health import Probe, probed_steps
-from dnntrain.engine.network import ForwardContext, dropout_keys
+from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.layer import Gradients, Tape
-from dnntrain.nn.linear import whole
+from dnntrain.nn.gradients import Gradients, densify
+from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.early_stopping import EarlyStopping
 
 NEW = StartState()
@@ -60,25 +60,24 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    noise = dropout_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
+    keys = dropout_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
-        tape = Tape()
-        how = ForwardContext(batch.real, by_batch=True, first=p.steps == 0, noise=noise[step], tape=tape)
-        outputs = network.forward(batch.x, how)
-        losses, back = loss.value_and_vjp(outputs, batch.y)
+        ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
+        outputs = network.forward(batch.x, ctx)
+        losses, vjp = loss.value_and_vjp(outputs, batch.y)
         # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
         shares = torch.full_like(losses, 1 / batch.real)
-        grads = add_penalties(p, tape.gradients(*back(shares)))
+        grads = add_penalties(p, network.backward(*vjp(shares)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
-            gradients = {name: whole(gradient).contiguous() for name, gradient in grads.items()}
-            clipped += p.clipping.clip(list(gradients.values()))
-            grads = dict(gradients)
+            dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
+            clipped += p.clipping.clip(list(dense.values()))
+            grads = dict(dense)
         update(p, grads, rates[step])
         if step in probes:
             probe.updates(network.kernels)
@@ -91,8 +90,8 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
     """The gradients with those of the penalties on the weights."""
     for rule in p.rules:
-        for name, kernel in p.network.kernels.items():
-            grads[name] = rule.penalize(whole(grads[name]), kernel)
+        for name in p.network.kernels:
+            grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
     return grads
 
 
@@ -114,11 +113,10 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and add a row to each run's history."""
-    observe = probe.observer(p.network.spec.activations)
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
-        # one batch is enough to see the activations by
-        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else observe))
+        # the activations of one batch are enough
+        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
 
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers = probe.figures()

@@ -12,9 +12,11 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
-from dnntrain.engine.network import Network, Tensors, Trunk, initialize
+from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
+from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS
+from dnntrain.nn.layer import Tensors
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
@@ -32,8 +34,8 @@ class StartState:
 
     weights: Sequence[Mapping[str, np.ndarray]] = ()
     """Each member's parameters and buffers that are not new, by name, without the axis P."""
-    trunk: Trunk | None = None
-    """Layers below the dense ones that are trained too."""
+    layers: Sequence[LayerSpecs] = ()
+    """Each member's layers, from the lowest, if not those that its spec describes."""
     splits: Splits | None = None
     """The examples of each member, where its spec does not say which."""
     fitted_targets: np.ndarray | None = None
@@ -65,8 +67,12 @@ class Population:
     def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
-        inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets)
-        network = initialize(specs, inputs.n_features, inputs.n_outputs, device, start.weights, start.trunk)
+        n_features, n_outputs = dataset.outline.n_features, specs[0].n_outputs(dataset.outline)
+        layers = start.layers or [layer_specs(spec, n_features, n_outputs) for spec in specs]
+        if layers[0][-1].shape_out != (n_outputs,):
+            raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
+        inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        network = initialize(specs, layers, device, start.weights)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
         restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}

@@ -7,8 +7,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import prod
+from typing import NamedTuple, Self
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.engine.network import layer_specs
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.normalization import BatchNorm
@@ -46,16 +49,16 @@ class StepCost:
     @classmethod
     def of(cls, spec: RunSpec) -> StepCost:
         """The price of a step of runs like this one."""
-        widths, weights = layers(spec)
-        noisy, normalised = spec.technique(DropoutBase) is not None, spec.technique(BatchNorm) is not None
+        size = NetworkSize.of(spec)
+        dropout, normalized = spec.technique(DropoutBase) is not None, spec.technique(BatchNorm) is not None
         clipped = bool(spec.techniques(Clipping) or spec.techniques(WeightRegularizer))
         moments = len(spec.optimizer.remembers)
-        activations = spec.batch_size * sum(widths)
-        layer = 32e-6 + 75e-6 * normalised + 45e-6 * noisy + 33e-6 * clipped + 20e-6 * moments
-        products = 6 * spec.batch_size * weights / 120e9
-        elements = activations * (1.6e-9 + 3.4e-9 * normalised + 1.3e-9 * noisy)
-        gradients = weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
-        return cls(50e-6 + layer * (len(widths) - 1), products + elements + gradients)
+        layer = 32e-6 + 75e-6 * normalized + 45e-6 * dropout + 33e-6 * clipped + 20e-6 * moments
+        # the backward pass has two products for each one of the forward pass
+        products = 3 * spec.batch_size * size.flops / 120e9
+        elements = spec.batch_size * size.units * (1.6e-9 + 3.4e-9 * normalized + 1.3e-9 * dropout)
+        gradients = size.weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
+        return cls(50e-6 + layer * size.layers, products + elements + gradients)
 
     @property
     def most_members(self) -> int:
@@ -63,11 +66,28 @@ class StepCost:
         return max(8, math.ceil(self.step / (FIXED_SHARE * self.member)))
 
 
-def layers(spec: RunSpec) -> tuple[list[int], int]:
-    """The widths of a network from its inputs to its outputs, and how many weights it has."""
-    outline = spec.source.outline()
-    widths = [outline.n_features, *spec.hidden, outline.n_outputs]
-    return widths, sum(a * b for a, b in pairwise(widths))
+class NetworkSize(NamedTuple):
+    """What the cost of a network depends on."""
+
+    layers: int
+    """Layers with weights."""
+    weights: int
+    units: int
+    """Numbers in one example and in the outputs of these layers."""
+    flops: int
+    """Of the forward pass of one example."""
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> Self:
+        """The size of a run's network."""
+        info = spec.source.outline()
+        layers = [layer for layer in layer_specs(spec, info.n_features, info.n_outputs) if layer.weights]
+        return cls(
+            layers=len(layers),
+            weights=sum(layer.n_weights for layer in layers),
+            units=info.n_features + sum(prod(layer.shape_out) for layer in layers),
+            flops=sum(layer.flops for layer in layers),
+        )
 
 
 def cost(group: Specs, price: StepCost | None = None) -> float:
@@ -170,6 +190,5 @@ def total(load: Sequence[RunBatch]) -> float:
 
 def member_bytes(spec: RunSpec) -> int:
     """The memory that one member takes at most, estimated."""
-    widths, weights = layers(spec)
-    rows = max(spec.batch_size, EVALUATION_ROWS)
-    return 4 * (COPIES_OF_WEIGHTS * weights + COPIES_OF_ACTIVATIONS * rows * sum(widths))
+    size, rows = NetworkSize.of(spec), max(spec.batch_size, EVALUATION_ROWS)
+    return 4 * (COPIES_OF_WEIGHTS * size.weights + COPIES_OF_ACTIVATIONS * rows * size.units)

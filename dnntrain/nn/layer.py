@@ -1,64 +1,191 @@
-"""Backpropagation: the forward pass writes down how to go back, and what has no rule of its own is left to autograd.
+"""Layers of P members at once: each has a forward and a backward pass of its own.
 
-A training step is some dozens of small kernels, so what stands between them counts: going back by hand takes half the
-time of autograd's graph on networks as small as the lecture's.
+A training step is some dozens of small kernels, so what stands between them counts: backward passes by hand take half
+the time of autograd's graph on small networks. A layer without a rule of its own uses `autograd_vjp`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import ClassVar, Self, overload
 
-from dnntrain.nn.linear import FactoredGradient
+from dnntrain.nn.gradients import Gradients
 from dnntrain.utils.lazy import torch
 
-Gradients = dict[str, "torch.Tensor | FactoredGradient"]
-"""The gradient of each parameter, by its name."""
+Tensors = dict[str, "torch.Tensor"]
 VJP = Callable[["torch.Tensor"], "tuple[torch.Tensor, ...]"]
-"""Takes the gradient of what a function gave to those of what it was given, in that order."""
-Step = Callable[["torch.Tensor", Gradients], "torch.Tensor | None"]
-"""Takes the gradient of what a layer gave to that of what it was given, and notes those of its parameters."""
+"""Maps the gradient of a function's value to those of its inputs (a vector-Jacobian product)."""
+Observer = Callable[["torch.Tensor", tuple[float, ...]], None]
+"""Receives the output (P, real rows, …) of each activation, and the values at which that activation saturates."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardContext:
+    """The settings of one forward pass."""
+
+    real: int | None = None
+    """The number of real rows; the rows behind them are padding. None if all are real."""
+    training: bool = False
+    """Normalize by the mini-batch, update running statistics, and keep what `backward` needs."""
+    first: bool = False
+    """Whether this is the first mini-batch, which initializes the running statistics of new layers."""
+    dropout_keys: torch.Tensor | None = None
+    """Keys of the dropout masks, int32 (`Layer.index`, P); None switches dropout off."""
+    observe: Observer | None = None
+
+
+EVAL = ForwardContext()
 
 
 def real_rows(x: torch.Tensor, real: int | None) -> torch.Tensor:
-    """The `real` rows of x (P, rows, units), without the padding behind them; all rows where that is None.
+    """The first `real` rows of x (P, rows, …), without the padding; all rows if `real` is None.
 
-    A sum or a product over rows takes these instead of weighting the others by 0, since inf and nan times 0 are nan.
+    Whatever sums or multiplies over rows uses this slice. Weights of 0 would not do: inf and nan times 0 are nan.
     """
     return x if real is None or real == x.shape[1] else x[:, :real]
 
 
-class Tape:
-    """The steps of one forward pass, from the lowest."""
+def pad_rows(x: torch.Tensor, rows: int) -> torch.Tensor:
+    """x (P, real rows, …) with rows of zeros appended, (P, rows, …)."""
+    return x if x.shape[1] == rows else torch.cat([x, x.new_zeros(len(x), rows - x.shape[1], *x.shape[2:])], dim=1)
 
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
 
-    @property
-    def begun(self) -> bool:
-        """Whether anything lower is trained: what stands below all parameters needs no gradient."""
-        return bool(self.steps)
+class Layer:
+    """One step of a network, for P members.
 
-    def gradients(self, gradient: torch.Tensor) -> Gradients:
-        """The gradients of all parameters, from that of what came out at the top."""
-        found: Gradients = {}
-        towards: torch.Tensor | None = gradient
-        for step in reversed(self.steps):
-            assert towards is not None  # only the lowest step ends here
-            towards = step(towards, found)
-        return found
+    A subclass implements `forward` and `backward`. While training, it may overwrite its input if `owns_input`, and may
+    always overwrite the gradient that it receives.
+    """
+
+    keeps_output: ClassVar[bool] = True
+    """Whether `backward` reads the output again, so that the next layer must not overwrite it."""
+
+    def __init__(self, name: str = "", parameters: Tensors | None = None, buffers: Tensors | None = None) -> None:
+        """Args: the prefix of its tensors' names, and its tensors (P, …) by their short names."""
+        self.name = name
+        self._parameters, self._buffers = parameters or {}, buffers or {}
+        self.index = 0
+        """How many layers below it draw random weights: picks its init stream and its dropout key."""
+        self.pretrained = False
+        """Whether its buffers come from an earlier training, so that no first mini-batch initializes them."""
+        self.needs_input_grad, self.owns_input = True, False
+
+    def parameters(self) -> Tensors:
+        """What is trained, (P, …), by full name: `hidden1.kernel`. The storage is shared."""
+        return {f"{self.name}.{key}": tensor for key, tensor in self._parameters.items()}
+
+    def buffers(self) -> Tensors:
+        """What is kept but not trained, (P, …), by full name. The storage is shared."""
+        return {f"{self.name}.{key}": tensor for key, tensor in self._buffers.items()}
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        """Its output.
+
+        Args:
+            x: (P, rows, …); (1, rows, …) where all members have the same input.
+            ctx: The settings of this pass.
+        """
+        raise NotImplementedError
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        """The gradient of its input, after a forward pass with `ctx.training`; None unless `needs_input_grad`.
+
+        Args:
+            grad: The gradient of its output, same shape; padding rows hold anything.
+            grads: Receives the gradients of its parameters, by full name.
+        """
+        raise NotImplementedError
+
+    def connect(self, needs_input_grad: bool, owns_input: bool) -> None:
+        """Fix what depends on the layers below: whether any of them is trained, and whether they need their output."""
+        self.needs_input_grad, self.owns_input = needs_input_grad, owns_input
+
+    def select(self, members: torch.Tensor) -> Self:
+        """The layer of some members, by their indices; its tensors are copies."""
+        layer = copy(self)
+        layer._parameters = {key: tensor[members] for key, tensor in self._parameters.items()}
+        layer._buffers = {key: tensor[members] for key, tensor in self._buffers.items()}
+        return layer
+
+
+class Sequential(Layer):
+    """Layers one after the other. A slice, `layers[:k]`, is a Sequential too; it shares the layers."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self.layers = list(layers)
+        self.connect(needs_input_grad=False, owns_input=False)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer:
+        return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def parameters(self) -> Tensors:
+        return {name: tensor for layer in self.layers for name, tensor in layer.parameters().items()}
+
+    def buffers(self) -> Tensors:
+        return {name: tensor for layer in self.layers for name, tensor in layer.buffers().items()}
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer.forward(x, ctx)
+        return x
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        below: torch.Tensor | None = grad
+        for layer in reversed(self.layers):
+            if below is None:  # nothing further down is trained
+                break
+            below = layer.backward(below, grads)
+        return below
+
+    def connect(self, needs_input_grad: bool, owns_input: bool) -> None:
+        super().connect(needs_input_grad, owns_input)
+        for layer in self.layers:
+            layer.connect(needs_input_grad, owns_input)
+            needs_input_grad = needs_input_grad or bool(layer.parameters())
+            owns_input = not layer.keeps_output
+
+    def select(self, members: torch.Tensor) -> Self:
+        return type(self)([layer.select(members) for layer in self.layers])
+
+
+class Residual(Sequential):
+    """x + f(x), where f is a list of layers that keeps the shape (He et al. 2016, arXiv:1512.03385)."""
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        return x + super().forward(x, ctx)
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        below = super().backward(grad.clone(), grads)  # the layers may overwrite what they receive
+        return None if below is None else grad + below
+
+    def connect(self, needs_input_grad: bool, owns_input: bool) -> None:
+        super().connect(needs_input_grad, owns_input=False)  # x is added in the end
 
 
 def autograd_vjp(
-    function: Callable[..., torch.Tensor], *inputs: torch.Tensor, given: Sequence[torch.Tensor] = ()
+    function: Callable[..., torch.Tensor], *inputs: torch.Tensor, args: Sequence[torch.Tensor] = ()
 ) -> tuple[torch.Tensor, VJP]:
-    """The value of function(*inputs, *given), and how autograd goes back to the inputs."""
+    """The value of function(*inputs, *args), and its VJP for the inputs, by autograd."""
     with torch.inference_mode(False), torch.enable_grad():
         # clones, since autograd saves no tensor that was made in inference mode
         leaves = [x.clone().requires_grad_() for x in inputs]
-        value = function(*leaves, *(x.clone() for x in given))
+        value = function(*leaves, *(x.clone() for x in args))
 
-    def back(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def vjp(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.inference_mode(False):
             return torch.autograd.grad(value, leaves, gradient.clone())
 
-    return value.detach(), back
+    return value.detach(), vjp

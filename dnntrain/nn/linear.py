@@ -1,53 +1,86 @@
-"""The products of dense layers for P members, and their kernels' gradients, which stay in factors while they can."""
+"""Dense layers of P members."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
 
+import numpy as np
+
+from dnntrain.nn.gradients import FactoredGradient, Gradients, batched_matmul
+from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
+from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.utils.lazy import torch
 
 
-def product(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """a b + bias of each member, (P, n, m), of a (P, n, k), b (P, k, m) and bias (P, 1, m)."""
-    if len(a) == 1 and 1 in (*a.shape[1:], *b.shape[1:]):
-        # alone, a vector takes a path of its own, which rounds differently: it goes in company
-        return product(a.expand(2, -1, -1), b.expand(2, -1, -1), bias)[:1]
-    return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
+class WeightInit(Protocol):
+    """Draws the first weights of one layer of one member."""
+
+    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        """The first weights, float32 (fan_in, fan_out)."""
+        ...
+
+    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+        """The first biases, float32 (fan_out,)."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class FactoredGradient:
-    """A kernel's gradient xᵀ g, (P, in, out), as what its layer was given and the gradient of what it gave.
+class Dense(Layer):
+    """x W + b, with `kernel` W (P, in, out) and, unless batch norm follows, `bias` b (P, 1, out)."""
 
-    With few rows the factors are much smaller than their product. A step that is linear in the gradient takes it from
-    the weights in one product, so that a gradient as large as the weights is neither written nor read.
-    """
+    keeps_output = False
 
-    x: torch.Tensor
-    """(P, rows, in)."""
-    g: torch.Tensor
-    """(P, rows, out)."""
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        kernel = self._parameters["kernel"]
+        x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
+        if ctx.training:
+            self._saved = x, ctx.real
+        return batched_matmul(x, kernel, self._parameters.get("bias"))
 
-    def whole(self) -> torch.Tensor:
-        """The gradient itself, (P, in, out)."""
-        return product(self.x.transpose(1, 2), self.g)
-
-    def sgd_update(self, target: torch.Tensor, rate: torch.Tensor) -> None:
-        """Subtract rate (P, 1, 1) times the gradient from the target (P, in, out), in place."""
-        if 1 in (*target.shape[1:], self.x.shape[1]):  # see `product`
-            target.addcmul_(self.whole(), rate, value=-1)
-        else:
-            target.baddbmm_(self.x.transpose(1, 2), self.g * rate, alpha=-1)
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        x, real = self._saved
+        del self._saved  # memory that is free early is reused while it is in the caches
+        real_grad = real_rows(grad, real)
+        grads[f"{self.name}.kernel"] = FactoredGradient(real_rows(x, real), real_grad)
+        if "bias" in self._parameters:
+            grads[f"{self.name}.bias"] = real_grad.sum(dim=1, keepdim=True)
+        return batched_matmul(grad, self._parameters["kernel"].transpose(1, 2)) if self.needs_input_grad else None
 
 
-def whole(gradient: torch.Tensor | FactoredGradient) -> torch.Tensor:
-    """The gradient as a tensor of its parameter's shape."""
-    return gradient.whole() if isinstance(gradient, FactoredGradient) else gradient
+@dataclass(frozen=True)
+class DenseSpec(LayerSpec):
+    """A dense layer."""
 
+    name: str
+    fan_in: int
+    fan_out: int
+    init: WeightInit
+    bias: bool = True
+    draws: ClassVar[bool] = True
 
-def sgd_update(target: torch.Tensor, gradient: torch.Tensor | FactoredGradient, rate: torch.Tensor) -> None:
-    """Subtract rate, which broadcasts over the gradient, times the gradient from the target, in place."""
-    if isinstance(gradient, FactoredGradient):
-        gradient.sgd_update(target, rate)
-    else:
-        target.addcmul_(gradient, rate, value=-1)
+    @property
+    def shape_out(self) -> Shape:
+        return (self.fan_out,)
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {"kernel": (self.fan_in, self.fan_out)}
+        return shapes | ({"bias": (1, self.fan_out)} if self.bias else {})
+
+    @property
+    def weights(self) -> dict[str, int]:
+        return {"kernel": 1}
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.fan_in * self.fan_out
+
+    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        kernel = self.init.kernel(rng, self.fan_in, self.fan_out)
+        return {"kernel": kernel} | (
+            {"bias": self.init.bias(rng, self.fan_in, self.fan_out)[None]} if self.bias else {}
+        )
+
+    def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Dense:
+        return Dense(self.name, parameters)

@@ -1,8 +1,8 @@
 """Random numbers that belong to the run, not to the process.
 
-Every stream is keyed by the run's seed and the stream's name, so a run draws the same numbers whatever it is trained
-beside, and one more technique changes none of the others' draws. What is drawn once or once an epoch (weights, order
-of the data) comes from NumPy's counter-based Philox; what is drawn at every step (dropout) from an integer hash in
+Every stream is keyed by the run's seed and the stream's name, so a run draws the same numbers in any population, and
+one more technique changes none of the others' draws. What is drawn once or once per epoch (weights, the order of the
+data) comes from NumPy's counter-based Philox; what is drawn at every step (dropout) comes from an integer hash in
 tensor arithmetic, which is the same on every device.
 """
 
@@ -17,6 +17,9 @@ from dnntrain.utils.lazy import torch
 
 # lowbias32's multipliers (C. Wellons, hash-prospector), as the int32 that torch multiplies with
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32
+
+_HASHED: dict[torch.device, torch.Tensor] = {}
+"""On each device, the hashed counters of the largest layer so far: all layers share one tensor, which stays cached."""
 
 
 def stream_key(seed: int, stream: str) -> int:
@@ -47,11 +50,13 @@ def mix(x: torch.Tensor) -> torch.Tensor:
     return x.mul_(SECOND)
 
 
-def counters(rows: int, units: int, device: torch.device | str) -> torch.Tensor:
+def counters(rows: int, units: int, device: torch.device) -> torch.Tensor:
     """One hashed counter for each element of a layer, int32 (1, rows, units): the part that never changes."""
-    index = torch.arange(rows * units, dtype=torch.int32, device=device).reshape(1, rows, units)
-    hashed = mix(index + 1)
-    return hashed.bitwise_xor_((hashed >> 16).bitwise_and_(0xFFFF))
+    count = rows * units
+    if device not in _HASHED or len(_HASHED[device]) < count:
+        hashed = mix(torch.arange(1, count + 1, dtype=torch.int32, device=device))
+        _HASHED[device] = hashed.bitwise_xor_((hashed >> 16).bitwise_and_(0xFFFF))
+    return _HASHED[device][:count].view(1, rows, units)
 
 
 def threshold(rate: torch.Tensor) -> torch.Tensor:
@@ -59,11 +64,14 @@ def threshold(rate: torch.Tensor) -> torch.Tensor:
     return (rate.double() * 2**32 - 2**31).to(torch.int32).view(-1, 1, 1)
 
 
-def kept(counters: torch.Tensor, keys: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """1 for each element that survives, 0 for the others, float (P, rows, units); `keys` (P,) decide.
+def keep_mask(counters: torch.Tensor, keys: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """1 for each element that is kept, 0 for each that is dropped, float (P, rows, units).
 
-    It survives if its draw is not below `least`, a `threshold`.
+    Args:
+        counters: Those of the layer's elements, int32 (1, rows, units).
+        keys: One for each member, int32 (P,): with the counter it decides each element's draw.
+        threshold: The draw below which an element is dropped, int32 (P, 1, 1).
     """
     draws = mix(counters ^ keys.view(-1, 1, 1))
     # floats at once: on a CPU a mask of bools takes 20 times as long to apply as to multiply
-    return torch.ge(draws, least, out=torch.empty(draws.shape, device=draws.device))
+    return torch.ge(draws, threshold, out=torch.empty(draws.shape, device=draws.device))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
-from dnntrain.nn.layer import VJP, autograd_vjp
+import numpy as np
+
+from dnntrain.nn.gradients import Gradients
+from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, autograd_vjp, real_rows
+from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.techniques.base import Choice
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -23,18 +29,79 @@ class Activation(Choice):
     asymptotes: ClassVar[tuple[float, ...]] = ()
     """The values at which a bounded activation saturates."""
     trained: ClassVar[str | None] = None
-    """The hyper-parameter that is trained, one value a unit, from the one given."""
+    """The hyper-parameter that is trained, with one value per unit that starts at the given one."""
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
-        """The activation of z (P, rows, units), same shape; `trained` broadcasts to it where something is trained."""
+        """The activation of z (P, rows, units), same shape; `trained`, if there is any, broadcasts to it."""
         raise NotImplementedError
 
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        """The activation of z, and the way back to z and to what is trained: autograd's, unless it is declared.
+        """The activation of z, and its VJP for z and for what is trained; by autograd unless a subclass has a rule.
 
-        What is trained has z's shape here, and so has its gradient. Both may overwrite what they are given.
+        What is trained has z's shape here, and so has its gradient. Value and VJP may overwrite their arguments.
         """
         return autograd_vjp(self, z, *trained)
+
+    def layer(self, name: str, shape: Shape) -> ActivationSpec:
+        """The layer that applies it to activations of this shape (of one example)."""
+        return ActivationSpec(name, shape, self)
+
+
+class ActivationLayer(Layer):
+    """Applies an activation; trains its slopes (P, 1, units), if it has any."""
+
+    def __init__(self, name: str, activation: Activation, parameters: Tensors) -> None:
+        super().__init__(name, parameters)
+        self.activation = activation
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        trained = self._parameters.values()
+        if ctx.training:
+            # a slope for each row, so that `backward` can sum over the real rows only
+            slopes = (slope.expand_as(x) for slope in trained)
+            h, vjp = self.activation.value_and_vjp(x if self.owns_input else x.clone(), *slopes)
+            self._saved = vjp, ctx.real
+        else:
+            h = self.activation(x, *trained)
+        if ctx.observe:
+            ctx.observe(real_rows(h, ctx.real), self.activation.asymptotes)
+        return h
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        vjp, real = self._saved
+        del self._saved
+        grad_in, *trained = vjp(grad)
+        for key, gradient in zip(self._parameters, trained, strict=True):
+            grads[f"{self.name}.{key}"] = real_rows(gradient, real).sum(dim=1, keepdim=True)
+        return grad_in
+
+
+@dataclass(frozen=True)
+class ActivationSpec(LayerSpec):
+    """An activation of a layer's units."""
+
+    name: str
+    shape: Shape
+    activation: Activation
+
+    @property
+    def shape_out(self) -> Shape:
+        return self.shape
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        trained = self.activation.trained
+        return {} if trained is None else {trained: (1, *self.shape)}
+
+    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {
+            key: np.full(shape, getattr(self.activation, key), np.float32) for key, shape in self.parameters.items()
+        }
+
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> ActivationLayer:
+        return ActivationLayer(self.name, self.activation, parameters)
 
 
 class ReLU(Activation):
@@ -113,10 +180,10 @@ class SELU(Activation):
     """Scaled ELU."""
 
     name = "selu"
-    summary = "ELU scaled so that a plain stack of dense layers normalises itself (mean 0, deviation 1)."
+    summary = "ELU scaled so that a plain stack of dense layers normalizes itself (mean 0, deviation 1)."
     paper = "Klambauer et al. 2017, Self-Normalizing Neural Networks, arXiv:1706.02515"
     formula = "1.0507 z where z > 0, else 1.0507 · 1.6733 (exp(z) - 1)"
-    advice = "Needs LeCun normal weights, standardised inputs (--scale standard), and alpha dropout instead of dropout."
+    advice = "Needs LeCun normal weights, standardized inputs (--scale standard), and alpha dropout instead of dropout."
     init = "lecun"
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:

@@ -1,14 +1,20 @@
-"""Dropout and its kin: noise in training that keeps units from relying on each other."""
+"""Dropout and its relatives: noise while training that keeps units from relying on each other."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator
 
-from dnntrain.techniques.base import RunExtent, Switch, per_member
+from dnntrain.nn import random
+from dnntrain.nn.gradients import Gradients
+from dnntrain.nn.layer import ForwardContext, Layer, Tensors
+from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.techniques.base import RunExtent, Switch, per_member, select, stack
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -50,9 +56,65 @@ class DropoutBase(Switch):
             chosen |= {0} if place == "input" else set(range(max(first, 1), hidden + 1))
         return chosen
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The noisy x (P, rows, units), and its slope; `kept` (same shape) is 1 where a unit stays, else 0."""
+    def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noisy x (P, rows, units), and its slope; keep_mask (same shape) is 1 where a unit stays, else 0."""
         raise NotImplementedError
+
+    def layer(self, name: str, shape: Shape) -> DropoutSpec:
+        """The layer that drops from activations of this shape (of one example)."""
+        return DropoutSpec(name, shape, self)
+
+
+class DropoutLayer(Layer):
+    """Drops units, each member at its own rate; its masks come from its keys alone. Off without keys."""
+
+    keeps_output = False
+
+    def __init__(self, name: str, dropout: DropoutBase) -> None:
+        super().__init__(name)
+        self.dropout = dropout
+        self.threshold = random.threshold(torch.as_tensor(dropout.rate))
+        self._counters: dict[tuple[int, int], torch.Tensor] = {}
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        if ctx.dropout_keys is None:
+            return x
+        rows, units = x.shape[1:]
+        if (rows, units) not in self._counters:
+            self._counters[rows, units] = random.counters(rows, units, x.device)
+        keep_mask = random.keep_mask(self._counters[rows, units], ctx.dropout_keys[self.index], self.threshold)
+        outputs, slope = self.dropout.drop(x, keep_mask)
+        if ctx.training and self.needs_input_grad:
+            self._slope = slope
+        return outputs
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        slope = self._slope
+        del self._slope
+        return grad * slope
+
+    def select(self, members: torch.Tensor) -> DropoutLayer:
+        layer = super().select(members)
+        layer.dropout, layer.threshold = select(self.dropout, members), self.threshold[members]
+        return layer
+
+
+@dataclass(frozen=True)
+class DropoutSpec(LayerSpec):
+    """Dropout of a layer's units."""
+
+    name: str
+    shape: Shape
+    dropout: DropoutBase
+
+    @property
+    def shape_out(self) -> Shape:
+        return self.shape
+
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> DropoutLayer:
+        return DropoutLayer(self.name, stack([member.dropout for member in members], device))
 
 
 class Dropout(DropoutBase):
@@ -64,8 +126,8 @@ class Dropout(DropoutBase):
     formula = "x ← x · mask / (1 - rate) while training; nothing at test time"
     advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        slope = kept.mul_(self.gain)
+    def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        slope = keep_mask.mul_(self.gain)
         return x * slope, slope
 
     @cached_property
@@ -78,15 +140,15 @@ class AlphaDropout(DropoutBase):
     """Dropout for SELU."""
 
     name = "alpha_dropout"
-    summary = "Dropout for SELU networks: keeps mean and deviation of its input, so self-normalisation survives."
+    summary = "Dropout for SELU networks: keeps mean and deviation of its input, so self-normalization survives."
     paper = "Klambauer et al. 2017, Self-Normalizing Neural Networks, arXiv:1706.02515"
     formula = "x ← a · (x where kept, else -1.7581) + b, with a and b that restore mean 0 and deviation 1"
     advice = "Instead of dropout wherever the activation is SELU."
 
-    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rate = per_member(self.rate, x)
         a = torch.rsqrt((1 - rate) * (1 + rate * SELU_LOW**2))
-        slope = kept.mul_(a)
+        slope = keep_mask.mul_(a)
         return torch.addcmul(a * SELU_LOW * (1 - rate), slope, x - SELU_LOW), slope
 
 

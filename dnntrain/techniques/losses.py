@@ -29,7 +29,7 @@ class Loss:
 
         By autograd, unless a loss has a formula of its own.
         """
-        return autograd_vjp(self.losses, outputs, given=[y])
+        return autograd_vjp(self.losses, outputs, args=[y])
 
     def average(self, passes: Iterable[torch.Tensor], count: int) -> torch.Tensor:
         """The outputs (P, rows, units) that stand for the mean prediction of `count` passes with dropout on."""

@@ -1,27 +1,32 @@
-"""Batch normalization, the lecture's equations 15 to 20."""
+"""Batch normalization (Ioffe & Szegedy 2015, arXiv:1502.03167), the lecture's equations 15 to 20."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from dnntrain.nn.layer import real_rows
+import numpy as np
+
+from dnntrain.nn.gradients import Gradients
+from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
+from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.techniques.base import RunExtent, Switch
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
 class BatchNorm(Switch):
-    """Normalises each unit over the mini-batch, then scales and shifts it by what it learns."""
+    """Normalizes each unit over the mini-batch, then scales and shifts it by what it learns."""
 
     family = "Batch normalization"
     name = "bn"
-    summary = "Zero-centres and normalises each layer's units over the mini-batch, then scales and shifts them."
+    summary = "Zero-centers and normalizes each layer's units over the mini-batch, then scales and shifts them."
     paper = "Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167"
     formula = "x̂ = (x - μ_B) / √(σ²_B + ε);  z = γ x̂ + β;  testing uses moving averages of μ and σ²"
     advice = "Allows larger rates and poor initialization; before or after the activation is a matter of trial."
     place: Literal["before", "after"] = hyperparameter("before", "before or after each activation")
-    input: bool = hyperparameter(False, "normalise the network's inputs too")
+    input: bool = hyperparameter(False, "normalize the network's inputs too")
     eps: float = hyperparameter(1e-5, "smoothing term ε", gt=0)
     alpha: float = hyperparameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
@@ -30,55 +35,80 @@ class BatchNorm(Switch):
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
 
-    def centered(self, x: torch.Tensor, real: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """x (P, rows, units) less its mean over the real rows, that mean, and the biased variance, both (P, 1, units).
-
-        Equations 15 and 16. What the rows of padding behind the `real` ones hold has no part in it.
-        """
-        count = real or x.shape[1]
-        mean = real_rows(x, real).sum(dim=1, keepdim=True) / count
-        rest = x - mean
-        return rest, mean, real_rows(rest, real).square().sum(dim=1, keepdim=True) / count
-
-    def update(self, running: torch.Tensor, batch: torch.Tensor, first: bool) -> None:
-        """Move a running statistic towards the mini-batch's, in place; the first one sets it: eqs. 19 and 20."""
-        running.copy_(batch) if first else running.lerp_(batch, self.alpha)
-
-    def normalize(
-        self, x: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor
-    ) -> torch.Tensor:
-        """Normalise x (P, rows, units), then scale and shift it (all others (P, 1, units)): eqs. 17 and 18."""
-        return torch.addcmul(shift, x - mean, scale * torch.rsqrt(variance + self.eps))
-
-    def by_batch(self, x: torch.Tensor, real: int | None) -> BatchStatistics:
-        """x normalized by the statistics of its own real rows, before scale and shift: eq. 17."""
-        rest, mean, variance = self.centered(x, real)
-        inverse = torch.rsqrt(variance + self.eps)
-        return BatchStatistics(rest.mul_(inverse), mean, variance, inverse, real or x.shape[1])
+    def layer(self, name: str, shape: Shape) -> BatchNormSpec:
+        """The layer that normalizes activations of this shape (of one example)."""
+        return BatchNormSpec(name, shape, self)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStatistics:
-    """A mini-batch, normalised by its own statistics; and the way back (Ioffe & Szegedy 2015, section 3)."""
+class BatchNormLayer(Layer):
+    """Normalizes x (P, rows, units) over the real rows of the mini-batch; when testing, by the moving averages.
 
-    normalized: torch.Tensor
-    """x̂ (P, rows, units)."""
-    mean: torch.Tensor
-    """Of the mini-batch, as all that follows (P, 1, units)."""
-    variance: torch.Tensor
-    inverse: torch.Tensor
-    """1 / √(σ² + ε)."""
-    real: int
-    """How many rows count; those behind them are padding."""
+    Trains `bn_scale` γ and `bn_shift` β, keeps `bn_mean` μ and `bn_variance` σ², all (P, 1, units).
+    """
 
-    def sums(self, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The gradients of scale and shift, from g, that of what came out."""
-        g_scaled, g = real_rows(g * self.normalized, self.real), real_rows(g, self.real)
-        return g_scaled.sum(dim=1, keepdim=True), g.sum(dim=1, keepdim=True)
+    keeps_output = False
 
-    def back(
-        self, g: torch.Tensor, scale: torch.Tensor, scale_gradient: torch.Tensor, shift_gradient: torch.Tensor
-    ) -> torch.Tensor:
-        """The gradient of x, whose rows bear on each other through mean and variance."""
-        by_row = torch.addcmul(shift_gradient / self.real, self.normalized, scale_gradient / self.real)
-        return torch.sub(g, by_row, out=by_row).mul_(scale * self.inverse)
+    def __init__(self, name: str, bn: BatchNorm, parameters: Tensors, buffers: Tensors) -> None:
+        super().__init__(name, parameters, buffers)
+        self.bn = bn
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        scale, shift = self._parameters["bn_scale"], self._parameters["bn_shift"]
+        if not ctx.training:
+            inverse = torch.rsqrt(self._buffers["bn_variance"] + self.bn.eps)
+            return torch.addcmul(shift, x - self._buffers["bn_mean"], scale * inverse)
+        real = ctx.real or x.shape[1]
+        mean = real_rows(x, real).sum(dim=1, keepdim=True) / real  # eq. 15
+        centered = x - mean
+        variance = real_rows(centered, real).square().sum(dim=1, keepdim=True) / real  # eq. 16
+        inverse = torch.rsqrt(variance + self.bn.eps)
+        normalized = centered.mul_(inverse)  # eq. 17
+        for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
+            first = ctx.first and not self.pretrained
+            self._buffers[key].copy_(batch) if first else self._buffers[key].lerp_(batch, self.bn.alpha)  # eqs. 19, 20
+        self._saved = normalized, inverse, real
+        return torch.addcmul(shift, normalized, scale)  # eq. 18
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        normalized, inverse, real = self._saved
+        del self._saved
+        scale_grad = real_rows(grad * normalized, real).sum(dim=1, keepdim=True)
+        shift_grad = real_rows(grad, real).sum(dim=1, keepdim=True)
+        grads[f"{self.name}.bn_scale"], grads[f"{self.name}.bn_shift"] = scale_grad, shift_grad
+        if not self.needs_input_grad:
+            return None
+        # each row moves all others through mean and variance (Ioffe & Szegedy 2015, section 3)
+        through_statistics = torch.addcmul(shift_grad / real, normalized, scale_grad / real)
+        grad_in = torch.sub(grad, through_statistics, out=through_statistics)
+        return grad_in.mul_(self._parameters["bn_scale"] * inverse)
+
+
+@dataclass(frozen=True)
+class BatchNormSpec(LayerSpec):
+    """Batch normalization of a layer's units."""
+
+    name: str
+    shape: Shape
+    bn: BatchNorm
+
+    @property
+    def shape_out(self) -> Shape:
+        return self.shape
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return dict.fromkeys(("bn_scale", "bn_shift"), (1, *self.shape))
+
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        return dict.fromkeys(("bn_mean", "bn_variance"), (1, *self.shape))
+
+    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Scale 1, shift 0, and moving averages that the first mini-batch will set."""
+        ones, zeros = np.ones((1, *self.shape), np.float32), np.zeros((1, *self.shape), np.float32)
+        return {"bn_scale": ones, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
+
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> BatchNormLayer:
+        return BatchNormLayer(self.name, self.bn, parameters, buffers)

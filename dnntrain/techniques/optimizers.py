@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import model_validator
 
-from dnntrain.nn.linear import FactoredGradient, sgd_update, whole
+from dnntrain.nn.gradients import FactoredGradient, densify, sgd_update
 from dnntrain.techniques.base import Choice
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -35,7 +35,7 @@ class Optimizer(Choice):
         self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
     ) -> None:
         """`step` for a gradient that may be in factors."""
-        self.step(p, whole(g), state, lr, t)
+        self.step(p, densify(g), state, lr, t)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
         """Step t (from 1) of the parameter p (P, …) with the gradient g; lr broadcasts over p, one rate a member."""

@@ -19,9 +19,7 @@ from dnntrain.transfer_learning.mlp_backbone import Backbone, FrozenFeatures, re
 from dnntrain.utils.lazy import torch
 
 if TYPE_CHECKING:
-    from dnntrain.engine.network import Trunk
-    from dnntrain.transfer_learning.image_networks import ImageModel
-    from dnntrain.transfer_learning.image_networks import Trunk as Upper
+    from dnntrain.transfer_learning.image_networks import ImageModel, UpperLayersSpec
 
 MANY = 500
 """Images from which on the wait is worth a line."""
@@ -104,15 +102,16 @@ class ImageBackbone(Backbone):
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         if first >= last:
             return {}
-        return self._upper(first, SMALLEST).initial()
+        upper = self._upper(first, SMALLEST)
+        return {f"{upper.name}.{key}": value for key, value in upper.initial_state().items()}
 
-    def trunk(self, frozen: int, spec: RunSpec) -> Trunk | None:
+    def upper_layers(self, frozen: int, spec: RunSpec) -> UpperLayersSpec:
         return self._upper(frozen, spec.resize)
 
-    def _upper(self, frozen: int, size: int) -> Upper:
-        from dnntrain.transfer_learning.image_networks import Trunk as Upper
+    def _upper(self, frozen: int, size: int) -> UpperLayersSpec:
+        from dnntrain.transfer_learning.image_networks import UpperLayersSpec
 
-        return Upper(self.network, frozen, self.network.shape(frozen, size), new=self.is_random)
+        return UpperLayersSpec(self.network, frozen, self.network.shape(frozen, size), new=self.is_random)
 
 
 def said_from_time_to_time(what: str) -> Callable[[int, int], None]:

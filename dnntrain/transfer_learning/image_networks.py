@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from dnntrain.errors import InputError
+from dnntrain.nn.layer import ForwardContext, Tensors
+from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.module import ModuleLayer
 from dnntrain.utils.lazy import torch
 
 Triple = tuple[float, float, float]
 Modules = list["torch.nn.Module"]
-Tensors = dict[str, "torch.Tensor"]
 
 CPU_IMAGES = 8
 """Images at a time on a CPU. efficientnet-lite0 at 128 pixels, one thread: 8 at a time, 138 a second; 64, 45; 256, 37,
@@ -85,70 +88,71 @@ def averages(maps: torch.Tensor) -> torch.Tensor:
     return maps.mean((-2, -1))
 
 
-class Trunk:
-    """The upper layers of P copies of a network, trained as one; batch norm stays in test mode, but its scale and shift
-    are trained like the weights.
+class UpperLayers(ModuleLayer):
+    """The upper layers of P copies of an image network, trained as one.
 
-    `new`: the weights are random, so batch norm trains like any other: by each batch's own statistics, of which it
-    keeps running averages for testing.
+    Batch norm stays in test mode, but its scale and shift are trained like the weights. `new_norms` are those of a
+    network whose weights are random: they train like any other, by each batch's own statistics.
     """
 
+    new_norms: Modules = []
+
+    def set_mode(self, ctx: ForwardContext, rows: int) -> None:
+        if ctx.training and self.new_norms and rows < 2:
+            raise InputError("a new image network needs mini-batches of at least 2 images: it has batch norm")
+        for norm in self.new_norms:
+            norm.train(ctx.training)
+            norm.momentum = 1.0 if ctx.first else NEWEST_SHARE  # type: ignore[assignment]
+
+    def _one(self, tensors: Tensors, x: torch.Tensor) -> torch.Tensor:
+        return averages(super()._one(tensors, x))
+
+
+class UpperLayersSpec(LayerSpec):
+    """The layers of an image network from number `first` on, then the average of each channel.
+
+    Their tensors are named trunk.LAYER.NAME with the layer's number.
+    """
+
+    name = "trunk"
+
     def __init__(self, net: ImageModel, first: int, input_shape: Iterable[int], new: bool = False) -> None:
-        """The layers from number `first` on, whose inputs are of `input_shape` (channels, height, width)."""
+        """The inputs are of `input_shape` (channels, height, width); `new`: the weights are random."""
         from copy import deepcopy
 
         self.input_shape = tuple(input_shape)
         named = OrderedDict((str(first + i), layer) for i, layer in enumerate(net.layers[first:]))
-        self._upper: torch.nn.Module = torch.nn.Sequential(named)
-        start = next(self._upper.parameters()).new_zeros(1, *self.input_shape)
-        self.n_features = int(averages(self._upper(start)).shape[-1])
-        self._new_norms: Modules = []
+        self.module: torch.nn.Module = torch.nn.Sequential(named)
+        start = next(self.module.parameters()).new_zeros(1, *self.input_shape)
+        self.n_features = int(averages(self.module(start)).shape[-1])
+        self.new_norms: Modules = []
         if new:
-            self._upper = deepcopy(self._upper)
+            self.module = deepcopy(self.module)
             is_norm = torch.nn.modules.batchnorm._BatchNorm
-            self._new_norms = [module for module in self._upper.modules() if isinstance(module, is_norm)]
+            self.new_norms = [module for module in self.module.modules() if isinstance(module, is_norm)]
 
-    def initial(self) -> dict[str, np.ndarray]:
-        """One copy's parameters, float32 without the axis P, named trunk.LAYER.NAME with the layer's number.
+    @property
+    def shape_out(self) -> Shape:
+        return (self.n_features,)
 
-        And the running averages of new layers.
-        """
-        averages = self._upper.named_buffers() if self._new_norms else ()
-        named = [*self._upper.named_parameters(), *((k, b) for k, b in averages if b.is_floating_point())]
-        return {f"trunk.{name}": tensor.detach().cpu().numpy().copy() for name, tensor in named}
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {key: tuple(tensor.shape) for key, tensor in self.module.named_parameters()}
 
-    def __call__(self, tensors: Tensors, x: torch.Tensor, training: bool = False, first: bool = False) -> torch.Tensor:
-        """The averages (P, rows, n_features) for x (P or 1, rows, flat inputs), all rows real.
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        # the running averages of trained layers do not move
+        averages = self.module.named_buffers() if self.new_norms else ()
+        return {key: tuple(tensor.shape) for key, tensor in averages if tensor.is_floating_point()}
 
-        `tensors` (P, ...) may hold others too, whose names do not begin with trunk. While `training`, the running
-        averages of new layers among them are moved in place; the `first` mini-batch sets them.
-        """
-        if training and self._new_norms and x.shape[1] < 2:
-            raise InputError("a new image network needs mini-batches of at least 2 images: it has batch norm")
-        for norm in self._new_norms:
-            norm.train(training)
-            norm.momentum = 1.0 if first else NEWEST_SHARE  # type: ignore[assignment]
-        own = {k.removeprefix("trunk."): p for k, p in tensors.items() if k.startswith("trunk.")}
-        maps = x.reshape(*x.shape[:2], *self.input_shape)
-        return self._in_turn(own, maps) if x.device.type == "cpu" else self._together(own, maps)
+    def initial_state(self, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+        """One copy's parameters, and the running averages of new layers."""
+        state = self.module.state_dict()
+        return {key: state[key].cpu().numpy().copy() for key in (*self.parameters, *self.buffers)}
 
-    def _one(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
-        """One copy's averages (rows, n_features)."""
-        return averages(torch.func.functional_call(self._upper, tensors, (maps,)))
-
-    def _together(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
-        """All copies at once."""
-        shared = len(maps) == 1  # all copies look at the same rows
-        at_once = torch.func.vmap(self._one, (0, None if shared else 0))
-        outputs: torch.Tensor = at_once(tensors, maps[0] if shared else maps)
-        return outputs
-
-    def _in_turn(self, tensors: Tensors, maps: torch.Tensor) -> torch.Tensor:
-        """One copy after the other.
-
-        A CPU is faster so: convolutions of all copies at once took 1.5 times as long for 10 copies. And a copy gets the
-        very same bits alone as in company.
-        """
-        members = len(next(iter(tensors.values())))
-        rows = maps.expand(members, *maps.shape[1:])
-        return torch.stack([self._one({k: t[i] for k, t in tensors.items()}, rows[i]) for i in range(members)])
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> UpperLayers:
+        layer = UpperLayers(self.name, self.module, self.input_shape, parameters, buffers)
+        layer.new_norms = self.new_norms
+        return layer

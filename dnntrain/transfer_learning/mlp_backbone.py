@@ -5,19 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dnntrain.config.parsing import write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.initial_state import initial_state
+from dnntrain.engine.network import LayerSpecs, layer_specs, load_layers, tensor_names
 from dnntrain.errors import InputError
+from dnntrain.nn.layer import EVAL
+from dnntrain.nn.layer_spec import LayerSpec
 from dnntrain.utils.lazy import torch
-
-if TYPE_CHECKING:
-    from dnntrain.engine.network import Trunk
 
 Weights = Mapping[str, np.ndarray]
 ROWS = 2_048
@@ -67,8 +65,8 @@ class Backbone(ABC):
         return {}
 
     @abstractmethod
-    def trunk(self, frozen: int, spec: RunSpec) -> Trunk | None:
-        """Its layers above `frozen` that are trained below a run's dense ones; None where they are dense themselves."""
+    def upper_layers(self, frozen: int, spec: RunSpec) -> LayerSpec | None:
+        """Its layers above `frozen`, trained below a run's dense ones; None if they are dense themselves."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class MLPBackbone(Backbone):
                     f"{self.spec.activations[layer - 1]}"
                 )
         first = count - min(spec.unfreeze, count) + 1 if count < len(spec.hidden) else 1
-        names = initial_state(spec, int(np.prod(self.shape)), 2)
+        names = tensor_names(layer_specs(spec, self.n_inputs, 2))
         has_input_norm, had_input_norm = "input.bn_scale" in names, "input.bn_scale" in self.state
         if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze >= count):
             raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
@@ -191,10 +189,14 @@ class MLPBackbone(Backbone):
 
     def below(self, frozen: int, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
         """The lowest layers as a function of inputs (1, rows, features), in test mode."""
-        from dnntrain.engine.network import network_of
+        layers = load_layers(self.layers_below(frozen), self.state, device)
+        return lambda x: layers.forward(x, EVAL)
 
-        part = slice_layers(self.spec, 0, frozen)
-        return network_of(part, self.weights(0, frozen), device).hidden_outputs
+    def layers_below(self, frozen: int) -> LayerSpecs:
+        """The lowest `frozen` of its hidden layers, and what normalizes its inputs."""
+        layers = layer_specs(self.spec, self.n_inputs, 1)
+        last = max(i for i, layer in enumerate(layers) if layer.name == f"hidden{frozen}")
+        return layers[: last + 1]
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         chosen = {f"hidden{layer}": f"hidden{layer - first}" for layer in range(first + 1, last + 1)}
@@ -208,7 +210,7 @@ class MLPBackbone(Backbone):
     def measured(self) -> dict[str, np.ndarray]:
         return {name: value for name, value in self.state.items() if name in MEASURED}
 
-    def trunk(self, frozen: int, spec: RunSpec) -> None:
+    def upper_layers(self, frozen: int, spec: RunSpec) -> None:
         return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, FileSource
-from dnntrain.engine.initial_state import initial_state
+from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.run_store import Record, RunStore
@@ -54,7 +54,7 @@ def run_backbone(record: Record, store: RunStore) -> MLPBackbone:
         )
     data, weights = record["data"], store.weights(record["run"])
     check_finite(weights, str(store.weights_file(record["run"])), "this run cannot be reused")
-    expected = initial_state(spec, math.prod(data["shape"]), len(data["classes"]) or 1).keys()
+    expected = set(tensor_names(layer_specs(spec, math.prod(data["shape"]), len(data["classes"]) or 1)))
     if weights.keys() - MEASURED != expected:
         differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
         raise InputError(

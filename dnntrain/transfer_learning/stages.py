@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
 from dnntrain.engine.loop import train
+from dnntrain.engine.network import layer_specs
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.store.checkpoint import Checkpoint
@@ -101,17 +103,18 @@ def train_stage(
     for run in runs:
         run.seconds += seconds
     dense = min(stage.frozen, base.hidden)
-    trunk = base.trunk(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
+    specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
+    upper = base.upper_layers(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
+    n_outputs = spec.n_outputs(dataset.outline)
     start = StartState(
         weights=[weights_at(run, stage, base, dense) for run in runs],
-        trunk=trunk,
+        layers=[[upper, *layer_specs(one, prod(upper.shape_out), n_outputs)] for one in specs] if upper else (),
         splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
         # the rows that are left may differ from one population to the next
         fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
         checkpoints=checkpoints,
     )
-    specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
     train(specs, reused.dataset, device, StageCallback(runs, stage, dense, base, checkpoints, on_epoch), start)
 
 

@@ -17,7 +17,6 @@ from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.data import source_class
-from dnntrain.engine.network import initial_state
 from dnntrain.errors import InputError
 from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.studies.presets import read_preset
@@ -26,6 +25,7 @@ from dnntrain.techniques.base import Choice, Switch, techniques_in
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
+from tests.support.networks import first_weights
 from tests.support.strategies import literals
 from tests.support.trial import furnish
 
@@ -122,7 +122,7 @@ WAYS: dict[str, dict[str, Any]] = {"plain": {}, "strategies": {"strategies": Tru
 @pytest.fixture(scope="module")
 def base() -> MLPBackbone:
     spec = RunSpec.parse({"hidden": "8,6", "act": "selu"})
-    return MLPBackbone("0" * 12, spec, initial_state(spec, 784, 10), (28, 28), ())
+    return MLPBackbone("0" * 12, spec, first_weights(spec), (28, 28), ())
 
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:

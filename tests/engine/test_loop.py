@@ -17,12 +17,13 @@ from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train
-from dnntrain.engine.network import ForwardContext, initial_state, initialize
 from dnntrain.engine.run import Run
 from dnntrain.metrics import METRICS, TargetInfo, metrics_of
+from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.schedules import ScheduleContext, learning_rates
 from dnntrain.utils.fields import field_extra
+from tests.support.networks import first_weights, new_network
 
 CPU = torch.device("cpu")
 SMALL = {"hidden": "30,20", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}
@@ -64,7 +65,7 @@ def validation(run: Run, data: Dataset) -> tuple[float, float]:
 
 def plain_torch(one: RunSpec, make: Callable[..., torch.optim.Optimizer], data: Dataset) -> tuple[list[dict], dict]:
     """The same training with torch's own layers and optimizer: history and test figures."""
-    state = {name: torch.from_numpy(value) for name, value in initial_state(one, 784, 10).items()}
+    state = {name: torch.from_numpy(value) for name, value in first_weights(one).items()}
     linears = [torch.nn.Linear(*shape) for shape in [(784, 30), (30, 20), (20, 10)]]
     for layer, linear in zip(["hidden1", "hidden2", "output"], linears, strict=True):
         linear.weight.data, linear.bias.data = state[f"{layer}.kernel"].T.clone(), state[f"{layer}.bias"][0].clone()
@@ -271,7 +272,7 @@ def test_max_norm_holds_in_training_and_biases_are_left_alone(mini: Dataset) -> 
             assert np.linalg.norm(w, axis=0).max() <= 0.3 * (1 + 1e-5)
     [decayed] = train([spec(weight_decay=20.0, lr=0.05, init="torch", epochs=20)], mini)  # kernels are wiped out
     assert np.abs(decayed.weights["hidden1.kernel"]).max() < 1e-6
-    first = initial_state(decayed.spec, 784, 10)["hidden1.bias"]
+    first = first_weights(decayed.spec)["hidden1.bias"]
     assert np.abs(decayed.weights["hidden1.bias"] - first).max() < 0.15 * np.abs(first).max()
 
 
@@ -303,7 +304,7 @@ def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
 
 def first_gradients(one: RunSpec, data: Dataset) -> list[torch.Tensor]:
     """Of the kernels at the first step, by plain autograd."""
-    w = {name: torch.from_numpy(value).requires_grad_() for name, value in initial_state(one, 784, 10).items()}
+    w = {name: torch.from_numpy(value).requires_grad_() for name, value in first_weights(one).items()}
     batch = next(iter(BatchSource(data, [one], CPU).epoch([one.seed], 0)))
     h = batch.x[0, : batch.real]
     for layer in ("hidden1", "hidden2"):
@@ -324,7 +325,7 @@ def test_gradient_norms_are_those_before_clipping(clipnorm: float | None, share:
 def test_update_ratio_is_the_step_over_the_weights(mini: Dataset) -> None:
     one = spec(train_size=20, epochs=1, seed=2)
     [run] = train([one], mini)
-    kernels = [initial_state(one, 784, 10)[name] for name in WEIGHTS[::2]]
+    kernels = [first_weights(one)[name] for name in WEIGHTS[::2]]
     gradients = first_gradients(one, mini)
     expected = [0.05 * g.norm().item() / np.linalg.norm(w) for g, w in zip(gradients, kernels, strict=True)]
     assert run.history[0]["update_ratio"] == pytest.approx(expected, rel=1e-3)
@@ -341,13 +342,13 @@ def test_a_share_of_the_steps_may_be_clipped(mini: Dataset) -> None:
 
 def observed(act: str, biases: list[float], member: int) -> dict[str, np.ndarray]:
     """The probe's figures (layers, P) after one pass, with the first hidden layer's biases of one member set."""
-    network = initialize([spec(act=act, hidden="8,5", seed=seed) for seed in (0, 1)], 784, 10, CPU)
+    network = new_network([spec(act=act, hidden="8,5", seed=seed) for seed in (0, 1)])
     network.parameters["hidden1.bias"].data[member, 0, : len(biases)] = torch.tensor(biases)
     probe = Probe(2, CPU)
     x = torch.rand(1, 64, 784, generator=torch.Generator().manual_seed(0))
     x[:, 50:] = 1e6  # rows of padding, which must not be seen
     with torch.no_grad():
-        network.forward(x, ForwardContext(real=50, observe=probe.observer(network.spec.activations)))
+        network.forward(x, ForwardContext(real=50, observe=probe.activation))
     return probe.figures()
 
 

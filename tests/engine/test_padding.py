@@ -16,7 +16,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine import network
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.loop import train
-from dnntrain.engine.network import initial_state
+from dnntrain.engine.network import initial_state, layer_specs
 from dnntrain.studies.presets import load_preset
 from dnntrain.studies.study import Arm
 from dnntrain.techniques.normalization import BatchNorm
@@ -82,7 +82,7 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
 def plainly_trained(spec: RunSpec, dataset: Dataset) -> float:
     """The last val_loss of a training in float64 by autograd, with SGD: the same weights, batches and rules."""
     inputs = BatchSource(dataset, [spec], torch.device("cpu"))
-    names = initial_state(spec, inputs.n_features, inputs.n_outputs)
+    names = initial_state(layer_specs(spec, inputs.n_features, inputs.n_outputs), spec.seed)
     state = {name: torch.from_numpy(value).double() for name, value in names.items()}
     trained = [name for name in state if not name.endswith(("bn_mean", "bn_variance"))]
     validation, labels = plain_rows(inputs.validation())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
@@ -15,19 +14,22 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import monte_carlo_prediction
-from dnntrain.engine.network import ForwardContext, Network, Tensors, dropout_keys, initialize
-from dnntrain.nn.layer import Tape
-from dnntrain.nn.linear import whole as as_tensor
+from dnntrain.engine.network import Network, dropout_keys
+from dnntrain.nn.gradients import densify
+from dnntrain.nn.layer import ForwardContext, Tensors
+from dnntrain.nn.linear import Dense
 from dnntrain.nn.losses import cross_entropy
-from dnntrain.nn.random import counters, kept, step_keys, threshold
-from dnntrain.techniques.activations import Activation
+from dnntrain.nn.random import counters, keep_mask, step_keys, threshold
+from dnntrain.techniques.activations import Activation, ActivationLayer
 from dnntrain.techniques.base import stack
-from dnntrain.techniques.dropout import AlphaDropout, Dropout
+from dnntrain.techniques.dropout import AlphaDropout, Dropout, DropoutLayer
 from dnntrain.techniques.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, SquaredError
-from dnntrain.techniques.normalization import BatchNorm, BatchStatistics
+from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer
 from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRegularizer
+from tests.support.networks import new_network
 
 FEATURES, CLASSES = 12, 4
+CPU = torch.device("cpu")
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -36,7 +38,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def network(members: int = 1, **settings: object) -> Network:
     specs = [RunSpec.parse({"hidden": "7,5", "seed": seed} | settings) for seed in range(members)]
-    return initialize(specs, FEATURES, CLASSES, torch.device("cpu"))
+    return new_network(specs, FEATURES, CLASSES)
 
 
 def whole(x: torch.Tensor, y: torch.Tensor) -> Batch:
@@ -109,36 +111,38 @@ def test_asymptotes_are_where_it_goes(text: str) -> None:
 # ---- batch normalization
 
 
+def batch_norm(bn: BatchNorm, scale: torch.Tensor, shift: torch.Tensor) -> BatchNormLayer:
+    """The layer with these trained tensors (P, 1, units), before its first mini-batch."""
+    averages = {"bn_mean": torch.zeros_like(scale), "bn_variance": torch.ones_like(scale)}
+    return bn.layer("norm", scale.shape[2:]).build({"bn_scale": scale, "bn_shift": shift}, averages, [], CPU)
+
+
 def test_equations_15_to_20_by_hand() -> None:
-    bn = BatchNorm(eps=1.0, alpha=0.1)
-    mean, variance = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
-    x = torch.tensor([[[1.0], [3.0], [8.0]]])
-    _, batch_mean, batch_variance = bn.centered(x, None)
-    assert batch_mean.item() == pytest.approx(4)  # eq. 15
-    assert batch_variance.item() == pytest.approx((9 + 1 + 16) / 3)  # eq. 16: biased, by 3 and not by 2
-    z = bn.normalize(x, batch_mean, batch_variance, torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 0.5))
+    layer = batch_norm(BatchNorm(eps=1.0, alpha=0.1), torch.full((1, 1, 1), 2.0), torch.full((1, 1, 1), 0.5))
+    z = layer.forward(torch.tensor([[[1.0], [3.0], [8.0]]]), ForwardContext(training=True, first=True))
+    mean, variance = (tensor.item() for tensor in layer.buffers().values())
+    assert mean == pytest.approx(4)  # eq. 15
+    assert variance == pytest.approx((9 + 1 + 16) / 3)  # eq. 16: biased, by 3 and not by 2
     root = math.sqrt(26 / 3 + 1)
     assert z.flatten().tolist() == pytest.approx([2 * d / root + 0.5 for d in (-3, -1, 4)])  # eqs. 17 and 18
-    bn.update(mean, batch_mean, first=True)
-    bn.update(variance, batch_variance, first=True)
-    assert (mean.item(), variance.item()) == pytest.approx((4, 26 / 3))
-    _, *second = bn.centered(torch.tensor([[[0.0], [2.0], [4.0]]]), None)
-    bn.update(mean, second[0], first=False)
-    bn.update(variance, second[1], first=False)
-    assert mean.item() == pytest.approx(0.9 * 4 + 0.1 * 2)  # eq. 19
-    assert variance.item() == pytest.approx(0.9 * 26 / 3 + 0.1 * 8 / 3)  # eq. 20
+    layer.forward(torch.tensor([[[0.0], [2.0], [4.0]]]), ForwardContext(training=True))
+    mean, variance = (tensor.item() for tensor in layer.buffers().values())
+    assert mean == pytest.approx(0.9 * 4 + 0.1 * 2)  # eq. 19
+    assert variance == pytest.approx(0.9 * 26 / 3 + 0.1 * 8 / 3)  # eq. 20
 
 
 def test_batch_norm_is_torchs_forward_and_backward() -> None:
-    x = (3 * randn(3, 24, 5) + 1).requires_grad_()
-    scale, shift = (randn(3, 1, 5, seed=seed).requires_grad_() for seed in (1, 2))
-    upstream, bn = randn(3, 24, 5, seed=3), BatchNorm()
-    z = bn.normalize(x, *bn.centered(x, None)[1:], scale, shift)
-    gradients = torch.autograd.grad(z, (x, scale, shift), upstream)
+    x, upstream = 3 * randn(3, 24, 5) + 1, randn(3, 24, 5, seed=3)
+    scale, shift = randn(3, 1, 5, seed=1), randn(3, 1, 5, seed=2)
+    layer, grads = batch_norm(BatchNorm(), scale, shift), {}
+    z = layer.forward(x, ForwardContext(training=True))
+    grad_in = layer.backward(upstream.clone(), grads)
+    assert grad_in is not None
+    gradients = (grad_in, densify(grads["norm.bn_scale"]), densify(grads["norm.bn_shift"]))
     for member in range(3):
         module = torch.nn.BatchNorm1d(5, eps=1e-5)
-        module.weight.data, module.bias.data = scale[member, 0].detach().clone(), shift[member, 0].detach().clone()
-        one = x[member].detach().clone().requires_grad_()
+        module.weight.data, module.bias.data = scale[member, 0].clone(), shift[member, 0].clone()
+        one = x[member].clone().requires_grad_()
         out = module(one)
         out.backward(upstream[member])
         torch.testing.assert_close(z[member], out, rtol=1e-4, atol=1e-5)
@@ -151,12 +155,12 @@ def test_batch_norm_is_torchs_forward_and_backward() -> None:
 def test_first_mini_batch_sets_the_averages_later_ones_move_them(place: str) -> None:
     net = network(2, bn=True, bn_input=True, bn_place=place)
     x, later = randn(2, 16, FEATURES) + 3, randn(2, 16, FEATURES, seed=1)
-    trained = net.forward(x, ForwardContext(by_batch=True, first=True))
+    trained = net.forward(x, ForwardContext(training=True, first=True))
     # torch would have moved a tenth of the way from 0 and 1
     torch.testing.assert_close(net.buffers["input.bn_mean"], x.mean(dim=1, keepdim=True))
     torch.testing.assert_close(net.buffers["input.bn_variance"], x.var(dim=1, keepdim=True, correction=0))
     torch.testing.assert_close(net.forward(x), trained, rtol=1e-4, atol=1e-5)
-    net.forward(later, ForwardContext(by_batch=True))
+    net.forward(later, ForwardContext(training=True))
     expected = 0.9 * x.mean(dim=1, keepdim=True) + 0.1 * later.mean(dim=1, keepdim=True)
     torch.testing.assert_close(net.buffers["input.bn_mean"], expected)
     before = {name: buffer.clone() for name, buffer in net.buffers.items()}
@@ -177,7 +181,7 @@ def test_batch_norm_stands_where_it_is_asked_to(place: str) -> None:
     h = torch.tanh(normal(z)) if place == "before" else normal(torch.tanh(z))
     expected = h @ p["output.kernel"] + p["output.bias"]
     torch.testing.assert_close(
-        net.forward(x, ForwardContext(by_batch=True, first=True)), expected, rtol=1e-4, atol=1e-5
+        net.forward(x, ForwardContext(training=True, first=True)), expected, rtol=1e-4, atol=1e-5
     )
 
 
@@ -199,24 +203,35 @@ def test_padded_rows_do_not_count(place: str, held: float) -> None:
     assert found[0][0].min() > 0.1
 
 
-# ---- the way back
+# ---- backward passes
 
 
 def backpropagated(net: Network, batch: Batch, keys: torch.Tensor | None) -> tuple[torch.Tensor, Tensors]:
     """Each member's mean loss on the batch, and the gradients of all parameters."""
-    tape = Tape()
-    outputs = net.forward(batch.x, ForwardContext(batch.real, by_batch=True, first=True, noise=keys, tape=tape))
-    losses, back = CategoricalCrossEntropy().value_and_vjp(outputs, batch.y)
-    shares = torch.full_like(losses, 1 / batch.real)
-    gradients = {name: as_tensor(gradient) for name, gradient in tape.gradients(*back(shares)).items()}
-    return losses[:, : batch.real].mean(dim=1), gradients
+    outputs = net.forward(batch.x, ForwardContext(batch.real, training=True, first=True, dropout_keys=keys))
+    losses, vjp = CategoricalCrossEntropy().value_and_vjp(outputs, batch.y)
+    grads = net.backward(*vjp(torch.full_like(losses, 1 / batch.real)))
+    return losses[:, : batch.real].mean(dim=1), {name: densify(gradient) for name, gradient in grads.items()}
 
 
-def plainly_normalized(bn: BatchNorm, x: torch.Tensor, real: None) -> BatchStatistics:
-    """Equation 17 with nothing done in place."""
-    mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
-    inverse = (variance + bn.eps).rsqrt()
-    return BatchStatistics((x - mean) * inverse, mean.detach(), variance.detach(), inverse, x.shape[1])
+def plain_forward(net: Network, x: torch.Tensor, keys: torch.Tensor | None) -> torch.Tensor:
+    """The same training pass in plain operations that autograd can follow."""
+    p = net.parameters
+    for layer in net.layers:
+        if isinstance(layer, Dense):
+            x = x @ p[f"{layer.name}.kernel"] + p.get(f"{layer.name}.bias", torch.zeros(()))
+        elif isinstance(layer, BatchNormLayer):
+            mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
+            normalized = (x - mean) / (variance + layer.bn.eps).sqrt()
+            x = normalized * p[f"{layer.name}.bn_scale"] + p[f"{layer.name}.bn_shift"]
+        elif isinstance(layer, ActivationLayer):
+            x = layer.activation(x, *layer.parameters().values())
+        else:
+            assert isinstance(layer, DropoutLayer)
+            assert keys is not None
+            mask = keep_mask(counters(*x.shape[1:], CPU), keys[layer.index], layer.threshold)
+            x, _ = layer.dropout.drop(x, mask)
+    return x
 
 
 NETWORKS: list[dict[str, object]] = [
@@ -231,39 +246,14 @@ NETWORKS: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("settings", NETWORKS, ids=str)
-def test_gradients_are_autograds(settings: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_gradients_are_autograds(network(3, **settings), monkeypatch)
-
-
-class Squashed:
-    """A trunk of two parameters of one shape, so that one may be taken for the other."""
-
-    n_features = FEATURES
-
-    def __call__(self, tensors: Tensors, x: torch.Tensor, training: bool = False, first: bool = False) -> torch.Tensor:
-        assert not x.requires_grad  # nothing below it is trained
-        return torch.tanh(x * tensors["trunk.factor"] + tensors["trunk.offset"])
-
-
-def test_gradients_of_a_trunk_are_autograds(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network(3)
-    trained = {name: randn(3, 1, FEATURES) for name in ("trunk.factor", "trunk.offset")}
-    with_trunk = Network(net.spec, trained | net.parameters, net.buffers, net.noise, Squashed())
-    assert_gradients_are_autograds(with_trunk, monkeypatch)
-
-
-def assert_gradients_are_autograds(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the same network with the same masks: but for batch norm's, a pass without a tape is open to autograd."""
-    x, y = randn(3, 16, FEATURES), torch.arange(48).view(3, 16) % CLASSES
-    batch = whole(x, y)
+def test_gradients_are_autograds(settings: dict[str, object]) -> None:
+    net, x, y = network(3, **settings), randn(3, 16, FEATURES), torch.arange(48).view(3, 16) % CLASSES
     [keys] = dropout_keys(net, [0, 1, 2], "dropout", 0, 1)
-    loss, gradients = backpropagated(net, batch, keys)
+    loss, gradients = backpropagated(net, whole(x, y), keys)
     assert gradients.keys() == net.parameters.keys()
     for parameter in net.parameters.values():
         parameter.requires_grad_()
-    monkeypatch.setattr(BatchNorm, "by_batch", plainly_normalized)
-    outputs = net.forward(x, ForwardContext(by_batch=True, first=True, noise=keys))
-    expected = cross_entropy(outputs, y).mean(dim=1)
+    expected = cross_entropy(plain_forward(net, x, keys), y).mean(dim=1)
     torch.testing.assert_close(loss, expected.detach())
     found = torch.autograd.grad(expected.sum(), list(net.parameters.values()))
     for name, gradient in zip(net.parameters, found, strict=True):
@@ -277,8 +267,8 @@ LOSSES = [(CategoricalCrossEntropy(), CLASSES), (BinaryCrossEntropy(), 1), (Squa
 @pytest.mark.parametrize(("loss", "units"), LOSSES, ids=lambda value: type(value).__name__)
 def test_losses_go_back_as_by_autograd(loss: Loss, units: int) -> None:
     outputs, y, shares = 3 * randn(2, 16, units), torch.arange(32).view(2, 16) % max(units, 2), randn(2, 16).abs()
-    losses, back = loss.value_and_vjp(outputs.clone(), y)
-    [gradient] = back(shares)
+    losses, vjp = loss.value_and_vjp(outputs.clone(), y)
+    [gradient] = vjp(shares)
     expected = loss.losses(outputs.requires_grad_(), y)
     torch.testing.assert_close(losses, expected.detach())
     torch.testing.assert_close(gradient, *torch.autograd.grad(expected, outputs, shares))
@@ -297,7 +287,7 @@ def test_cross_entropy_is_torchs() -> None:
 
 def mask(seed: int, rate: float, rows: int = 64, units: int = 100) -> torch.Tensor:
     keys = torch.from_numpy(step_keys([seed], "dropout", 0, 1, 1)[0, 0])
-    return kept(counters(rows, units, "cpu"), keys, threshold(torch.tensor([rate])))[0]
+    return keep_mask(counters(rows, units, CPU), keys, threshold(torch.tensor([rate])))[0]
 
 
 def share_bound(share: float, n: int, sigmas: float = 4.0) -> float:
@@ -330,8 +320,8 @@ def test_masks_differ_between_steps_layers_seeds_and_streams() -> None:
     keys = [step_keys([0, 1, 2], stream, 0, 3, 2).ravel() for stream in ("dropout", "mc_dropout")]
     every = torch.from_numpy(np.concatenate(keys))
     assert len(set(every.tolist())) == 36
-    least, fixed = threshold(torch.full((36,), 0.3)), counters(64, 100, "cpu")
-    masks = kept(fixed, every, least).flatten(1)
+    thresholds, fixed = threshold(torch.full((36,), 0.3)), counters(64, 100, CPU)
+    masks = keep_mask(fixed, every, thresholds).flatten(1)
     alike = 0.3**2 + 0.7**2  # what independent masks have in common
     for a, b in combinations(masks, 2):
         assert abs((a == b).double().mean().item() - alike) < share_bound(alike, 6400, sigmas=5)
@@ -341,18 +331,18 @@ def test_masks_are_reproducible_in_any_company_from_any_step() -> None:
     together = step_keys([3, 4], "dropout", 0, 5, 2)
     alone = step_keys([4], "dropout", 3, 2, 2)
     assert np.array_equal(together[3:, :, 1:], alone)
-    fixed, keys = counters(8, 30, "cpu"), torch.from_numpy(together[0, 0])
+    fixed, keys = counters(8, 30, CPU), torch.from_numpy(together[0, 0])
     rates = threshold(torch.tensor([0.2, 0.5]))
-    both = kept(fixed, keys, rates)
-    assert torch.equal(both, kept(counters(8, 30, "cpu"), keys, rates))
-    assert torch.equal(both[1:], kept(fixed, keys[1:], rates[1:]))
+    both = keep_mask(fixed, keys, rates)
+    assert torch.equal(both, keep_mask(counters(8, 30, CPU), keys, rates))
+    assert torch.equal(both[1:], keep_mask(fixed, keys[1:], rates[1:]))
     assert torch.equal(mask(0, 0.2, rows=64)[:8], mask(0, 0.2, rows=8))  # padding rows draw from behind
 
 
 def test_inverted_scaling_keeps_the_mean() -> None:
     dropout = stack([Dropout(rate=0.2), Dropout(rate=0.75)])
     keys = torch.from_numpy(step_keys([0, 1], "dropout", 0, 1, 1)[0, 0])
-    keep = kept(counters(400, 100, "cpu"), keys, threshold(dropout.rate))
+    keep = keep_mask(counters(400, 100, CPU), keys, threshold(dropout.rate))
     dropped, _ = dropout.drop(torch.full((2, 400, 100), 3.0), keep)
     for member, rate in enumerate([0.2, 0.75]):
         assert dropped[member].unique().tolist() == pytest.approx([0.0, 3 / (1 - rate)])
@@ -378,14 +368,14 @@ def test_dropout_stands_where_it_is_asked_to_and_never_on_the_output(where: str,
     assert keys is not None
 
     def drop(layer: int, h: torch.Tensor) -> torch.Tensor:
-        keep = kept(counters(16, h.shape[2], "cpu"), keys[layer], threshold(torch.tensor([0.4, 0.4])))
+        keep = keep_mask(counters(16, h.shape[2], CPU), keys[layer], threshold(torch.tensor([0.4, 0.4])))
         return h * keep / 0.6 if layer in expected else h
 
     h = drop(0, x)
     for layer in (1, 2, 3):
         h = drop(layer, torch.relu(h @ net.parameters[f"hidden{layer}.kernel"]))
-    torch.testing.assert_close(net.forward(x, ForwardContext(noise=keys)), h @ net.parameters["output.kernel"])
-    assert not torch.allclose(net.forward(x, ForwardContext(noise=keys)), net.forward(x))
+    torch.testing.assert_close(net.forward(x, ForwardContext(dropout_keys=keys)), h @ net.parameters["output.kernel"])
+    assert not torch.allclose(net.forward(x, ForwardContext(dropout_keys=keys)), net.forward(x))
 
 
 def test_dropout_without_hidden_layers_leaves_nothing_but_the_input() -> None:
@@ -420,7 +410,7 @@ def test_alpha_dropout_has_torchs_a_and_b(rate: float) -> None:
 def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
     net, x = network(2, dropout=0.4, mc_dropout=6), 3 * randn(2, 16, FEATURES)
     keys = dropout_keys(net, [0, 1], "mc_dropout", 2 * 6, 6)
-    passes = [torch.softmax(net.forward(x, ForwardContext(noise=key)), dim=2) for key in keys]
+    passes = [torch.softmax(net.forward(x, ForwardContext(dropout_keys=key)), dim=2) for key in keys]
     with torch.no_grad():
         log_p = monte_carlo_prediction(net, CategoricalCrossEntropy(), 6, [0, 1])(2, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p.exp(), torch.stack(passes).mean(dim=0), rtol=1e-4, atol=1e-6)
@@ -429,8 +419,7 @@ def test_monte_carlo_averages_the_probabilities_of_its_passes() -> None:
 
 
 def test_monte_carlo_with_rate_zero_is_the_plain_prediction() -> None:
-    net, x = network(2, dropout=0.4, mc_dropout=6), randn(2, 16, FEATURES)
-    net = replace(net, noise=stack([Dropout(rate=0.0), Dropout(rate=0.0)]))
+    net, x = network(2, dropout=0.0, mc_dropout=6), randn(2, 16, FEATURES)
     log_p = monte_carlo_prediction(net, CategoricalCrossEntropy(), 6, [0, 1])(0, whole(x, torch.zeros(2, 16)))
     torch.testing.assert_close(log_p, torch.log_softmax(net.forward(x), dim=2), rtol=1e-4, atol=1e-5)
 

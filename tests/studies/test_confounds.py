@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.engine.network import initialize
 from dnntrain.errors import InputError
 from dnntrain.studies.confounds import check_declared, implied_changes, parameter_count
 from dnntrain.studies.presets import read_preset
 from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.networks import new_network
 
 PRESET = """
 base: {act: relu}
@@ -28,7 +27,7 @@ factors:
 )
 def test_parameters_are_counted_as_the_network_has_them(settings: dict[str, Any]) -> None:
     spec = RunSpec.parse({"hidden": "7,5"} | settings)
-    network = initialize([spec], 784, 10, torch.device("cpu"))
+    network = new_network([spec])
     assert parameter_count(spec) == sum(p.numel() for p in network.parameters.values())
 
 

@@ -13,13 +13,13 @@ from scipy import stats
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
-from dnntrain.engine.network import initial_state, initialize
 from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
 from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.networks import first_weights, new_network
 
 FAN_IN, FAN_OUT = 600, 400
 
@@ -82,7 +82,7 @@ def test_the_deviation_of_normal_is_settable() -> None:
 
 @pytest.mark.parametrize("name", Initializer.names())
 def test_biases_are_zero_but_torchs(name: str) -> None:
-    biases = {k: v for k, v in initial_state(spec(init=name), 784, 10).items() if k.endswith(".bias")}
+    biases = {k: v for k, v in first_weights(spec(init=name)).items() if k.endswith(".bias")}
     assert set(biases) == {"hidden1.bias", "hidden2.bias", "output.bias"}
     assert not biases.pop("output.bias").any()
     for bias, fan_in in zip(biases.values(), (784, 37), strict=True):
@@ -94,7 +94,7 @@ def test_biases_are_zero_but_torchs(name: str) -> None:
 
 @pytest.mark.parametrize("name", Initializer.names())
 def test_the_output_layer_is_glorots(name: str) -> None:
-    kernel = initial_state(spec(init=name, hidden="300"), 784, 10)["output.kernel"]
+    kernel = first_weights(spec(init=name, hidden="300"))["output.kernel"]
     limit = math.sqrt(6 / 310)
     assert 0.99 * limit < np.abs(kernel).max() <= limit
     assert kernel.var() == pytest.approx(2 / 310, rel=0.06)
@@ -108,20 +108,20 @@ def test_auto_goes_by_the_activation() -> None:
 
 @pytest.mark.parametrize("activation", techniques_in(Activation), ids=lambda activation: activation.name)
 def test_auto_draws_what_the_activation_declares(activation: type[Activation]) -> None:
-    auto = initial_state(spec(act=activation.name), 784, 10)
-    named = initial_state(spec(act=activation.name, init=activation.init), 784, 10)
+    auto = first_weights(spec(act=activation.name))
+    named = first_weights(spec(act=activation.name, init=activation.init))
     assert all(np.array_equal(auto[name], named[name]) for name in auto)
     assert Initializer.parse(activation.init).name in VARIANCES
 
 
 def test_auto_looks_at_each_layer() -> None:
-    mixed = initial_state(spec(act="selu,tanh", hidden="300,200"), 784, 10)
+    mixed = first_weights(spec(act="selu,tanh", hidden="300,200"))
     assert mixed["hidden1.kernel"].var() == pytest.approx(1 / 784, rel=0.02)
     assert mixed["hidden2.kernel"].var() == pytest.approx(2 / 500, rel=0.03)
 
 
 def test_seeds_and_layers_draw_differently() -> None:
-    a, b = (initial_state(spec(seed=seed, hidden="20,20,20"), 784, 10) for seed in (0, 1))
+    a, b = (first_weights(spec(seed=seed, hidden="20,20,20")) for seed in (0, 1))
     kernels = [a["hidden2.kernel"], a["hidden3.kernel"], b["hidden2.kernel"], b["hidden3.kernel"]]
     correlations = np.corrcoef([kernel.ravel() for kernel in kernels])[np.triu_indices(4, 1)]
     assert np.abs(correlations).max() < 4 / math.sqrt(400)
@@ -129,9 +129,9 @@ def test_seeds_and_layers_draw_differently() -> None:
 
 def test_a_member_is_drawn_from_its_own_seed() -> None:
     specs = [spec(seed=4), spec(seed=5, init="torch")]
-    network = initialize(specs, 784, 10, torch.device("cpu"))
+    network = new_network(specs)
     for member, one in enumerate(specs):
-        for name, value in initial_state(one, 784, 10).items():
+        for name, value in first_weights(one).items():
             assert np.array_equal(network.state()[name][member].numpy(), value)
 
 
@@ -157,7 +157,7 @@ def test_adding_a_technique_changes_neither_weights_nor_order(
     technique: str, mini: Dataset, plain_order: list[torch.Tensor]
 ) -> None:
     changed = spec(seed=7, **EVERY_TECHNIQUE[technique])
-    before, after = (initial_state(s, 784, 10) for s in (spec(seed=7), changed))
+    before, after = (first_weights(s) for s in (spec(seed=7), changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])
     inputs = BatchSource(mini, [changed], torch.device("cpu"))

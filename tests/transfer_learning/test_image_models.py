@@ -21,10 +21,11 @@ from safetensors.torch import load_file, save_file
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
+from dnntrain.nn.layer import ForwardContext
 from dnntrain.transfer_learning import image_models as pretrained
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, fetch, load
-from dnntrain.transfer_learning.image_networks import Trunk, averages
+from dnntrain.transfer_learning.image_networks import UpperLayersSpec, averages
 from dnntrain.transfer_learning.stages import train_transfer
 
 if TYPE_CHECKING:
@@ -312,18 +313,25 @@ UPPER = [("resnet18", 2, 4), ("mobilenet_v3_small", 10, 13), *([(LITE0, 7, 11)] 
 """Networks, the layer from which on they are trained, and how many layers of them there are: few make a quick test."""
 
 
-def trunk_of(
+def upper_layers(
     name: str, first: int, last: int, new: bool = False
-) -> tuple[Trunk, dict[str, torch.Tensor], torch.Tensor]:
-    """A trunk, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
+) -> tuple[UpperLayersSpec, dict[str, torch.Tensor], torch.Tensor]:
+    """The upper layers, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
     net = load(f"{name}@seed1", DataLocation())
     net = replace(net, layers=net.layers[:last])
-    trunk = Trunk(net, first, net.shape(first, 64), new)
+    upper = UpperLayersSpec(net, first, net.shape(first, 64), new)
     rng = torch.Generator().manual_seed(0)
-    initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in trunk.initial().items()}
+    initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in upper.initial_state().items()}
     tensors = {k: t + 0.01 * torch.randn(t.shape, generator=rng) for k, t in initial.items()}
     x = net.run(net.prepared(images(4), 64), 0, first).flatten(1)[None]
-    return trunk, copies(tensors), x
+    return upper, copies(tensors), x
+
+
+def outputs(upper: UpperLayersSpec, tensors: dict[str, torch.Tensor], x: torch.Tensor, **ctx: bool) -> torch.Tensor:
+    """The outputs (P, rows, features) as a function of the tensors, open to autograd."""
+    layer = upper.build({}, {}, [], torch.device("cpu"))
+    layer.set_mode(ForwardContext(**ctx), x.shape[1])
+    return layer.outputs(tensors, x)
 
 
 def copies(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -335,38 +343,39 @@ def is_average(name: str) -> bool:
     return name.endswith(("running_mean", "running_var"))
 
 
-def with_gradients(outputs: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The outputs, the gradients of what is trained, and the running averages."""
+def with_gradients(value: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The value, the gradients of what is trained, and the running averages."""
     trained = [t for t in tensors.values() if t.requires_grad]
     averages = [t for t in tensors.values() if not t.requires_grad]
-    return outputs, *torch.autograd.grad(outputs.square().sum(), trained), *averages
+    return value, *torch.autograd.grad(value.square().sum(), trained), *averages
 
 
 @pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
 def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
-    trunk, tensors, x = trunk_of(name, first, last, new)
+    upper, tensors, x = upper_layers(name, first, last, new)
     together = copies(tensors)
-    three = with_gradients(trunk(together, x, training=True), together)
-    assert three[0].shape == (3, 4, trunk.n_features)
+    three = with_gradients(outputs(upper, together, x, training=True), together)
+    assert three[0].shape == (3, 4, upper.n_features)
     assert any(is_average(k) for k in tensors) == new
     for i in range(3):
         alone = copies({k: t[i : i + 1] for k, t in tensors.items()})
-        for ours, theirs in zip(with_gradients(trunk(alone, x, training=True), alone), three, strict=True):
+        for ours, theirs in zip(with_gradients(outputs(upper, alone, x, training=True), alone), three, strict=True):
             assert torch.equal(ours[0], theirs[i])
 
 
 @pytest.mark.parametrize(("new", "shared"), [(False, True), (True, False)])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
 def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
-    trunk, tensors, x = trunk_of(name, first, last, new)
-    trunk(copies(tensors), x, training=True)  # as it is while training
-    trunk._upper.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
-    own = {k.removeprefix("trunk."): t.double() for k, t in tensors.items()}
+    upper, tensors, x = upper_layers(name, first, last, new)
+    outputs(upper, copies(tensors), x, training=True)  # as it is while training
+    upper.module.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
+    own = {k: t.double() for k, t in tensors.items()}
     x = (x if shared else torch.cat([x, x + 0.1, x - 0.1])).double()
-    maps = x.reshape(*x.shape[:2], *trunk.input_shape)
+    maps = x.reshape(*x.shape[:2], *upper.input_shape)
+    layer = upper.build({}, {}, [], torch.device("cpu"))
     found = []
-    for way in (trunk._together, trunk._in_turn):
+    for way in (layer._at_once, layer._in_turn):
         given = copies(own)
         found.append(with_gradients(way(given, maps), given))
     for one, other in zip(*found, strict=True):
@@ -375,38 +384,40 @@ def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: in
 
 def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
     net = load("mobilenet_v3_small@seed1", DataLocation())
-    trunk = Trunk(net, 10, net.shape(10, 64))
+    upper = UpperLayersSpec(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
-    parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in trunk.initial().items()}
+    parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in upper.initial_state().items()}
     middle = net.run(net.prepared(images(), 64), 0, 10)
-    outputs = trunk(parameters | {"output.kernel": torch.zeros(1, 576, 2)}, middle.flatten(1)[None])
-    outputs.sum().backward()
-    torch.testing.assert_close(outputs[0], net.run(middle, 10, 13))
+    value = outputs(upper, parameters, middle.flatten(1)[None])
+    value.sum().backward()
+    torch.testing.assert_close(value[0], net.run(middle, 10, 13))
     assert all(p.grad is not None for p in parameters.values())
-    assert min(int(k.split(".")[1]) for k in parameters) == 10
+    assert min(int(k.split(".")[0]) for k in parameters) == 10
     after = [tensor for layer in net.layers for tensor in layer.state_dict().values()]
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
-    trunk, tensors, x = trunk_of("resnet18", 2, 3, new=True)
-    assert not torch.allclose(trunk(tensors, x, training=True)[:, :2], trunk(tensors, x[:, :2], training=True))
-    trunk(tensors, x, training=True, first=True)
+    upper, tensors, x = upper_layers("resnet18", 2, 3, new=True)
+    assert not torch.allclose(
+        outputs(upper, tensors, x, training=True)[:, :2], outputs(upper, tensors, x[:, :2], training=True)
+    )
+    outputs(upper, tensors, x, training=True, first=True)
     moved = copies(tensors)
-    maps = torch.nn.functional.conv2d(x.view(4, *trunk.input_shape), tensors["trunk.2.conv1.weight"][1], padding=1)
-    torch.testing.assert_close(tensors["trunk.2.bn1.running_mean"][1], maps.mean((0, 2, 3)))
-    torch.testing.assert_close(tensors["trunk.2.bn1.running_var"][1], maps.var((0, 2, 3)))  # unbiased, as torch's
-    torch.testing.assert_close(trunk(tensors, x)[:, :2], trunk(tensors, x[:, :2]))
+    maps = torch.nn.functional.conv2d(x.view(4, *upper.input_shape), tensors["2.conv1.weight"][1], padding=1)
+    torch.testing.assert_close(tensors["2.bn1.running_mean"][1], maps.mean((0, 2, 3)))
+    torch.testing.assert_close(tensors["2.bn1.running_var"][1], maps.var((0, 2, 3)))  # unbiased, as torch's
+    torch.testing.assert_close(outputs(upper, tensors, x)[:, :2], outputs(upper, tensors, x[:, :2]))
     assert all(torch.equal(moved[k], t) for k, t in tensors.items())  # testing moves nothing
-    trunk(tensors, x + 1, training=True)
+    outputs(upper, tensors, x + 1, training=True)
     assert all(torch.equal(moved[k], t) != is_average(k) for k, t in tensors.items())
     with pytest.raises(InputError, match="at least 2 images"):
-        trunk(tensors, x[:, :1], training=True)
+        outputs(upper, tensors, x[:, :1], training=True)
 
 
 def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
-    plain, tensors, x = trunk_of("mobilenet_v3_small", 10, 13)
-    torch.testing.assert_close(plain(tensors, x, training=True)[:, :2], plain(tensors, x[:, :2]))
+    plain, tensors, x = upper_layers("mobilenet_v3_small", 10, 13)
+    torch.testing.assert_close(outputs(plain, tensors, x, training=True)[:, :2], outputs(plain, tensors, x[:, :2]))
 
 
 def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) -> None:

@@ -1,0 +1,96 @@
+"""What a layer is before it has any tensors: its shapes, its cost, its first weights. Needs no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+from typing import ClassVar, Self
+
+import numpy as np
+
+from dnntrain.nn.layer import Layer, Tensors
+from dnntrain.utils.lazy import torch
+
+Shape = tuple[int, ...]
+
+
+class LayerSpec(ABC):
+    """Describes one layer and builds it. A network is a list of them.
+
+    Parameter count, cost, padding, first weights and the layer itself all follow from this one description, so a new
+    kind of layer is a subclass of this and of `Layer`, and no other module changes.
+    """
+
+    name: str
+    """Prefix of the parameters' names in records: `hidden1` for `hidden1.kernel`. Layers of one block share it."""
+    draws: ClassVar[bool] = False
+    """Whether its first weights are random. Each such layer has an init stream and a dropout key of its own."""
+
+    @property
+    @abstractmethod
+    def shape_out(self) -> Shape:
+        """The shape of its output for one example."""
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """The shape of each trained tensor of one member, by its short name: `kernel`, `bias`."""
+        return {}
+
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        """The shape of each tensor of one member that is kept but not trained, by its short name."""
+        return {}
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The weights among the parameters, each with its output axis in one member's shape: the first or the last.
+
+        Penalties, constraints and health figures are about these, as matrices (`as_matrix`); biases and scales are left
+        alone.
+        """
+        return {}
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the forward pass of one example (a multiply-add counts as two)."""
+        return 0
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers one member trains."""
+        return sum(map(prod, self.parameters.values()))
+
+    @property
+    def n_weights(self) -> int:
+        """How many of them are weights."""
+        return sum(prod(self.parameters[name]) for name in self.weights)
+
+    @property
+    def tensor_names(self) -> list[str]:
+        """The full names of its parameters, then of its buffers, as in records."""
+        return [f"{self.name}.{key}" for key in (*self.parameters, *self.buffers)]
+
+    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """One member's first parameters and buffers, by their short names, without the axis P.
+
+        Args:
+            rng: The layer's own init stream, a fresh generator.
+        """
+        return {}
+
+    @abstractmethod
+    def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Layer:
+        """The layer of P members.
+
+        Args:
+            parameters: What it trains, (P, …), by short name, on the device.
+            buffers: What it keeps, likewise.
+            members: This layer's spec in each of the P members; they differ in per-member settings only.
+            device: Where the layer computes.
+        """
+
+
+def as_matrix(weight: torch.Tensor, output_axis: int) -> torch.Tensor:
+    """A view (P, fan_in, fan_out) of weights (P, …) whose output axis, not counting P, is the first or the last."""
+    return weight.movedim(output_axis + 1, -1).flatten(1, -2)
