@@ -172,10 +172,6 @@ class RunSpec(TransferSettings):
         """The switches of a family that are on."""
         return tuple(switch for switch in self.switches if isinstance(switch, family))
 
-    def technique(self, family: type[S]) -> S | None:
-        """The first switch of a family that is on, if any."""
-        return next(iter(self.techniques(family)), None)
-
     @property
     def activations(self) -> tuple[Activation, ...]:
         """One activation for each hidden layer."""

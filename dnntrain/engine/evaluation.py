@@ -11,7 +11,6 @@ from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.network import Network, dropout_keys
 from dnntrain.metrics import Metric, TargetInfo
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.losses import Loss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
@@ -69,7 +68,7 @@ def test(network: Network, inputs: BatchSource, seeds: Sequence[int]) -> dict[st
         return network.forward(batch.x, ForwardContext(batch.real))
 
     results = evaluate(inputs, "test", predict, inputs.test())
-    monte_carlo = network.spec.technique(MonteCarloDropout)
+    monte_carlo = network.spec.mc_dropout
     if monte_carlo:
         averaged = monte_carlo_prediction(network, inputs.loss, monte_carlo.samples, seeds)
         results |= evaluate(inputs, "mc_test", averaged, inputs.test())

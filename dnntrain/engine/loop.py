@@ -23,7 +23,6 @@ from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.techniques.early_stopping import EarlyStopping
 
 NEW = StartState()
 
@@ -47,7 +46,7 @@ def train(
         started = time.perf_counter()
         trained = population.runs
         validate(population, epoch, *train_epoch(population, epoch))
-        population.keep_best()
+        population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)])
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
@@ -129,7 +128,7 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
 
 def is_finished(run: Run) -> bool:
     """Whether the run has diverged, has trained all its epochs, or is stopped early."""
-    stop = run.spec.technique(EarlyStopping)
+    stop = run.spec.early_stopping
     early = stop is not None and stop.should_stop(run.values(stop.metric))
     return run.status == "diverged" or early or len(run.history) >= run.spec.epochs
 
@@ -138,7 +137,7 @@ def finish_runs(p: Population, over: list[int]) -> None:
     """Test the runs that are over on the weights that they keep, and go on without them."""
     if not over:
         return
-    network, runs = p.kept(over), [p.runs[m] for m in over]
+    network, runs = p.best_network(over), [p.runs[m] for m in over]
     tested = test(network, p.inputs.select(over), [run.spec.seed for run in runs])
     for k, run in enumerate(runs):
         if run.status != "diverged":

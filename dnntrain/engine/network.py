@@ -16,8 +16,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import EVAL, ForwardContext, Sequential, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, as_matrix
 from dnntrain.nn.linear import DenseSpec
-from dnntrain.techniques.dropout import DropoutBase, DropoutLayer
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.dropout import DropoutLayer
 from dnntrain.utils.lazy import torch
 
 LayerSpecs = Sequence[LayerSpec]
@@ -32,7 +31,7 @@ def layer_specs(spec: RunSpec, n_features: int, n_outputs: int) -> list[LayerSpe
         n_features: Numbers in one example.
         n_outputs: Units of the output layer.
     """
-    bn, dropout = spec.technique(BatchNorm), spec.technique(DropoutBase)
+    bn, dropout = spec.batch_norm, spec.dropout
     dropped = dropout.layers(len(spec.hidden)) if dropout else set()
     layers: list[LayerSpec] = []
     if bn and bn.input:

@@ -20,10 +20,9 @@ from dnntrain.nn.layer import Tensors
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.optimizers import State
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import ScheduleContext, Warmup, learning_rates
+from dnntrain.techniques.schedules import ScheduleContext, learning_rates
 
 S = TypeVar("S", bound=Switch)
 
@@ -74,7 +73,7 @@ class Population:
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
         network = initialize(specs, layers, device, start.weights)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
-        restores = any(stop and stop.restore for stop in (spec.technique(EarlyStopping) for spec in specs))
+        restores = any(spec.early_stopping and spec.early_stopping.restore for spec in specs)
         best = {name: t.clone() for name, t in network.state().items()} if restores else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
         population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
@@ -93,14 +92,14 @@ class Population:
         rates = []
         for run in self.runs:
             clock = ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS))
-            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.technique(Warmup), epoch, clock))
+            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.warmup, epoch, clock))
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
-    def keep_best(self) -> None:
+    def update_best(self) -> None:
         """Note the weights of the members that have just improved, where early stopping asks for it."""
         improved = []
         for m, run in enumerate(self.runs):
-            stop = run.spec.technique(EarlyStopping)
+            stop = run.spec.early_stopping
             if stop is None or not stop.restore:
                 run.kept_epoch = 0 if run.status == "diverged" else len(run.history)
             elif run.status == "diverged":
@@ -113,11 +112,11 @@ class Population:
             for name, tensor in self.network.state().items():
                 self.best[name][index] = tensor[index]
 
-    def kept(self, members: list[int]) -> Network:
+    def best_network(self, members: list[int]) -> Network:
         """The networks of some members with the weights that they keep."""
         network = self.network.select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
-            stop = self.runs[m].spec.technique(EarlyStopping)
+            stop = self.runs[m].spec.early_stopping
             if stop and stop.restore and self.runs[m].kept_epoch:
                 for name, tensor in network.state().items():
                     tensor[k] = self.best[name][m]

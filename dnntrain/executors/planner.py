@@ -12,10 +12,6 @@ from typing import NamedTuple, Self
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.network import layer_specs
-from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.dropout import DropoutBase
-from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
 Specs = Sequence[RunSpec]
@@ -50,8 +46,8 @@ class StepCost:
     def of(cls, spec: RunSpec) -> StepCost:
         """The price of a step of runs like this one."""
         size = NetworkSize.of(spec)
-        dropout, normalized = spec.technique(DropoutBase) is not None, spec.technique(BatchNorm) is not None
-        clipped = bool(spec.techniques(Clipping) or spec.techniques(WeightRegularizer))
+        dropout, normalized = spec.dropout is not None, spec.batch_norm is not None
+        clipped = bool(spec.clipping or spec.regularizers)
         moments = len(spec.optimizer.remembers)
         layer = 32e-6 + 75e-6 * normalized + 45e-6 * dropout + 33e-6 * clipped + 20e-6 * moments
         # the backward pass has two products for each one of the forward pass

@@ -50,7 +50,7 @@ def test_objects_and_flat_keys_make_the_same_run() -> None:
 def test_a_copy_with_a_technique_off_has_it_off_everywhere() -> None:
     copy = OBJECTS.model_copy(update={"batch_norm": None, "regularizers": ()})
     assert copy == OBJECTS.changed(bn=False, bn_place="before", l1=None, l2=None)
-    assert copy.technique(BatchNorm) is None and not copy.settings()["bn"]
+    assert copy.batch_norm is None and not copy.settings()["bn"]
 
 
 def test_regularizers_act_in_the_order_of_the_catalogue() -> None:

@@ -108,7 +108,7 @@ def plain_forward(
     spec: RunSpec, state: dict[str, torch.Tensor], x: torch.Tensor, training: bool | None = None
 ) -> torch.Tensor:
     """Logits; `training` is None for a test, else whether this is the first batch."""
-    bn = spec.technique(BatchNorm)
+    bn = spec.batch_norm
     for layer, activation in enumerate(spec.activations, 1):
         name = f"hidden{layer}"
         z = x @ state[f"{name}.kernel"] + state.get(f"{name}.bias", torch.zeros(())).double()
