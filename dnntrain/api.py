@@ -15,13 +15,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study
 from dnntrain.studies.execution import run_study as train_missing_runs
@@ -29,168 +29,12 @@ from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from dnntrain.reporting.gates import GateResult
-    from dnntrain.reporting.summary import Summary
-    from dnntrain.store.run_store import Record
-
 __all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
            "transfer"]  # fmt: skip
 
 Progress = StudyCallback | Literal["auto"] | bool
 Seeds = int | Sequence[int] | str
 Settings = Mapping[str, Any]
-
-
-@dataclass(frozen=True, repr=False)
-class StudySummary:
-    """A study's main table: a row for each arm. `print` shows it as text, a notebook as HTML."""
-
-    analysis: Summary
-    """Every figure behind the table."""
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The table in full precision: a row for each arm with its mean, difference, interval, p and verdict."""
-        import pandas as pd
-
-        from dnntrain.reporting.plain_exports import row_of
-
-        return pd.DataFrame([row_of(arm, self.analysis) for arm in self.analysis.arms])
-
-    def __str__(self) -> str:
-        from dnntrain.reporting.tables import main_table
-        from dnntrain.utils.console import as_text
-
-        return as_text(main_table(self.analysis, wide=False)).strip("\n")
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        from dnntrain.reporting.exports import html_table
-        from dnntrain.reporting.tables import main_table
-
-        return html_table(main_table(self.analysis, wide=False))
-
-
-@dataclass(frozen=True, repr=False)
-class StudyResult:
-    """A recorded study."""
-
-    summary: StudySummary
-    """The main table."""
-    tuned: StudyResult | None = None
-    """The comparison with values tuned for each arm, for a preset with `tune`."""
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.summary.analysis.results.name
-
-    @property
-    def folder(self) -> Path:
-        """Where study.json, results.csv and history.csv are."""
-        return self.summary.analysis.results.folder
-
-    @property
-    def metric(self) -> str:
-        """What the arms are compared by, such as val_acc."""
-        return self.summary.analysis.metric
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """A row for each run, as in results.csv."""
-        return self.summary.analysis.results.runs
-
-    @cached_property
-    def history(self) -> pd.DataFrame:
-        """A row for each run and epoch, as in history.csv. Columns such as grad_norm hold a figure for each layer."""
-        import pandas as pd
-
-        path = self.folder / "history.csv"
-        try:
-            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        """What may be said of each arm compared with the baseline, such as 'better'; empty without a baseline."""
-        arms = self.summary.analysis.arms
-        return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
-
-    @property
-    def records(self) -> Mapping[str, Record]:
-        """The full record of each run, by run id. A record is read from disk when it is accessed."""
-        from dnntrain.store.run_store import RunRecords, RunStore
-
-        return RunRecords(RunStore(self.folder.parent), self.runs["run"])
-
-    def __repr__(self) -> str:
-        return f"<StudyResult {self.name}: {len(self.runs)} runs in {self.folder}>\n{self.summary}"
-
-    def _repr_html_(self) -> str:
-        return self.summary._repr_html_()
-
-
-@dataclass(frozen=True, repr=False)
-class Report:
-    """Several studies, judged by one metric. `print` shows their tables."""
-
-    studies: list[StudyResult]
-    gates: list[GateResult]
-    """The answer to each requirement."""
-
-    @property
-    def summaries(self) -> list[Summary]:
-        """Every figure of each study."""
-        return [study.summary.analysis for study in self.studies]
-
-    def to_csv(self) -> str:
-        """A row for each arm as CSV, in full precision."""
-        from dnntrain.reporting.plain_exports import to_csv
-
-        return to_csv(self.summaries)
-
-    def to_json(self) -> str:
-        """Everything as JSON, in full precision."""
-        from dnntrain.reporting.plain_exports import to_json
-
-        return to_json(self.summaries, [gate.as_dict() for gate in self.gates])
-
-    def to_markdown(self) -> str:
-        """The tables as Markdown."""
-        from dnntrain.reporting.exports import to_markdown
-
-        return to_markdown(self.summaries)
-
-    def to_latex(self) -> str:
-        """The main tables as LaTeX (booktabs)."""
-        from dnntrain.reporting.exports import to_latex
-
-        return to_latex(self.summaries)
-
-    def to_html(self) -> str:
-        """Tables, figures and runs as one HTML page."""
-        from dnntrain.reporting.exports import to_html
-
-        return to_html(self.summaries)
-
-    def save_figures(self, folder: str | Path) -> list[Path]:
-        """Write the figures as PNG and SVG; returns their paths."""
-        from dnntrain.reporting.figures import save_figures
-
-        return save_figures(self.summaries, Path(folder))
-
-    def __str__(self) -> str:
-        return "\n\n".join(f"{study.name}\n{study.summary}" for study in self.studies)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return "".join(f"<h3>{study.name}</h3>{study.summary._repr_html_()}" for study in self.studies)
 
 
 def train(

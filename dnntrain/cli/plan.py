@@ -20,7 +20,7 @@ from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
 if TYPE_CHECKING:
-    from dnntrain.api import StudyResult
+    from dnntrain.reporting.results import StudyResult
 
 
 def plan_or_run(study: Study, options: RunOptions, plan: bool) -> None:
