@@ -79,7 +79,7 @@ def train(
     check(study, means)
     outcome = run_study(study, means)
     if as_json:
-        typer.echo(json.dumps(list(outcome.records.values()), indent=1))
+        typer.echo(json.dumps([record.content() for record in outcome.records.values()], indent=1))
     else:
         print_outcome(outcome, means.out)
 
@@ -148,9 +148,9 @@ def transfer(
         study = planned(
             base, settings, "5" if seeds is None else seeds, drop, head, scratch, rungs, curve, name, random_base
         )
-    plan_or_carry_out(study, means, plan)
-    if not plan:
-        print_transfer(means.out / study.name, figures=True)
+    summary = plan_or_carry_out(study, means, plan)
+    if summary:
+        print_transfer(summary, figures=True)
 
 
 def target(help: str) -> Any:
@@ -189,7 +189,7 @@ def report(
     from dnntrain.reporting.gates import exit_code, judge
     from dnntrain.reporting.summary import SORTS, summarize
     from dnntrain.reporting.transfer import print_transfer
-    from dnntrain.store.study_loading import find_studies
+    from dnntrain.store.study_files import find_studies
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"--sort '{sort}'{did_you_mean(sort, SORTS)}")
@@ -217,7 +217,7 @@ def report(
     elif "-" not in (csv, md, latex, html):
         for summary in summaries:
             output.print_summary(summary, wide)
-            print_transfer(summary.results.folder)
+            print_transfer(summary)
         output.print_judged(judged)
     raise typer.Exit(exit_code(judged))
 

@@ -21,6 +21,7 @@ from dnntrain.utils.lazy import import_ahead
 
 if TYPE_CHECKING:
     from dnntrain.executors.local import Executor
+    from dnntrain.reporting.summary import Summary
     from dnntrain.studies.runner import StudyResult
     from dnntrain.studies.study import Study, Tuning
 
@@ -150,7 +151,8 @@ def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) 
     executor = EXECUTORS[means.executor](means)
     import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
     outcome = ablation.run(executor, ProgressDisplay(terminal), Manner(means.join, means.checkpoint_every))
-    for note in data_notes(read_json(means.out / study.name / "study.json")):
+    assert outcome.files is not None
+    for note in data_notes(outcome.files.record):
         if note not in printed:
             terminal.print(note, soft_wrap=True)
             printed.add(note)
@@ -183,8 +185,11 @@ def run_tuned_study(study: Study, tuning: Tuning, means: RunOptions, printed: se
     return run_study(tuned_study(study, tuning, chosen), means, printed)
 
 
-def plan_or_carry_out(study: Study, means: RunOptions, plan: bool) -> None:
-    """Print the study's arms with --plan; else train them, then with tuned values where the study asks for it."""
+def plan_or_carry_out(study: Study, means: RunOptions, plan: bool) -> Summary | None:
+    """Print the study's arms with --plan; else train them, then with tuned values where the study asks for it.
+
+    Returns the summary of the study before tuning; None with --plan and for a single run.
+    """
     from dnntrain.cli.techniques import plan_table
     from dnntrain.store.run_store import RunStore
     from dnntrain.transfer_learning.resolve import resolve_backbones
@@ -194,23 +199,25 @@ def plan_or_carry_out(study: Study, means: RunOptions, plan: bool) -> None:
         if study.pretrain is None:
             resolve_backbones(study, RunStore(means.out), means.home)  # refuses what cannot be reused
         show(plan_table(study))
-        return
+        return None
     printed: set[str] = set()
-    print_outcome(run_study(study, means, printed), means.out)
+    summary = print_outcome(run_study(study, means, printed), means.out)
     if study.tuning:
         print_outcome(run_tuned_study(study, study.tuning, means, printed), means.out)
+    return summary
 
 
-def print_outcome(outcome: StudyResult, out: Path) -> None:
-    """The study's report, and where its records are."""
+def print_outcome(outcome: StudyResult, out: Path) -> Summary | None:
+    """Print the study's report, and where its records are. Returns the summary; None for a single run."""
     from dnntrain.reporting import output
     from dnntrain.reporting.summary import summarize
-    from dnntrain.store.study_loading import read_study
 
     if len(outcome.records) == 1:
         [record] = outcome.records.values()
         output.print_run(record, out)
     else:
-        folder = out / outcome.study.name
-        output.print_summary(summarize(read_study(folder)))
-        typer.echo(f"records: {folder}")
+        summary = summarize(outcome.results)
+        output.print_summary(summary)
+        typer.echo(f"records: {out / outcome.study.name}")
+        return summary
+    return None

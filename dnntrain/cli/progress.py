@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from rich.text import Text
 from dnntrain.config.spec import CoreSpec
 from dnntrain.executors.worker import EpochEnd
 from dnntrain.metrics import score_beside
-from dnntrain.store.run_store import Record
+from dnntrain.store.records import RunRecord
 from dnntrain.studies.study import Study
 
 
@@ -52,7 +53,7 @@ class ProgressDisplay:
         self.said: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, RunRecord], names: dict[CoreSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.measure = score_beside(study.metric)
@@ -63,9 +64,10 @@ class ProgressDisplay:
             self.arm_of[spec].append(arm.name)
             known = recorded.get(names[spec])
             if known:
-                state.epochs[spec.seed] = known["epochs"]
+                state.epochs[spec.seed] = known.epochs
                 state.over.add(spec.seed)
-                state.val_score[spec.seed] = known["history"][-1][self.metric]
+                score = known.history[-1][self.metric]
+                state.val_score[spec.seed] = score if isinstance(score, float) else math.nan
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(names)} runs are recorded already", style="dim")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.store.run_store import CHANGED, Record, RunStore
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
+from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console, show
-from dnntrain.utils.files import read_json, writing
+from dnntrain.utils.files import read_json, write_errors
 from dnntrain.utils.text_layout import TextTable
 
 if TYPE_CHECKING:
-    from dnntrain.store.study_loading import Results
+    from dnntrain.store.study_files import Results
 
 runs_app = typer.Typer(help="List, show, check and remove what is recorded.")
 
@@ -33,14 +35,13 @@ def list_runs(out: Out = RUNS) -> None:
     rows = []
     for run in store.run_ids():
         record = store.read(run)
-        settings = record["settings"]
         rows.append(
             [
                 run,
-                Path(settings["data"]).name,
-                str(settings["seed"]),
-                record["status"],
-                str(record["epochs"]),
+                Path(str(record.settings["data"])).name,
+                str(record.seed),
+                record.status,
+                str(record.epochs),
                 validation_score(record),
                 "\n".join(studies.get(run, ())),
             ]
@@ -64,7 +65,7 @@ def verify(out: Out = RUNS) -> None:
     store = opened(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
-    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.changed]
+    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.is_changed]
     for problem in [*problems, *changed]:
         typer.echo(problem)
     typer.echo(f"{len(ids) - len(problems)} of {len(ids)} runs are whole")
@@ -83,19 +84,19 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
     """Remove the runs that no study uses, and what was left behind: by interrupted writes, and checkpoints."""
     store, used = opened(out), used_by(out)
-    if store.at_work():
+    if store.is_training():
         raise DnntrainError(f"{out}: a process is training runs that its tables do not name yet; wait for its end")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
     left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
 
 
-def validation_score(record: Record) -> str:
+def validation_score(record: RunRecord) -> str:
     """acc 87.12 %, r2 0.6123; empty where the run diverged."""
     from dnntrain.reporting.formatting import number
 
     for name, text in (("val_acc", "acc {} %"), ("val_r2", "r2 {}")):
-        if (value := record["results"].get(name)) is not None:
+        if (value := record.results.get(name)) is not None:
             return text.format(number(value, name))
     return ""
 
@@ -130,7 +131,7 @@ def used_by(out: Path) -> dict[str, list[str]]:
 
 def recorded_studies(out: Path) -> list[Results]:
     """The studies in a store, by name."""
-    from dnntrain.store.study_loading import read_study
+    from dnntrain.store.study_files import read_study
 
     return [read_study(path.parent) for path in sorted(out.glob("*/study.json"))]
 
@@ -149,5 +150,5 @@ def remove(folders: Iterable[Path], yes: bool) -> None:
     if not yes and not typer.confirm("remove them?"):
         raise DnntrainError("nothing was removed")
     for folder in folders:
-        with writing(folder):
+        with write_errors(folder):
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnntrain.data.dataset import Dataset
-from dnntrain.utils.files import scratch_folder
+from dnntrain.utils.files import atomic_folder
 
 if TYPE_CHECKING:
     from dnntrain.data.source import DataLocation, DataSource
@@ -56,16 +55,9 @@ def mapped(folder: Path) -> Dataset:
 
 def keep(dataset: Dataset, folder: Path) -> None:
     """Write the data set's arrays; the folder appears whole. OSError where that cannot be."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = scratch_folder(folder.parent)
-    try:
+    with atomic_folder(folder) as scratch:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "licence", "notes")}
         text = json.dumps(about | {"n_validation": dataset.n_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

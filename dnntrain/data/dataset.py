@@ -121,7 +121,7 @@ class Dataset:
             "fingerprint": self.fingerprint,
             "train_examples": len(self.train_targets),
             "test_examples": len(self.test_targets),
-            "n_validation": self.n_validation,
+            "own_validation": self.n_validation,  # the name in records
             "shape": list(self.shape),
             "task": self.outline.task,
             "classes": list(self.classes),

@@ -6,16 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from dnntrain.metrics import higher_is_better, is_share
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import DELTA, ArmSummary, Summary, summarize
+from dnntrain.reporting.summary import DELTA, ArmSummary, Summary
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
-from dnntrain.store.study_loading import read_study
 from dnntrain.utils.console import show
 from dnntrain.utils.text_layout import TextTable
 
@@ -31,9 +29,8 @@ class SizePair:
     transfer: ArmSummary
 
 
-def print_transfer(folder: Path, *, figures: bool = False) -> None:
+def print_transfer(summary: Summary, *, figures: bool = False) -> None:
     """What a transfer study says beyond the report of its arms; nothing for other studies. Its figure, if wanted."""
-    summary = summarize(read_study(folder))
     if sized(summary):
         show(size_table(summary))
         typer.echo("\n".join(size_notes(summary)))
@@ -45,7 +42,7 @@ def print_transfer(folder: Path, *, figures: bool = False) -> None:
         from dnntrain.reporting.figures import save_figures
 
         wanted = "training-size" if sized(summary) else "effects"
-        for path in save_figures([summary], folder / "figures", ("png",)):
+        for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
             if wanted in path.name:
                 typer.echo(f"figure: {path}")
 

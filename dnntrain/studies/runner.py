@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from dnntrain.config.spec import CoreSpec
@@ -18,9 +19,10 @@ from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.local import Executor, accelerated
 from dnntrain.executors.planner import populations
 from dnntrain.executors.worker import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
-from dnntrain.store.run_locks import RunLocks
-from dnntrain.store.run_store import Record, RunRecords, RunStore, record
-from dnntrain.store.study_files import tables_are_current, write_tables
+from dnntrain.store.locks import RunLocks
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunRecords, RunStore
+from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
@@ -29,7 +31,7 @@ from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 class StudyCallback(Protocol):
     """Is told how a study goes on."""
 
-    def start(self, study: Study, recorded: Mapping[str, Record], names: dict[CoreSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, RunRecord], names: dict[CoreSpec, str]) -> None:
         """The study begins; some of its runs are recorded already."""
         ...
 
@@ -54,14 +56,22 @@ class StudyResult:
     ids: Mapping[CoreSpec, str]
     """The name of every run."""
     records: RunRecords
-    """By run id; a study's memory does not grow with the runs that it has recorded."""
+    """By run id."""
+    files: StudyFiles | None = None
+    """What was written of the study; None before."""
     failures: list[JobFailed] = field(default_factory=list)
+
+    @cached_property
+    def results(self) -> Results:
+        """The study's results, from memory: the same as `read_study` of its folder."""
+        assert self.files is not None
+        return self.files.results(self.records.store.root / self.study.name)
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """One figure of every run by arm, in the order of the seeds; nan where a run diverged."""
         results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
         for arm, spec in self.study.runs():
-            value = self.records[self.ids[spec]]["results"].get(metric)
+            value = self.records[self.ids[spec]].results.get(metric)
             results[arm.name].append(math.nan if value is None else value)
         return results
 
@@ -102,15 +112,18 @@ class StudyRunner:
         """
         outcome = StudyResult(self.study, self.ids, RunRecords(self.store, self.ids.values()))
         missing = self.missing(outcome)
-        if not missing and tables_are_current(self.study, self.ids, outcome.records, self.store):
+        folder = self.store.root / self.study.name
+        if not missing:
+            outcome.files = self.study_files(outcome.records)
+        if outcome.files and outcome.files.are_written(folder):
             watcher.start(self.study, outcome.records, self.ids)
             watcher.stop()
             return outcome  # nothing to write: the store may be read-only
         if missing:
             self.store.prepare()
         with (
-            self.store.held(self.study.name, manner.join),
-            self.store.claimed() as claims,
+            self.store.study_lock(self.study.name, manner.join),
+            self.store.run_locks() as claims,
             ending_softly(executor, watcher) as stopped,
         ):
             watcher.start(self.study, outcome.records, self.ids)
@@ -121,18 +134,24 @@ class StudyRunner:
                         self.take(event, outcome, watcher, claims)
                     if not jobs.given:
                         time.sleep(PATIENCE)  # the rest is being trained by others
-                    outcome.records.look()
+                    outcome.records.refresh()
             finally:
                 watcher.stop()
                 # an interrupt may have come between a record and its note
-                outcome.records.look()
+                outcome.records.refresh()
                 if outcome.records:
-                    write_tables(self.study, self.ids, outcome.records, self.store)
+                    outcome.files = self.study_files(outcome.records)
+                    outcome.files.write(folder)
         if missing and stopped:
             raise KeyboardInterrupt
         if outcome.failures:
             raise self.failure(outcome)
         return outcome
+
+    def study_files(self, records: RunRecords) -> StudyFiles:
+        """The study's files, made from its records."""
+        runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in records]
+        return StudyFiles.build(self.study.to_record(), runs, records, self.study.varied(), self.study.source)
 
     def missing(self, outcome: StudyResult) -> dict[CoreSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
@@ -160,10 +179,9 @@ class StudyRunner:
             outcome.failures.append(event)
         elif isinstance(event, RunsFinished):
             for run in event.runs:
-                made = record(run, self.ids[run.spec], event.data, event.environment)
-                self.store.write(made, run)
-                outcome.records.add(made["run"])
-                claims.release(made["run"])
+                record = run.to_record(self.ids[run.spec], event.data, event.environment)
+                outcome.records.add(self.store.write(record, run.weights))
+                claims.release(record.run)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)
@@ -182,7 +200,7 @@ class JobQueue:
     ) -> None:
         self.ablation, self.claims, self.every = ablation, claims, checkpoint_every
         # who waits for others looks twice a second: their checkpoints are not read each time
-        self.missing = {spec: run for spec, run in missing.items() if claims.is_open(run)}
+        self.missing = {spec: run for spec, run in missing.items() if claims.is_unlocked(run)}
         store = ablation.store
         self.checkpoints = {spec: made for spec, run in self.missing.items() if (made := store.checkpoint(run))}
         begun = {spec: made.epochs for spec, made in self.checkpoints.items()}
@@ -199,7 +217,7 @@ class JobQueue:
 
     def is_ours(self, run: str) -> bool:
         """Whether nobody else trains the run, or has trained it since."""
-        if not self.claims.take(run):
+        if not self.claims.try_lock(run):
             return False
         if self.ablation.store.has(run):
             self.claims.release(run)

@@ -1,9 +1,8 @@
-"""What takes long to import, when nobody waits for it.
+"""Slow imports, put off until they are needed.
 
-torch is imported at first use: `--help`, `report` and `techniques` must not wait seconds for it.
-
-Modules that declare things (the catalogue) say `from dnntrain.utils.lazy import torch`, so a declaration and its code
-can stand in one file. The stand-in is not put in `sys.modules`: libraries look there to learn whether torch is loaded.
+torch and pandas are imported at first use: `--help` and `techniques` must not wait seconds for them, nor `report` for
+torch. Modules say `from dnntrain.utils.lazy import torch`, so that a technique's declaration and its code can be in one
+file. The stand-in is not put in `sys.modules`, because libraries look there to see whether torch is loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 
 class LazyModule:
-    """Stands for a module; the first attribute asked for imports it."""
+    """A stand-in for a module, which is imported when the first attribute is used."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,11 +25,13 @@ class LazyModule:
 
 
 def import_ahead(name: str) -> None:
-    """Import a module beside what goes on, so that it is there when it is asked for: for one who will have to wait."""
+    """Import a module in a background thread, while the caller waits for something else."""
     threading.Thread(target=importlib.import_module, args=(name,), daemon=True).start()
 
 
 if TYPE_CHECKING:
+    import pandas as pandas
     import torch as torch
 else:
+    pandas = LazyModule("pandas")
     torch = LazyModule("torch")
