@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from dnntrain.reporting.gates import GateResult
     from dnntrain.reporting.summary import Summary
-    from dnntrain.store.run_store import Record
+    from dnntrain.store.records import RunRecord
 
 __all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
            "transfer"]  # fmt: skip
@@ -122,11 +122,12 @@ class StudyResult:
         return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
 
     @property
-    def records(self) -> Mapping[str, Record]:
-        """The full record of each run, by run id. A record is read from disk when it is accessed."""
+    def records(self) -> Mapping[str, RunRecord]:
+        """The full record of each run, by run id. Those that are not in memory are read when they are accessed."""
         from dnntrain.store.run_store import RunRecords, RunStore
 
-        return RunRecords(RunStore(self.folder.parent), self.runs["run"])
+        in_memory = self.summary.analysis.results.run_records
+        return in_memory if in_memory is not None else RunRecords(RunStore(self.folder.parent), self.runs["run"])
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {len(self.runs)} runs in {self.folder}>\n{self.summary}"
@@ -345,7 +346,7 @@ def report(
     from dnntrain.reporting.gates import judge
     from dnntrain.reporting.output import read_delta
     from dnntrain.reporting.summary import SORTS, summarize
-    from dnntrain.store.study_loading import find_studies
+    from dnntrain.store.study_files import find_studies
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"unknown sort '{sort}'{did_you_mean(sort, SORTS)}")
@@ -366,7 +367,7 @@ def load(path: str | Path) -> StudyResult:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
     from dnntrain.reporting.summary import summarize
-    from dnntrain.store.study_loading import read_study
+    from dnntrain.store.study_files import read_study
 
     return StudyResult(StudySummary(summarize(read_study(Path(path)))))
 
@@ -384,12 +385,14 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
         InputError: If the study cannot be trained.
         DnntrainError: If a run could not be trained; the others are recorded.
     """
-    train_missing_runs(study, options, callback, owns_process=owns_process)
+    from dnntrain.reporting.summary import summarize
+
+    trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
     if study.tuning:
-        trained = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
-        tuned = load(options.out / trained.study.name)
-    return StudyResult(load(options.out / study.name).summary, tuned)
+        chosen = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
+        tuned = StudyResult(StudySummary(summarize(chosen.results)))
+    return StudyResult(StudySummary(summarize(trained.results)), tuned)
 
 
 def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
