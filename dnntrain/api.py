@@ -189,7 +189,7 @@ def report(
     from dnntrain.reporting.gates import judge
     from dnntrain.reporting.output import read_delta
     from dnntrain.reporting.summary import SORTS, summarize
-    from dnntrain.store.study_loading import find_studies
+    from dnntrain.store.study_files import find_studies
 
     if sort is not None and sort not in SORTS:
         raise InputError(f"unknown sort '{sort}'{did_you_mean(sort, SORTS)}")
@@ -210,7 +210,7 @@ def load(path: str | Path) -> StudyResult:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
     from dnntrain.reporting.summary import summarize
-    from dnntrain.store.study_loading import read_study
+    from dnntrain.store.study_files import read_study
 
     return StudyResult(StudySummary(summarize(read_study(Path(path)))))
 
@@ -228,12 +228,14 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
         InputError: If the study cannot be trained.
         DnntrainError: If a run could not be trained; the others are recorded.
     """
-    train_missing_runs(study, options, callback, owns_process=owns_process)
+    from dnntrain.reporting.summary import summarize
+
+    trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
     if study.tuning:
-        trained = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
-        tuned = load(options.out / trained.study.name)
-    return StudyResult(load(options.out / study.name).summary, tuned)
+        chosen = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
+        tuned = StudyResult(StudySummary(summarize(chosen.results)))
+    return StudyResult(StudySummary(summarize(trained.results)), tuned)
 
 
 def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:

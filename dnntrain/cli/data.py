@@ -21,7 +21,7 @@ from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.utils.console import show
 from dnntrain.utils.fields import format_value
-from dnntrain.utils.files import writing
+from dnntrain.utils.files import write_errors
 from dnntrain.utils.text_layout import TextTable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def show_samples(
         raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
     if png.suffix.lower() != ".png":
         raise InputError(f"--png {png}: must end in .png")
-    with writing(png):
+    with write_errors(png):
         sheet(dataset).savefig(png, dpi=100)
     typer.echo(f"{png}: {SAMPLES} images of each of {len(dataset.classes[:MOST_CLASSES])} classes")
 
@@ -128,7 +128,7 @@ def cache(
     typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  total in {home.folder}")
     if clear:
         features.clear()
-        with writing(decoded):
+        with write_errors(decoded):
             shutil.rmtree(decoded, ignore_errors=True)
         typer.echo("cleared")
 

@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult
 
 
-def plan_or_run(study: Study, options: RunOptions, plan: bool) -> None:
-    """Print the study's arms with `--plan`; otherwise train them and print the report."""
+def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | None:
+    """Print the study's arms with `--plan`; otherwise train them, print the report and return the result."""
     from dnntrain.store.run_store import RunStore
     from dnntrain.transfer_learning.resolve import resolve_backbones
 
     warn(study, options)
     if not plan:
-        print_result(run_here(study, options))
-        return
+        result = run_here(study, options)
+        print_result(result)
+        return result
     if study.pretrain is None:
         resolve_backbones(study, RunStore(options.out), options.home)  # refuses what cannot be reused
     show(plan_table(study))
+    return None
 
 
 def warn(study: Study, options: RunOptions) -> None:

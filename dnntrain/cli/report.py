@@ -72,6 +72,6 @@ def report(
     elif not to_stdout:
         for summary in made.summaries:
             output.print_summary(summary, wide)
-            print_transfer(summary.results.folder)
+            print_transfer(summary)
         output.print_judged(made.gates)
     raise typer.Exit(exit_code(made.gates))

@@ -13,13 +13,15 @@ import typer
 from dnntrain.cli.options import RUNS, Out
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import score_of
-from dnntrain.store.run_store import CHANGED, Record, RunStore
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
+from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console, show
-from dnntrain.utils.files import read_json, writing
+from dnntrain.utils.files import read_json, write_errors
 from dnntrain.utils.text_layout import TextTable
 
 if TYPE_CHECKING:
-    from dnntrain.store.study_loading import Results
+    from dnntrain.store.study_files import Results
 
 runs_app = typer.Typer(help="List, show, verify and remove recorded runs.")
 
@@ -33,14 +35,13 @@ def list_runs(out: Out = RUNS) -> None:
     rows = []
     for run in store.run_ids():
         record = store.read(run)
-        settings = record["settings"]
         rows.append(
             [
                 run,
-                Path(settings["data"]).name,
-                str(settings["seed"]),
-                record["status"],
-                str(record["epochs"]),
+                Path(str(record.settings["data"])).name,
+                str(record.seed),
+                record.status,
+                str(record.epochs),
                 validation_score(record),
                 "\n".join(studies.get(run, ())),
             ]
@@ -64,7 +65,7 @@ def verify(out: Out = RUNS) -> None:
     store = opened(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
-    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.changed]
+    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.is_changed]
     for problem in [*problems, *changed]:
         typer.echo(problem)
     typer.echo(f"{len(ids) - len(problems)} of {len(ids)} runs are whole")
@@ -83,20 +84,20 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs that no study uses, old checkpoints, and files left by interrupted writes."""
     store, used = opened(out), used_by(out)
-    if store.at_work():
+    if store.is_training():
         raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
     left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
 
 
-def validation_score(record: Record) -> str:
+def validation_score(record: RunRecord) -> str:
     """The validation score as text, such as `acc 87.12 %`; empty if the run diverged."""
     from dnntrain.reporting.formatting import number
 
-    score = score_of(record["data"]["task"])
+    score = score_of(record.data.task)
     column = f"val_{score.name}"
-    value = record["results"].get(column)
+    value = record.results.get(column)
     return "" if value is None else f"{score.name} {number(value, column)} {score.unit}".rstrip()
 
 
@@ -130,7 +131,7 @@ def used_by(out: Path) -> dict[str, list[str]]:
 
 def recorded_studies(out: Path) -> list[Results]:
     """The studies in a store, by name."""
-    from dnntrain.store.study_loading import read_study
+    from dnntrain.store.study_files import read_study
 
     return [read_study(path.parent) for path in sorted(out.glob("*/study.json"))]
 
@@ -149,5 +150,5 @@ def remove(folders: Iterable[Path], yes: bool) -> None:
     if not yes and not typer.confirm("remove them?"):
         raise DnntrainError("nothing was removed")
     for folder in folders:
-        with writing(folder):
+        with write_errors(folder):
             shutil.rmtree(folder) if folder.is_dir() else folder.unlink()

@@ -31,6 +31,6 @@ def train(
     warn(study, run)
     result = run_here(study, run)
     if as_json:
-        typer.echo(json.dumps(list(result.records.values()), indent=1))
+        typer.echo(json.dumps([record.content() for record in result.records.values()], indent=1))
     else:
         print_result(result)

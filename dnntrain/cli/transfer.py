@@ -79,6 +79,5 @@ def transfer(
         )
     else:
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
-    plan_or_run(study, run, plan)
-    if not plan:
-        print_transfer(run.out / study.name, figures=True)
+    if result := plan_or_run(study, run, plan):
+        print_transfer(result.summary.analysis, figures=True)

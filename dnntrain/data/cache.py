@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from dnntrain.data.dataset import Dataset
-from dnntrain.utils.files import scratch_folder
+from dnntrain.utils.files import atomic_folder
 
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 CACHE_VERSION = 2
@@ -49,16 +48,9 @@ def load_mapped(folder: Path) -> Dataset:
 
 def save_arrays(dataset: Dataset, folder: Path) -> None:
     """Write the data set's arrays to a folder, atomically; OSError if that fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = scratch_folder(folder.parent)
-    try:
+    with atomic_folder(folder) as scratch:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "license", "notes")}
         text = json.dumps(about | {"n_validation": dataset.n_validation})
         (scratch / "about.json").write_text(text, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,15 +1,19 @@
-"""What came of one run: the engine fills it, the records keep it. Needs no torch."""
+"""One run of a population and the record that is kept of it. Needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.engine.health import diagnose
+from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.records import FORMAT, RunRecord
+from dnntrain.utils.finite import nan_to_none
 
 ENGINE_VERSION = "5"
 """Goes into every run's name: raise it when the same spec no longer gives the same numbers."""
@@ -41,6 +45,33 @@ class Run:
     def kept(self) -> dict[str, Any]:
         """The history's row of the epoch whose weights are kept; empty where there is none."""
         return self.history[self.kept_epoch - 1] if self.kept_epoch else {}
+
+    def to_record(self, run_id: str, data: Mapping[str, Any], environment: Mapping[str, Any]) -> RunRecord:
+        """The record of a run that is over; numbers that are not finite become None.
+
+        Args:
+            run_id: The run's digest.
+            data: The description of the data set that it was trained on.
+            environment: What trained it: versions, threads, device.
+        """
+        names = metric_columns(data["task"])
+        results = {name: self.kept.get(name) for name in names} | self.test
+        content = {
+            "format": FORMAT,
+            "run": run_id,
+            "engine": ENGINE_VERSION,
+            "settings": self.spec.settings(),
+            "data": data,
+            "environment": environment,
+            "status": self.status,
+            "epochs": len(self.history),
+            "best_epoch": self.kept_epoch or None,
+            "results": {name: results[name] for name in names if self.status == "finished"},
+            "health": str(diagnose(self.history, self.status)),
+            "seconds": round(self.seconds, 4),
+            "history": self.history,
+        }
+        return RunRecord.model_validate(nan_to_none(content))
 
 
 TakeCheckpoints = Callable[[], dict[int, Checkpoint]]

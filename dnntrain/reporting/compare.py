@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import by_seed
 from dnntrain.statistics import Interval, deviation, mean, paired_interval
 from dnntrain.store.provenance import environments_line
-from dnntrain.store.study_loading import Results, read_study
+from dnntrain.store.records import ArmRecord
+from dnntrain.store.study_files import Results, read_study
 from dnntrain.utils.text_layout import TextTable
 
 
@@ -44,10 +44,10 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
     for results in (ours, theirs):
         if metric not in results.runs.columns:
             raise InputError(f"--compare: {results.name} has no {metric}")
-    counterpart = {key(arm): arm["name"] for arm in theirs.description["arms"]}
+    counterpart = {key(arm): arm.name for arm in theirs.record.arms}
     found = [
-        compared(arm["name"], counterpart[key(arm)], ours, theirs, metric)
-        for arm in ours.description["arms"]
+        compared(arm.name, counterpart[key(arm)], ours, theirs, metric)
+        for arm in ours.record.arms
         if key(arm) in counterpart
     ]
     if not found:
@@ -55,9 +55,9 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
     return found
 
 
-def key(arm: dict[str, Any]) -> str:
+def key(arm: ArmRecord) -> str:
     """Identifies an arm across studies: its settings."""
-    return json.dumps(arm["settings"], sort_keys=True)
+    return json.dumps(arm.settings, sort_keys=True)
 
 
 def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> ComparedArm:
@@ -90,14 +90,15 @@ def comparison_notes(ours: Results, theirs: Results) -> list[str]:
     """Differences in data and environment, and arms that only one study has."""
     notes = [f"first: {ours.folder}", f"second: {theirs.folder}"]
     for part in ("data", "environment"):
-        first, second = (results.description.get(part) or {} for results in (ours, theirs))
+        parts = (getattr(results.record, part) for results in (ours, theirs))
+        first, second = ({} if record is None else record.content() for record in parts)
         for field in dict.fromkeys([*first, *second]):
             if first.get(field) != second.get(field):
                 notes.append(f"{part}, {field}: {first.get(field)} | {second.get(field)}")
-    both = {key(arm) for arm in ours.description["arms"]} & {key(arm) for arm in theirs.description["arms"]}
+    both = {key(arm) for arm in ours.record.arms} & {key(arm) for arm in theirs.record.arms}
     for label, results in (("first", ours), ("second", theirs)):
-        notes += [f"{label}: {line}" for line in filter(None, [environments_line(results.description)])]
-        alone = [arm["name"] for arm in results.description["arms"] if key(arm) not in both]
+        notes += [f"{label}: {line}" for line in filter(None, [environments_line(results.record)])]
+        alone = [arm.name for arm in results.record.arms if key(arm) not in both]
         if alone:
             notes.append(f"only in the {label}: {', '.join(alone)}")
     return notes

@@ -21,7 +21,7 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
     """Every study's tables as Markdown."""
     parts = []
     for summary in summaries:
-        parts += [f"## {summary.results.name}", summary.results.description.get("question", "")]
+        parts += [f"## {summary.results.name}", summary.results.record.question]
         parts += [markdown_table(table) for table in tables(summary)]
         parts += ["\n".join(f"- {line}" for line in formatting.footer(summary))]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -68,7 +68,7 @@ def latex_table(summary: Summary) -> str:
     columns = "".join("r" if heading in table.right else "l" for heading in table.headings)
     lines = [" & ".join(latex_text(cell) for cell in row) + r" \\" for row in [table.headings, *table.rows]]
     runs = f"Mean ± standard deviation (ddof 1) over up to {max(arm.planned for arm in summary.arms)} seeds."
-    caption = latex_text(" ".join([summary.results.description.get("question", ""), runs, *formatting.footer(summary)]))
+    caption = latex_text(" ".join([summary.results.record.question, runs, *formatting.footer(summary)]))
     label = re.sub(r"[^A-Za-z0-9-]", "-", summary.results.name)
     return "\n".join(
         [
@@ -113,7 +113,6 @@ def to_html(summaries: Sequence[Summary]) -> str:
 
 def html_study(summary: Summary) -> str:
     """One study's section."""
-    description = summary.results.description
     runs = summary.results.runs
     everything = TextTable(
         "", list(runs.columns), [[cell_text(c) for c in row] for row in runs.itertuples(index=False)]
@@ -121,7 +120,7 @@ def html_study(summary: Summary) -> str:
     return "\n".join(
         [
             f"<section>\n<h1>{html.escape(summary.results.name)}</h1>",
-            f"<p><em>{html.escape(description.get('question', ''))}</em></p>",
+            f"<p><em>{html.escape(summary.results.record.question)}</em></p>",
             *(html_table(table) for table in tables(summary, wide=True)),
             *(
                 f'<p class="note">{html.escape(line)}</p>'

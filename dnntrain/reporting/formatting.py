@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from dnntrain.metrics import metric_of
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
+from dnntrain.store.records import StudyDataset
 
 FEW = 5
 """An arm with at most this many runs shows the value of each."""
@@ -147,7 +147,7 @@ def p_value(p: float) -> str:
 
 def footer(summary: Summary) -> Iterator[str]:
     """The lines below a study's tables: comparisons and correction, power, divergence, data and environment."""
-    description, family, metric = summary.results.description, summary.family, summary.metric
+    record, family, metric = summary.results.record, summary.family, summary.metric
     unit = "points" if metric_of(metric).is_share else f"units of {metric}"
     if family and family.method != "none":
         yield (
@@ -166,33 +166,33 @@ def footer(summary: Summary) -> Iterator[str]:
             p = p_value(arm.diverged_p)
             yield f"{arm.name}: {arm.diverged} diverged (Fisher's exact p against {summary.baseline}: {p})."
     yield from data_lines(summary)
-    if description.get("note"):
-        yield f"The preset's note: {description['note']}"
+    if record.note:
+        yield f"The preset's note: {record.note}"
 
 
 def data_lines(summary: Summary) -> Iterator[str]:
     """The data sets with their sizes and notes, the precision of a test set of that size, and the environments."""
-    description = summary.results.description
-    datasets = datasets_of(description)
+    record = summary.results.record
+    datasets = datasets_of(record)
     for data in datasets:
-        arms = f", arms {', '.join(data['arms'])}" if len(datasets) > 1 else ""
-        counts = f"{data['train_examples']:,} training and {data['test_examples']:,} test examples"
-        yield f"data: {data['name']} ({counts}){arms}"
-    yield from data_notes(description)
+        arms = f", arms {', '.join(data.arms)}" if len(datasets) > 1 else ""
+        counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
+        yield f"data: {data.name} ({counts}){arms}"
+    yield from data_notes(record)
     for data in datasets:
         error = sampling_error(data, summary)
         if not math.isnan(error):
-            whose = f" of {data['name']}" if len(datasets) > 1 else ""
+            whose = f" of {data.name}" if len(datasets) > 1 else ""
             yield f"The test set's own binomial standard error{whose} is {number(error, summary.metric)} points."
-    yield from filter(None, [environments_line(description)])
+    yield from filter(None, [environments_line(record)])
 
 
-def sampling_error(data: Mapping[str, Any], summary: Summary) -> float:
+def sampling_error(data: StudyDataset, summary: Summary) -> float:
     """The binomial standard error of the best arm's mean on a test set; nan unless the metric is a share of it."""
-    means = [arm.mean for arm in summary.arms if arm.name in data.get("arms", [arm.name])]
+    means = [arm.mean for arm in summary.arms if arm.name in data.arms or not data.arms]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
     judged = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
-    return binomial_se(best, data["test_examples"]) if judged else math.nan
+    return binomial_se(best, data.test_examples) if judged else math.nan
 
 
 def implied(summary: Summary) -> Iterator[str]:

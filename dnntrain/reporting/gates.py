@@ -17,7 +17,7 @@ from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import by_seed, no_metric
 from dnntrain.statistics import deviation, paired_interval
-from dnntrain.store.study_loading import Results
+from dnntrain.store.study_files import Results
 from dnntrain.utils.fields import odd_number
 
 GRAMMAR = re.compile(
@@ -89,9 +89,9 @@ def judge(requirement: str, studies: Sequence[Results], metric: str | None = Non
     if not able:
         arm, _, wanted = match["left"].rpartition(".")
         for study in studies:
-            if wanted in metric_columns() and arm in (other["name"] for other in study.description["arms"]):
+            if wanted in metric_columns() and arm in (other.name for other in study.record.arms):
                 raise InputError(f"--require {requirement!r}: {no_metric(study, wanted)}")
-        arms = [arm["name"] for study in studies for arm in study.description["arms"]]
+        arms = [arm.name for study in studies for arm in study.record.arms]
         raise InputError(
             f"--require {requirement!r}: no arm '{match['left']}'{did_you_mean(match['left'], arms)}{SPACED}"
         )
@@ -116,10 +116,10 @@ def judge_one(requirement: str, match: re.Match[str], study: Results, metric: st
 
 def find_operand(text: str, study: Results, default: str | None) -> Operand | None:
     """The arm of a study that the text names, with its own metric after a dot; None if there is no such arm."""
-    arms = {arm["name"] for arm in study.description["arms"]}
+    arms = {arm.name for arm in study.record.arms}
     name, dot, metric = text.rpartition(".")
     if text in arms:
-        name, metric = text, default or str(study.description["metric"])
+        name, metric = text, default or study.record.metric
     elif not (dot and name in arms and metric in metric_columns()):
         return None
     if metric not in study.runs.columns:
@@ -150,7 +150,7 @@ def read_number(text: str, metric: str, requirement: str, study: Results) -> flo
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
-        arms = [arm["name"] for arm in study.description["arms"]]
+        arms = [arm.name for arm in study.record.arms]
         raise InputError(f"--require {requirement!r}: no arm '{text}'{did_you_mean(text, arms)}{SPACED}") from None
     if not math.isfinite(value):
         raise InputError(f"--require {requirement!r}: invalid bound {text}")

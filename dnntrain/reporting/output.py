@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -17,11 +16,11 @@ from dnntrain.reporting.compare import compared_arms, comparison_notes, comparis
 from dnntrain.reporting.gates import GateResult
 from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.terminal import study_report
-from dnntrain.store.run_store import CHANGED
-from dnntrain.store.study_loading import Results
+from dnntrain.store.records import RunRecord
+from dnntrain.store.study_files import CHANGED, Results
 from dnntrain.utils import finite
 from dnntrain.utils.console import show
-from dnntrain.utils.files import write_whole, writing
+from dnntrain.utils.files import write_atomic, write_errors
 
 
 def print_summary(summary: Summary, wide: bool = False) -> None:
@@ -32,7 +31,7 @@ def print_summary(summary: Summary, wide: bool = False) -> None:
 def warn_of_changes(studies: Sequence[Results]) -> None:
     """Warns on stderr of tables that were edited since they were written."""
     for study in studies:
-        if study.changed:
+        if study.is_changed:
             typer.echo(f"warning: {CHANGED.format(study.folder / 'results.csv')}", err=True)
 
 
@@ -45,7 +44,7 @@ def print_judged(judged: Sequence[GateResult]) -> None:
 def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str | None, as_json: bool) -> None:
     """Prints two studies side by side, as a table or as JSON."""
     first, second = (find_study(name, paths) for name in names)
-    metric = metric or str(first.description["metric"])
+    metric = metric or first.record.metric
     arms, notes = compared_arms(first, second, metric), comparison_notes(first, second)
     if as_json:
         typer.echo(
@@ -56,22 +55,21 @@ def print_comparison(names: tuple[str, str], paths: Sequence[Path], metric: str 
     typer.echo("\n".join(notes))
 
 
-def print_run(record: dict[str, Any], out: Path) -> None:
+def print_run(record: RunRecord, out: Path) -> None:
     """Prints one run's results in a few lines."""
-    results = record["results"]
     for part in PARTS:
         shown = [
-            f"{metric.label} {formatting.number(results[column], column)}{' %' if metric.is_share else ''}"
+            f"{metric.label} {formatting.number(value, column)}{' %' if metric.is_share else ''}"
             for metric in METRICS.values()
-            if results.get(column := f"{part}_{metric.name}") is not None
+            if (value := record.results.get(column := f"{part}_{metric.name}")) is not None
         ]
         if shown:
             typer.echo(f"{part + ':':<9} {'   '.join(shown)}")
-    kept = f", kept epoch {record['best_epoch']}" if record["best_epoch"] else ""
-    typer.echo(f"status:   {record['status']} after {record['epochs']} epochs{kept}")
-    typer.echo(f"health:   {record['health']}")
-    typer.echo(f"time:     {formatting.brief(record['seconds'])} s")
-    typer.echo(f"record:   {out / 'store' / record['run']}")
+    kept = f", kept epoch {record.best_epoch}" if record.best_epoch else ""
+    typer.echo(f"status:   {record.status} after {record.epochs} epochs{kept}")
+    typer.echo(f"health:   {record.health}")
+    typer.echo(f"time:     {formatting.brief(record.seconds)} s")
+    typer.echo(f"record:   {out / 'store' / record.run}")
 
 
 def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
@@ -84,7 +82,7 @@ def read_delta(delta: float | None, metric: str | None, results: Results) -> flo
         return None
     if not 0 <= delta < float("inf"):
         raise InputError(f"--delta {delta}: must be 0 or more")
-    if not metric_of(metric or str(results.description["metric"])).is_share:
+    if not metric_of(metric or results.record.metric).is_share:
         return delta
     if delta > 100:
         raise InputError(f"--delta {delta:g}: in points, so at most 100")
@@ -106,5 +104,5 @@ def save(text: str, file: str) -> None:
         return
     if not file:
         raise InputError("empty file name")
-    with writing(Path(file)):
-        write_whole(Path(file), [text])
+    with write_errors(Path(file)):
+        write_atomic(Path(file), [text])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import ArmSummary, Summary
-from dnntrain.reporting.tables import averaged_arms, axis, published_arms
+from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import LEVEL, POWER
 from dnntrain.store.provenance import datasets_of
@@ -55,25 +55,25 @@ def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ())
 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: the method and its reason, where the runs come from, and every table's figures."""
-    description, family = summary.results.description, summary.family
+    record, family = summary.results.record, summary.family
     of_family = ("method", "reason", "smallest_detectable", "delta")
     return {
         "study": summary.results.name,
-        "question": description.get("question"),
-        "note": description.get("note"),
+        "question": record.question,
+        "note": record.note,
         "metric": summary.metric,
         "baseline": summary.baseline,
         **{key: getattr(family, key) if family else None for key in of_family},
         "comparisons": family.k if family else 0,
         "level": LEVEL,
         "power": POWER,
-        "data": description.get("data"),
-        "datasets": datasets_of(description),
-        "environments": description.get("environments"),
-        "test_standard_errors": {d["name"]: formatting.sampling_error(d, summary) for d in datasets_of(description)},
+        "data": record.data and record.data.content(),
+        "datasets": [data.content() for data in datasets_of(record)],
+        "environments": [environment.content() for environment in record.environments],
+        "test_standard_errors": {data.name: formatting.sampling_error(data, summary) for data in datasets_of(record)},
         "arms": [arm_data(arm, summary) for arm in summary.arms],
         "axis": axis(summary),
-        "published": [published_data(arm, metric) for arm, metric in published_arms(summary)],
+        "published": [published_data(arm, metric) for arm, metric in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dnntrain.reporting.gates import GateResult
     from dnntrain.reporting.summary import Summary
-    from dnntrain.store.run_store import Record
+    from dnntrain.store.records import RunRecord
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,11 +96,12 @@ class StudyResult:
         return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
 
     @property
-    def records(self) -> Mapping[str, Record]:
-        """The full record of each run, by run id. A record is read from disk when it is accessed."""
+    def records(self) -> Mapping[str, RunRecord]:
+        """The full record of each run, by run id. Those that are not in memory are read when they are accessed."""
         from dnntrain.store.run_store import RunRecords, RunStore
 
-        return RunRecords(RunStore(self.folder.parent), self.runs["run"])
+        in_memory = self.summary.analysis.results.run_records
+        return in_memory if in_memory is not None else RunRecords(RunStore(self.folder.parent), self.runs["run"])
 
     def __repr__(self) -> str:
         return f"<StudyResult {self.name}: {len(self.runs)} runs in {self.folder}>\n{self.summary}"

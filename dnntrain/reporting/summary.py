@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
 
 import pandas as pd
 
@@ -26,7 +26,8 @@ from dnntrain.statistics import (
     prediction_interval,
     solo_and_marginal,
 )
-from dnntrain.store.study_loading import Results
+from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_files import Results
 from dnntrain.studies.designs import without
 
 FEWEST_TO_COMPARE = 3
@@ -61,12 +62,12 @@ class ArmSummary:
         """Runs with a result."""
         return len(self.values)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean over the finished runs."""
         return mean(list(self.values.values()))
 
-    @property
+    @cached_property
     def deviation(self) -> float:
         """Standard deviation over the finished runs (ddof 1)."""
         return deviation(list(self.values.values()))
@@ -77,7 +78,7 @@ class ArmSummary:
         c = self.comparison
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
 
-    @property
+    @cached_property
     def prediction_interval(self) -> Interval:
         """The 95 % prediction interval of one more run."""
         return prediction_interval(list(self.values.values()))
@@ -105,6 +106,16 @@ class Summary:
     contributions: Mapping[str, Contribution]
     """Solo gain and marginal loss of each factor of an in-and-out design."""
 
+    @cached_property
+    def published(self) -> list[tuple[ArmSummary, str]]:
+        """The arms by each metric that they have a published value of; the study's metric first."""
+        metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
+        found = []
+        for metric in sorted(metrics, key=lambda name: name != self.metric):
+            summary = self if metric == self.metric else summarize(self.results, metric)
+            found += [(arm, metric) for arm in summary.arms if metric in arm.published]
+        return found
+
 
 def summarize(
     results: Results, metric: str | None = None, sort: str | None = None, delta: float | None = None
@@ -120,32 +131,32 @@ def summarize(
     Raises:
         InputError: For a metric that does not exist or that the study lacks.
     """
-    description = results.description
-    metric = metric or str(description["metric"])
+    study = results.record
+    metric = metric or study.metric
     metric_of(metric)
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
-    names = [arm["name"] for arm in description["arms"]]
+    names = [arm.name for arm in study.arms]
     frames = {name: results.runs[results.runs["arm"] == name] for name in names}
     values = {name: by_seed(frame, metric) for name, frame in frames.items()}
-    baseline = description.get("baseline") if len(names) > 1 else None
+    baseline = study.baseline if len(names) > 1 else None
     diverged = {name: int((frame["status"] == "diverged").sum()) for name, frame in frames.items()}
     family = compare_all(values, baseline, diverged, metric, delta)
     arms = []
-    for arm in description["arms"]:
-        name, frame = arm["name"], frames[arm["name"]]
+    for arm in study.arms:
+        name, frame = arm.name, frames[arm.name]
         arms.append(
             ArmSummary(
                 name=name,
-                planned=len(description["seeds"]),
+                planned=len(study.seeds),
                 diverged=diverged[name],
                 diverged_p=divergence_p(name, baseline, diverged, frames),
                 values=values[name],
                 comparison=family.comparisons.get(name) if family else None,
                 health=health_counts(frame),
                 seconds=mean(frame["seconds"].tolist()),
-                published=arm.get("published", {}),
-                implied=tuple(arm.get("implied", ())),
+                published=arm.published,
+                implied=tuple(arm.implied),
                 identical=baseline is not None and name != baseline and values[name] == values[baseline] != {},
             )
         )
@@ -155,8 +166,8 @@ def summarize(
         baseline=baseline,
         arms=sorted(arms, key=SORTS[sort]) if sort else arms,
         family=family,
-        effects=factorial_effects(description, values),
-        contributions=contributions(description, values, metric),
+        effects=factorial_effects(study, values),
+        contributions=contributions(study, values, metric),
     )
 
 
@@ -198,10 +209,10 @@ def divergence_p(
     return fisher_exact(diverged[name], len(frames[name]), diverged[baseline], len(frames[baseline]))
 
 
-def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]]) -> list[Effect]:
+def factorial_effects(study: StudyRecord, values: Mapping[str, Mapping[int, float]]) -> list[Effect]:
     """Main effects and two-way interactions of a factorial design with several factors; empty for other designs."""
-    levels = {arm["name"]: arm.get("levels") or {} for arm in description["arms"]}
-    if description.get("design") != "factorial" or any(len(cell) < 2 for cell in levels.values()):
+    levels = {arm.name: arm.levels for arm in study.arms}
+    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
         return []
     named = {
         arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
@@ -211,14 +222,14 @@ def factorial_effects(description: Mapping[str, Any], values: Mapping[str, Mappi
 
 
 def contributions(
-    description: Mapping[str, Any], values: Mapping[str, Mapping[int, float]], metric: str
+    study: StudyRecord, values: Mapping[str, Mapping[int, float]], metric: str
 ) -> dict[str, Contribution]:
     """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs."""
-    if description.get("design") != "in-and-out":
+    if study.design != "in-and-out":
         return {}
     one_in = {name: figures for name, figures in values.items() if without(name) in values}
     one_out = {name: values[without(name)] for name in one_in}
-    baseline, better = values[str(description["baseline"])], metric_of(metric).higher_is_better
+    baseline, better = values[str(study.baseline)], metric_of(metric).higher_is_better
     return solo_and_marginal(baseline, values["all"], one_in, one_out, higher_is_better=better)
 
 

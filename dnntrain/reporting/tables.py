@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from dnntrain.metrics import score_beside
 from dnntrain.reporting import formatting
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.reporting.summary import ArmSummary, Summary, summarize
+from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import deviation, mean
-from dnntrain.store.study_loading import validation_curves
 from dnntrain.utils.text_layout import TextTable
 
 MOST_PICTURES = 60
@@ -87,7 +86,7 @@ def runs_table(summary: Summary) -> TextTable:
 def pictures_table(summary: Summary) -> TextTable:
     """The validation score by epoch as a sparkline, and the differences as a forest plot."""
     score = f"val_{score_beside(summary.metric, summary.results.runs.columns).name}"
-    curves = validation_curves(summary.results.folder, score)
+    curves = summary.results.validation_curves(score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     left, right = axis(summary)
@@ -110,18 +109,10 @@ def axis(summary: Summary) -> tuple[float, float]:
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
 
 
-def published_arms(summary: Summary) -> Iterator[tuple[ArmSummary, str]]:
-    """Yields each arm with a published figure and its metric, the study's metric first."""
-    named = {name: None for arm in summary.arms for name in arm.published if name != "sd"}
-    for metric in sorted(named, key=lambda name: name != summary.metric):
-        judged = summary if metric == summary.metric else summarize(summary.results, metric)
-        yield from ((arm, metric) for arm in judged.arms if metric in arm.published)
-
-
 def published_table(summary: Summary) -> TextTable:
     """Published figures next to the measured ones, judged by the prediction interval of one more run."""
     rows = []
-    for arm, metric in published_arms(summary):
+    for arm, metric in summary.published:
         ends = (
             formatting.number(end, metric, arm.deviation)
             for end in (arm.prediction_interval.low, arm.prediction_interval.high)

@@ -19,10 +19,10 @@ def study_report(summary: Summary, *, wide: bool = False) -> Group:
 
 def parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     """The pieces of a study's report, from the top."""
-    description = summary.results.description
+    record = summary.results.record
     yield Text(summary.results.name, style="bold")
-    if description.get("question"):
-        yield Text(description["question"], style="italic")
+    if record.question:
+        yield Text(record.question, style="italic")
     yield from tables(summary, wide=wide, pictures=True)
     yield Text("\n".join(formatting.footer(summary)), style="dim")
     if wide:

@@ -6,16 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import ArmSummary, Summary, default_delta, summarize
+from dnntrain.reporting.summary import ArmSummary, Summary, default_delta
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
-from dnntrain.store.study_loading import read_study
 from dnntrain.utils.console import show
 from dnntrain.utils.text_layout import TextTable
 
@@ -31,9 +29,8 @@ class SizePair:
     transfer: ArmSummary
 
 
-def print_transfer(folder: Path, *, figures: bool = False) -> None:
+def print_transfer(summary: Summary, *, figures: bool = False) -> None:
     """Prints the tables of a transfer study and, on request, draws its figure; nothing for other studies."""
-    summary = summarize(read_study(folder))
     if sized(summary):
         show(size_table(summary))
         typer.echo("\n".join(size_notes(summary)))
@@ -45,7 +42,7 @@ def print_transfer(folder: Path, *, figures: bool = False) -> None:
         from dnntrain.reporting.figures import save_figures
 
         wanted = "training-size" if sized(summary) else "effects"
-        for path in save_figures([summary], folder / "figures", ("png",)):
+        for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
             if wanted in path.name:
                 typer.echo(f"figure: {path}")
 

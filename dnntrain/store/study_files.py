@@ -1,87 +1,240 @@
-"""A study's files, made of its records: a row a run, a row a run and epoch, and what was asked."""
+"""The files of a study: study.json, results.csv, history.csv and preset.yaml, written from records and read back."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dnntrain.config.spec import RunSpec
-from dnntrain.engine.health import FIGURES
-from dnntrain.metrics import metric_columns
+from dnntrain.errors import InputError
+from dnntrain.metrics import VAL_LOSS, metric_columns
 from dnntrain.store.provenance import Provenance
-from dnntrain.store.run_store import Record, RunRecords, RunStore
-from dnntrain.studies.study import Study
+from dnntrain.store.records import RunRecord, StudyRecord
+from dnntrain.utils.files import has_text, write_atomic, write_errors
+from dnntrain.utils.lazy import pandas as pd
 
-
-def write_tables(study: Study, ids: Mapping[RunSpec, str], records: RunRecords, store: RunStore) -> None:
-    """Write the study's files anew from its records."""
-    store.write_study(study.name, study_files(study, ids, records))
-
-
-def tables_are_current(study: Study, ids: Mapping[RunSpec, str], records: RunRecords, store: RunStore) -> bool:
-    """Whether the study's files are as `write_tables` would write them."""
-    return store.has_study(study.name, study_files(study, ids, records))
-
-
-def study_files(study: Study, ids: Mapping[RunSpec, str], records: RunRecords) -> dict[str, Iterable[str]]:
-    """The study's files in parts, made of its records, in the order of arms and seeds."""
-    rows: list[dict[str, Any]] = []
-    columns: dict[str, None] = {}
-    provenance = Provenance()
-    varied = study.varied()
-    recorded = [(arm.name, ids[spec]) for arm, spec in study.runs() if ids[spec] in records]
-    for arm, run in recorded:
-        made = records[run]
-        rows.append(results_row(made, study.name, arm, varied))
-        columns |= dict.fromkeys(key for row in made["history"] for key in row)
-        provenance.add(arm, made)
-    first = records[recorded[0][1]]
-    history = (row for arm, run in recorded for row in history_rows(records[run], study.name, arm))
-    results = "".join(csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
-    description = study.description() | {
-        "data": first["data"],
-        "environment": first["environment"],
-        **provenance.description(),
-        "checksum": hashlib.sha256(results.encode()).hexdigest(),
-    }
-    files: dict[str, Iterable[str]] = {
-        "study.json": [json.dumps(description, indent=1)],
-        "results.csv": [results],
-        "history.csv": csv_lines([*HISTORY_NAMES, *columns], history),
-    }
-    return files | ({"preset.yaml": [study.source]} if study.source else {})
-
-
-def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
-    """A row of results.csv."""
-    named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
-    fields = {key: record["settings"].get(key) for key in varied}
-    outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
-    results = {name: record["results"].get(name) for name in metric_columns(record["data"]["task"])}
-    return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
-
+CHANGED = "{}: changed since it was written; the same `dnntrain ablate` writes it anew from the records"
 
 HISTORY_NAMES = ("study", "arm", "seed", "run")
-"""The columns of history.csv that say whose row it is."""
+"""The columns of history.csv that say which run a row belongs to."""
+NUMBERS = ("seed", "epochs_run", "best_epoch", "seconds")
+"""The numeric columns of results.csv, with the metrics. All others are text: an arm may be called NA or 1e-3."""
+NEEDED = ("study", "arm", "seed", "run", "status", VAL_LOSS, "health", "seconds")
 
 
-def history_rows(record: Record, study: str, arm: str) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class StudyFiles:
+    """The contents of a study's folder, made from the records of its runs."""
+
+    record: StudyRecord
+    results_csv: str
+    runs: Sequence[tuple[str, str]]
+    """The arm and id of every recorded run, in the order of arms and seeds."""
+    records: Mapping[str, RunRecord]
+    history_columns: Sequence[str]
+    preset: str = ""
+
+    @classmethod
+    def build(
+        cls,
+        study: StudyRecord,
+        runs: Sequence[tuple[str, str]],
+        records: Mapping[str, RunRecord],
+        varied: Sequence[str],
+        preset: str = "",
+    ) -> StudyFiles:
+        """Make the files from records.
+
+        Args:
+            study: What the study asked; where its runs come from is added here.
+            runs: The arm and id of every recorded run, at least one, in the order of arms and seeds.
+            records: The records by run id.
+            varied: The settings in which the arms differ. Each is a column of results.csv.
+            preset: The text of the preset, if there was one.
+        """
+        rows: list[dict[str, Any]] = []
+        columns: dict[str, None] = {}
+        provenance = Provenance()
+        for arm, run in runs:
+            record = records[run]
+            rows.append(_results_row(record, study.name, arm, varied))
+            columns |= dict.fromkeys(key for row in record.history for key in row)
+            provenance.add(arm, record)
+        first = records[runs[0][1]]
+        results_csv = "".join(_csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
+        origin = {
+            "data": first.data,
+            "environment": first.environment,
+            "datasets": provenance.datasets,
+            "environments": provenance.environments,
+            "checksum": hashlib.sha256(results_csv.encode()).hexdigest(),
+        }
+        return cls(study.model_copy(update=origin), results_csv, runs, records, [*HISTORY_NAMES, *columns], preset)
+
+    def contents(self) -> dict[str, Iterable[str]]:
+        """The text of each file, in parts."""
+        history = (row for arm, run in self.runs for row in _history_rows(self.records[run], self.record.name, arm))
+        contents: dict[str, Iterable[str]] = {
+            "study.json": [self.record.to_json()],
+            "results.csv": [self.results_csv],
+            "history.csv": _csv_lines(self.history_columns, history),
+        }
+        return contents | ({"preset.yaml": [self.preset]} if self.preset else {})
+
+    def write(self, folder: Path) -> None:
+        """Write the files, each atomically; DnntrainError where the folder cannot be written to."""
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file, parts in self.contents().items():
+                write_atomic(folder / file, parts)
+
+    def are_written(self, folder: Path) -> bool:
+        """Whether the folder has exactly these files."""
+        return all(has_text(folder / file, parts) for file, parts in self.contents().items())
+
+    def results(self, folder: Path) -> Results:
+        """The same as `read_study` of the folder, without reading it.
+
+        The table is parsed from the text that was written, so it has the same types and the same bits.
+        """
+        table = _parse_results(self.results_csv.encode(), folder / "results.csv")
+        return Results(folder, self.record, table, run_records=self.records)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one study."""
+
+    folder: Path
+    record: StudyRecord
+    runs: pd.DataFrame
+    """results.csv: a row per run."""
+    is_changed: bool = False
+    """Whether results.csv was changed since it was written."""
+    run_records: Mapping[str, RunRecord] | None = None
+    """The records by run id, if the study has just run in this process."""
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.record.name
+
+    def validation_curves(self, metric: str) -> dict[str, list[float]]:
+        """Each arm's mean of a validation metric by epoch, over the runs that were trained for as long.
+
+        Empty where the study has no history. InputError where history.csv is damaged.
+        """
+        records = self.run_records
+        history = _read_history(self.folder, metric) if records is None else self._history(records, metric)
+        means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()
+        by_arm = means.groupby(level="arm", sort=False)
+        return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
+
+    def _history(self, records: Mapping[str, RunRecord], metric: str) -> pd.DataFrame:
+        runs = zip(self.runs["arm"], self.runs["run"], strict=True)
+        rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]
+        return pd.DataFrame(rows, columns=["arm", "epoch", metric]).astype({metric: float})
+
+
+def find_studies(paths: Sequence[Path]) -> list[Results]:
+    """The studies in some folders, each a study or a folder of studies; InputError where there is none."""
+    found = [results for path in paths for results in studies_in(path)]
+    return list({results.folder.resolve(): results for results in found}.values())
+
+
+def studies_in(path: Path) -> list[Results]:
+    """The studies of one path: the folder itself, or those right below it, by name."""
+    if not path.exists():
+        raise InputError(f"{path}: no such folder; `dnntrain ablate` makes one (runs/ by default)")
+    if path.is_file():
+        path = path.parent
+    folders = [path] if (path / "study.json").is_file() else sorted(p.parent for p in path.glob("*/study.json"))
+    if not folders:
+        raise InputError(f"{path}: no study in it (no study.json); run `dnntrain ablate PRESET --out {path}` first")
+    return [read_study(folder) for folder in folders]
+
+
+def read_study(folder: Path) -> Results:
+    """Read a study's record and table; InputError that names the file where one is missing or damaged."""
+    study = StudyRecord.read(folder / "study.json")
+    path = folder / "results.csv"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the study again to write it") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    is_changed = study.checksum not in ("", hashlib.sha256(content).hexdigest())
+    return Results(folder, study, _parse_results(content, path), is_changed)
+
+
+def _parse_results(content: bytes, path: Path) -> pd.DataFrame:
+    """The table in the bytes of results.csv; InputError that names the file and what is wrong."""
+    try:
+        columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
+        numbers = {*NUMBERS, *metric_columns()}
+        text = {column: str for column in columns if column not in numbers}
+        runs = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+    missing = [column for column in NEEDED if column not in runs.columns]
+    if missing:
+        raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
+    for column in [c for c in runs.columns if c in ("seed", "seconds", *metric_columns())]:
+        try:
+            runs[column] = pd.to_numeric(runs[column])
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: column {column}: {error}") from None
+    if runs["seed"].isna().any():
+        raise InputError(f"{path}: a row has no seed")
+    twice = runs[runs.duplicated(["arm", "seed"])]
+    if len(twice):
+        raise InputError(f"{path}: arm {twice.iloc[0]['arm']} has seed {twice.iloc[0]['seed']:g} twice")
+    return runs
+
+
+def _read_history(folder: Path, metric: str) -> pd.DataFrame:
+    """The columns arm, epoch and `metric` of history.csv; no rows without that file."""
+    path = folder / "history.csv"
+    columns = ["arm", "epoch", metric]
+    try:
+        return pd.read_csv(path, usecols=columns, dtype={"arm": str}, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        return pd.DataFrame(columns=columns)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})")
+
+
+def _results_row(record: RunRecord, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
+    """A row of results.csv."""
+    named = {"study": study, "arm": arm, "seed": record.seed, "run": record.run}
+    outcome = {"status": record.status, "epochs_run": record.epochs, "best_epoch": record.best_epoch}
+    settings = {key: record.settings.get(key) for key in varied}
+    results = {name: record.results.get(name) for name in metric_columns(record.data.task)}
+    return named | outcome | settings | results | {"health": record.health, "seconds": record.seconds}
+
+
+def _history_rows(record: RunRecord, study: str, arm: str) -> Iterator[dict[str, Any]]:
     """The rows of history.csv for one run."""
-    named = dict(zip(HISTORY_NAMES, (study, arm, record["settings"]["seed"], record["run"]), strict=True))
-    for row in record["history"]:
-        yield named | {key: layers(value) if key in FIGURES else value for key, value in row.items()}
+    named = dict(zip(HISTORY_NAMES, (study, arm, record.seed, record.run), strict=True))
+    for row in record.history:
+        yield named | {key: _layers(value) if isinstance(value, list) else value for key, value in row.items()}
 
 
-def layers(values: Sequence[float | None]) -> str:
-    """One figure of every layer in one cell, the lowest layer first."""
+def _layers(values: Sequence[float | None]) -> str:
+    """The values of all layers in one cell, the lowest layer first."""
     return " ".join("nan" if value is None else f"{value:.6g}" for value in values)
 
 
-def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The rows as CSV, line by line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

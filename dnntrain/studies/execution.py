@@ -126,7 +126,7 @@ def run_study(
 
     with graceful_interrupt(stop) if owns_process else nullcontext():
         trained = runner.run(executor, callback, options.join, options.checkpoint_every)
-    for note in data_notes(read_json(options.out / study.name / "study.json")):
+    for note in data_notes(trained.files.record):
         callback.note(note)
     return trained
 

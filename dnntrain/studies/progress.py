@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from rich.text import Text
 from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd
 from dnntrain.metrics import score_beside
-from dnntrain.store.run_store import Record
+from dnntrain.store.records import RunRecord
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 
@@ -54,13 +55,13 @@ class ProgressDisplay(StudyCallback):
         self.live: Live | None = None
         self.notes: set[str] = set()
 
-    def start(self, study: Study, recorded: Mapping[str, Record], ids: dict[RunSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
         """Show the arms; runs that are recorded already count as done."""
         self.study = study
         self.arms: dict[str, ArmState] = {}
         self.thirds_reported: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
-        columns = [column for record in islice(recorded.values(), 1) for column in record["results"]]
+        columns = [column for record in islice(recorded.values(), 1) for column in record.results]
         self.score = score_beside(study.metric, columns)
         metric = f"val_{self.score.name}"
         self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
@@ -68,9 +69,10 @@ class ProgressDisplay(StudyCallback):
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
             self.arm_of[spec].append(arm.name)
             if existing := recorded.get(ids[spec]):
-                state.epochs[spec.seed] = existing["epochs"]
+                state.epochs[spec.seed] = existing.epochs
                 state.finished.add(spec.seed)
-                state.val_score[spec.seed] = existing["history"][-1][metric]
+                score = existing.history[-1][metric]
+                state.val_score[spec.seed] = score if isinstance(score, int | float) else math.nan
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(ids)} runs are recorded already", style="dim")

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
@@ -15,9 +16,10 @@ from dnntrain.executors.base import Executor
 from dnntrain.executors.devices import accelerated
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
-from dnntrain.store.run_locks import RunLocks
-from dnntrain.store.run_store import Record, RunRecords, RunStore, record
-from dnntrain.store.study_files import tables_are_current, write_tables
+from dnntrain.store.locks import RunLocks
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunRecords, RunStore
+from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
@@ -35,7 +37,7 @@ class StudyInterrupted(DnntrainError):
 class StudyCallback:
     """Follows a study. Each method does nothing here; override those that are of interest."""
 
-    def start(self, study: Study, recorded: Mapping[str, Record], ids: dict[RunSpec, str]) -> None:
+    def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
         """The study begins.
 
         Args:
@@ -65,13 +67,20 @@ class TrainedStudy:
     ids: Mapping[RunSpec, str]
     """The run id of every run."""
     records: RunRecords
-    """By run id, read from the store one by one: memory does not grow with the number of runs."""
+    """By run id."""
+    files: StudyFiles
+    """The files in the study's folder."""
+
+    @cached_property
+    def results(self) -> Results:
+        """The study's results, from memory: the same as `read_study` of its folder."""
+        return self.files.results(self.records.store.root / self.study.name)
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
         results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
         for arm, spec in self.study.runs():
-            value = self.records[self.ids[spec]]["results"].get(metric)
+            value = self.records[self.ids[spec]].results.get(metric)
             results[arm.name].append(math.nan if value is None else value)
         return results
 
@@ -118,15 +127,17 @@ class StudyRunner:
             StudyInterrupted: The executor was stopped, and has saved checkpoints of the runs in training.
         """
         callback = callback or StudyCallback()
-        trained = TrainedStudy(self.study, self.ids, self.records)
-        missing = self.missing()
-        if not missing and tables_are_current(self.study, self.ids, self.records, self.store):
+        folder, missing = self.store.root / self.study.name, self.missing()
+        files = None if missing else self.study_files()
+        if files and files.are_written(folder):
             callback.start(self.study, self.records, self.ids)
             callback.stop()
-            return trained  # nothing to write: the store may be read-only
+            return TrainedStudy(
+                self.study, self.ids, self.records, files
+            )  # nothing to write: the store may be read-only
         if missing:
             self.store.prepare()
-        with self.store.held(self.study.name, join), self.store.claimed() as locks:
+        with self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:
             callback.start(self.study, self.records, self.ids)
             try:
                 while (missing := self.missing()) and not executor.stopping:
@@ -134,20 +145,27 @@ class StudyRunner:
                     executor.run(jobs, lambda event: self.handle(event, callback, locks))
                     if not jobs.taken and not executor.stopping:
                         time.sleep(LOCKED_RUNS_SECONDS)
-                    self.records.look()
+                    self.records.refresh()
             finally:
                 callback.stop()
                 # an interrupt may have come between writing a record and noting it
-                self.records.look()
+                self.records.refresh()
                 if self.records:
-                    write_tables(self.study, self.ids, self.records, self.store)
+                    files = self.study_files()
+                    files.write(folder)
         if missing:
             raise StudyInterrupted(
                 "interrupted; what is finished stays recorded, and running it again continues from there"
             )
         if self.failures:
             raise self.failure()
-        return trained
+        assert files is not None  # every run is recorded
+        return TrainedStudy(self.study, self.ids, self.records, files)
+
+    def study_files(self) -> StudyFiles:
+        """The study's files, made from the records so far."""
+        runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
+        return StudyFiles.build(self.study.to_record(), runs, self.records, self.study.varied(), self.study.source)
 
     def missing(self) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
@@ -175,10 +193,9 @@ class StudyRunner:
             self.failures.append(event)
         elif isinstance(event, RunsFinished):
             for run in event.runs:
-                made = record(run, self.ids[run.spec], event.data, event.environment)
-                self.store.write(made, run)
-                self.records.add(made["run"])
-                locks.release(made["run"])
+                record = run.to_record(self.ids[run.spec], event.data, event.environment)
+                self.records.add(self.store.write(record, run.weights))
+                locks.release(record.run)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)
@@ -197,7 +214,7 @@ class JobQueue:
     ) -> None:
         self.runner, self.locks, self.checkpoint_every = runner, locks, checkpoint_every
         # a process that waits for others looks twice a second, and need not read their checkpoints
-        self.missing = {spec: run for spec, run in missing.items() if locks.is_open(run)}
+        self.missing = {spec: run for spec, run in missing.items() if locks.is_unlocked(run)}
         store = runner.store
         self.checkpoints = {spec: found for spec, run in self.missing.items() if (found := store.checkpoint(run))}
         trained = {spec: checkpoint.epochs for spec, checkpoint in self.checkpoints.items()}
@@ -218,7 +235,7 @@ class JobQueue:
 
     def try_lock(self, run: str) -> bool:
         """Whether this process may train the run: no other process is training it, or has trained it since."""
-        if not self.locks.take(run):
+        if not self.locks.try_lock(run):
             return False
         if self.runner.store.has(run):
             self.locks.release(run)

@@ -6,12 +6,12 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.metrics import DEFAULT_METRIC, metric_of, score_of
+from dnntrain.store.records import ArmRecord, StudyRecord
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
 
@@ -76,27 +76,28 @@ class Study:
         settings = [arm.spec.settings() for arm in self.arms]
         return [key for key in settings[0] if any(s[key] != settings[0][key] for s in settings)]
 
-    def description(self) -> dict[str, Any]:
-        """The study as plain JSON, for study.json."""
-        return {
-            "name": self.name,
-            "question": self.question,
-            "design": self.design,
-            "baseline": self.baseline,
-            "metric": self.metric,
-            "note": self.note,
-            "seeds": list(self.seeds),
-            "arms": [
-                {
-                    "name": arm.name,
-                    "settings": arm.spec.settings(),
-                    "implied": self.implied(arm),
-                    "published": dict(arm.published),
-                    "levels": dict(arm.levels),
-                }
-                for arm in self.arms
-            ],
-        }
+    def to_record(self) -> StudyRecord:
+        """What the study asks, for study.json."""
+        arms = [
+            ArmRecord(
+                name=arm.name,
+                settings=arm.spec.settings(),
+                implied=self.implied(arm),
+                published=dict(arm.published),
+                levels=dict(arm.levels),
+            )
+            for arm in self.arms
+        ]
+        return StudyRecord(
+            name=self.name,
+            question=self.question,
+            design=self.design,
+            baseline=self.baseline,
+            metric=self.metric,
+            note=self.note,
+            seeds=list(self.seeds),
+            arms=arms,
+        )
 
     def implied(self, arm: Arm) -> list[str]:
         """What else differs from the baseline as a consequence of the arm's settings."""

@@ -20,7 +20,7 @@ from dnntrain.data.download import exclusive_write
 from dnntrain.data.source import DataLocation
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.utils import locks
-from dnntrain.utils.files import replacing
+from dnntrain.utils.files import atomic_file
 
 BATCH = 256
 """Rows that are computed, and then kept, at a time."""
@@ -221,7 +221,7 @@ def _write(path: Path, stored: Stored, rows: Rows, values: Values) -> None:
             _write_all(file, value)
         os.fsync(file.fileno())
     known[rows] = True
-    with replacing(path / "known.npy") as scratch, scratch.open("wb") as file:
+    with atomic_file(path / "known.npy") as scratch, scratch.open("wb") as file:
         np.save(file, known)
 
 

@@ -19,7 +19,7 @@ from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.transfer_learning.image_networks import ImageModel, Modules, Triple
 from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState, digest_of, load_fitting
-from dnntrain.utils.files import replacing
+from dnntrain.utils.files import atomic_file
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_dirs import expanded
 
@@ -231,7 +231,7 @@ def _keep(base: Architecture, file: Path, home: DataLocation, source: str = "") 
     digest = digest_of(tensors)
     path = _path(base, digest, home)
     if source or not path.exists():
-        with exclusive_write(path), replacing(path) as scratch:
+        with exclusive_write(path), atomic_file(path) as scratch:
             scratch.write_bytes(save(tensors, {"source": source}))
     return f"{base.name}@{digest}"
 

@@ -12,7 +12,8 @@ from dnntrain.data import DataLocation, FileSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
-from dnntrain.store.run_store import Record, RunStore
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
 from dnntrain.studies.study import PRETRAIN, Arm, Study
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.mlp_backbone import MEASURED, Backbone, MLPBackbone, count_overlap, unfrozen_count
@@ -42,26 +43,26 @@ def resolve_backbones(study: Study, store: RunStore, home: DataLocation) -> dict
     return bases
 
 
-def run_backbone(record: Record, store: RunStore) -> MLPBackbone:
+def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
     """A recorded run as a base; InputError where it diverged, or a weight is nan or infinite."""
-    if record["status"] != "finished":
-        raise InputError(f"reuse_from {record['run']}: this run {record['status']}; reuse one that finished")
-    spec = RunSpec.parse(record["settings"])
+    if record.status != "finished":
+        raise InputError(f"reuse_from {record.run}: this run {record.status}; reuse one that finished")
+    spec = RunSpec.parse(record.settings)
     if "@" in (spec.reuse_from or ""):
         raise InputError(
-            f"reuse_from {record['run']}: its lower layers are those of {spec.reuse_from}; reuse that network, or a "
+            f"reuse_from {record.run}: its lower layers are those of {spec.reuse_from}; reuse that network, or a "
             "run of dense layers alone"
         )
-    data, weights = record["data"], store.weights(record["run"])
-    check_finite(weights, str(store.weights_file(record["run"])), "this run cannot be reused")
-    expected = set(tensor_names(layer_specs(spec, math.prod(data["shape"]), len(data["classes"]) or 1)))
+    data, weights = record.data, store.weights(record.run)
+    check_finite(weights, str(store.weights_file(record.run)), "this run cannot be reused")
+    expected = set(tensor_names(layer_specs(spec, math.prod(data.shape), len(data.classes) or 1)))
     if weights.keys() - MEASURED != expected:
         differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
         raise InputError(
-            f"reuse_from {record['run']}: it froze layers of {spec.reuse_from} that differ from its own settings "
+            f"reuse_from {record.run}: it froze layers of {spec.reuse_from} that differ from its own settings "
             f"({differ}); reuse that run instead"
         )
-    return MLPBackbone(record["run"], spec, weights, tuple(data["shape"]), tuple(data["classes"]))
+    return MLPBackbone(record.run, spec, weights, tuple(data.shape), tuple(data.classes))
 
 
 def check_leakage(base: Backbone, spec: RunSpec, store: RunStore, home: DataLocation) -> None:
@@ -69,7 +70,7 @@ def check_leakage(base: Backbone, spec: RunSpec, store: RunStore, home: DataLoca
     if not isinstance(base, MLPBackbone):
         return
     trained, target = base.spec.source, spec.source
-    recorded = store.read(base.name)["data"]["fingerprint"]
+    recorded = store.read(base.name).data.fingerprint
     same = recorded == target.fingerprint(home) and not isinstance(target, FileSource)
     if same:
         return  # a published data set's own test part was never trained on
@@ -102,7 +103,7 @@ def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
 
 def best_run(folder: Path) -> str:
     """The finished run of a study with the lowest validation loss; InputError where none finished."""
-    from dnntrain.store.study_loading import read_study
+    from dnntrain.store.study_files import read_study
 
     runs = read_study(folder).runs
     finished = runs[runs["status"] == "finished"]

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and JSON that is read with an error a person can act on."""
+"""Atomic writes of files and folders, and JSON files that are read with errors a user can act on."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ from dnntrain.errors import DnntrainError, InputError
 
 
 @contextmanager
-def writing(root: Path) -> Iterator[None]:
-    """Say where and why something could not be written."""
+def write_errors(root: Path) -> Iterator[None]:
+    """Turn an OSError into a DnntrainError that says what could not be written: its file, or else `root`."""
     try:
         yield
     except OSError as error:
         raise DnntrainError(f"cannot write to {error.filename or root}: {error.strerror or error}") from None
 
 
-def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write a file, given in parts, so that nobody ever sees half of it.
+def write_atomic(path: Path, parts: Iterable[str]) -> None:
+    """Write a text file, given in parts: readers see the old file or the new one, never half of it.
 
-    A link is followed, and what is no ordinary file (a device, a pipe) is written to, not replaced.
+    Symbolic links are followed. Devices and pipes are written to directly, not replaced.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
         path.write_text("".join(parts), encoding="utf-8", newline="")
         return
-    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
         file.writelines(parts)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write a file that then takes the place of `path`, with its mode; it is removed if that fails."""
-    scratch = path.with_name(f".new-{uuid4().hex}")  # a process on another host may have our number
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a scratch file, which replaces `path` at the end and keeps its mode.
+
+    If the block raises, the scratch file is removed and `path` is left alone.
+    """
+    scratch = path.with_name(f".new-{uuid4().hex}")  # not the process's number: another host may have the same
     try:
         yield scratch
         if path.exists():
@@ -48,18 +51,32 @@ def replacing(path: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
-def scratch_folder(parent: Path) -> Path:
-    """Make an empty folder that is to be moved to its place when it is whole.
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`, which replaces it at the end. Missing parents are made.
 
-    It has the mode of any new folder, by the umask and the parent's setgid bit; tempfile's would be private.
+    If the block raises, the new folder is removed and `path` is left alone.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = scratch_folder(path.parent)
+    try:
+        yield scratch
+        if path.exists():
+            shutil.rmtree(path)
+        scratch.rename(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def scratch_folder(parent: Path) -> Path:
+    """Make an empty folder with a unique name, with the umask's mode and the parent's setgid bit (unlike tempfile)."""
     folder = parent / f".new-{uuid4().hex}"
     folder.mkdir()
     return folder
 
 
-def holds(path: Path, parts: Iterable[str]) -> bool:
-    """Whether the file has exactly this content, given in parts."""
+def has_text(path: Path, parts: Iterable[str]) -> bool:
+    """Whether the file has exactly this text, given in parts."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return all(file.read(len(part)) == part for part in parts) and not file.read(1)
@@ -68,7 +85,7 @@ def holds(path: Path, parts: Iterable[str]) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON file's content; raises InputError that names the file where it is missing or damaged."""
+    """Read a JSON file; InputError that names the file where it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

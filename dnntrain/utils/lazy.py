@@ -1,4 +1,4 @@
-"""Imports slow modules at first use, so that `--help`, `report`, and `techniques` do not wait seconds for torch.
+"""Imports slow modules at first use, so that `--help` and `techniques` do not wait for torch and pandas.
 
 Modules that declare techniques use `from dnntrain.utils.lazy import torch`, so that a declaration and its code share
 a file. The placeholder is not in `sys.modules`, where libraries look to see whether torch is loaded.
@@ -29,6 +29,8 @@ def import_ahead(name: str) -> None:
 
 
 if TYPE_CHECKING:
+    import pandas as pandas
     import torch as torch
 else:
+    pandas = LazyModule("pandas")
     torch = LazyModule("torch")

@@ -28,6 +28,7 @@ from tests.engine.test_bit_for_bit import assert_same, company, spec
 from tests.support.catalogue import EVERY_TECHNIQUE
 from tests.support.command import succeeds
 from tests.support.faults import RUNS, begun, children, results, undisturbed, wait_for, wait_for_workers
+from tests.support.records import made_record
 
 
 class Keeper:
@@ -122,13 +123,13 @@ def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
 @pytest.mark.parametrize("name", ["hidden2.kernel", "output.bias"])
 def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBackbone, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
-    record = {"run": base.name, "status": "finished", "settings": base.spec.settings(),
-              "data": {"shape": base.shape, "classes": base.classes}}  # fmt: skip
+    data = {"shape": list(base.shape), "classes": list(base.classes)}
+    record = made_record(base.name, settings=base.spec.settings(), data=data)
     weights = {key: np.array(value) for key, value in base.state.items()}
-    store.write(record, Run(base.spec, 0, weights=weights))
+    store.write(record, weights)
     assert run_backbone(record, store).name == base.name
     weights[name].flat[3] = np.inf
-    store.write(record, Run(base.spec, 0, weights=weights))
+    store.write(record, weights)
     said = f"{store.weights_file(base.name)}: tensor {name} has nan or infinite values (1 of "
     with pytest.raises(InputError, match=re.escape(said)):
         run_backbone(record, store)

@@ -34,7 +34,7 @@ from dnntrain.reporting.figures.axis_labels import spread
 from dnntrain.reporting.figures.series import chosen, gradients
 from dnntrain.reporting.figures.style import COLOURS, DASHES, MARKERS
 from dnntrain.reporting.summary import Summary, summarize
-from dnntrain.store.study_loading import read_study
+from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 
 ALL = ("learning-curves", "effects", "gradient-flow", "learning-rates", "time")
@@ -183,7 +183,7 @@ def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
     steady.summary()
     code = (
         "import sys; from pathlib import Path; from dnntrain.reporting.figures import save_figures;"
-        "from dnntrain.store.study_loading import read_study; from dnntrain.reporting.summary import summarize;"
+        "from dnntrain.store.study_files import read_study; from dnntrain.reporting.summary import summarize;"
         f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder);"
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )

@@ -20,7 +20,7 @@ from dnntrain.reporting.plain_exports import to_csv
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.summary import summarize
 from dnntrain.statistics import Interval
-from dnntrain.store.study_loading import read_study, validation_curves
+from dnntrain.store.study_files import read_study
 from tests.support.command import dnntrain, environment, error_of, succeeds
 
 SEEDS = range(5)
@@ -270,7 +270,7 @@ def test_what_looks_like_a_number_or_nothing_stays_text(tmp_path: Path) -> None:
     results = read_study(folder)
     assert results.runs["arm"].tolist() == results.runs["missing"].tolist() == [n for n in names for _ in SEEDS]
     assert set(results.runs["study"]) == {"010"}
-    assert list(validation_curves(folder, "val_loss")) == names
+    assert list(results.validation_curves("val_loss")) == names
     exported = list(csv.DictReader(io.StringIO(to_csv([summarize(results)]))))
     assert [row["arm"] for row in exported] == names and {row["study"] for row in exported} == {"010"}
 

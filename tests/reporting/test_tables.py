@@ -31,10 +31,11 @@ from dnntrain.reporting.tables import main_table
 from dnntrain.reporting.terminal import study_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported
 from dnntrain.statistics import Interval
-from dnntrain.store.study_loading import read_study
+from dnntrain.store.study_files import read_study
 from dnntrain.utils.text_layout import TextTable
 from tests.support.command import environment
 from tests.support.inline import answer
+from tests.support.records import made_record
 
 WIDTHS = (40, 60, 80, 120)
 FIGURE = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?!\w)")
@@ -229,15 +230,7 @@ def test_differences_have_them_too_and_shares_are_in_percent() -> None:
 
 def test_one_run_is_printed_with_its_digits(capsys: pytest.CaptureFixture[str]) -> None:
     results = {"train_loss": 1.25e-5, "train_rmse": 1234567.8, "test_r2": -0.5, "test_acc": 0.0}
-    made = {
-        "results": results,
-        "best_epoch": 3,
-        "status": "finished",
-        "epochs": 3,
-        "health": "healthy",
-        "seconds": 0.04,
-    }
-    print_run(made | {"run": "0123456789ab"}, Path("runs"))
+    print_run(made_record(results=results, seconds=0.04), Path("runs"))
     text = " ".join(capsys.readouterr().out.split())
     assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
 

@@ -12,7 +12,9 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import validation_notes
 from dnntrain.store.provenance import Provenance, data_notes, environments_line
+from dnntrain.store.records import ArmRecord, StudyRecord
 from tests.support.inline import answer
+from tests.support.records import made_record
 
 TABLE = "".join(f"{i},1,{'ab'[i % 2]},{3 * i % 5}\n" for i in range(60))
 NOTE = "table.csv: 1 column left out, the same in every training row: same"
@@ -98,19 +100,22 @@ def test_a_class_that_does_not_validate_is_noted() -> None:
 def test_notes_of_other_splits_make_no_other_data_set() -> None:
     provenance = Provenance()
     for arm, notes in (("a", ["1"]), ("b", ["1", "2"])):
-        provenance.add(arm, {"data": {"name": "made", "notes": notes}, "environment": {}})
-    assert provenance.description()["datasets"] == [{"name": "made", "notes": ["1", "2"], "arms": ["a", "b"]}]
+        provenance.add(arm, made_record(data={"name": "made", "notes": notes}))
+    [dataset] = provenance.datasets
+    assert (dataset.name, dataset.notes, dataset.arms) == ("made", ["1", "2"], ["a", "b"])
 
 
 def test_only_what_differs_is_named() -> None:
     provenance = Provenance()
     data = {"name": "made", "notes": ["2 rows left out"]}
-    for arm, engine, cpu in (("a", 4, "Xeon"), ("a", 4, "Xeon"), ("b", 5, "EPYC")):
+    for arm, engine, cpu in (("a", "4", "Xeon"), ("a", "4", "Xeon"), ("b", "5", "EPYC")):
         environment = {"torch": "2.13.0", "cpu": cpu, "platform": f"Linux of {cpu}"}
-        provenance.add(arm, {"data": data, "engine": engine, "environment": environment})
-    made = provenance.description()
-    assert [entry["arms"] for entry in made["datasets"]] == [["a", "b"]]
+        provenance.add(arm, made_record(data=data, engine=engine, environment=environment))
+    study = StudyRecord(name="made", metric="val_acc", seeds=[0], arms=[ArmRecord(name="a"), ArmRecord(name="b")])
+    made = study.model_copy(update={"datasets": provenance.datasets, "environments": provenance.environments})
+    assert [dataset.arms for dataset in made.datasets] == [["a", "b"]]
     assert data_notes(made) == ["made: 2 rows left out"]
     said = environments_line(made)
     assert said.endswith("differ: engine 4, cpu Xeon (2 runs); engine 5, cpu EPYC (1 run).")
-    assert environments_line({"environments": made["environments"][:1]}) == "" == environments_line({})
+    alone = study.model_copy(update={"environments": made.environments[:1]})
+    assert environments_line(alone) == "" == environments_line(study)

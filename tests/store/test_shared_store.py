@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.data import cache as decoded
 from dnntrain.data.download import exclusive_write
-from dnntrain.engine.run import Run
 from dnntrain.errors import DnntrainError
-from dnntrain.store.run_locks import RunLocks, is_locked
+from dnntrain.store.locks import RunLocks, is_locked
 from dnntrain.store.run_store import RunStore
 from dnntrain.utils import locks
-from dnntrain.utils.files import scratch_folder, write_whole
+from dnntrain.utils.files import scratch_folder, write_atomic
 from dnntrain.utils.user_dirs import expanded
 from tests.support import inline
+from tests.support.records import made_record
 from tests.support.users import UID, another_user, as_root, commands_of_another_user, public
 
 __all__ = ["public"]  # a fixture
@@ -50,9 +49,7 @@ def test_a_record_is_open_to_the_group_and_keeps_the_setgid_bit(tmp_path: Path) 
     (tmp_path / "store").mkdir()
     (tmp_path / "store").chmod(0o2775)
     store = RunStore(tmp_path)
-    spec = RunSpec.parse({})
-    data = {"task": "classification"}
-    store.write({"run": RUN, "data": data}, Run(spec, 0, weights={"w": np.zeros(2, np.float32)}))
+    store.write(made_record(RUN), {"w": np.zeros(2, np.float32)})
     assert mode(store.folder(RUN)) == 0o2775
     assert {mode(path) for path in store.folder(RUN).iterdir()} == {0o664}
 
@@ -72,7 +69,7 @@ def test_a_private_umask_is_respected(umask: int, tmp_path: Path) -> None:
         assert mode(scratch_folder(tmp_path)) == 0o777 & ~umask
         with exclusive_write(tmp_path / "data"):
             assert mode(tmp_path / "data.lock") == 0o666 & ~umask
-        write_whole(tmp_path / "table.csv", ["1"])
+        write_atomic(tmp_path / "table.csv", ["1"])
         assert mode(tmp_path / "table.csv") == 0o666 & ~umask
     finally:
         os.umask(before)
@@ -80,9 +77,9 @@ def test_a_private_umask_is_respected(umask: int, tmp_path: Path) -> None:
 
 def test_a_file_that_is_written_anew_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    write_whole(path, ["1"])
+    write_atomic(path, ["1"])
     path.chmod(0o640)
-    write_whole(path, ["2"])
+    write_atomic(path, ["2"])
     assert (path.read_text(), mode(path)) == ("2", 0o640)
     assert [file.name for file in tmp_path.iterdir()] == ["results.csv"]
 
@@ -92,8 +89,8 @@ def test_a_file_that_is_written_anew_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_lock_file_is_removed_when_it_is_released(tmp_path: Path) -> None:
     claims = RunLocks(tmp_path / ".claims")
-    assert claims.take(RUN) and (tmp_path / ".claims" / RUN).exists()
-    assert not RunLocks(tmp_path / ".claims").take(RUN) and is_locked(tmp_path / ".claims" / RUN)
+    assert claims.try_lock(RUN) and (tmp_path / ".claims" / RUN).exists()
+    assert not RunLocks(tmp_path / ".claims").try_lock(RUN) and is_locked(tmp_path / ".claims" / RUN)
     claims.release_all()
     assert not (tmp_path / ".claims").exists()
 
@@ -101,28 +98,28 @@ def test_a_lock_file_is_removed_when_it_is_released(tmp_path: Path) -> None:
 LOCKS = """
 import sys
 from pathlib import Path
-from dnntrain.store.run_locks import Claims, is_held
-from dnntrain.data.download import making
+from dnntrain.data.download import exclusive_write
 from dnntrain.errors import DnntrainError
+from dnntrain.store.locks import RunLocks, is_locked
 from dnntrain.store.run_store import RunStore
 
 def study(root):
-    with RunStore(root).held("small"):
+    with RunStore(root).study_lock("small"):
         pass
 
 def data(root):
-    with making(root / "data"):
+    with exclusive_write(root / "data"):
         pass
 
 root = Path(sys.argv[1])
-for attempt in (study, data, lambda root: Claims(root / ".claims").take("0123456789ab"),
-                lambda root: is_held(root / ".claims" / "0123456789ab")):
+for attempt in (study, data, lambda root: RunLocks(root / ".claims").try_lock("0123456789ab"),
+                lambda root: is_locked(root / ".claims" / "0123456789ab")):
     try:
         attempt(root)
         print("no error")
     except DnntrainError as error:
         print(error)
-Claims(root / ".claims").release_all()
+RunLocks(root / ".claims").release_all()
 """
 
 

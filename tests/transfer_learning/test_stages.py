@@ -17,7 +17,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
 from dnntrain.errors import InputError
-from dnntrain.store.run_store import RunStore, record
+from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone, count_overlap, unfrozen_count
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
@@ -338,8 +338,7 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
     one = spec(reuse_from=base.name, hidden="20,16,12,9", reuse=3, bn=True)
     base.check(one, mini.shape)
     [run] = train_transfer([one], mini, base)
-    made = record(run, "f" * 12, mini.description(), {})
-    store.write(made, run)
+    store.write(run.to_record("f" * 12, mini.description(), {}), run.weights)
     with pytest.raises(InputError, match=f"it froze layers of {base.name} that differ .*hidden1.b"):
         run_backbone(store.read("f" * 12), store)
 

@@ -20,7 +20,7 @@ from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.style import check_format, rendered
 from dnntrain.reporting.figures.training_size import training_size
 from dnntrain.reporting.summary import Summary
-from dnntrain.utils.files import writing
+from dnntrain.utils.files import write_errors
 
 __all__ = [
     "accuracy_against_time",
@@ -51,7 +51,7 @@ def save_figures(
     """
     formats = [check_format(name) for name in formats]
     written = []
-    with writing(folder):
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, summary in zip(file_names(s.results.name for s in summaries), summaries, strict=True):
             for kind, figure in draw(summary, delta=delta, interval=interval):

@@ -84,7 +84,7 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     """The curves of every arm; test figures are known at the end only, so a test metric gives its validation curve."""
     metric = f"val_{metric_of(summary.metric).name}"
-    frames, seeds, factor = by_arm(history), len(summary.results.description["seeds"]), scale(metric)
+    frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):
         drawn = {name: frame.assign(**{column: frame[column] * factor}) for name, frame in drawn.items()}

@@ -156,13 +156,13 @@ def wrapped(text: str, width: float) -> list[str]:
 
 def subtitle(summary: Summary) -> str:
     """Which study a figure is of, and on what data."""
-    description = summary.results.description
-    seeds, data = len(description["seeds"]), dict.fromkeys(data["name"] for data in datasets_of(description))
+    record = summary.results.record
+    seeds, data = len(record.seeds), dict.fromkeys(data.name for data in datasets_of(record))
     parts = (
         summary.results.name,
         ", ".join(data),
         f"{seeds} seed{'' if seeds == 1 else 's'}",
-        description.get("question", ""),
+        record.question,
     )
     return " · ".join(part for part in parts if part)
 
@@ -178,7 +178,7 @@ class LineStyle:
 
 def looks(summary: Summary) -> dict[str, LineStyle]:
     """Each arm's look, by the study's own order: the baseline is black and solid."""
-    names = [arm["name"] for arm in summary.results.description["arms"]]
+    names = [arm.name for arm in summary.results.record.arms]
     others = [name for name in names if name != summary.baseline]
     found = {
         name: LineStyle(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])

@@ -1,0 +1,232 @@
+"""Typed records: `RunRecord` is a run.json, `StudyRecord` a study.json; each is written and read here.
+
+Records keep fields that this version does not know, so that their checksums hold and nothing is lost on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dnntrain.errors import InputError
+from dnntrain.utils.fields import format_validation_error
+from dnntrain.utils.files import read_json
+
+FORMAT = 1
+"""The layout of the store; raised when an older dnntrain could no longer read it."""
+
+Settings = dict[str, bool | int | float | str | None]
+"""A run's settings by key."""
+HistoryRow = dict[str, float | int | list[float | None] | None]
+"""One epoch: a number by name, or a list with one number per layer, from the lowest. None where it is not finite."""
+
+
+class Record(BaseModel):
+    """Part of a JSON file of the store."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    def content(self) -> dict[str, Any]:
+        """The fields that were given, in the order in which they are written, as plain JSON values."""
+        return self.model_dump(exclude_unset=True, by_alias=True)
+
+
+class DatasetRecord(Record):
+    """The data set that a run was trained on. Old study files have the first three fields only."""
+
+    name: str
+    fingerprint: str = ""
+    train_examples: int
+    test_examples: int
+    n_validation: int = Field(0, alias="own_validation")
+    """Examples at the end of the training part that the data set names as its validation part."""
+    shape: list[int] = []
+    """Of one example."""
+    task: str = "classification"
+    """classification or regression; the oldest records do not say, and are of the first."""
+    classes: list[str] = []
+    license: str = Field("", alias="licence")
+    notes: list[str] = []
+    """What was left out of the data, or read in a special way."""
+
+
+class EnvironmentRecord(Record):
+    """What trained a run. None where the version of dnntrain that wrote the record did not know."""
+
+    python: str | None = None
+    torch: str | None = None
+    numpy: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    """The architecture, as x86_64."""
+    cpu: str | None = None
+    """The model's name."""
+    threads: int | None = None
+    mkl: str | None = None
+    """The value of MKL_CBWR."""
+    device: str | None = None
+    bit_for_bit: bool | None = None
+    """Whether the promise of equal bits holds in this environment."""
+
+
+class Checksums(Record):
+    """SHA-256 of a run's files."""
+
+    record: str
+    """Of the record's content without its checksums: see `checksum`."""
+    weights: str
+    """Of the bytes of weights.safetensors."""
+
+
+class RunRecord(Record):
+    """What is kept of a run: run.json."""
+
+    format: int | None = None
+    run: str
+    """The run's id."""
+    engine: str | None = None
+    """The engine version that trained it."""
+    settings: Settings
+    data: DatasetRecord
+    environment: EnvironmentRecord
+    status: str
+    """finished or diverged."""
+    epochs: int
+    best_epoch: int | None
+    """The epoch (from 1) whose weights were kept; None where no epoch was finished."""
+    results: dict[str, float | None]
+    """The metrics of the kept weights by name; empty where the run diverged."""
+    health: str
+    """The diagnosis, with layer and epoch where there is one: `healthy` or `dead units (layer 2, epoch 3)`."""
+    seconds: float
+    history: list[HistoryRow] = Field(min_length=1)
+    checksums: Checksums | None = None
+    """None in a record that is not written yet, and in old ones."""
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        seed = self.settings["seed"]
+        assert isinstance(seed, int)
+        return seed
+
+    def with_checksums(self, weights: bytes) -> RunRecord:
+        """The record as it is written beside a weights file of these bytes."""
+        sums = Checksums(record=checksum(self.content()), weights=hashlib.sha256(weights).hexdigest())
+        return self.model_copy(update={"checksums": sums})
+
+    def to_json(self) -> str:
+        """The text of run.json."""
+        return json.dumps(self.content(), indent=1)
+
+    @classmethod
+    def read(cls, path: Path, run_id: str) -> RunRecord:
+        """Read a run.json.
+
+        Raises:
+            InputError: The file is missing or damaged, was written by a newer version, is the record of another run,
+                or was changed since it was written. The message names the file and says what to do.
+        """
+        content = read_json(path)
+        fields = content if isinstance(content, dict) else {}
+        if isinstance(fields.get("format"), int) and fields["format"] > FORMAT:
+            raise InputError(f"{path}: written by a newer dnntrain (format {fields['format']}); update to read it")
+        required = {name for name, field in cls.model_fields.items() if field.is_required()}
+        if fields.get("run") != run_id or not fields.keys() >= required or not fields["history"]:
+            raise InputError(f"{path}: not the record of run {run_id}; remove its folder, and it is trained again")
+        sums = fields.get("checksums", {})
+        if "checksums" in fields and not (isinstance(sums, dict) and sums.get("record") == checksum(fields)):
+            raise InputError(f"{path}: changed since it was written; remove its folder, and it is trained again")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InputError(
+                f"{path}: not the record of run {run_id} ({format_validation_error(error)}); remove its folder, and it "
+                "is trained again"
+            ) from None
+
+
+def checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of a run record's content without its checksums."""
+    content = {key: value for key, value in content.items() if key != "checksums"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class ArmRecord(Record):
+    """An arm of a study."""
+
+    name: str
+    settings: Settings = {}
+    """With seed 0."""
+    implied: list[str] = []
+    """Other differences from the baseline that follow from its settings."""
+    published: dict[str, float] = {}
+    """Published results by metric."""
+    levels: dict[str, str] = {}
+    """In a factorial design: the level of each factor, '' where it is off."""
+
+
+class StudyDataset(DatasetRecord):
+    """A data set of a study, with the arms that use it."""
+
+    arms: list[str] = []
+
+
+class StudyEnvironment(Record):
+    """An environment that trained some of a study's runs, by the fields that can change a run's bits."""
+
+    engine: str | None = None
+    python: str | None = None
+    torch: str | None = None
+    numpy: str | None = None
+    processor: str | None = None
+    cpu: str | None = None
+    threads: int | None = None
+    mkl: str | None = None
+    device: str | None = None
+    runs: int
+    """How many runs it trained."""
+
+
+class StudyRecord(Record):
+    """What a study asked, and where its runs come from: study.json."""
+
+    name: str
+    question: str = ""
+    design: str = "list"
+    baseline: str | None = None
+    metric: str
+    note: str = ""
+    seeds: list[int]
+    arms: list[ArmRecord] = Field(min_length=1)
+    data: DatasetRecord | None = None
+    """Of the first run."""
+    environment: EnvironmentRecord = EnvironmentRecord()
+    """Of the first run."""
+    datasets: list[StudyDataset] = []
+    """Old study files have `data` only."""
+    environments: list[StudyEnvironment] = []
+    checksum: str = ""
+    """SHA-256 of results.csv as it was written."""
+
+    @model_validator(mode="after")
+    def _baseline_is_an_arm(self) -> Self:
+        if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
+            raise ValueError(f"no arm '{self.baseline}' to be the baseline")
+        return self
+
+    def to_json(self) -> str:
+        """The text of study.json."""
+        return json.dumps(self.content(), indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> StudyRecord:
+        """Read a study.json; InputError that names the file where it is missing, damaged or incomplete."""
+        try:
+            return cls.model_validate(read_json(path))
+        except ValidationError as error:
+            raise InputError(f"{path}: no description of a study ({format_validation_error(error)})") from None
