@@ -1,4 +1,4 @@
-"""A run between two epochs, so that a long one goes on where it was, bit for bit. Needs no torch."""
+"""The state of a run between two epochs, from which its training resumes bit for bit. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,51 +16,52 @@ History = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that the rest of a run's training depends on.
+    """Everything that the rest of a run's training depends on, apart from its spec.
 
-    What is not here follows from the spec: random streams are keyed by seed and epoch; schedules and early stopping
-    follow the history.
+    Random streams are keyed by seed and epoch, and schedules and early stopping follow from the history, so neither is
+    saved.
     """
 
     history: History
-    """The rows of its stage so far."""
+    """The rows of the current stage."""
     kept_epoch: int
+    """The epoch (from 1) whose weights are the best so far; 0 for none."""
     seconds: float
     tensors: dict[str, np.ndarray]
-    """Weights, the optimizer's memory, and the best weights, without the axis P."""
+    """Weights, optimizer state and the best weights, without the member axis P."""
     environment: dict[str, Any] = field(default_factory=dict)
-    """What trained it: elsewhere the rest would have other bits."""
+    """What trained it. In another environment the rest could have other bits, so the run starts anew there."""
     stage: int = 0
-    """Which stage of a transfer it is in."""
+    """The stage of a transfer, from 0."""
     earlier: History = field(default_factory=list)
-    """The rows of the stages before."""
+    """The rows of earlier stages."""
     earlier_seconds: float = 0.0
 
     @property
     def epochs(self) -> int:
-        """How many epochs the run was trained."""
+        """Epochs trained so far, over all stages."""
         return len(self.earlier) + len(self.history)
 
     def to_bytes(self) -> bytes:
-        """As a safetensors file, with all but the tensors in its header."""
+        """A safetensors file with everything but the tensors in its header."""
         from safetensors.numpy import save
 
-        said = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tensors"}
-        return save(self.tensors, metadata={"checkpoint": json.dumps(said)})
+        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tensors"}
+        return save(self.tensors, metadata={"checkpoint": json.dumps(state)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Checkpoint:
-        """What `to_bytes` made; InputError where that is damaged, or a weight is nan or infinite."""
+        """Read what `to_bytes` wrote; InputError if it is damaged, or a weight is nan or infinite."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
             tensors = load(content)
             size = int.from_bytes(content[:8], "little")
-            said = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["checkpoint"])
-            made = cls(tensors=tensors, **said)
+            state = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["checkpoint"])
+            checkpoint = cls(tensors=tensors, **state)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"no checkpoint ({error})") from None
         weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("now.", "best."))}
         check_finite(weights, "no checkpoint")
-        return made
+        return checkpoint

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from dnntrain.store.records import RunRecord, StudyDataset, StudyEnvironment, StudyRecord
 
 DECIDES_BITS = tuple(name for name in StudyEnvironment.model_fields if name != "runs")
 """The fields that distinguish environments. A run may differ in its last bits between two of them."""
 
 
-@dataclass
 class Provenance:
     """Collects the distinct data sets and environments of a study's records, for study.json."""
 
-    _datasets: dict[str, StudyDataset] = field(default_factory=dict)
-    _environments: dict[StudyEnvironment, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._datasets: dict[str, StudyDataset] = {}
+        self._runs: dict[StudyEnvironment, int] = {}
 
     def add(self, arm: str, record: RunRecord) -> None:
-        """Add one run of an arm. Runs have to come arm by arm."""
+        """Add one run of an arm."""
         # the same data have other notes where runs split them differently
         key = record.data.model_dump_json(exclude={"notes"})
-        first = StudyDataset(**record.data.content() | {"notes": [], "arms": []})
-        known = self._datasets.setdefault(key, first)
-        known.notes[:] = dict.fromkeys([*known.notes, *record.data.notes])
-        if arm not in known.arms[-1:]:
-            known.arms.append(arm)
+        known = self._datasets.get(key) or StudyDataset(**record.data.content() | {"notes": [], "arms": []})
+        notes, arms = ([*dict.fromkeys(names)] for names in ([*known.notes, *record.data.notes], [*known.arms, arm]))
+        self._datasets[key] = known.model_copy(update={"notes": notes, "arms": arms})
         fields = record.environment.model_dump() | {"engine": record.engine}
         environment = StudyEnvironment(**{name: fields[name] for name in DECIDES_BITS}, runs=0)
-        self._environments[environment] = self._environments.get(environment, 0) + 1
+        self._runs[environment] = self._runs.get(environment, 0) + 1
 
     @property
     def datasets(self) -> list[StudyDataset]:
@@ -38,7 +34,7 @@ class Provenance:
     @property
     def environments(self) -> list[StudyEnvironment]:
         """Each environment with its number of runs."""
-        return [each.model_copy(update={"runs": runs}) for each, runs in self._environments.items()]
+        return [environment.model_copy(update={"runs": runs}) for environment, runs in self._runs.items()]
 
 
 def datasets_of(study: StudyRecord) -> list[StudyDataset]:

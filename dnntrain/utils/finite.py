@@ -1,4 +1,4 @@
-"""Numbers that are nan or infinite: refused in weights that are loaded, and null in JSON."""
+"""Numbers that are nan or infinite: an error in loaded weights, null in JSON."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from dnntrain.errors import InputError
 
 
 def check_finite(tensors: Mapping[str, Any], where: str, why: str = "") -> None:
-    """Raise InputError that names the first tensor (NumPy's, or PyTorch's on the CPU) with a value that is not finite.
+    """Check that all values of some tensors are finite.
 
-    The message begins with `where`; `why` says what cannot be done with it.
+    Args:
+        tensors: NumPy arrays, or torch tensors on the CPU, by name.
+        where: The start of the error message, usually a file.
+        why: The end of the message: what such weights cannot be used for.
+
+    Raises:
+        InputError: A value is not finite; the message names the first such tensor.
     """
     for name, tensor in tensors.items():
         values = np.asarray(tensor)
         bad = int(np.count_nonzero(~np.isfinite(values))) if values.dtype.kind == "f" else 0
         if bad:
-            said = f"{where}: tensor {name} has nan or infinite values ({bad:,} of {values.size:,})"
-            raise InputError(f"{said}; {why}" if why else said)
+            message = f"{where}: tensor {name} has nan or infinite values ({bad:,} of {values.size:,})"
+            raise InputError(f"{message}; {why}" if why else message)
 
 
 def nan_to_none(value: Any) -> Any:
-    """A record with None for every number that is not finite: JSON has no nan."""
+    """Replace every number that is not finite by None, in nested dicts and lists: JSON has no nan."""
     if isinstance(value, dict):
         return {key: nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""File locks between processes, which may be of several users. The system releases a lock when its process ends."""
+"""File locks between the processes of one or several users. The OS releases a lock when its process exits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from dnntrain.errors import DnntrainError
 
 
 def acquire(lock: BaseFileLock, timeout: float = 0) -> None:
-    """Acquire a lock; a negative timeout waits forever.
+    """Acquire a lock.
 
-    Raises Timeout where another process holds it, DnntrainError where another user's lock file cannot be opened, which
-    leaves open whether it is held, and OSError where no lock file can be made or the file system has no locks.
+    Args:
+        lock: The lock. Its file is made if it is missing.
+        timeout: Seconds to wait; a negative number waits forever.
+
+    Raises:
+        Timeout: Another process holds the lock.
+        DnntrainError: Another user's lock file cannot be opened, so nobody can say whether it is held.
+        OSError: No lock file can be made, or the file system has no locks.
     """
     path = Path(lock.lock_file)
     try:
@@ -29,7 +35,7 @@ def acquire(lock: BaseFileLock, timeout: float = 0) -> None:
 
 
 def acquire_if_possible(lock: BaseFileLock) -> bool:
-    """As `acquire`, but False where the file system has no locks; DnntrainError where no file can be made."""
+    """Like `acquire`, but return False if the file system has no locks; DnntrainError if no file can be made."""
     path = Path(lock.lock_file)
     was_there = path.exists()
     try:
@@ -46,9 +52,9 @@ def acquire_if_possible(lock: BaseFileLock) -> bool:
 
 
 def release(lock: BaseFileLock) -> None:
-    """Release a lock and remove its file."""
+    """Release a lock, and remove its file."""
     with suppress(OSError):
-        Path(lock.lock_file).unlink()  # while it is held: a process that waits for it then takes a new file
+        Path(lock.lock_file).unlink()  # before the release: a process that waits for it then makes a new file
     lock.release()
 
 
