@@ -29,6 +29,8 @@ from dnntrain.cli.transfer import (
     planned,
     transfer_keys,
 )  # fmt: skip
+from dnntrain.config.keys import flag
+from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
 from dnntrain.utils.console import show
@@ -129,7 +131,7 @@ def transfer(
 ) -> None:
     """Reuse a trained network's lower layers on other data, and show what it buys beside the same from scratch.
 
-    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze all
+    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze-layers all
     """
     from dnntrain.reporting.transfer import print_transfer
     from dnntrain.studies.presets import load_preset
@@ -264,6 +266,9 @@ def exit_on_broken_pipe() -> NoReturn:
 
 def click_message(error: Exception) -> str:
     """A click error's message, with its suggestion, in one line."""
+    option = getattr(error, "option_name", "")
+    if new := NEW_KEYS.get(option.removeprefix("--").replace("-", "_")):
+        return f"{option}: renamed to {flag(new)}"
     text: str = error.format_message()  # type: ignore[attr-defined]
     return " ".join(text.split())
 

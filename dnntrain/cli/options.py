@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from dnntrain.cli.data import DataDir, Mirror
+from dnntrain.config.renamed import to_new_names
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.store.provenance import data_notes
@@ -163,7 +164,7 @@ def replaced(study: Study, out: Path) -> Iterator[str]:
     try:
         known = read_json(out / study.name / "study.json")
         seeds = len({*known["seeds"]} - {*study.seeds})
-        before = {arm["name"]: arm["settings"] for arm in known["arms"]}
+        before = {arm["name"]: to_new_names(arm["settings"]) for arm in known["arms"]}
         # settings that an older version did not have are no change
         gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
     except (InputError, KeyError, TypeError, AttributeError):

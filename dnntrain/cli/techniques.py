@@ -111,7 +111,7 @@ def common(study: Study) -> dict[str, object]:
     """The settings that all arms share; what is off is left out."""
     varied = {*study.varied(), "seed"}
     settings = in_use(study.arms[0].spec.settings())
-    asides = {*options(), *TransferSettings.model_fields, "draw", "val_part", "output"}  # shown where they are given
+    asides = {*options(), *TransferSettings.model_fields, "subset", "val_from", "output"}  # shown where they are given
     defaults = default_settings()
     return {
         key: value

@@ -44,7 +44,7 @@ OF_FROM = ("weights", "drop", "head", "scratch", "rungs", "curve", "name")
 
 def transfer_keys() -> list[str]:
     """The fields of a run that `transfer` takes: what is reused has options of its own."""
-    return [key for key in run_keys() if key not in ("reuse_from", "reuse")]
+    return [key for key in run_keys() if key not in ("reuse_from", "transfer_layers")]
 
 
 def planned(
@@ -70,8 +70,8 @@ def refuse_ignored(
     """Raise InputError for an option that another one, or what is reused, leaves nothing to decide."""
     if rungs and (drop or sizes is not None):
         raise InputError("--ladder tries every --drop itself, and excludes --curve")
-    if rungs and "unfreeze" in given:
-        raise InputError("--ladder tries every --unfreeze itself")
+    if rungs and "unfreeze_layers" in given:
+        raise InputError("--ladder tries every --unfreeze-layers itself")
     if sizes is not None and "train_size" in given:
         raise InputError("--curve gives the training sizes; leave --train-size out")
     if not scratch and (rungs or sizes is not None):

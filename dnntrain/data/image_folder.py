@@ -30,7 +30,7 @@ from dnntrain.data.user_data import (
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
-Colour = Literal["auto", "grey", "colour"]
+Color = Literal["auto", "gray", "color"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 PARTS = {
@@ -61,8 +61,8 @@ class ImageFolder(FileSource):
     fit: Fit = hyperparameter(
         "stretch", "images that are not square: stretch, crop at the center, or pad with black bars"
     )
-    colour: Colour = hyperparameter("auto", "grey or colour; auto: grey where every image is")
-    corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
+    color: Color = hyperparameter("auto", "gray or color; auto: gray if every image is")
+    max_corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
 
     @classmethod
     def reads(cls, path: str) -> bool:
@@ -96,14 +96,14 @@ class ImageFolder(FileSource):
         chosen = chosen_rows(self.classes, targets, classes)
         check_classes(some(items, chosen), self.path)
         notes = exclusion_note(others(self.path, items), "file", "not an image in a class's folder")
-        decoder = Decoder(self.image_size, self.colour == "grey", self.fit)
+        decoder = Decoder(self.image_size, self.color == "gray", self.fit)
         images, found, on_levels = decoder.decode([item.path for item in items], chosen, self.path)
         notes += on_levels + self.check_corrupt([(items[row].relative, one.problem) for row, one in found.items()])
         readable = np.isin(np.arange(len(items)), [row for row, one in found.items() if not one.problem])
         kept, on_copies = without_copies(items, images, readable)
         check_classes(some(items, kept), self.path)
         notes += on_copies + self.fitted([found[row] for row in np.flatnonzero(kept).tolist()])
-        if self.colour == "auto" and (images[:, :1] == images[:, 1:]).all():
+        if self.color == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
         # cut before anything is left out, so that the choice of classes does not move an image to another part
         parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
@@ -112,9 +112,11 @@ class ImageFolder(FileSource):
     def check_corrupt(self, found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         """A note on the files that could not be read; InputError where they are more than is accepted."""
         problems = [(name, problem) for name, problem in found if problem]
-        if len(problems) > self.corrupt:
+        if len(problems) > self.max_corrupt:
             first = "; ".join(f"{name}: {problem}" for name, problem in problems[:LONGEST_NOTE])
-            raise InputError(f"{self.path}: {len(problems)} unreadable images, --corrupt is {self.corrupt}: {first}")
+            raise InputError(
+                f"{self.path}: {len(problems)} unreadable images, --max-corrupt is {self.max_corrupt}: {first}"
+            )
         names = [name for name, _ in problems]
         if problems:
             names[0] += f" ({problems[0][1]})"

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dnntrain.config.renamed import to_new_names
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import FIGURES
 from dnntrain.metrics import results_of
@@ -59,7 +60,8 @@ def study_files(study: Study, ids: Mapping[RunSpec, str], records: RunRecords) -
 def results_row(record: Record, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record["settings"]["seed"], "run": record["run"]}
-    fields = {key: record["settings"].get(key) for key in varied}
+    settings = to_new_names(record["settings"])
+    fields = {key: settings.get(key) for key in varied}
     outcome = {"status": record["status"], "epochs_run": record["epochs"], "best_epoch": record["best_epoch"]}
     results = {name: record["results"].get(name) for name in results_of(record["data"]["task"])}
     return named | outcome | fields | results | {"health": record["health"], "seconds": record["seconds"]}
