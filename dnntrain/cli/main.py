@@ -20,6 +20,8 @@ from dnntrain.cli.runs import runs_app
 from dnntrain.cli.techniques import techniques
 from dnntrain.cli.train import train
 from dnntrain.cli.transfer import transfer
+from dnntrain.config.keys import flag
+from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.errors import DnntrainError
 from dnntrain.utils.user_dirs import provide_caches
 
@@ -37,7 +39,9 @@ app.add_typer(runs_app, name="runs")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes"}
+RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes"} | {
+    flag(old): flag(new) for old, new in NEW_KEYS.items()
+}
 """Options that had another name before version 0.2."""
 
 
@@ -84,7 +88,7 @@ def usage_message(error: Exception) -> str:
     option = str(getattr(error, "option_name", ""))
     new = RENAMED_OPTIONS.get(option)
     if context and new in {name for parameter in context.command.params for name in parameter.opts}:
-        return f"{option} was renamed to {new}"
+        return f"{option}: renamed to {new}"
     where = f" (see {context.command_path} --help)" if context else ""
     return click_message(error).rstrip(".") + where
 

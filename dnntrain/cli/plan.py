@@ -94,8 +94,8 @@ def common(study: Study) -> dict[str, object]:
     seldom_shown = {
         *data_options(),
         *TransferSettings.model_fields,
-        "draw",
-        "val_part",
+        "subset",
+        "val_from",
         "output",
     }  # shown if they are not the default
     defaults = default_settings()

@@ -10,10 +10,11 @@ import typer
 
 from dnntrain.cli.options import keyword
 from dnntrain.config.keys import flag
+from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import choice_keys, flat_keys
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.utils.fields import field_extra, format_value
 
@@ -69,7 +70,7 @@ def panel(key: str) -> str:
         return slot.family
     if key in TransferSettings.model_fields:
         return "Transfer"
-    return "The data" if key in ("data", "train_size", "draw", "val", "val_part", "scale", *options()) else "The run"
+    return "The data" if key in ("data", "train_size", "subset", "val", "val_from", "scale", *options()) else "The run"
 
 
 def read_assignments(assignments: list[str]) -> dict[str, str]:
@@ -85,7 +86,7 @@ def read_assignments(assignments: list[str]) -> dict[str, str]:
             raise InputError(f"--set {assignment}: must be KEY=VALUE, such as --set lr=0.1")
         key = key.strip().replace("-", "_")
         if key not in run_keys():
-            raise InputError(f"--set {key}: unknown key '{key}'{did_you_mean(key, flat_keys())}")
+            raise InputError(f"--set {unknown_key(key, flat_keys())}")
         if key in settings:
             raise InputError(f"--set {key}: given twice, as {settings[key]} and {value.strip()}")
         settings[key] = value.strip()

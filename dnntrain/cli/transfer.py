@@ -19,7 +19,7 @@ NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "train_sizes
 
 def transfer_keys() -> list[str]:
     """The fields of a run that have a flag here; what is reused has options of its own."""
-    return [key for key in run_keys() if key not in ("reuse_from", "reuse")]
+    return [key for key in run_keys() if key not in ("reuse_from", "transfer_layers")]
 
 
 @add_options(settings=spec_options(transfer_keys()), options=run_options())
@@ -62,7 +62,7 @@ def transfer(
 ) -> None:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
 
-    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze all
+    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze-layers all
     """
     from dnntrain.reporting.transfer import print_transfer
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study

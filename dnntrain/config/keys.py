@@ -15,8 +15,9 @@ from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
 from dnntrain.config.parsing import as_meant
+from dnntrain.config.renamed import check_value, unknown_key
 from dnntrain.data import DataSource, find_source, options, source_class
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.utils.fields import field_extra, hyperparameter
 
@@ -94,13 +95,14 @@ def read_flat(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The spec's fields from flat settings.
 
     Raises:
-        InputError: for an unknown key, and for a setting of something that is off.
+        InputError: for an unknown or renamed key, and for a setting of something that is off.
         ValidationError: for a value of the wrong type or out of bounds; its location is the key.
     """
     model = flat_model(spec)
     for key in settings:
         if key not in model.model_fields:
-            raise InputError(f"unknown key '{key}'{did_you_mean(key, model.model_fields)}")
+            raise unknown_key(key, model.model_fields)
+        check_value(key, settings[key])
     flat = model(**{key: as_meant(key, model.model_fields[key], value) for key, value in settings.items()})
     values = {name: getattr(flat, name) for name in plain_fields(spec)}
     values["source"] = _read_source(flat)

@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from dnntrain.config.keys import default_flat, flat_model, read_flat, switch_fields, write_flat
 from dnntrain.config.parsing import read_activations, read_hidden, read_init, read_scale, read_val, write_hidden
+from dnntrain.config.renamed import to_new_names, to_old_names
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source
 from dnntrain.errors import InputError
@@ -65,14 +66,14 @@ class RunSpec(TransferSettings):
         "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
     )
     train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
-    draw: Literal["seed", "same"] = hyperparameter(
-        "seed", "train_size draws other examples for each seed, or the same for all"
+    subset: Literal["per-seed", "shared"] = hyperparameter(
+        "per-seed", "which examples train_size picks: others for each seed (per-seed), or the same for all (shared)"
     )
     val: Annotated[float, BeforeValidator(read_val)] = hyperparameter(
         0.2, "validation part, the last of the training set, for data without one: a fraction or a count"
     )
-    val_part: Literal["last", "first"] = hyperparameter(
-        "last", "which part of the training set validates: last or first"
+    val_from: Literal["last", "first"] = hyperparameter(
+        "last", "which end of the training set validates: last or first"
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
@@ -154,6 +155,11 @@ class RunSpec(TransferSettings):
         except UnicodeError:
             raise InputError("a setting holds characters that are no text") from None
 
+    @classmethod
+    def from_record(cls, settings: Mapping[str, Any]) -> Self:
+        """The run that recorded settings describe; those of older versions may have other names."""
+        return cls.parse(to_new_names(settings))
+
     def changed(self, **settings: Any) -> Self:
         """This run with some flat settings changed, validated again."""
         return self.parse(self.settings() | settings)
@@ -204,14 +210,15 @@ class RunSpec(TransferSettings):
     def digest(self, fingerprint: str, engine: str) -> str:
         """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.
 
-        Settings at their defaults are left out, so that a new setting does not rename old runs. The path of your own
+        Settings at their defaults are left out, so that a new setting does not rename old runs; renamed settings keep
+        their old names here. The path of your own
         data is left out too: their bytes identify them.
         """
         defaults = default_settings()
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
         if isinstance(self.source, FileSource):
             settings["data"] = self.source.name
-        text = json.dumps([settings, fingerprint, engine], sort_keys=True)
+        text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -29,13 +29,11 @@ class TransferSettings(BaseModel):
     reuse_from: str | None = hyperparameter(
         None, "start from a trained network: a run's id, or pretrained in a preset that says what that is"
     )
-    reuse: Count | None = hyperparameter(
-        None, "how many of its lower layers (2, or all), which it then starts with", ge=1
+    transfer_layers: Count | None = hyperparameter(None, "how many of its lower layers to start with (2, or all)", ge=1)
+    freeze_epochs: int | None = hyperparameter(
+        None, "epochs in which those layers stay frozen; to the end if not given", ge=0
     )
-    freeze: int | None = hyperparameter(None, "epochs in which they stay frozen; to the end if not given", ge=0)
-    unfreeze: Count = hyperparameter(
-        0, "how many of the reused layers, from the top, train after that (1, or all)", ge=0
-    )
+    unfreeze_layers: Count = hyperparameter(0, "how many of them, from the top, train after that (1, or all)", ge=0)
     unfreeze_lr: float | None = hyperparameter(
         None, "learning rate of that stage; as before if not given", ge=0, le=1e6, per_member=True
     )
@@ -46,21 +44,22 @@ class TransferSettings(BaseModel):
     @property
     def frozen_to_the_end(self) -> bool:
         """Whether nothing that is reused is ever trained."""
-        return self.unfreeze == 0 or self.freeze is None
+        return self.unfreeze_layers == 0 or self.freeze_epochs is None
 
     def check_reuse(self, epochs: int) -> None:
         """Raise ValueError where the stages do not fit each other."""
         given = [key for key in TransferSettings.model_fields if getattr(self, key) != self.default_of(key)]
         if self.reuse_from is None and given:
             raise ValueError(f"{given[0]} is given, but reuse_from is off")
-        if self.freeze is not None and self.freeze > epochs:
-            raise ValueError(f"freeze {self.freeze}: more than the {epochs} epochs of the run")
-        if self.unfreeze and (self.freeze is None or self.freeze == epochs):
-            raise ValueError(f"unfreeze {self.unfreeze}: freeze must say after how many of the {epochs} epochs")
-        if self.freeze is not None and not self.unfreeze:
-            raise ValueError(f"freeze {self.freeze}: what is reused stays frozen to the end unless unfreeze is given")
-        if self.unfreeze_lr is not None and not self.unfreeze:
-            raise ValueError("unfreeze_lr is given, but unfreeze is 0")
+        freeze, unfreeze = self.freeze_epochs, self.unfreeze_layers
+        if freeze is not None and freeze > epochs:
+            raise ValueError(f"freeze_epochs {freeze}: more than the {epochs} epochs of the run")
+        if unfreeze and (freeze is None or freeze == epochs):
+            raise ValueError(f"unfreeze_layers {unfreeze}: freeze_epochs must say after which of the {epochs} epochs")
+        if freeze is not None and not unfreeze:
+            raise ValueError(f"freeze_epochs {freeze}: layers stay frozen to the end unless unfreeze_layers is given")
+        if self.unfreeze_lr is not None and not unfreeze:
+            raise ValueError("unfreeze_lr is given, but unfreeze_layers is 0")
 
     @classmethod
     def default_of(cls, key: str) -> object:

@@ -30,7 +30,7 @@ from dnntrain.data.user_data import (
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
-Colour = Literal["auto", "grey", "colour"]
+Color = Literal["auto", "gray", "color"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 PART_FOLDERS = {
@@ -62,8 +62,8 @@ class ImageFolder(FileSource):
     fit: Fit = hyperparameter(
         "stretch", "images that are not square: stretch, crop at the center, or pad with black bars"
     )
-    colour: Colour = hyperparameter("auto", "grey or colour; auto: grey where every image is")
-    corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
+    color: Color = hyperparameter("auto", "gray or color; auto: gray if every image is")
+    max_corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
 
     @classmethod
     def reads(cls, path: str) -> bool:
@@ -97,7 +97,7 @@ class ImageFolder(FileSource):
         chosen = chosen_rows(self.classes, targets, classes)
         check_classes(list(compress(items, chosen)), self.path)
         notes = exclusion_note(other_files(self.path, items), "file", "not an image in a class's folder")
-        decoder = Decoder(self.image_size, self.colour == "grey", self.fit)
+        decoder = Decoder(self.image_size, self.color == "gray", self.fit)
         images, outcomes, level_notes = decoder.decode([item.path for item in items], chosen, self.path)
         problems = {row: outcome.problem for row, outcome in outcomes.items() if outcome.problem}
         notes += level_notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
@@ -105,7 +105,7 @@ class ImageFolder(FileSource):
         kept, copy_notes = drop_copies(items, images, readable)
         check_classes(list(compress(items, kept)), self.path)
         notes += copy_notes + self.fit_note([outcomes[row] for row in np.flatnonzero(kept).tolist()])
-        if self.colour == "auto" and (images[:, :1] == images[:, 1:]).all():
+        if self.color == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
         # split before anything is left out, so that the choice of classes does not move an image to another part
         parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
@@ -113,9 +113,11 @@ class ImageFolder(FileSource):
 
     def check_corrupt(self, problems: Mapping[str, str]) -> tuple[str, ...]:
         """A note on unreadable files, given each one's path and problem; InputError if there are too many."""
-        if len(problems) > self.corrupt:
+        if len(problems) > self.max_corrupt:
             first = "; ".join(f"{name}: {problem}" for name, problem in islice(problems.items(), MAX_LISTED_NAMES))
-            raise InputError(f"{self.path}: {len(problems)} unreadable images, --corrupt is {self.corrupt}: {first}")
+            raise InputError(
+                f"{self.path}: {len(problems)} unreadable images, --max-corrupt is {self.max_corrupt}: {first}"
+            )
         names = list(problems)
         if names:
             names[0] += f" ({problems[names[0]]})"

@@ -44,7 +44,7 @@ class Table(LabelledFileSource):
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
     target: str | None = hyperparameter(None, "the column to predict", literal=True)
-    leave_out: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
+    drop_columns: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket', literal=True
     )
     missing: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
@@ -95,12 +95,12 @@ class Table(LabelledFileSource):
             raise InputError(
                 f"{self.path}: which column is to be predicted? --target COLUMN, one of {', '.join(names)}"
             )
-        dropped = read_names(self.leave_out or "")
-        for option, name in (("--target", self.target), *(("--leave-out", name) for name in dropped)):
+        dropped = read_names(self.drop_columns or "")
+        for option, name in (("--target", self.target), *(("--drop-columns", name) for name in dropped)):
             if not name or name not in names:
                 raise InputError(f"{self.path}: {option} {name}: no such column{did_you_mean(name, names)}")
         if self.target in dropped:
-            raise InputError(f"{self.path}: --leave-out {self.target}: the column to be predicted")
+            raise InputError(f"{self.path}: --drop-columns {self.target}: the column to be predicted")
         return dropped
 
 
@@ -127,7 +127,7 @@ def column_uses(grid: CellGrid, target: Column, encoded: EncodedColumns) -> tupl
         elif column is target:
             reason = "the target"
         elif column.name not in grid.used:
-            reason = "by --leave-out"
+            reason = "by --drop-columns"
         inputs = encoded.names.get(column.name, ())
         uses.append(ColumnUse(column.name, column.kind, int(column.missing.sum()), inputs, reason))
     return tuple(uses)

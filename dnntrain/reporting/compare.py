@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import by_seed
@@ -57,7 +58,7 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
 
 def key(arm: ArmRecord) -> str:
     """Identifies an arm across studies: its settings."""
-    return json.dumps(arm.settings, sort_keys=True)
+    return json.dumps(to_new_names(arm.settings), sort_keys=True)
 
 
 def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> ComparedArm:

@@ -44,7 +44,7 @@ class StudyFiles:
         study: StudyRecord,
         runs: Sequence[tuple[str, str]],
         records: Mapping[str, RunRecord],
-        varied: Sequence[str],
+        settings: Mapping[str, Mapping[str, Any]],
         preset: str = "",
     ) -> StudyFiles:
         """Make the files from records.
@@ -53,7 +53,7 @@ class StudyFiles:
             study: What the study asked; where its runs come from is added here.
             runs: The arm and id of every recorded run, at least one, in the order of arms and seeds.
             records: The records by run id.
-            varied: The settings in which the arms differ. Each is a column of results.csv.
+            settings: By run id, the settings in which the arms differ. Each is a column of results.csv.
             preset: The text of the preset, if there was one.
         """
         rows: list[dict[str, Any]] = []
@@ -61,7 +61,7 @@ class StudyFiles:
         provenance = Provenance()
         for arm, run in runs:
             record = records[run]
-            rows.append(_results_row(record, study.name, arm, varied))
+            rows.append(_results_row(record, study.name, arm, settings[run]))
             columns |= dict.fromkeys(key for row in record.history for key in row)
             provenance.add(arm, record)
         first = records[runs[0][1]]
@@ -213,13 +213,12 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})")
 
 
-def _results_row(record: RunRecord, study: str, arm: str, varied: Sequence[str]) -> dict[str, Any]:
+def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record.seed, "run": record.run}
     outcome = {"status": record.status, "epochs_run": record.epochs, "best_epoch": record.best_epoch}
-    settings = {key: record.settings.get(key) for key in varied}
     results = {name: record.results.get(name) for name in metric_columns(record.data.task)}
-    return named | outcome | settings | results | {"health": record.health, "seconds": record.seconds}
+    return named | outcome | dict(settings) | results | {"health": record.health, "seconds": record.seconds}
 
 
 def _history_rows(record: RunRecord, study: str, arm: str) -> Iterator[dict[str, Any]]:

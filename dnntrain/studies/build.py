@@ -115,8 +115,8 @@ class TransferDesign:
         """Raise InputError for an option that would be ignored."""
         if self.strategies and (self.drop or self.train_sizes is not None):
             raise InputError("strategies: tries every drop itself, and excludes train_sizes")
-        if self.strategies and "unfreeze" in settings:
-            raise InputError("strategies: tries every unfreeze itself")
+        if self.strategies and "unfreeze_layers" in settings:
+            raise InputError("strategies: tries every unfreeze_layers itself")
         if self.train_sizes is not None and "train_size" in settings:
             raise InputError("train_sizes: gives the numbers of training examples; leave out train_size")
         if not self.scratch and (self.strategies or self.train_sizes is not None):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dnntrain.config.renamed import to_new_names
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.registry import EXECUTORS, read_options
@@ -158,7 +159,7 @@ def dropped_from_tables(study: Study, out: Path) -> Iterator[str]:
     try:
         known = read_json(out / study.name / "study.json")
         seeds = len({*known["seeds"]} - {*study.seeds})
-        before = {arm["name"]: arm["settings"] for arm in known["arms"]}
+        before = {arm["name"]: to_new_names(arm["settings"]) for arm in known["arms"]}
         # a setting that an older version did not have is not a change
         gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
     except (InputError, KeyError, TypeError, AttributeError):

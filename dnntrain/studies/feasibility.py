@@ -65,11 +65,11 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError where the examples cannot be split as asked, or a setting of the split would be ignored."""
-    for key in ("val", "val_part"):
+    for key in ("val", "val_from"):
         if outline.n_validation and getattr(spec, key) != default_settings()[key]:
             raise InputError(f"{key} {format_value(getattr(spec, key))}: the data have their own validation part")
-    if spec.draw != "seed" and spec.train_size is None and spec.reuse_from is None:
-        raise InputError(f"draw {spec.draw}: needs train_size, which is what is drawn")
+    if spec.subset != "per-seed" and spec.train_size is None and spec.reuse_from is None:
+        raise InputError(f"subset {spec.subset}: needs train_size, the size of the subset")
     training_examples(spec, outline)
 
 

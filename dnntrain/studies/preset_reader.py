@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dnntrain.config.parsing import as_meant
+from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
@@ -168,7 +169,7 @@ class Preset:
             raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
         for key in value or {}:
             if key not in flat_keys():
-                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), flat_keys())}")
+                raise unknown_key(str(key), flat_keys())
             if key == "seed":
                 raise InputError("seed belongs under seeds")
         return {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}

@@ -165,7 +165,9 @@ class StudyRunner:
     def study_files(self) -> StudyFiles:
         """The study's files, made from the records so far."""
         runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
-        return StudyFiles.build(self.study.to_record(), runs, self.records, self.study.varied(), self.study.source)
+        varied = self.study.varied()
+        settings = {run: {key: spec.settings()[key] for key in varied} for spec, run in self.ids.items()}
+        return StudyFiles.build(self.study.to_record(), runs, self.records, settings, self.study.source)
 
     def missing(self) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""

@@ -12,6 +12,7 @@ from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.studies.study import Arm, Study, default_metric, folder_name
+from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
 
 Settings = dict[str, Any]
@@ -19,23 +20,13 @@ Settings = dict[str, Any]
 SCRATCH, TRANSFER = "scratch", "transfer"
 
 OF_THE_TARGET = {
-    *(
-        "data",
-        "train_size",
-        "draw",
-        "val",
-        "val_part",
-        "output",
-        "epochs",
-        "seed",
-        "early_stop",
-        "early_stop_min_delta",
-    ),
-    *("early_stop_metric", "early_stop_restore", *options(), *TransferSettings.model_fields),
+    *("data", "train_size", "subset", "val", "val_from", "output", "epochs", "seed", *options()),
+    *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
+    *TransferSettings.model_fields,
 }
 """What a run does not take over from the run that it reuses."""
 
-FOR_IMAGE_NETWORKS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "draw": "same"}
+FOR_IMAGE_NETWORKS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
 """What suits a new head on a pretrained image network, where nothing else is given."""
 
 
@@ -63,7 +54,7 @@ def transfer_settings(base: Backbone, settings: Settings, drop: int = 0, head: s
     acts = [str(act) for act in base.spec.activations[:kept]] + [str(base.spec.activations[kept - 1])] * len(new)
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
     hidden = write_hidden((*base.spec.hidden[:kept], *new))
-    return settings | {"reuse_from": base.name, "reuse": kept, "hidden": hidden, "act": act}
+    return settings | {"reuse_from": base.name, "transfer_layers": kept, "hidden": hidden, "act": act}
 
 
 def scratch_settings(settings: Settings, base: Backbone, random_base: str | None) -> Settings:
@@ -71,7 +62,7 @@ def scratch_settings(settings: Settings, base: Backbone, random_base: str | None
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
     if isinstance(base, MLPBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
-    return settings | reuse | {"reuse_from": random_base, "freeze": 0, "unfreeze": ALL}
+    return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
 
 def comparison(
@@ -97,15 +88,17 @@ def strategies(
     """The lecture's advice, rung by rung; those that a base has too few layers for are left out."""
     settings = inherit_settings(base, given)
     epochs = RunSpec.parse({key: value for key, value in settings.items() if key == "epochs"}).epochs
-    freeze, rate = settings.get("freeze") or max(1, epochs // 5), settings.get("unfreeze_lr")
-    frozen = {key: value for key, value in settings.items() if key not in ("freeze", "unfreeze", "unfreeze_lr")}
-    thawing = frozen | {"freeze": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
+    freeze, rate = settings.get("freeze_epochs") or max(1, epochs // 5), settings.get("unfreeze_lr")
+    frozen = {
+        key: value for key, value in settings.items() if key not in ("freeze_epochs", "unfreeze_layers", "unfreeze_lr")
+    }
+    thawing = frozen | {"freeze_epochs": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
     whole = transfer_settings(base, frozen, head=head)
     arms = {SCRATCH: scratch_settings(whole, base, random_base), "frozen": whole}
     for count in (1, 2, ALL):
         if count == ALL or count < base.n_layers:
             word = "all" if count == ALL else str(count)
-            arms[f"unfreeze {word}"] = transfer_settings(base, thawing, head=head) | {"unfreeze": count}
+            arms[f"unfreeze {word}"] = transfer_settings(base, thawing, head=head) | {"unfreeze_layers": count}
     if isinstance(base, MLPBackbone):
         arms |= head_variants(base, thawing, head)
     question = f"Which rung of the lecture's ladder does {base.name} support here?"
@@ -119,7 +112,7 @@ def head_variants(base: MLPBackbone, thawing: Settings, head: str) -> dict[str, 
     if base.n_layers > 1:
         rungs["replace 1"] = transfer_settings(base, thawing, 1, ",".join(filter(None, (width, head))))
     rungs["add 1"] = transfer_settings(base, thawing, 0, ",".join(filter(None, (head, width))))
-    return {name: settings | {"unfreeze": ALL} for name, settings in rungs.items()}
+    return {name: settings | {"unfreeze_layers": ALL} for name, settings in rungs.items()}
 
 
 def curve(
@@ -162,7 +155,7 @@ def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
 
 def with_freeze(settings: Settings) -> Settings:
     """A stage of frozen layers before they are unfrozen, a fifth of the epochs, where none is given."""
-    if read_count(settings.get("unfreeze", 0)) in (0, "0") or settings.get("freeze") is not None:
+    if read_count(settings.get("unfreeze_layers", 0)) in (0, "0") or settings.get("freeze_epochs") is not None:
         return settings
     epochs = RunSpec.parse({"epochs": settings["epochs"]} if "epochs" in settings else {}).epochs
-    return settings | {"freeze": max(1, epochs // 5)}
+    return settings | {"freeze_epochs": max(1, epochs // 5)}

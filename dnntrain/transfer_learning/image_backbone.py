@@ -63,8 +63,10 @@ class ImageBackbone(Backbone):
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)
-        if count < self.n_layers and spec.unfreeze:
-            raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")
+        if count < self.n_layers and spec.unfreeze_layers:
+            raise InputError(
+                f"transfer_layers {count}: an image network is reused whole where its top is trained again"
+            )
 
     def reused(
         self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device

@@ -10,6 +10,7 @@ import numpy as np
 
 from dnntrain.config.parsing import write_hidden
 from dnntrain.config.spec import RunSpec
+from dnntrain.config.transfer import ALL, TransferSettings
 from dnntrain.data import Dataset
 from dnntrain.engine.network import LayerSpecs, layer_specs, load_layers, tensor_names
 from dnntrain.errors import InputError
@@ -119,10 +120,10 @@ class MLPBackbone(Backbone):
                     f"act {spec.activations[layer - 1]}: layer {layer} of {self.name} has "
                     f"{self.spec.activations[layer - 1]}"
                 )
-        first = count - min(spec.unfreeze, count) + 1 if count < len(spec.hidden) else 1
+        first = count - min(spec.unfreeze_layers, count) + 1 if count < len(spec.hidden) else 1
         names = tensor_names(layer_specs(spec, self.n_inputs, 2))
         has_input_norm, had_input_norm = "input.bn_scale" in names, "input.bn_scale" in self.state
-        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze >= count):
+        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze_layers >= count):
             raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
         for layer in range(first, count + 1):
             ours = {name for name in names if name.startswith(f"hidden{layer}.")}
@@ -216,24 +217,20 @@ class MLPBackbone(Backbone):
 
 def reused_count(spec: RunSpec, base: Backbone) -> int:
     """How many of the base's layers a run reuses; InputError where it has fewer."""
-    from dnntrain.config.transfer import ALL
-
-    if spec.reuse in (None, ALL):
+    if spec.transfer_layers in (None, ALL):
         return base.n_layers
-    assert spec.reuse is not None
-    if spec.reuse > base.n_layers:
-        raise InputError(f"reuse {spec.reuse}: {base.name} has {base.n_layers} layers to reuse")
-    return spec.reuse
+    assert spec.transfer_layers is not None
+    if spec.transfer_layers > base.n_layers:
+        raise InputError(f"transfer_layers {spec.transfer_layers}: {base.name} has {base.n_layers} layers to reuse")
+    return spec.transfer_layers
 
 
 def unfrozen_count(spec: RunSpec, base: Backbone) -> int:
     """How many of the reused layers are trained again in the end; InputError where there are fewer."""
-    from dnntrain.config.transfer import ALL
-
     count = reused_count(spec, base)
-    if spec.unfreeze not in (0, ALL) and spec.unfreeze > count:
-        raise InputError(f"unfreeze {spec.unfreeze}: only {count} layers are reused")
-    return min(spec.unfreeze, count)
+    if spec.unfreeze_layers not in (0, ALL) and spec.unfreeze_layers > count:
+        raise InputError(f"unfreeze_layers {spec.unfreeze_layers}: only {count} layers are reused")
+    return min(spec.unfreeze_layers, count)
 
 
 def slice_layers(spec: RunSpec, first: int, last: int) -> RunSpec:
@@ -243,7 +240,7 @@ def slice_layers(spec: RunSpec, first: int, last: int) -> RunSpec:
     return spec.changed(**NOTHING_REUSED, **inputs, hidden=write_hidden(spec.hidden[first:last]), act=acts or "relu")
 
 
-NOTHING_REUSED = {"reuse_from": None, "reuse": None, "freeze": None, "unfreeze": 0, "unfreeze_lr": None, "resize": 128}
+NOTHING_REUSED = {name: field.default for name, field in TransferSettings.model_fields.items()}
 
 
 def subset_dataset(dataset: Dataset, rows: np.ndarray, train: np.ndarray, test: np.ndarray) -> Dataset:

@@ -47,7 +47,7 @@ def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
     """A recorded run as a base; InputError where it diverged, or a weight is nan or infinite."""
     if record.status != "finished":
         raise InputError(f"reuse_from {record.run}: this run {record.status}; reuse one that finished")
-    spec = RunSpec.parse(record.settings)
+    spec = RunSpec.from_record(record.settings)
     if "@" in (spec.reuse_from or ""):
         raise InputError(
             f"reuse_from {record.run}: its lower layers are those of {spec.reuse_from}; reuse that network, or a "

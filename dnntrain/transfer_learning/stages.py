@@ -49,10 +49,10 @@ class TransferStage:
 def stages_of(spec: RunSpec, base: Backbone) -> list[TransferStage]:
     """The stages of a run: frozen, then unfrozen."""
     count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
-    if spec.frozen_to_the_end or spec.freeze is None:
+    if spec.frozen_to_the_end or spec.freeze_epochs is None:
         return [TransferStage(0, count, 0, spec.epochs, last=True)]
-    rest = TransferStage(1, count - thawed, spec.freeze, spec.epochs - spec.freeze, last=True)
-    return [TransferStage(0, count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
+    rest = TransferStage(1, count - thawed, spec.freeze_epochs, spec.epochs - spec.freeze_epochs, last=True)
+    return [TransferStage(0, count, 0, spec.freeze_epochs, last=False), rest] if spec.freeze_epochs else [rest]
 
 
 def train_transfer(

@@ -23,7 +23,7 @@ BASE = "efficientnet-lite0"
 def ours(folder: Path, first_seed: int) -> float:
     """Seconds of the whole command."""
     seeds = ",".join(str(first_seed + number) for number in range(SEEDS))
-    data = f"--train-size {IMAGES} --draw same --val {VAL} --resize {SIZE} --seeds {seeds}"
+    data = f"--train-size {IMAGES} --subset shared --val {VAL} --resize {SIZE} --seeds {seeds}"
     training = f"--hidden none --epochs {EPOCHS} --batch-size {BATCH} --no-scratch"
     started = time.perf_counter()
     words = f"transfer --from {BASE} {data} {training}".split()

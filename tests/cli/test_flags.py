@@ -64,8 +64,8 @@ def context_of(key: str) -> dict[str, Any]:
             needed = {"dropout": 0.2} if technique.name == "mc_dropout" else {}
             return needed | ({} if key == technique.name else {technique.name: on})
     if key in TransferSettings.model_fields and key != "reuse_from":
-        stages = {"reuse_from": "0" * 12, "freeze": 1, "unfreeze": 1}
-        return {name: value for name, value in stages.items() if name != key or key == "freeze"}
+        stages = {"reuse_from": "0" * 12, "freeze_epochs": 1, "unfreeze_layers": 1}
+        return {name: value for name, value in stages.items() if name != key or key == "freeze_epochs"}
     takers = data_options().get(key, (None, ["fashion-mini"]))[1]
     data = {source_class(path).name: path for path in ("t.csv", "a.npz", "photos/")}
     return {} if "fashion-mini" in takers else {"data": data[takers[0]]}
@@ -129,7 +129,7 @@ def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
     study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
     for spec in specs(study):
-        if spec.reuse_from and not spec.unfreeze:  # what is unfrozen needs equal parameters, which says enough
+        if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
     return study
 
@@ -152,13 +152,13 @@ def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: 
     [
         ({"hidden": "50"}, {}, "hidden: the layers are those of 000000000000; drop and head change them"),
         ({"act": "elu"}, {}, "act: the layers are those of"),
-        ({"unfreeze": "1"}, {"strategies": True}, "strategies: tries every unfreeze itself"),
+        ({"unfreeze_layers": "1"}, {"strategies": True}, "strategies: tries every unfreeze_layers itself"),
         ({"train_size": "60"}, {"train_sizes": "20,60"}, "train_sizes: gives the numbers of training examples"),
         ({}, {"strategies": True, "scratch": False}, "scratch: strategies compares with scratch"),
         ({}, {"train_sizes": "20,60", "scratch": False}, "scratch: train_sizes compares with scratch"),
         ({"scale": "standard"}, {}, "scale standard: the reused layers need inputs as 000000000000 had them"),
         ({"resize": "64"}, {}, "resize 64: the reused layers need"),
-        ({"freeze": "2"}, {}, "freeze 2: what is reused stays frozen to the end unless unfreeze is given"),
+        ({"freeze_epochs": "2"}, {}, "freeze_epochs 2: layers stay frozen to the end unless unfreeze_layers is given"),
     ],
 )
 def test_what_a_transfer_would_ignore_is_refused(
@@ -302,8 +302,8 @@ def test_an_option_changes_something_or_is_refused(
         (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
         (("ablate", "study.yaml", "--plan", "--address", "auto"), "address auto: needs the executor ray"),
         (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
-        ((*FROM, "--ladder"), "error: --ladder was renamed to --strategies"),
-        ((*FROM, "--curve", "20,60"), "error: --curve was renamed to --train-sizes"),
+        ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
+        ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
     ],
 )  # fmt: skip

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from dnntrain.config.renamed import to_new_names
 from dnntrain.config.spec import RunSpec, default_settings
 
 WRITTEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "cases" / "digests.json").read_text("utf-8"))
 """What version 0.1 made of varied settings: all settings by default, and for each run what was given, what differed
-from the defaults, and the id for the data's fingerprint 0123456789abcdef and engine 1."""
+from the defaults, and the id for the data's fingerprint 0123456789abcdef and engine 1. Keys and values have the names
+of that version."""
 
 
 def ids(run: dict[str, Any]) -> str:
@@ -21,17 +23,17 @@ def ids(run: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("run", WRITTEN["runs"], ids=ids)
 def test_a_run_has_the_id_that_it_had(run: dict[str, Any]) -> None:
-    spec = RunSpec.parse(run["given"])
+    spec = RunSpec.from_record(run["given"])
     assert spec.digest("0123456789abcdef", "1") == run["run"]
 
 
 @pytest.mark.parametrize("run", WRITTEN["runs"], ids=ids)
 def test_a_run_is_recorded_as_it_was(run: dict[str, Any]) -> None:
-    settings, defaults = RunSpec.parse(run["given"]).settings(), default_settings()
-    assert list(settings) == list(WRITTEN["defaults"])  # the order of columns and of settings in tables
-    assert {key: value for key, value in settings.items() if value != defaults[key]} == run["settings"]
-    assert RunSpec.parse(json.loads(json.dumps(settings))) == RunSpec.parse(run["given"])
+    settings, defaults = RunSpec.from_record(run["given"]).settings(), default_settings()
+    assert list(settings) == list(to_new_names(WRITTEN["defaults"]))  # the order of columns and of settings in tables
+    assert {key: value for key, value in settings.items() if value != defaults[key]} == to_new_names(run["settings"])
+    assert RunSpec.parse(json.loads(json.dumps(settings))) == RunSpec.from_record(run["given"])
 
 
 def test_the_defaults_are_what_they_were() -> None:
-    assert default_settings() == WRITTEN["defaults"]
+    assert default_settings() == to_new_names(WRITTEN["defaults"])

@@ -62,7 +62,7 @@ def test_levels_are_scaled_by_the_depth_they_have(
 def test_levels_of_more_than_16_bits_are_refused(tmp_path: Path) -> None:
     root = folder_of(tmp_path / "x", noise(70_000, np.int32), ".tif")
     with pytest.raises(InputError, match=r"levels from \d+ to [\d,]+; must be from 0 to 65,535"):
-        load(root, corrupt=0)
+        load(root, max_corrupt=0)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_decimal_commas_are_numbers() -> None:
     assert (loaded.classes, loaded.shape) == (("0", "1"), (2,))
     assert loaded.notes == ("numbers with a decimal comma: len, wid",)
     assert [5.7, -0.5928] in np.concatenate([loaded.train_inputs, loaded.test_inputs]).tolist()
-    assert load(CASES / "deccomma.csv", target="wid", leave_out="cls").outline.task == "regression"
+    assert load(CASES / "deccomma.csv", target="wid", drop_columns="cls").outline.task == "regression"
 
 
 def test_one_bad_cell_does_not_remove_a_column() -> None:
@@ -97,9 +97,9 @@ def test_trailing_blanks_make_no_class() -> None:
 
 def test_quoted_names_with_separators() -> None:
     assert load(CASES / "qhead.csv", target="y").shape == (2,)
-    loaded = load(CASES / "qhead.csv", target="Width, cm", leave_out='"Length, cm"')
+    loaded = load(CASES / "qhead.csv", target="Width, cm", drop_columns='"Length, cm"')
     assert [column.inputs for column in loaded.columns] == [(), (), ("y",)]
-    assert load(CASES / "qhead.csv", target="y", leave_out=["Length, cm"]).shape == (1,)
+    assert load(CASES / "qhead.csv", target="y", drop_columns=["Length, cm"]).shape == (1,)
 
 
 def test_time_stamps_keep_their_seconds() -> None:
@@ -187,7 +187,7 @@ def test_an_ambiguous_number_alone_is_refused(tmp_path: Path, cells: list[str], 
         InputError, match=r"line 2, column 'x': '1.234' could be 1\.234 or 1234, and no other number in the file shows"
     ):
         load(path, target="y")
-    assert load(path, target="y", leave_out="x").shape == (1,)
+    assert load(path, target="y", drop_columns="x").shape == (1,)
 
 
 def test_a_column_is_numbers_from_95_percent_on(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_text_stays_text(tmp_path: Path) -> None:
     inputs = loaded.columns[0].inputs
     assert inputs == ("x = ?", "x = NA", "x = nan", "x = null", "x = red", "x is missing")
     assert "dates, read as text: x" in load(made(tmp_path, ["2020-01-31", "2020-02-01"]), target="y").notes
-    truth = load(made(tmp_path, ["True", "False"]), target="z", leave_out="y")
+    truth = load(made(tmp_path, ["True", "False"]), target="z", drop_columns="y")
     assert (kind_of(truth), truth.columns[0].inputs) == ("yes or no", ("x",))
 
 
@@ -253,7 +253,7 @@ def test_info_lists_every_column(tmp_path: Path) -> None:
         f"{i},{'' if i % 4 == 0 else i},{'rg'[i % 2]},same,n{i},{'yes' if i % 5 else 'no'},{i}" for i in range(150)
     ]
     path.write_text("\n".join([",age,colour,const,name,y,out", *lines]) + "\n")
-    words = ("data", "info", path, "--target", "y", "--leave-out", "out")
+    words = ("data", "info", path, "--target", "y", "--drop-columns", "out")
     printed = json.loads(succeeds(*words, "--json"))
     rows = {column["name"]: (column["kind"], column["missing"], column["inputs"], column["left_out"])
             for column in printed["columns"]}  # fmt: skip
@@ -264,7 +264,7 @@ def test_info_lists_every_column(tmp_path: Path) -> None:
         "const": ("text", 0, [], "the same in every training row"),
         "name": ("text", 0, [], "text of over 100 different values"),
         "y": ("text", 0, [], "the target"),
-        "out": ("number", 0, [], "by --leave-out"),
+        "out": ("number", 0, [], "by --drop-columns"),
     }
     assert printed["majority"] == {"class": "yes", "test_share": printed["balance"]["test"]["yes"] / 30}
     shown = succeeds(*words)
@@ -274,4 +274,4 @@ def test_info_lists_every_column(tmp_path: Path) -> None:
 
 def test_a_list_of_names_that_is_none_is_refused(tmp_path: Path) -> None:
     path = made(tmp_path, ["1", "2"])
-    assert "leave_out" in error_of("data", "info", path, "--target", "y", "--leave-out", 'x,"z')
+    assert "drop_columns" in error_of("data", "info", path, "--target", "y", "--drop-columns", 'x,"z')

@@ -265,12 +265,12 @@ def test_upright_and_first_frame(tmp_path: Path) -> None:
     assert (only_image(tmp_path, frames[0], "x.gif", save_all=True, append_images=frames[1:]) == 10).all()
 
 
-@pytest.mark.parametrize(("mode", "colour", "shape"), [
-    ("L", "auto", (5, 5)), ("RGB", "auto", (3, 5, 5)), ("RGB", "grey", (5, 5)), ("L", "colour", (3, 5, 5)),
+@pytest.mark.parametrize(("mode", "color", "shape"), [
+    ("L", "auto", (5, 5)), ("RGB", "auto", (3, 5, 5)), ("RGB", "gray", (5, 5)), ("L", "color", (3, 5, 5)),
 ])  # fmt: skip
-def test_grey_or_colour(tmp_path: Path, mode: str, colour: str, shape: tuple[int, ...]) -> None:
+def test_gray_or_color(tmp_path: Path, mode: str, color: str, shape: tuple[int, ...]) -> None:
     root = make_folder(tmp_path / "x", {"a": 5, "b": 5}, mode=mode)
-    assert load(root, colour=colour, image_size=5).shape == shape
+    assert load(root, color=color, image_size=5).shape == shape
 
 
 @pytest.mark.skipif(not (SAMPLES / "grace_hopper.jpg").exists(), reason="matplotlib's samples are not installed")
@@ -304,8 +304,8 @@ def test_unreadable_images(tmp_path: Path) -> None:
     assert note.startswith(
         f"{len(broken)} images left out, unreadable: cat/bomb.pgm (Image size (400000000 pixels) exceeds"
     )
-    message = refused(root, corrupt=2)
-    assert "6 unreadable images, --corrupt is 2" in message and "cat/foreign.jpg: not an image" in message
+    message = refused(root, max_corrupt=2)
+    assert "6 unreadable images, --max-corrupt is 2" in message and "cat/foreign.jpg: not an image" in message
 
 
 @pytest.mark.parametrize(("layout", "reason"), {
@@ -501,7 +501,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 def test_table(tmp_path: Path) -> None:
-    loaded = load(write(tmp_path / "people.csv", PEOPLE), target="lives", leave_out="name")
+    loaded = load(write(tmp_path / "people.csv", PEOPLE), target="lives", drop_columns="name")
     assert (loaded.name, loaded.classes, loaded.shape, loaded.notes) == ("people.csv", ("0", "1"), (8,), ())
     everything = np.concatenate([loaded.train_inputs, loaded.test_inputs])
     everything = everything[np.argsort(everything[:, -1])]  # by fare
@@ -526,15 +526,15 @@ def test_table(tmp_path: Path) -> None:
     ("a.csv", lambda text: text.replace(",,", ",NA,")),
 ])  # fmt: skip
 def test_tables_that_say_the_same(tmp_path: Path, name: str, change: Callable[[str], str | bytes]) -> None:
-    expected = load(write(tmp_path / "people.csv", PEOPLE), target="lives", leave_out="name")
-    loaded = load(write(tmp_path / name, change(PEOPLE)), target="lives", leave_out="name")
+    expected = load(write(tmp_path / "people.csv", PEOPLE), target="lives", drop_columns="name")
+    loaded = load(write(tmp_path / name, change(PEOPLE)), target="lives", drop_columns="name")
     np.testing.assert_array_equal(loaded.train_inputs, expected.train_inputs)
     np.testing.assert_array_equal(loaded.test_targets, expected.test_targets)
 
 
 def test_table_regression_and_rows_without_target(tmp_path: Path) -> None:
     path = write(tmp_path / "people.csv", PEOPLE)
-    loaded = load(path, target="age", leave_out="name")
+    loaded = load(path, target="age", drop_columns="name")
     assert loaded.classes == () and loaded.train_targets.dtype == np.float64
     assert loaded.notes[0] == "8 rows left out, without a value of age; number: 1, 6, 11, 16, 21 and 3 more"
     assert load(path, target="lives", task="regression").classes == ()
@@ -584,9 +584,13 @@ TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"target": "color"},
         "--target color: no such column; did you mean 'colour'?",
     ),
-    "unknown drop": ("x,y\n1,2\n", {"target": "y", "leave_out": "x,z"}, "--leave-out z: no such column"),
-    "target dropped": ("x,y\n1,2\n", {"target": "y", "leave_out": "y"}, "--leave-out y: the column to be predicted"),
-    "nothing left": ("x,y\n1,2\n3,1\n2,1\n1,2\n", {"target": "y", "leave_out": "x"}, "no column is left"),
+    "unknown drop": ("x,y\n1,2\n", {"target": "y", "drop_columns": "x,z"}, "--drop-columns z: no such column"),
+    "target dropped": (
+        "x,y\n1,2\n",
+        {"target": "y", "drop_columns": "y"},
+        "--drop-columns y: the column to be predicted",
+    ),
+    "nothing left": ("x,y\n1,2\n3,1\n2,1\n1,2\n", {"target": "y", "drop_columns": "x"}, "no column is left"),
     "same names": ("x,y, x \n1,2,3\n", {"target": "y"}, "more than one column is called x"),
     "long line": ("x,y\n1,2\n\n1,2,3\n", {"target": "y"}, "line 4: 3 fields, but the header has 2"),
     "short line": ("x,z,y\n1,2,3\n1,2\n", {"target": "y"}, "line 3: 2 fields, but the header has 3"),
@@ -639,5 +643,5 @@ def test_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (SAMPLES / "msft.csv").exists(), reason="matplotlib's samples are not installed")
 def test_a_table_that_others_made() -> None:
-    loaded = data.load(str(SAMPLES / "msft.csv"), target="Close", leave_out="Date")
+    loaded = data.load(str(SAMPLES / "msft.csv"), target="Close", drop_columns="Date")
     assert loaded.outline.task == "regression" and loaded.shape == (5,)

@@ -77,7 +77,8 @@ def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Backbo
     def reusing(seed: int) -> RunSpec:
         return RunSpec.parse(
             {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 6, "lr": 0.05, "optimizer": "adam",
-             "reuse_from": base.name, "freeze": 3, "unfreeze": 1, "unfreeze_lr": 0.01, "dropout": 0.1, "seed": seed}
+             "reuse_from": base.name, "freeze_epochs": 3, "unfreeze_layers": 1, "unfreeze_lr": 0.01, "dropout": 0.1,
+             "seed": seed}
         )  # fmt: skip
 
     members, keeper = [reusing(seed) for seed in range(2)], Keeper(epoch)

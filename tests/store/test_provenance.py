@@ -91,7 +91,7 @@ def test_a_class_that_does_not_validate_is_noted() -> None:
     made = Dataset("made", x, labels, x, labels, ("a", "b", "c"), "", "")
     assert validation_notes(made, RunSpec(val=0.5)) == ["class 'c' has no validation example"]
     assert validation_notes(made, RunSpec(val=1)) == ["2 classes have no validation example: a, c"]
-    assert validation_notes(made, RunSpec(val=2, val_part="first")) == [
+    assert validation_notes(made, RunSpec(val=2, val_from="first")) == [
         "class 'c' has no training example",
         "class 'a' has no validation example",
     ]

@@ -56,7 +56,7 @@ def test_a_word_names_a_study_and_its_texts() -> None:
 def test_columns_and_classes_are_words(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("on,2024,z\n" + "".join(f"{i % 2},{i},{i * i % 7}\n" for i in range(40)))
-    [arm, _] = read(f"base: {{data: {table}, target: on, leave_out: 2024}}\nfactors: {{a: {{lr: 0.2}}}}").arms
+    [arm, _] = read(f"base: {{data: {table}, target: on, drop_columns: 2024}}\nfactors: {{a: {{lr: 0.2}}}}").arms
     assert arm.spec.source.outline().shape == (1,)
     assert read("base: {classes: [1, 2]}\nfactors: {a: {lr: 0.2}}").arms[0].spec.settings()["classes"] == "1,2"
 
