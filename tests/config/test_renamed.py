@@ -25,7 +25,7 @@ def test_the_table_names_keys_that_exist() -> None:
 def test_an_old_key_is_refused_with_the_new_one(new: str, tmp_path: Path) -> None:
     old = RENAMED[new][0]
     given = answer(["train", flag(old), "1"], tmp_path)
-    assert given.code == 2 and given.err.startswith(f"error: {flag(old)}: renamed to {flag(new)} (see ")
+    assert given.code == 2 and given.err.startswith(f"error: {flag(old)}: renamed to {flag(new)}")
     (tmp_path / "p.yaml").write_text("factors: {bn: {bn: on}}\n")
     given = answer(["ablate", "p.yaml", "--plan", "--set", f"{old}=1"], tmp_path)
     assert (given.code, given.err) == (2, f"error: --set {old}: renamed to {new}\n")
