@@ -86,7 +86,7 @@ class Throwaway(Schedule):
     formula = "η₀ / 2"
     advice = "never"
 
-    def multiplier(self, t: np.ndarray, clock: ScheduleContext) -> np.ndarray:
+    def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         return np.full_like(t, 0.5)
 ''',
     "optimizers.py": '''

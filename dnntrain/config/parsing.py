@@ -1,4 +1,4 @@
-"""How the values of a run's fields are written, in a preset or on a command line, and what they mean."""
+"""Reads the values of settings as people write them in presets and on the command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_hidden(value: object) -> tuple[int, ...]:
             raise ValueError(trouble)
         match = re.fullmatch(r"(?:(\d{1,9})x)?(\d{1,9})", part)
         if not match:
-            raise ValueError(f"'{part}' is no layer width; write 300,100 or 20x100")
+            raise ValueError(f"invalid layer width '{part}'; write 300,100 or 20x100")
         layers, units = int(match[1] or 1), int(match[2])
         if not 1 <= units <= MAX_UNITS or not 1 <= layers <= MAX_LAYERS - len(widths):
             raise ValueError(f"'{part}': 1 to {MAX_LAYERS} layers of 1 to {MAX_UNITS} units")
@@ -53,9 +53,9 @@ def write_hidden(widths: tuple[int, ...]) -> str:
 
 
 def read_activations(value: object) -> tuple[Activation, ...]:
-    """`elu` for all hidden layers, or a list `relu,elu:alpha=0.5,tanh` with one for each."""
+    """`elu` for all hidden layers, or a list with one per layer: `relu,elu:alpha=0.5,tanh`."""
     if isinstance(value, str):
-        # a part with '=' is another parameter of the activation before it
+        # a part with '=' belongs to the activation before it
         value = re.split(r",(?![^,:]*=)", value)
     parts = value if isinstance(value, list | tuple) else [value]
     return tuple(Activation.parse(part) for part in parts)
@@ -85,7 +85,7 @@ def read_scale(value: str) -> str:
 
 
 def as_meant(key: str, field: FieldInfo, value: Any) -> Any:
-    """A YAML or command-line value converted for one field: text becomes a number, a yes or no, or None."""
+    """A YAML or command-line value converted to the field's type: text becomes a number, a bool, or None."""
     if field_extra(field, "literal"):
         return value
     kinds = _kinds(field.annotation)
@@ -103,7 +103,7 @@ def as_meant(key: str, field: FieldInfo, value: Any) -> Any:
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types that a field takes, without their bounds: float | None → {float, NoneType}."""
+    """The types that a field accepts, without bounds: float | None → {float, NoneType}."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
     parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
@@ -111,7 +111,7 @@ def _kinds(annotation: Any) -> set[Any]:
 
 
 def _number(key: str, value: Any, *, whole: bool) -> Any:
-    """'1e-3' as 0.001, and 1e3 as 1000 where it must be whole; what is no number stays as it is."""
+    """'1e-3' as 0.001, and 1e3 as 1000 where an int is needed; anything but a number stays as it is."""
     if trouble := odd_number(value):
         raise InputError(f"{key} {trouble}")
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,99}\s*", value):

@@ -67,16 +67,18 @@ class RunSpec(TransferSettings):
     )
     train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
     subset: Literal["per-seed", "shared"] = hyperparameter(
-        "per-seed", "which examples train_size picks: others for each seed (per-seed), or the same for all (shared)"
+        "per-seed",
+        "what train_size picks: other examples for each seed (per-seed), or the same for all (shared)",
     )
     val: Annotated[float, BeforeValidator(read_val)] = hyperparameter(
-        0.2, "validation part, the last of the training set, for data without one: a fraction or a count"
+        0.2, "validation part, taken from the training set if the data have none: a fraction or a count"
     )
     val_from: Literal["last", "first"] = hyperparameter(
         "last", "which end of the training set validates: last or first"
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
-        "auto", "inputs: unit (0 to 1), standard (mean 0, deviation 1 by the training part), raw; auto: images unit"
+        "auto",
+        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images",
     )
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
         "300,100", "hidden layers: 300,100 or 20x100"
@@ -85,7 +87,7 @@ class RunSpec(TransferSettings):
         tuple[Activation, ...],
         BeforeValidator(read_activations),
         PlainSerializer(lambda acts: ",".join(str(act) for act in acts)),
-    ] = hyperparameter("relu", "activation for all hidden layers, or one for each: elu or relu,elu,tanh")
+    ] = hyperparameter("relu", "activation of all hidden layers, or one per layer: elu or relu,elu,tanh")
     init: Annotated[
         Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
     ] = hyperparameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
@@ -93,15 +95,15 @@ class RunSpec(TransferSettings):
         "sgd", "optimizer"
     )
     output: Literal["softmax", "sigmoid"] = hyperparameter(
-        "softmax", "softmax with a unit for each class, or sigmoid with one unit for two classes"
+        "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
     )
     lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
         "constant", "learning-rate schedule", per_member=True
     )
-    batch_size: int = hyperparameter(32, "examples in a mini-batch", ge=1, le=65_536)
-    epochs: int = hyperparameter(10, "most epochs to train", ge=1, le=100_000, per_member=True)
-    seed: int = hyperparameter(0, "names the run's random streams", ge=0, lt=2**63, per_member=True)
+    batch_size: int = hyperparameter(32, "examples per mini-batch", ge=1, le=65_536)
+    epochs: int = hyperparameter(10, "maximum number of epochs", ge=1, le=100_000, per_member=True)
+    seed: int = hyperparameter(0, "seed of the run's random streams", ge=0, lt=2**63, per_member=True)
 
     source: InstanceOf[DataSource]
     """The data source that `data` names, with its options. Without options it follows from `data`."""
@@ -153,7 +155,7 @@ class RunSpec(TransferSettings):
         except ValidationError as error:
             raise InputError(format_validation_error(error)) from None
         except UnicodeError:
-            raise InputError("a setting holds characters that are no text") from None
+            raise InputError("a setting contains invalid Unicode") from None
 
     @classmethod
     def from_record(cls, settings: Mapping[str, Any]) -> Self:

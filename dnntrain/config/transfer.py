@@ -1,4 +1,4 @@
-"""The settings of transfer learning: what is reused of a trained network, and when it is trained again."""
+"""The settings of transfer learning: which trained network to start from, and when its layers train again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer
 from dnntrain.utils.fields import hyperparameter
 
 ALL = 1_000
-"""More layers than any network has."""
+"""Stands for all layers: more than any network has."""
 
 
 def read_count(value: Any) -> Any:
@@ -20,14 +20,17 @@ def read_count(value: Any) -> Any:
 Count = Annotated[
     int, BeforeValidator(read_count), PlainSerializer(lambda n: "all" if n == ALL else n, return_type=int | str)
 ]
-"""A number of layers; `all` of them."""
+"""A number of layers, or `all`."""
 
 
 class TransferSettings(BaseModel):
-    """The lecture's stages: reuse lower layers and freeze them, train the rest; then unfreeze some at a lower rate."""
+    """Transfer in two stages: reuse and freeze the lower layers and train the rest; then unfreeze some at a lower rate.
+
+    Géron, Hands-On Machine Learning, ch. 11, "Reusing Pretrained Layers".
+    """
 
     reuse_from: str | None = hyperparameter(
-        None, "start from a trained network: a run's id, or pretrained in a preset that says what that is"
+        None, "start from a trained network: a run's id, or pretrain in a preset that has that key"
     )
     transfer_layers: Count | None = hyperparameter(None, "how many of its lower layers to start with (2, or all)", ge=1)
     freeze_epochs: int | None = hyperparameter(
@@ -35,19 +38,19 @@ class TransferSettings(BaseModel):
     )
     unfreeze_layers: Count = hyperparameter(0, "how many of them, from the top, train after that (1, or all)", ge=0)
     unfreeze_lr: float | None = hyperparameter(
-        None, "learning rate of that stage; as before if not given", ge=0, le=1e6, per_member=True
+        None, "learning rate of that stage; unchanged if not given", ge=0, le=1e6, per_member=True
     )
     resize: int = hyperparameter(
-        128, "pixels a side that images are resized to for a pretrained image network", ge=16, le=1024
+        128, "height and width of images for a pretrained image network, in pixels", ge=16, le=1024
     )
 
     @property
     def frozen_to_the_end(self) -> bool:
-        """Whether nothing that is reused is ever trained."""
+        """Whether the reused layers are never trained."""
         return self.unfreeze_layers == 0 or self.freeze_epochs is None
 
     def check_reuse(self, epochs: int) -> None:
-        """Raise ValueError where the stages do not fit each other."""
+        """Raise ValueError if the stages contradict each other or the number of epochs."""
         given = [key for key in TransferSettings.model_fields if getattr(self, key) != self.default_of(key)]
         if self.reuse_from is None and given:
             raise ValueError(f"{given[0]} is given, but reuse_from is off")
@@ -63,5 +66,5 @@ class TransferSettings(BaseModel):
 
     @classmethod
     def default_of(cls, key: str) -> object:
-        """What a field is where it is not given."""
+        """The default of a field."""
         return TransferSettings.model_fields[key].default

@@ -1,4 +1,4 @@
-"""Whether two arms differ in what the study is about, and in nothing else."""
+"""Confounds: whether two arms differ only in what the study is about."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dnntrain.errors import InputError
 
 
 def differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
-    """The fields in which two runs' settings differ, the seed aside."""
+    """The settings in which two runs differ, apart from the seed."""
     ours, theirs = arm.settings(), baseline.settings()
     return [key for key in ours if key != "seed" and ours[key] != theirs[key]]
 
 
 def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -> None:
-    """Raise InputError, with the field's name, where the arms differ in a field that the study did not declare."""
+    """Raise InputError if the arms differ in a setting that the study did not declare."""
     for key in differences(arm, baseline):
         if key not in declared:
             ours, theirs = arm.settings()[key], baseline.settings()[key]
@@ -26,7 +26,7 @@ def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -
 
 
 def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
-    """What else changes by the settings that differ: initialization, biases, the number of parameters."""
+    """What the differing settings change besides: initialization, biases, the number of parameters."""
     changes = []
     ours, theirs = initializers(arm), initializers(baseline)
     if arm.init is None and ours != theirs:
@@ -39,17 +39,17 @@ def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
 
 
 def initializers(spec: RunSpec) -> str:
-    """The names of the hidden layers' initializers, each once."""
+    """The distinct initializers of the hidden layers."""
     return ", ".join(dict.fromkeys(str(spec.initializer(layer)) for layer in range(len(spec.hidden))))
 
 
 def biases(spec: RunSpec) -> bool:
-    """Whether hidden layers have biases: batch norm before the activation takes their place."""
+    """Whether hidden layers have biases; batch norm before the activation replaces them."""
     return spec.batch_norm is None or spec.batch_norm.place == "after"
 
 
 def parameter_count(spec: RunSpec) -> int:
-    """How many numbers a run trains."""
+    """The number of trained parameters."""
     outline, bn = spec.source.outline(), spec.batch_norm
     features, outputs = outline.n_features, 1 if spec.output == "sigmoid" else outline.n_outputs
     count = sum(a * b for a, b in pairwise((features, *spec.hidden, outputs))) + outputs

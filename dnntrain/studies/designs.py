@@ -1,4 +1,4 @@
-"""How factors become arms: pure functions from named settings to named settings."""
+"""Experimental designs: pure functions from factors to arms, both as named settings."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Settings = dict[str, Any]
 Arms = dict[str, Settings]
 
 DESIGNS = {
-    "one-in": "the baseline, each factor alone, and the combinations that are asked for",
-    "one-out": "everything at once, and everything but one factor",
-    "in-and-out": "one-in and one-out together: what each factor gains alone, and what is lost without it",
+    "one-in": "the baseline, each factor alone, and the given combinations",
+    "one-out": "all factors together, and all but one",
+    "in-and-out": "one-in and one-out together: what each factor adds alone, and what is lost without it",
     "factorial": "every combination of the factors' levels",
-    "list": "the factors as they stand",
+    "list": "the factors as they are",
 }
 
 
 def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) -> Arms:
-    """The baseline, each factor alone, and the combinations; InputError where two factors contradict each other."""
+    """The baseline, each factor alone, and the combinations; InputError if two factors contradict each other."""
     if baseline in factors:
         raise InputError(f"the baseline of a one-in design is the base alone; '{baseline}' is a factor's name")
     together = {"+".join(names): merged(names, [factors[name] for name in names]) for names in combinations}
@@ -30,7 +30,7 @@ def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) 
 
 
 def one_out(factors: Arms, everything: str) -> Arms:
-    """Everything, and everything but one factor; InputError where two factors contradict each other."""
+    """All factors, and all but one; InputError if two factors contradict each other."""
     arms = {everything: merged(list(factors), list(factors.values()))}
     for left_out in factors:
         rest = {name: settings for name, settings in factors.items() if name != left_out}
@@ -39,12 +39,12 @@ def one_out(factors: Arms, everything: str) -> Arms:
 
 
 def without(factor: str) -> str:
-    """The name of the arm that has everything but one factor."""
+    """The name of the arm without one factor."""
     return f"no {factor}"
 
 
 def factorial(levels: Mapping[str, Arms]) -> Arms:
-    """Every combination of the levels, given by factor; InputError where two levels contradict each other."""
+    """Every combination of the levels, given by factor; InputError if two levels contradict each other."""
     return {
         name: merged(list(chosen.values()), [levels[factor][level] for factor, level in chosen.items()])
         for name, chosen in cells(levels).items()
@@ -52,7 +52,7 @@ def factorial(levels: Mapping[str, Arms]) -> Arms:
 
 
 def cells(levels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:
-    """The arms of a factorial design, each with its level of every factor; the level '' (off) is not named."""
+    """The arms of a factorial design, each with its level of every factor; the level '' (off) has no name."""
     chosen = (dict(zip(levels, combination, strict=True)) for combination in product(*levels.values()))
     arms: dict[str, dict[str, str]] = {}
     for cell in chosen:
@@ -61,7 +61,7 @@ def cells(levels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str
 
 
 def joined(*groups: Mapping[str, T]) -> dict[str, T]:
-    """The groups' arms together; InputError where two would have one name."""
+    """The groups' arms together; InputError if two have the same name."""
     arms: dict[str, T] = {}
     for group in groups:
         for name, arm in group.items():
@@ -72,7 +72,7 @@ def joined(*groups: Mapping[str, T]) -> dict[str, T]:
 
 
 def merged(names: Sequence[str], parts: Sequence[Settings]) -> Settings:
-    """The parts together; InputError where two of them set one key to different values."""
+    """The parts together; InputError if two of them set a key to different values."""
     settings: Settings = {}
     for part in parts:
         for key, value in part.items():

@@ -1,7 +1,7 @@
-"""Refuses what cannot work before anything is trained: settings are checked with each other and with the data.
+"""Checks before anything is trained that every run can work with its data.
 
-A value that is wrong by itself is refused by the spec. Here the data are known too: their task, their classes and how
-many examples there are. What a technique needs is declared with it (`Technique.fault`, `Technique.idle`).
+`RunSpec` rejects settings that are wrong in themselves. Here the task, the classes, and the number of examples are
+known too. Each technique declares what it needs (`Technique.fault`, `Technique.idle`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dnntrain.utils.fields import format_value
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:
-    """Raise InputError, with the arm's name, for what cannot be trained; returns settings that have no effect."""
+    """Raise InputError, with the arm's name, for runs that cannot work; returns warnings of settings without effect."""
     idle = []
     for arm in study.arms:
-        outline = arm.spec.source.outline(home)  # reads the user's own data, so their faults show here
+        outline = arm.spec.source.outline(home)  # reads your own data, so errors in them show here
         check_metric_of(study.metric, outline)
         try:
             check_run(arm.spec, outline)
@@ -37,20 +37,20 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
 
 
 def check_tuning(study: Study, home: DataLocation | None) -> None:
-    """Raise InputError where an arm cannot be trained with one of the values to be tuned."""
+    """Raise InputError if an arm cannot work with one of the values to be tuned."""
     if study.tuning is not None:
         for arm in tuning_study(study, study.tuning).arms:
             check_run(arm.spec, arm.spec.source.outline(home))
 
 
 def check_metric_of(metric: str, outline: DatasetInfo) -> None:
-    """Raise InputError for a metric that the data's task does not have."""
+    """Raise InputError for a metric that does not apply to the data's task."""
     if metric not in metric_columns(outline.task):
         raise InputError(f"metric {metric}: a {outline.task} has {', '.join(metric_columns(outline.task))}")
 
 
 def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
-    """Raise InputError, beginning with the key, for a setting that cannot work with the data or the other settings."""
+    """Raise InputError, starting with the key, for a setting that does not fit the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
     for key in ("act", "init"):
@@ -64,7 +64,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
-    """Raise InputError where the examples cannot be split as asked, or a setting of the split would be ignored."""
+    """Raise InputError if the data cannot be split this way, or if a setting of the split would be ignored."""
     for key in ("val", "val_from"):
         if outline.n_validation and getattr(spec, key) != default_settings()[key]:
             raise InputError(f"{key} {format_value(getattr(spec, key))}: the data have their own validation part")
@@ -74,12 +74,12 @@ def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def training_examples(spec: RunSpec, outline: DatasetInfo) -> int:
-    """How many examples train; InputError where that cannot be."""
+    """The number of training examples; InputError if there are too few."""
     return training_count(outline.n_validation or spec.val, spec.train_size, outline.n_train)
 
 
 def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
-    """Settings without an effect on a run, such as a schedule whose first change comes after the end."""
+    """Reasons why settings have no effect on a run, such as a schedule whose first change comes after its end."""
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
         if reason := technique.idle(extent):
@@ -87,7 +87,7 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
 
 
 def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
-    """What the techniques know of a run before it starts."""
+    """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
     return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)

@@ -1,4 +1,4 @@
-"""The catalogue of training techniques. Every module of this package is read, so a new file is found by itself."""
+"""The catalogue of training techniques. Every module of this package is imported, so a new file needs no entry."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What a technique is, and the catalogue that every declaration enters by itself.
+"""The base classes of training techniques, and the catalogue in which every declared technique registers itself.
 
-A technique is declared once, as a class: its name, one sentence with its paper, formula, good practice,
-hyper-parameters with bounds and units, and its code. Flags, preset keys, validation, help and the tests over the
-whole catalogue are all read off that declaration.
+A technique is one class: its name, a summary, the paper, the formula, advice, hyperparameters with bounds and units,
+and its code. Flags, preset keys, validation, help, and the tests over the whole catalogue follow from that class.
 
-There are two shapes. A `Choice` fills a slot of the run by its name (`--act elu:alpha=0.5`, `schedule: power:s=1ep`);
-a `Switch` is on or off and has flags of its own (`--clipnorm 1`, `--early-stop 5 --early-stop-metric val_acc`).
+There are two kinds. A `Choice` is picked by name for a setting that always has a value (`--act elu:alpha=0.5`,
+`schedule: power:s=1ep`). A `Switch` is on or off and has its own flags (`--clipnorm 1`, `--early-stop 5
+--early-stop-metric val_acc`).
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from dnntrain.utils.fields import field_extra, format_validation_error, format_v
 from dnntrain.utils.lazy import torch
 
 CATALOGUE: dict[str, type[Technique]] = {}
-"""Every technique by its name, in the order of declaration."""
+"""Every technique by name, in the order of declaration."""
 
 
 @dataclass(frozen=True)
 class RunExtent:
-    """What is known of a run before it starts."""
+    """The size of a run, known before it starts."""
 
     task: str
     """classification or regression."""
     hidden: int
-    """Hidden layers."""
+    """Number of hidden layers."""
     epochs: int
     n_train: int
     steps_per_epoch: int
-    """Mini-batches in an epoch."""
+    """Mini-batches per epoch."""
 
 
 class Technique(BaseModel):
-    """One training technique with its hyper-parameters."""
+    """One training technique with its hyperparameters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     family: ClassVar[str]
-    """The step of the loop it belongs to, as a heading: 'Activation', 'Gradient clipping', …"""
+    """The heading it is listed under: 'Activation', 'Gradient clipping', …"""
     in_graph: ClassVar[bool] = True
-    """Whether it shapes the computation, so that runs with and without it cannot share a population."""
+    """Whether it changes the computation, so that runs with and without it cannot share a population."""
     name: ClassVar[str]
     summary: ClassVar[str]
     """What it does, in one sentence."""
     paper: ClassVar[str]
     formula: ClassVar[str]
     advice: ClassVar[str]
-    """When to use it, and what to watch."""
+    """When to use it, and what to watch out for."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -65,21 +65,21 @@ class Technique(BaseModel):
             CATALOGUE[cls.name] = cls
 
     def fault(self, run: RunExtent) -> str | None:
-        """Why such a run cannot use it, beginning with the key that is wrong; None where it can."""
+        """Why such a run cannot use this technique, starting with the offending key; None if it can."""
         return None
 
     def idle(self, run: RunExtent) -> str | None:
-        """Why it would change nothing in such a run, which can still be trained; None where it may."""
+        """Why this technique would have no effect in such a run; None if it may have one."""
         return None
 
 
 class Choice(Technique):
-    """Fills a slot of the run by name, written `name` or `name:parameter=value,…`."""
+    """A technique that is picked by name for a setting, written `name` or `name:parameter=value,…`."""
 
     slot: ClassVar[str]
-    """The run's field that it fills, which is also the flag: 'act' for `--act`."""
+    """The key of that setting: 'act' for `--act`."""
     aliases: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Other names that people know it by, each with the hyper-parameters that the name implies."""
+    """Other names for it, each with the hyperparameters that the name implies."""
 
     def __str__(self) -> str:
         parameters = self.model_dump(exclude_defaults=True)
@@ -87,11 +87,18 @@ class Choice(Technique):
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """The technique of this slot that `text` names; raises InputError with what would be right."""
+        """The technique that `text` names, with its hyperparameters.
+
+        Args:
+            text: `name` or `name:parameter=value,…`; a technique of this family is returned as it is.
+
+        Raises:
+            InputError: for an unknown name or parameter, or a value out of bounds.
+        """
         if isinstance(text, cls):
             return text
         if not isinstance(text, str):
-            raise InputError(f"{text!r} is no {cls.family.lower()}{did_you_mean('', cls.names())}")
+            raise InputError(f"invalid {cls.family.lower()} {text!r}{did_you_mean('', cls.names())}")
         name, _, rest = text.strip().partition(":")
         technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
         if technique is None:
@@ -100,7 +107,7 @@ class Choice(Technique):
 
     @classmethod
     def with_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """This technique with `parameters`; raises InputError that names the parameter and its bounds."""
+        """This technique with `parameters`; InputError with the parameter's name and bounds if one does not fit."""
         unknown = next((key for key in parameters if key not in cls.model_fields), None)
         if unknown is not None:
             takes = did_you_mean(unknown, cls.model_fields) if cls.model_fields else ", which takes none"
@@ -115,7 +122,7 @@ class Choice(Technique):
 
     @classmethod
     def names_to_techniques(cls) -> dict[str, tuple[type[Self], dict[str, Any]]]:
-        """Names and aliases of the slot's techniques, each with the parameters that the name implies."""
+        """Names and aliases of this family's techniques, each with the parameters that the name implies."""
         members = techniques_in(cls)
         named: dict[str, tuple[type[Self], dict[str, Any]]] = {member.name: (member, {}) for member in members}
         aliased = {alias: (member, implied) for member in members for alias, implied in member.aliases.items()}
@@ -123,21 +130,21 @@ class Choice(Technique):
 
     @classmethod
     def names(cls) -> list[str]:
-        """The names of the slot's techniques, in catalogue order."""
+        """The names of this family's techniques, in catalogue order."""
         return [member.name for member in techniques_in(cls)]
 
 
 class Switch(Technique):
-    """On or off, with flags of its own: `--NAME VALUE` and `--NAME-PARAMETER VALUE`."""
+    """A technique that is on or off, with its own flags: `--NAME VALUE` and `--NAME-PARAMETER VALUE`."""
 
     primary: ClassVar[str | None] = None
-    """The parameter whose value switches it on (`--clipnorm 1`); None where the name alone does (`--bn`)."""
+    """The parameter whose value turns it on (`--clipnorm 1`); None if the name alone does (`--bn`)."""
     exclusive: ClassVar[bool] = False
-    """Whether one run can use only one technique of its family."""
+    """Whether a run can use only one technique of this family."""
 
     @classmethod
     def key(cls, parameter: str) -> str:
-        """The run's field for one of its parameters: `early_stop`, `early_stop_metric`."""
+        """The flat key of one of its parameters: `early_stop`, `early_stop_metric`."""
         return cls.name if parameter == cls.primary else f"{cls.name}_{parameter}"
 
 
@@ -145,12 +152,17 @@ T = TypeVar("T", bound=Technique)
 
 
 def techniques_in(family: type[T]) -> list[type[T]]:
-    """The catalogue's techniques of one family (or of one shape), in order."""
+    """The catalogue's techniques of one family (or of one kind), in catalogue order."""
     return [technique for technique in CATALOGUE.values() if issubclass(technique, family)]
 
 
 def stack(members: Sequence[T], device: torch.device | str = "cpu") -> T:
-    """One technique for P members: each per-member hyper-parameter is a float tensor (P,), the others are common."""
+    """One technique for P members: each per-member hyperparameter becomes a float32 tensor (P,), the rest are shared.
+
+    Args:
+        members: the technique of each member, equal in all hyperparameters that are not per-member.
+        device: where the tensors go.
+    """
 
     def stacked(name: str) -> torch.Tensor:
         return torch.tensor([getattr(member, name) for member in members], dtype=torch.float32, device=device)
@@ -159,12 +171,12 @@ def stack(members: Sequence[T], device: torch.device | str = "cpu") -> T:
 
 
 def select(technique: T, members: torch.Tensor) -> T:
-    """The stacked technique of some members, by their indices."""
+    """The stacked technique of the members with these indices."""
     return with_values(technique, lambda name: getattr(technique, name)[members])
 
 
 def with_values(technique: T, value: Callable[[str], torch.Tensor]) -> T:
-    """The technique with `value(name)` for each per-member hyper-parameter, unchecked."""
+    """The technique with `value(name)` for each per-member hyperparameter, without validation."""
     fields = type(technique).model_fields
     values = {
         name: value(name) if field_extra(f, "per_member") else getattr(technique, name) for name, f in fields.items()
@@ -173,7 +185,7 @@ def with_values(technique: T, value: Callable[[str], torch.Tensor]) -> T:
 
 
 def per_member(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A per-member value (P,) shaped to broadcast over `like` (P, …); a plain number stays one for every member."""
+    """A per-member value (P,), or one number for all members, shaped to broadcast over `like` (P, …)."""
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(-1, *[1] * (like.dim() - 1))
 
 
@@ -189,24 +201,24 @@ def read_parameters(text: str) -> dict[str, str]:
 
 
 def write_parameters(parameters: dict[str, Any]) -> str:
-    """The inverse of `read_parameters`, numbers in their shortest form."""
+    """The inverse of `read_parameters`; numbers in their shortest form."""
     return ",".join(f"{key}={format_value(value)}" for key, value in parameters.items())
 
 
 def read_length(text: object) -> str:
-    """A length in iterations (`10000`) or epochs (`20ep`), in its canonical form."""
+    """A length in iterations (`10000`) or epochs (`20ep`), in canonical form."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)\s*(ep(?:ochs?)?)?", str(text).strip(), re.IGNORECASE)
     if trouble := odd_number(match[1] if match else text):
         raise ValueError(trouble)
     if not match or not 1e-6 <= float(match[1]) <= 1e15:
-        raise ValueError(f"{text!r} is no length: a number of iterations like 10000, or of epochs like 20ep")
+        raise ValueError(f"{text!r} is not a length; write iterations (10000) or epochs (20ep)")
     return format_value(float(match[1])) + ("ep" if match[2] else "")
 
 
 Length = Annotated[str, BeforeValidator(read_length)]
-"""A time along the training: `10000` iterations or `20ep` (epochs' worth of iterations)."""
+"""A duration: `10000` iterations, or `20ep` (20 epochs' worth of iterations)."""
 
 
 def iterations(length: str, steps_per_epoch: int) -> float:
-    """The length in iterations, where an epoch has `steps_per_epoch`."""
+    """The length in iterations."""
     return float(length[:-2]) * steps_per_epoch if length.endswith("ep") else float(length)

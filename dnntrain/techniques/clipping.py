@@ -1,4 +1,4 @@
-"""Gradient clipping: Keras's three kinds, at most one in a run."""
+"""Gradient clipping: Keras's three kinds, at most one per run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from dnntrain.utils.lazy import torch
 
 
 class Clipping(Switch):
-    """Bounds the gradients before the optimizer sees them."""
+    """Limits the gradients before the optimizer's step."""
 
     family = "Gradient clipping"
     exclusive = True
     primary = "threshold"
-    threshold: float = hyperparameter(1.0, "largest value or norm that is left as it is", gt=0, per_member=True)
+    threshold: float = hyperparameter(1.0, "largest value or norm that is left unchanged", gt=0, per_member=True)
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Clip the gradients [(P, …), …], all contiguous, in place; returns which members were clipped, bool (P,)."""
+        """Clips the gradients in place.
+
+        Args:
+            grads: one contiguous gradient (P, …) per parameter tensor.
+
+        Returns:
+            Which members were clipped, bool (P,).
+        """
         raise NotImplementedError
 
 
@@ -29,33 +36,33 @@ def norms(grad: torch.Tensor) -> torch.Tensor:
 
 
 class ClipValue(Clipping):
-    """Element by element."""
+    """Clipping by value."""
 
     name = "clipvalue"
-    summary = "Cuts every component of the gradient to [-threshold, threshold]; its direction may change."
+    summary = "Clips every component of the gradient to [-threshold, threshold]; its direction may change."
     paper = "Mikolov 2012, Statistical Language Models Based on Neural Networks; Keras, clipvalue"
     formula = "g ← min(max(g, -v), v):  [0.9, 100] with v = 1 → [0.9, 1]"
-    advice = "Simple and strong against exploding gradients; prefer a norm where the direction matters."
+    advice = "Simple and effective against exploding gradients; clip by norm if the direction matters."
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
         flat = [g.flatten(1) for g in grads]
-        most = per_member(self.threshold, flat[0])
-        least = -most
+        upper = per_member(self.threshold, flat[0])
+        lower = -upper
         highest = torch.stack([g.amax(dim=1) for g in flat]).amax(dim=0)
         lowest = torch.stack([g.amin(dim=1) for g in flat]).amin(dim=0)
         for g in flat:
-            torch.minimum(torch.maximum(g, least, out=g), most, out=g)
+            torch.minimum(torch.maximum(g, lower, out=g), upper, out=g)
         return torch.maximum(highest, -lowest) > self.threshold
 
 
 class ClipNorm(Clipping):
-    """Tensor by tensor."""
+    """Clipping by the norm of each tensor."""
 
     name = "clipnorm"
     summary = "Scales each layer's weight (or bias) gradient down to an L2 norm of at most the threshold."
     paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; Keras, clipnorm"
     formula = "g ← g · v / max(‖g‖, v) for each tensor:  [0.9, 100] with v = 1 → [0.00899964, 0.9999595]"
-    advice = "Keeps the direction within each tensor. torch's clip_grad_norm_ is --global-clipnorm instead."
+    advice = "Keeps the direction within each tensor. torch's clip_grad_norm_ is --global-clipnorm."
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
         clipped = torch.zeros(len(grads[0]), dtype=torch.bool, device=grads[0].device)
@@ -67,16 +74,16 @@ class ClipNorm(Clipping):
 
 
 class GlobalClipNorm(Clipping):
-    """All tensors together."""
+    """Clipping by the norm of all tensors together."""
 
     name = "global_clipnorm"
-    summary = "Scales the whole gradient down to an L2 norm of at most the threshold; its direction is kept."
+    summary = "Scales the whole gradient down to an L2 norm of at most the threshold, keeping its direction."
     paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; torch, clip_grad_norm_"
     formula = "g ← g · v / max(‖all g‖, v)"
-    advice = "Pick the threshold from the gradient norms of a healthy run (history.csv has them)."
+    advice = "Choose the threshold from the gradient norms of a healthy run (in history.csv)."
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        # one after the other: a reduction over stacked norms would round by the number of members
+        # added one by one, because how a reduction over stacked norms rounds depends on the number of members
         norm = sum((norms(g).square() for g in grads), torch.zeros(())).sqrt()
         scale = self.threshold / norm.clamp(min=self.threshold)
         for g in grads:

@@ -1,6 +1,6 @@
-"""Optimizers: one step for P members at once, each member with its own learning rate.
+"""Optimizers: one update step for P members at once, each member with its own learning rate.
 
-Every rule is torch.optim's, term for term; a test holds each against it, member by member. Steps work in place.
+Every rule is torch.optim's, term for term; a test compares each with it, member by member. Steps are in place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 State = dict[str, "torch.Tensor"]
-"""What an optimizer remembers of one tensor of parameters; every entry has the leading axis P."""
+"""An optimizer's state for one parameter tensor; every entry has the leading axis P."""
 
 
 class Optimizer(Choice):
@@ -25,20 +25,28 @@ class Optimizer(Choice):
     family = "Optimizer"
     slot = "optimizer"
     remembers: ClassVar[tuple[str, ...]] = ()
-    """The running averages that it keeps, each shaped like the parameter and starting at zero."""
+    """Names of its running averages, each shaped like the parameter and starting at zero."""
 
     def state(self, p: torch.Tensor) -> State:
-        """The state before the first step, for a parameter p (P, …)."""
+        """The state before the first step for a parameter p (P, …)."""
         return {name: torch.zeros_like(p) for name in self.remembers}
 
     def update(
         self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
     ) -> None:
-        """`step` for a gradient that may be in factors."""
+        """As `step`, for a gradient that may still be a product of two factors."""
         self.step(p, densify(g), state, lr, t)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
-        """Step t (from 1) of the parameter p (P, …) with the gradient g; lr broadcasts over p, one rate a member."""
+        """Updates the parameter in place.
+
+        Args:
+            p: the parameter (P, …).
+            g: its gradient, same shape.
+            state: what `state` returned, updated in place.
+            lr: the learning rates (P, 1, …), broadcast over p.
+            t: the number of this step, from 1.
+        """
         raise NotImplementedError
 
 
@@ -46,16 +54,16 @@ class SGD(Optimizer):
     """Stochastic gradient descent."""
 
     name = "sgd"
-    summary = "Steps against the gradient, with momentum if asked."
+    summary = "Steps against the gradient, with optional momentum."
     paper = "Polyak 1964; Nesterov 1983; Sutskever et al. 2013, On the importance of initialization and momentum"
     formula = "m ← momentum m + g;  θ ← θ - η m  (nesterov: θ - η (g + momentum m))"
     advice = "Momentum 0.9 speeds it up about tenfold; nesterov is a little better still."
-    momentum: float = hyperparameter(0.0, "share of the last step that is kept", ge=0, lt=1)
+    momentum: float = hyperparameter(0.0, "fraction of the last step that is kept", ge=0, lt=1)
     nesterov: bool = hyperparameter(False, "measure the gradient slightly ahead; needs momentum")
 
     @model_validator(mode="after")
     def check(self) -> SGD:
-        """Nesterov's gradient needs a momentum."""
+        """Nesterov's gradient needs momentum."""
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0, 0.9 for example")
         return self
@@ -82,7 +90,7 @@ class AdaGrad(Optimizer):
     summary = "Scales each parameter's rate down by the root of its summed squared gradients."
     paper = "Duchi et al. 2011, Adaptive Subgradient Methods"
     formula = "s ← s + g²;  θ ← θ - η g / (√s + ε)"
-    advice = "For simple convex problems; stops too early on neural networks."
+    advice = "For simple convex problems. On neural networks the rate falls too early."
     remembers = ("sum",)
     eps: float = hyperparameter(1e-10, "smoothing term ε", gt=0)
 
@@ -92,15 +100,15 @@ class AdaGrad(Optimizer):
 
 
 class RMSProp(Optimizer):
-    """AdaGrad that forgets."""
+    """AdaGrad with an exponential average."""
 
     name = "rmsprop"
     summary = "AdaGrad with an exponential average, so that only recent gradients count."
     paper = "Tieleman & Hinton 2012, Coursera lecture 6.5"
     formula = "s ← rho s + (1 - rho) g²;  θ ← θ - η g / (√s + ε)"
-    advice = "Good, and mostly superseded by Adam. rho is torch's alpha (0.99); Keras starts from 0.9."
+    advice = "Good, but mostly superseded by Adam. rho is torch's alpha (0.99); Keras uses 0.9."
     remembers = ("square",)
-    rho: float = hyperparameter(0.99, "share of the average that is kept", ge=0, lt=1)
+    rho: float = hyperparameter(0.99, "decay rate of the average", ge=0, lt=1)
     eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
@@ -112,13 +120,13 @@ class Adam(Optimizer):
     """Adaptive moment estimation."""
 
     name = "adam"
-    summary = "Momentum and RMSProp together, both corrected for their start at zero."
+    summary = "Combines momentum and RMSProp, with bias correction for both."
     paper = "Kingma & Ba 2015, arXiv:1412.6980"
     formula = "m ← β₁m + (1-β₁)g;  s ← β₂s + (1-β₂)g²;  θ ← θ - η m̂ / (√ŝ + ε)"
-    advice = "Works at once with lr 0.001 on most problems; SGD with momentum sometimes generalises better."
+    advice = "Works out of the box with lr 0.001 on most problems; SGD with momentum sometimes generalizes better."
     remembers = ("mean", "square")
-    beta1: float = hyperparameter(0.9, "share of the mean that is kept", ge=0, lt=1)
-    beta2: float = hyperparameter(0.999, "share of the mean square that is kept", ge=0, lt=1)
+    beta1: float = hyperparameter(0.9, "decay rate of the mean", ge=0, lt=1)
+    beta2: float = hyperparameter(0.999, "decay rate of the mean square", ge=0, lt=1)
     eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def moments(self, g: torch.Tensor, state: State, t: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -136,10 +144,10 @@ class AdamW(Adam):
     """Adam with decoupled weight decay."""
 
     name = "adamw"
-    summary = "Adam that shrinks the weights directly instead of through the gradient."
+    summary = "Adam that decays the weights directly instead of through the gradient."
     paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
     formula = "θ ← (1 - η decay) θ, then Adam's step"
-    advice = "The usual choice for large networks. Decays every parameter, as torch does; --weight-decay: weights only."
+    advice = "The usual choice for large networks. Decays every parameter, as torch does; --weight-decay only weights."
     decay: float = hyperparameter(0.01, "weight decay", ge=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
@@ -148,16 +156,16 @@ class AdamW(Adam):
 
 
 class Adamax(Optimizer):
-    """Adam with the largest gradient instead of the mean square."""
+    """Adam with the infinity norm."""
 
     name = "adamax"
     summary = "Adam with a decaying maximum of the gradients in place of their mean square."
     paper = "Kingma & Ba 2015, arXiv:1412.6980, section 7.1"
     formula = "m ← β₁m + (1-β₁)g;  u ← max(β₂u, |g| + ε);  θ ← θ - η m̂ / u"
-    advice = "Sometimes steadier than Adam; rarely better."
+    advice = "Sometimes more stable than Adam; rarely better."
     remembers = ("mean", "largest")
-    beta1: float = hyperparameter(0.9, "share of the mean that is kept", ge=0, lt=1)
-    beta2: float = hyperparameter(0.999, "share of the maximum that is kept", ge=0, lt=1)
+    beta1: float = hyperparameter(0.9, "decay rate of the mean", ge=0, lt=1)
+    beta2: float = hyperparameter(0.999, "decay rate of the maximum", ge=0, lt=1)
     eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
@@ -168,21 +176,21 @@ class Adamax(Optimizer):
 
 
 class Nadam(Adam):
-    """Adam with Nesterov's momentum."""
+    """Adam with Nesterov momentum."""
 
     name = "nadam"
-    summary = "Adam with Nesterov's trick, and a momentum that warms up."
+    summary = "Adam with Nesterov momentum, which warms up."
     paper = "Dozat 2016, Incorporating Nesterov Momentum into Adam"
     formula = "as Adam, with m̂ = μₜ₊₁ m / (1-Πμ) + (1-μₜ) g / (1-Πμ),  μₜ = β₁(1 - ½ 0.96^(t ψ))"
     advice = "Often a little faster than Adam."
     psi: float = hyperparameter(4e-3, "momentum decay ψ", ge=0)
 
     def state(self, p: torch.Tensor) -> State:
-        # Πμ is the same for every member, but the state of a member has to travel with it
+        # Πμ is the same for every member, but each member takes its state along when members leave the population
         return super().state(p) | {"mu_product": torch.ones(len(p), *[1] * (p.dim() - 1), device=p.device)}
 
     def mu(self, t: int) -> float:
-        """The momentum of step t."""
+        """The momentum at step t."""
         return self.beta1 * (1 - 0.5 * math.pow(0.96, t * self.psi))
 
     def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:

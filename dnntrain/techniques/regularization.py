@@ -1,4 +1,4 @@
-"""What keeps weights small: penalties on the loss, decay at the step, and a bound after it. Biases are left alone."""
+"""Weight regularization: penalties on the loss, decay at the step, and a constraint after it. Biases are exempt."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dnntrain.utils.lazy import torch
 
 
 class WeightRegularizer(Switch):
-    """Acts on each layer's weights w (P, in, out), at one or more of three places of the step."""
+    """Acts on each layer's weights w (P, in, out) at one or more of three points of a training step."""
 
     family = "Weight penalties"
 
     def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """The gradient with that of a penalty on the loss added, before clipping; same shape as w."""
+        """The gradient (same shape as w) plus that of a penalty on the loss; called before clipping."""
         return grad
 
     def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
-        """Changes w in place before the optimizer's step; lr broadcasts over w."""
+        """Changes w in place before the optimizer's step; lr (P, 1, 1) are the learning rates."""
 
     def after_step(self, w: torch.Tensor) -> None:
         """Changes w in place after the optimizer's step."""
@@ -46,7 +46,7 @@ class L2(WeightRegularizer):
     summary = "Adds the sum of the squared weights to the loss."
     paper = "Krogh & Hertz 1991, A Simple Weight Decay Can Improve Generalization; Keras, regularizers.l2"
     formula = "loss + λ Σw²;  gradient 2λ w"
-    advice = "Use with SGD; with Adam and its kin decoupled --weight-decay does what is meant. Start from 1e-4."
+    advice = "Use with SGD; with Adam and its variants use decoupled --weight-decay instead. Start from 1e-4."
     strength: float = hyperparameter(1e-4, "λ", ge=0, per_member=True)
 
     def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -58,10 +58,10 @@ class WeightDecay(WeightRegularizer):
 
     name = "weight_decay"
     primary = "strength"
-    summary = "Shrinks the weights by a small share at every step, whatever the optimizer does with the gradient."
+    summary = "Shrinks the weights by a small factor at every step, independently of the gradient."
     paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
     formula = "w ← (1 - η λ) w before the step"
-    advice = "For any optimizer; 1e-2 is usual with Adam."
+    advice = "Works with any optimizer; 1e-2 is usual with Adam."
     strength: float = hyperparameter(1e-2, "λ", ge=0, per_member=True)
 
     def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
@@ -76,7 +76,7 @@ class MaxNorm(WeightRegularizer):
     summary = "Rescales each unit's incoming weights to a norm of at most r after every step."
     paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
     formula = "w ← w · r / max(‖w‖, r) for each unit"
-    advice = "Goes well with dropout; r of 1 to 4. Smaller r regularizes more."
+    advice = "Combines well with dropout; r of 1 to 4. A smaller r regularizes more."
     radius: float = hyperparameter(1.0, "largest norm r of a unit's incoming weights", gt=0, per_member=True)
 
     def after_step(self, w: torch.Tensor) -> None:

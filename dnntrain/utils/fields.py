@@ -1,4 +1,4 @@
-"""How what can be set is declared: default, help, unit and bounds, from which flags, preset keys and cards follow."""
+"""Declares hyperparameters: default, help, unit, and bounds, from which flags, preset keys, and cards follow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 def hyperparameter(
     default: Any, help: str, *, per_member: bool = False, unit: str = "", literal: bool = False, **bounds: Any
 ) -> Any:
-    """A hyper-parameter: default, help, unit and bounds (gt, ge, lt, le).
+    """A hyperparameter: default, help, unit, and bounds (gt, ge, lt, le).
 
     `per_member` says that the members of one population may differ in it: see `techniques.base.stack`.
     `literal` says that words like none and off are values of it, and do not switch it off.
@@ -25,7 +25,7 @@ def hyperparameter(
 
 
 def field_extra(field: FieldInfo, key: str) -> Any:
-    """What `hyperparameter` noted beside a field's type: 'per_member', 'unit' or 'literal'."""
+    """An attribute that `hyperparameter` stored in a field: 'per_member', 'unit', or 'literal'."""
     return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
 
 
@@ -37,7 +37,7 @@ def format_value(value: Any) -> str:
 
 
 def read_names(value: object) -> list[str]:
-    """The names in a list, or in a text as `name,ticket`; one that holds a comma in quotes: `"Length, cm",ticket`.
+    """The names in a list, or in text like `name,ticket`; a name with a comma is quoted: `"Length, cm",ticket`.
 
     Blanks around a name are dropped, unless it is quoted. Raises ValueError where a name is empty or no text.
     """
@@ -61,19 +61,19 @@ def read_names(value: object) -> list[str]:
 
 
 def write_names(names: Iterable[str]) -> str:
-    """The names as one text that `read_names` reads: with commas between them, and quotes where a name needs them."""
+    """The names as text for `read_names`: separated by commas, and quoted if necessary."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(names)
     return text.getvalue()
 
 
 def as_names(value: object) -> str | None:
-    """Names in a text or a list as one text, the same however they were given; None without any."""
+    """Names in text or a list as canonical text; None if there are none."""
     return None if value is None else write_names(read_names(value)) or None
 
 
 def format_validation_error(error: ValueError) -> str:
-    """A pydantic error (or a plain ValueError) as one line: the parameter, the value given, what is allowed."""
+    """A pydantic error (or a plain ValueError) as one line: the parameter, its value, and what is allowed."""
     problems = getattr(error, "errors", None)
     if problems is None:
         return str(error)
@@ -88,11 +88,11 @@ def format_validation_error(error: ValueError) -> str:
 
 
 LONGEST_NUMBER = 40
-"""Most characters of a text that is checked as a number."""
+"""The maximum length of text that `odd_number` checks."""
 
 
 def odd_number(text: object) -> str | None:
-    """What is wrong with a number that programs read differently (`010`, `1:30`, `30_10`); None for any other text."""
+    """What is wrong with a number that programs read differently (`010`, `1:30`, `30_10`); None for other text."""
     word = str(text).strip()
     if len(word) > LONGEST_NUMBER or not isinstance(text, str):
         return None
