@@ -28,8 +28,8 @@ SMALL: dict[str, Any] = {"hidden": "8", "epochs": 2, "train_size": 60, "val": 60
 def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train in this process, unless a test starts a process of its own."""
     monkeypatch.setattr(registry, "EXECUTORS", registry.EXECUTORS)
-    for name in registry.EXECUTORS:
-        monkeypatch.setitem(registry.EXECUTORS, name, inline)
+    for name, executor in registry.EXECUTORS.items():
+        monkeypatch.setitem(registry.EXECUTORS, name, inline(executor))
 
 
 def ablation(folder: Path, **more: Any) -> dt.StudyResult:
@@ -48,7 +48,7 @@ def test_an_ablation_returns_runs_history_summary_and_verdicts(tmp_path: Path) -
     assert "<table>" in made.summary._repr_html_() and "base" in text and "\x1b" not in text
     assert made.summary.frame["mean"].tolist() == made.runs.groupby("arm", sort=False)["val_acc"].mean().tolist()
     record = next(iter(made.records.values()))
-    assert record["settings"]["lr"] == 0.1
+    assert record.settings["lr"] == 0.1
 
 
 def test_keywords_are_the_settings_of_a_preset_as_with_set(tmp_path: Path) -> None:

@@ -130,11 +130,10 @@ class StudyRunner:
         folder, missing = self.store.root / self.study.name, self.missing()
         files = None if missing else self.study_files()
         if files and files.are_written(folder):
+            # nothing to write, so the store may be read-only
             callback.start(self.study, self.records, self.ids)
             callback.stop()
-            return TrainedStudy(
-                self.study, self.ids, self.records, files
-            )  # nothing to write: the store may be read-only
+            return TrainedStudy(self.study, self.ids, self.records, files)
         if missing:
             self.store.prepare()
         with self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:

@@ -25,7 +25,7 @@ from dnntrain.store.records import RunRecord, StudyRecord, checksum
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles, read_study
 from dnntrain.studies.presets import load_preset
-from dnntrain.studies.runner import StudyResult, StudyRunner
+from dnntrain.studies.runner import StudyRunner, TrainedStudy
 from dnntrain.utils.finite import nan_to_none
 from tests.support.inline import Inline, answer
 from tests.support.records import made_record
@@ -73,10 +73,12 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
     run = Run(spec, 0, "finished", history, 1, {}, {"test_loss": 0.1, "test_acc": 0.25}, 1.23456)
     environment = {"python": "3.11", "threads": 1, "bit_for_bit": True, "new": [1, 2]}
     kept = {name: history[0].get(name) for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
+    names = {"n_validation": "own_validation", "license": "licence"}  # in files they keep their old names
+    data = {names.get(name, name): value for name, value in mini.description().items()}
     untyped = nan_to_none(
         {
             "format": 1, "run": RUNS[0], "engine": ENGINE_VERSION, "settings": spec.settings(),
-            "data": mini.description(), "environment": environment, "status": "finished", "epochs": 2, "best_epoch": 1,
+            "data": data, "environment": environment, "status": "finished", "epochs": 2, "best_epoch": 1,
             "results": kept | {"test_loss": 0.1, "test_acc": 0.25, "mc_test_loss": None, "mc_test_acc": None},
             "health": "vanishing (layer 2, epoch 1)", "seconds": 1.2346, "history": history,
         }
@@ -133,16 +135,6 @@ def test_old_records_without_checksums_and_with_unknown_fields_are_read(tmp_path
 # Printed from memory
 
 
-class Silent:
-    def start(self, *arguments: object) -> None: ...
-
-    def progress(self, event: object) -> None: ...
-
-    def stopping(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files of records and results that are read from now on."""
@@ -162,10 +154,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-def trained(folder: Path) -> StudyResult:
+def trained(folder: Path) -> TrainedStudy:
     (folder / "small.yaml").write_text(PRESET)
     study = load_preset(str(folder / "small.yaml"))
-    return StudyRunner(study, RunStore(folder / "runs")).run(Inline(), Silent())
+    return StudyRunner(study, RunStore(folder / "runs")).run(Inline())
 
 
 def test_a_fresh_study_reads_no_record_back(tmp_path: Path, reads: list[str]) -> None:

@@ -115,7 +115,7 @@ def test_a_file_system_without_locks_does_as_well(code: int, folder: Path, monke
 def test_gc_waits_for_a_study_that_is_at_work(tmp_path: Path) -> None:
     process = begun(tmp_path, "--checkpoint-every", "1")
     wait_for(lambda: (tmp_path / "runs" / "store").is_dir())
-    assert "wait for its end" in error_of("runs", "gc", "--yes", code=1, cwd=tmp_path)
+    assert "wait until it ends" in error_of("runs", "gc", "--yes", code=1, cwd=tmp_path)
     process.terminate()
     process.communicate(timeout=100)
 
