@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.engine.health import verdict
+from dnntrain.engine.health import diagnose
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.metrics import results_of
@@ -64,7 +64,7 @@ def record(run: Run, run_id: str, data: dict[str, Any], environment: dict[str, A
             "epochs": len(run.history),
             "best_epoch": run.kept_epoch or None,
             "results": {name: results[name] for name in names if run.status == "finished"},
-            "health": str(verdict(run.history, run.status)),
+            "health": str(diagnose(run.history, run.status)),
             "seconds": round(run.seconds, 4),
             "history": run.history,
         }
