@@ -1,7 +1,7 @@
-"""The data set on the device: one tensor as in the files, of which a batch is an index; scaled where it is used.
+"""Mini-batches on the device: the examples are one tensor as in the files; a batch is an index into it, then scaled.
 
-Rows of padding stand behind the real rows of a batch, so that a member's elements fill whole SIMD turns. What they hold
-never matters: whatever combines rows (a mean, a sum, a product over rows) takes the slice of the real ones.
+Padding rows follow the real rows of a batch, so that each member fills whole SIMD registers. What they hold never
+matters: whatever combines rows (a mean, a sum, a product over rows) uses the slice of the real ones.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from dnntrain.techniques.losses import choose_loss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 SIMD_WIDTH = 32
-"""Elements that vectorised exp, tanh and the like take in one turn (two AVX-512 vectors); what remains behind the last
-turn is computed one by one, which rounds differently."""
+"""Elements that vectorized exp, tanh and the like process at once (two AVX-512 vectors). The remainder at the end is
+computed one by one, which rounds differently."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one step: inputs (P, rows, features), targets (P, rows), and how many of the rows are real."""
+    """The examples of one step: inputs (P, rows, features) and targets (P, rows)."""
 
     x: torch.Tensor
     y: torch.Tensor
     real: int
-    """How many rows count; the others, behind them, are padding."""
+    """The number of real rows; the rows behind them are padding."""
 
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -44,7 +44,7 @@ Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def splits_of(dataset: Dataset, specs: Sequence[RunSpec]) -> Splits:
-    """The examples that train and validate each run."""
+    """Each run's training and validation examples."""
     streams = [generator(0 if spec.subset == "shared" else spec.seed, "split") for spec in specs]
     return [
         split(dataset, s.val, s.train_size, stream, first=s.val_from == "first")
@@ -68,10 +68,10 @@ def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
 def padded_rows(rows: int, widths: Collection[int]) -> int:
     """The smallest number of rows ≥ `rows` for which rows × width is a multiple of SIMD_WIDTH for every width.
 
-    Then each member fills whole SIMD turns, so its numbers do not depend on its neighbors.
+    Then each member fills whole SIMD registers, so its numbers do not depend on its neighbors.
     """
     multiple = SIMD_WIDTH // gcd(SIMD_WIDTH, *widths)
-    # one row would be a vector, whose products take another path
+    # one row would be a vector, whose products use another kernel
     return max(2, -(-rows // multiple) * multiple)
 
 
@@ -87,7 +87,16 @@ class BatchSource:
         fitted_targets: np.ndarray | None = None,
         layers: LayerSpecs | None = None,
     ) -> None:
-        """`fitted_targets` are those of the whole training part, where the data set has only some of its rows."""
+        """Put the data on the device.
+
+        Args:
+            dataset: The data.
+            specs: The members' runs.
+            device: Where they train.
+            splits: Each member's examples; by default those of its spec.
+            fitted_targets: The targets of the full training part, if the data set holds only some of its rows.
+            layers: The network's layers, whose widths decide the padding; by default those of the spec.
+        """
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
@@ -97,23 +106,32 @@ class BatchSource:
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]
-        # what is measured to scale targets and fill gaps comes from the training part alone
+        # the statistics that scale targets and fill gaps are those of the training part
         fitted = np.setdiff1d(np.arange(len(dataset.train_targets)), self.val_indices)
-        train, test = flat(dataset.train_inputs), flat(dataset.test_inputs)
-        self.fill = None if dataset.is_image else column_means(train[fitted])
-        if self.fill is not None:
-            train, test = (fill_missing(part, self.fill) for part in (train, test))
-        self.examples, self.test_examples = (torch.from_numpy(part).to(device) for part in (train, test))
-        targets, test_targets = dataset.train_targets, dataset.test_targets
-        self.loss, self.metrics = choose_loss(outline.task, spec.output), metrics_of(outline.task)
-        self.target_info = dict.fromkeys(("train", "val", "test"), TargetInfo(len(outline.classes)))
-        if not outline.classes:
-            known = targets[fitted] if fitted_targets is None else fitted_targets
-            targets, test_targets, self.target_info = standardize_targets(
-                targets, test_targets, known, self.val_indices
-            )
-        self.targets, self.test_targets = (torch.from_numpy(part).to(device) for part in (targets, test_targets))
+        self._load_inputs(dataset, fitted)
+        self._load_targets(
+            dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
+        )
         self.offset, self.factor = self._scaling(spec.scale, dataset.is_image)
+
+    def _load_inputs(self, dataset: Dataset, fitted: np.ndarray) -> None:
+        """Fill gaps with the means of the `fitted` examples, by index."""
+        parts = flat(dataset.train_inputs), flat(dataset.test_inputs)
+        self.fill = None if dataset.is_image else column_means(parts[0][fitted])
+        filled = (part if self.fill is None else fill_missing(part, self.fill) for part in parts)
+        self.examples, self.test_examples = (torch.from_numpy(part).to(self.device) for part in filled)
+
+    def _load_targets(self, dataset: Dataset, output: str, fitted: np.ndarray) -> None:
+        """Standardize numbers by the `fitted` targets; classes stay as they are."""
+        targets, test_targets = dataset.train_targets, dataset.test_targets
+        task = dataset.outline.task
+        self.loss, self.metrics = choose_loss(task, output), metrics_of(task)
+        self.target_info = dict.fromkeys(("train", "val", "test"), TargetInfo(len(dataset.classes)))
+        if not dataset.classes:
+            targets, test_targets, self.target_info = standardize_targets(
+                targets, test_targets, fitted, self.val_indices
+            )
+        self.targets, self.test_targets = (torch.from_numpy(part).to(self.device) for part in (targets, test_targets))
 
     @property
     def n_train(self) -> int:
@@ -147,7 +165,7 @@ class BatchSource:
         return next(on_device), next(on_device)
 
     def scaling(self, member: int) -> dict[str, np.ndarray]:
-        """What a member's inputs are filled and scaled by, where that was measured: it belongs to its network."""
+        """The measured values that fill and scale a member's inputs: they are stored with its network."""
         measured = {} if self.fill is None else {"input.fill": self.fill[None]}
         if self.offset is None:
             return measured
@@ -216,9 +234,9 @@ def flat(values: np.ndarray) -> np.ndarray:
 
 
 def column_means(values: np.ndarray) -> np.ndarray:
-    """The mean of what is there in each column of (n, features), float64 (features,); 0 where nothing is.
+    """The mean of the known values in each column of (n, features), float64 (features,); 0 if there are none.
 
-    The mean of equal values is that value exactly, so that filling gaps with it keeps a constant column constant.
+    The mean of equal values is exactly that value, so that filling gaps with it keeps a constant column constant.
     """
     there = ~np.isnan(values)
     rows = there.argmax(axis=0)  # the first that is there
@@ -256,8 +274,8 @@ def standardize_targets(
 def mean_and_std(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column over values[indices], (n, features) → float64 (features,).
 
-    The squares are those of deviations from the first row, so that no digit is lost where the mean is large. Levels of
-    images are summed as whole numbers, so exactly. The deviation of a column of equal values is 0.
+    The squares are of deviations from the first row, so that no digits are lost if the mean is large. Pixel levels are
+    summed as integers, so exactly. The deviation of a column of equal values is 0.
     """
     kind = np.int64 if values.dtype == np.uint8 else np.float64
     first = values[indices[0]].astype(kind)
@@ -272,7 +290,7 @@ def mean_and_std(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, n
 
 
 def min_and_range(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least value and range of each column over values[indices], (n, features) → float64 (features,)."""
+    """Smallest value and range of each column over values[indices], (n, features) → float64 (features,)."""
     least = np.min([values[chunk].min(axis=0) for chunk in chunks(indices)], axis=0).astype(np.float64)
     return least, np.max([values[chunk].max(axis=0) for chunk in chunks(indices)], axis=0) - least
 

@@ -22,7 +22,7 @@ of its largest (Glorot & Bengio 2010 look at the same region)."""
 FIGURES = ("grad_norm", "grad_max", "update_ratio", "act_mean", "act_std", "dead", "saturated")
 """The figures of each layer, from the lowest to the highest; the last four for hidden layers only."""
 
-# The thresholds of the diagnoses. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
+# The thresholds of the diagnosis. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
 VANISHING = 0.01
 """Smallest layer's gradient norm over the largest's. Networks that learn had 0.05 or more at every depth, those stuck
 at chance 0.003 (5 sigmoid layers), 2e-6 (10) and 1e-12 (20)."""
@@ -39,7 +39,7 @@ with deviation 1 gave 0.8 to 0.9."""
 
 @dataclass
 class Probe:
-    """Sums a layer's figures over the probed steps of one epoch; nothing in it waits for the device."""
+    """Sums the layers' figures over the probed steps of one epoch. Nothing in it waits for the device."""
 
     members: int
     device: torch.device
@@ -50,7 +50,7 @@ class Probe:
     largest: torch.Tensor | None = None
 
     def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | FactoredGradient]) -> None:
-        """Note the kernels (P, in, out) before a step, and their gradients before clipping."""
+        """Note the weights (P, in, out) before a step, and their gradients before clipping."""
         self.steps += 1
         self.before = {name: kernel.clone() for name, kernel in kernels.items()}
         norm = [norms(densify(grads[name])) for name in kernels]
@@ -59,7 +59,7 @@ class Probe:
         self.largest = largest if self.largest is None else torch.fmax(self.largest, largest)  # fmax passes nan over
 
     def updates(self, kernels: dict[str, torch.Tensor]) -> None:
-        """Note by how much the step changed the kernels, as a share of their norm."""
+        """Note how much the step changed the weights, relative to their norm."""
         changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
         self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
@@ -98,21 +98,26 @@ def probed_steps(steps: int) -> set[int]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What ails a run, where, and since when."""
+    """What is wrong with a run, where, and since when."""
 
     state: str
     """healthy, vanishing, exploding, dead units or saturated."""
     layer: str = ""
     """The layer that shows it most: 1 is the lowest hidden layer, the last may be 'output'."""
     epoch: int = 0
-    """The epoch (from 1) since which it has been so, to the end."""
+    """The epoch (from 1) from which on it lasted until the end."""
 
     def __str__(self) -> str:
         return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
 
 
 def diagnose(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
-    """Diagnoses a run: the gravest problem that lasts to the end. `history` has FIGURES for each epoch."""
+    """The worst symptom that a run shows until its end.
+
+    Args:
+        history: A row for each epoch, with FIGURES.
+        status: The run's: finished or diverged.
+    """
     if status == "diverged":
         last = history[-1]
         return Diagnosis(
@@ -121,36 +126,36 @@ def diagnose(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
             last["epoch"],
         )
     for state, symptom in SYMPTOMS.items():
-        found = since(symptom, history)
-        if found is not None:
-            return Diagnosis(state, layer_name(found[0], history[-1]), found[1])
+        lasting = since(symptom, history)
+        if lasting is not None:
+            return Diagnosis(state, layer_name(lasting[0], history[-1]), lasting[1])
     return Diagnosis("healthy")
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:
-    """By how much each layer's gradient is over the threshold (> 0 where it is)."""
+    """How far each layer's gradient norm is above the threshold (> 0 if it is)."""
     return np.asarray(row["grad_norm"]) - EXPLODING
 
 
 def vanishing(row: dict[str, Any]) -> np.ndarray:
-    """By how much each layer's gradient, relative to the largest, is under the threshold (> 0 where it is)."""
+    """How far each layer's gradient norm, relative to the largest, is below the threshold (> 0 if it is)."""
     norm = np.asarray(row["grad_norm"])
     excess: np.ndarray = VANISHING - norm / max(np.nanmax(norm), np.finfo(float).tiny)
     return excess
 
 
 def dead(row: dict[str, Any]) -> np.ndarray:
-    """By how much each hidden layer's share of dead units is over the threshold (> 0 where it is)."""
+    """How far each hidden layer's share of dead units is above the threshold (> 0 if it is)."""
     return np.asarray(row["dead"]) - DEAD
 
 
 def saturated(row: dict[str, Any]) -> np.ndarray:
-    """By how much each hidden layer's share of saturated activations is over the threshold (> 0 where it is)."""
+    """How far each hidden layer's share of saturated activations is above the threshold (> 0 if it is)."""
     return np.asarray(row["saturated"]) - SATURATED
 
 
 SYMPTOMS = {"exploding": exploding, "vanishing": vanishing, "dead units": dead, "saturated": saturated}
-"""What is looked for, the gravest first."""
+"""The symptoms, the worst first."""
 
 
 def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dict[str, Any]]) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
-"""The loop: a population of runs trained as one, from its specs to its results.
+"""The training loop: a population of runs trained as one, from its specs to its results.
 
-The engine writes no files and prints nothing; what happens is told to `on_epoch`, and the results are returned.
+The engine writes no files and prints nothing: it reports to `on_epoch` and returns the results.
 """
 
 from __future__ import annotations
@@ -35,9 +35,17 @@ def train(
     on_epoch: OnEpoch = ignore,
     start: StartState = NEW,
 ) -> list[Run]:
-    """Train runs of one graph (`spec.graph()`) as one population; the runs, in the order of their specs.
+    """Train runs of one graph (`spec.graph()`) as one population.
 
-    `on_epoch` is told after each epoch; `start` says what they start from, if not from new weights.
+    Args:
+        specs: The runs.
+        dataset: Their data.
+        device: Where they train; the CPU by default.
+        on_epoch: Called after each epoch.
+        start: Weights, layers, examples, or checkpoints to start from; by default the runs start anew.
+
+    Returns:
+        The finished runs, in the order of their specs.
     """
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
@@ -56,19 +64,19 @@ def train(
 
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
-    """Train one epoch (0-based); each member's figures (P,), and the probe of its layers."""
+    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    keys = dropout_keys(network, p.seeds, "dropout", p.begun.epochs * steps + p.steps, steps)
+    keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, p.begun.epochs + epoch)):
+    for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
         ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
         outputs = network.forward(batch.x, ctx)
         losses, vjp = loss.value_and_vjp(outputs, batch.y)
-        # the members share no parameter, so the gradient of the sum of their mean losses is each one's own
+        # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         shares = torch.full_like(losses, 1 / batch.real)
         grads = add_penalties(p, network.backward(*vjp(shares)))
         if step in probes:
@@ -87,7 +95,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
-    """The gradients with those of the penalties on the weights."""
+    """The gradients plus those of the penalties on the weights."""
     for rule in p.rules:
         for name in p.network.kernels:
             grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
@@ -95,14 +103,14 @@ def add_penalties(p: Population, grads: Gradients) -> Gradients:
 
 
 def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One step of the optimizer, with what the weights' rules do before and after it; lr is (P, 1, 1)."""
+    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
     p.steps += 1
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.before_step(kernel, lr)
     optimizer = p.network.spec.optimizer
     for name, parameter in p.network.parameters.items():
-        # kernels of convolutions have more axes than those of dense layers
+        # a convolution's kernel has more axes than a dense layer's
         rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
         optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
     for rule in p.rules:
@@ -111,7 +119,7 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
-    """Measure validation and health after the epoch (0-based), and add a row to each run's history."""
+    """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         # the activations of one batch are enough
@@ -127,21 +135,21 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
 
 
 def is_finished(run: Run) -> bool:
-    """Whether the run has diverged, has trained all its epochs, or is stopped early."""
+    """Whether the run has diverged, trained all its epochs, or stops early."""
     stop = run.spec.early_stopping
     early = stop is not None and stop.should_stop(run.values(stop.metric))
     return run.status == "diverged" or early or len(run.history) >= run.spec.epochs
 
 
-def finish_runs(p: Population, over: list[int]) -> None:
-    """Test the runs that are over on the weights that they keep, and go on without them."""
-    if not over:
+def finish_runs(p: Population, finished: list[int]) -> None:
+    """Test the finished members with the weights that they keep, and remove them from the population."""
+    if not finished:
         return
-    network, runs = p.best_network(over), [p.runs[m] for m in over]
-    tested = test(network, p.inputs.select(over), [run.spec.seed for run in runs])
+    network, runs = p.best_network(finished), [p.runs[m] for m in finished]
+    tested = test(network, p.inputs.select(finished), [run.spec.seed for run in runs])
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
-        run.weights |= p.inputs.scaling(over[k])
-    p.select([m for m in range(len(p.runs)) if m not in over])
+        run.weights |= p.inputs.scaling(finished[k])
+    p.select([m for m in range(len(p.runs)) if m not in finished])

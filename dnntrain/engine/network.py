@@ -1,4 +1,4 @@
-"""From a spec to its network: a list of layer specs, their first weights, and the layers of P members.
+"""A run's network: its list of layer specs, their first weights, and the layers of P members.
 
 Cost, padding and transfer read the same list of layer specs. No torch is needed before `initialize`.
 """
@@ -32,24 +32,24 @@ def layer_specs(spec: RunSpec, n_features: int, n_outputs: int) -> list[LayerSpe
         n_outputs: Units of the output layer.
     """
     bn, dropout = spec.batch_norm, spec.dropout
-    dropped = dropout.layers(len(spec.hidden)) if dropout else set()
+    bn_place = bn and bn.place
+    dropout_layers = dropout.layers(len(spec.hidden)) if dropout else set()
     layers: list[LayerSpec] = []
     if bn and bn.input:
         layers.append(bn.layer("input", (n_features,)))
-    if dropout and 0 in dropped:
+    if dropout and 0 in dropout_layers:
         layers.append(dropout.layer("input", (n_features,)))
     width = n_features
-    for i, (units, activation) in enumerate(zip(spec.hidden, spec.activations, strict=True)):
-        name = f"hidden{i + 1}"
-        bn_before, bn_after = bn is not None and bn.place == "before", bn is not None and bn.place == "after"
+    for i, (units, activation) in enumerate(zip(spec.hidden, spec.activations, strict=True), start=1):
+        name = f"hidden{i}"
         # batch norm subtracts the mean, and with it any bias, so there is none
-        layers.append(DenseSpec(name, width, units, spec.initializer(i), bias=not bn_before))
-        if bn and bn_before:
+        layers.append(DenseSpec(name, width, units, spec.initializer(i - 1), bias=bn_place != "before"))
+        if bn and bn_place == "before":
             layers.append(bn.layer(name, (units,)))
         layers.append(activation.layer(name, (units,)))
-        if bn and bn_after:
+        if bn and bn_place == "after":
             layers.append(bn.layer(name, (units,)))
-        if dropout and i + 1 in dropped:
+        if dropout and i in dropout_layers:
             layers.append(dropout.layer(name, (units,)))
         width = units
     return [*layers, DenseSpec("output", width, n_outputs, spec.initializer(len(spec.hidden)))]

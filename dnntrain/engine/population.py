@@ -1,4 +1,4 @@
-"""The runs that train together, and everything of theirs that has the axis P."""
+"""The runs that train together, and all their tensors with the axis P."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ S = TypeVar("S", bound=Switch)
 
 @dataclass(frozen=True)
 class StartState:
-    """Where a population starts from, if not from new weights."""
+    """What a population starts from. By default its specs say everything."""
 
     weights: Sequence[Mapping[str, np.ndarray]] = ()
-    """Each member's parameters and buffers that are not new, by name, without the axis P."""
+    """Each member's known parameters and buffers, by name, without the axis P; the others are drawn."""
     layers: Sequence[LayerSpecs] = ()
-    """Each member's layers, from the lowest, if not those that its spec describes."""
+    """Each member's layers, from the lowest; by default the dense network that its spec describes."""
     splits: Splits | None = None
-    """The examples of each member, where its spec does not say which."""
+    """Each member's training and validation examples; by default the split that its spec describes."""
     fitted_targets: np.ndarray | None = None
-    """The targets of the whole training part, where the data set has only some of its rows."""
+    """The targets of the full training part, if the data set holds only some of its rows."""
     epochs: int = 0
-    """Epochs that it was trained before: its random streams go on from there."""
+    """Epochs trained in earlier stages: the random streams continue from there."""
     checkpoints: Sequence[Checkpoint] = ()
-    """Where each member was in this very training when that was cut off."""
+    """Each member's checkpoint of this training, to resume it."""
 
 
 @dataclass
@@ -53,12 +53,12 @@ class Population:
     network: Network
     inputs: BatchSource
     states: dict[str, State]
-    """What the optimizer remembers of each parameter."""
+    """The optimizer's state for each parameter."""
     best: Tensors
-    """The weights to keep of each member, where early stopping restores them."""
+    """Each member's best weights so far; empty unless early stopping restores them."""
     clipping: Clipping | None
     rules: list[WeightRegularizer]
-    begun: StartState
+    start_state: StartState
     steps: int = 0
     """Steps taken so far."""
 
@@ -96,7 +96,7 @@ class Population:
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
     def update_best(self) -> None:
-        """Note the weights of the members that have just improved, where early stopping asks for it."""
+        """Copy the weights of the members that have just improved, if early stopping restores them."""
         improved = []
         for m, run in enumerate(self.runs):
             stop = run.spec.early_stopping
@@ -113,7 +113,7 @@ class Population:
                 self.best[name][index] = tensor[index]
 
     def best_network(self, members: list[int]) -> Network:
-        """The networks of some members with the weights that they keep."""
+        """The network of some members, with the weights that they keep."""
         network = self.network.select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
             stop = self.runs[m].spec.early_stopping
@@ -123,14 +123,14 @@ class Population:
         return network
 
     def tensors(self) -> Tensors:
-        """All that training changes, by name; the storage is shared."""
+        """All tensors that training changes, by name; the storage is shared."""
         now = {f"now.{name}": tensor for name, tensor in self.network.state().items()}
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
         states = {f"optimizer.{k}.{name}": t for k, state in self.states.items() for name, t in state.items()}
         return now | best | states
 
     def checkpoints(self) -> dict[int, Checkpoint]:
-        """Each run that is still training as it is between two epochs, by its index."""
+        """A checkpoint of each run that is still training, by the run's index."""
         arrays = {name: tensor.cpu().numpy() for name, tensor in self.tensors().items()} if self.runs else {}
         return {
             run.index: Checkpoint(
@@ -140,15 +140,15 @@ class Population:
         }
 
     def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Be what the checkpoints, one for each member, say; all are of the same epoch."""
-        for run, made in zip(self.runs, checkpoints, strict=True):
-            run.history, run.kept_epoch, run.seconds = list(made.history), made.kept_epoch, made.seconds
+        """Continue from the checkpoints, one for each member, all of the same epoch."""
+        for run, point in zip(self.runs, checkpoints, strict=True):
+            run.history, run.kept_epoch, run.seconds = list(point.history), point.kept_epoch, point.seconds
         for name, tensor in self.tensors().items():
-            tensor.copy_(torch.from_numpy(np.stack([made.tensors[name] for made in checkpoints])))
+            tensor.copy_(torch.from_numpy(np.stack([point.tensors[name] for point in checkpoints])))
         self.steps = len(checkpoints[0].history) * self.inputs.steps_per_epoch
 
     def select(self, members: list[int]) -> None:
-        """Go on with these members only: what is computed for each does not change."""
+        """Continue with these members only; their numbers do not change."""
         self.runs = [self.runs[m] for m in members]
         if not members:
             return
@@ -162,5 +162,5 @@ class Population:
 
 
 def stacked(specs: Sequence[RunSpec], family: type[S], device: torch.device) -> list[S]:
-    """The family's techniques that the specs have on (the same for all), each with its values for every member."""
+    """The family's switches that are on (the same in all specs), each with its values of all members."""
     return [stack(members, device) for members in zip(*(spec.techniques(family) for spec in specs), strict=True)]

@@ -1,4 +1,4 @@
-"""Which runs train together: runs of one graph share a population, and populations are cut to keep workers busy."""
+"""Which runs train together: runs of one graph share a population; populations are split to keep workers busy."""
 
 from __future__ import annotations
 

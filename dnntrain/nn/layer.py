@@ -63,7 +63,13 @@ class Layer:
     """Whether `backward` reads the output again, so that the next layer must not overwrite it."""
 
     def __init__(self, name: str = "", parameters: Tensors | None = None, buffers: Tensors | None = None) -> None:
-        """Args: the prefix of its tensors' names, and its tensors (P, …) by their short names."""
+        """Make a layer of P members.
+
+        Args:
+            name: The prefix of its tensors' names.
+            parameters: What it trains, (P, …), by short name: `kernel`.
+            buffers: What it keeps but does not train, likewise.
+        """
         self.name = name
         self._parameters, self._buffers = parameters or {}, buffers or {}
         self.index = 0
@@ -186,6 +192,7 @@ def autograd_vjp(
 
     def vjp(gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
         with torch.inference_mode(False):
-            return torch.autograd.grad(value, leaves, gradient.clone())
+            # zeros for an input that the value does not depend on
+            return torch.autograd.grad(value, leaves, gradient.clone(), materialize_grads=True)
 
     return value.detach(), vjp

@@ -15,8 +15,7 @@ from dnntrain.techniques.base import Choice
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
-ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805
-"""SELU's (Klambauer et al. 2017, appendix A.1)."""
+ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805  # SELU's (Klambauer et al. 2017, appendix A.1)
 
 
 class Activation(Choice):
@@ -94,9 +93,8 @@ class ActivationSpec(LayerSpec):
         return {} if trained is None else {trained: (1, *self.shape)}
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        return {
-            key: np.full(shape, getattr(self.activation, key), np.float32) for key, shape in self.parameters.items()
-        }
+        first = self.activation.model_dump()
+        return {key: np.full(shape, first[key], np.float32) for key, shape in self.parameters.items()}
 
     def build(
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device

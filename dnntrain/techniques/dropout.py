@@ -66,9 +66,7 @@ class DropoutBase(Switch):
 
 
 class DropoutLayer(Layer):
-    """Drops units, each member at its own rate; its masks come from its keys alone. Off without keys."""
-
-    keeps_output = False
+    """Drops units, each member at its own rate. The masks come from the context's keys; without keys it is off."""
 
     def __init__(self, name: str, dropout: DropoutBase) -> None:
         super().__init__(name)
@@ -77,6 +75,7 @@ class DropoutLayer(Layer):
         self._counters: dict[tuple[int, int], torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        self._slope: torch.Tensor | None = None
         if ctx.dropout_keys is None:
             return x
         rows, units = x.shape[1:]
@@ -89,9 +88,8 @@ class DropoutLayer(Layer):
         return outputs
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        slope = self._slope
-        del self._slope
-        return grad * slope
+        slope, self._slope = self._slope, None
+        return grad if slope is None else grad * slope
 
     def select(self, members: torch.Tensor) -> DropoutLayer:
         layer = super().select(members)
