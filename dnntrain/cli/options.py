@@ -113,6 +113,7 @@ def create_executor(means: RunOptions, n_runs: int) -> Executor:
 
     if means.executor == "local" and InProcessExecutor.suits(means.device, n_runs):
         return InProcessExecutor()
+    import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to start
     options = read_options(means.executor, means.executor_settings)
     return EXECUTORS[means.executor](means.workers, means.device, options)
 
@@ -154,7 +155,6 @@ def run_study(study: Study, means: RunOptions, printed: set[str] | None = None) 
     for note in replaced(study, means.out):
         terminal.print(f"{study.name}: {note}; their runs stay in the store", soft_wrap=True)
     executor, display = create_executor(means, len(runner.missing())), ProgressDisplay(terminal)
-    import_ahead("pandas")  # for the report: it takes most of a second, and workers take longer to get ready
 
     def stop() -> None:
         display.stopping()
