@@ -119,7 +119,6 @@ def train_missing_runs(
     for note in dropped_from_tables(study, options.out):
         callback.note(f"{study.name}: {note}; their runs stay in the store")
     executor = create_executor(options, len(runner.missing()), owns_process)
-    import_ahead("pandas")  # the report needs it, and it loads while the workers start
 
     def stop() -> None:
         callback.stopping()
@@ -138,6 +137,7 @@ def create_executor(options: RunOptions, n_runs: int, owns_process: bool) -> Exe
 
     if owns_process and options.executor == "local" and InProcessExecutor.suits(options.device, n_runs):
         return InProcessExecutor()
+    import_ahead("pandas")  # the report needs it, and it loads while the workers start
     own_options = read_options(options.executor, options.executor_options)
     return EXECUTORS[options.executor](options.workers, options.device, own_options)
 
