@@ -1,4 +1,4 @@
-"""The command line as a subprocess, on the embedded data."""
+"""The command line on the embedded data: results, exit codes, streams, interrupts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_train_prints_loss_accuracy_health_and_record(tmp_path: Path) -> None:
 
 
 def test_the_version_stands_in_one_place() -> None:
-    assert succeeds("--version") == f"dnntrain {dnntrain_package.__version__}\n"
+    assert succeeds("--version", process=True) == f"dnntrain {dnntrain_package.__version__}\n"
 
 
 def test_train_prints_its_record_as_json(tmp_path: Path) -> None:
@@ -71,14 +71,15 @@ def test_train_prints_its_record_as_json(tmp_path: Path) -> None:
 
 
 def test_a_run_is_the_same_alone_among_seeds_and_with_any_number_of_workers(tmp_path: Path) -> None:
-    def weights(out: str, *more: object) -> dict[str, bytes]:
-        records = json.loads(succeeds("train", *QUICK, "--dropout", 0.2, "--json", "--out", out, *more, cwd=tmp_path))
+    def weights(out: str, *more: object, process: bool = False) -> dict[str, bytes]:
+        words = ("train", *QUICK, "--dropout", 0.2, "--json", "--out", out, *more)
+        records = json.loads(succeeds(*words, cwd=tmp_path, process=process))
         stored = {r["settings"]["seed"]: tmp_path / out / "store" / r["run"] / "weights.safetensors" for r in records}
         return {str(seed): path.read_bytes() for seed, path in stored.items()}
 
     alone = weights("a", "--seeds", "2-2")
-    many = weights("b", "--seeds", 5, "--workers", 1)
-    spread = weights("c", "--seeds", 5, "--workers", 3)
+    many = weights("b", "--seeds", 5, "--workers", 1, process=True)
+    spread = weights("c", "--seeds", 5, "--workers", 3, process=True)
     assert many == spread
     assert alone["2"] == many["2"]
 
@@ -168,7 +169,7 @@ def test_report_shows_studies_and_writes_csv(preset: Path, tmp_path: Path) -> No
 
 def test_on_a_terminal_the_display_is_live_and_leaves_a_report(preset: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "dnntrain", "ablate", str(preset)]
+    command = [sys.executable, "-m", "dnntrain", "ablate", str(preset), "--workers", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(TERM="xterm"), stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown = b""
@@ -204,18 +205,19 @@ def test_every_technique_has_a_card_and_stands_in_help(technique: str, tmp_path:
 
 def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path: Path) -> None:
     succeeds("ablate", preset, cwd=tmp_path)
-    for words in (["--help"], ["train", "--help"], ["techniques"], ["techniques", "power"], ["report", "runs"],
-                  ["ablate", str(preset), "--plan"], ["ablate", str(preset)]):  # fmt: skip
-        script = (
-            "import sys\nfrom dnntrain.__main__ import main\n"
-            f"sys.argv = ['dnntrain', *{words!r}]\n"
-            "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
-            "assert code == 0, code\n"
-            "assert not {'torch', 'torchvision'} & set(sys.modules)\n"
-        )
-        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True,
-                              text=True, check=False)  # fmt: skip
-        assert done.returncode == 0, (words, done.stderr)
+    commands = (["--help"], ["train", "--help"], ["techniques"], ["techniques", "power"], ["report", "runs"],
+                ["ablate", str(preset), "--plan"], ["ablate", str(preset)])  # fmt: skip
+    script = (
+        "import sys\nfrom dnntrain.__main__ import main\n"
+        f"for words in {commands!r}:\n"
+        "    sys.argv = ['dnntrain', *words]\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        code = end.code\n"
+        "    assert code == 0, (words, code)\n"
+        "    assert not {'torch', 'torchvision'} & set(sys.modules), words\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True,
+                          text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -260,6 +262,16 @@ def test_bad_input_is_answered_with_what_would_be_right(words: list[str], expect
         pytest.skip("the full data is installed on this machine")
     assert expected in error_of(*words, cwd=tmp_path)
     assert not list(tmp_path.iterdir()) or list(tmp_path.iterdir()) == [tmp_path / "nowhere"]
+
+
+def test_the_program_writes_results_to_stdout_and_errors_to_stderr_and_says_how_it_ended(tmp_path: Path) -> None:
+    planned = dnntrain("ablate", "vanishing", "--plan", cwd=tmp_path, process=True)
+    assert planned.returncode == 0 and "vanishing" in planned.stdout and not planned.stderr
+    for words in (["trian"], ["train", "--lr", "0"], ["report", "nothing-here"]):
+        refused = dnntrain(*words, cwd=tmp_path, process=True)
+        here = dnntrain(*words, cwd=tmp_path)
+        assert (refused.returncode, refused.stdout) == (here.returncode, here.stdout) == (2, "")
+        assert refused.stderr.partition(" (see ")[0] == here.stderr.partition(" (see ")[0]
 
 
 def test_damaged_and_foreign_records_are_named(preset: Path, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_job_that_ends_without_its_results_is_retried() -> None:
 
 
 def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path: Path) -> None:
-    records = json.loads(succeeds("train", *QUICK, "--executor", "ray", "--json", cwd=tmp_path, RAY_ADDRESS=""))
+    records = json.loads(succeeds("train", *QUICK, "--executor", "ray", "--json", cwd=tmp_path, process=True, RAY_ADDRESS=""))
     assert records[0]["status"] == "finished" and records[0]["environment"]["bit_for_bit"]
 
 
@@ -235,14 +235,15 @@ def test_errors_of_executor_and_address(ray: Any, tmp_path: Path) -> None:
     assert "goes with --executor ray" in error_of(*train, "--address", "auto", cwd=tmp_path)
     nobody = f"127.0.0.1:{free_port()}"
     assert f"{nobody}: no Ray cluster answers" in error_of(
-        *train, "--executor", "ray", "--address", nobody, cwd=tmp_path
+        *train, "--executor", "ray", "--address", nobody, cwd=tmp_path, process=True
     )
-    assert "HOST:PORT" in error_of(*train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path)
+    assert "HOST:PORT" in error_of(*train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path, process=True)
 
 
 def test_ray_is_imported_only_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "ray.py").write_text("raise ImportError('not here')")
     without = {"PYTHONPATH": str(tmp_path)}
-    succeeds("train", *QUICK, cwd=tmp_path, **without)
-    shown = error_of("train", *QUICK, "--seeds", "2", "--executor", "ray", cwd=tmp_path, **without)
+    succeeds("train", *QUICK, cwd=tmp_path, process=True, **without)
+    words = ("train", *QUICK, "--seeds", "2", "--executor", "ray")
+    shown = error_of(*words, cwd=tmp_path, process=True, **without)
     assert "pip install 'dnntrain[ray]'" in shown

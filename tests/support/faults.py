@@ -37,7 +37,7 @@ def undisturbed() -> str:
     """The results of the study when nobody kills it."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "long.yaml").write_text(PRESET)
-        succeeds("ablate", "long.yaml", cwd=Path(folder))
+        succeeds("ablate", "long.yaml", cwd=Path(folder), process=True)
         return results(Path(folder))
 
 

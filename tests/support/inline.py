@@ -1,4 +1,7 @@
-"""The command line within this process, training included: thousands of commands in the time of a few processes."""
+"""The command line in this process, training included: thousands of commands in the time of a few processes.
+
+`run_here` runs a command as a user would; `answer` also cuts it off from the network and from long training.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,22 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import pytest
 import torch
 
 from dnntrain.__main__ import main
 from dnntrain.data import download, source
 from dnntrain.errors import InputError
 from dnntrain.executors.base import Executor
-from dnntrain.executors.jobs import Job, SendEvent
+from dnntrain.executors.jobs import Event, Job, SendEvent
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.planner import cost
 from dnntrain.executors.registry import EXECUTORS
@@ -30,6 +35,8 @@ from dnntrain.executors.worker import load_dataset, run_job
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
 DEAREST, LONGEST = 1.0, 5.0
 """What a population may cost (`planning.cost`), and how many seconds it may take, to be trained here."""
+TERMINAL = {"COLUMNS", "FORCE_COLOR"}
+"""Variables of the caller's terminal, which a command's output would depend on."""
 MOST_LINES = 8
 """Lines that an error may have."""
 
@@ -128,18 +135,69 @@ def alarm(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Here(Executor):
+    """Trains in this process, with the bits of a worker."""
+
+    name, summary, Options = "local", LocalExecutor.summary, LocalExecutor.Options
+
+    def __init__(self, workers: int | None = None, device: str = "auto", options: object = None) -> None:
+        super().__init__(workers, device)
+        self.events: list[Event] = []
+
+    def submit(self, job: Job) -> None:
+        self.events.append(run_job(job, self.events.append))
+
+    def poll(self, timeout: float) -> list[Event]:
+        events, self.events = self.events, []
+        return events
+
+    def cancel(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 @contextlib.contextmanager
-def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator[None]:
-    """The process as a command finds it that was started in this folder: no memory, no network."""
+def as_if_new(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """The process as a command finds it that was started in this folder: without memory of other commands."""
     torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
     load_dataset.cache_clear()
-    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "xterm"}
     with (
         contextlib.chdir(folder),
-        mock.patch.dict(os.environ, home),
+        mock.patch.dict(os.environ, env),
         mock.patch.object(sys, "argv", ["dnntrain", *words]),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(), encoding="utf-8")),
+    ):
+        yield
+
+
+def run_here(
+    words: Sequence[str], folder: Path, env: Mapping[str, str], seconds: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `dnntrain WORDS…` in a folder to its end. An unexpected exception is raised."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2)]
+    with (
+        as_if_new(words, folder, env),
+        mock.patch.dict(EXECUTORS, local=Here),
+        contextlib.redirect_stdout(streams[0]),
+        contextlib.redirect_stderr(streams[1]),
+        pytest.raises(SystemExit) as end,
+        alarm(seconds),
+    ):
+        for name in TERMINAL - env.keys():
+            os.environ.pop(name, None)  # `as_if_new` brings it back
+        main()
+    return subprocess.CompletedProcess(["dnntrain", *words], int(end.value.code or 0), *map(told, streams))
+
+
+@contextlib.contextmanager
+def as_if_alone(words: Sequence[str], folder: Path, width: int = 80) -> Iterator[None]:
+    """As in `as_if_new`, without a network, and with a home in the folder."""
+    home = {"HOME": str(folder), "DNNTRAIN_DATA": str(folder / "data-home"), "COLUMNS": str(width), "TERM": "xterm"}
+    with (
+        as_if_new(words, folder, home),
         mock.patch.object(socket.socket, "connect", no_network),
         mock.patch.object(socket, "getaddrinfo", no_network),
         mock.patch.object(download, "DELAYS", (0, 0)),
