@@ -31,7 +31,7 @@ class StudySummary:
         """The table in full precision: a row for each arm with its mean, difference, interval, p and verdict."""
         import pandas as pd
 
-        from dnntrain.reporting.plain_exports import row_of
+        from dnntrain.reporting.exports.csv_json import row_of
 
         return pd.DataFrame([row_of(arm, self.analysis) for arm in self.analysis.arms])
 
@@ -125,13 +125,13 @@ class Report:
 
     def to_csv(self) -> str:
         """A row for each arm as CSV, in full precision."""
-        from dnntrain.reporting.plain_exports import to_csv
+        from dnntrain.reporting.exports import to_csv
 
         return to_csv(self.summaries)
 
     def to_json(self) -> str:
         """Everything as JSON, in full precision."""
-        from dnntrain.reporting.plain_exports import to_json
+        from dnntrain.reporting.exports import to_json
 
         return to_json(self.summaries, [gate.as_dict() for gate in self.gates])
 

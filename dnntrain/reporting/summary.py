@@ -177,6 +177,28 @@ def no_metric(results: Results, metric: str) -> str:
     return f"{results.folder} has no metric {metric}; it has {known}"
 
 
+def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
+    """Converts the delta that a user chose to the metric's own unit.
+
+    Args:
+        delta: In percentage points if the metric is a share, else in the metric's unit; None stays None.
+        metric: The metric with its part, such as test_acc; None for the study's own.
+        results: The study.
+
+    Raises:
+        InputError: If it is negative, not finite, or more than 100 points.
+    """
+    if delta is None:
+        return None
+    if not 0 <= delta < math.inf:
+        raise InputError(f"--delta {delta}: must be 0 or more")
+    if not metric_of(metric or results.record.metric).is_share:
+        return delta
+    if delta > 100:
+        raise InputError(f"--delta {delta:g}: in points, so at most 100")
+    return delta / 100
+
+
 def compare_all(
     values: Mapping[str, Mapping[int, float]],
     baseline: str | None,

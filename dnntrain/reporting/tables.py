@@ -13,7 +13,7 @@ from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
-MOST_PICTURES = 60
+MAX_PICTURES = 60
 """With more arms than this, sparklines are left out."""
 
 
@@ -27,7 +27,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     """
     yield main_table(summary, wide=wide)
     yield runs_table(summary)
-    if pictures and len(summary.arms) <= MOST_PICTURES:
+    if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
     if any(arm.published for arm in summary.arms):
         yield published_table(summary)
@@ -55,7 +55,7 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
         row += [formatting.spread(arm, metric)]
         if summary.family:
             base = arm.name == summary.baseline
-            row += ["baseline" if base else formatting.against_baseline(arm, summary), formatting.verdict(arm)]
+            row += ["baseline" if base else formatting.against_baseline(arm, summary), formatting.verdict_text(arm)]
             row += comparison_cells(arm) if wide else []
         rows.append(row)
     return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
@@ -72,11 +72,11 @@ def comparison_cells(arm: ArmSummary) -> list[str]:
 
 def runs_table(summary: Summary) -> TextTable:
     """A row for each arm: health, time of a run, and every run's value where there are few."""
-    few = any(0 < arm.finished <= formatting.FEW for arm in summary.arms)
+    few = any(0 < arm.finished <= formatting.MAX_RUNS_LISTED for arm in summary.arms)
     headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
     rows = []
     for arm in summary.arms:
-        values = arm.values.values() if arm.finished <= formatting.FEW else ()
+        values = arm.values.values() if arm.finished <= formatting.MAX_RUNS_LISTED else ()
         each = ["  ".join(formatting.number(value, summary.metric, arm.deviation) for value in values)] if few else []
         rows.append([arm.name, formatting.health(arm), formatting.brief(arm.seconds), *each])
     wraps = frozenset({"health", "each run"})

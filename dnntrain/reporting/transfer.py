@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import typer
+from rich.text import Text
 
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import ArmSummary, Summary, default_delta
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
-from dnntrain.utils.console import show
+from dnntrain.studies.transfer import SCRATCH, TRANSFER
 from dnntrain.utils.text_layout import TextTable
-
-SCRATCH, TRANSFER = "scratch", "transfer"
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,15 @@ class SizePair:
     transfer: ArmSummary
 
 
-def print_transfer(summary: Summary, *, figures: bool = False) -> None:
-    """Prints the tables of a transfer study and, on request, draws its figure; nothing for other studies."""
+def transfer_report(summary: Summary) -> Iterator[TextTable | Text]:
+    """The tables of a transfer study, each with the conclusions from it; nothing for other studies."""
     if sized(summary):
-        show(size_table(summary))
-        typer.echo("\n".join(size_notes(summary)))
+        yield size_table(summary)
+        yield Text("\n".join(size_notes(summary)))
     elif costs(summary):
-        show(cost_table(summary))
+        yield cost_table(summary)
         if len(summary.arms) > 2:
-            typer.echo(supported(summary))
-    if figures and len(summary.arms) > 2:
-        from dnntrain.reporting.figures import save_figures
-
-        wanted = "training-size" if sized(summary) else "effects"
-        for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
-            if wanted in path.name:
-                typer.echo(f"figure: {path}")
+            yield Text(supported(summary))
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def compare(
     """Compare each arm with the baseline, by values of finished runs by seed, with intervals that hold all at once.
 
     `diverged` counts the runs without a value, by arm (the baseline's under any name). `delta`, in the metric's unit,
-    is the difference that would matter. The method is `choose`'s:
+    is the difference that would matter. The method is `choose_method`'s:
 
     blocked Dunnett: se² = 2 s²/n with s² the residual variance of the layout arm + seed, df (a − 1)(n − 1), critical
         value and p from the multivariate t with correlations ½ (Dunnett 1955, 1964; with blocks: Hsu 1996, ch. 7).
@@ -113,7 +113,7 @@ def compare(
     """
     if not delta >= 0:
         raise ValueError(f"delta must not be negative, but is {delta}")
-    method, reason = choose(baseline, arms, diverged or {})
+    method, reason = choose_method(baseline, arms, diverged or {})
     tests = run_tests(method, baseline, arms)
     k = sum(test.judgeable for test in tests.values())
     p_values = [dunnett_p(test.t, k, test.df) if method == DUNNETT and k else test.p for test in tests.values()]
@@ -125,16 +125,16 @@ def compare(
         name: describe(tests[name], p, baseline, arms[name], method, critical, delta, higher_is_better)
         for name, p in zip(tests, p_values if method == DUNNETT else holm(p_values), strict=True)
     }
-    made = [comparison for comparison in comparisons.values() if was_judged(comparison)]
+    judged = [comparison for comparison in comparisons.values() if was_judged(comparison)]
     return ComparisonFamily(
         method=method,
         reason=reason,
         level=level,
         delta=delta,
         k=k,
-        df=common([comparison.df for comparison in made]),
-        critical=common([comparison.critical for comparison in made]),
-        smallest_detectable=median([c.smallest_detectable for c in made]) if made else math.nan,
+        df=common_value([comparison.df for comparison in judged]),
+        critical=common_value([comparison.critical for comparison in judged]),
+        smallest_detectable=median([c.smallest_detectable for c in judged]) if judged else math.nan,
         comparisons=comparisons,
     )
 
@@ -144,12 +144,12 @@ def was_judged(comparison: Comparison) -> bool:
     return not math.isnan(comparison.critical)
 
 
-def common(values: Sequence[float]) -> float:
+def common_value(values: Sequence[float]) -> float:
     """The value that all share; nan where they differ or there are none."""
     return values[0] if values and all(math.isclose(value, values[0]) for value in values) else math.nan
 
 
-def choose(
+def choose_method(
     baseline: Mapping[int, float], arms: Mapping[str, Mapping[int, float]], diverged: Mapping[str, int]
 ) -> tuple[str, str]:
     """The method and the reason for it; an arm with fewer than two runs has no say, since no method can judge it."""
@@ -158,13 +158,13 @@ def choose(
         return NO_TEST, "fewer than two runs of the baseline or of every arm: no uncertainty available"
     apart = [name for name, values in several.items() if len(values.keys() & baseline.keys()) < 2]
     if apart:
-        return WELCH, f"{listed(apart)} and the baseline share fewer than two seeds"
+        return WELCH, f"{join_names(apart)} and the baseline share fewer than two seeds"
     dropped = [name for name, count in diverged.items() if count]
     if dropped:
-        return PAIRED, f"runs of {listed(dropped)} diverged; compared are the seeds that both sides finished"
+        return PAIRED, f"runs of {join_names(dropped)} diverged; compared are the seeds that both sides finished"
     partial = [name for name, values in arms.items() if values.keys() != baseline.keys()]
     if partial:
-        return PAIRED, f"{listed(partial)} and the baseline have different seeds; compared are those that both have"
+        return PAIRED, f"{join_names(partial)} and the baseline have different seeds; compared are those that both have"
     if any(not math.isfinite(value) for values in (baseline, *arms.values()) for value in values.values()):
         return PAIRED, "some values are not finite"
     names = ["the baseline", *arms]
@@ -180,7 +180,7 @@ def choose(
     return DUNNETT, f"every arm has the baseline's {len(baseline)} seeds, and the variances do not clearly differ"
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Up to three names, and how many more."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
@@ -216,14 +216,14 @@ def describe(
     delta: float,
     higher_is_better: bool,
 ) -> Comparison:
-    """All that is said of one arm."""
+    """The comparison of one arm with the baseline."""
     shared = pairs(values, baseline)
     n = min(len(values), len(baseline)) if method == WELCH else len(shared[0])
     sign = 1 if higher_is_better else -1
     critical = critical_of(test.df) if test.judgeable else math.nan
     margin = critical * test.se if test.judgeable else 0.0 if test.se == 0 else math.nan
     low, high = test.difference - margin, test.difference + margin
-    said = verdict(low, high, delta, higher_is_better) if test.judgeable else UNKNOWN
+    conclusion = verdict(low, high, delta, higher_is_better) if test.judgeable else UNKNOWN
     return Comparison(
         difference=test.difference,
         low=low,
@@ -237,8 +237,8 @@ def describe(
         df=test.df,
         critical=critical,
         smallest_detectable=detectable(critical, test.df, POWER) * test.se if test.judgeable else math.nan,
-        verdict=said,
-        further_seeds=seeds_to_settle(said, test, n, delta, critical_of),
+        verdict=conclusion,
+        further_seeds=seeds_to_settle(conclusion, test, n, delta, critical_of),
         note=why_unjudged(test, n),
     )
 
@@ -271,7 +271,9 @@ def verdict(low: float, high: float, delta: float, higher_is_better: bool = True
     return f"{word}, but within ±δ" if within else word
 
 
-def seeds_to_settle(said: str, test: TTest, n: int, delta: float, critical_of: Callable[[float], float]) -> int | None:
+def seeds_to_settle(
+    conclusion: str, test: TTest, n: int, delta: float, critical_of: Callable[[float], float]
+) -> int | None:
     """The further seeds at which the verdict would be settled, if difference and variance stay as they are.
 
     The half-width that settles it is δ, or less where |difference| = d lies between 0 and δ: below d the interval
@@ -279,7 +281,7 @@ def seeds_to_settle(said: str, test: TTest, n: int, delta: float, critical_of: C
     """
     if not test.judgeable:
         return None
-    if said != INCONCLUSIVE:
+    if conclusion != INCONCLUSIVE:
         return 0
     size = abs(test.difference)
     return further_seeds(n, test.se, test.df, max(size, delta - size) if size < delta else delta, critical_of)

@@ -56,7 +56,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 def paired_interval(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = LEVEL) -> Interval | None:
     """The interval of the mean difference over the seeds that both have; None where they share none."""
     shared = ours.keys() & theirs.keys()
-    return t_interval(differences(*pairs(ours, theirs)), level) if shared else None
+    return t_interval(paired_differences(*pairs(ours, theirs)), level) if shared else None
 
 
 def pairs(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[list[float], list[float]]:
@@ -65,7 +65,7 @@ def pairs(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[list[
     return [ours[seed] for seed in shared], [theirs[seed] for seed in shared]
 
 
-def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+def paired_differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Pair by pair, free of rounding; ValueError for unequal lengths."""
     scale = max(map(abs, (*ours, *theirs)), default=0.0)
     return without_rounding([x - y for x, y in zip(ours, theirs, strict=True)], scale)

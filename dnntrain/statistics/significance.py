@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincc
 
-from dnntrain.statistics.descriptive import ROUNDING, deviation, differences, mean
+from dnntrain.statistics.descriptive import ROUNDING, deviation, mean, paired_differences
 from dnntrain.statistics.distributions import Array, t_p
 
 
@@ -48,7 +48,7 @@ def paired_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
 
     Equal differences have se 0, also where only their rounding differs.
     """
-    return one_sample_t(differences(ours, theirs))
+    return one_sample_t(paired_differences(ours, theirs))
 
 
 def welch_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dnntrain.reporting.plain_exports import to_csv
+from dnntrain.reporting.exports import to_csv
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.summary import summarize
 from dnntrain.statistics import Interval

@@ -12,27 +12,27 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dnntrain.reporting.figures.curves import learning_curves
-from dnntrain.reporting.figures.effects import DELTA, INTERVAL, accuracy_against_time, effects
-from dnntrain.reporting.figures.gradients import gradient_flow
-from dnntrain.reporting.figures.rates import learning_rates
+from dnntrain.reporting.figures.curves import draw_learning_curves
+from dnntrain.reporting.figures.effects import DEFAULT_DELTA, DEFAULT_INTERVAL, draw_effects, draw_score_against_time
+from dnntrain.reporting.figures.gradients import draw_gradient_flow
+from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.style import check_format, rendered
-from dnntrain.reporting.figures.training_size import training_size
+from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.reporting.summary import Summary
 from dnntrain.utils.files import write_errors
 
 __all__ = [
-    "accuracy_against_time",
-    "draw",
-    "effects",
-    "gradient_flow",
-    "learning_curves",
-    "learning_rates",
+    "draw_all",
+    "draw_effects",
+    "draw_gradient_flow",
+    "draw_learning_curves",
+    "draw_learning_rates",
+    "draw_score_against_time",
+    "draw_training_size",
     "read_history",
     "rendered",
     "save_figures",
-    "training_size",
 ]
 
 
@@ -54,7 +54,7 @@ def save_figures(
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, summary in zip(file_names(s.results.name for s in summaries), summaries, strict=True):
-            for kind, figure in draw(summary, delta=delta, interval=interval):
+            for kind, figure in draw_all(summary, delta=delta, interval=interval):
                 for suffix in formats:
                     path = folder / f"{name}-{kind}.{suffix}"
                     path.write_bytes(rendered(figure, suffix))
@@ -62,20 +62,22 @@ def save_figures(
     return written
 
 
-def draw(summary: Summary, *, delta: float | None = None, interval: str | None = None) -> Iterator[tuple[str, Figure]]:
+def draw_all(
+    summary: Summary, *, delta: float | None = None, interval: str | None = None
+) -> Iterator[tuple[str, Figure]]:
     """The figures that the study has something to show for, each with its name."""
     if summary.family:
         delta = summary.family.delta if delta is None else delta
         interval = interval or f"simultaneous 95 % interval, {summary.family.method}"
-    delta, interval = DELTA if delta is None else delta, interval or INTERVAL
+    delta, interval = DEFAULT_DELTA if delta is None else delta, interval or DEFAULT_INTERVAL
     history = read_history(summary.results.folder)
     figures: dict[str, Callable[[], Figure | None]] = {
-        "learning-curves": lambda: learning_curves(summary, history),
-        "effects": lambda: effects(summary, delta, interval),
-        "gradient-flow": lambda: gradient_flow(summary, history),
-        "learning-rates": lambda: learning_rates(summary, history),
-        "training-size": lambda: training_size(summary),
-        "time": lambda: accuracy_against_time(summary),
+        "learning-curves": lambda: draw_learning_curves(summary, history),
+        "effects": lambda: draw_effects(summary, delta, interval),
+        "gradient-flow": lambda: draw_gradient_flow(summary, history),
+        "learning-rates": lambda: draw_learning_rates(summary, history),
+        "training-size": lambda: draw_training_size(summary),
+        "time": lambda: draw_score_against_time(summary),
     }
     for name, make in figures.items():
         figure = make()

@@ -21,7 +21,7 @@ def power_of_ten(exponent: float) -> str:
     return "10" + f"{exponent:.0f}".translate(SUPERSCRIPT)
 
 
-def plain(value: float) -> str:
+def short_number(value: float) -> str:
     """0.02, 1, 100; beyond four digits 10⁻⁵ or 3×10⁻⁵."""
     if value <= 0 or 1e-3 <= value < 1e5:
         return f"{value:g}"
@@ -29,9 +29,9 @@ def plain(value: float) -> str:
     return ("" if digits == "1" else f"{digits}×") + power_of_ten(int(exponent))
 
 
-def darker(colour: str) -> tuple[float, ...]:
-    """The colour as ink for words, which need more contrast than lines."""
-    return tuple(0.7 * part for part in to_rgb(colour))
+def darker(color: str) -> tuple[float, ...]:
+    """The color as ink for words, which need more contrast than lines."""
+    return tuple(0.7 * part for part in to_rgb(color))
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], decades: float) -> None:
@@ -39,7 +39,7 @@ def log_axis(axes: Axes, which: Literal["x", "y"], decades: float) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -55,29 +55,29 @@ def epochs_axis(axes: Axes, epochs: int) -> None:
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Name lines (x, y, text, colour) at the right of the axes, none on top of another. The limits have to stand."""
+    """Name lines (x, y, text, color) at the right of the axes, none on top of another. The limits have to stand."""
     if not ends:
         return
     place = axes.transData + axes.transAxes.inverted()
     low, high = axes.get_ylim()
-    inside = [(x, min(max(y, low), high), text, colour) for x, y, text, colour in ends]
-    marked = sorted((float(place.transform((x, y))[1]), x, y, text, colour) for x, y, text, colour in inside)
+    inside = [(x, min(max(y, low), high), text, color) for x, y, text, color in ends]
+    marked = sorted((float(place.transform((x, y))[1]), x, y, text, color) for x, y, text, color in inside)
     height = axes.figure.bbox.height / axes.figure.dpi - 1.2  # what title, caption and labels leave, about
     heights = [1.35 * NORMAL / 72 / height * (1 + text.count("\n")) for _, _, _, text, _ in marked]
-    for (_, x, y, text, colour), at in zip(marked, spread([m[0] for m in marked], heights), strict=True):
+    for (_, x, y, text, color), at in zip(marked, place_labels([m[0] for m in marked], heights), strict=True):
         axes.annotate(
             text,
             (x, y),
             xytext=(1.03, at),
             textcoords="axes fraction",
             va="center",
-            color=darker(colour),
+            color=darker(color),
             arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
             annotation_clip=False,
         )
 
 
-def spread(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+def place_labels(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
     """Places for labels of these sizes, as near as can be to the wanted ones (ascending) without overlap.
 
     Least squares under an order: isotonic regression by pooling of neighbours.

@@ -12,8 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.metrics import metric_of
-from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, plain, titled
-from dnntrain.reporting.figures.series import FEW, Curve, by_arm, chosen, curve, divergences, left_out
+from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
+from dnntrain.reporting.figures.series import (
+    MAX_SEEDS_FOR_RANGE,
+    Curve,
+    by_arm,
+    divergences,
+    mean_curve,
+    omitted_note,
+    select_arms,
+)
 from dnntrain.reporting.figures.style import (
     BLUE,
     FAINT,
@@ -21,7 +29,7 @@ from dnntrain.reporting.figures.style import (
     LineStyle,
     canvas,
     laid_out,
-    looks,
+    line_styles,
     metric_name,
     panels,
     scale,
@@ -34,7 +42,7 @@ from dnntrain.reporting.summary import Summary
 TOGETHER = 5
 """Up to so many arms share one pair of axes; more get a panel each."""
 
-PANELS = 24
+MAX_PANELS = 24
 """The most panels of one figure."""
 
 MARKED = 20
@@ -68,7 +76,7 @@ class Curves:
 
 
 @styled
-def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
+def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
     """How each arm learns: validation (mean and band over seeds) and training by epoch; None without a history."""
     curves = collect(summary, history)
     if not curves.validation:
@@ -77,8 +85,8 @@ def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
     if not metric_of(curves.metric).higher_is_better:
         texts["title"] = f"How does the {metric_name(curves.metric)} fall with training, and does it rise again?"
     if len(summary.arms) <= TOGETHER:
-        return together(summary, curves, **texts)
-    return apart(summary, curves, **texts)
+        return draw_together(summary, curves, **texts)
+    return draw_panels(summary, curves, **texts)
 
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
@@ -88,8 +96,8 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):
         drawn = {name: frame.assign(**{column: frame[column] * factor}) for name, frame in drawn.items()}
-    validation = {name: curve(frame, metric, seeds) for name, frame in drawn.items()}
-    trained = {name: curve(frame, training(metric), seeds) for name, frame in drawn.items()}
+    validation = {name: mean_curve(frame, metric, seeds) for name, frame in drawn.items()}
+    trained = {name: mean_curve(frame, training(metric), seeds) for name, frame in drawn.items()}
     diverged = divergences(summary, drawn, metric)
     limits = robust_limits(list(validation.values()), list(trained.values()), metric)
     return Curves(
@@ -100,7 +108,7 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
         epochs=max((int(c.epochs.max()) for c in validation.values()), default=0),
         limits=limits,
         seeds=seeds,
-        caption=caption(
+        caption=curves_caption(
             seeds, limits.beyond, pale=any(np.isfinite(c.mean[c.complete :]).any() for c in validation.values())
         )
         + (" ×: a run diverged." if diverged else ""),
@@ -150,11 +158,12 @@ def loss_fence(losses: np.ndarray) -> float:
     return float(10 ** (high + 5 * max(high - low, 0.2)))
 
 
-def caption(seeds: int, beyond: int, *, pale: bool) -> str:
+def curves_caption(seeds: int, beyond: int, *, pale: bool) -> str:
     """How to read the figure."""
     parts = [f"Thick: validation{', the mean over seeds' if seeds > 1 else ''}; thin dotted: training."]
     if seeds > 1:
-        parts.append(f"Band: {'lowest to highest' if seeds <= FEW else '±1 standard deviation'} of {seeds} seeds.")
+        band = "lowest to highest" if seeds <= MAX_SEEDS_FOR_RANGE else "±1 standard deviation"
+        parts.append(f"Band: {band} of {seeds} seeds.")
     if pale:
         parts.append("Pale: no longer all runs of the arm (stopped early or diverged).")
     if beyond:
@@ -162,16 +171,16 @@ def caption(seeds: int, beyond: int, *, pale: bool) -> str:
     return " ".join(parts)
 
 
-def together(summary: Summary, curves: Curves, **texts: str) -> Figure:
+def draw_together(summary: Summary, curves: Curves, **texts: str) -> Figure:
     """All arms on one pair of axes, named at their ends."""
     figure = canvas(8.0, 4.2, caption=curves.caption, **texts)
-    axes, look = figure.subplots(), looks(summary)
-    prepare(axes, curves)
+    axes, look = figure.subplots(), line_styles(summary)
+    prepare_axes(axes, curves)
     axes.set(xlabel="epoch", ylabel=f"{metric_name(curves.metric)} ({unit(curves.metric)})")
     for name in curves.validation:
         draw_arm(axes, curves, name, look[name])
     ends = [
-        (float(c.epochs[k]), float(c.mean[k]), named(curves, name), look[name].colour)
+        (float(c.epochs[k]), float(c.mean[k]), named(curves, name), look[name].color)
         for name, c in curves.validation.items()
         for k in np.flatnonzero(np.isfinite(c.mean))[-1:]
     ]
@@ -179,17 +188,17 @@ def together(summary: Summary, curves: Curves, **texts: str) -> Figure:
     return laid_out(figure)
 
 
-def apart(summary: Summary, curves: Curves, **texts: str) -> Figure:
+def draw_panels(summary: Summary, curves: Curves, **texts: str) -> Figure:
     """A panel for each arm, with the others pale behind it and the baseline dashed."""
-    shown = [arm for arm in chosen(summary, PANELS) if arm.name in curves.validation]
-    told = f"{curves.caption} Grey: the other arms."
+    shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in curves.validation]
+    caption = f"{curves.caption} Gray: the other arms."
     if summary.baseline in curves.validation:
-        told += f" Black, dashed: {summary.baseline}."
+        caption += f" Black, dashed: {summary.baseline}."
     labels = ("epoch", f"{metric_name(curves.metric)} ({unit(curves.metric)})")
-    told += left_out(summary, shown)
-    figure, grid = panels(len(shown), (2.3, 1.75), labels, same=True, caption=told, **texts)
+    caption += omitted_note(summary, shown)
+    figure, grid = panels(len(shown), (2.3, 1.75), labels, same=True, caption=caption, **texts)
     for axes, arm in zip(grid, shown, strict=True):
-        prepare(axes, curves)
+        prepare_axes(axes, curves)
         for other in curves.validation.values():
             axes.plot(other.epochs, other.mean, color=FAINT, linewidth=0.7, zorder=1)
         if summary.baseline in curves.validation and arm.name != summary.baseline:
@@ -197,7 +206,7 @@ def apart(summary: Summary, curves: Curves, **texts: str) -> Figure:
             axes.plot(base.epochs, base.mean, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=2)
         own = LineStyle(INK if arm.name == summary.baseline else BLUE, "solid", "o")
         draw_arm(axes, curves, arm.name, own)
-        axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.colour)
+        axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.color)
     return laid_out(figure)
 
 
@@ -207,13 +216,13 @@ def named(curves: Curves, arm: str, more: str = "") -> str:
     return titled(arm, more + (f"\n{count} of {curves.seeds} diverged" if count else ""))
 
 
-def prepare(axes: Axes, curves: Curves) -> None:
+def prepare_axes(axes: Axes, curves: Curves) -> None:
     """The axes before anything is drawn."""
     epochs_axis(axes, curves.epochs)
     if curves.limits.logarithmic:
         log_axis(axes, "y", math.log10(curves.limits.high / curves.limits.low))
     else:
-        axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
     axes.set_ylim(curves.limits.low, curves.limits.high)
     axes.grid(axis="y")
 
@@ -225,19 +234,19 @@ def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
         own.epochs,
         own.low,
         own.high,
-        color=look.colour,
-        alpha=0.1 if look.colour == INK else 0.18,
+        color=look.color,
+        alpha=0.1 if look.color == INK else 0.18,
         linewidth=0,
         zorder=2,
     )
-    axes.plot(trained.epochs, trained.mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=3)
+    axes.plot(trained.epochs, trained.mean, color=look.color, linestyle=":", linewidth=0.9, zorder=3)
     marker = look.marker if curves.epochs <= MARKED or len(own.epochs) == 1 else ""
     whole = slice(0, own.complete)
     rest = slice(max(own.complete - 1, 0), None)
     for part, alpha in ((whole, 1.0), (rest, 0.35)) if own.complete < len(own.epochs) else ((whole, 1.0),):
-        (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.colour, alpha=alpha)
+        (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.color, alpha=alpha)
         line.set(marker=marker, markersize=3, linewidth=1.4, zorder=4, label=name)
     for epoch, value in curves.diverged.get(name, ()):
         worst = curves.limits.low if metric_of(curves.metric).higher_is_better else curves.limits.high
         at = min(value, curves.limits.high) if np.isfinite(value) else worst
-        axes.plot([epoch], [at], "x", color=look.colour, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)
+        axes.plot([epoch], [at], "x", color=look.color, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)

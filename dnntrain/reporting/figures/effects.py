@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled
-from dnntrain.reporting.figures.series import chosen, left_out
+from dnntrain.reporting.figures.series import omitted_note, select_arms
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -23,7 +23,7 @@ from dnntrain.reporting.figures.style import (
     SOFT,
     canvas,
     laid_out,
-    looks,
+    line_styles,
     metric_name,
     scale,
     styled,
@@ -33,20 +33,20 @@ from dnntrain.reporting.figures.style import (
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, deviation
 
-DELTA = 0.003
+DEFAULT_DELTA = 0.003
 """The difference that matters: 0.3 points of accuracy."""
 
-INTERVAL = "95 % interval"
+DEFAULT_INTERVAL = "95 % interval"
 """What the arms' intervals are, unless the caller says it better: the method and its correction."""
 
-ROWS = 60
+MAX_ROWS = 60
 """The most arms of one figure."""
 
 
 @styled
-def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) -> Figure | None:
+def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str = DEFAULT_INTERVAL) -> Figure | None:
     """A forest plot: each arm's difference from the baseline with its interval; None where there is none."""
-    shown = chosen(summary, ROWS)
+    shown = select_arms(summary, MAX_ROWS)
     rows = [arm for arm in shown if arm.name != summary.baseline]
     if not any(arm.difference for arm in rows):
         return None
@@ -58,7 +58,7 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
         1.0 + 0.29 * len(rows),
         title="Which arm differs from the baseline, and by how much?",
         subtitle=subtitle(summary),
-        caption=effects_caption(summary, delta, interval) + left_out(summary, shown),
+        caption=effects_caption(summary, delta, interval) + omitted_note(summary, shown),
     )
     axes = figure.subplots()
     width = delta * scale(summary.metric)
@@ -70,7 +70,7 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
-        draw_effect(axes, y, arm, summary)
+        draw_effect_row(axes, y, arm, summary)
     higher, lower = ("better", "worse") if metric_of(summary.metric).higher_is_better else ("worse", "better")
     what = "percentage points" if metric_of(summary.metric).is_share else unit(summary.metric)
     axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
@@ -84,7 +84,7 @@ def effects_caption(summary: Summary, delta: float, interval: str) -> str:
     parts = [
         f"Baseline: {summary.baseline}.",
         f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
-        f"Grey band: ±{shown:g} {what}, a difference too small to matter.",
+        f"Gray band: ±{shown:g} {what}, a difference too small to matter.",
     ]
     differences = [arm.difference for arm in summary.arms if arm.difference]
     if any(math.isnan(d.low) for d in differences):
@@ -117,7 +117,7 @@ def ordinary(values: np.ndarray) -> float:
     return float(np.quantile(values, 0.5, method="lower"))
 
 
-def draw_effect(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
+def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
     """One row: point, bar (with an arrow where it goes on beyond the axis), and the numbers on the right."""
     text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL, "color": SOFT}
     if arm.difference is None:
@@ -151,9 +151,9 @@ def why_none(arm: ArmSummary) -> str:
 
 
 @styled
-def accuracy_against_time(summary: Summary) -> Figure | None:
+def draw_score_against_time(summary: Summary) -> Figure | None:
     """The metric against the time of a run, a point an arm; None where no arm has both."""
-    shown = chosen(summary, ROWS)
+    shown = select_arms(summary, MAX_ROWS)
     points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and arm.seconds > 0]
     if not points:
         return None
@@ -166,18 +166,18 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
         max(3.9, 0.9 + 0.19 * len(ordered)),
         title=f"Which {metric_name(summary.metric)} for which time?",
         subtitle=subtitle(summary),
-        caption=time_caption(summary, beyond) + left_out(summary, shown),
+        caption=time_caption(summary, beyond) + omitted_note(summary, shown),
     )
-    axes, look, by = figure.subplots(), looks(summary), scale(summary.metric)
+    axes, look, by = figure.subplots(), line_styles(summary), scale(summary.metric)
     axes.grid()
     for arm in ordered:
         style = look[arm.name]
         axes.errorbar(
             [arm.seconds],
             [by * arm.mean],
-            xerr=bar(seconds_deviation(summary, arm)),
-            yerr=bar(by * arm.deviation),
-            color=style.colour,
+            xerr=error_bar(seconds_deviation(summary, arm)),
+            yerr=error_bar(by * arm.deviation),
+            color=style.color,
             marker=style.marker,
             markersize=8,
             markerfacecolor=INK if arm.name == summary.baseline else "none",
@@ -216,7 +216,7 @@ def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def bar(length: float) -> float | None:
+def error_bar(length: float) -> float | None:
     """An error bar's length; None where it is not known."""
     return length if math.isfinite(length) else None
 

@@ -16,15 +16,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
-from dnntrain.reporting.figures.series import by_arm, chosen, gradients, left_out
+from dnntrain.reporting.figures.series import by_arm, gradients, omitted_note, select_arms
 from dnntrain.reporting.figures.style import laid_out, panels, styled, subtitle
 from dnntrain.reporting.summary import ArmSummary, Summary
 
-PANELS = 24
+MAX_PANELS = 24
 """The most panels of one figure."""
 
-COLOURS = "cividis"
-"""Its lightness grows evenly, so that it reads in grey, and nobody confuses its blue and yellow."""
+COLORMAP = "cividis"
+"""Its lightness grows evenly, so that it reads in gray, and nobody confuses its blue and yellow."""
 
 USUAL, EXTREME = (-3.0, 2.0), (-14.0, 8.0)
 """The exponents that the scale always spans, so that healthy networks look alike, and the furthest that it goes."""
@@ -34,12 +34,12 @@ STRIPES, DOTS = "////", "...."
 
 
 @styled
-def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
+def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
     """A heat map for each arm: log10 of the gradient's norm by layer and epoch; None without a history."""
     frames = by_arm(history)
     flows = {arm.name: gradients(frames[arm.name]) for arm in summary.arms if arm.name in frames}
     flows = {name: flow for name, flow in flows.items() if flow.size}
-    shown = [arm for arm in chosen(summary, PANELS) if arm.name in flows]
+    shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
@@ -50,11 +50,11 @@ def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
         same=len({flow.shape[0] for flow in flows.values()}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
-        caption=caption(flows.values()) + left_out(summary, shown),
+        caption=gradient_caption(flows.values()) + omitted_note(summary, shown),
     )
-    colours = Normalize(*span([flows[arm.name] for arm in shown]))
+    colors = Normalize(*span([flows[arm.name] for arm in shown]))
     for axes, arm in zip(grid, shown, strict=True):
-        image = heat_map(axes, flows[arm.name], colours)
+        image = heat_map(axes, flows[arm.name], colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
@@ -64,7 +64,7 @@ def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
     return laid_out(figure)
 
 
-def caption(flows: Iterable[np.ndarray]) -> str:
+def gradient_caption(flows: Iterable[np.ndarray]) -> str:
     """How to read the figure."""
     values = np.concatenate([flow.ravel() for flow in flows])
     parts = [
@@ -86,7 +86,7 @@ def span(flows: list[np.ndarray]) -> tuple[float, float]:
     return max(min(low, USUAL[0]), EXTREME[0]), min(max(high, USUAL[1]), EXTREME[1])
 
 
-def heat_map(axes: Axes, flow: np.ndarray, colours: Normalize) -> AxesImage:
+def heat_map(axes: Axes, flow: np.ndarray, colors: Normalize) -> AxesImage:
     """One arm's layers and epochs, the lowest layer at the bottom."""
     layers, epochs = flow.shape
     box = (0.5, epochs + 0.5, 0.5, layers + 0.5)
@@ -94,7 +94,7 @@ def heat_map(axes: Axes, flow: np.ndarray, colours: Normalize) -> AxesImage:
     hatch(axes, np.isnan(flow), STRIPES)
     hatch(axes, np.isneginf(flow), DOTS)
     finite = np.ma.masked_where(~np.isfinite(flow), flow)
-    image = axes.imshow(finite, cmap=COLOURS, norm=colours, **how)
+    image = axes.imshow(finite, cmap=COLORMAP, norm=colors, **how)
     ticks = whole_ticks(layers - 1)
     axes.set_yticks([*ticks, layers], [*map(str, ticks), "output"])
     for side in ("left", "bottom"):

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, plain, titled
+from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import by_arm, schedules
-from dnntrain.reporting.figures.style import canvas, laid_out, looks, styled, subtitle
+from dnntrain.reporting.figures.style import canvas, laid_out, line_styles, styled, subtitle
 from dnntrain.reporting.summary import Summary
 
 DEPTH = 1e-4
@@ -24,7 +24,7 @@ Rate = tuple[float, ...]
 
 
 @styled
-def learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
+def draw_learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
     """The rate by epoch, a line for each distinct schedule; None where all arms have one constant rate."""
     frames = by_arm(history)
     found = schedules({arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames})
@@ -36,9 +36,9 @@ def learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
         max(3.6, 0.9 + 0.2 * len(found)),
         title="At which learning rate does each arm train?",
         subtitle=subtitle(summary),
-        caption=caption(found),
+        caption=rates_caption(found),
     )
-    axes, look = figure.subplots(), looks(summary)
+    axes, look = figure.subplots(), line_styles(summary)
     epochs = max(len(run) for runs in found for run in runs)
     epochs_axis(axes, epochs)
     logarithmic(axes, values)
@@ -51,13 +51,13 @@ def learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
             axes.plot(
                 range(1, len(run) + 1),
                 run,
-                color=style.colour,
+                color=style.color,
                 linestyle=style.dash,
                 marker=style.marker,
                 markersize=3.5,
             )
         x, y = last_seen(max(sorted(runs), key=len), axes.get_ylim()[0])
-        ends.append((x, y, arm_names(arms), style.colour))
+        ends.append((x, y, arm_names(arms), style.color))
     label_ends(axes, ends)
     return laid_out(figure)
 
@@ -67,7 +67,7 @@ def logarithmic(axes: Axes, values: Iterable[float]) -> None:
     largest, smallest = max(values), min(values)
     if largest <= 0 or smallest * 10 >= largest:
         axes.set_ylim(0, 1.06 * largest or 1)
-        axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
         return
     positive = [value for value in values if value > DEPTH * largest]
     log_axis(axes, "y", math.log10(largest / min(positive)))
@@ -80,7 +80,7 @@ def last_seen(run: Rate, lowest: float) -> tuple[float, float]:
     return seen[-1] if seen else (1.0, lowest)
 
 
-def caption(found: Mapping[frozenset[Rate], Sequence[str]]) -> str:
+def rates_caption(found: Mapping[frozenset[Rate], Sequence[str]]) -> str:
     """How to read the figure."""
     parts = ["A line for each schedule, with the arms that have it."]
     if any(len(runs) > 1 for runs in found):

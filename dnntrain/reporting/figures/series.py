@@ -18,7 +18,7 @@ from dnntrain.reporting.summary import ArmSummary, Summary
 COLUMNS = ("arm", "seed", "epoch", "lr", TRAIN_LOSS, VAL_LOSS, "grad_norm")
 """What the figures need of history.csv, beside the figures of the task."""
 
-FEW = 3
+MAX_SEEDS_FOR_RANGE = 3
 """Up to so many seeds, a band spans their values; with more it is one standard deviation."""
 
 
@@ -58,11 +58,11 @@ class Curve:
     """Up to so many epochs, every run of the arm has a value: none has stopped or diverged yet."""
 
 
-def curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
+def mean_curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
     """The arm's mean by epoch, and its band: ±1 sd, or from lowest to highest in a study of few seeds."""
-    values = table(frame, column)
+    values = by_epoch_and_seed(frame, column)
     center, n = values.mean(axis=1), values.notna().sum(axis=1)
-    if seeds <= FEW:
+    if seeds <= MAX_SEEDS_FOR_RANGE:
         low, high = values.min(axis=1), values.max(axis=1)
     else:
         deviation = values.std(axis=1, ddof=1)
@@ -78,7 +78,7 @@ def curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
     )
 
 
-def table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def by_epoch_and_seed(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     """An arm's figure, a row an epoch and a column a seed; nan where there is no finite one."""
     finite = frame[column].where(np.isfinite(frame[column]))
     values: pd.DataFrame = finite.groupby([frame["epoch"], frame["seed"]]).first().unstack("seed")
@@ -149,7 +149,7 @@ def longest(rate: tuple[float, ...], every: set[tuple[float, ...]]) -> tuple[flo
     return longer[-1] if all(starts(longer[-1], other) for other in longer) else rate
 
 
-def chosen(summary: Summary, most: int) -> list[ArmSummary]:
+def select_arms(summary: Summary, most: int) -> list[ArmSummary]:
     """At most so many arms, in their order: all, or the baseline with the highest and the lowest."""
     if len(summary.arms) <= most:
         return summary.arms
@@ -161,7 +161,7 @@ def chosen(summary: Summary, most: int) -> list[ArmSummary]:
     return [arm for arm in summary.arms if arm.name in kept]
 
 
-def left_out(summary: Summary, shown: Sequence[ArmSummary]) -> str:
+def omitted_note(summary: Summary, shown: Sequence[ArmSummary]) -> str:
     """What a caption says of arms without a panel or row of their own."""
     if len(shown) == len(summary.arms):
         return ""

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import cycle
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.style
@@ -23,18 +24,18 @@ INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"
 """Text and the baseline; what explains; what stays in the background."""
 
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-"""Okabe & Ito (2008): told apart by the colour-blind. Their yellow is too pale for a line on white."""
+"""Okabe & Ito (2008): told apart by the color-blind. Their yellow is too pale for a line on white."""
 
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-DASHES: tuple[Any, ...] = (
+LINE_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+LINE_DASHES: tuple[Any, ...] = (
     (0, (5, 1.5)),
     (0, (7, 1.5, 1.5, 1.5)),
     (0, (2.5, 1.2)),
     (0, (9, 2)),
     (0, (5, 1, 1, 1, 1, 1)),
 )
-MARKERS = ("s", "^", "D", "v", "P", "X", "p")
-"""Colours, dashes and markers differ in number, so that a pair repeats only after 30 arms, and print well in grey."""
+LINE_MARKERS = ("s", "^", "D", "v", "P", "X", "p")
+"""Colors, dashes and markers differ in number, so that a pair repeats only after 30 arms, and print well in gray."""
 
 SMALL, NORMAL, LARGE = 7.5, 9.0, 12.0
 """Sizes of type, in points."""
@@ -171,20 +172,18 @@ def subtitle(summary: Summary) -> str:
 class LineStyle:
     """What an arm looks like in every figure where arms share axes."""
 
-    colour: str
+    color: str
     dash: Any
     marker: str
 
 
-def looks(summary: Summary) -> dict[str, LineStyle]:
+def line_styles(summary: Summary) -> dict[str, LineStyle]:
     """Each arm's look, by the study's own order: the baseline is black and solid."""
     names = [arm.name for arm in summary.results.record.arms]
     others = [name for name in names if name != summary.baseline]
-    found = {
-        name: LineStyle(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
-        for k, name in enumerate(others)
-    }
-    return found | {str(summary.baseline): LineStyle(INK, "solid", "o")}
+    series = zip(others, cycle(LINE_COLORS), cycle(LINE_DASHES), cycle(LINE_MARKERS), strict=False)
+    styles = {name: LineStyle(color, dash, marker) for name, color, dash, marker in series}
+    return styles | {str(summary.baseline): LineStyle(INK, "solid", "o")}
 
 
 def metric_name(metric: str) -> str:

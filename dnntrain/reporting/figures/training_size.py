@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from dnntrain.reporting.figures.series import FEW
+from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -23,23 +23,23 @@ from dnntrain.reporting.transfer import sized
 
 
 @styled
-def training_size(summary: Summary) -> Figure | None:
+def draw_training_size(summary: Summary) -> Figure | None:
     """Two curves with bands over the seeds; None where the study is of something else."""
     pairs = sized(summary)
     if len(pairs) < 2:
         return None
-    few = max(pair.transfer.finished for pair in pairs) <= FEW
+    few = max(pair.transfer.finished for pair in pairs) <= MAX_SEEDS_FOR_RANGE
     band = "bands from the lowest to the highest seed" if few else "bands are ±1 standard deviation over the seeds"
     figure = canvas(7.0, 4.0, title="How much data does the transfer save?", subtitle=subtitle(summary),
                     caption=f"Means over the seeds; {band}.")  # fmt: skip
     axes, factor = figure.subplots(), scale(summary.metric)
     sizes = [pair.size for pair in pairs]
     sides = {"transfer": (BLUE, "o", [p.transfer for p in pairs]), "scratch": (INK, "s", [p.scratch for p in pairs])}
-    for name, (colour, marker, arms) in sides.items():
+    for name, (color, marker, arms) in sides.items():
         means = [arm.mean * factor for arm in arms]
-        low, high = zip(*(ends(arm, few, factor) for arm in arms), strict=True)
-        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(sizes, means, color=colour, marker=marker, label=name)
+        low, high = zip(*(band_ends(arm, few, factor) for arm in arms), strict=True)
+        axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(sizes, means, color=color, marker=marker, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -50,7 +50,7 @@ def training_size(summary: Summary) -> Figure | None:
     return laid_out(figure)
 
 
-def ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:
+def band_ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:
     """Where an arm's band begins and ends at one size."""
     values = np.array(list(arm.values.values())) * factor
     if not values.size:
