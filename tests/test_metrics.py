@@ -26,6 +26,7 @@ from dnntrain.metrics import (
     predicted_classes,
     score_beside,
     split_column,
+    task_of,
 )
 from dnntrain.techniques.losses import choose_loss
 from tests.support.inline import answer
@@ -83,6 +84,7 @@ def test_columns_name_part_and_metric() -> None:
     with pytest.raises(InputError, match="unknown metric 'acc'"):
         metric_of("acc")
     assert score_beside("val_loss", ["val_loss", "val_r2"]).name == "r2"  # a loss does not say which task it is of
+    assert task_of("val_loss", ["val_loss", "val_r2"]) == "regression" and task_of("val_loss", []) == "classification"
     assert score_beside("val_rmse", []).name == "r2" and score_beside("val_loss", []).name == "acc"
 
 

@@ -30,12 +30,12 @@ from dnntrain.reporting.figures.style import (
     canvas,
     laid_out,
     line_styles,
+    metric_label,
     metric_name,
     panels,
     scale,
     styled,
     subtitle,
-    unit,
 )
 from dnntrain.reporting.summary import Summary
 
@@ -176,7 +176,7 @@ def draw_together(summary: Summary, curves: Curves, **texts: str) -> Figure:
     figure = canvas(8.0, 4.2, caption=curves.caption, **texts)
     axes, look = figure.subplots(), line_styles(summary)
     prepare_axes(axes, curves)
-    axes.set(xlabel="epoch", ylabel=f"{metric_name(curves.metric)} ({unit(curves.metric)})")
+    axes.set(xlabel="epoch", ylabel=metric_label(summary, curves.metric))
     for name in curves.validation:
         draw_arm(axes, curves, name, look[name])
     ends = [
@@ -194,7 +194,7 @@ def draw_panels(summary: Summary, curves: Curves, **texts: str) -> Figure:
     caption = f"{curves.caption} Gray: the other arms."
     if summary.baseline in curves.validation:
         caption += f" Black, dashed: {summary.baseline}."
-    labels = ("epoch", f"{metric_name(curves.metric)} ({unit(curves.metric)})")
+    labels = ("epoch", metric_label(summary, curves.metric))
     caption += omitted_note(summary, shown)
     figure, grid = panels(len(shown), (2.3, 1.75), labels, same=True, caption=caption, **texts)
     for axes, arm in zip(grid, shown, strict=True):

@@ -24,6 +24,7 @@ from dnntrain.reporting.figures.style import (
     canvas,
     laid_out,
     line_styles,
+    metric_label,
     metric_name,
     scale,
     styled,
@@ -72,19 +73,22 @@ def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str =
     for y, arm in enumerate(rows):
         draw_effect_row(axes, y, arm, summary)
     higher, lower = ("better", "worse") if metric_of(summary.metric).higher_is_better else ("worse", "better")
-    what = "percentage points" if metric_of(summary.metric).is_share else unit(summary.metric)
-    axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
+    label = metric_label(summary, summary.metric)
+    if metric_of(summary.metric).is_share:
+        label = f"{metric_name(summary.metric)} (percentage points)"
+    axes.set_xlabel(f"←  {lower}     difference in {label}     {higher}  →")
     return laid_out(figure)
 
 
 def effects_caption(summary: Summary, delta: float, interval: str) -> str:
     """How to read the forest plot."""
     metric = metric_of(summary.metric)
-    shown, what = delta * metric.scale, "points" if metric.is_share else metric.unit
+    symbol = "points" if metric.is_share else unit(summary, summary.metric)
+    width = f"±{delta * metric.scale:g} {symbol}".rstrip()
     parts = [
         f"Baseline: {summary.baseline}.",
         f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
-        f"Gray band: ±{shown:g} {what}, a difference too small to matter.",
+        f"Gray band: {width}, a difference too small to matter.",
     ]
     differences = [arm.difference for arm in summary.arms if arm.difference]
     if any(math.isnan(d.low) for d in differences):
@@ -192,7 +196,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
         log_axis(axes, "x", math.log10(max(seconds) / min(seconds)))
     else:
         axes.set_xlim(0, 1.08 * max(seconds))
-    axes.set(xlabel="mean time of a run (s)", ylabel=f"{metric_name(summary.metric)} ({unit(summary.metric)})")
+    axes.set(xlabel="mean time of a run (s)", ylabel=metric_label(summary, summary.metric))
     drawn, labels = axes.get_legend_handles_labels()
     markers = [bars[0] for bars in drawn if isinstance(bars, ErrorbarContainer)]  # without their bars
     axes.legend(markers, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, title="Best first:")

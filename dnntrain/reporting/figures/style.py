@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_of, split_column
+from dnntrain.metrics import metric_of, split_column, task_of
 from dnntrain.reporting.summary import Summary
 from dnntrain.store.provenance import datasets_of
 
@@ -198,6 +198,12 @@ def scale(metric: str) -> float:
     return metric_of(metric).scale
 
 
-def unit(metric: str) -> str:
-    """The metric's unit; empty for a pure number."""
-    return metric_of(metric).unit
+def unit(summary: Summary, metric: str) -> str:
+    """The metric's unit in the study's task; empty for a pure number."""
+    return metric_of(metric).unit_of(task_of(metric, summary.results.runs.columns))
+
+
+def metric_label(summary: Summary, metric: str) -> str:
+    """The label of a metric's axis: 'validation accuracy (%)', or 'validation R²' for a pure number."""
+    symbol = unit(summary, metric)
+    return f"{metric_name(metric)} ({symbol})" if symbol else metric_name(metric)

@@ -12,11 +12,10 @@ from dnntrain.reporting.figures.style import (
     INK,
     canvas,
     laid_out,
-    metric_name,
+    metric_label,
     scale,
     styled,
     subtitle,
-    unit,
 )  # fmt: skip
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.reporting.transfer import sized
@@ -45,7 +44,7 @@ def draw_training_size(summary: Summary) -> Figure | None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{size:,}" for size in sizes])
     axes.set_xlabel("training examples (logarithmic)")
-    axes.set_ylabel(f"{metric_name(summary.metric)} {unit(summary.metric)}".strip())
+    axes.set_ylabel(metric_label(summary, summary.metric))
     axes.legend(frameon=False)
     return laid_out(figure)
 
