@@ -276,6 +276,6 @@ def task_of(column: str, columns: Collection[str]) -> str:
     return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0])
 
 
-def score_beside(column: str, columns: Collection[str]) -> Metric:
-    """The score to show next to a study's metric: that of the study's task (see `task_of`)."""
+def study_score(column: str, columns: Collection[str]) -> Metric:
+    """The score of a study's task, which is shown along with the study's metric; see `task_of` for the arguments."""
     return score_of(task_of(column, columns))

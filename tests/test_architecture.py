@@ -12,10 +12,8 @@ import dnntrain
 PACKAGE = Path(dnntrain.__file__).parent
 
 KNOWN_DUPLICATES = {
-    "ALONE", "COLOURS", "Command", "Curve", "DEEPEST", "DELTA", "FEW", "Name", "Out", "PANELS", "POLL", "ROWS",
-    "RUNS", "SCRATCH", "STYLE", "Settings", "Step", "TRANSFER", "Tensors", "Trunk", "Weights", "bar", "brief",
-    "caption", "choose", "chosen", "common", "curve", "differences", "effects", "layers", "learning_rates", "load",
-    "plain", "spread", "verdict",
+    "ALONE", "Command", "DEEPEST", "Name", "Out", "POLL", "RUNS", "Settings", "Step", "Tensors", "Trunk", "Weights",
+    "chosen", "differences", "layers", "load",
 }  # fmt: skip
 """Names that still have several definitions. To be emptied, never extended."""
 

@@ -87,14 +87,14 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
         if metric not in results.runs.columns:
             raise InputError(f"--compare: {results.name} has no {metric}")
     counterpart = {key(arm): arm.name for arm in theirs.record.arms}
-    found = [
+    arms = [
         compared(arm.name, counterpart[key(arm)], ours, theirs, metric)
         for arm in ours.record.arms
         if key(arm) in counterpart
     ]
-    if not found:
+    if not arms:
         raise InputError(f"--compare: {ours.name} and {theirs.name} have no arm with the same settings")
-    return found
+    return arms
 
 
 def key(arm: ArmRecord) -> str:

@@ -154,8 +154,8 @@ def footer(summary: Summary) -> Iterator[str]:
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
             f"comparison{'s' if family.k > 1 else ''} by {family.method}: {family.reason}."
         )
-        found, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
-        yield f"Smallest effect found with 80 % power: {found}; what would matter: δ = {matters}."
+        detectable, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
+        yield f"Smallest effect found with 80 % power: {detectable}; what would matter: δ = {matters}."
     elif family:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
     open_arms = [f"{arm.name} {extra_seeds(arm)}" for arm in summary.arms if extra_seeds(arm)]
@@ -191,8 +191,8 @@ def sampling_error(data: StudyDataset, summary: Summary) -> float:
     """The binomial standard error of the best arm's mean on a test set; nan unless the metric is a share of it."""
     means = [arm.mean for arm in summary.arms if arm.name in data.arms or not data.arms]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    judged = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
-    return binomial_se(best, data.test_examples) if judged else math.nan
+    applies = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
+    return binomial_se(best, data.test_examples) if applies else math.nan
 
 
 def implied(summary: Summary) -> Iterator[str]:

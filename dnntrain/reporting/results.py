@@ -24,7 +24,7 @@ class StudySummary:
     """A study's main table: a row for each arm. `print` shows it as text, a notebook as HTML."""
 
     analysis: Summary
-    """Every figure behind the table."""
+    """The numbers behind the table."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -91,13 +91,13 @@ class StudyResult:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        """What may be said of each arm compared with the baseline, such as 'better'; empty without a baseline."""
+        """The verdict on each arm compared with the baseline, such as 'better'; empty without a baseline."""
         arms = self.summary.analysis.arms
         return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
 
     @property
     def records(self) -> Mapping[str, RunRecord]:
-        """The full record of each run, by run id. Those that are not in memory are read when they are accessed."""
+        """The full record of each run, by run id. Records that are not in memory are read on access."""
         from dnntrain.store.run_store import RunRecords, RunStore
 
         in_memory = self.summary.analysis.results.run_records
@@ -112,7 +112,7 @@ class StudyResult:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Several studies, judged by one metric. `print` shows their tables."""
+    """Several analyzed studies. `print` shows their tables."""
 
     studies: list[StudyResult]
     gates: list[GateResult]
@@ -120,7 +120,7 @@ class Report:
 
     @property
     def summaries(self) -> list[Summary]:
-        """Every figure of each study."""
+        """The analysis of each study."""
         return [study.summary.analysis for study in self.studies]
 
     def to_csv(self) -> str:

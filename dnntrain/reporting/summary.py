@@ -46,7 +46,7 @@ class ArmSummary:
     values: Mapping[int, float]
     """The metric of the finished runs, by seed."""
     comparison: Comparison | None
-    """Against the baseline; None for the baseline itself, or where there is none."""
+    """The comparison with the baseline; None for the baseline itself, and without one."""
     health: Mapping[str, int]
     """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
@@ -100,7 +100,7 @@ class Summary:
     baseline: str | None
     arms: list[ArmSummary]
     family: ComparisonFamily | None
-    """All comparisons with the baseline; None where there is nothing to compare."""
+    """All comparisons with the baseline; None without a baseline."""
     effects: list[Effect]
     """Main effects and interactions of a factorial design."""
     contributions: Mapping[str, Contribution]
@@ -110,11 +110,11 @@ class Summary:
     def published(self) -> list[tuple[ArmSummary, str]]:
         """The arms by each metric that they have a published value of; the study's metric first."""
         metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
-        found = []
+        published = []
         for metric in sorted(metrics, key=lambda name: name != self.metric):
             summary = self if metric == self.metric else summarize(self.results, metric)
-            found += [(arm, metric) for arm in summary.arms if metric in arm.published]
-        return found
+            published += [(arm, metric) for arm in summary.arms if metric in arm.published]
+        return published
 
 
 def summarize(

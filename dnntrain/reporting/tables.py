@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dnntrain.metrics import score_beside
+from dnntrain.metrics import study_score
 from dnntrain.reporting import formatting
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.summary import ArmSummary, Summary
@@ -71,7 +71,7 @@ def comparison_cells(arm: ArmSummary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and every run's value where there are few."""
+    """A row for each arm: health, time of a run, and the value of each run if there are few."""
     few = any(0 < arm.finished <= formatting.MAX_RUNS_LISTED for arm in summary.arms)
     headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
     rows = []
@@ -85,7 +85,7 @@ def runs_table(summary: Summary) -> TextTable:
 
 def pictures_table(summary: Summary) -> TextTable:
     """The validation score by epoch as a sparkline, and the differences as a forest plot."""
-    score = f"val_{score_beside(summary.metric, summary.results.runs.columns).name}"
+    score = f"val_{study_score(summary.metric, summary.results.runs.columns).name}"
     curves = summary.results.validation_curves(score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
@@ -164,16 +164,16 @@ class AveragedArm:
 
 
 def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms with Monte Carlo dropout; empty where there are none."""
-    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric, summary.results.runs.columns).name}"
+    """The arms with Monte Carlo dropout; empty if there are none."""
+    runs, metric = summary.results.runs, f"test_{study_score(summary.metric, summary.results.runs.columns).name}"
     if f"mc_{metric}" not in runs:
         return []
-    found = []
+    arms = []
     for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
         plain, averaged = frame[metric], frame[f"mc_{metric}"]
         means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        found.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
-    return found
+        arms.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
+    return arms
 
 
 def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:

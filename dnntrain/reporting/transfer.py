@@ -55,13 +55,13 @@ def costs(summary: Summary) -> list[TransferCost]:
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
     if scratch is None or len(summary.arms) < 2 or sized(summary):
         return []
-    found = []
+    compared = []
     for arm in summary.arms:
         errors = error(arm, summary.metric)
         fewer = error(scratch, summary.metric) / (errors or math.nan)
         faster = scratch.seconds / (arm.seconds or math.nan)
-        found.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
-    return found
+        compared.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
+    return compared
 
 
 def cost_table(summary: Summary) -> TextTable:
@@ -106,13 +106,13 @@ def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
 
 def sized(summary: Summary) -> list[SizePair]:
     """The pairs of arms of a training-size study, by size; empty for other studies."""
-    found: dict[int, dict[str, ArmSummary]] = {}
+    by_size: dict[int, dict[str, ArmSummary]] = {}
     for arm in summary.arms:
         match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
         if not match:
             return []
-        found.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(found.items()) if len(arms) == 2]
+        by_size.setdefault(int(match[2]), {})[match[1]] = arm
+    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
 
 
 def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:

@@ -1,7 +1,8 @@
-"""Figures of a study, as PNG and SVG: how the arms learn, what they gain, where the gradient goes, what it costs.
+"""Figures of a study as PNG, SVG, or PDF: learning curves, effects, gradient flow, learning rates, and time.
 
-Each figure is a function from a study's summary (and its history) to a matplotlib Figure, or None where the study has
-nothing to show for it. matplotlib takes a moment to import: whoever needs no figure does not import this package.
+Each figure is a function that takes a study's summary, and its history where it needs one. It returns a matplotlib
+Figure, or None if the study has nothing to show in it. Importing this package imports matplotlib, which is slow, so
+import it only where a figure is drawn.
 """
 
 from __future__ import annotations
@@ -44,10 +45,22 @@ def save_figures(
     delta: float | None = None,
     interval: str | None = None,
 ) -> list[Path]:
-    """Write every figure of every study as STUDY-FIGURE.FORMAT; the files, in order.
+    """Write every figure of every study as STUDY-FIGURE.FORMAT. The same records give the same bytes.
 
-    The same records give the same bytes. `delta` is the difference that matters, in the metric's own unit (0.003 is
-    0.3 points of accuracy); `interval` says what the arms' intervals are; both are the study's own if not given.
+    Args:
+        summaries: The studies.
+        folder: Where to write; it is created if it does not exist.
+        formats: File formats: png, svg or pdf.
+        delta: The smallest difference that matters, in the metric's own unit (0.003 is 0.3 points of accuracy); by
+            default the study's own.
+        interval: What the intervals of the arms are, for captions; by default the study's own method.
+
+    Returns:
+        The paths of the files, in the order in which they were written.
+
+    Raises:
+        InputError: If a format is unknown or history.csv is damaged.
+        DnntrainError: If the folder cannot be written to.
     """
     formats = [check_format(name) for name in formats]
     written = []
@@ -65,7 +78,7 @@ def save_figures(
 def draw_all(
     summary: Summary, *, delta: float | None = None, interval: str | None = None
 ) -> Iterator[tuple[str, Figure]]:
-    """The figures that the study has something to show for, each with its name."""
+    """Yields each figure that the study has data for, with its name; the arguments are those of `save_figures`."""
     if summary.family:
         delta = summary.family.delta if delta is None else delta
         interval = interval or f"simultaneous 95 % interval, {summary.family.method}"
@@ -86,13 +99,13 @@ def draw_all(
 
 
 def file_names(names: Iterable[str]) -> list[str]:
-    """A name for each study's files: safe on every system, and no two alike."""
-    given: list[str] = []
+    """Turns study names into distinct file names that are valid on every system."""
+    unique_names: list[str] = []
     for name in names:
         plain = re.sub(r"[^\w+=,()-]+", "_", name).strip("_") or "study"
         number, unique = 1, plain
-        while unique.casefold() in {other.casefold() for other in given}:
+        while unique.casefold() in {other.casefold() for other in unique_names}:
             number += 1
             unique = f"{plain}-{number}"
-        given.append(unique)
-    return given
+        unique_names.append(unique)
+    return unique_names

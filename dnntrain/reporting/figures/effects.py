@@ -1,4 +1,4 @@
-"""What the arms gain and what they cost: a forest plot of the effects, and the metric against time."""
+"""A forest plot of the arms' differences from the baseline, and the metric by training time."""
 
 from __future__ import annotations
 
@@ -35,18 +35,24 @@ from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, deviation
 
 DEFAULT_DELTA = 0.003
-"""The difference that matters: 0.3 points of accuracy."""
+"""The smallest difference that matters if a study has none: 0.3 points of accuracy."""
 
 DEFAULT_INTERVAL = "95 % interval"
-"""What the arms' intervals are, unless the caller says it better: the method and its correction."""
+"""How the caption describes the intervals if no method is given."""
 
 MAX_ROWS = 60
-"""The most arms of one figure."""
+"""Maximum number of arms in a figure."""
 
 
 @styled
 def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str = DEFAULT_INTERVAL) -> Figure | None:
-    """A forest plot: each arm's difference from the baseline with its interval; None where there is none."""
+    """Draws a forest plot of each arm's difference from the baseline; None if no arm has one.
+
+    Args:
+        summary: The study.
+        delta: The smallest difference that matters, in the metric's own unit; drawn as a gray band.
+        interval: What the intervals are, for the caption.
+    """
     shown = select_arms(summary, MAX_ROWS)
     rows = [arm for arm in shown if arm.name != summary.baseline]
     if not any(arm.difference for arm in rows):
@@ -81,7 +87,7 @@ def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str =
 
 
 def effects_caption(summary: Summary, delta: float, interval: str) -> str:
-    """How to read the forest plot."""
+    """The forest plot's caption."""
     metric = metric_of(summary.metric)
     symbol = "points" if metric.is_share else unit(summary, summary.metric)
     width = f"±{delta * metric.scale:g} {symbol}".rstrip()
@@ -97,32 +103,32 @@ def effects_caption(summary: Summary, delta: float, interval: str) -> str:
 
 
 def scaled(difference: Interval, metric: str) -> Interval:
-    """The difference as shown: in points for shares."""
+    """A difference in the unit shown: percentage points for shares."""
     by = scale(metric)
     return Interval(by * difference.mean, by * difference.low, by * difference.high)
 
 
 def axis_range(shown: Sequence[Interval], delta: float, metric: str) -> tuple[float, float]:
-    """How far the axis goes below and above zero: to every mean and interval that is not out of all proportion."""
+    """How far the axis extends below and above zero. Outliers are left out, so that they do not squeeze the others."""
     ends = np.array([[i.mean, i.low, i.high] for i in shown])
     ends = np.where(np.isfinite(ends), ends, ends[:, :1])
     means, halves = ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2
-    most = np.inf if metric_of(metric).is_share else 10 * ordinary(np.abs(ends).max(axis=1))
+    most = np.inf if metric_of(metric).is_share else 10 * lower_median(np.abs(ends).max(axis=1))
     allowed = max(np.abs(means[np.abs(means) <= most]).max(initial=0), 3 * float(np.median(halves)))
     low = max(0.0, float((-np.maximum(ends[:, 1], means - allowed))[np.abs(means) <= most].max(initial=0)))
     high = max(0.0, float(np.minimum(ends[:, 2], means + allowed)[np.abs(means) <= most].max(initial=0)))
-    least = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
-    end = 100.0 if metric_of(metric).is_share else np.inf  # no accuracy differs by more
-    return min(max(1.05 * low, least), end), min(max(1.05 * high, least), end)
+    shortest = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
+    end = 100.0 if metric_of(metric).is_share else np.inf  # shares cannot differ by more
+    return min(max(1.05 * low, shortest), end), min(max(1.05 * high, shortest), end)
 
 
-def ordinary(values: np.ndarray) -> float:
-    """The median, the lower of two: what most do."""
+def lower_median(values: np.ndarray) -> float:
+    """The median; of two middle values, the lower."""
     return float(np.quantile(values, 0.5, method="lower"))
 
 
 def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
-    """One row: point, bar (with an arrow where it goes on beyond the axis), and the numbers on the right."""
+    """Draws one row: the difference, its interval with an arrow where it leaves the axis, and the numbers."""
     text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL, "color": SOFT}
     if arm.difference is None:
         axes.text(1.02, y, why_none(arm), **text)
@@ -142,7 +148,7 @@ def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> No
 
 
 def effect_text(arm: ArmSummary, summary: Summary) -> str:
-    """The numbers of a row, and how many runs are not in them."""
+    """The numbers of a row, and how many runs diverged."""
     lost = f"  ({arm.diverged} of {arm.planned} diverged)" if arm.diverged else ""
     return formatting.against_baseline(arm, summary).replace("-", "−") + lost
 
@@ -156,12 +162,12 @@ def why_none(arm: ArmSummary) -> str:
 
 @styled
 def draw_score_against_time(summary: Summary) -> Figure | None:
-    """The metric against the time of a run, a point an arm; None where no arm has both."""
+    """Draws the metric by time of a run, one point per arm; None if no arm has both."""
     shown = select_arms(summary, MAX_ROWS)
     points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and arm.seconds > 0]
     if not points:
         return None
-    most = math.inf if metric_of(summary.metric).is_share else 10 * ordinary(np.array([arm.mean for arm in points]))
+    most = math.inf if metric_of(summary.metric).is_share else 10 * lower_median(np.array([arm.mean for arm in points]))
     beyond = [arm.name for arm in points if arm.mean > most]
     points = [arm for arm in points if arm.mean <= most]
     ordered = sorted(points, key=lambda arm: arm.mean, reverse=metric_of(summary.metric).higher_is_better)
@@ -204,7 +210,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
 
 
 def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
-    """How to read the figure, and which arms are not in it."""
+    """The figure's caption, with the arms that are not in it."""
     parts = [
         "Bars: ±1 standard deviation over the finished runs.",
         "Time: a run's share of the time of those that it was trained with.",
@@ -221,11 +227,11 @@ def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
 
 
 def error_bar(length: float) -> float | None:
-    """An error bar's length; None where it is not known."""
+    """The length of an error bar; None if it is unknown."""
     return length if math.isfinite(length) else None
 
 
 def seconds_deviation(summary: Summary, arm: ArmSummary) -> float:
-    """Standard deviation of the arm's times."""
+    """Standard deviation of the arm's run times, in seconds."""
     runs = summary.results.runs
     return deviation([float(s) for s in runs.loc[runs["arm"] == arm.name, "seconds"]])

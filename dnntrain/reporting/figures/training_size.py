@@ -1,4 +1,4 @@
-"""A score against the number of training examples, with transfer and from scratch: what transfer saves."""
+"""The metric by number of training examples, with transfer and from scratch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dnntrain.reporting.transfer import sized
 
 @styled
 def draw_training_size(summary: Summary) -> Figure | None:
-    """Two curves with bands over the seeds; None where the study is of something else."""
+    """Draws both curves with bands over seeds; None for studies that do not vary the training size."""
     pairs = sized(summary)
     if len(pairs) < 2:
         return None
@@ -50,7 +50,7 @@ def draw_training_size(summary: Summary) -> Figure | None:
 
 
 def band_ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:
-    """Where an arm's band begins and ends at one size."""
+    """The ends of an arm's band at one size."""
     values = np.array(list(arm.values.values())) * factor
     if not values.size:
         return float("nan"), float("nan")
