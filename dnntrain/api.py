@@ -186,8 +186,7 @@ def report(
         InputError: If there is no study, a file is damaged, or an argument is invalid.
     """
     from dnntrain.reporting.gates import judge
-    from dnntrain.reporting.output import read_delta
-    from dnntrain.reporting.summary import SORTS, summarize
+    from dnntrain.reporting.summary import SORTS, read_delta, summarize
     from dnntrain.store.study_files import find_studies
 
     if sort is not None and sort not in SORTS:

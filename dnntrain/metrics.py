@@ -87,6 +87,10 @@ class Metric:
         """The factor from the value to the number shown: 100 for shares."""
         return 100.0 if self.is_share else 1.0
 
+    def unit_of(self, task: str) -> str:
+        """The unit in a task, for a metric whose unit depends on it; empty for a pure number."""
+        return self.unit
+
     def update(self, outputs: torch.Tensor, targets: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
         """Reduce some rows to sums.
 
@@ -159,6 +163,9 @@ class MeanLoss(RowMean):
 
     name, tasks, label = "loss", ("classification", "regression"), "loss"
     higher_is_better, bounds, unit = False, (0.0, math.inf), "nats"
+
+    def unit_of(self, task: str) -> str:
+        return self.unit if task == "classification" else ""  # a standardized target has no unit
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return losses
@@ -254,10 +261,17 @@ def score_of(task: str) -> Metric:
     return next(metric for metric in metrics_of(task) if metric.higher_is_better)
 
 
-def score_beside(column: str, columns: Collection[str]) -> Metric:
-    """The score to show beside a study's metric.
+def task_of(column: str, columns: Collection[str]) -> str:
+    """The task of a study that is judged by a metric.
 
-    It is the score of the metric's task; for a metric of several tasks, of the one whose score is among `columns`.
+    Args:
+        column: The metric with its part, such as val_loss.
+        columns: All columns of the study. If the metric has several tasks, the one whose score is among them counts.
     """
-    scores = [score_of(task) for task in metric_of(column).tasks]
-    return next((score for score in scores if f"val_{score.name}" in columns), scores[0])
+    tasks = metric_of(column).tasks
+    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0])
+
+
+def study_score(column: str, columns: Collection[str]) -> Metric:
+    """The score of a study's task, which is shown along with the study's metric; see `task_of` for the arguments."""
+    return score_of(task_of(column, columns))

@@ -12,8 +12,7 @@ import dnntrain
 PACKAGE = Path(dnntrain.__file__).parent
 
 KNOWN_DUPLICATES = {
-    "COLOURS", "DEEPEST", "FEW", "PANELS", "Progress", "ROWS", "SCRATCH", "STYLE", "Settings", "TRANSFER", "Tensors",
-    "bar", "caption", "chosen", "curve", "differences", "effects", "learning_rates", "load", "spread", "train", "verdict",
+    "DEEPEST", "Progress", "Settings", "Tensors", "chosen", "differences", "load", "train",
 }  # fmt: skip
 """Names that still have several definitions. To be emptied, never extended."""
 

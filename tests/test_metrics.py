@@ -24,8 +24,9 @@ from dnntrain.metrics import (
     metric_of,
     metrics_of,
     predicted_classes,
-    score_beside,
     split_column,
+    study_score,
+    task_of,
 )
 from dnntrain.techniques.losses import choose_loss
 from tests.support.inline import answer
@@ -82,8 +83,9 @@ def test_columns_name_part_and_metric() -> None:
         metric_of("val_ac")
     with pytest.raises(InputError, match="unknown metric 'acc'"):
         metric_of("acc")
-    assert score_beside("val_loss", ["val_loss", "val_r2"]).name == "r2"  # a loss does not say which task it is of
-    assert score_beside("val_rmse", []).name == "r2" and score_beside("val_loss", []).name == "acc"
+    assert study_score("val_loss", ["val_loss", "val_r2"]).name == "r2"  # a loss does not say which task it is of
+    assert task_of("val_loss", ["val_loss", "val_r2"]) == "regression" and task_of("val_loss", []) == "classification"
+    assert study_score("val_rmse", []).name == "r2" and study_score("val_loss", []).name == "acc"
 
 
 def test_two_metrics_of_one_name_are_refused() -> None:

@@ -51,6 +51,7 @@ def test_the_wheel_trains_and_finds_its_presets_and_data_in_another_environment(
     where = run(python, "-c", "import dnntrain; print(dnntrain.__file__)", cwd=elsewhere)
     assert Path(where.strip()).is_relative_to(library)
     assert (library / "dnntrain" / "py.typed").is_file()
+    assert list((library / "dnntrain" / "reporting" / "exports" / "templates").glob("*.j2"))
     version = run(python, "-c", "import dnntrain; print(dnntrain.__version__)", cwd=elsewhere).strip()
     assert wheel.name.startswith(f"dnntrain-{version}-")
     command = python.with_name("dnntrain")

@@ -55,13 +55,13 @@ def run_here(study: Study, options: RunOptions) -> StudyResult:
 
 def print_result(result: StudyResult) -> None:
     """Print one run's result in a few lines, or the report of a study, and where the records are."""
-    from dnntrain.reporting import output
+    from dnntrain.reporting.terminal import run_report, study_report
 
     if len(result.runs) == 1:
-        output.print_run(next(iter(result.records.values())), result.folder.parent)
+        typer.echo(run_report(next(iter(result.records.values())), result.folder.parent))
         return
     for each in filter(None, (result, result.tuned)):
-        output.print_summary(each.summary.analysis)
+        show(study_report(each.summary.analysis))
         typer.echo(f"records: {each.folder}")
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dnntrain.cli.options import AsJson, refuse_given
+from dnntrain.errors import InputError
+from dnntrain.store.study_files import CHANGED
+from dnntrain.utils.console import show
+from dnntrain.utils.files import write_atomic, write_errors
+
+if TYPE_CHECKING:
+    from dnntrain.reporting.compare import StudyComparison
+    from dnntrain.store.study_files import Results
 
 WITHOUT_COMPARE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
 """Options that `--compare` does not take."""
@@ -48,30 +57,67 @@ def report(
 ) -> None:  # fmt: skip
     """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""
     from dnntrain import api
-    from dnntrain.reporting import output
+    from dnntrain.reporting.compare import compare_studies
     from dnntrain.reporting.gates import exit_code
-    from dnntrain.reporting.transfer import print_transfer
+    from dnntrain.reporting.terminal import study_report
+    from dnntrain.reporting.transfer import transfer_report
 
     if compare is not None:
         refuse_given(context, WITHOUT_COMPARE, "not with --compare, which prints one table")
-        output.print_comparison(compare, paths, metric, as_json)
+        print_comparison(compare_studies(compare, paths, metric), as_json)
         return
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
-    output.check_stdout(to_stdout, wide)
-    made = api.report(paths, metric=metric, sort=sort, delta=delta, require=require or ())
-    output.warn_of_changes([summary.results for summary in made.summaries])
+    check_stdout(to_stdout, wide)
+    result = api.report(paths, metric=metric, sort=sort, delta=delta, require=require or ())
+    warn_of_changes([summary.results for summary in result.summaries])
     for file, write in (
-        (csv, made.to_csv), (md, made.to_markdown), (latex, made.to_latex), (html, made.to_html)
+        (csv, result.to_csv), (md, result.to_markdown), (latex, result.to_latex), (html, result.to_html)
     ):  # fmt: skip
         if file is not None:
-            output.save(write(), file)
+            save(write(), file)
     if figures is not None:
-        made.save_figures(figures)
+        result.save_figures(figures)
     if as_json:
-        typer.echo(made.to_json(), nl=False)
+        typer.echo(result.to_json(), nl=False)
     elif not to_stdout:
-        for summary in made.summaries:
-            output.print_summary(summary, wide)
-            print_transfer(summary)
-        output.print_judged(made.gates)
-    raise typer.Exit(exit_code(made.gates))
+        for summary in result.summaries:
+            for part in (study_report(summary, wide=wide), *transfer_report(summary)):
+                show(part)
+        for gate in result.gates:
+            typer.echo(f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}")
+    raise typer.Exit(exit_code(result.gates))
+
+
+def print_comparison(comparison: StudyComparison, as_json: bool) -> None:
+    """Print two studies side by side, as a table or as JSON."""
+    if as_json:
+        typer.echo(comparison.to_json())
+        return
+    show(comparison.table())
+    typer.echo("\n".join(comparison.notes))
+
+
+def check_stdout(outputs: int, wide: bool) -> None:
+    """Raise InputError if more than one output would go to stdout, or --wide is given without the table."""
+    if outputs > 1:
+        raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
+    if outputs and wide:
+        raise InputError("--wide: is for the table on the terminal, which is not printed here")
+
+
+def warn_of_changes(studies: Sequence[Results]) -> None:
+    """Warn on stderr of tables that were edited since they were written."""
+    for study in studies:
+        if study.is_changed:
+            typer.echo(f"warning: {CHANGED.format(study.folder / 'results.csv')}", err=True)
+
+
+def save(text: str, file: str) -> None:
+    """Write text to a file, atomically, or to stdout for '-'."""
+    if file == "-":
+        typer.echo(text, nl=False)
+        return
+    if not file:
+        raise InputError("empty file name")
+    with write_errors(Path(file)):
+        write_atomic(Path(file), [text])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.spec_options import run_keys, spec_options
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
+from dnntrain.utils.console import show
+
+if TYPE_CHECKING:
+    from dnntrain.reporting.summary import Summary
 
 NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "train_sizes", "name")
 """Options that a preset has keys of its own for."""
@@ -64,7 +68,6 @@ def transfer(
 
     Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze-layers all
     """
-    from dnntrain.reporting.transfer import print_transfer
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study
 
     run = read_run_options(options)
@@ -80,4 +83,18 @@ def transfer(
     else:
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
     if result := plan_or_run(study, run, plan):
-        print_transfer(result.summary.analysis, figures=True)
+        print_transfer(result.summary.analysis)
+
+
+def print_transfer(summary: Summary) -> None:
+    """Print what the transfer gained. A study of several arms is drawn too, into the study's folder."""
+    from dnntrain.reporting.figures import save_figures
+    from dnntrain.reporting.transfer import sized, transfer_report
+
+    for part in transfer_report(summary):
+        show(part)
+    if len(summary.arms) > 2:
+        figure = "training-size" if sized(summary) else "effects"
+        for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
+            if figure in path.name:
+                typer.echo(f"figure: {path}")

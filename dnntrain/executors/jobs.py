@@ -57,8 +57,10 @@ class EpochEnd:
     job: Job
     epochs: dict[int, int]
     """Epochs trained so far."""
+    metric: str
+    """The score of the data's task: val_acc or val_r2."""
     val_score: dict[int, float]
-    """The latest validation accuracy, or R²."""
+    """The latest value of that score."""
     finished: frozenset[int]
 
 

@@ -126,7 +126,7 @@ class EventReporter:
         finished = [run for run in runs if run.status != "running"]
         epochs = {run.index: len(run.history) for run in runs}
         val_score = {run.index: run.history[-1][self.metric] for run in runs}
-        self.send(EpochEnd(self.job, epochs, val_score, frozenset(run.index for run in finished)))
+        self.send(EpochEnd(self.job, epochs, self.metric, val_score, frozenset(run.index for run in finished)))
         if finished:
             self.send(RunsFinished(self.job, finished, self.environment, self.data))
         stopping = self.stopping()

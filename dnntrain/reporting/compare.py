@@ -1,11 +1,15 @@
-"""Compares two studies of the same preset, from two machines or versions. Arms are matched by their settings."""
+"""Compares two recordings of the same preset, made on two machines or by two versions.
+
+Arms are matched by their settings, not by their names.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
@@ -15,7 +19,44 @@ from dnntrain.statistics import Interval, deviation, mean, paired_interval
 from dnntrain.store.provenance import environments_line
 from dnntrain.store.records import ArmRecord
 from dnntrain.store.study_files import Results, read_study
+from dnntrain.utils.finite import nan_to_none
 from dnntrain.utils.text_layout import TextTable
+
+
+@dataclass(frozen=True)
+class StudyComparison:
+    """Two studies, compared by one metric."""
+
+    metric: str
+    arms: list[ComparedArm]
+    """The arms that both studies have."""
+    notes: list[str]
+    """Where the studies are, and how their data, environments, and arms differ."""
+
+    def table(self) -> TextTable:
+        """A row for each common arm."""
+        return comparison_table(self.arms, self.metric)
+
+    def to_json(self) -> str:
+        """Everything as JSON, in full precision."""
+        content: dict[str, Any] = {"metric": self.metric, "arms": [*map(asdict, self.arms)], "notes": self.notes}
+        return json.dumps(nan_to_none(content), indent=1)
+
+
+def compare_studies(names: tuple[str, str], folders: Sequence[Path], metric: str | None = None) -> StudyComparison:
+    """Compares two studies.
+
+    Args:
+        names: Each a study's path, or its name in one of the folders.
+        folders: Where to look for studies by name.
+        metric: The metric with its part, such as test_acc; by default the first study's own.
+
+    Raises:
+        InputError: If a study does not exist or lacks the metric, or no arm has the same settings in both.
+    """
+    first, second = (find_study(name, folders) for name in names)
+    metric = metric or first.record.metric
+    return StudyComparison(metric, compared_arms(first, second, metric), comparison_notes(first, second))
 
 
 def find_study(name: str, folders: Sequence[Path]) -> Results:
@@ -46,14 +87,14 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
         if metric not in results.runs.columns:
             raise InputError(f"--compare: {results.name} has no {metric}")
     counterpart = {key(arm): arm.name for arm in theirs.record.arms}
-    found = [
+    arms = [
         compared(arm.name, counterpart[key(arm)], ours, theirs, metric)
         for arm in ours.record.arms
         if key(arm) in counterpart
     ]
-    if not found:
+    if not arms:
         raise InputError(f"--compare: {ours.name} and {theirs.name} have no arm with the same settings")
-    return found
+    return arms
 
 
 def key(arm: ArmRecord) -> str:

@@ -11,7 +11,7 @@ from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyDataset
 
-FEW = 5
+MAX_RUNS_LISTED = 5
 """An arm with at most this many runs shows the value of each."""
 
 
@@ -113,7 +113,7 @@ def brief(value: float) -> str:
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
-def verdict(arm: ArmSummary) -> str:
+def verdict_text(arm: ArmSummary) -> str:
     """The verdict on the arm against the baseline; empty for the baseline itself."""
     if arm.comparison is None:
         return ""
@@ -122,7 +122,7 @@ def verdict(arm: ArmSummary) -> str:
     return arm.comparison.verdict.replace("no uncertainty available", "no uncertainty")
 
 
-def further(arm: ArmSummary) -> str:
+def extra_seeds(arm: ArmSummary) -> str:
     """How many more seeds would probably resolve an open verdict, as '+12'; empty where it is resolved."""
     if arm.identical:
         return ""
@@ -154,11 +154,11 @@ def footer(summary: Summary) -> Iterator[str]:
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
             f"comparison{'s' if family.k > 1 else ''} by {family.method}: {family.reason}."
         )
-        found, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
-        yield f"Smallest effect found with 80 % power: {found}; what would matter: δ = {matters}."
+        detectable, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
+        yield f"Smallest effect found with 80 % power: {detectable}; what would matter: δ = {matters}."
     elif family:
         yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
-    open_arms = [f"{arm.name} {further(arm)}" for arm in summary.arms if further(arm)]
+    open_arms = [f"{arm.name} {extra_seeds(arm)}" for arm in summary.arms if extra_seeds(arm)]
     if open_arms:
         yield f"More seeds that would probably resolve a difference of δ: {', '.join(open_arms)}."
     for arm in summary.arms:
@@ -191,8 +191,8 @@ def sampling_error(data: StudyDataset, summary: Summary) -> float:
     """The binomial standard error of the best arm's mean on a test set; nan unless the metric is a share of it."""
     means = [arm.mean for arm in summary.arms if arm.name in data.arms or not data.arms]
     best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    judged = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
-    return binomial_se(best, data.test_examples) if judged else math.nan
+    applies = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
+    return binomial_se(best, data.test_examples) if applies else math.nan
 
 
 def implied(summary: Summary) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Requirements on a study, for scripts in CI: `elu-bn >= relu - 0.3pp`, `relu.test_acc >= 0.85`.
 
-Arm against arm is judged by the 95 % interval of the difference: the requirement holds if the whole interval satisfies
-it, fails if no part does, and is inconclusive otherwise. An arm against a number is judged by its mean.
+Two arms are compared by the 95 % interval of their difference. The requirement holds if the whole interval satisfies
+it, fails if no part of it does, and is inconclusive otherwise. An arm is compared with a number by its mean.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class Operand:
 SPACED = " (names may contain + and -, so put spaces around the sign of a margin)"
 
 
-def exit_code(judged: Sequence[GateResult]) -> int:
+def exit_code(results: Sequence[GateResult]) -> int:
     """The exit code of all results: 1 if one fails, else 3 if one is inconclusive, else 0."""
-    answers = {item.answer for item in judged}
+    answers = {item.answer for item in results}
     worst = next((a for a in (GateStatus.FAILS, GateStatus.INCONCLUSIVE) if a in answers), GateStatus.HOLDS)
     return worst.value
 

@@ -24,14 +24,14 @@ class StudySummary:
     """A study's main table: a row for each arm. `print` shows it as text, a notebook as HTML."""
 
     analysis: Summary
-    """Every figure behind the table."""
+    """The numbers behind the table."""
 
     @property
     def frame(self) -> pd.DataFrame:
         """The table in full precision: a row for each arm with its mean, difference, interval, p and verdict."""
         import pandas as pd
 
-        from dnntrain.reporting.plain_exports import row_of
+        from dnntrain.reporting.exports.csv_json import row_of
 
         return pd.DataFrame([row_of(arm, self.analysis) for arm in self.analysis.arms])
 
@@ -91,13 +91,13 @@ class StudyResult:
 
     @property
     def verdicts(self) -> dict[str, str]:
-        """What may be said of each arm compared with the baseline, such as 'better'; empty without a baseline."""
+        """The verdict on each arm compared with the baseline, such as 'better'; empty without a baseline."""
         arms = self.summary.analysis.arms
         return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
 
     @property
     def records(self) -> Mapping[str, RunRecord]:
-        """The full record of each run, by run id. Those that are not in memory are read when they are accessed."""
+        """The full record of each run, by run id. Records that are not in memory are read on access."""
         from dnntrain.store.run_store import RunRecords, RunStore
 
         in_memory = self.summary.analysis.results.run_records
@@ -112,7 +112,7 @@ class StudyResult:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Several studies, judged by one metric. `print` shows their tables."""
+    """Several analyzed studies. `print` shows their tables."""
 
     studies: list[StudyResult]
     gates: list[GateResult]
@@ -120,18 +120,18 @@ class Report:
 
     @property
     def summaries(self) -> list[Summary]:
-        """Every figure of each study."""
+        """The analysis of each study."""
         return [study.summary.analysis for study in self.studies]
 
     def to_csv(self) -> str:
         """A row for each arm as CSV, in full precision."""
-        from dnntrain.reporting.plain_exports import to_csv
+        from dnntrain.reporting.exports import to_csv
 
         return to_csv(self.summaries)
 
     def to_json(self) -> str:
         """Everything as JSON, in full precision."""
-        from dnntrain.reporting.plain_exports import to_json
+        from dnntrain.reporting.exports import to_json
 
         return to_json(self.summaries, [gate.as_dict() for gate in self.gates])
 

@@ -21,10 +21,10 @@ def sparkline(values: Sequence[float], low: float, high: float, width: int = 12)
     """
     step = max(1.0, len(values) / width)
     thinned = [values[min(len(values) - 1, math.ceil((i + 1) * step) - 1)] for i in range(min(width, len(values)))]
-    return "".join(bar(value, low, high) for value in thinned)
+    return "".join(bar_character(value, low, high) for value in thinned)
 
 
-def bar(value: float, low: float, high: float) -> str:
+def bar_character(value: float, low: float, high: float) -> str:
     """One value's bar."""
     if not math.isfinite(value):
         return "×"

@@ -46,7 +46,7 @@ class ArmSummary:
     values: Mapping[int, float]
     """The metric of the finished runs, by seed."""
     comparison: Comparison | None
-    """Against the baseline; None for the baseline itself, or where there is none."""
+    """The comparison with the baseline; None for the baseline itself, and without one."""
     health: Mapping[str, int]
     """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
@@ -100,7 +100,7 @@ class Summary:
     baseline: str | None
     arms: list[ArmSummary]
     family: ComparisonFamily | None
-    """All comparisons with the baseline; None where there is nothing to compare."""
+    """All comparisons with the baseline; None without a baseline."""
     effects: list[Effect]
     """Main effects and interactions of a factorial design."""
     contributions: Mapping[str, Contribution]
@@ -110,11 +110,11 @@ class Summary:
     def published(self) -> list[tuple[ArmSummary, str]]:
         """The arms by each metric that they have a published value of; the study's metric first."""
         metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
-        found = []
+        published = []
         for metric in sorted(metrics, key=lambda name: name != self.metric):
             summary = self if metric == self.metric else summarize(self.results, metric)
-            found += [(arm, metric) for arm in summary.arms if metric in arm.published]
-        return found
+            published += [(arm, metric) for arm in summary.arms if metric in arm.published]
+        return published
 
 
 def summarize(
@@ -175,6 +175,28 @@ def no_metric(results: Results, metric: str) -> str:
     """The error for a metric that a study lacks."""
     known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
     return f"{results.folder} has no metric {metric}; it has {known}"
+
+
+def read_delta(delta: float | None, metric: str | None, results: Results) -> float | None:
+    """Converts the delta that a user chose to the metric's own unit.
+
+    Args:
+        delta: In percentage points if the metric is a share, else in the metric's unit; None stays None.
+        metric: The metric with its part, such as test_acc; None for the study's own.
+        results: The study.
+
+    Raises:
+        InputError: If it is negative, not finite, or more than 100 points.
+    """
+    if delta is None:
+        return None
+    if not 0 <= delta < math.inf:
+        raise InputError(f"--delta {delta}: must be 0 or more")
+    if not metric_of(metric or results.record.metric).is_share:
+        return delta
+    if delta > 100:
+        raise InputError(f"--delta {delta:g}: in points, so at most 100")
+    return delta / 100
 
 
 def compare_all(

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dnntrain.metrics import score_beside
+from dnntrain.metrics import study_score
 from dnntrain.reporting import formatting
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
-MOST_PICTURES = 60
+MAX_PICTURES = 60
 """With more arms than this, sparklines are left out."""
 
 
@@ -27,7 +27,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     """
     yield main_table(summary, wide=wide)
     yield runs_table(summary)
-    if pictures and len(summary.arms) <= MOST_PICTURES:
+    if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
     if any(arm.published for arm in summary.arms):
         yield published_table(summary)
@@ -55,7 +55,7 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
         row += [formatting.spread(arm, metric)]
         if summary.family:
             base = arm.name == summary.baseline
-            row += ["baseline" if base else formatting.against_baseline(arm, summary), formatting.verdict(arm)]
+            row += ["baseline" if base else formatting.against_baseline(arm, summary), formatting.verdict_text(arm)]
             row += comparison_cells(arm) if wide else []
         rows.append(row)
     return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
@@ -71,12 +71,12 @@ def comparison_cells(arm: ArmSummary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and every run's value where there are few."""
-    few = any(0 < arm.finished <= formatting.FEW for arm in summary.arms)
+    """A row for each arm: health, time of a run, and the value of each run if there are few."""
+    few = any(0 < arm.finished <= formatting.MAX_RUNS_LISTED for arm in summary.arms)
     headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
     rows = []
     for arm in summary.arms:
-        values = arm.values.values() if arm.finished <= formatting.FEW else ()
+        values = arm.values.values() if arm.finished <= formatting.MAX_RUNS_LISTED else ()
         each = ["  ".join(formatting.number(value, summary.metric, arm.deviation) for value in values)] if few else []
         rows.append([arm.name, formatting.health(arm), formatting.brief(arm.seconds), *each])
     wraps = frozenset({"health", "each run"})
@@ -85,7 +85,7 @@ def runs_table(summary: Summary) -> TextTable:
 
 def pictures_table(summary: Summary) -> TextTable:
     """The validation score by epoch as a sparkline, and the differences as a forest plot."""
-    score = f"val_{score_beside(summary.metric, summary.results.runs.columns).name}"
+    score = f"val_{study_score(summary.metric, summary.results.runs.columns).name}"
     curves = summary.results.validation_curves(score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
@@ -164,16 +164,16 @@ class AveragedArm:
 
 
 def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms with Monte Carlo dropout; empty where there are none."""
-    runs, metric = summary.results.runs, f"test_{score_beside(summary.metric, summary.results.runs.columns).name}"
+    """The arms with Monte Carlo dropout; empty if there are none."""
+    runs, metric = summary.results.runs, f"test_{study_score(summary.metric, summary.results.runs.columns).name}"
     if f"mc_{metric}" not in runs:
         return []
-    found = []
+    arms = []
     for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
         plain, averaged = frame[metric], frame[f"mc_{metric}"]
         means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        found.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
-    return found
+        arms.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
+    return arms
 
 
 def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:

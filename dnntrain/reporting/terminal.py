@@ -1,24 +1,31 @@
-"""A study's report on a terminal."""
+"""Reports for a terminal, as texts and tables that rich lays out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from dnntrain.metrics import METRICS, PARTS
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.tables import tables
+from dnntrain.store.records import RunRecord
 
 
 def study_report(summary: Summary, *, wide: bool = False) -> Group:
-    """Everything that `report` shows of one study; `wide` adds columns and the arms' implied settings."""
-    return Group(*parts(summary, wide))
+    """Everything that `report` shows of one study.
+
+    Args:
+        summary: The study.
+        wide: Add columns to the main table, and what else the arms' settings changed.
+    """
+    return Group(*_parts(summary, wide))
 
 
-def parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
-    """The pieces of a study's report, from the top."""
+def _parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     record = summary.results.record
     yield Text(summary.results.name, style="bold")
     if record.question:
@@ -28,3 +35,29 @@ def parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     if wide:
         yield Text("\n".join(formatting.implied(summary)), style="dim")
     yield Text("")
+
+
+def run_report(record: RunRecord, out: Path) -> str:
+    """The results of one run in a few lines.
+
+    Args:
+        record: The run.
+        out: The folder that the run is recorded in.
+    """
+    lines = []
+    for part in PARTS:
+        shown = [
+            f"{metric.label} {formatting.number(value, column)}{' %' if metric.is_share else ''}"
+            for metric in METRICS.values()
+            if (value := record.results.get(column := f"{part}_{metric.name}")) is not None
+        ]
+        if shown:
+            lines.append(f"{part + ':':<9} {'   '.join(shown)}")
+    best = f", kept epoch {record.best_epoch}" if record.best_epoch else ""
+    lines += [
+        f"status:   {record.status} after {record.epochs} epochs{best}",
+        f"health:   {record.health}",
+        f"time:     {formatting.brief(record.seconds)} s",
+        f"record:   {out / 'store' / record.run}",
+    ]
+    return "\n".join(lines)

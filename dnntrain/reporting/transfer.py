@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import typer
+from rich.text import Text
 
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
-from dnntrain.utils.console import show
+from dnntrain.studies.transfer import SCRATCH, TRANSFER
 from dnntrain.utils.text_layout import TextTable
-
-SCRATCH, TRANSFER = "scratch", "transfer"
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,15 @@ class SizePair:
     transfer: ArmSummary
 
 
-def print_transfer(summary: Summary, *, figures: bool = False) -> None:
-    """Prints the tables of a transfer study and, on request, draws its figure; nothing for other studies."""
+def transfer_report(summary: Summary) -> Iterator[TextTable | Text]:
+    """The tables of a transfer study, each with the conclusions from it; nothing for other studies."""
     if sized(summary):
-        show(size_table(summary))
-        typer.echo("\n".join(size_notes(summary)))
+        yield size_table(summary)
+        yield Text("\n".join(size_notes(summary)))
     elif costs(summary):
-        show(cost_table(summary))
+        yield cost_table(summary)
         if len(summary.arms) > 2:
-            typer.echo(supported(summary))
-    if figures and len(summary.arms) > 2:
-        from dnntrain.reporting.figures import save_figures
-
-        wanted = "training-size" if sized(summary) else "effects"
-        for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
-            if wanted in path.name:
-                typer.echo(f"figure: {path}")
+            yield Text(supported(summary))
 
 
 @dataclass(frozen=True)
@@ -64,13 +55,13 @@ def costs(summary: Summary) -> list[TransferCost]:
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
     if scratch is None or len(summary.arms) < 2 or sized(summary):
         return []
-    found = []
+    compared = []
     for arm in summary.arms:
         errors = error(arm, summary.metric)
         fewer = error(scratch, summary.metric) / (errors or math.nan)
         faster = scratch.seconds / (arm.seconds or math.nan)
-        found.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
-    return found
+        compared.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
+    return compared
 
 
 def cost_table(summary: Summary) -> TextTable:
@@ -115,13 +106,13 @@ def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
 
 def sized(summary: Summary) -> list[SizePair]:
     """The pairs of arms of a training-size study, by size; empty for other studies."""
-    found: dict[int, dict[str, ArmSummary]] = {}
+    by_size: dict[int, dict[str, ArmSummary]] = {}
     for arm in summary.arms:
         match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
         if not match:
             return []
-        found.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(found.items()) if len(arms) == 2]
+        by_size.setdefault(int(match[2]), {})[match[1]] = arm
+    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
 
 
 def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:

@@ -1,18 +1,16 @@
-"""What may be said of a handful of runs: pure functions on plain numbers, each with its source.
+"""Statistics for small numbers of runs: pure functions on plain numbers, each with its source.
 
-`descriptive` summarises one arm, `distributions` holds the reference distributions, `significance` compares two arms,
-`comparisons` compares all arms with the baseline at once, `factorial` reads designs of crossed or removed techniques.
-Every interval is two-sided; every figure has the metric's own unit (a share is 0.87, not 87).
+`descriptive` summarizes one arm, `distributions` has the reference distributions, and `significance` compares two arms.
+`comparisons` compares all arms with the baseline at once, and `verdicts` turns their intervals into words. `factorial`
+analyzes factorial and in-and-out designs.
+All intervals are two-sided. All values are in the metric's own unit (a share is 0.87, not 87).
 """
 
 from dnntrain.statistics.comparisons import (
-    MANY_SEEDS,
     POWER,
     Comparison,
     ComparisonFamily,
     compare,
-    further_seeds,
-    verdict,
 )
 from dnntrain.statistics.descriptive import (
     LEVEL,
@@ -29,6 +27,7 @@ from dnntrain.statistics.descriptive import (
 from dnntrain.statistics.distributions import dunnett_critical, dunnett_p, t_critical, t_p
 from dnntrain.statistics.factorial import Contribution, Effect, effects, solo_and_marginal
 from dnntrain.statistics.significance import TTest, deviating_row, fisher_exact, holm, paired_t, welch_t
+from dnntrain.statistics.verdicts import MANY_SEEDS, further_seeds, verdict
 
 __all__ = [
     "LEVEL",

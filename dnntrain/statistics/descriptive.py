@@ -1,4 +1,4 @@
-"""One arm's runs, and two arms' beside each other, in a few numbers."""
+"""Summaries of one arm's runs, and of the differences between two arms."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from dnntrain.statistics.distributions import t_critical
 
 LEVEL = 0.95
-"""Two-sided confidence of every interval."""
+"""Two-sided confidence level of all intervals."""
 
 ROUNDING = 1e-12
-"""A deviation below this share of the values themselves is the rounding of equal numbers, and counts as zero."""
+"""A deviation below this fraction of the values is floating-point rounding of equal numbers, and counts as zero."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its two-sided t interval, in the values' unit; nan where there is none."""
+    """A mean with its two-sided t interval, in the values' unit; nan ends if there is no interval."""
 
     mean: float
     low: float
@@ -25,7 +25,7 @@ class Interval:
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean, in the values' unit; nan of nothing."""
+    """The mean, in the values' unit; nan without values."""
     if not values:
         return math.nan
     finite = all(map(math.isfinite, values))
@@ -33,7 +33,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The sample's standard deviation (ddof 1), in the values' unit; nan below two values, 0 of equal ones."""
+    """The sample standard deviation (ddof 1), in the values' unit; nan below two values, 0 for equal ones."""
     if len(values) < 2:
         return math.nan
     center = mean(values)
@@ -42,9 +42,9 @@ def deviation(values: Sequence[float]) -> float:
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """Student's interval of the mean; unbounded (nan) below two values.
+    """Student's t interval of the mean (Student 1908, "The probable error of a mean"); nan ends below two values.
 
-    Unlike the bootstrap's it keeps its coverage at 3 to 10 values (Student 1908, "The probable error of a mean").
+    Unlike a bootstrap interval, it keeps its coverage at 3 to 10 values.
     """
     n, center = len(values), mean(values)
     if n < 2:
@@ -54,25 +54,25 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
 
 def paired_interval(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = LEVEL) -> Interval | None:
-    """The interval of the mean difference over the seeds that both have; None where they share none."""
+    """The t interval of the mean of ours − theirs over the seeds that both have; None if they share none."""
     shared = ours.keys() & theirs.keys()
-    return t_interval(differences(*pairs(ours, theirs)), level) if shared else None
+    return t_interval(paired_differences(*pairs(ours, theirs)), level) if shared else None
 
 
 def pairs(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[list[float], list[float]]:
-    """The values of the seeds that both have."""
+    """Both arms' values at the seeds that both have, in the order of the seeds."""
     shared = sorted(ours.keys() & theirs.keys())
     return [ours[seed] for seed in shared], [theirs[seed] for seed in shared]
 
 
-def differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Pair by pair, free of rounding; ValueError for unequal lengths."""
+def paired_differences(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """ours − theirs, pair by pair, without rounding errors; ValueError for unequal lengths."""
     scale = max(map(abs, (*ours, *theirs)), default=0.0)
     return without_rounding([x - y for x, y in zip(ours, theirs, strict=True)], scale)
 
 
 def without_rounding(values: list[float], scale: float) -> list[float]:
-    """Differences of numbers as large as `scale`; those equal but for rounding made so, that no t is made of it."""
+    """Differences of numbers as large as `scale`. Those that are equal except for rounding become exactly equal."""
     if not values or not math.isfinite(scale) or not max(values) - min(values) <= ROUNDING * scale:
         return values
     center = mean(values)
@@ -82,7 +82,10 @@ def without_rounding(values: list[float], scale: float) -> list[float]:
 def correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Pearson's r of two arms over the same seeds; nan below three pairs (two always give ±1) or without variance.
 
-    Pairing by seed narrows an interval only where r is above about 0.2. ValueError for unequal lengths.
+    Pairing by seed narrows an interval only if r is above about 0.2.
+
+    Raises:
+        ValueError: If the lengths differ.
     """
     if len(ours) != len(theirs):
         raise ValueError(f"a correlation needs pairs, not {len(ours)} and {len(theirs)} values")
@@ -94,13 +97,14 @@ def correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def hedges_g(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Hedges' g: the difference of the means (ours − theirs) in standard deviations of one run; nan without variance.
+    """Hedges' g: the difference of the means, ours − theirs, in standard deviations of one run; nan without variance.
 
     g = J(m) · (x̄ − ȳ) / s_pooled with m = n₁ + n₂ − 2 and the exact correction
     J(m) = Γ(m/2) / (√(m/2) Γ((m−1)/2)) (Hedges 1981, "Distribution theory for Glass's estimator", eq. 6e).
-    Paired and unpaired runs get the same g: paired, s_pooled is the root mean square of the two deviations, so this is
-    d_av (Cumming 2012, ch. 11), not the d_z of the differences, which grows with the seeds' correlation r and cannot be
-    compared between studies. With r the correction is then slightly too weak: +1 % at r = .3 and n = 3, +5 % at .6.
+    Paired and unpaired runs give the same g. For pairs, s_pooled is the root mean square of the two deviations, so
+    this is d_av (Cumming 2012, ch. 11). The d_z of the differences is not used, because it grows with the correlation
+    r between seeds and cannot be compared across studies. With a positive r the correction is slightly too weak: g is
+    1 % too large at r = .3 and n = 3, and 5 % at r = .6.
     """
     degrees = len(ours) + len(theirs) - 2
     squares = [(len(values) - 1) * deviation(values) ** 2 for values in (ours, theirs) if len(values) > 1]
@@ -111,10 +115,16 @@ def hedges_g(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def binomial_se(accuracy: float, n_images: int) -> float:
-    """The standard error that a test set of `n_images` gives an accuracy, both as shares: √(p (1 − p) / n).
+    """The binomial standard error of an accuracy, √(p (1 − p) / n): 0.0030 at 0.90 and 10,000 images.
 
-    It is what another test set of this size would change, and all seeds share it: 0.0030 at 0.90 and 10,000 images.
-    ValueError for a share outside 0 to 1 or no images.
+    It measures how much another test set of this size would change the accuracy. All seeds share this error.
+
+    Args:
+        accuracy: A share, from 0 to 1.
+        n_images: Size of the test set.
+
+    Raises:
+        ValueError: If the share lies outside 0 to 1, or there are no images.
     """
     if not 0 <= accuracy <= 1 or n_images < 1:
         raise ValueError(f"no binomial error of {accuracy} on {n_images} images")
@@ -122,7 +132,7 @@ def binomial_se(accuracy: float, n_images: int) -> float:
 
 
 def prediction_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """Where one further run would lie: mean ± t(n − 1) · sd · √(1 + 1/n); nan ends below two values.
+    """The prediction interval of one more run: mean ± t(n − 1) · sd · √(1 + 1/n); nan ends below two values.
 
     Source: Hahn and Meeker 1991, Statistical Intervals, ch. 4.
     """

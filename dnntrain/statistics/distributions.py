@@ -1,4 +1,4 @@
-"""Student's t, and Dunnett's distribution: the largest of several t that share one baseline."""
+"""Student's t distribution, and Dunnett's: that of the largest of several t statistics that share a baseline."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from functools import lru_cache
 
 import numpy as np
 
-# scipy.stats takes a second to import, which is most of what a report may take; it is the tests' reference
+# scipy.stats takes a second to import, too long for a report; the tests use it as the reference
 from scipy.special import gammainccinv, gammaincinv, nctdtrinc, ndtr, stdtr, stdtrit
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 NORMALS = 32
-"""Quadrature points for the baseline's error; with `scale_grid`'s p is off by at most 3e-7 for k up to 200."""
+"""Quadrature points for the baseline's error. With those of `scale_grid`, p is within 3e-7 for k ≤ 200."""
 
 
 def t_p(t: float, df: float) -> float:
-    """Two-sided p of Student's t (Student 1908); nan for nan."""
+    """The two-sided p value of Student's t (Student 1908); nan for nan."""
     return float(2 * stdtr(df, -abs(t)))
 
 
 def t_critical(level: float, df: float) -> float:
-    """What |t| stays below with probability `level`."""
+    """The critical value of |t|: P(|t| < value) = level."""
     return float(stdtrit(df, (1 + level) / 2))
 
 
 def dunnett_p(t: float, k: int, df: float) -> float:
-    """P(max |Tᵢ| ≥ |t|) for `k` multivariate t with `df` degrees of freedom (inf: normal) and correlations ½.
+    """The p value P(max |Tᵢ| ≥ |t|) of k multivariate t statistics with correlations ½ (Dunnett 1955; Hsu 1996, ch. 3).
 
-    With Tᵢ = (Xᵢ + Z) / (√2 s), X and Z standard normal and s² = χ²/df (Dunnett 1955; Hsu 1996, ch. 3),
+    With Tᵢ = (Xᵢ + Z) / (√2 s), where X and Z are standard normal and s² = χ²/df,
     1 − p = ∫∫ φ(z) [Φ(z + √2 |t| s) − Φ(z − √2 |t| s)]ᵏ dz f(s) ds. Both integrands are smooth and vanish at both
-    ends, where the trapezoidal rule converges exponentially. ValueError for k < 1 or df ≤ 0.
+    ends, so the trapezoidal rule converges exponentially.
+
+    Args:
+        t: The statistic; nan gives nan.
+        k: Number of comparisons.
+        df: Degrees of freedom; inf for the normal distribution.
+
+    Raises:
+        ValueError: If k < 1 or df ≤ 0.
     """
     if k < 1 or not df > 0:
         raise ValueError(f"no Dunnett distribution of k = {k} and df = {df}")
@@ -46,11 +54,18 @@ def dunnett_p(t: float, k: int, df: float) -> float:
 
 @lru_cache(maxsize=4096)
 def dunnett_critical(level: float, k: int, df: float) -> float:
-    """What max |Tᵢ| of `dunnett_p` stays below with probability `level` (tables: Dunnett 1964).
+    """The critical value of max |Tᵢ| in `dunnett_p` (tables: Dunnett 1964).
 
-    It lies between Student's quantile and Bonferroni's; regula falsi on the logarithms of p and t, which are nearly
-    linear, with the Illinois rule: an end that stays twice counts half (Dowell and Jarratt 1971). ValueError as in
-    `dunnett_p`, and for a level outside 0 to 1.
+    It lies between Student's quantile and Bonferroni's. It is found by regula falsi on log p as a function of log t,
+    which is nearly linear, with the Illinois modification (Dowell and Jarratt 1971).
+
+    Args:
+        level: P(max |Tᵢ| < value), between 0 and 1.
+        k: Number of comparisons.
+        df: Degrees of freedom; inf for the normal distribution.
+
+    Raises:
+        ValueError: If k < 1, df ≤ 0, or the level does not lie between 0 and 1.
     """
     if not 0 < level < 1:
         raise ValueError(f"a level lies between 0 and 1, not {level}")
@@ -74,18 +89,18 @@ def dunnett_critical(level: float, k: int, df: float) -> float:
 
 
 def detectable(critical: float, df: float, power: float) -> float:
-    """The effect, in standard errors, for which |t| exceeds `critical` with probability `power`.
+    """The effect, in standard errors, for which |t| exceeds `critical` with probability `power` (Cohen 1988, ch. 2).
 
-    The noncentrality c with P(t′(df, c) > critical) = power (Cohen 1988, ch. 2); the far tail is left out.
+    It is the noncentrality c with P(t′(df, c) > critical) = power. The opposite tail is neglected.
     """
     return float(nctdtrinc(df, 1 - power, critical))
 
 
 @lru_cache(maxsize=256)
 def scale_grid(df: float) -> tuple[Array, Array]:
-    """Points of s = √(χ²/df) and their weights, evenly spaced in log s, where the density is smooth for every df.
+    """Quadrature points of s = √(χ²/df) and their weights, evenly spaced in log s, where the density is smooth.
 
-    The fewer df, the more points: the density's tail is long there, but the integrand's edge as sharp as ever.
+    Small df need more points, because the density's tail gets longer while the integrand's edge stays as sharp.
     """
     if math.isinf(df):
         return np.ones(1), np.ones(1)
@@ -98,7 +113,7 @@ def scale_grid(df: float) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=1)
 def normal_grid() -> tuple[Array, Array]:
-    """Points z ≥ 0 and their weights: the integrand over z is even."""
+    """Quadrature points z ≥ 0 and their weights; the integrand is even in z."""
     z = np.linspace(0, 6, NORMALS)
     weights = np.exp(-z * z / 2)
     weights[0] /= 2

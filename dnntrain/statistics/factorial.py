@@ -1,4 +1,4 @@
-"""Designs that cross techniques, or take them in and out one at a time: effects as contrasts of each seed's runs."""
+"""Effects in factorial and in-and-out designs, as contrasts of the runs of each seed."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Effect:
 
     factors: tuple[str, ...]
     levels: tuple[str, ...]
-    """The level of each factor that is compared …"""
+    """The level of each factor that is compared with its reference."""
     references: tuple[str, ...]
-    """… with this one: the factor's first."""
+    """The reference level of each factor: its first."""
     n: int
-    """Seeds at which every run of the contrast finished."""
+    """Seeds at which all runs of the contrast finished."""
     interval: Interval
-    """The effect with its own t interval, not simultaneous; nan where no arms or too few seeds allow it."""
+    """The effect with its own t interval, which is not simultaneous; nan without arms or with too few seeds."""
     p: float
     """Adjusted by Holm over all effects of the design; nan without variance."""
     arms: int
-    """Arms in the contrast; 0 where the design lacks them."""
+    """Arms in the contrast; 0 if the design lacks them."""
 
     @property
     def name(self) -> str:
-        """'batch_norm=true' or 'batch_norm=true × dropout=0.2'."""
+        """The effect as text: 'batch_norm=true' or 'batch_norm=true × dropout=0.2'."""
         return " × ".join(f"{factor}={level}" for factor, level in zip(self.factors, self.levels, strict=True))
 
 
@@ -47,16 +47,28 @@ def effects(
     *,
     level: float = LEVEL,
 ) -> list[Effect]:
-    """Main effects, then two-way interactions, of a crossed design: arm → factor → level, and arm → seed → value.
+    """Main effects and two-way interactions of a factorial design (Box, Hunter and Hunter 2005, ch. 5).
 
-    A factor's levels stand in the order in which the arms name them; the first is the reference ("off") of each other.
-    Main effect: y(level) − y(reference), averaged over all settings of the other factors that the design has with
-    both: for two levels in a full design, the mean of the "on" runs minus the mean of the "off" runs. Interaction:
-    half of [y(a, b) − y(a₀, b)] − [y(a, b₀) − y(a₀, b₀)], averaged likewise: how far the one factor's effect at either
-    level of the other departs from its mean (Box, Hunter and Hunter 2005, ch. 5). Each is computed from every seed's
-    own runs, so that what a seed does to all arms cancels, and judged by Student's t over the seeds.
+    A factor's levels are ordered as the arms name them; the first is the reference ("off").
 
-    ValueError where arms have different factors or two arms the same levels.
+    - Main effect: y(level) − y(reference), averaged over all settings of the other factors that the design has with
+      both levels. With two levels in a full design, it is the mean of the "on" runs minus that of the "off" runs.
+    - Interaction: half of [y(a, b) − y(a₀, b)] − [y(a, b₀) − y(a₀, b₀)], averaged in the same way. It says how much
+      the effect of one factor, at either level of the other, differs from its mean.
+
+    Each effect is computed for every seed from that seed's runs, so that what a seed does to all arms cancels. It is
+    then tested by Student's t over the seeds.
+
+    Args:
+        levels_by_arm: The level of each factor, by arm.
+        values: The metric by seed, by arm.
+        level: The confidence level of each interval.
+
+    Returns:
+        The main effects, then the interactions.
+
+    Raises:
+        ValueError: If arms have different factors, or two arms have the same levels.
     """
     factors = check_factors(levels_by_arm)
     cells = {tuple(levels[factor] for factor in factors): arm for arm, levels in levels_by_arm.items()}
@@ -64,22 +76,22 @@ def effects(
         raise ValueError("two arms have the same levels of all factors")
     order = {factor: list(dict.fromkeys(cell[i] for cell in cells)) for i, factor in enumerate(factors)}
     varied = [factor for factor in factors if len(order[factor]) > 1]
-    found = []
+    contrasts = []
     for chosen in [*combinations(varied, 1), *combinations(varied, 2)]:
         places = [factors.index(factor) for factor in chosen]
         references = tuple(order[factor][0] for factor in chosen)
         for levels in product(*(order[factor][1:] for factor in chosen)):
             weights = contrast(cells, places, levels, references)
-            found.append((chosen, levels, references, weights, contrast_by_seed(weights, values)))
-    adjusted = holm([one_sample_t(by_seed).p for *_, by_seed in found])
+            contrasts.append((chosen, levels, references, weights, contrast_by_seed(weights, values)))
+    adjusted = holm([one_sample_t(by_seed).p for *_, by_seed in contrasts])
     return [
         Effect(chosen, levels, references, len(by_seed), t_interval(by_seed, level), p, len(weights))
-        for (chosen, levels, references, weights, by_seed), p in zip(found, adjusted, strict=True)
+        for (chosen, levels, references, weights, by_seed), p in zip(contrasts, adjusted, strict=True)
     ]
 
 
 def check_factors(levels_by_arm: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The factors, which all arms must share."""
+    """The factors; ValueError unless all arms have the same."""
     factors: list[str] = []
     for arm, levels in levels_by_arm.items():
         factors = factors or list(levels)
@@ -89,7 +101,7 @@ def check_factors(levels_by_arm: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def contrast(cells: Mapping[Cell, str], places: list[int], levels: Cell, references: Cell) -> Contrast:
-    """The arms' weights of one effect, averaged over the settings of the other factors that have all its corners."""
+    """The arms' weights in one effect, averaged over the settings of the other factors for which all corners exist."""
     corners = list(product(*zip(levels, references, strict=True)))
     sets = []
     for cell in cells:
@@ -103,13 +115,13 @@ def contrast(cells: Mapping[Cell, str], places: list[int], levels: Cell, referen
 
 
 def moved(cell: Cell, places: list[int], levels: Cell) -> Cell:
-    """The cell with other levels at some places."""
+    """The cell with the levels at some positions replaced."""
     replaced = dict(zip(places, levels, strict=True))
     return tuple(replaced.get(place, level) for place, level in enumerate(cell))
 
 
 def contrast_by_seed(weights: Contrast, values: Mapping[str, Mapping[int, float]]) -> list[float]:
-    """The contrast of each seed at which all its arms finished."""
+    """The value of a contrast at each seed at which all its arms finished."""
     if not weights:
         return []
     shared = set.intersection(*(set(values.get(arm, {})) for arm in weights))
@@ -119,18 +131,18 @@ def contrast_by_seed(weights: Contrast, values: Mapping[str, Mapping[int, float]
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a technique gains alone, and what is lost without it; positive is good, in the metric's unit."""
+    """What a technique gains alone, and what is lost without it, in the metric's unit; positive is good."""
 
     solo: Interval
-    """Technique alone − baseline."""
+    """The technique alone − the baseline."""
     marginal: Interval
-    """Everything − everything but the technique."""
+    """All techniques − all except this one."""
     gap: Interval
-    """Marginal − solo, seed by seed, simultaneous over the techniques (Bonferroni)."""
+    """Marginal − solo by seed; the intervals are simultaneous over the techniques (Bonferroni)."""
     n: int
     """Seeds at which all four arms finished."""
     reading: str
-    """'redundant', 'synergistic', 'additive' (not told from it) or 'no uncertainty available'."""
+    """'redundant', 'synergistic', 'additive' (no interaction was found) or 'no uncertainty available'."""
 
 
 def solo_and_marginal(
@@ -142,12 +154,23 @@ def solo_and_marginal(
     level: float = LEVEL,
     higher_is_better: bool = True,
 ) -> dict[str, Contribution]:
-    """Solo gain beside marginal loss of each technique that has both arms; values by seed, techniques by name.
+    """Solo gain and marginal loss of each technique in an in-and-out design.
 
-    A technique is redundant where the gap lies below 0 (the others already do what it does), synergistic where it
-    lies above (it needs them), additive where its interval contains 0: then no interaction with the others was seen,
-    which few seeds do not exclude. Solo and marginal have their own t intervals at `level`; the gap's are at
-    1 − (1 − level)/k for k techniques, since the reading rests on them.
+    A technique is redundant if the gap lies below 0 (the others already do what it does), synergistic if it lies above
+    0 (it works better with the others), and additive if its interval contains 0: no interaction was found, though with
+    few seeds there may be one. Solo and marginal have individual t intervals at `level`. The gap, which decides the
+    reading, has intervals at 1 − (1 − level)/k for k techniques.
+
+    Args:
+        baseline: Values by seed of the arm without any of the techniques.
+        everything: Values by seed of the arm with all of them.
+        one_in: Values by seed of the arms with one technique, by its name.
+        one_out: Values by seed of the arms with all techniques except one, by its name.
+        level: The confidence level.
+        higher_is_better: The metric's direction.
+
+    Returns:
+        The contribution of each technique that has both arms.
     """
     both = [technique for technique in one_in if technique in one_out]
     return {
@@ -167,7 +190,7 @@ def contribution(
     techniques: int,
     sign: int,
 ) -> Contribution:
-    """One technique's."""
+    """The contribution of one technique; `sign` is -1 if lower is better."""
     baseline, everything, alone, without = (
         {seed: sign * value for seed, value in values.items()} for values in (baseline, everything, alone, without)
     )
@@ -187,7 +210,7 @@ def contribution(
 
 
 def gap_in_words(gap: Interval) -> str:
-    """What marginal − solo says."""
+    """How to read the interval of marginal − solo."""
     if math.isnan(gap.low):
         return "no uncertainty available"
     if gap.high < 0:

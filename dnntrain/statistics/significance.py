@@ -1,4 +1,4 @@
-"""Tests of two arms, of proportions and of variances, and the correction for several of them."""
+"""Tests of two arms, of proportions, and of variances, and the correction for several tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincc
 
-from dnntrain.statistics.descriptive import ROUNDING, deviation, differences, mean
+from dnntrain.statistics.descriptive import ROUNDING, deviation, mean, paired_differences
 from dnntrain.statistics.distributions import Array, t_p
 
 
@@ -23,38 +23,39 @@ class TTest:
 
     @property
     def judgeable(self) -> bool:
-        """Whether there is a variance to judge the difference by."""
+        """Whether the difference has a positive, finite standard error."""
         return 0 < self.se < math.inf
 
     @property
     def t(self) -> float:
-        """The difference in standard errors; nan where there is no variance to judge it by."""
+        """The difference in standard errors; nan unless `judgeable`."""
         return self.difference / self.se if self.judgeable else math.nan
 
     @property
     def p(self) -> float:
-        """Two-sided, of this test alone; nan as t."""
+        """The unadjusted two-sided p value; nan unless `judgeable`."""
         return t_p(self.t, self.df)
 
 
 def one_sample_t(values: Sequence[float]) -> TTest:
-    """Whether the mean differs from 0; se is nan below two values."""
+    """Student's test of whether the mean differs from 0; se is nan below two values."""
     n = len(values)
     return TTest(mean(values), deviation(values) / math.sqrt(n) if n else math.nan, n - 1 if n > 1 else math.nan)
 
 
 def paired_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
-    """The mean of the differences, pair by pair, df = n − 1 (Student 1908); ValueError for unequal lengths.
+    """The paired t test with n − 1 df (Student 1908). Differences that are equal except for rounding have se 0.
 
-    Equal differences have se 0, also where only their rounding differs.
+    Raises:
+        ValueError: If the lengths differ.
     """
-    return one_sample_t(differences(ours, theirs))
+    return one_sample_t(paired_differences(ours, theirs))
 
 
 def welch_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
-    """The difference of the means where variances may differ, with Satterthwaite's df (Welch 1947).
+    """The t test for unequal variances (Welch 1947), with Satterthwaite's df.
 
-    se is nan where either side has fewer than two values.
+    se is nan if either side has fewer than two values.
     """
     ours_part, theirs_part = (deviation(x) ** 2 / len(x) if x else math.nan for x in (ours, theirs))
     variance = ours_part + theirs_part
@@ -66,9 +67,12 @@ def welch_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p in the given order: the i-th smallest of m times m − i + 1, made monotone, at most 1 (Holm 1979).
+    """Adjusts p values by Holm (1979): the i-th smallest of m times m − i + 1, made monotone, at most 1.
 
-    nan stays nan and is not counted: a test that could not be made cannot raise a false alarm.
+    nan stays nan and does not count in m, because a test without a result cannot raise a false alarm.
+
+    Returns:
+        The adjusted values, in the order of the arguments.
     """
     adjusted, largest = [math.nan] * len(p_values), 0.0
     order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
@@ -79,10 +83,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def fisher_exact(a: int, n: int, b: int, m: int) -> float:
-    """Two-sided p that `a` of `n` and `b` of `m` have one rate (Fisher 1934, "Statistical methods", § 21.02).
+    """Fisher's exact test of equal rates, two-sided (Fisher 1934, "Statistical methods", § 21.02).
 
-    The sum, in whole numbers, over all tables with these margins that are no more probable than the one seen.
-    ValueError for counts outside 0 to n and 0 to m.
+    p sums the probabilities of all tables with these margins that are no more probable than the observed one. The sum
+    is computed in integers.
+
+    Args:
+        a: Events among the first `n`.
+        n: Size of the first group.
+        b: Events among the second `m`.
+        m: Size of the second group.
+
+    Raises:
+        ValueError: If a is not from 0 to n, or b not from 0 to m.
     """
     if not (0 <= a <= n and 0 <= b <= m):
         raise ValueError(f"{a} of {n} and {b} of {m} are no counts")
@@ -93,9 +106,13 @@ def fisher_exact(a: int, n: int, b: int, m: int) -> float:
 
 
 def residual_squares(table: Array) -> Array:
-    """Each row's sum of squares after rows' and columns' means are taken out; the last axis is the column.
+    """Each row's sum of squared residuals of the two-way layout row + column.
 
-    Further axes in front are further tables. Residuals that are mere rounding of the table's values count as 0.
+    Args:
+        table: (…, rows, columns); leading axes are separate tables. Residuals due to rounding count as 0.
+
+    Returns:
+        (…, rows).
     """
     means = table.mean(-1, keepdims=True) + table.mean(-2, keepdims=True) - table.mean((-2, -1), keepdims=True)
     rounding = ROUNDING * np.abs(table).max((-2, -1), keepdims=True)
@@ -105,12 +122,19 @@ def residual_squares(table: Array) -> Array:
 
 
 def deviating_row(squares: Array, columns: int) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Array]:
-    """The row that varies most in a two-way layout, and p that it does so by chance, from its `residual_squares`.
+    """Tests whether one row of a two-way layout varies more than the others.
 
-    Under equal variances a row's share of all squares, times a/(a − 1) for a rows and n columns, is distributed as
-    Beta((n−1)/2, (a−2)(n−1)/2): the F test of one row's variance against all others' (Russell and Bradley 1958,
-    "One-way variances in a two-way classification", Biometrika 45), here for the largest of `a`, by Bonferroni. p is
-    1 for two rows, which always vary alike. Further axes in front of the rows' are further tables.
+    Under equal variances a row's share of all squares, times a/(a − 1) for a rows and n columns, follows
+    Beta((n−1)/2, (a−2)(n−1)/2). This is the F test of one row's variance against all others' (Russell and Bradley 1958,
+    "One-way variances in a two-way classification", Biometrika 45), applied to the largest of a rows with Bonferroni's
+    correction.
+
+    Args:
+        squares: `residual_squares` of the layout, (…, rows); leading axes are separate tables.
+        columns: Columns of the layout.
+
+    Returns:
+        The index of the row that varies most, and its p value. p is 1 for two rows, which always vary equally.
     """
     rows, row, total = squares.shape[-1], squares.argmax(-1), squares.sum(-1)
     if rows < 3 or columns < 2:

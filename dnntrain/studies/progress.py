@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from rich.console import Console
 from rich.live import Live
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd
-from dnntrain.metrics import score_beside
+from dnntrain.metrics import Metric, metric_of, score_of
 from dnntrain.store.records import RunRecord
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
@@ -61,9 +60,8 @@ class ProgressDisplay(StudyCallback):
         self.arms: dict[str, ArmState] = {}
         self.thirds_reported: dict[str, int] = defaultdict(int)
         self.started = time.monotonic()
-        columns = [column for record in islice(recorded.values(), 1) for column in record.results]
-        self.score = score_beside(study.metric, columns)
-        metric = f"val_{self.score.name}"
+        self.score: Metric | None = None
+        """The score of the data's task; unknown until a run is read or trained."""
         self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
             state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
@@ -71,7 +69,8 @@ class ProgressDisplay(StudyCallback):
             if existing := recorded.get(ids[spec]):
                 state.epochs[spec.seed] = existing.epochs
                 state.finished.add(spec.seed)
-                score = existing.history[-1][metric]
+                self.score = score_of(existing.data.task)
+                score = existing.history[-1][f"val_{self.score.name}"]
                 state.val_score[spec.seed] = score if isinstance(score, int | float) else math.nan
         self.share_at_start = self.share
         if recorded:
@@ -83,6 +82,7 @@ class ProgressDisplay(StudyCallback):
     def progress(self, event: EpochEnd) -> None:
         """Update the arms of the runs that have trained one more epoch."""
         touched = set()
+        self.score = metric_of(event.metric)
         for index, epoch in event.epochs.items():
             spec = event.job.specs[index]
             for name in self.arm_of[spec]:
@@ -103,14 +103,12 @@ class ProgressDisplay(StudyCallback):
         third = int(state.share * 3 + 1e-9)
         if third > self.thirds_reported[name]:
             self.thirds_reported[name] = third
-            score = "" if state.score is None else f", validation {self.score.label} {self.format(state.score)}"
+            score = ""
+            if self.score and state.score is not None:
+                score = f", validation {self.score.label} {format_score(self.score, state.score)}"
             arm = f"{self.study.name}: {name}" if len(self.arms) > 1 else f"{self.study.name}:"
             line = f"{arm} {state.share:.0%}{score} ({self.elapsed:.0f} s, {self.remaining})"
             self.console.print(line, soft_wrap=True)
-
-    def format(self, score: float) -> str:
-        """The validation score as text: 87.1 %, or an R² such as 0.612."""
-        return f"{score:.1%}" if self.score.is_share else f"{score:.3f}"
 
     def stopping(self) -> None:
         """Confirm an interrupt."""
@@ -152,12 +150,17 @@ class ProgressDisplay(StudyCallback):
         table.add_column("arm", max_width=30, overflow="fold")
         table.add_column("runs", justify="right")
         table.add_column("progress", no_wrap=True)
-        table.add_column(f"val {self.score.name}", justify="right")
+        table.add_column(f"val {self.score.name}" if self.score else "", justify="right")
         for name, state in self.arms.items():
             runs = f"{len(state.finished)}/{state.runs_planned}"
-            score = "" if state.score is None else self.format(state.score)
+            score = format_score(self.score, state.score) if self.score and state.score is not None else ""
             table.add_row(name, runs, progress_bar(state.share, 20), score)
         return table
+
+
+def format_score(metric: Metric, value: float) -> str:
+    """A score as text: 87.1% for a share, 0.612 for an R²."""
+    return f"{value:.1%}" if metric.is_share else f"{value:.3f}"
 
 
 def progress_bar(share: float, width: int) -> Text:

@@ -172,7 +172,9 @@ def test_a_job_that_ends_without_its_results_is_retried() -> None:
 
 
 def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path: Path) -> None:
-    records = json.loads(succeeds("train", *QUICK, "--executor", "ray", "--json", cwd=tmp_path, process=True, RAY_ADDRESS=""))
+    records = json.loads(
+        succeeds("train", *QUICK, "--executor", "ray", "--json", cwd=tmp_path, process=True, RAY_ADDRESS="")
+    )
     assert records[0]["status"] == "finished" and records[0]["environment"]["bit_for_bit"]
 
 
@@ -237,7 +239,9 @@ def test_errors_of_executor_and_address(ray: Any, tmp_path: Path) -> None:
     assert f"{nobody}: no Ray cluster answers" in error_of(
         *train, "--executor", "ray", "--address", nobody, cwd=tmp_path, process=True
     )
-    assert "HOST:PORT" in error_of(*train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path, process=True)
+    assert "HOST:PORT" in error_of(
+        *train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path, process=True
+    )
 
 
 def test_ray_is_imported_only_where_it_is_asked_for(tmp_path: Path) -> None:

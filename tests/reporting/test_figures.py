@@ -19,20 +19,20 @@ from matplotlib.figure import Figure
 
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
-    accuracy_against_time,
-    draw,
-    effects,
+    draw_all,
+    draw_effects,
+    draw_gradient_flow,
+    draw_learning_curves,
+    draw_learning_rates,
+    draw_score_against_time,
     file_names,
-    gradient_flow,
-    learning_curves,
-    learning_rates,
     read_history,
     rendered,
     save_figures,
 )
-from dnntrain.reporting.figures.axis_labels import spread
-from dnntrain.reporting.figures.series import chosen, gradients
-from dnntrain.reporting.figures.style import COLOURS, DASHES, MARKERS
+from dnntrain.reporting.figures.axis_labels import place_labels
+from dnntrain.reporting.figures.series import gradients, select_arms
+from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
 from dnntrain.reporting.summary import Summary, summarize
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
@@ -79,6 +79,8 @@ class Written:
             "metric": "val_acc",
             "baseline": arms[0],
         } | description
+        self.score = "acc"
+        """Of a classification; r2 makes the study a regression."""
         self.runs: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
 
@@ -105,16 +107,19 @@ class Written:
         """What is read of it."""
         (self.folder / "study.json").write_text(json.dumps(self.description), encoding="utf-8")
         columns = ["study", "arm", "seed", "run", "status", "val_acc", "val_loss", "health", "seconds"]
-        pd.DataFrame(self.runs, columns=columns).to_csv(self.folder / "results.csv", index=False)
+        tables = {"results": pd.DataFrame(self.runs, columns=columns)}
         if self.history:
-            pd.DataFrame(self.history).to_csv(self.folder / "history.csv", index=False, na_rep="nan")
+            tables["history"] = pd.DataFrame(self.history)
+        for name, table in tables.items():
+            table = table.rename(columns=lambda column: column.replace("acc", self.score))
+            table.to_csv(self.folder / f"{name}.csv", index=False, na_rep="nan" if name == "history" else "")
         return summarize(read_study(self.folder), metric)
 
     def kinds(self, metric: str | None = None) -> list[str]:
         """The figures that are drawn of it, each rendered."""
         summary = self.summary(metric)
         found = []
-        for kind, figure in draw(summary):
+        for kind, figure in draw_all(summary):
             assert rendered(figure, "png").startswith(PNG)
             found.append(kind)
         return found
@@ -132,8 +137,8 @@ def steady(tmp_path: Path) -> Written:
 
 def lines(axes: Axes, label: str) -> list[tuple[list[float], list[float]]]:
     """The data of the lines with that label."""
-    drawn = [line for line in axes.lines if line.get_label() == label]
-    return [(list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))) for line in drawn]
+    chosen = [line for line in axes.lines if line.get_label() == label]
+    return [(list(np.asarray(line.get_xdata())), list(np.asarray(line.get_ydata()))) for line in chosen]
 
 
 def words(figure: Figure) -> str:
@@ -141,7 +146,7 @@ def words(figure: Figure) -> str:
     return " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
 
 
-def made(figure: Figure | None) -> Figure:
+def drawn(figure: Figure | None) -> Figure:
     """The figure; there has to be one."""
     assert figure is not None
     return figure
@@ -195,7 +200,7 @@ def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
 
 
 def test_the_curves_are_the_means_and_the_band_one_deviation(steady: Written) -> None:
-    figure = made(learning_curves(steady.summary(), read_history(steady.folder)))
+    figure = drawn(draw_learning_curves(steady.summary(), read_history(steady.folder)))
     (axes,) = figure.axes
     ((x, y),) = lines(axes, "more")
     assert x == [1, 2, 3]
@@ -208,7 +213,7 @@ def test_the_curves_are_the_means_and_the_band_one_deviation(steady: Written) ->
 
 def test_the_curves_of_a_real_study_are_the_means_of_its_history(trained: Summary) -> None:
     history = read_history(trained.results.folder)
-    figure = made(learning_curves(trained, history))
+    figure = drawn(draw_learning_curves(trained, history))
     (axes,) = figure.axes
     for arm, epochs in {"plain": 3, "cosine": 3, "brief": 1}.items():
         ((x, y),) = lines(axes, arm)
@@ -223,7 +228,7 @@ def test_many_arms_get_a_panel_each(tmp_path: Path) -> None:
     study = Written(tmp_path, [f"arm {k}" for k in range(9)], 1)
     for k in range(9):
         study.run(f"arm {k}", 0, [0.1 + k / 20, 0.2 + k / 20])
-    figure = made(learning_curves(study.summary(), read_history(tmp_path)))
+    figure = drawn(draw_learning_curves(study.summary(), read_history(tmp_path)))
     assert len(figure.axes) == 9
     assert [axes.get_title(loc="left") for axes in figure.axes][:2] == ["arm 0 (baseline)", "arm 1"]
     assert lines(figure.axes[4], "arm 4")[0][1] == pytest.approx([30, 40])
@@ -233,7 +238,7 @@ def test_a_curve_is_pale_where_not_all_runs_go_on(tmp_path: Path) -> None:
     study = Written(tmp_path, ["a"], 2)
     study.run("a", 0, [0.2, 0.4, 0.6])
     study.run("a", 1, [0.4])
-    figure = made(learning_curves(study.summary(), read_history(tmp_path)))
+    figure = drawn(draw_learning_curves(study.summary(), read_history(tmp_path)))
     whole, rest = (line for line in figure.axes[0].lines if line.get_label() == "a")
     assert list(whole.get_ydata()) == pytest.approx([30])
     assert list(rest.get_ydata()) == pytest.approx([30, 40, 60]) and rest.get_alpha() < 1
@@ -242,13 +247,13 @@ def test_a_curve_is_pale_where_not_all_runs_go_on(tmp_path: Path) -> None:
 
 def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
     steady.history[-1]["val_loss"] = 1e12
-    figure = made(learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
+    figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
     assert figure.axes[0].get_ylim()[1] < 10 and "1 mean is beyond the axis" in words(figure)
 
 
 def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
     summary = steady.summary()
-    figure = made(effects(summary, delta=0.02, interval="90 % something"))
+    figure = drawn(draw_effects(summary, delta=0.02, interval="90 % something"))
     (axes,) = figure.axes
     difference = summary.arms[1].difference
     assert difference is not None and difference.mean == pytest.approx(0.115)
@@ -260,17 +265,33 @@ def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> N
     assert "90 % something" in words(figure) and "±2 points" in words(figure)
     assert any("+11.50 [" in text.get_text() for text in axes.texts)
     assert "worse" in axes.get_xlabel().split("difference")[0]
-    assert "better" in made(effects(steady.summary("val_loss"))).axes[0].get_xlabel().split("difference")[0]
+    assert "better" in drawn(draw_effects(steady.summary("val_loss"))).axes[0].get_xlabel().split("difference")[0]
+
+
+def test_units_are_those_of_the_task(steady: Written) -> None:
+    def labels(metric: str) -> set[str]:
+        summary = steady.summary(metric)
+        figures = [draw_learning_curves(summary, read_history(steady.folder)), draw_score_against_time(summary)]
+        return {drawn(figure).axes[0].get_ylabel() for figure in figures} | {
+            drawn(draw_effects(summary)).axes[0].get_xlabel().split("     ")[1]
+        }
+
+    assert labels("val_loss") == {"validation loss (nats)", "difference in validation loss (nats)"}
+    assert labels("val_acc") == {"validation accuracy (%)", "difference in validation accuracy (percentage points)"}
+    steady.score, steady.description["metric"] = "r2", "val_r2"
+    assert labels("val_loss") == {"validation loss", "difference in validation loss"}
+    assert labels("val_r2") == {"validation R²", "difference in validation R²"}
+    assert "Gray band: ±0.01, a difference" in words(drawn(draw_effects(steady.summary(), delta=0.01)))
 
 
 def test_the_forest_plot_says_why_an_arm_has_no_effect(trained: Summary) -> None:
-    (axes,) = made(effects(trained)).axes
+    (axes,) = drawn(draw_effects(trained)).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cosine", "brief", "broken"]
     assert any(text.get_text() == "none: 3 of 3 diverged" for text in axes.texts)
 
 
 def test_the_heat_map_is_the_mean_log_of_the_norms(steady: Written) -> None:
-    figure = made(gradient_flow(steady.summary(), read_history(steady.folder)))
+    figure = drawn(draw_gradient_flow(steady.summary(), read_history(steady.folder)))
     base, more, bar = figure.axes
     np.testing.assert_allclose(base.images[0].get_array(), np.repeat([[-3], [0], [1]], 3, axis=1), atol=1e-9)
     assert base.images[0].get_extent() == [0.5, 3.5, 0.5, 3.5] and base.images[0].origin == "lower"
@@ -294,7 +315,7 @@ def test_each_distinct_schedule_is_one_line(tmp_path: Path) -> None:
         study.run("same", seed, [0.5] * 2)  # stopped early
         study.run("decay", seed, [0.5] * 3, lr=(0.1, 0.01, 1e-9))
         study.run("reacts", seed, [0.5] * 3, lr=(0.2, 0.2, 0.04) if seed else (0.2, 0.04, 0.04))
-    figure = made(learning_rates(study.summary(), read_history(tmp_path)))
+    figure = drawn(draw_learning_rates(study.summary(), read_history(tmp_path)))
     (axes,) = figure.axes
     assert sorted(tuple(line.get_ydata()) for line in axes.lines) == [
         (0.1, 0.01, 1e-9),
@@ -311,11 +332,11 @@ def test_one_constant_rate_is_no_figure(tmp_path: Path) -> None:
     study = Written(tmp_path, ["a", "b"], 1)
     study.run("a", 0, [0.5, 0.6])
     study.run("b", 0, [0.5, 0.6])
-    assert learning_rates(study.summary(), read_history(tmp_path)) is None
+    assert draw_learning_rates(study.summary(), read_history(tmp_path)) is None
 
 
 def test_the_points_are_the_means_against_time(steady: Written) -> None:
-    (axes,) = made(accuracy_against_time(steady.summary())).axes
+    (axes,) = drawn(draw_score_against_time(steady.summary())).axes
     points = {bars.get_label(): bars[0].get_xydata()[0].tolist() for bars in axes.containers}
     assert points == {
         "base (baseline)": pytest.approx([2.5, 71.5]),
@@ -340,7 +361,7 @@ def test_one_seed_has_differences_without_intervals(tmp_path: Path) -> None:
     study.run("a", 0, [0.5, 0.6])
     study.run("b", 0, [0.5, 0.7])
     assert study.kinds() == ["learning-curves", "effects", "gradient-flow", "time"]
-    assert "no uncertainty available" in words(made(effects(study.summary())))
+    assert "no uncertainty available" in words(drawn(draw_effects(study.summary())))
 
 
 def test_without_a_baseline_there_is_no_forest_plot(steady: Written) -> None:
@@ -369,9 +390,9 @@ def test_names_that_could_be_taken_for_something_else(tmp_path: Path) -> None:
     for name in names:
         for seed in range(2):
             study.run(name, seed, [0.1, 0.2])
-    drawn = dict(draw(study.summary()))
-    assert set(drawn) == set(ALL) - {"learning-rates"}
-    for figure in drawn.values():
+    figures = dict(draw_all(study.summary()))
+    assert set(figures) == set(ALL) - {"learning-rates"}
+    for figure in figures.values():
         ET.fromstring(rendered(figure, "svg"))
 
 
@@ -392,13 +413,13 @@ def test_a_damaged_history_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_of_very_many_arms_the_highest_and_lowest_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dnntrain.reporting.figures.curves.PANELS", 5)
+    monkeypatch.setattr("dnntrain.reporting.figures.curves.MAX_PANELS", 5)
     study = Written(tmp_path, [f"a{k}" for k in range(40)], 1)
     for k in range(40):
         study.run(f"a{k}", 0, [k / 100])
     summary = study.summary()
-    assert [arm.name for arm in chosen(summary, 5)] == ["a0", "a1", "a2", "a38", "a39"]
-    figure = made(learning_curves(summary, read_history(tmp_path)))
+    assert [arm.name for arm in select_arms(summary, 5)] == ["a0", "a1", "a2", "a38", "a39"]
+    figure = drawn(draw_learning_curves(summary, read_history(tmp_path)))
     assert len(figure.axes) == 5 and "Shown: 5 of 40 arms" in words(figure)
 
 
@@ -406,19 +427,19 @@ def test_of_very_many_arms_the_highest_and_lowest_are_shown(tmp_path: Path, monk
 
 
 def test_labels_never_overlap_and_stay_near() -> None:
-    assert spread([0.1, 0.5, 0.9], [0.1] * 3) == pytest.approx([0.1, 0.5, 0.9])
-    assert spread([0.5, 0.5, 0.5], [0.1] * 3) == pytest.approx([0.4, 0.5, 0.6])
-    assert spread([], []) == []
+    assert place_labels([0.1, 0.5, 0.9], [0.1] * 3) == pytest.approx([0.1, 0.5, 0.9])
+    assert place_labels([0.5, 0.5, 0.5], [0.1] * 3) == pytest.approx([0.4, 0.5, 0.6])
+    assert place_labels([], []) == []
 
 
-def test_arms_that_share_axes_look_different_without_colour() -> None:
-    looks = {(k % len(DASHES), k % len(MARKERS)) for k in range(30)}
-    assert len(looks) == 30 and len({(k % len(COLOURS), k % len(MARKERS)) for k in range(30)}) == 30
+def test_arms_that_share_axes_look_different_without_color() -> None:
+    looks = {(k % len(LINE_DASHES), k % len(LINE_MARKERS)) for k in range(30)}
+    assert len(looks) == 30 and len({(k % len(LINE_COLORS), k % len(LINE_MARKERS)) for k in range(30)}) == 30
 
 
 def test_the_users_own_style_is_left_alone_and_changes_nothing(steady: Written) -> None:
     summary = steady.summary()
-    plain = rendered(made(effects(summary)), "svg")
+    plain = rendered(drawn(draw_effects(summary)), "svg")
     with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30}):
-        assert rendered(made(effects(summary)), "svg") == plain
+        assert rendered(drawn(draw_effects(summary)), "svg") == plain
         assert matplotlib.rcParams["font.size"] == 30

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from dnntrain.reporting.plain_exports import to_csv
+from dnntrain.reporting.exports import html_table, to_csv, to_latex, to_markdown
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.summary import summarize
+from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
 from tests.support.command import dnntrain, environment, error_of, succeeds
@@ -201,6 +202,18 @@ def test_every_export_holds_every_arm(study: Path, tmp_path: Path) -> None:
     assert not reader.open
     assert {"elu", "better"} <= set(reader.cells)
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg"}
+
+
+def test_exports_escape_what_their_format_would_interpret(tmp_path: Path) -> None:
+    odd = "a|b <i>&amp; 50% {{ 7 * 7 }} x_1"
+    summary = summarize(read_study(write_study(tmp_path / "made", {"relu": SAME, odd: ARMS["elu"]})))
+    assert "| " + odd.replace("|", "\\|") + " |" in to_markdown([summary])
+    assert r"a|b $<$i$>$\&amp; 50\% \{\{ 7 * 7 \}\} x\_1 & 5/5" in to_latex([summary])
+    table = html_table(main_table(summary, wide=False))
+    assert "<td>a|b &lt;i&gt;&amp;amp; 50% {{ 7 * 7 }} x_1</td>" in table
+    reader = Reader()
+    reader.feed(table)
+    assert odd in "".join(reader.cells) and not reader.open
 
 
 def test_the_page_opens_in_a_browser(study: Path, tmp_path: Path) -> None:

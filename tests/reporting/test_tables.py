@@ -23,12 +23,10 @@ from rich.console import Console, RenderableType
 
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_table
-from dnntrain.reporting.exports import html_table, to_latex, to_markdown
-from dnntrain.reporting.output import print_run
-from dnntrain.reporting.plain_exports import to_csv, to_json
+from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
 from dnntrain.reporting.summary import Summary, summarize
 from dnntrain.reporting.tables import main_table
-from dnntrain.reporting.terminal import study_report
+from dnntrain.reporting.terminal import run_report, study_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
@@ -228,10 +226,9 @@ def test_differences_have_them_too_and_shares_are_in_percent() -> None:
     assert formatting.mean_and_deviation(0.8712, 0.00513, "val_acc") == "87.12 ± 0.51"
 
 
-def test_one_run_is_printed_with_its_digits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_run_is_printed_with_its_digits() -> None:
     results = {"train_loss": 1.25e-5, "train_rmse": 1234567.8, "test_r2": -0.5, "test_acc": 0.0}
-    print_run(made_record(results=results, seconds=0.04), Path("runs"))
-    text = " ".join(capsys.readouterr().out.split())
+    text = " ".join(run_report(made_record(results=results, seconds=0.04), Path("runs")).split())
     assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
 
 

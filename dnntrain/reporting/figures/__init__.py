@@ -1,7 +1,8 @@
-"""Figures of a study, as PNG and SVG: how the arms learn, what they gain, where the gradient goes, what it costs.
+"""Figures of a study as PNG, SVG, or PDF: learning curves, effects, gradient flow, learning rates, and time.
 
-Each figure is a function from a study's summary (and its history) to a matplotlib Figure, or None where the study has
-nothing to show for it. matplotlib takes a moment to import: whoever needs no figure does not import this package.
+Each figure is a function that takes a study's summary, and its history where it needs one. It returns a matplotlib
+Figure, or None if the study has nothing to show in it. Importing this package imports matplotlib, which is slow, so
+import it only where a figure is drawn.
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dnntrain.reporting.figures.curves import learning_curves
-from dnntrain.reporting.figures.effects import DELTA, INTERVAL, accuracy_against_time, effects
-from dnntrain.reporting.figures.gradients import gradient_flow
-from dnntrain.reporting.figures.rates import learning_rates
+from dnntrain.reporting.figures.curves import draw_learning_curves
+from dnntrain.reporting.figures.effects import DEFAULT_DELTA, DEFAULT_INTERVAL, draw_effects, draw_score_against_time
+from dnntrain.reporting.figures.gradients import draw_gradient_flow
+from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.style import check_format, rendered
-from dnntrain.reporting.figures.training_size import training_size
+from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.reporting.summary import Summary
 from dnntrain.utils.files import write_errors
 
 __all__ = [
-    "accuracy_against_time",
-    "draw",
-    "effects",
-    "gradient_flow",
-    "learning_curves",
-    "learning_rates",
+    "draw_all",
+    "draw_effects",
+    "draw_gradient_flow",
+    "draw_learning_curves",
+    "draw_learning_rates",
+    "draw_score_against_time",
+    "draw_training_size",
     "read_history",
     "rendered",
     "save_figures",
-    "training_size",
 ]
 
 
@@ -44,17 +45,29 @@ def save_figures(
     delta: float | None = None,
     interval: str | None = None,
 ) -> list[Path]:
-    """Write every figure of every study as STUDY-FIGURE.FORMAT; the files, in order.
+    """Write every figure of every study as STUDY-FIGURE.FORMAT. The same records give the same bytes.
 
-    The same records give the same bytes. `delta` is the difference that matters, in the metric's own unit (0.003 is
-    0.3 points of accuracy); `interval` says what the arms' intervals are; both are the study's own if not given.
+    Args:
+        summaries: The studies.
+        folder: Where to write; it is created if it does not exist.
+        formats: File formats: png, svg or pdf.
+        delta: The smallest difference that matters, in the metric's own unit (0.003 is 0.3 points of accuracy); by
+            default the study's own.
+        interval: What the intervals of the arms are, for captions; by default the study's own method.
+
+    Returns:
+        The paths of the files, in the order in which they were written.
+
+    Raises:
+        InputError: If a format is unknown or history.csv is damaged.
+        DnntrainError: If the folder cannot be written to.
     """
     formats = [check_format(name) for name in formats]
     written = []
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, summary in zip(file_names(s.results.name for s in summaries), summaries, strict=True):
-            for kind, figure in draw(summary, delta=delta, interval=interval):
+            for kind, figure in draw_all(summary, delta=delta, interval=interval):
                 for suffix in formats:
                     path = folder / f"{name}-{kind}.{suffix}"
                     path.write_bytes(rendered(figure, suffix))
@@ -62,20 +75,22 @@ def save_figures(
     return written
 
 
-def draw(summary: Summary, *, delta: float | None = None, interval: str | None = None) -> Iterator[tuple[str, Figure]]:
-    """The figures that the study has something to show for, each with its name."""
+def draw_all(
+    summary: Summary, *, delta: float | None = None, interval: str | None = None
+) -> Iterator[tuple[str, Figure]]:
+    """Yields each figure that the study has data for, with its name; the arguments are those of `save_figures`."""
     if summary.family:
         delta = summary.family.delta if delta is None else delta
         interval = interval or f"simultaneous 95 % interval, {summary.family.method}"
-    delta, interval = DELTA if delta is None else delta, interval or INTERVAL
+    delta, interval = DEFAULT_DELTA if delta is None else delta, interval or DEFAULT_INTERVAL
     history = read_history(summary.results.folder)
     figures: dict[str, Callable[[], Figure | None]] = {
-        "learning-curves": lambda: learning_curves(summary, history),
-        "effects": lambda: effects(summary, delta, interval),
-        "gradient-flow": lambda: gradient_flow(summary, history),
-        "learning-rates": lambda: learning_rates(summary, history),
-        "training-size": lambda: training_size(summary),
-        "time": lambda: accuracy_against_time(summary),
+        "learning-curves": lambda: draw_learning_curves(summary, history),
+        "effects": lambda: draw_effects(summary, delta, interval),
+        "gradient-flow": lambda: draw_gradient_flow(summary, history),
+        "learning-rates": lambda: draw_learning_rates(summary, history),
+        "training-size": lambda: draw_training_size(summary),
+        "time": lambda: draw_score_against_time(summary),
     }
     for name, make in figures.items():
         figure = make()
@@ -84,13 +99,13 @@ def draw(summary: Summary, *, delta: float | None = None, interval: str | None =
 
 
 def file_names(names: Iterable[str]) -> list[str]:
-    """A name for each study's files: safe on every system, and no two alike."""
-    given: list[str] = []
+    """Turns study names into distinct file names that are valid on every system."""
+    unique_names: list[str] = []
     for name in names:
         plain = re.sub(r"[^\w+=,()-]+", "_", name).strip("_") or "study"
         number, unique = 1, plain
-        while unique.casefold() in {other.casefold() for other in given}:
+        while unique.casefold() in {other.casefold() for other in unique_names}:
             number += 1
             unique = f"{plain}-{number}"
-        given.append(unique)
-    return given
+        unique_names.append(unique)
+    return unique_names

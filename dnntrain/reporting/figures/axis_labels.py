@@ -1,4 +1,4 @@
-"""What is written on axes and beside lines: numbers, names, and where they go."""
+"""Axes and labels: number formats, logarithmic axes, and line labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -17,70 +17,79 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power_of_ten(exponent: float) -> str:
-    """'10⁻³'."""
+    """Formats a power of ten: '10⁻³' for -3."""
     return "10" + f"{exponent:.0f}".translate(SUPERSCRIPT)
 
 
-def plain(value: float) -> str:
-    """0.02, 1, 100; beyond four digits 10⁻⁵ or 3×10⁻⁵."""
+def short_number(value: float) -> str:
+    """Formats a number for an axis: 0.02, 1, 100. Below 1e-3 and from 1e5: 10⁻⁵ or 3×10⁻⁵."""
     if value <= 0 or 1e-3 <= value < 1e5:
         return f"{value:g}"
     digits, _, exponent = f"{value:.0e}".partition("e")
     return ("" if digits == "1" else f"{digits}×") + power_of_ten(int(exponent))
 
 
-def darker(colour: str) -> tuple[float, ...]:
-    """The colour as ink for words, which need more contrast than lines."""
-    return tuple(0.7 * part for part in to_rgb(colour))
+def darker(color: str) -> tuple[float, ...]:
+    """A darker version of a line's color for text, which needs more contrast."""
+    return tuple(0.7 * part for part in to_rgb(color))
 
 
 def log_axis(axes: Axes, which: Literal["x", "y"], decades: float) -> None:
-    """Make an axis logarithmic, with plain labels: 1, 2, 5, 10, … or only powers of ten where it is long."""
+    """Makes an axis logarithmic, labeled 1, 2, 5, 10, …, or with powers of ten only if it spans 2.5 decades or more."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
 def titled(name: str, more: str = "", wide: int = 27) -> str:
-    """An arm's name in lines that fit a panel, and what follows it."""
+    """Wraps an arm's name to `wide` characters, followed by `more`."""
     return textwrap.fill(name + more.split("\n")[0], wide) + "".join(f"\n{line}" for line in more.split("\n")[1:])
 
 
 def epochs_axis(axes: Axes, epochs: int) -> None:
-    """Whole epochs, with room for the first and the last."""
+    """Sets up a horizontal axis of whole epochs, with a margin at both ends."""
     axes.set_xlim(1 - 0.04 * max(epochs - 1, 1), epochs + 0.04 * max(epochs - 1, 1))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Name lines (x, y, text, colour) at the right of the axes, none on top of another. The limits have to stand."""
+    """Labels lines to the right of the axes, without overlap.
+
+    Args:
+        axes: The axes, with their final limits.
+        ends: The end of each line as (x, y, text, color).
+    """
     if not ends:
         return
     place = axes.transData + axes.transAxes.inverted()
     low, high = axes.get_ylim()
-    inside = [(x, min(max(y, low), high), text, colour) for x, y, text, colour in ends]
-    marked = sorted((float(place.transform((x, y))[1]), x, y, text, colour) for x, y, text, colour in inside)
-    height = axes.figure.bbox.height / axes.figure.dpi - 1.2  # what title, caption and labels leave, about
+    inside = [(x, min(max(y, low), high), text, color) for x, y, text, color in ends]
+    marked = sorted((float(place.transform((x, y))[1]), x, y, text, color) for x, y, text, color in inside)
+    height = axes.figure.bbox.height / axes.figure.dpi - 1.2  # inches left by title, caption, and labels, roughly
     heights = [1.35 * NORMAL / 72 / height * (1 + text.count("\n")) for _, _, _, text, _ in marked]
-    for (_, x, y, text, colour), at in zip(marked, spread([m[0] for m in marked], heights), strict=True):
+    for (_, x, y, text, color), at in zip(marked, place_labels([m[0] for m in marked], heights), strict=True):
         axes.annotate(
             text,
             (x, y),
             xytext=(1.03, at),
             textcoords="axes fraction",
             va="center",
-            color=darker(colour),
+            color=darker(color),
             arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
             annotation_clip=False,
         )
 
 
-def spread(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Places for labels of these sizes, as near as can be to the wanted ones (ascending) without overlap.
+def place_labels(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Moves labels apart so that none overlap, with the least squared displacement.
 
-    Least squares under an order: isotonic regression by pooling of neighbours.
+    This is isotonic regression, solved by pooling adjacent violators (Barlow et al. 1972).
+
+    Args:
+        wanted: The preferred centers, ascending.
+        sizes: The labels' heights, in the same unit.
     """
     steps = [0.0, *accumulate((below + above) / 2 for below, above in pairwise(sizes))][: len(sizes)]
     pools: list[tuple[float, int]] = []

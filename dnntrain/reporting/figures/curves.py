@@ -12,43 +12,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.metrics import metric_of
-from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, plain, titled
-from dnntrain.reporting.figures.series import FEW, Curve, by_arm, chosen, curve, divergences, left_out
+from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
+from dnntrain.reporting.figures.series import (
+    MAX_SEEDS_FOR_RANGE,
+    Curve,
+    by_arm,
+    divergences,
+    mean_curve,
+    omitted_note,
+    select_arms,
+)
 from dnntrain.reporting.figures.style import (
     BLUE,
     FAINT,
     INK,
+    MAX_PANELS,
     LineStyle,
     canvas,
     laid_out,
-    looks,
+    line_styles,
+    metric_label,
     metric_name,
     panels,
     scale,
     styled,
     subtitle,
-    unit,
 )
 from dnntrain.reporting.summary import Summary
 
-TOGETHER = 5
-"""Up to so many arms share one pair of axes; more get a panel each."""
+MAX_ARMS_TOGETHER = 5
+"""At most this many arms share axes; with more, each gets a panel."""
 
-PANELS = 24
-"""The most panels of one figure."""
-
-MARKED = 20
-"""Up to so many epochs, each is marked by a dot."""
+MAX_MARKED_EPOCHS = 20
+"""With at most this many epochs, each is marked on the curve."""
 
 
 @dataclass(frozen=True)
 class AxisLimits:
-    """The vertical axis."""
+    """Limits of the vertical axis."""
 
     low: float
     high: float
     beyond: int = 0
-    """So many means lie above it."""
+    """How many means lie above the axis."""
     logarithmic: bool = False
 
 
@@ -60,7 +66,7 @@ class Curves:
     validation: Mapping[str, Curve]
     training: Mapping[str, Curve]
     diverged: Mapping[str, Sequence[tuple[int, float]]]
-    """Where runs diverged: epoch and value."""
+    """Epoch and value at which runs diverged."""
     seeds: int
     epochs: int
     limits: AxisLimits
@@ -68,28 +74,28 @@ class Curves:
 
 
 @styled
-def learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
-    """How each arm learns: validation (mean and band over seeds) and training by epoch; None without a history."""
+def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
+    """Draws validation (mean and band over seeds) and training by epoch; None without a history."""
     curves = collect(summary, history)
     if not curves.validation:
         return None
     texts = {"title": f"How does the {metric_name(curves.metric)} grow with training?", "subtitle": subtitle(summary)}
     if not metric_of(curves.metric).higher_is_better:
         texts["title"] = f"How does the {metric_name(curves.metric)} fall with training, and does it rise again?"
-    if len(summary.arms) <= TOGETHER:
-        return together(summary, curves, **texts)
-    return apart(summary, curves, **texts)
+    if len(summary.arms) <= MAX_ARMS_TOGETHER:
+        return draw_together(summary, curves, **texts)
+    return draw_panels(summary, curves, **texts)
 
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
-    """The curves of every arm; test figures are known at the end only, so a test metric gives its validation curve."""
+    """The curves of every arm. A test metric is measured only at the end, so its validation curve is shown."""
     metric = f"val_{metric_of(summary.metric).name}"
     frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):
         drawn = {name: frame.assign(**{column: frame[column] * factor}) for name, frame in drawn.items()}
-    validation = {name: curve(frame, metric, seeds) for name, frame in drawn.items()}
-    trained = {name: curve(frame, training(metric), seeds) for name, frame in drawn.items()}
+    validation = {name: mean_curve(frame, metric, seeds) for name, frame in drawn.items()}
+    trained = {name: mean_curve(frame, training(metric), seeds) for name, frame in drawn.items()}
     diverged = divergences(summary, drawn, metric)
     limits = robust_limits(list(validation.values()), list(trained.values()), metric)
     return Curves(
@@ -100,7 +106,7 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
         epochs=max((int(c.epochs.max()) for c in validation.values()), default=0),
         limits=limits,
         seeds=seeds,
-        caption=caption(
+        caption=curves_caption(
             seeds, limits.beyond, pale=any(np.isfinite(c.mean[c.complete :]).any() for c in validation.values())
         )
         + (" ×: a run diverged." if diverged else ""),
@@ -108,19 +114,20 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
 
 
 def training(metric: str) -> str:
-    """The training set's counterpart of a validation metric."""
+    """The same metric on the training part."""
     return metric.replace("val_", "train_")
 
 
 def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str) -> AxisLimits:
-    """Limits of the axis that a few huge losses cannot stretch; losses that span more than tenfold are shown as logs.
+    """Limits for the vertical axis that a few huge losses do not stretch.
 
-    Of many training curves only the ends have to be seen: where they start would leave little room for the rest.
+    The axis is logarithmic if losses span more than a factor of ten. With many arms, only the ends of the training
+    curves must fit, because their starts would leave little room for the rest.
     """
     means = finite(np.concatenate([c.mean for c in curves])) if curves else np.zeros(0)
     if not means.size:
         return AxisLimits(0.0, 1.0)
-    start = 0 if len(curves) <= TOGETHER else -1
+    start = 0 if len(curves) <= MAX_ARMS_TOGETHER else -1
     others = finite(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
     if metric_of(metric).is_share:
         return AxisLimits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
@@ -133,28 +140,29 @@ def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """Those that are finite."""
-    kept: np.ndarray = values[np.isfinite(values)]
-    return kept
+    """The finite values."""
+    finite_values: np.ndarray = values[np.isfinite(values)]
+    return finite_values
 
 
 def margins(low: float, high: float) -> tuple[float, float]:
-    """A little room beyond both ends."""
+    """Adds a margin of 4 % at both ends."""
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
 
 
 def loss_fence(losses: np.ndarray) -> float:
-    """Above this, a loss is out of all proportion: Tukey's fence, on logs, and wide."""
+    """The loss above which a value is an outlier: Tukey's upper fence on a log scale, with the factor 5."""
     low, high = np.quantile(np.log10(losses.clip(min=1e-9)), [0.25, 0.75])
     return float(10 ** (high + 5 * max(high - low, 0.2)))
 
 
-def caption(seeds: int, beyond: int, *, pale: bool) -> str:
-    """How to read the figure."""
+def curves_caption(seeds: int, beyond: int, *, pale: bool) -> str:
+    """The figure's caption."""
     parts = [f"Thick: validation{', the mean over seeds' if seeds > 1 else ''}; thin dotted: training."]
     if seeds > 1:
-        parts.append(f"Band: {'lowest to highest' if seeds <= FEW else '±1 standard deviation'} of {seeds} seeds.")
+        band = "lowest to highest" if seeds <= MAX_SEEDS_FOR_RANGE else "±1 standard deviation"
+        parts.append(f"Band: {band} of {seeds} seeds.")
     if pale:
         parts.append("Pale: no longer all runs of the arm (stopped early or diverged).")
     if beyond:
@@ -162,16 +170,16 @@ def caption(seeds: int, beyond: int, *, pale: bool) -> str:
     return " ".join(parts)
 
 
-def together(summary: Summary, curves: Curves, **texts: str) -> Figure:
-    """All arms on one pair of axes, named at their ends."""
+def draw_together(summary: Summary, curves: Curves, **texts: str) -> Figure:
+    """All arms on the same axes, labeled at their ends."""
     figure = canvas(8.0, 4.2, caption=curves.caption, **texts)
-    axes, look = figure.subplots(), looks(summary)
-    prepare(axes, curves)
-    axes.set(xlabel="epoch", ylabel=f"{metric_name(curves.metric)} ({unit(curves.metric)})")
+    axes, look = figure.subplots(), line_styles(summary)
+    prepare_axes(axes, curves)
+    axes.set(xlabel="epoch", ylabel=metric_label(summary, curves.metric))
     for name in curves.validation:
         draw_arm(axes, curves, name, look[name])
     ends = [
-        (float(c.epochs[k]), float(c.mean[k]), named(curves, name), look[name].colour)
+        (float(c.epochs[k]), float(c.mean[k]), named(curves, name), look[name].color)
         for name, c in curves.validation.items()
         for k in np.flatnonzero(np.isfinite(c.mean))[-1:]
     ]
@@ -179,17 +187,17 @@ def together(summary: Summary, curves: Curves, **texts: str) -> Figure:
     return laid_out(figure)
 
 
-def apart(summary: Summary, curves: Curves, **texts: str) -> Figure:
-    """A panel for each arm, with the others pale behind it and the baseline dashed."""
-    shown = [arm for arm in chosen(summary, PANELS) if arm.name in curves.validation]
-    told = f"{curves.caption} Grey: the other arms."
+def draw_panels(summary: Summary, curves: Curves, **texts: str) -> Figure:
+    """A panel for each arm, with the others in gray behind it and the baseline dashed."""
+    shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in curves.validation]
+    caption = f"{curves.caption} Gray: the other arms."
     if summary.baseline in curves.validation:
-        told += f" Black, dashed: {summary.baseline}."
-    labels = ("epoch", f"{metric_name(curves.metric)} ({unit(curves.metric)})")
-    told += left_out(summary, shown)
-    figure, grid = panels(len(shown), (2.3, 1.75), labels, same=True, caption=told, **texts)
+        caption += f" Black, dashed: {summary.baseline}."
+    labels = ("epoch", metric_label(summary, curves.metric))
+    caption += omitted_note(summary, shown)
+    figure, grid = panels(len(shown), (2.3, 1.75), labels, same=True, caption=caption, **texts)
     for axes, arm in zip(grid, shown, strict=True):
-        prepare(axes, curves)
+        prepare_axes(axes, curves)
         for other in curves.validation.values():
             axes.plot(other.epochs, other.mean, color=FAINT, linewidth=0.7, zorder=1)
         if summary.baseline in curves.validation and arm.name != summary.baseline:
@@ -197,47 +205,47 @@ def apart(summary: Summary, curves: Curves, **texts: str) -> Figure:
             axes.plot(base.epochs, base.mean, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=2)
         own = LineStyle(INK if arm.name == summary.baseline else BLUE, "solid", "o")
         draw_arm(axes, curves, arm.name, own)
-        axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.colour)
+        axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.color)
     return laid_out(figure)
 
 
 def named(curves: Curves, arm: str, more: str = "") -> str:
-    """The arm's name, and how many of its runs diverged."""
+    """The arm's label, with the number of diverged runs."""
     count = len(curves.diverged.get(arm, ()))
     return titled(arm, more + (f"\n{count} of {curves.seeds} diverged" if count else ""))
 
 
-def prepare(axes: Axes, curves: Curves) -> None:
-    """The axes before anything is drawn."""
+def prepare_axes(axes: Axes, curves: Curves) -> None:
+    """Sets up limits, ticks, and grid."""
     epochs_axis(axes, curves.epochs)
     if curves.limits.logarithmic:
         log_axis(axes, "y", math.log10(curves.limits.high / curves.limits.low))
     else:
-        axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
     axes.set_ylim(curves.limits.low, curves.limits.high)
     axes.grid(axis="y")
 
 
 def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
-    """One arm: its band, its training curve, its validation curve, and where runs diverged."""
+    """Draws one arm: the band, both curves, and a cross where a run diverged."""
     own, trained = curves.validation[name], curves.training[name]
     axes.fill_between(
         own.epochs,
         own.low,
         own.high,
-        color=look.colour,
-        alpha=0.1 if look.colour == INK else 0.18,
+        color=look.color,
+        alpha=0.1 if look.color == INK else 0.18,
         linewidth=0,
         zorder=2,
     )
-    axes.plot(trained.epochs, trained.mean, color=look.colour, linestyle=":", linewidth=0.9, zorder=3)
-    marker = look.marker if curves.epochs <= MARKED or len(own.epochs) == 1 else ""
+    axes.plot(trained.epochs, trained.mean, color=look.color, linestyle=":", linewidth=0.9, zorder=3)
+    marker = look.marker if curves.epochs <= MAX_MARKED_EPOCHS or len(own.epochs) == 1 else ""
     whole = slice(0, own.complete)
     rest = slice(max(own.complete - 1, 0), None)
     for part, alpha in ((whole, 1.0), (rest, 0.35)) if own.complete < len(own.epochs) else ((whole, 1.0),):
-        (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.colour, alpha=alpha)
+        (line,) = axes.plot(own.epochs[part], own.mean[part], linestyle=look.dash, color=look.color, alpha=alpha)
         line.set(marker=marker, markersize=3, linewidth=1.4, zorder=4, label=name)
     for epoch, value in curves.diverged.get(name, ()):
         worst = curves.limits.low if metric_of(curves.metric).higher_is_better else curves.limits.high
         at = min(value, curves.limits.high) if np.isfinite(value) else worst
-        axes.plot([epoch], [at], "x", color=look.colour, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)
+        axes.plot([epoch], [at], "x", color=look.color, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)

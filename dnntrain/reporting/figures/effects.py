@@ -1,4 +1,4 @@
-"""What the arms gain and what they cost: a forest plot of the effects, and the metric against time."""
+"""A forest plot of the arms' differences from the baseline, and the metric by training time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled
-from dnntrain.reporting.figures.series import chosen, left_out
+from dnntrain.reporting.figures.series import omitted_note, select_arms
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -23,7 +23,8 @@ from dnntrain.reporting.figures.style import (
     SOFT,
     canvas,
     laid_out,
-    looks,
+    line_styles,
+    metric_label,
     metric_name,
     scale,
     styled,
@@ -33,20 +34,26 @@ from dnntrain.reporting.figures.style import (
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, deviation
 
-DELTA = 0.003
-"""The difference that matters: 0.3 points of accuracy."""
+DEFAULT_DELTA = 0.003
+"""The smallest difference that matters if a study has none: 0.3 points of accuracy."""
 
-INTERVAL = "95 % interval"
-"""What the arms' intervals are, unless the caller says it better: the method and its correction."""
+DEFAULT_INTERVAL = "95 % interval"
+"""How the caption describes the intervals if no method is given."""
 
-ROWS = 60
-"""The most arms of one figure."""
+MAX_ROWS = 60
+"""Maximum number of arms in a figure."""
 
 
 @styled
-def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) -> Figure | None:
-    """A forest plot: each arm's difference from the baseline with its interval; None where there is none."""
-    shown = chosen(summary, ROWS)
+def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str = DEFAULT_INTERVAL) -> Figure | None:
+    """Draws a forest plot of each arm's difference from the baseline; None if no arm has one.
+
+    Args:
+        summary: The study.
+        delta: The smallest difference that matters, in the metric's own unit; drawn as a gray band.
+        interval: What the intervals are, for the caption.
+    """
+    shown = select_arms(summary, MAX_ROWS)
     rows = [arm for arm in shown if arm.name != summary.baseline]
     if not any(arm.difference for arm in rows):
         return None
@@ -58,7 +65,7 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
         1.0 + 0.29 * len(rows),
         title="Which arm differs from the baseline, and by how much?",
         subtitle=subtitle(summary),
-        caption=effects_caption(summary, delta, interval) + left_out(summary, shown),
+        caption=effects_caption(summary, delta, interval) + omitted_note(summary, shown),
     )
     axes = figure.subplots()
     width = delta * scale(summary.metric)
@@ -70,21 +77,24 @@ def effects(summary: Summary, delta: float = DELTA, interval: str = INTERVAL) ->
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
-        draw_effect(axes, y, arm, summary)
+        draw_effect_row(axes, y, arm, summary)
     higher, lower = ("better", "worse") if metric_of(summary.metric).higher_is_better else ("worse", "better")
-    what = "percentage points" if metric_of(summary.metric).is_share else unit(summary.metric)
-    axes.set_xlabel(f"←  {lower}     difference in {metric_name(summary.metric)} ({what})     {higher}  →")
+    label = metric_label(summary, summary.metric)
+    if metric_of(summary.metric).is_share:
+        label = f"{metric_name(summary.metric)} (percentage points)"
+    axes.set_xlabel(f"←  {lower}     difference in {label}     {higher}  →")
     return laid_out(figure)
 
 
 def effects_caption(summary: Summary, delta: float, interval: str) -> str:
-    """How to read the forest plot."""
+    """The forest plot's caption."""
     metric = metric_of(summary.metric)
-    shown, what = delta * metric.scale, "points" if metric.is_share else metric.unit
+    symbol = "points" if metric.is_share else unit(summary, summary.metric)
+    width = f"±{delta * metric.scale:g} {symbol}".rstrip()
     parts = [
         f"Baseline: {summary.baseline}.",
         f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
-        f"Grey band: ±{shown:g} {what}, a difference too small to matter.",
+        f"Gray band: {width}, a difference too small to matter.",
     ]
     differences = [arm.difference for arm in summary.arms if arm.difference]
     if any(math.isnan(d.low) for d in differences):
@@ -93,32 +103,32 @@ def effects_caption(summary: Summary, delta: float, interval: str) -> str:
 
 
 def scaled(difference: Interval, metric: str) -> Interval:
-    """The difference as shown: in points for shares."""
+    """A difference in the unit shown: percentage points for shares."""
     by = scale(metric)
     return Interval(by * difference.mean, by * difference.low, by * difference.high)
 
 
 def axis_range(shown: Sequence[Interval], delta: float, metric: str) -> tuple[float, float]:
-    """How far the axis goes below and above zero: to every mean and interval that is not out of all proportion."""
+    """How far the axis extends below and above zero. Outliers are left out, so that they do not squeeze the others."""
     ends = np.array([[i.mean, i.low, i.high] for i in shown])
     ends = np.where(np.isfinite(ends), ends, ends[:, :1])
     means, halves = ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2
-    most = np.inf if metric_of(metric).is_share else 10 * ordinary(np.abs(ends).max(axis=1))
+    most = np.inf if metric_of(metric).is_share else 10 * lower_median(np.abs(ends).max(axis=1))
     allowed = max(np.abs(means[np.abs(means) <= most]).max(initial=0), 3 * float(np.median(halves)))
     low = max(0.0, float((-np.maximum(ends[:, 1], means - allowed))[np.abs(means) <= most].max(initial=0)))
     high = max(0.0, float(np.minimum(ends[:, 2], means + allowed)[np.abs(means) <= most].max(initial=0)))
-    least = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
-    end = 100.0 if metric_of(metric).is_share else np.inf  # no accuracy differs by more
-    return min(max(1.05 * low, least), end), min(max(1.05 * high, least), end)
+    shortest = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
+    end = 100.0 if metric_of(metric).is_share else np.inf  # shares cannot differ by more
+    return min(max(1.05 * low, shortest), end), min(max(1.05 * high, shortest), end)
 
 
-def ordinary(values: np.ndarray) -> float:
-    """The median, the lower of two: what most do."""
+def lower_median(values: np.ndarray) -> float:
+    """The median; of two middle values, the lower."""
     return float(np.quantile(values, 0.5, method="lower"))
 
 
-def draw_effect(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
-    """One row: point, bar (with an arrow where it goes on beyond the axis), and the numbers on the right."""
+def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
+    """Draws one row: the difference, its interval with an arrow where it leaves the axis, and the numbers."""
     text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL, "color": SOFT}
     if arm.difference is None:
         axes.text(1.02, y, why_none(arm), **text)
@@ -138,7 +148,7 @@ def draw_effect(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
 
 
 def effect_text(arm: ArmSummary, summary: Summary) -> str:
-    """The numbers of a row, and how many runs are not in them."""
+    """The numbers of a row, and how many runs diverged."""
     lost = f"  ({arm.diverged} of {arm.planned} diverged)" if arm.diverged else ""
     return formatting.against_baseline(arm, summary).replace("-", "−") + lost
 
@@ -151,13 +161,13 @@ def why_none(arm: ArmSummary) -> str:
 
 
 @styled
-def accuracy_against_time(summary: Summary) -> Figure | None:
-    """The metric against the time of a run, a point an arm; None where no arm has both."""
-    shown = chosen(summary, ROWS)
+def draw_score_against_time(summary: Summary) -> Figure | None:
+    """Draws the metric by time of a run, one point per arm; None if no arm has both."""
+    shown = select_arms(summary, MAX_ROWS)
     points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and arm.seconds > 0]
     if not points:
         return None
-    most = math.inf if metric_of(summary.metric).is_share else 10 * ordinary(np.array([arm.mean for arm in points]))
+    most = math.inf if metric_of(summary.metric).is_share else 10 * lower_median(np.array([arm.mean for arm in points]))
     beyond = [arm.name for arm in points if arm.mean > most]
     points = [arm for arm in points if arm.mean <= most]
     ordered = sorted(points, key=lambda arm: arm.mean, reverse=metric_of(summary.metric).higher_is_better)
@@ -166,18 +176,18 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
         max(3.9, 0.9 + 0.19 * len(ordered)),
         title=f"Which {metric_name(summary.metric)} for which time?",
         subtitle=subtitle(summary),
-        caption=time_caption(summary, beyond) + left_out(summary, shown),
+        caption=time_caption(summary, beyond) + omitted_note(summary, shown),
     )
-    axes, look, by = figure.subplots(), looks(summary), scale(summary.metric)
+    axes, look, by = figure.subplots(), line_styles(summary), scale(summary.metric)
     axes.grid()
     for arm in ordered:
         style = look[arm.name]
         axes.errorbar(
             [arm.seconds],
             [by * arm.mean],
-            xerr=bar(seconds_deviation(summary, arm)),
-            yerr=bar(by * arm.deviation),
-            color=style.colour,
+            xerr=error_bar(seconds_deviation(summary, arm)),
+            yerr=error_bar(by * arm.deviation),
+            color=style.color,
             marker=style.marker,
             markersize=8,
             markerfacecolor=INK if arm.name == summary.baseline else "none",
@@ -192,7 +202,7 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
         log_axis(axes, "x", math.log10(max(seconds) / min(seconds)))
     else:
         axes.set_xlim(0, 1.08 * max(seconds))
-    axes.set(xlabel="mean time of a run (s)", ylabel=f"{metric_name(summary.metric)} ({unit(summary.metric)})")
+    axes.set(xlabel="mean time of a run (s)", ylabel=metric_label(summary, summary.metric))
     drawn, labels = axes.get_legend_handles_labels()
     markers = [bars[0] for bars in drawn if isinstance(bars, ErrorbarContainer)]  # without their bars
     axes.legend(markers, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, title="Best first:")
@@ -200,7 +210,7 @@ def accuracy_against_time(summary: Summary) -> Figure | None:
 
 
 def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
-    """How to read the figure, and which arms are not in it."""
+    """The figure's caption, with the arms that are not in it."""
     parts = [
         "Bars: ±1 standard deviation over the finished runs.",
         "Time: a run's share of the time of those that it was trained with.",
@@ -216,12 +226,12 @@ def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
     return " ".join(parts)
 
 
-def bar(length: float) -> float | None:
-    """An error bar's length; None where it is not known."""
+def error_bar(length: float) -> float | None:
+    """The length of an error bar; None if it is unknown."""
     return length if math.isfinite(length) else None
 
 
 def seconds_deviation(summary: Summary, arm: ArmSummary) -> float:
-    """Standard deviation of the arm's times."""
+    """Standard deviation of the arm's run times, in seconds."""
     runs = summary.results.runs
     return deviation([float(s) for s in runs.loc[runs["arm"] == arm.name, "seconds"]])

@@ -1,4 +1,4 @@
-"""Gradient flow: the norm of the gradient by layer and epoch, where it vanishes and where it explodes."""
+"""Gradient flow: the norm of the gradient by layer and epoch."""
 
 from __future__ import annotations
 
@@ -16,30 +16,27 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
-from dnntrain.reporting.figures.series import by_arm, chosen, gradients, left_out
-from dnntrain.reporting.figures.style import laid_out, panels, styled, subtitle
+from dnntrain.reporting.figures.series import by_arm, gradients, omitted_note, select_arms
+from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle
 from dnntrain.reporting.summary import ArmSummary, Summary
 
-PANELS = 24
-"""The most panels of one figure."""
-
-COLOURS = "cividis"
-"""Its lightness grows evenly, so that it reads in grey, and nobody confuses its blue and yellow."""
+COLORMAP = "cividis"
+"""Perceptually uniform, so it works in grayscale and for readers with color blindness (Nuñez et al. 2018)."""
 
 USUAL, EXTREME = (-3.0, 2.0), (-14.0, 8.0)
-"""The exponents that the scale always spans, so that healthy networks look alike, and the furthest that it goes."""
+"""Exponents of ten that the color scale always covers, so that figures are comparable, and those it never exceeds."""
 
 STRIPES, DOTS = "////", "...."
-"""What is drawn where the gradient is not finite, and where it is zero."""
+"""Hatching of cells whose gradient is not finite, and of those where it is zero."""
 
 
 @styled
-def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
-    """A heat map for each arm: log10 of the gradient's norm by layer and epoch; None without a history."""
+def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
+    """Draws a heat map per arm: log10 of the gradient's norm by layer and epoch; None without a history."""
     frames = by_arm(history)
     flows = {arm.name: gradients(frames[arm.name]) for arm in summary.arms if arm.name in frames}
     flows = {name: flow for name, flow in flows.items() if flow.size}
-    shown = [arm for arm in chosen(summary, PANELS) if arm.name in flows]
+    shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
@@ -50,11 +47,11 @@ def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
         same=len({flow.shape[0] for flow in flows.values()}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
-        caption=caption(flows.values()) + left_out(summary, shown),
+        caption=gradient_caption(flows.values()) + omitted_note(summary, shown),
     )
-    colours = Normalize(*span([flows[arm.name] for arm in shown]))
+    colors = Normalize(*span([flows[arm.name] for arm in shown]))
     for axes, arm in zip(grid, shown, strict=True):
-        image = heat_map(axes, flows[arm.name], colours)
+        image = heat_map(axes, flows[arm.name], colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
@@ -64,8 +61,8 @@ def gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None:
     return laid_out(figure)
 
 
-def caption(flows: Iterable[np.ndarray]) -> str:
-    """How to read the figure."""
+def gradient_caption(flows: Iterable[np.ndarray]) -> str:
+    """The figure's caption."""
     values = np.concatenate([flow.ravel() for flow in flows])
     parts = [
         "Norm of each layer's gradient before clipping, on a log scale: geometric mean over the runs that have one."
@@ -79,22 +76,22 @@ def caption(flows: Iterable[np.ndarray]) -> str:
 
 
 def span(flows: list[np.ndarray]) -> tuple[float, float]:
-    """The exponents that the shared scale spans."""
+    """The exponents that the shared color scale spans."""
     values = np.concatenate([flow.ravel() for flow in flows])
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else USUAL
     return max(min(low, USUAL[0]), EXTREME[0]), min(max(high, USUAL[1]), EXTREME[1])
 
 
-def heat_map(axes: Axes, flow: np.ndarray, colours: Normalize) -> AxesImage:
-    """One arm's layers and epochs, the lowest layer at the bottom."""
+def heat_map(axes: Axes, flow: np.ndarray, colors: Normalize) -> AxesImage:
+    """Draws one arm's panel, the lowest layer at the bottom."""
     layers, epochs = flow.shape
     box = (0.5, epochs + 0.5, 0.5, layers + 0.5)
     how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": box, "interpolation": "nearest"}
     hatch(axes, np.isnan(flow), STRIPES)
     hatch(axes, np.isneginf(flow), DOTS)
     finite = np.ma.masked_where(~np.isfinite(flow), flow)
-    image = axes.imshow(finite, cmap=COLOURS, norm=colours, **how)
+    image = axes.imshow(finite, cmap=COLORMAP, norm=colors, **how)
     ticks = whole_ticks(layers - 1)
     axes.set_yticks([*ticks, layers], [*map(str, ticks), "output"])
     for side in ("left", "bottom"):
@@ -103,7 +100,7 @@ def heat_map(axes: Axes, flow: np.ndarray, colours: Normalize) -> AxesImage:
 
 
 def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:
-    """Fill the cells (layer, epoch) with a pattern."""
+    """Fills the cells where a mask (layers, epochs) is true with a hatching pattern."""
     cells = [Rectangle((epoch + 0.5, layer + 0.5), 1, 1) for layer, epoch in np.argwhere(where)]
     if cells:
         drawn = PatchCollection(cells, facecolor="white", edgecolor="#777777", linewidth=0)
@@ -112,13 +109,13 @@ def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:
 
 
 def whole_ticks(last: int) -> list[int]:
-    """A few whole numbers from 1 to `last`: 1, 5, 10, 15, …"""
+    """Tick positions from 1 to `last`: 1, 5, 10, 15, …"""
     step = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if last <= 5 * s), max(last // 5, 1))
     return sorted({1, *range(step, last + 1, step)} if last else set())
 
 
 def health_label(arm: ArmSummary) -> str:
-    """What ails the arm's runs, on a line of its own."""
+    """A second title line with the diagnoses of the arm's runs."""
     total = sum(arm.health.values())
-    ill = [f"{state} {count}/{total}" for state, count in arm.health.items() if state != "healthy"]
-    return "\n" + (", ".join(ill) if ill else "healthy")
+    problems = [f"{state} {count}/{total}" for state, count in arm.health.items() if state != "healthy"]
+    return "\n" + (", ".join(problems) if problems else "healthy")

@@ -1,4 +1,4 @@
-"""The learning rate over the epochs, for each schedule that the arms have."""
+"""The learning rate by epoch, for each distinct schedule."""
 
 from __future__ import annotations
 
@@ -9,65 +9,65 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, plain, titled
+from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import by_arm, schedules
-from dnntrain.reporting.figures.style import canvas, laid_out, looks, styled, subtitle
+from dnntrain.reporting.figures.style import canvas, laid_out, line_styles, styled, subtitle
 from dnntrain.reporting.summary import Summary
 
 DEPTH = 1e-4
-"""A logarithmic axis goes down to this part of the largest rate: a schedule that ends at zero must not stretch it."""
+"""A logarithmic axis ends at this fraction of the largest rate, so that rates near zero do not stretch it."""
 
-NAMED = 3
-"""So many arms of one schedule are named."""
+MAX_NAMED_ARMS = 3
+"""Maximum number of arms in a schedule's label."""
 
 Rate = tuple[float, ...]
 
 
 @styled
-def learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
-    """The rate by epoch, a line for each distinct schedule; None where all arms have one constant rate."""
+def draw_learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | None:
+    """Draws one line per distinct schedule; None if all arms share one constant rate."""
     frames = by_arm(history)
-    found = schedules({arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames})
-    values = {rate for runs in found for run in runs for rate in run}
+    curves = schedules({arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames})
+    values = {rate for runs in curves for run in runs for rate in run}
     if len(values) < 2:
         return None
     figure = canvas(
         8.0,
-        max(3.6, 0.9 + 0.2 * len(found)),
+        max(3.6, 0.9 + 0.2 * len(curves)),
         title="At which learning rate does each arm train?",
         subtitle=subtitle(summary),
-        caption=caption(found),
+        caption=rates_caption(curves),
     )
-    axes, look = figure.subplots(), looks(summary)
-    epochs = max(len(run) for runs in found for run in runs)
+    axes, look = figure.subplots(), line_styles(summary)
+    epochs = max(len(run) for runs in curves for run in runs)
     epochs_axis(axes, epochs)
     logarithmic(axes, values)
     axes.grid(axis="y")
     axes.set(xlabel="epoch", ylabel="learning rate (at the epoch's last step)")
     ends = []
-    for runs, arms in found.items():
+    for runs, arms in curves.items():
         style = look[summary.baseline if summary.baseline in arms else arms[0]]
         for run in sorted(runs):
             axes.plot(
                 range(1, len(run) + 1),
                 run,
-                color=style.colour,
+                color=style.color,
                 linestyle=style.dash,
                 marker=style.marker,
                 markersize=3.5,
             )
         x, y = last_seen(max(sorted(runs), key=len), axes.get_ylim()[0])
-        ends.append((x, y, arm_names(arms), style.colour))
+        ends.append((x, y, arm_names(arms), style.color))
     label_ends(axes, ends)
     return laid_out(figure)
 
 
 def logarithmic(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic axis where the rates span more than a factor of ten; it leaves out what is near zero."""
+    """Makes the vertical axis logarithmic if the rates span more than a factor of ten."""
     largest, smallest = max(values), min(values)
     if largest <= 0 or smallest * 10 >= largest:
         axes.set_ylim(0, 1.06 * largest or 1)
-        axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
         return
     positive = [value for value in values if value > DEPTH * largest]
     log_axis(axes, "y", math.log10(largest / min(positive)))
@@ -75,24 +75,24 @@ def logarithmic(axes: Axes, values: Iterable[float]) -> None:
 
 
 def last_seen(run: Rate, lowest: float) -> tuple[float, float]:
-    """The last epoch whose rate is on the axis, and that rate."""
+    """The last epoch with a rate above the axis's lower end, and that rate."""
     seen = [(float(epoch), rate) for epoch, rate in enumerate(run, start=1) if rate >= lowest]
     return seen[-1] if seen else (1.0, lowest)
 
 
-def caption(found: Mapping[frozenset[Rate], Sequence[str]]) -> str:
-    """How to read the figure."""
+def rates_caption(curves: Mapping[frozenset[Rate], Sequence[str]]) -> str:
+    """The figure's caption."""
     parts = ["A line for each schedule, with the arms that have it."]
-    if any(len(runs) > 1 for runs in found):
-        parts.append("Several lines of one look: the schedule reacts to the run, so seeds differ.")
-    values = [rate for runs in found for run in runs for rate in run]
+    if any(len(runs) > 1 for runs in curves):
+        parts.append("Several lines in one style: the schedule reacts to the run, so seeds differ.")
+    values = [rate for runs in curves for run in runs for rate in run]
     if min(values) < DEPTH * max(values):
         parts.append("Rates under 1/10,000 of the largest are below the axis.")
     return " ".join(parts)
 
 
 def arm_names(arms: Sequence[str]) -> str:
-    """The arms of one schedule, on a few lines."""
-    named = [titled(arm) for arm in arms[:NAMED]]
-    more = len(arms) - NAMED
+    """The label of a schedule: the names of its arms."""
+    named = [titled(arm) for arm in arms[:MAX_NAMED_ARMS]]
+    more = len(arms) - MAX_NAMED_ARMS
     return "\n".join([*named, f"and {more} more"] if more > 0 else named)

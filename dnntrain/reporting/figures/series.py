@@ -1,4 +1,4 @@
-"""What the figures draw, as numbers: from history.csv to curves and layers by epoch."""
+"""Reads history.csv and computes the series that the figures draw."""
 
 from __future__ import annotations
 
@@ -16,19 +16,26 @@ from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS, metric_columns
 from dnntrain.reporting.summary import ArmSummary, Summary
 
 COLUMNS = ("arm", "seed", "epoch", "lr", TRAIN_LOSS, VAL_LOSS, "grad_norm")
-"""What the figures need of history.csv, beside the figures of the task."""
+"""The columns of history.csv that figures need, in addition to the metrics."""
 
-FEW = 3
-"""Up to so many seeds, a band spans their values; with more it is one standard deviation."""
+MAX_SEEDS_FOR_RANGE = 3
+"""With at most this many seeds, a band spans the range of their values; with more, ±1 standard deviation."""
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """A study's rows by run and epoch; empty where it has none, InputError where the file is damaged."""
+    """Reads a study's history, one row per run and epoch.
+
+    Returns:
+        The columns of `COLUMNS` and every metric; no rows if the study has no history.csv.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
     path = folder / "history.csv"
     text: dict[Hashable, Any] = {"arm": str, "grad_norm": str}
-    try:  # an arm may be named NA: only numbers can be missing
-        there, metrics = pd.read_csv(path, nrows=0).columns, metric_columns()
-        columns = [*COLUMNS, *(column for column in there if column in metrics and column not in COLUMNS)]
+    try:  # an arm may be named NA, so only numbers can be missing
+        recorded, metrics = pd.read_csv(path, nrows=0).columns, metric_columns()
+        columns = [*COLUMNS, *(column for column in recorded if column in metrics and column not in COLUMNS)]
         numbers = [column for column in columns if column not in text]
         missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
         frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
@@ -41,28 +48,35 @@ def read_history(folder: Path) -> pd.DataFrame:
 
 
 def by_arm(history: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Each arm's rows."""
+    """Splits a history by arm."""
     return {str(name): frame for name, frame in history.groupby("arm", sort=False)}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure of an arm by epoch, over its runs."""
+    """One column of an arm's history by epoch, averaged over its runs."""
 
     epochs: np.ndarray
     mean: np.ndarray
-    """Over the runs that have a finite value in that epoch."""
+    """Mean over the runs with a finite value in that epoch."""
     low: np.ndarray
     high: np.ndarray
     complete: int
-    """Up to so many epochs, every run of the arm has a value: none has stopped or diverged yet."""
+    """The number of epochs until the first run stops or diverges."""
 
 
-def curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
-    """The arm's mean by epoch, and its band: ±1 sd, or from lowest to highest in a study of few seeds."""
-    values = table(frame, column)
+def mean_curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
+    """An arm's mean and band by epoch.
+
+    Args:
+        frame: The arm's history.
+        column: The column to average.
+        seeds: Seeds of the study. The band is ±1 standard deviation, or the range if there are few (see
+            `MAX_SEEDS_FOR_RANGE`).
+    """
+    values = by_epoch_and_seed(frame, column)
     center, n = values.mean(axis=1), values.notna().sum(axis=1)
-    if seeds <= FEW:
+    if seeds <= MAX_SEEDS_FOR_RANGE:
         low, high = values.min(axis=1), values.max(axis=1)
     else:
         deviation = values.std(axis=1, ddof=1)
@@ -78,31 +92,33 @@ def curve(frame: pd.DataFrame, column: str, seeds: int) -> Curve:
     )
 
 
-def table(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """An arm's figure, a row an epoch and a column a seed; nan where there is no finite one."""
+def by_epoch_and_seed(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Pivots a column to one row per epoch and one column per seed; nan where a value is missing or not finite."""
     finite = frame[column].where(np.isfinite(frame[column]))
     values: pd.DataFrame = finite.groupby([frame["epoch"], frame["seed"]]).first().unstack("seed")
     return values
 
 
 def divergences(summary: Summary, frames: dict[str, pd.DataFrame], column: str) -> dict[str, list[tuple[int, float]]]:
-    """For each arm, where its runs diverged: the last epoch and the figure's last finite value (nan if none)."""
+    """For each arm, its diverged runs as (last epoch, last finite value of the column, or nan)."""
     runs = summary.results.runs
-    found: dict[str, list[tuple[int, float]]] = {}
+    diverged: dict[str, list[tuple[int, float]]] = {}
     for arm, seed in runs.loc[runs["status"] == "diverged", ["arm", "seed"]].itertuples(index=False):
         frame = frames.get(str(arm))
         rows = None if frame is None else frame[frame["seed"] == seed]
         if rows is not None and len(rows):
             values = rows[column][np.isfinite(rows[column])]
             value = float(values.iloc[-1]) if len(values) else float("nan")
-            found.setdefault(str(arm), []).append((int(rows["epoch"].max()), value))
-    return found
+            diverged.setdefault(str(arm), []).append((int(rows["epoch"].max()), value))
+    return diverged
 
 
 def gradients(frame: pd.DataFrame) -> np.ndarray:
-    """log10 of the gradient's norm as (layers, epochs), the lowest layer first: the mean over the runs that have one.
+    """log10 of the gradient's norm, averaged over runs.
 
-    -inf where it is zero, nan where it is finite in no run.
+    Returns:
+        An array (layers, epochs), the lowest layer first. -inf where the gradient is zero, nan where no run has a
+        finite one.
     """
     cells = [np.array(cell.split(), dtype=float) for cell in frame["grad_norm"]]
     norms = np.full((len(cells), max((len(cell) for cell in cells), default=0)), np.nan)
@@ -114,7 +130,7 @@ def gradients(frame: pd.DataFrame) -> np.ndarray:
 
 
 def mean_log(norms: np.ndarray) -> np.ndarray:
-    """The mean of log10 over rows: of those above zero, else -inf where one is zero, else nan."""
+    """The mean of log10 over the positive rows of each column; without any, -inf if a row is zero, else nan."""
     positive = np.isfinite(norms) & (norms > 0)
     logs = np.log10(norms, where=positive, out=np.zeros_like(norms)).sum(axis=0)
     none = np.where((norms == 0).any(axis=0), -np.inf, np.nan)
@@ -123,46 +139,48 @@ def mean_log(norms: np.ndarray) -> np.ndarray:
 
 
 def rates(frame: pd.DataFrame) -> set[tuple[float, ...]]:
-    """The distinct learning rates by epoch of an arm's runs; one that stopped early is part of a longer one."""
-    found = {tuple(float(f"{rate:.5g}") for rate in run.sort_values("epoch")["lr"]) for _, run in frame.groupby("seed")}
-    return {ours for ours in found if not any(theirs != ours and starts(theirs, ours) for theirs in found)}
+    """The distinct learning-rate curves of an arm's runs, without those that are the beginning of a longer one."""
+    curves = {
+        tuple(float(f"{rate:.5g}") for rate in run.sort_values("epoch")["lr"]) for _, run in frame.groupby("seed")
+    }
+    return {curve for curve in curves if not any(other != curve and starts(other, curve) for other in curves)}
 
 
 def starts(longer: Sequence[float], shorter: Sequence[float]) -> bool:
-    """Whether one sequence begins with the other."""
+    """Whether `longer` begins with `shorter`."""
     return tuple(longer[: len(shorter)]) == tuple(shorter)
 
 
 def schedules(frames: dict[str, pd.DataFrame]) -> dict[frozenset[tuple[float, ...]], list[str]]:
-    """The distinct schedules, each with the arms that have it; runs differ where the schedule reacts to them."""
+    """The distinct schedules with the arms that use each. A schedule has several curves if it reacts to runs."""
     of_arm = {name: rates(frame) for name, frame in frames.items()}
     every = set().union(*of_arm.values())
-    found: dict[frozenset[tuple[float, ...]], list[str]] = {}
+    by_curves: dict[frozenset[tuple[float, ...]], list[str]] = {}
     for name, ours in of_arm.items():
-        found.setdefault(frozenset(longest(rate, every) for rate in ours), []).append(name)
-    return found
+        by_curves.setdefault(frozenset(longest(rate, every) for rate in ours), []).append(name)
+    return by_curves
 
 
 def longest(rate: tuple[float, ...], every: set[tuple[float, ...]]) -> tuple[float, ...]:
-    """The longest of the rates that this one is the beginning of, if they all agree; else itself."""
+    """The longest curve that begins with this one, if all such curves agree; otherwise the curve itself."""
     longer = sorted((other for other in every if starts(other, rate)), key=len)
     return longer[-1] if all(starts(longer[-1], other) for other in longer) else rate
 
 
-def chosen(summary: Summary, most: int) -> list[ArmSummary]:
-    """At most so many arms, in their order: all, or the baseline with the highest and the lowest."""
+def select_arms(summary: Summary, most: int) -> list[ArmSummary]:
+    """At most `most` arms in their order: all, or the baseline with those of the highest and lowest means."""
     if len(summary.arms) <= most:
         return summary.arms
     others = sorted(
         (arm for arm in summary.arms if arm.name != summary.baseline), key=lambda arm: (math.isnan(arm.mean), -arm.mean)
     )
     half = (most - 1) // 2
-    kept = {arm.name for arm in (*others[:half], *others[-half:])} | {summary.baseline}
-    return [arm for arm in summary.arms if arm.name in kept]
+    names = {arm.name for arm in (*others[:half], *others[-half:])} | {summary.baseline}
+    return [arm for arm in summary.arms if arm.name in names]
 
 
-def left_out(summary: Summary, shown: Sequence[ArmSummary]) -> str:
-    """What a caption says of arms without a panel or row of their own."""
+def omitted_note(summary: Summary, shown: Sequence[ArmSummary]) -> str:
+    """The caption's note on arms that are not shown; empty if all are."""
     if len(shown) == len(summary.arms):
         return ""
     return f" Shown: {len(shown)} of {len(summary.arms)} arms, the highest and the lowest by {summary.metric}."

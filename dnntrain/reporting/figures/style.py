@@ -1,4 +1,4 @@
-"""How every figure looks: declared here once."""
+"""The style that all figures share: colors, type sizes, line styles, and layout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import cycle
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.style
@@ -15,35 +16,39 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_of, split_column
+from dnntrain.metrics import metric_of, split_column, task_of
 from dnntrain.reporting.summary import Summary
 from dnntrain.store.provenance import datasets_of
 
 INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"
-"""Text and the baseline; what explains; what stays in the background."""
+"""Colors of text and the baseline, of secondary text, and of background lines."""
 
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-"""Okabe & Ito (2008): told apart by the colour-blind. Their yellow is too pale for a line on white."""
+"""A palette for readers with color blindness (Okabe & Ito 2008), without its yellow, which is too pale on white."""
 
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-DASHES: tuple[Any, ...] = (
+LINE_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+LINE_DASHES: tuple[Any, ...] = (
     (0, (5, 1.5)),
     (0, (7, 1.5, 1.5, 1.5)),
     (0, (2.5, 1.2)),
     (0, (9, 2)),
     (0, (5, 1, 1, 1, 1, 1)),
 )
-MARKERS = ("s", "^", "D", "v", "P", "X", "p")
-"""Colours, dashes and markers differ in number, so that a pair repeats only after 30 arms, and print well in grey."""
+LINE_MARKERS = ("s", "^", "D", "v", "P", "X", "p")
+"""Arms cycle through these three. Their lengths differ, so a pair of color and dash repeats only after 30 arms, and
+arms can be told apart in grayscale."""
 
 SMALL, NORMAL, LARGE = 7.5, 9.0, 12.0
-"""Sizes of type, in points."""
+"""Font sizes in points."""
+
+MAX_PANELS = 24
+"""Maximum number of panels in a figure."""
 
 STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so figures are the same on every machine
     "font.size": NORMAL,
-    "text.parse_math": False,  # an arm's name is no formula
+    "text.parse_math": False,  # arm names may contain $
     "axes.titlesize": NORMAL,
     "axes.titlelocation": "left",
     "axes.labelcolor": SOFT,
@@ -75,14 +80,14 @@ METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-"""The formats; none gets a time or a version, so that the same records give the same bytes."""
+"""The file formats, with metadata that leaves out times and versions, so that the same records give the same bytes."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a function under the common style, whatever the user's matplotlib is set to."""
+    """Decorates a function to run with `STYLE`, regardless of the user's own matplotlib settings."""
 
     @wraps(draw)
     def under_style(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,7 +98,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def check_format(name: str) -> str:
-    """One of the formats; InputError otherwise."""
+    """Returns a format's name; raises InputError if it is unknown."""
     if name not in METADATA:
         raise InputError(f"unknown figure format '{name}'; choose from {', '.join(METADATA)}")
     return name
@@ -101,14 +106,22 @@ def check_format(name: str) -> str:
 
 @styled
 def rendered(figure: Figure, suffix: str) -> bytes:
-    """The figure as a file of that format; the same figure gives the same bytes."""
+    """The figure as a file's content in a format such as png. The same figure gives the same bytes."""
     file = io.BytesIO()
     figure.savefig(file, format=suffix, metadata=METADATA[check_format(suffix)])
     return file.getvalue()
 
 
 def canvas(width: float, height: float, title: str, subtitle: str, caption: str) -> Figure:
-    """An empty figure of that size in inches, and with a title above and a caption below what will be drawn in it."""
+    """An empty figure with a title above and a caption below the area to draw in.
+
+    Args:
+        width: Width in inches.
+        height: Height of the area to draw in, in inches.
+        title: The title.
+        subtitle: Smaller text below the title, wrapped to the width.
+        caption: Small text below the area, wrapped to the width.
+    """
     above, below = wrapped(subtitle, width), wrapped(caption, width)
     top, bottom = 0.34 + 0.15 * len(above), 0.12 + 0.15 * len(below)
     full = height + top + bottom
@@ -122,7 +135,7 @@ def canvas(width: float, height: float, title: str, subtitle: str, caption: str)
 
 
 def laid_out(figure: Figure) -> Figure:
-    """The figure with everything in its place for good, so that no file of it has to find the places again."""
+    """Computes the layout once, so that saving to several formats does not repeat it."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -133,7 +146,15 @@ def laid_out(figure: Figure) -> Figure:
 def panels(
     number: int, panel: tuple[float, float], labels: tuple[str, str], *, same: bool, **texts: str
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of that size in rows; they share the horizontal axis, and where `same` also the vertical."""
+    """A figure with a grid of panels that share the horizontal axis.
+
+    Args:
+        number: How many panels.
+        panel: Width and height of each, in inches.
+        labels: Labels of the horizontal and the vertical axis.
+        same: Whether the panels share the vertical axis too.
+        texts: Title, subtitle, and caption, as for `canvas`.
+    """
     columns = {1: 1, 2: 2, 4: 2}.get(number, 3 if number in (3, 5, 6, 9) else 4)
     rows = -(-number // columns)
     figure = canvas(max(6.0, columns * panel[0] + 0.6), rows * panel[1] + 0.3, **texts)
@@ -150,12 +171,12 @@ def panels(
 
 
 def wrapped(text: str, width: float) -> list[str]:
-    """Small type in lines that fit into so many inches."""
+    """Wraps text in the small font to a width in inches."""
     return textwrap.wrap(text, int((width - 0.2) / 0.053))
 
 
 def subtitle(summary: Summary) -> str:
-    """Which study a figure is of, and on what data."""
+    """A figure's subtitle: the study's name, data, number of seeds, and question."""
     record = summary.results.record
     seeds, data = len(record.seeds), dict.fromkeys(data.name for data in datasets_of(record))
     parts = (
@@ -169,36 +190,40 @@ def subtitle(summary: Summary) -> str:
 
 @dataclass(frozen=True)
 class LineStyle:
-    """What an arm looks like in every figure where arms share axes."""
+    """How an arm is drawn in figures whose arms share axes."""
 
-    colour: str
+    color: str
     dash: Any
     marker: str
 
 
-def looks(summary: Summary) -> dict[str, LineStyle]:
-    """Each arm's look, by the study's own order: the baseline is black and solid."""
+def line_styles(summary: Summary) -> dict[str, LineStyle]:
+    """Each arm's line style, assigned in the study's order. The baseline is black and solid."""
     names = [arm.name for arm in summary.results.record.arms]
     others = [name for name in names if name != summary.baseline]
-    found = {
-        name: LineStyle(COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)], MARKERS[k % len(MARKERS)])
-        for k, name in enumerate(others)
-    }
-    return found | {str(summary.baseline): LineStyle(INK, "solid", "o")}
+    series = zip(others, cycle(LINE_COLORS), cycle(LINE_DASHES), cycle(LINE_MARKERS), strict=False)
+    styles = {name: LineStyle(color, dash, marker) for name, color, dash, marker in series}
+    return styles | {str(summary.baseline): LineStyle(INK, "solid", "o")}
 
 
 def metric_name(metric: str) -> str:
-    """'validation accuracy' for val_acc."""
+    """A metric's name in words: 'validation accuracy' for val_acc."""
     part = split_column(metric)[0]
     words = {"val": "validation", "train": "training", "mc_test": "Monte Carlo test"}
     return f"{words.get(part, part)} {metric_of(metric).label}"
 
 
 def scale(metric: str) -> float:
-    """The factor from a metric's value to the number that is shown: shares are shown in percent."""
+    """The factor from a metric's value to the number shown: 100 for shares, which are shown in percent."""
     return metric_of(metric).scale
 
 
-def unit(metric: str) -> str:
-    """The metric's unit; empty for a pure number."""
-    return metric_of(metric).unit
+def unit(summary: Summary, metric: str) -> str:
+    """The metric's unit in the study's task; empty for a pure number."""
+    return metric_of(metric).unit_of(task_of(metric, summary.results.runs.columns))
+
+
+def metric_label(summary: Summary, metric: str) -> str:
+    """The label of a metric's axis: 'validation accuracy (%)', or 'validation R²' for a pure number."""
+    symbol = unit(summary, metric)
+    return f"{metric_name(metric)} ({symbol})" if symbol else metric_name(metric)

@@ -1,4 +1,4 @@
-"""A score against the number of training examples, with transfer and from scratch: what transfer saves."""
+"""The metric by number of training examples, with transfer and from scratch."""
 
 from __future__ import annotations
 
@@ -6,52 +6,51 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from dnntrain.reporting.figures.series import FEW
+from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
     canvas,
     laid_out,
-    metric_name,
+    metric_label,
     scale,
     styled,
     subtitle,
-    unit,
 )  # fmt: skip
 from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.reporting.transfer import sized
 
 
 @styled
-def training_size(summary: Summary) -> Figure | None:
-    """Two curves with bands over the seeds; None where the study is of something else."""
+def draw_training_size(summary: Summary) -> Figure | None:
+    """Draws both curves with bands over seeds; None for studies that do not vary the training size."""
     pairs = sized(summary)
     if len(pairs) < 2:
         return None
-    few = max(pair.transfer.finished for pair in pairs) <= FEW
+    few = max(pair.transfer.finished for pair in pairs) <= MAX_SEEDS_FOR_RANGE
     band = "bands from the lowest to the highest seed" if few else "bands are ±1 standard deviation over the seeds"
     figure = canvas(7.0, 4.0, title="How much data does the transfer save?", subtitle=subtitle(summary),
                     caption=f"Means over the seeds; {band}.")  # fmt: skip
     axes, factor = figure.subplots(), scale(summary.metric)
     sizes = [pair.size for pair in pairs]
     sides = {"transfer": (BLUE, "o", [p.transfer for p in pairs]), "scratch": (INK, "s", [p.scratch for p in pairs])}
-    for name, (colour, marker, arms) in sides.items():
+    for name, (color, marker, arms) in sides.items():
         means = [arm.mean * factor for arm in arms]
-        low, high = zip(*(ends(arm, few, factor) for arm in arms), strict=True)
-        axes.fill_between(sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(sizes, means, color=colour, marker=marker, label=name)
+        low, high = zip(*(band_ends(arm, few, factor) for arm in arms), strict=True)
+        axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(sizes, means, color=color, marker=marker, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{size:,}" for size in sizes])
     axes.set_xlabel("training examples (logarithmic)")
-    axes.set_ylabel(f"{metric_name(summary.metric)} {unit(summary.metric)}".strip())
+    axes.set_ylabel(metric_label(summary, summary.metric))
     axes.legend(frameon=False)
     return laid_out(figure)
 
 
-def ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:
-    """Where an arm's band begins and ends at one size."""
+def band_ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:
+    """The ends of an arm's band at one size."""
     values = np.array(list(arm.values.values())) * factor
     if not values.size:
         return float("nan"), float("nan")

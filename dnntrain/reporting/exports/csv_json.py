@@ -1,4 +1,4 @@
-"""A study for machines, in full precision: CSV and JSON."""
+"""Studies in full precision for programs: CSV and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dnntrain.utils.finite import nan_to_none
 
 
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
-    """All that is known of one arm, as plain numbers."""
+    """One arm as a row of the CSV file: plain values by column."""
     c = arm.comparison
     compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict", "further_seeds")
     return {
@@ -42,19 +42,24 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
 
 
 def to_csv(summaries: Sequence[Summary]) -> str:
-    """A row for each study and arm."""
+    """One row per study and arm."""
     text: str = pd.DataFrame([row_of(arm, s) for s in summaries for arm in s.arms]).to_csv(index=False)
     return text
 
 
-def to_json(summaries: Sequence[Summary], judged: Iterable[dict[str, Any]] = ()) -> str:
-    """Every figure that the report prints, and the answers to the requirements."""
-    made = {"studies": [study_data(summary) for summary in summaries], "requirements": list(judged)}
-    return json.dumps(nan_to_none(made), indent=1) + "\n"
+def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) -> str:
+    """Every number that the report prints, and the results of the requirements.
+
+    Args:
+        summaries: The studies.
+        gates: The requirements with their results, as `GateResult.as_dict` gives them.
+    """
+    content = {"studies": [study_data(summary) for summary in summaries], "requirements": list(gates)}
+    return json.dumps(nan_to_none(content), indent=1) + "\n"
 
 
 def study_data(summary: Summary) -> dict[str, Any]:
-    """One study: the method and its reason, where the runs come from, and every table's figures."""
+    """One study: the method and its reason, where the runs come from, and the numbers of every table."""
     record, family = summary.results.record, summary.family
     of_family = ("method", "reason", "smallest_detectable", "delta")
     return {
@@ -71,7 +76,9 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
         "test_standard_errors": {data.name: formatting.sampling_error(data, summary) for data in datasets_of(record)},
-        "arms": [arm_data(arm, summary) for arm in summary.arms],
+        "arms": [
+            row_of(arm, summary) | {"diverged_p": arm.diverged_p, "implied": list(arm.implied)} for arm in summary.arms
+        ],
         "axis": axis(summary),
         "published": [published_data(arm, metric) for arm, metric in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
@@ -81,13 +88,8 @@ def study_data(summary: Summary) -> dict[str, Any]:
     }
 
 
-def arm_data(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
-    """One arm."""
-    return row_of(arm, summary) | {"diverged_p": arm.diverged_p, "implied": list(arm.implied)}
-
-
 def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
-    """An arm's figure beside the published one."""
+    """An arm's result and the published one."""
     return {
         "arm": arm.name,
         "metric": metric,

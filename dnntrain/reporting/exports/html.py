@@ -1,0 +1,62 @@
+"""Studies as one HTML page that needs no other file: the tables, the figures, and the runs behind them."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+from dnntrain.reporting import formatting
+from dnntrain.reporting.summary import Summary
+from dnntrain.reporting.tables import tables
+from dnntrain.utils.fields import format_value
+from dnntrain.utils.text_layout import TextTable
+
+
+def to_html(summaries: Sequence[Summary]) -> str:
+    """A page with all tables, figures, and runs of some studies."""
+    return _templates().get_template("page.html.j2").render(studies=[page_section(summary) for summary in summaries])
+
+
+def html_table(table: TextTable) -> str:
+    """One table, with its title above it."""
+    return _templates().get_template("table.html.j2").render(table=table)
+
+
+@cache
+def _templates() -> Environment:
+    """The HTML templates, which escape every value."""
+    loader = PackageLoader("dnntrain.reporting.exports")
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def page_section(summary: Summary) -> dict[str, Any]:
+    """What the page's template needs of one study."""
+    runs = summary.results.runs
+    cells = [[cell_text(cell) for cell in row] for row in runs.itertuples(index=False)]
+    return {
+        "name": summary.results.name,
+        "question": summary.results.record.question,
+        "tables": list(tables(summary, wide=True)),
+        "notes": [*formatting.footer(summary), *formatting.implied(summary)],
+        "figures": list(embedded_figures(summary)),
+        "runs": TextTable("", list(runs.columns), cells),
+    }
+
+
+def embedded_figures(summary: Summary) -> Iterator[dict[str, str]]:
+    """The study's figures by name, as base64 of their SVG."""
+    from dnntrain.reporting.figures import draw_all, file_names, rendered  # matplotlib takes long to import
+
+    [study] = file_names([summary.results.name])
+    for kind, figure in draw_all(summary):
+        yield {"name": f"{study}-{kind}", "svg": base64.b64encode(rendered(figure, "svg")).decode()}
+
+
+def cell_text(value: object) -> str:
+    """A cell of the table of runs in full precision; empty for nan."""
+    return "" if isinstance(value, float) and math.isnan(value) else format_value(value)
