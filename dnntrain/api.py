@@ -19,12 +19,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
+from dnntrain.config.keys import Settings
 from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.studies import build
-from dnntrain.studies.execution import RunOptions, check, run_tuned_study
-from dnntrain.studies.execution import run_study as train_missing_runs
+from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
@@ -32,18 +32,17 @@ from dnntrain.utils.console import console
 __all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
            "transfer"]  # fmt: skip
 
-Progress = StudyCallback | Literal["auto"] | bool
-Seeds = int | Sequence[int] | str
-Settings = Mapping[str, Any]
+ProgressMode = StudyCallback | Literal["auto"] | bool
+SeedsLike = int | Sequence[int] | str
 
 
 def train(
     *,
-    seeds: Seeds = 1,
+    seeds: SeedsLike = 1,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
-    progress: Progress = "auto",
+    progress: ProgressMode = "auto",
     **settings: Any,
 ) -> StudyResult:
     """Train one setting over one or several seeds.
@@ -70,12 +69,12 @@ def ablate(
     arms: Mapping[str, Settings] | None = None,
     factors: Mapping[str, Settings] | None = None,
     base: Settings | None = None,
-    seeds: Seeds | None = None,
+    seeds: SeedsLike | None = None,
     metric: str | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
-    progress: Progress = "auto",
+    progress: ProgressMode = "auto",
     **settings: Any,
 ) -> StudyResult:
     """Train the arms of an ablation and compare them.
@@ -125,11 +124,11 @@ def transfer(
     strategies: bool = False,
     train_sizes: Iterable[int] | str | None = None,
     weights: str | Path | None = None,
-    seeds: Seeds = 5,
+    seeds: SeedsLike = 5,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
-    progress: Progress = "auto",
+    progress: ProgressMode = "auto",
     **settings: Any,
 ) -> StudyResult:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
@@ -249,7 +248,7 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
     return RunOptions(Path(out), workers, **chosen), spec
 
 
-def run_with_progress(study: Study, options: RunOptions, progress: Progress) -> StudyResult:
+def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:
     """Check and run a study with the callback that `progress` asks for. Settings without effect raise a warning."""
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)

@@ -67,8 +67,8 @@ class Metric:
     """The lowest and the highest possible value."""
     decimals: ClassVar[int | None] = None
     """Decimals shown, of percent for a share; None for as many as the standard deviation supports."""
-    delta: ClassVar[float | None] = None
-    """The smallest difference that matters by default, in the metric's own unit; None: 1 % of the baseline's mean."""
+    delta: ClassVar[float] = 0.003
+    """The smallest difference that matters by default, in the metric's own unit: 0.3 points of a share."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -119,10 +119,6 @@ class Metric:
         else:
             output = np.zeros(1)
         return self.from_predictions(np.tile(output, (len(targets), 1)), targets, info)
-
-    def default_delta(self, baseline: float) -> float:
-        """The smallest difference that matters, unless one is given; `baseline` is the baseline's mean."""
-        return self.delta if self.delta is not None else abs(baseline) / 100
 
     def impossible(self, value: float) -> str | None:
         """What is wrong with a value that the metric cannot have, with a hint at percent; None for any other."""
@@ -183,7 +179,7 @@ class Accuracy(RowMean):
     """The share of examples whose class is predicted right."""
 
     name, tasks, label = "acc", ("classification",), "accuracy"
-    higher_is_better, bounds, unit, decimals, delta = True, (0.0, 1.0), PERCENT, 2, 0.003
+    higher_is_better, bounds, unit, decimals = True, (0.0, 1.0), PERCENT, 2
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return predicted_classes(outputs) == targets
@@ -193,7 +189,7 @@ class R2(RowMean):
     """The share of the target's variance that is explained, 1 - MSE / variance; nan where the targets are all equal."""
 
     name, tasks, label = "r2", ("regression",), "R²"
-    higher_is_better, bounds, delta = True, (-math.inf, 1.0), 0.01
+    higher_is_better, bounds = True, (-math.inf, 1.0)
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)

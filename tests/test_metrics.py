@@ -86,11 +86,6 @@ def test_columns_name_part_and_metric() -> None:
     assert score_beside("val_rmse", []).name == "r2" and score_beside("val_loss", []).name == "acc"
 
 
-def test_default_differences_that_matter() -> None:
-    deltas = [METRICS[name].default_delta(50.0) for name in ("acc", "r2", "rmse", "loss")]
-    assert deltas == [0.003, 0.01, 0.5, 0.5]
-
-
 def test_two_metrics_of_one_name_are_refused() -> None:
     with pytest.raises(TypeError, match="two metrics are named 'acc'"):
 

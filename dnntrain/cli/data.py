@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="List, download and inspect data sets, including your own.")
 
-Name = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
+SourceName = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
 
 BAR = 24
 """Width of the longest bar, in characters."""
@@ -69,14 +69,14 @@ def fetch(
 @data_app.command()
 @add_options(settings=spec_options(options()))
 def info(
-    name: Name,
+    name: SourceName,
     settings: dict[str, Any],
     data_dir: DataDir = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a data set's shape, classes, class balance, fingerprint and license."""
-    source = chosen(name, settings)
+    source = chosen_source(name, settings)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
     if as_json:
@@ -93,14 +93,14 @@ def info(
 @data_app.command("show")
 @add_options(settings=spec_options(options()))
 def show_samples(
-    name: Name,
+    name: SourceName,
     settings: dict[str, Any],
     data_dir: DataDir = None,
     mirror: Mirror = None,
     png: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = Path("samples.png"),
 ) -> None:
     """Write sample images of every class to a PNG file."""
-    source = chosen(name, settings)
+    source = chosen_source(name, settings)
     dataset = source.load(home_of(source, data_dir, mirror))
     if not dataset.is_image:
         raise InputError(f"{name}: no images to show; `dnntrain data info {name}` says what is in it")
@@ -138,7 +138,7 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
-def chosen(name: str, settings: dict[str, Any]) -> DataSource:
+def chosen_source(name: str, settings: dict[str, Any]) -> DataSource:
     """The data source with these options, validated like the settings of a run."""
     return RunSpec.parse({"data": name} | settings).source
 

@@ -78,7 +78,7 @@ def plan_table(study: Study) -> Group:
     lines = [
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
-        "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in common(study).items()),
+        "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in shared_settings(study).items()),
     ]
     if study.tuning:
         values = ", ".join(format_value(value) for value in study.tuning.values)
@@ -87,7 +87,7 @@ def plan_table(study: Study) -> Group:
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
 
 
-def common(study: Study) -> dict[str, object]:
+def shared_settings(study: Study) -> dict[str, object]:
     """The settings that all arms share, without those that are off."""
     varied = {*study.varied(), "seed"}
     settings = in_use(study.arms[0].spec.settings())

@@ -21,6 +21,8 @@ from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.utils.fields import field_extra, hyperparameter
 
+Settings = Mapping[str, Any]
+"""Settings in their flat form: values by key, as text or already converted."""
 Spec = type[BaseModel]
 """The class whose flat form is meant: `RunSpec`, which imports this module."""
 

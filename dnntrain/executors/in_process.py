@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -33,6 +35,7 @@ class InProcessExecutor(LocalExecutor):
         """Train each job; yields what remains of one that ran out of memory."""
         from dnntrain.executors.worker import load_dataset, run_job
 
+        atexit.register(gc.freeze)  # without it the collector searches all of torch's objects for cycles at the exit
         for job in jobs:
             remaining = job
 

@@ -187,17 +187,10 @@ def compare_all(
     """Compares every arm with the baseline; None without a baseline."""
     if baseline is None:
         return None
-    if delta is None:
-        delta = default_delta(metric, values[baseline])
     others = {name: figures for name, figures in values.items() if name != baseline}
-    better = metric_of(metric).higher_is_better
-    return compare(values[baseline], others, diverged=diverged, delta=delta, higher_is_better=better)
-
-
-def default_delta(metric: str, baseline: Mapping[int, float]) -> float:
-    """The metric's smallest difference that matters; 0 where it depends on a baseline without finished runs."""
-    delta = metric_of(metric).default_delta(mean([*baseline.values()]))
-    return delta if math.isfinite(delta) else 0.0
+    judge = metric_of(metric)
+    delta = judge.delta if delta is None else delta
+    return compare(values[baseline], others, diverged=diverged, delta=delta, higher_is_better=judge.higher_is_better)
 
 
 def divergence_p(

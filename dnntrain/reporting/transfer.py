@@ -12,7 +12,7 @@ import typer
 
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import ArmSummary, Summary, default_delta
+from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
 from dnntrain.utils.console import show
 from dnntrain.utils.text_layout import TextTable
@@ -108,8 +108,8 @@ def supported(summary: Summary) -> str:
 
 def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
     """Whether an arm is significantly worse than the best one, by its own 95 % interval."""
-    delta, better = default_delta(summary.metric, best.values), metric_of(summary.metric).higher_is_better
-    family = compare(best.values, {arm.name: arm.values}, delta=delta, higher_is_better=better)
+    metric = metric_of(summary.metric)
+    family = compare(best.values, {arm.name: arm.values}, delta=metric.delta, higher_is_better=metric.higher_is_better)
     return family.comparisons[arm.name].verdict == "worse"
 
 
@@ -128,11 +128,11 @@ def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
     """Compares transfer with scratch at each size; the intervals are simultaneous (Bonferroni over the sizes)."""
     pairs = sized(summary)
     level = 1 - (1 - LEVEL) / len(pairs)
-    better = metric_of(summary.metric).higher_is_better
+    metric = metric_of(summary.metric)
     compared = {}
     for pair in pairs:
-        delta, arms = default_delta(summary.metric, pair.scratch.values), {TRANSFER: pair.transfer.values}
-        family = compare(pair.scratch.values, arms, delta=delta, level=level, higher_is_better=better)
+        arms, better = {TRANSFER: pair.transfer.values}, metric.higher_is_better
+        family = compare(pair.scratch.values, arms, delta=metric.delta, level=level, higher_is_better=better)
         compared[pair.size] = family.comparisons[TRANSFER]
     return compared
 

@@ -19,7 +19,7 @@ from dnntrain.utils.files import read_json
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
 
-Settings = dict[str, bool | int | float | str | None]
+RecordedSettings = dict[str, bool | int | float | str | None]
 """A run's settings by key."""
 HistoryRow = dict[str, float | int | list[float | None] | None]
 """One epoch: a number by name, or a list with one number per layer, from the lowest. None where it is not finite."""
@@ -90,7 +90,7 @@ class RunRecord(Record):
     """The run's id."""
     engine: str | None = None
     """The engine version that trained it."""
-    settings: Settings
+    settings: RecordedSettings
     data: DatasetRecord
     environment: EnvironmentRecord
     status: str
@@ -160,7 +160,7 @@ class ArmRecord(Record):
     """An arm of a study."""
 
     name: str
-    settings: Settings = {}
+    settings: RecordedSettings = {}
     """With seed 0."""
     implied: list[str] = []
     """Other differences from the baseline that follow from its settings."""

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from dnntrain.config.keys import Settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
@@ -28,7 +28,6 @@ from dnntrain.studies.study import (
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
 from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
 
-Settings = Mapping[str, Any]
 BASE = "base"
 """The arm without changes in a study of named arms."""
 

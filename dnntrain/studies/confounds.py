@@ -9,7 +9,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 
 
-def differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
+def setting_differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
     """The settings in which two runs differ, apart from the seed."""
     ours, theirs = arm.settings(), baseline.settings()
     return [key for key in ours if key != "seed" and ours[key] != theirs[key]]
@@ -17,7 +17,7 @@ def differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
 
 def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -> None:
     """Raise InputError if the arms differ in a setting that the study did not declare."""
-    for key in differences(arm, baseline):
+    for key in setting_differences(arm, baseline):
         if key not in declared:
             ours, theirs = arm.settings()[key], baseline.settings()[key]
             raise InputError(

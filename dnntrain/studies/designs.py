@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 from dnntrain.errors import InputError
 
 T = TypeVar("T")
-Settings = dict[str, Any]
-Arms = dict[str, Settings]
+Arms = dict[str, dict[str, Any]]
 
 DESIGNS = {
     "one-in": "the baseline, each factor alone, and the given combinations",
@@ -71,9 +70,9 @@ def joined(*groups: Mapping[str, T]) -> dict[str, T]:
     return arms
 
 
-def merged(names: Sequence[str], parts: Sequence[Settings]) -> Settings:
+def merged(names: Sequence[str], parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The parts together; InputError if two of them set a key to different values."""
-    settings: Settings = {}
+    settings: dict[str, Any] = {}
     for part in parts:
         for key, value in part.items():
             if settings.setdefault(key, value) != value:

@@ -90,7 +90,7 @@ def downloads(study: Study) -> bool:
     return networks or any(arm.spec.source.size for arm in study.arms)
 
 
-def run_study(
+def train_missing_runs(
     study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False
 ) -> TrainedStudy:
     """Train what is not recorded yet, including the network that the study reuses, and write the study's tables.
@@ -111,7 +111,7 @@ def run_study(
     from dnntrain.transfer_learning.resolve import pretraining_study, with_backbone
 
     if first := pretraining_study(study):
-        pretrained = run_study(first, options, callback, owns_process=owns_process)
+        pretrained = train_missing_runs(first, options, callback, owns_process=owns_process)
         study = with_backbone(study, next(iter(pretrained.records)))
     elif isinstance(study.pretrain, str):
         study = with_backbone(study, fetch(study.pretrain, options.home))
@@ -119,7 +119,6 @@ def run_study(
     for note in dropped_from_tables(study, options.out):
         callback.note(f"{study.name}: {note}; their runs stay in the store")
     executor = create_executor(options, len(runner.missing()), owns_process)
-    import_ahead("pandas")  # the report needs it, and it loads while the workers start
 
     def stop() -> None:
         callback.stopping()
@@ -138,6 +137,7 @@ def create_executor(options: RunOptions, n_runs: int, owns_process: bool) -> Exe
 
     if owns_process and options.executor == "local" and InProcessExecutor.suits(options.device, n_runs):
         return InProcessExecutor()
+    import_ahead("pandas")  # the report needs it, and it loads while the workers start
     own_options = read_options(options.executor, options.executor_options)
     return EXECUTORS[options.executor](options.workers, options.device, own_options)
 
@@ -146,11 +146,11 @@ def run_tuned_study(
     study: Study, tuning: Tuning, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False
 ) -> TrainedStudy:
     """Choose each arm's value on validation data, then compare the arms with the chosen values."""
-    from dnntrain.studies.tuning import choose, selection_metric, tuned_study, tuning_study
+    from dnntrain.studies.tuning import select_best, selection_metric, tuned_study, tuning_study
 
-    tried = run_study(tuning_study(study, tuning), options, callback, owns_process=owns_process)
-    chosen = choose(study, tuning, tried.figures(selection_metric(study)))
-    return run_study(tuned_study(study, tuning, chosen), options, callback, owns_process=owns_process)
+    tried = train_missing_runs(tuning_study(study, tuning), options, callback, owns_process=owns_process)
+    chosen = select_best(study, tuning, tried.figures(selection_metric(study)))
+    return train_missing_runs(tuned_study(study, tuning, chosen), options, callback, owns_process=owns_process)
 
 
 def dropped_from_tables(study: Study, out: Path) -> Iterator[str]:

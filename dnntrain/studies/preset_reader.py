@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dnntrain.config.parsing import as_meant
 from dnntrain.config.renamed import unknown_key
@@ -14,7 +15,7 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import score_of
 from dnntrain.studies.confounds import check_declared
-from dnntrain.studies.designs import DESIGNS, Arms, Settings, cells, factorial, joined, one_in, one_out
+from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
 from dnntrain.studies.published import read_figures
 from dnntrain.studies.study import (
@@ -46,7 +47,7 @@ class Preset:
     """
 
     def __init__(
-        self, document: Document, overrides: Settings, home: DataLocation | None = None, given_as: str = "--set"
+        self, document: Document, overrides: dict[str, Any], home: DataLocation | None = None, given_as: str = "--set"
     ) -> None:
         self.home, self.overrides, self.given_as = home, overrides, given_as
         self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
@@ -115,7 +116,7 @@ class Preset:
             check_metric_of(metric, outline)
         return metric
 
-    def outline(self, spec: RunSpec, changes: Settings) -> DatasetInfo:
+    def outline(self, spec: RunSpec, changes: dict[str, Any]) -> DatasetInfo:
         """Shape, classes and sizes of a run's data. An error in the data names the key that sets them."""
         with self.document.at("base") if "data" not in changes else self.document.at("factors"):
             return spec.source.outline(self.home)
@@ -163,7 +164,7 @@ class Preset:
         with self.document.at("tune_seeds"):
             return Tuning(key, tuple(numbers), len(read_seeds(self.content.get("tune_seeds", 2))))
 
-    def settings(self, value: object) -> Settings:
+    def settings(self, value: object) -> dict[str, Any]:
         """Settings of a run; InputError for an unknown key, or for `seed`."""
         if value is not None and not isinstance(value, Mapping):
             raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
@@ -174,7 +175,7 @@ class Preset:
                 raise InputError("seed belongs under seeds")
         return {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
 
-    def factor(self, name: str) -> Settings:
+    def factor(self, name: str) -> dict[str, Any]:
         """The settings of one factor."""
         with self.document.at("factors", name):
             return self.settings(self.factors[name])
@@ -256,7 +257,7 @@ class Preset:
             with self.place(arm.name):
                 check_declared(arm.spec, compared, declared)
 
-    def spec(self, arm: str, changes: Settings) -> RunSpec:
+    def spec(self, arm: str, changes: dict[str, Any]) -> RunSpec:
         """One arm's settings, validated by themselves and against the data."""
         with self.place(arm):
             check_name(arm, "arm")

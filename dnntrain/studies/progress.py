@@ -155,11 +155,12 @@ class ProgressDisplay(StudyCallback):
         table.add_column(f"val {self.score.name}", justify="right")
         for name, state in self.arms.items():
             runs = f"{len(state.finished)}/{state.runs_planned}"
-            table.add_row(name, runs, bar(state.share, 20), "" if state.score is None else self.format(state.score))
+            score = "" if state.score is None else self.format(state.score)
+            table.add_row(name, runs, progress_bar(state.share, 20), score)
         return table
 
 
-def bar(share: float, width: int) -> Text:
+def progress_bar(share: float, width: int) -> Text:
     """A progress bar of `width` characters."""
     full = round(share * width)
     return Text.assemble("━" * full, ("─" * (width - full), "dim"))

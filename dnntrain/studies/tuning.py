@@ -49,7 +49,7 @@ def selection_metric(study: Study) -> str:
     return f"val_{metric_of(study.metric).name}"
 
 
-def choose(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def select_best(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Each arm's best value: `figures` are the tuning arms' validation figures, nan for a diverged run."""
     sign = 1.0 if metric_of(study.metric).higher_is_better else -1.0
 

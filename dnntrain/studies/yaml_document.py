@@ -16,7 +16,7 @@ import yaml
 
 from dnntrain.errors import InputError
 
-DEEPEST = 10
+MAX_NESTING = 10
 """The deepest nesting that is allowed."""
 
 
@@ -105,8 +105,8 @@ def check_events(text: str, where: str) -> None:
             raise InputError(f"{where}:{line}: aliases (*{event.anchor}) are not allowed")
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
             raise InputError(f"{where}:{line}: merge keys (<<) are not allowed")
-        if depth > DEEPEST:
-            raise InputError(f"{where}:{line}: nested more than {DEEPEST} deep")
+        if depth > MAX_NESTING:
+            raise InputError(f"{where}:{line}: nested more than {MAX_NESTING} deep")
 
 
 class LocatedError(InputError):

@@ -95,7 +95,7 @@ class Tree:
     def run(self, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Run `dnntrain WORDS…` of this checkout in the folder."""
         env = os.environ | {"PYTHONPATH": str(self.path), "COLUMNS": "200"}
-        command = [str(self.python), "-m", "dnntrain", *words]
+        command = [str(self.python), "-P", "-m", "dnntrain", *words]  # not the package of the working directory
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
     def is_renamed(self, flag: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from dnntrain.errors import InputError
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study, Tuning
-from dnntrain.studies.tuning import choose, tuned_study, tuning_study
+from dnntrain.studies.tuning import select_best, tuned_study, tuning_study
 from tests.support.command import succeeds
 
 PRESET = """
@@ -44,7 +44,7 @@ def test_the_best_mean_wins_and_a_diverged_run_disqualifies() -> None:
     made, tuning = study()
     figures = {"baseline (0.0001)": [0.3, 0.5], "baseline (0.1)": [0.8, 0.1], "baseline (1000000)": [0.9, math.nan],
                "elu (0.0001)": [0.1, 0.1], "elu (0.1)": [0.6, 0.6], "elu (1000000)": [0.5, 0.6]}  # fmt: skip
-    chosen = choose(made, tuning, figures)
+    chosen = select_best(made, tuning, figures)
     assert chosen == {"baseline": 0.1, "elu": 0.1}
     tuned = tuned_study(made, tuning, chosen | {"baseline": 1e-4})
     assert [arm.spec.lr for arm in tuned.arms] == [1e-4, 0.1]
