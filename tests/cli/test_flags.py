@@ -134,7 +134,7 @@ def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any
     return study
 
 
-@pytest.mark.parametrize(("way", "key"), product(WAYS, [key for key in transfer_keys() if key != "data"]))
+@pytest.mark.parametrize(("way", "key"), [*product(WAYS, [key for key in transfer_keys() if key != "data"])])
 def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: MLPBackbone) -> None:
     target = {name: value for name, value in TARGET.items() if name != key and (way, name) != ("curve", "train_size")}
     given = {name: value for name, value in acting(key).items() if name != "reuse_from"}

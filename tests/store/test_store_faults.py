@@ -100,6 +100,7 @@ def test_paths_may_have_blanks_and_letters_of_any_alphabet(folder: Path) -> None
     assert "elu" in succeeds("report", "läufe 2", cwd=place, process=True, LC_ALL="C")
 
 
+@pytest.mark.filterwarnings("ignore:flock not supported")  # filelock says what it does instead
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS], ids=errno.errorcode.get)
 def test_a_file_system_without_locks_does_as_well(code: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_locks(*_: object) -> None:
