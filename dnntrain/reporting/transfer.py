@@ -86,7 +86,7 @@ def times(ratio: float) -> str:
 
 
 def supported(summary: Summary) -> str:
-    """The strategy to choose: the best of those significantly better than scratch, and what is as good."""
+    """The strategy to choose: the best of those significantly better than scratch, with those not worse than it."""
     better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
     if not better:
         return "No strategy is significantly better than scratch here: train from scratch, or add seeds."

@@ -68,7 +68,7 @@ def files(trained: Summary, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
 
 
 class Written:
-    """A study written by hand: runs are told one by one."""
+    """A study built run by run."""
 
     def __init__(self, folder: Path, arms: list[str], seeds: int, **description: Any) -> None:
         self.folder = folder
@@ -104,7 +104,7 @@ class Written:
             self.history.append({"arm": arm, "seed": seed, "epoch": k + 1} | figures)
 
     def summary(self, metric: str | None = None) -> Summary:
-        """What is read of it."""
+        """Writes the files, and summarizes them."""
         (self.folder / "study.json").write_text(json.dumps(self.description), encoding="utf-8")
         columns = ["study", "arm", "seed", "run", "status", "val_acc", "val_loss", "health", "seconds"]
         tables = {"results": pd.DataFrame(self.runs, columns=columns)}

@@ -19,7 +19,8 @@ from dnntrain.utils.text_layout import TextTable
 
 def to_html(summaries: Sequence[Summary]) -> str:
     """A page with all tables, figures, and runs of some studies."""
-    return _templates().get_template("page.html.j2").render(studies=[page_section(summary) for summary in summaries])
+    page = _templates().get_template("page.html.j2")
+    return page.render(studies=[page_section(summary) for summary in summaries]) + "\n"
 
 
 def html_table(table: TextTable) -> str:

@@ -93,7 +93,7 @@ def effects_caption(summary: Summary, delta: float, interval: str) -> str:
     width = f"±{delta * metric.scale:g} {symbol}".rstrip()
     parts = [
         f"Baseline: {summary.baseline}.",
-        f"Bars: {interval}. Filled: the interval leaves zero out; open: it does not.",
+        f"Bars: {interval}. Filled: the interval excludes zero; open: it includes zero.",
         f"Gray band: {width}, a difference too small to matter.",
     ]
     differences = [arm.difference for arm in summary.arms if arm.difference]
@@ -213,7 +213,7 @@ def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
     """The figure's caption, with the arms that are not in it."""
     parts = [
         "Bars: ±1 standard deviation over the finished runs.",
-        "Time: a run's share of the time of those that it was trained with.",
+        "Time: a run's share of the training time of its population.",
     ]
     missing = [arm.name for arm in summary.arms if not arm.finished]
     if missing:
