@@ -12,7 +12,8 @@ from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.studies.study import Arm, Study, default_metric, folder_name
-from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.backbone import Backbone
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 
 Settings = dict[str, Any]
 

@@ -18,8 +18,9 @@ from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
 from dnntrain.errors import InputError
 from dnntrain.store.run_store import RunStore, record
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone, count_overlap, unfrozen_count
-from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.backbone import unfrozen_count
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.support.command import error_of, succeeds
 
@@ -143,7 +144,7 @@ def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None
     for scale in ("standard", "unit", "raw"):
         settings = {"scale": scale, "hidden": "8", "train_size": 60, "val": 30}
         base = as_base(spec(**settings), table)
-        frozen = base.reused(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
+        frozen = base.features(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
         inputs = BatchSource(table, [base.spec], torch.device("cpu"))
         [batch] = inputs.test()
         np.testing.assert_array_equal(frozen.dataset.test_inputs, batch.x[0, :50].numpy())
@@ -152,7 +153,7 @@ def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None
 def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
     base = as_base(spec(scale="standard"), mini)
     other = replace(mini, train_inputs=mini.train_inputs // 2, test_inputs=mini.test_inputs // 2)
-    some = base.reused(other, reusing(), 0, np.arange(3), torch.device("cpu"))
+    some = base.features(other, reusing(), 0, np.arange(3), torch.device("cpu"))
     flat = other.test_inputs.reshape(2000, -1).astype(np.float32)
     expected = (flat - base.state["input.offset"]) * base.state["input.factor"]
     np.testing.assert_allclose(some.dataset.test_inputs, expected, rtol=1e-5, atol=1e-5)
