@@ -16,12 +16,15 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
+from dnntrain.engine.network import tensor_names
 from dnntrain.errors import InputError
+from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore, record
 from dnntrain.transfer_learning.backbone import unfrozen_count
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
+from tests.engine.test_bit_for_bit import assert_same
 from tests.support.command import error_of, succeeds
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
@@ -91,6 +94,31 @@ def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base:
     assert alone.test == together[2].test
     for name, value in alone.weights.items():
         np.testing.assert_array_equal(value, together[2].weights[name], name)
+
+
+WHOLE = ["input", "hidden1", "hidden2", "hidden3", "output"]
+
+
+@pytest.mark.parametrize(("frozen", "named"), [(0, WHOLE), (2, ["input", *WHOLE[3:]]), (3, ["input", *WHOLE[4:]])])
+def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters_them(
+    frozen: int, named: list[str], base: MLPBackbone
+) -> None:
+    layers = base.trained_layers(reusing(dropout=0.1, dropout_where="input+hidden"), frozen, 99, 10)
+    assert list(dict.fromkeys(layer.name for layer in layers)) == named
+    assert layers[0].shape_out == ((99,) if frozen else (784,))
+    expected = [name for name in base.state if name.split(".")[0] in named]
+    assert sorted(tensor_names(layers)) == sorted(expected)
+
+
+def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: MLPBackbone, mini: Dataset) -> None:
+    """As older versions did: hidden3 of the stage was hidden1."""
+    kept: dict[int, Checkpoint] = {}
+    one = reusing(epochs=3, freeze=1, unfreeze=1)
+    [whole] = train_transfer([one], mini, base, on_epoch=lambda runs, take: kept.update(take()))
+    assert kept[0].stage == 1 and "now.hidden3.kernel" in kept[0].tensors
+    older = {name.replace("hidden3", "hidden1"): tensor for name, tensor in kept[0].tensors.items()}
+    [again] = train_transfer([one], mini, base, checkpoints=[replace(kept[0], tensors=older)])
+    assert_same(again, whole)
 
 
 def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> None:
