@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dnntrain.data import DataLocation
+from dnntrain.data.download import exclusive_write
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning import feature_cache as features
 from dnntrain.transfer_learning.feature_cache import FeatureCache
@@ -167,7 +168,7 @@ def test_kept_values_that_are_not_finite_are_refused(cache: FeatureCache) -> Non
 SCRIPT = """
 import sys, time, numpy as np
 from pathlib import Path
-from dnntrain.data import DataHome
+from dnntrain.data import DataLocation
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 folder, start = Path(sys.argv[1]), int(sys.argv[2])
 def compute(rows):
@@ -178,7 +179,7 @@ def compute(rows):
 print("ready", flush=True)
 sys.stdin.readline()
 wanted = np.arange(start, start + 1500)
-values = FeatureCache(DataHome(folder)).rows({}, 2000, wanted, compute, lambda done, of: None)
+values = FeatureCache(DataLocation(folder)).rows({}, 2000, wanted, compute, lambda done, of: None)
 assert np.array_equal(values, np.repeat(wanted[:, None], 7, 1))
 """
 
@@ -282,7 +283,7 @@ def test_an_entry_in_use_is_not_removed(cache: FeatureCache, monkeypatch: pytest
     used = cache.entries()[0].path
     monkeypatch.setenv("DNNTRAIN_CACHE_GB", "0")
     mapped = rows(cache, EVERY_ROW, boundary=2)
-    with features.making(used):
+    with exclusive_write(used):
         assert np.array_equal(rows(cache, EVERY_ROW, boundary=3), true_values(EVERY_ROW))
         assert sorted(kept(cache)) == [1, 3]
     assert np.array_equal(mapped, true_values(EVERY_ROW))  # what is mapped stays until it is let go

@@ -107,7 +107,7 @@ def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocatio
     assert net.shape(len(net.layers), 64) == (net.run(x, 0, len(net.layers)).shape[1],)
 
 
-def test_prepared() -> None:
+def test_images_are_scaled_and_gray_ones_get_three_colors() -> None:
     net = load("mobilenet_v3_small@seed1", DataLocation())
     grey = torch.full((2, 10, 10), 255, dtype=torch.uint8)
     white = net.preprocess(grey, 16)
@@ -119,7 +119,7 @@ def test_prepared() -> None:
 
 @pytest.mark.parametrize(("name", "resampling"), [("resnet18", "BILINEAR"), ("efficientnet_b0", "BICUBIC")])
 @pytest.mark.parametrize("size", [20, 128])
-def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) -> None:
+def test_images_are_resized_as_pillow_does(name: str, resampling: str, size: int) -> None:
     net, some = load(f"{name}@seed1", DataLocation()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
     picture = Image.fromarray(some[0].permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[resampling])
     levels = net.preprocess(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
@@ -128,7 +128,7 @@ def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) 
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
-def test_outputs_of_an_image_are_the_same_in_any_company(name: str) -> None:
+def test_outputs_of_an_image_do_not_depend_on_the_other_images(name: str) -> None:
     net, some = load(f"{name}@seed1", DataLocation()), images(19)
     for last in (3, len(net.layers)):
         together = net.outputs(some, 48, last)
@@ -352,7 +352,7 @@ def with_gradients(value: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tup
 
 @pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
+def test_upper_layers_are_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
     together = copies(tensors)
     three = with_gradients(outputs(upper, together, x, training=True), together)
@@ -366,7 +366,9 @@ def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new:
 
 @pytest.mark.parametrize(("new", "shared"), [(False, True), (True, False)])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
+def test_upper_layers_give_the_same_at_once_and_in_turn(
+    name: str, first: int, last: int, new: bool, shared: bool
+) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
     outputs(upper, copies(tensors), x, training=True)  # as it is while training
     upper.module.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
@@ -382,7 +384,7 @@ def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: in
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9 * max(1.0, float(other.detach().abs().max())))
 
 
-def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
+def test_upper_layers_are_the_models_and_leave_it_unchanged() -> None:
     net = load("mobilenet_v3_small@seed1", DataLocation())
     upper = UpperLayersSpec(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
@@ -397,7 +399,7 @@ def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
+def test_new_upper_layers_train_by_batch_and_test_by_running_averages() -> None:
     upper, tensors, x = upper_layers("resnet18", 2, 3, new=True)
     assert not torch.allclose(
         outputs(upper, tensors, x, training=True)[:, :2], outputs(upper, tensors, x[:, :2], training=True)
@@ -415,7 +417,7 @@ def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
         outputs(upper, tensors, x[:, :1], training=True)
 
 
-def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
+def test_pretrained_upper_layers_normalize_by_what_they_have_learned() -> None:
     plain, tensors, x = upper_layers("mobilenet_v3_small", 10, 13)
     torch.testing.assert_close(outputs(plain, tensors, x, training=True)[:, :2], outputs(plain, tensors, x[:, :2]))
 

@@ -88,7 +88,9 @@ def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, 
 
 
 @pytest.mark.parametrize("settings", [{}, {"freeze": 1, "unfreeze": 1}, {"freeze": 0, "unfreeze": "all"}])
-def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
+def test_a_run_is_the_same_alone_and_in_a_population(
+    settings: dict[str, Any], base: MLPBackbone, mini: Dataset
+) -> None:
     together = train_transfer([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
     [alone] = train_transfer([reusing(seed=2, **settings)], mini, base)
     assert alone.test == together[2].test
@@ -289,7 +291,7 @@ def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
         assert reason in error_of(*words, *wrong, cwd=store)
 
 
-def test_transfer_stands_beside_scratch(store: Path) -> None:
+def test_transfer_is_compared_with_scratch(store: Path) -> None:
     words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--unfreeze", "all", "--seeds", "2")
     shown = succeeds(*words, "--name", "pair", cwd=store)
     assert "errors and time against scratch" in shown and "test_acc" in shown
@@ -301,16 +303,16 @@ def test_transfer_stands_beside_scratch(store: Path) -> None:
     assert "scratch" not in alone
 
 
-def test_the_ladder_names_the_rung_that_is_supported(store: Path) -> None:
+def test_strategies_say_which_one_is_supported(store: Path) -> None:
     words = ("transfer", "--from", base_id(store), *TARGET, "--strategies", "--seeds", "2", "--name", "ladder")
     shown = succeeds(*words, cwd=store)
-    for rung in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
-        assert rung in shown
+    for arm in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
+        assert arm in shown
     assert "Supported: " in shown or "No strategy" in shown
     assert (store / "runs" / "ladder" / "figures" / "ladder-effects.png").is_file()
 
 
-def test_the_curve_goes_by_the_number_of_examples(store: Path) -> None:
+def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
     words = ("transfer", "--from", base_id(store), "--classes", "sandal,shirt", "--val", "200", "--epochs", "2")
     shown = succeeds(*words, "--train-sizes", "20,60", "--seeds", "2", "--name", "curve", cwd=store)
     assert "by the number of training examples" in shown
