@@ -366,9 +366,7 @@ def test_upper_layers_are_each_copy_trained_alone(name: str, first: int, last: i
 
 @pytest.mark.parametrize(("new", "shared"), [(False, True), (True, False)])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_upper_layers_give_the_same_at_once_and_in_turn(
-    name: str, first: int, last: int, new: bool, shared: bool
-) -> None:
+def test_upper_layers_are_equal_at_once_and_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
     outputs(upper, copies(tensors), x, training=True)  # as it is while training
     upper.module.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
