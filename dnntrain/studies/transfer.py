@@ -20,13 +20,13 @@ Settings = dict[str, Any]
 SCRATCH, TRANSFER = "scratch", "transfer"
 
 NOT_INHERITED = {
-    *("data", *options(), "train_size", "draw", "val", "val_part", "output", "epochs", "seed"),
+    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "seed"),
     *("early_stop", "early_stop_min_delta", "early_stop_metric", "early_stop_restore"),
     *TransferSettings.model_fields,
 }
 """Settings that a run does not inherit from the run that it reuses."""
 
-IMAGE_DEFAULTS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "draw": "same"}
+IMAGE_DEFAULTS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
 """Default settings for a new head on a pretrained image network."""
 
 
@@ -67,7 +67,7 @@ def transfer_settings(backbone: Backbone, settings: Settings, drop: int = 0, hea
     acts += [acts[-1]] * len(new)
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
     hidden = write_hidden((*backbone.spec.hidden[:kept], *new))
-    return settings | {"reuse_from": backbone.name, "reuse": kept, "hidden": hidden, "act": act}
+    return settings | {"reuse_from": backbone.name, "transfer_layers": kept, "hidden": hidden, "act": act}
 
 
 def scratch_settings(settings: Settings, backbone: Backbone, random_base: str | None) -> Settings:
@@ -75,7 +75,7 @@ def scratch_settings(settings: Settings, backbone: Backbone, random_base: str | 
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
     if isinstance(backbone, MLPBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
-    return settings | reuse | {"reuse_from": random_base, "freeze": 0, "unfreeze": ALL}
+    return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
 
 def comparison(
@@ -103,15 +103,15 @@ def strategies(
     """
     settings = inherit_settings(backbone, given)
     epochs = RunSpec.parse({key: value for key, value in settings.items() if key == "epochs"}).epochs
-    freeze, rate = settings.get("freeze") or max(1, epochs // 5), settings.get("unfreeze_lr")
-    frozen = {key: value for key, value in settings.items() if key not in ("freeze", "unfreeze", "unfreeze_lr")}
-    unfreezing = frozen | {"freeze": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
+    freeze, rate = settings.get("freeze_epochs") or max(1, epochs // 5), settings.get("unfreeze_lr")
+    frozen = {key: value for key, value in settings.items() if key not in ("freeze_epochs", "unfreeze_layers", "unfreeze_lr")}
+    unfreezing = frozen | {"freeze_epochs": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
     whole = transfer_settings(backbone, frozen, head=head)
     arms = {SCRATCH: scratch_settings(whole, backbone, random_base), "frozen": whole}
     for count in (1, 2, ALL):
         if count == ALL or count < backbone.n_layers:
             word = "all" if count == ALL else str(count)
-            arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze": count}
+            arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze_layers": count}
     if isinstance(backbone, MLPBackbone):
         arms |= head_variants(backbone, unfreezing, head)
     question = f"Which transfer strategy works best with {backbone.name} here?"
@@ -125,7 +125,7 @@ def head_variants(backbone: MLPBackbone, unfreezing: Settings, head: str) -> dic
     if backbone.n_layers > 1:
         arms["replace 1"] = transfer_settings(backbone, unfreezing, 1, ",".join(filter(None, (width, head))))
     arms["add 1"] = transfer_settings(backbone, unfreezing, 0, ",".join(filter(None, (head, width))))
-    return {name: settings | {"unfreeze": ALL} for name, settings in arms.items()}
+    return {name: settings | {"unfreeze_layers": ALL} for name, settings in arms.items()}
 
 
 def curve(
@@ -172,7 +172,7 @@ def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
 
 def with_freeze(settings: Settings) -> Settings:
     """The settings with a frozen stage of a fifth of the epochs, if layers are unfrozen and `freeze` is not given."""
-    if read_count(settings.get("unfreeze", 0)) in (0, "0") or settings.get("freeze") is not None:
+    if read_count(settings.get("unfreeze_layers", 0)) in (0, "0") or settings.get("freeze_epochs") is not None:
         return settings
     epochs = RunSpec.parse({"epochs": settings["epochs"]} if "epochs" in settings else {}).epochs
-    return settings | {"freeze": max(1, epochs // 5)}
+    return settings | {"freeze_epochs": max(1, epochs // 5)}

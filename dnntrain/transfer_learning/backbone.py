@@ -84,16 +84,16 @@ class Backbone(ABC):
 
 def reused_count(spec: RunSpec, backbone: Backbone) -> int:
     """How many of the backbone's layers a run reuses; InputError if it has fewer."""
-    if spec.reuse is None or spec.reuse == ALL:
+    if spec.transfer_layers is None or spec.transfer_layers == ALL:
         return backbone.n_layers
-    if spec.reuse > backbone.n_layers:
-        raise InputError(f"reuse {spec.reuse}: {backbone.name} has {backbone.n_layers} layers to reuse")
-    return spec.reuse
+    if spec.transfer_layers > backbone.n_layers:
+        raise InputError(f"transfer_layers {spec.transfer_layers}: {backbone.name} has {backbone.n_layers} layers to reuse")
+    return spec.transfer_layers
 
 
 def unfrozen_count(spec: RunSpec, backbone: Backbone) -> int:
     """How many of the reused layers are trained in the last stage; InputError if fewer are reused."""
     count = reused_count(spec, backbone)
-    if spec.unfreeze not in (0, ALL) and spec.unfreeze > count:
-        raise InputError(f"unfreeze {spec.unfreeze}: only {count} layers are reused")
-    return min(spec.unfreeze, count)
+    if spec.unfreeze_layers not in (0, ALL) and spec.unfreeze_layers > count:
+        raise InputError(f"unfreeze_layers {spec.unfreeze_layers}: only {count} layers are reused")
+    return min(spec.unfreeze_layers, count)

@@ -62,7 +62,7 @@ class ImageBackbone(Backbone):
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)
-        if count < self.n_layers and spec.unfreeze:
+        if count < self.n_layers and spec.unfreeze_layers:
             raise InputError(f"reuse {count}: an image network is reused whole where its top is trained again")
 
     def features(

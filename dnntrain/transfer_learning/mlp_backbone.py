@@ -68,10 +68,10 @@ class MLPBackbone(Backbone):
 
         A run whose layers above the reused ones are new may use batch norm in those alone, or leave it out there.
         """
-        first = count - min(spec.unfreeze, count) + 1 if count < len(spec.hidden) else 1
+        first = count - min(spec.unfreeze_layers, count) + 1 if count < len(spec.hidden) else 1
         names = tensor_names(layer_specs(spec, self.n_inputs, 2))
         has_input_norm, had_input_norm = "input.bn_scale" in names, "input.bn_scale" in self.state
-        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze >= count):
+        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze_layers >= count):
             raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
         for layer in range(first, count + 1):
             ours = {name for name in names if name.startswith(f"hidden{layer}.")}

@@ -47,10 +47,10 @@ class TransferStage:
 def stages_of(spec: RunSpec, backbone: Backbone) -> list[TransferStage]:
     """The stages of a run: first all reused layers are frozen, then fewer."""
     count, unfrozen = reused_count(spec, backbone), unfrozen_count(spec, backbone)
-    if spec.frozen_to_the_end or spec.freeze is None:
+    if spec.frozen_to_the_end or spec.freeze_epochs is None:
         return [TransferStage(0, count, 0, spec.epochs, last=True)]
-    rest = TransferStage(1, count - unfrozen, spec.freeze, spec.epochs - spec.freeze, last=True)
-    return [TransferStage(0, count, 0, spec.freeze, last=False), rest] if spec.freeze else [rest]
+    rest = TransferStage(1, count - unfrozen, spec.freeze_epochs, spec.epochs - spec.freeze_epochs, last=True)
+    return [TransferStage(0, count, 0, spec.freeze_epochs, last=False), rest] if spec.freeze_epochs else [rest]
 
 
 def train_transfer(

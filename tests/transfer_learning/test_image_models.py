@@ -426,7 +426,7 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) ->
     levels[labels == 1] //= 2
     dataset = Dataset("dots", levels[:24], labels[:24], levels[24:], labels[24:], ("a", "b"), "0" * 16, "none")
     base = ImageBackbone("resnet18@seed0", home)
-    settings = {"reuse_from": base.name, "resize": 32, "hidden": "none", "freeze": 0, "unfreeze": "all", "epochs": 3}
+    settings = {"reuse_from": base.name, "resize": 32, "hidden": "none", "freeze_epochs": 0, "unfreeze_layers": "all", "epochs": 3}
     spec = RunSpec.parse(settings | {"val": 3, "batch_size": 5, "lr": 0.05})
     [run] = train_transfer([spec], dataset, base)
     net = load(base.name, home)

@@ -49,7 +49,7 @@ def reusing(**settings: Any) -> RunSpec:
 
 
 def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: MLPBackbone, mini: Dataset) -> None:
-    runs = train_transfer([reusing(seed=s, reuse=2) for s in (0, 1)], mini, base)
+    runs = train_transfer([reusing(seed=s, transfer_layers=2) for s in (0, 1)], mini, base)
     for run in runs:
         assert run.status == "finished" and len(run.history) == 3
         for name, value in base.state.items():
@@ -59,7 +59,7 @@ def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: MLPBackbone,
 
 def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: MLPBackbone, mini: Dataset) -> None:
     [frozen] = train_transfer([reusing(epochs=2)], mini, base)
-    [thawed] = train_transfer([reusing(epochs=4, freeze=2, unfreeze=2, unfreeze_lr=0)], mini, base)
+    [thawed] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=2, unfreeze_lr=0)], mini, base)
     assert thawed.weights.keys() == frozen.weights.keys()
     for name, value in frozen.weights.items():
         if not name.endswith((".bn_mean", ".bn_variance")):  # averages follow the data, whatever the rate
@@ -67,7 +67,7 @@ def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: MLPBackbone, mini: D
 
 
 def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: MLPBackbone, mini: Dataset) -> None:
-    [run] = train_transfer([reusing(epochs=4, freeze=2, unfreeze=1, unfreeze_lr=0.01)], mini, base)
+    [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
     assert changed == {"hidden3", "output"}
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4]
@@ -76,7 +76,7 @@ def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: MLPBackbone,
 
 
 def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, mini: Dataset) -> None:
-    [run] = train_transfer([reusing(epochs=4, freeze=2, unfreeze="all")], mini, base)
+    [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers="all")], mini, base)
     w = {name: torch.from_numpy(value) for name, value in run.weights.items()}
     x = torch.from_numpy(mini.test_inputs.reshape(2000, -1)).float() / 255
     for layer in ("hidden1", "hidden2", "hidden3"):
@@ -87,7 +87,7 @@ def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, 
     assert np.mean(predicted == mini.test_targets) == pytest.approx(run.test["test_acc"], abs=1e-3)
 
 
-@pytest.mark.parametrize("settings", [{}, {"freeze": 1, "unfreeze": 1}, {"freeze": 0, "unfreeze": "all"}])
+@pytest.mark.parametrize("settings", [{}, {"freeze_epochs": 1, "unfreeze_layers": 1}, {"freeze_epochs": 0, "unfreeze_layers": "all"}])
 def test_a_run_is_the_same_in_any_population(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
     together = train_transfer([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
     [alone] = train_transfer([reusing(seed=2, **settings)], mini, base)
@@ -113,7 +113,7 @@ def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters
 def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: MLPBackbone, mini: Dataset) -> None:
     """As older versions did: hidden3 of the stage was hidden1."""
     kept: dict[int, Checkpoint] = {}
-    one = reusing(epochs=3, freeze=1, unfreeze=1)
+    one = reusing(epochs=3, freeze_epochs=1, unfreeze_layers=1)
     [whole] = train_transfer([one], mini, base, on_epoch=lambda runs, take: kept.update(take()))
     assert kept[0].stage == 1 and "now.hidden3.kernel" in kept[0].tensors
     older = {name.replace("hidden3", "hidden1"): tensor for name, tensor in kept[0].tensors.items()}
@@ -124,14 +124,14 @@ def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: MLP
 def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> None:
     plain = spec(epochs=1)
     base = as_base(plain, mini)
-    [run] = train_transfer([plain.changed(reuse_from=base.name, freeze=0, unfreeze="all", lr=0.01)], mini, base)
+    [run] = train_transfer([plain.changed(reuse_from=base.name, freeze_epochs=0, unfreeze_layers="all", lr=0.01)], mini, base)
     assert not np.array_equal(run.weights["hidden1.kernel"], base.state["hidden1.kernel"])
     assert np.abs(run.weights["hidden1.kernel"] - base.state["hidden1.kernel"]).max() < 0.1
 
 
 def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: MLPBackbone, mini: Dataset) -> None:
     """After one batch of 32, with a rate at which the weights stay where they are."""
-    settings = {"freeze": 0, "unfreeze": "all", "epochs": 1, "lr": 1e-9, "hidden": "20,16,12,9", "reuse": 3}
+    settings = {"freeze_epochs": 0, "unfreeze_layers": "all", "epochs": 1, "lr": 1e-9, "hidden": "20,16,12,9", "transfer_layers": 3}
     run_spec = reusing(**settings, train_size=32)
     [run] = train_transfer([run_spec], mini, base)
     [(train_rows, _)] = splits_of(mini, [run_spec])
@@ -151,7 +151,7 @@ def test_a_run_that_reuses_another_is_recorded_whole(mini: Dataset) -> None:
     """It can be reused in its turn: what its inputs are scaled by and their batch norm are its own."""
     base = as_base(spec(scale="standard", bn=True, bn_input=True), mini)
     settings = {"reuse_from": base.name, "bn": True, "bn_input": True, "scale": "standard"}
-    for stages in ({}, {"freeze": 0, "unfreeze": "all", "lr": 0.05}):
+    for stages in ({}, {"freeze_epochs": 0, "unfreeze_layers": "all", "lr": 0.05}):
         [run] = train_transfer([spec(**settings, **stages)], mini, base)
         assert run.weights.keys() == base.state.keys()
         moved = not np.array_equal(run.weights["input.bn_scale"], base.state["input.bn_scale"])
@@ -202,11 +202,11 @@ def check(base: MLPBackbone, one: RunSpec) -> None:
 
 
 WRONG = {
-    "too many": ({"reuse": 4}, "reuse 4: .* has 3 layers"),
-    "too many unfrozen": ({"reuse": 1, "freeze": 1, "unfreeze": 2}, "unfreeze 2: only 1 layers are reused"),
+    "too many": ({"transfer_layers": 4}, "transfer_layers 4: .* has 3 layers"),
+    "too many unfrozen": ({"transfer_layers": 1, "freeze_epochs": 1, "unfreeze_layers": 2}, "unfreeze_layers 2: only 1 layers are reused"),
     "other widths": ({"hidden": "20,17,12"}, "hidden 20,17,12: the lowest 3 .* are 20,16,12"),
-    "other parameters": ({"bn": None, "bn_place": "before", "freeze": 1, "unfreeze": 1}, "layer 1 does not fit: .*bn_"),
-    "other activation": ({"act": "elu", "freeze": 1, "unfreeze": 1}, "act elu: layer 1 .* has selu"),
+    "other parameters": ({"bn": None, "bn_place": "before", "freeze_epochs": 1, "unfreeze_layers": 1}, "layer 1 does not fit: .*bn_"),
+    "other activation": ({"act": "elu", "freeze_epochs": 1, "unfreeze_layers": 1}, "act elu: layer 1 .* has selu"),
 }
 
 
@@ -220,7 +220,7 @@ def test_settings_that_frozen_layers_do_not_have_are_refused(
     with pytest.raises(InputError, match=message):
         check(base, reusing(**settings))
     if "bn" in settings:  # a new layer has it or not, whatever the frozen ones have
-        check(base, reusing(**settings, hidden="20,16,12,9", reuse=3))
+        check(base, reusing(**settings, hidden="20,16,12,9", transfer_layers=3))
 
 
 @pytest.mark.parametrize(("settings", "message"), WRONG.values(), ids=WRONG)
@@ -237,9 +237,9 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, ba
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"unfreeze": 1}, "reuse_from is off"),
-        ({"reuse_from": "x", "unfreeze": 1}, "freeze must say after how many"),
-        ({"reuse_from": "x", "freeze": 9}, "more than the 3 epochs"),
+        ({"unfreeze_layers": 1}, "reuse_from is off"),
+        ({"reuse_from": "x", "unfreeze_layers": 1}, "freeze_epochs must say after how many"),
+        ({"reuse_from": "x", "freeze_epochs": 9}, "more than the 3 epochs"),
         ({"reuse_from": "x", "unfreeze_lr": 0.1}, "unfreeze is 0"),
     ],
 )
@@ -285,12 +285,12 @@ def base_id(store: Path) -> str:
 
 def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
     words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--plan")
-    for wrong, reason in ((("--head", "0"), "head: '0'"), (("--unfreeze", "5"), "unfreeze 5: only 2 layers")):
+    for wrong, reason in ((("--head", "0"), "head: '0'"), (("--unfreeze-layers", "5"), "unfreeze_layers 5: only 2 layers")):
         assert reason in error_of(*words, *wrong, cwd=store)
 
 
 def test_transfer_is_compared_with_scratch(store: Path) -> None:
-    words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--unfreeze", "all", "--seeds", "2")
+    words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--unfreeze-layers", "all", "--seeds", "2")
     shown = succeeds(*words, "--name", "pair", cwd=store)
     assert "errors and time against scratch" in shown and "test_acc" in shown
     rows = pd.read_csv(store / "runs" / "pair" / "results.csv")
@@ -337,7 +337,7 @@ def test_a_preset_trains_its_base_once(store: Path) -> None:
         (("--from", "resnet81"), "did you mean 'resnet18'"),
         (("--from", "BASE", "--data", "nowhere.csv"), "no such file"),
         (("--from", "BASE", "--drop", "2"), "at least one must be left"),
-        (("--from", "BASE", "--unfreeze", "5"), "only 2 layers"),
+        (("--from", "BASE", "--unfreeze-layers", "5"), "only 2 layers"),
         (("--from", "BASE", "--weights", "x.pth"), "weights: only for a pretrained network"),
         (("--from", "BASE", "--train-sizes", "20,x"), "train_sizes 20,x"),
         (("--from", "BASE", "--strategies", "--drop", "1"), "strategies: tries"),
@@ -364,7 +364,7 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
     """Its settings do not describe the layers that it took over: batch norm is that of its new layer alone."""
     store = RunStore(tmp_path)
     base = as_base(spec(), mini)
-    one = spec(reuse_from=base.name, hidden="20,16,12,9", reuse=3, bn=True)
+    one = spec(reuse_from=base.name, hidden="20,16,12,9", transfer_layers=3, bn=True)
     base.check(one, mini.shape)
     [run] = train_transfer([one], mini, base)
     made = record(run, "f" * 12, mini.description(), {})
@@ -377,5 +377,5 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
 def test_batch_norm_on_the_inputs_is_that_of_the_base(had: bool, mini: Dataset) -> None:
     base = as_base(spec(bn=True, bn_input=had), mini)
     with pytest.raises(InputError, match=r"bn_input: .* was trained with"):
-        check(base, spec(reuse_from=base.name, bn=True, bn_input=not had, freeze=0, unfreeze="all"))
+        check(base, spec(reuse_from=base.name, bn=True, bn_input=not had, freeze_epochs=0, unfreeze_layers="all"))
     check(base, spec(reuse_from=base.name, bn=True, bn_input=had))
