@@ -34,7 +34,8 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | 
         print_result(result)
         return result
     if study.pretrain is None:
-        resolve_backbones(study, RunStore(options.out), options.home)  # refuses what cannot be reused
+        # raises InputError if an arm cannot reuse what it names
+        resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
     show(plan_table(study))
     return None
 

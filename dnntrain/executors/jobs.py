@@ -12,7 +12,7 @@ from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from dnntrain.transfer_learning.mlp_backbone import Backbone
+    from dnntrain.transfer_learning.backbone import Backbone
 
 
 @dataclass(frozen=True)

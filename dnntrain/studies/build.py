@@ -25,8 +25,10 @@ from dnntrain.studies.study import (
     read_seeds,
     spec_label,
 )
-from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
-from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.backbone import Backbone
+from dnntrain.transfer_learning.image_models import ARCHITECTURES
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.weights import fetch
 
 BASE = "base"
 """The arm without changes in a study of named arms."""

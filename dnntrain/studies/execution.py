@@ -13,7 +13,8 @@ from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.registry import EXECUTORS, read_options
 from dnntrain.store.provenance import data_notes
-from dnntrain.transfer_learning.image_models import ARCHITECTURES, fetch
+from dnntrain.transfer_learning.image_models import ARCHITECTURES
+from dnntrain.transfer_learning.weights import fetch
 from dnntrain.utils.files import read_json
 from dnntrain.utils.lazy import import_ahead
 from dnntrain.utils.signals import graceful_interrupt
@@ -107,8 +108,8 @@ def train_missing_runs(
         DnntrainError: If some runs failed; the others are recorded.
     """
     from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.pretraining import pretraining_study, with_backbone
     from dnntrain.studies.runner import StudyRunner
-    from dnntrain.transfer_learning.resolve import pretraining_study, with_backbone
 
     if first := pretraining_study(study):
         pretrained = train_missing_runs(first, options, callback, owns_process=owns_process)

@@ -99,7 +99,7 @@ class StudyRunner:
         check_study(study, self.home)
         self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
         """The run id of every run."""
-        self.backbones = resolve_backbones(study, store, self.home)
+        self.backbones = resolve_backbones([arm.spec for arm in study.arms], store, self.home)
         for arm in study.arms:
             if arm.spec.reuse_from:
                 check_leakage(self.backbones[arm.spec.reuse_from], arm.spec, store, self.home)

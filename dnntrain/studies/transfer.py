@@ -1,9 +1,8 @@
-"""The studies that a transfer makes: beside scratch, the lecture's ladder of advice, and accuracy by training size."""
+"""Builds the studies of a transfer: against training from scratch, strategy by strategy, and by training size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from dnntrain.config.parsing import read_hidden, write_hidden
@@ -11,137 +10,158 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
-from dnntrain.studies.study import Arm, Study, default_metric, folder_name
+from dnntrain.metrics import score_of
+from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.early_stopping import EarlyStopping
-from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.backbone import Backbone
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 
 Settings = dict[str, Any]
 
 SCRATCH, TRANSFER = "scratch", "transfer"
 
-OF_THE_TARGET = {
-    *("data", "train_size", "subset", "val", "val_from", "output", "epochs", "seed", *options()),
+NOT_INHERITED = {
+    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "seed"),
     *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
     *TransferSettings.model_fields,
 }
-"""What a run does not take over from the run that it reuses."""
+"""Settings that a run does not inherit from the run that it reuses."""
 
-FOR_IMAGE_NETWORKS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
-"""What suits a new head on a pretrained image network, where nothing else is given."""
-
-
-def inherit_settings(base: Backbone, given: Mapping[str, Any]) -> Settings:
-    """The settings of a run that reuses the base: the base's own where it is a run of ours, then what is given."""
-    if not isinstance(base, MLPBackbone):
-        return FOR_IMAGE_NETWORKS | dict(given)
-    theirs = base.spec.settings()
-    return {key: value for key, value in theirs.items() if key not in OF_THE_TARGET} | dict(given)
+IMAGE_DEFAULTS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
+"""Default settings for a new head on a pretrained image network."""
 
 
-def transfer_settings(base: Backbone, settings: Settings, drop: int = 0, head: str = "") -> Settings:
-    """The settings with the base's lower layers below a new head; InputError where fewer than one would be left."""
+def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> Settings:
+    """The settings of a run that reuses the backbone: those of the recorded run, or defaults, then the given ones."""
+    if not isinstance(backbone, MLPBackbone):
+        return IMAGE_DEFAULTS | dict(given)
+    theirs = backbone.spec.settings()
+    return {key: value for key, value in theirs.items() if key not in NOT_INHERITED} | dict(given)
+
+
+def transfer_settings(backbone: Backbone, settings: Settings, drop: int = 0, head: str = "") -> Settings:
+    """Settings that put a new head on the backbone.
+
+    Args:
+        backbone: The network that is reused.
+        settings: The other settings.
+        drop: Top hidden layers of the backbone that are left out.
+        head: New hidden layers, as 50 or 50,50. They get the activation of the topmost layer that is kept.
+
+    Raises:
+        InputError: If no layer would be left, or `head` is not a list of layer widths.
+    """
     try:
         new = read_hidden(head) if head else ()
     except ValueError as error:
         raise InputError(f"head: {error}") from None
-    if not isinstance(base, MLPBackbone):
+    if not isinstance(backbone, MLPBackbone):
         if drop:
             raise InputError("drop: only for a recorded run; an image network is reused as a whole")
-        return settings | {"reuse_from": base.name} | ({"hidden": write_hidden(new)} if head else {})
-    kept = base.n_layers - drop
+        return settings | {"reuse_from": backbone.name} | ({"hidden": write_hidden(new)} if head else {})
+    kept = backbone.n_layers - drop
     if kept < 1:
-        raise InputError(f"drop {drop}: {base.name} has {base.n_layers} hidden layers; at least one must be left")
-    acts = [str(act) for act in base.spec.activations[:kept]] + [str(base.spec.activations[kept - 1])] * len(new)
+        raise InputError(
+            f"drop {drop}: {backbone.name} has {backbone.n_layers} hidden layers; at least one must be left"
+        )
+    acts = [str(act) for act in backbone.spec.activations[:kept]]
+    acts += [acts[-1]] * len(new)
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
-    hidden = write_hidden((*base.spec.hidden[:kept], *new))
-    return settings | {"reuse_from": base.name, "transfer_layers": kept, "hidden": hidden, "act": act}
+    hidden = write_hidden((*backbone.spec.hidden[:kept], *new))
+    return settings | {"reuse_from": backbone.name, "transfer_layers": kept, "hidden": hidden, "act": act}
 
 
-def scratch_settings(settings: Settings, base: Backbone, random_base: str | None) -> Settings:
-    """The same network with nothing learned before: new weights, all of them trained from the start."""
+def scratch_settings(settings: Settings, backbone: Backbone, random_base: str | None) -> Settings:
+    """The same network trained from scratch: all its weights are new, and trained from the first epoch on."""
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
-    if isinstance(base, MLPBackbone):
+    if isinstance(backbone, MLPBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
     return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
 
 def comparison(
     name: str,
-    base: Backbone,
+    backbone: Backbone,
     settings: Settings,
     seeds: Sequence[int],
     random_base: str | None,
     *,
     scratch: bool = True,
 ) -> Study:
-    """The transfer, and the same network from scratch beside it."""
+    """The study of a transfer and, with `scratch`, of the same network trained from scratch."""
     arms = {TRANSFER: settings}
     if scratch:
-        arms = {SCRATCH: scratch_settings(settings, base, random_base)} | arms
-    question = f"What does reusing {base.name} buy?"
+        arms = {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms
+    question = f"What does reusing {backbone.name} gain?"
     return study_of(name, arms, seeds, question, SCRATCH if scratch else None)
 
 
 def strategies(
-    name: str, base: Backbone, given: Settings, seeds: Sequence[int], head: str, random_base: str | None
+    name: str, backbone: Backbone, given: Settings, seeds: Sequence[int], head: str, random_base: str | None
 ) -> Study:
-    """The lecture's advice, rung by rung; those that a base has too few layers for are left out."""
-    settings = inherit_settings(base, given)
+    """The study of all strategies: scratch, frozen, unfreeze some, change the top. The backbone may be too small for
+    some of them.
+    """
+    settings = inherit_settings(backbone, given)
     epochs = RunSpec.parse({key: value for key, value in settings.items() if key == "epochs"}).epochs
     freeze, rate = settings.get("freeze_epochs") or max(1, epochs // 5), settings.get("unfreeze_lr")
     frozen = {
         key: value for key, value in settings.items() if key not in ("freeze_epochs", "unfreeze_layers", "unfreeze_lr")
     }
-    thawing = frozen | {"freeze_epochs": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
-    whole = transfer_settings(base, frozen, head=head)
-    arms = {SCRATCH: scratch_settings(whole, base, random_base), "frozen": whole}
+    unfreezing = frozen | {"freeze_epochs": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
+    whole = transfer_settings(backbone, frozen, head=head)
+    arms = {SCRATCH: scratch_settings(whole, backbone, random_base), "frozen": whole}
     for count in (1, 2, ALL):
-        if count == ALL or count < base.n_layers:
+        if count == ALL or count < backbone.n_layers:
             word = "all" if count == ALL else str(count)
-            arms[f"unfreeze {word}"] = transfer_settings(base, thawing, head=head) | {"unfreeze_layers": count}
-    if isinstance(base, MLPBackbone):
-        arms |= head_variants(base, thawing, head)
-    question = f"Which rung of the lecture's ladder does {base.name} support here?"
+            arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze_layers": count}
+    if isinstance(backbone, MLPBackbone):
+        arms |= head_variants(backbone, unfreezing, head)
+    question = f"Which transfer strategy works best with {backbone.name} here?"
     return study_of(name, arms, seeds, question, SCRATCH)
 
 
-def head_variants(base: MLPBackbone, thawing: Settings, head: str) -> dict[str, Settings]:
-    """The rungs that drop, replace or add top layers."""
-    width = str(base.spec.hidden[-1])
-    rungs = {f"drop {n}": transfer_settings(base, thawing, n, head) for n in (1, 2) if n < base.n_layers}
-    if base.n_layers > 1:
-        rungs["replace 1"] = transfer_settings(base, thawing, 1, ",".join(filter(None, (width, head))))
-    rungs["add 1"] = transfer_settings(base, thawing, 0, ",".join(filter(None, (head, width))))
-    return {name: settings | {"unfreeze_layers": ALL} for name, settings in rungs.items()}
+def head_variants(backbone: MLPBackbone, unfreezing: Settings, head: str) -> dict[str, Settings]:
+    """The strategies that drop, replace, or add top layers, and unfreeze everything in the end."""
+    width = str(backbone.spec.hidden[-1])
+    arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n < backbone.n_layers}
+    if backbone.n_layers > 1:
+        arms["replace 1"] = transfer_settings(backbone, unfreezing, 1, ",".join(filter(None, (width, head))))
+    arms["add 1"] = transfer_settings(backbone, unfreezing, 0, ",".join(filter(None, (head, width))))
+    return {name: settings | {"unfreeze_layers": ALL} for name, settings in arms.items()}
 
 
 def curve(
-    name: str, base: Backbone, settings: Settings, sizes: Sequence[int], seeds: Sequence[int], random_base: str | None
+    name: str,
+    backbone: Backbone,
+    settings: Settings,
+    sizes: Sequence[int],
+    seeds: Sequence[int],
+    random_base: str | None,
 ) -> Study:
-    """Transfer and scratch at every number of training examples."""
+    """The study of transfer and scratch at several numbers of training examples."""
     arms = {}
     for size in sizes:
         sized = settings | {"train_size": size}
-        arms[at_size(SCRATCH, size)] = scratch_settings(sized, base, random_base)
-        arms[at_size(TRANSFER, size)] = sized
-    return study_of(name, arms, seeds, f"How much data does reusing {base.name} save?", None)
-
-
-def at_size(arm: str, size: int) -> str:
-    """The name of an arm at one number of training examples."""
-    return f"{arm} ({size})"
+        arms[f"{SCRATCH} ({size})"] = scratch_settings(sized, backbone, random_base)
+        arms[f"{TRANSFER} ({size})"] = sized
+    return study_of(name, arms, seeds, f"How many training examples does reusing {backbone.name} save?", None)
 
 
 def study_of(
     name: str, arms: Mapping[str, Settings], seeds: Sequence[int], question: str, baseline: str | None
 ) -> Study:
-    """The study of these arms, judged on the test set: it was used for nothing else."""
+    """The study of these arms. It is judged on the test set, which is used for nothing else."""
     specs = {arm: RunSpec.parse(settings) for arm, settings in arms.items()}
-    first: RunSpec = next(iter(specs.values()))
-    study = Study(
-        folder_name(name), tuple(Arm(arm, spec) for arm, spec in specs.items()), tuple(seeds), question, baseline
+    task = next(iter(specs.values())).source.outline().task
+    return Study(
+        folder_name(name),
+        tuple(Arm(arm, spec) for arm, spec in specs.items()),
+        tuple(seeds),
+        question,
+        baseline,
+        metric=f"test_{score_of(task).name}",
     )
-    return replace(study, metric=default_metric(first).replace("val", "test"))
 
 
 def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
@@ -154,7 +174,7 @@ def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
 
 
 def with_freeze(settings: Settings) -> Settings:
-    """A stage of frozen layers before they are unfrozen, a fifth of the epochs, where none is given."""
+    """The settings with a frozen stage of a fifth of the epochs, if layers are unfrozen and `freeze` is not given."""
     if read_count(settings.get("unfreeze_layers", 0)) in (0, "0") or settings.get("freeze_epochs") is not None:
         return settings
     epochs = RunSpec.parse({"epochs": settings["epochs"]} if "epochs" in settings else {}).epochs

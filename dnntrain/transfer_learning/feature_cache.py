@@ -1,4 +1,4 @@
-"""What is frozen is computed once: outputs of frozen layers, kept on disk row by row and mapped into memory."""
+"""A disk cache for the outputs of frozen layers, filled row by row and mapped into memory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from dnntrain.utils import locks
 from dnntrain.utils.files import atomic_file
 
 BATCH = 256
-"""Rows that are computed, and then kept, at a time."""
+"""Rows that are computed and written at a time."""
 VERSION = 2
-"""Raised when the same key would mean other values."""
+"""Increased when the same key would mean other values."""
 
 NOT_FINITE = "nan or infinite values in row"
 
@@ -36,30 +36,30 @@ Values = NDArray[np.float32]
 Compute = Callable[[Rows], Values]
 """The values (rows, *shape) of some rows, by their numbers."""
 Progress = Callable[[int, int], None]
-"""Is told how many rows were computed so far, and how many are to be."""
+"""Receives how many rows are computed so far, and how many there are to compute."""
 
 
 def limit() -> float:
-    """Bytes that all entries may take together: $DNNTRAIN_CACHE_GB, or 8 GiB; InputError where that is no number."""
-    said = os.environ.get("DNNTRAIN_CACHE_GB") or "8"
+    """Bytes that all entries may take together: $DNNTRAIN_CACHE_GB, or 8 GiB; InputError if that is not a number."""
+    text = os.environ.get("DNNTRAIN_CACHE_GB") or "8"
     try:
-        gib = float(said)
+        gib = float(text)
     except ValueError:
         gib = -1
     if not gib >= 0:
-        raise InputError(f"DNNTRAIN_CACHE_GB is '{said}'; must be a number of GiB, 0 or more")
+        raise InputError(f"DNNTRAIN_CACHE_GB is '{text}'; must be a number of GiB, 0 or more")
     return gib * 2**30
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """The kept values of one key."""
+    """The stored values of one key."""
 
     path: Path
     about: dict[str, Any]
-    """The key, and `n`, how many rows there can be; empty where the entry is damaged."""
+    """The key, and `n`, how many rows there can be; empty if the entry is damaged."""
     bytes: int
-    """What it takes on disk; rows that were never computed take nothing."""
+    """Its size on disk; rows that were never computed take no space."""
     last_used: float
     """Seconds since 1970."""
 
@@ -68,7 +68,7 @@ class FeatureCache:
     """Values by key and row, in the folder `features` of a data home.
 
     An entry is a folder: about.json (its key), values.npy (n, *shape) with holes where rows were never computed, and
-    known.npy (n,), which says which rows are there. A row is on the disk before known.npy says so.
+    known.npy (n,), which says which rows are there. A row is on disk before known.npy says so.
     """
 
     def __init__(self, home: DataLocation) -> None:
@@ -77,12 +77,23 @@ class FeatureCache:
     def rows(
         self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: Progress, refusal: str = NOT_FINITE
     ) -> Values:
-        """The values float32 (len(wanted), *shape) of the rows `wanted`, at least one, each from 0 to n - 1.
+        """The values of some rows. Missing ones are computed, each by one process only.
 
-        `key` says all that they depend on. Rows that are not kept yet are computed, each once, even where several
-        processes want it. Rows that follow each other are mapped from disk, and copied where they are written to.
-        Where nothing can be written, all that is wanted is computed in memory.
-        Raises InputError for a row that is nan or infinite: `refusal`, then the row's number.
+        If nothing can be written, all wanted rows are computed in memory.
+
+        Args:
+            key: Everything that the values depend on.
+            n: How many rows there are.
+            wanted: Numbers of the wanted rows, from 0 to n - 1; at least one.
+            compute: Computes the values of some rows.
+            on_progress: Called after each batch of computed rows.
+            refusal: The error message for a value that is nan or infinite; the row's number follows it.
+
+        Returns:
+            float32 (len(wanted), *shape); consecutive rows are mapped from disk, copy on write.
+
+        Raises:
+            InputError: If a value is nan or infinite.
         """
         compute = _checked(compute, refusal)
         about = {"version": VERSION, "n": n, **key}
@@ -101,17 +112,17 @@ class FeatureCache:
         return _in_memory(wanted, compute, on_progress) if values is None else values
 
     def entries(self) -> list[CacheEntry]:
-        """All that is kept, the least recently used first."""
+        """All entries, the least recently used first."""
         folders = [path for path in self.folder.glob("*") if path.is_dir()]
         found = [entry for entry in map(_entry, folders) if entry]
         return sorted(found, key=lambda entry: entry.last_used)
 
     def clear(self) -> int:
-        """Remove every entry that no process is computing; how many bytes that freed."""
+        """Remove every entry that no process is computing; the number of bytes freed."""
         return sum(entry.bytes for entry in self.entries() if _remove(entry.path))
 
     def _complete(self, path: Path, about: dict[str, Any], wanted: Rows, compute: Compute, progress: Progress) -> None:
-        """Compute and keep those of the rows that are not there; the entry's lock is held."""
+        """Compute and store the missing rows; the caller holds the entry's lock."""
         stored = _stored(path, about)
         missing = wanted[~stored[1][wanted]] if stored else wanted
         for done, values in _batches(missing, compute, progress):
@@ -121,7 +132,7 @@ class FeatureCache:
             _write(path, stored, done, values)
 
     def _make_room(self, needed: int, used: Path) -> None:
-        """Remove entries, the least recently used first and never the one in use, till `needed` bytes fit."""
+        """Remove entries until `needed` bytes fit, the least recently used first, but never the one in use."""
         entries = self.entries()
         excess = sum(entry.bytes for entry in entries) + needed - limit()
         for entry in entries:
@@ -130,7 +141,7 @@ class FeatureCache:
 
 
 def _checked(compute: Compute, refusal: str) -> Compute:
-    """The same values as float32; InputError for the first row that is nan or infinite."""
+    """`compute` with values as float32, and an InputError for the first row that is nan or infinite."""
 
     def checked(rows: Rows) -> Values:
         values = np.ascontiguousarray(compute(rows), np.float32)
@@ -142,7 +153,7 @@ def _checked(compute: Compute, refusal: str) -> Compute:
 
 
 def _batches(rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
-    """Some rows at a time, and their values."""
+    """The rows in batches, with their values."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         yield batch, compute(batch)
@@ -168,54 +179,56 @@ Stored = tuple[np.memmap[Any, np.dtype[np.float32]], NDArray[np.bool_]]
 
 
 def _stored(path: Path, about: dict[str, Any]) -> Stored | None:
-    """What is kept in the folder `path`; None where nothing is, or it is damaged or of another key."""
+    """The contents of an entry; None if there is none, or it is damaged or has another key."""
     try:
         if json.loads((path / "about.json").read_text("utf-8")) != about:
             return None
         values, known = (np.lib.format.open_memmap(path / name, mode="c") for name in ("values.npy", "known.npy"))
     except (OSError, ValueError):
         return None
-    as_made = values.dtype == np.float32 and known.dtype == np.bool_ and values.flags.c_contiguous
+    is_valid = values.dtype == np.float32 and known.dtype == np.bool_ and values.flags.c_contiguous
     n = about["n"]
-    return (values, np.array(known)) if as_made and known.shape == (n,) and values.shape[:1] == (n,) else None
+    return (values, np.array(known)) if is_valid and known.shape == (n,) and values.shape[:1] == (n,) else None
 
 
 def _found(path: Path, about: dict[str, Any], wanted: Rows) -> Values | None:
-    """The wanted rows, if all are kept; InputError where they are nan or infinite."""
+    """The wanted rows if all are stored, else None; InputError if one is nan or infinite."""
     stored = _stored(path, about)
     if stored is None or not stored[1][wanted].all():
         return None
     with suppress(OSError):
         os.utime(path / "about.json")  # it was used just now
     first, values = int(wanted[0]), stored[0]
-    following = np.array_equal(wanted, np.arange(first, first + len(wanted)))
-    found = values[first : first + len(wanted)] if following else np.asarray(values[wanted])
+    consecutive = np.array_equal(wanted, np.arange(first, first + len(wanted)))
+    found = values[first : first + len(wanted)] if consecutive else np.asarray(values[wanted])
     if (bad := _not_finite(wanted, found)) is not None:
-        raise InputError(f"{path}: row {bad} is nan or infinite; dnntrain data cache --clear removes what is kept")
+        raise InputError(
+            f"{path}: row {bad} is nan or infinite; dnntrain data cache --clear removes the cached features"
+        )
     return found
 
 
 def _created(path: Path, about: dict[str, Any], shape: tuple[int, ...]) -> Stored:
-    """An entry without a row, instead of what may be there; OSError where that cannot be."""
+    """A new entry without rows, in place of an old one; OSError if it cannot be written."""
     if path.exists():
         shutil.rmtree(path)
     path.mkdir(parents=True)
     n = about["n"]
     np.lib.format.open_memmap(path / "values.npy", mode="w+", dtype=np.float32, shape=(n, *shape))
     np.save(path / "known.npy", np.zeros(n, np.bool_))
-    (path / "about.json").write_text(json.dumps(about), encoding="utf-8")  # last: with it, the entry is whole
+    (path / "about.json").write_text(json.dumps(about), encoding="utf-8")  # last, as it marks the entry as complete
     stored = _stored(path, about)
     if stored is None:
-        raise OSError(f"{path} is not what was written")
+        raise OSError(f"{path}: reads back other than it was written")
     return stored
 
 
 def _write(path: Path, stored: Stored, rows: Rows, values: Values) -> None:
-    """Keep the values of some rows, and then say that they are known; OSError where there is no room."""
+    """Write the values of some rows, then mark them as known; OSError if the disk is full."""
     mapped, known = stored
     if values.shape != (len(rows), *mapped.shape[1:]):
         raise ValueError(f"{values.shape} values of {len(rows)} rows, where one row is {mapped.shape[1:]}")
-    with (path / "values.npy").open("r+b", buffering=0) as file:  # through the map, a full disk would end the process
+    with (path / "values.npy").open("r+b", buffering=0) as file:  # through the map, a full disk would kill the process
         for row, value in zip(rows, values, strict=True):
             file.seek(mapped.offset + int(row) * value.nbytes)
             _write_all(file, value)
@@ -226,13 +239,13 @@ def _write(path: Path, stored: Stored, rows: Rows, values: Values) -> None:
 
 
 def _write_all(file: BinaryIO, value: Values) -> None:
-    left = memoryview(value.tobytes())
-    while left:
-        left = left[file.write(left) :]
+    remaining = memoryview(value.tobytes())
+    while remaining:
+        remaining = remaining[file.write(remaining) :]
 
 
 def _entry(path: Path) -> CacheEntry | None:
-    """What a folder holds, whole or not; None where it is gone by now."""
+    """The entry in a folder, even a damaged one; None if the folder is gone."""
     about: dict[str, Any] = {}
     try:
         with suppress(ValueError, FileNotFoundError):
@@ -245,7 +258,7 @@ def _entry(path: Path) -> CacheEntry | None:
 
 
 def _remove(path: Path) -> bool:
-    """Remove an entry, unless a process computes it; whether it is gone."""
+    """Remove an entry unless a process is computing it; returns whether it is gone."""
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         locks.acquire(lock)
@@ -254,7 +267,7 @@ def _remove(path: Path) -> bool:
     try:
         scratch = path.with_name(f".old-{path.name}")
         with suppress(OSError):
-            path.rename(scratch)  # fails as a whole where a system does not let go of mapped files
+            path.rename(scratch)  # Windows refuses while a process has the files mapped
         shutil.rmtree(scratch, ignore_errors=True)
         return not path.exists()
     finally:

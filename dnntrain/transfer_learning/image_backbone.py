@@ -1,65 +1,64 @@
-"""A pretrained image network as the base of a transfer: its features are computed once and kept on disk."""
+"""An image model as the backbone of a transfer: cached features, and trained copies of its upper layers."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
+from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.errors import InputError
+from dnntrain.nn.layer import ForwardContext, Tensors
+from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.module import ModuleLayer
+from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count
 from dnntrain.transfer_learning.feature_cache import FeatureCache
-from dnntrain.transfer_learning.mlp_backbone import Backbone, FrozenFeatures, reused_count, subset_dataset
+from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps
+from dnntrain.transfer_learning.weights import load
 from dnntrain.utils.lazy import torch
 
-if TYPE_CHECKING:
-    from dnntrain.transfer_learning.image_networks import ImageModel, UpperLayersSpec
-
-MANY = 500
-"""Images from which on the wait is worth a line."""
+REPORTED_IMAGES = 500
+"""Progress is reported when more images than this are computed."""
 
 SMALLEST = 64
-"""Pixels a side, where the size of the images does not matter."""
+"""Pixels a side where the size of the images does not matter."""
+
+NORM_MOMENTUM = 0.1
+"""Weight of the newest mini-batch in the running statistics of new layers, as in `techniques.normalization`."""
 
 
 @dataclass(frozen=True)
 class ImageBackbone(Backbone):
-    """An image network, without its classifier."""
+    """An image model, without its classifier. The run's hidden layers are new and come on top of it."""
 
     name: str
-    """NAME@DIGEST: pretrained.fetch gives it."""
+    """NAME@DIGEST, as `weights.fetch` returns it."""
     home: DataLocation
-    hidden: int = 0
 
     @cached_property
-    def network(self) -> ImageModel:
-        """The network itself, loaded where it is used."""
-        from dnntrain.transfer_learning.image_models import load
-
+    def model(self) -> ImageModel:
+        """The model, loaded at first use."""
         return load(self.name, self.home)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "home": self.home, "hidden": 0}  # a worker loads the network itself
+        return {"name": self.name, "home": self.home}  # a worker loads the model itself
 
     @property
-    def n_layers(self) -> int:  # type: ignore[override]
-        """Stages of the network, as `dnntrain transfer --help` counts them."""
-        return len(self.network.layers)
+    def n_layers(self) -> int:
+        return len(self.model.layers)
 
-    @property
-    def is_random(self) -> bool:
-        """Whether its weights were drawn, not learned."""
-        return "@seed" in self.name
-
-    def check(self, spec: RunSpec, dataset_shape: tuple[int, ...]) -> None:
-        if len(dataset_shape) < 2:
-            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {dataset_shape}")
+    def check(self, spec: RunSpec, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2:
+            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {shape}")
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)
@@ -68,62 +67,143 @@ class ImageBackbone(Backbone):
                 f"transfer_layers {count}: an image network is reused whole where its top is trained again"
             )
 
-    def reused(
+    def features(
         self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
     ) -> FrozenFeatures:
-        parts = (("train", dataset.train_inputs, rows), ("test", dataset.test_inputs, None))
-        train, test = (self._features(dataset, part, images, some, frozen, spec.resize, device)
-                       for part, images, some in parts)  # fmt: skip
-        return FrozenFeatures(
-            subset_dataset(dataset, rows, train.reshape(len(train), -1), test.reshape(len(test), -1)), rows, "raw"
+        train, test = (
+            self._cached_outputs(dataset, part, rows_of_part, frozen, spec.resize, device)
+            for part, rows_of_part in (("train", rows), ("test", np.arange(len(dataset.test_inputs))))
         )
+        features = replace(
+            dataset,
+            train_inputs=train.reshape(len(train), -1),
+            train_targets=dataset.train_targets[rows],
+            test_inputs=test.reshape(len(test), -1),
+            n_validation=0,  # the stage has its own splits
+        )
+        return FrozenFeatures(features, rows, "raw")
 
-    def _features(
-        self, dataset: Dataset, part: str, images: np.ndarray, rows: np.ndarray | None, frozen: int, size: int,
-        device: torch.device,
-    ) -> np.ndarray:  # fmt: skip
-        """float32 (rows, …) of layer `frozen` for the images, from the cache where they were computed before."""
+    def _cached_outputs(
+        self, dataset: Dataset, part: str, rows: np.ndarray, frozen: int, size: int, device: torch.device
+    ) -> np.ndarray:
+        """Outputs float32 (len(rows), …) of `layers[:frozen]` for images of one part. Known ones are in the cache."""
         if not dataset.is_image:
             raise InputError(f"reuse_from {self.name}: needs images with levels from 0 to 255")
-        wanted = np.arange(len(images)) if rows is None else rows
+        images = dataset.train_inputs if part == "train" else dataset.test_inputs
 
-        def compute(some: np.ndarray) -> np.ndarray:
-            x = torch.from_numpy(np.ascontiguousarray(images[some])).to(device)
-            outputs: np.ndarray = self.network.to(device).outputs(x, size, frozen).cpu().numpy()
+        def compute(rows: np.ndarray) -> np.ndarray:
+            x = torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
+            outputs: np.ndarray = self.model.to(device).outputs(x, size, frozen).cpu().numpy()
             return outputs
 
         # the same files give other images with other options, classes or versions of the code
         content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
-        key: dict[str, str | int] = {"base": self.name, "shape": str(dataset.shape), "images": content,
-               "examples": len(images), "layers": frozen, "size": size}  # fmt: skip
-        say = said_from_time_to_time(f"features of {part} images")
+        key = {
+            "base": self.name,
+            "shape": str(dataset.shape),
+            "images": content,
+            "examples": len(images),
+            "layers": frozen,
+            "size": size,
+        }
+        on_progress = progress_reporter(f"features of {part} images")
         refusal = f"{self.name}: the outputs of layer {frozen} are nan or infinite for {part} image"
-        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), wanted, compute, say, refusal)
+        values: np.ndarray = FeatureCache(self.home).rows(key, len(images), rows, compute, on_progress, refusal)
         return values
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         if first >= last:
             return {}
-        upper = self._upper(first, SMALLEST)
-        return {f"{upper.name}.{key}": value for key, value in upper.initial_state().items()}
+        trunk = self._trunk(first, SMALLEST)
+        return {f"{trunk.name}.{key}": value for key, value in trunk.initial_state().items()}
 
-    def upper_layers(self, frozen: int, spec: RunSpec) -> UpperLayersSpec:
-        return self._upper(frozen, spec.resize)
+    def trained_layers(self, spec: RunSpec, frozen: int, n_features: int, n_outputs: int) -> LayerSpecs:
+        if frozen == reused_count(spec, self):
+            return layer_specs(spec, n_features, n_outputs)
+        trunk = self._trunk(frozen, spec.resize)
+        return [trunk, *layer_specs(spec, trunk.shape_out[0], n_outputs)]
 
-    def _upper(self, frozen: int, size: int) -> UpperLayersSpec:
-        from dnntrain.transfer_learning.image_networks import UpperLayersSpec
+    def _trunk(self, first: int, size: int) -> UpperLayersSpec:
+        is_random = "@seed" in self.name
+        return UpperLayersSpec(self.model, first, self.model.shape(first, size), new=is_random)
 
-        return UpperLayersSpec(self.network, frozen, self.network.shape(frozen, size), new=self.is_random)
+
+def progress_reporter(what: str) -> Callable[[int, int], None]:
+    """Reports a long computation on stderr, when it starts and at every quarter."""
+    reported: set[int] = set()
+
+    def report(done: int, total: int) -> None:
+        quarter = 4 * done // max(total, 1)
+        if total > REPORTED_IMAGES and quarter not in reported:
+            reported.add(quarter)
+            print(f"{what}: {done:,} of {total:,} computed", file=sys.stderr, flush=True)
+
+    return report
 
 
-def said_from_time_to_time(what: str) -> Callable[[int, int], None]:
-    """Tells on stderr how a long computation goes on: at its start, and at every quarter."""
-    said: set[int] = set()
+class UpperLayers(ModuleLayer):
+    """P trained copies of the upper layers of an image model.
 
-    def say(done: int, of: int) -> None:
-        quarter = 4 * done // max(of, 1)
-        if of > MANY and quarter not in said:
-            said.add(quarter)
-            print(f"{what}: {done:,} of {of:,} computed", file=sys.stderr, flush=True)
+    Batch norm stays in test mode, but its scale and shift are trained. `new_norms` are the norms of a model with random
+    weights: these normalize by the mini-batch while training, like any new layer's.
+    """
 
-    return say
+    new_norms: Modules = []
+
+    def set_mode(self, ctx: ForwardContext, rows: int) -> None:
+        if ctx.training and self.new_norms and rows < 2:
+            raise InputError("a new image network needs mini-batches of at least 2 images: it has batch norm")
+        for norm in self.new_norms:
+            norm.train(ctx.training)
+            norm.momentum = 1.0 if ctx.first else NORM_MOMENTUM  # type: ignore[assignment]
+
+    def _one(self, tensors: Tensors, x: torch.Tensor) -> torch.Tensor:
+        return average_maps(super()._one(tensors, x))
+
+
+class UpperLayersSpec(LayerSpec):
+    """The layers of an image model from number `first` on, then the average of each channel.
+
+    Their tensors are named trunk.LAYER.NAME with the layer's number in the model.
+    """
+
+    name = "trunk"
+
+    def __init__(self, model: ImageModel, first: int, shape_in: Shape, new: bool = False) -> None:
+        """Args: the model, the lowest layer, the shape of its input, and whether the weights are random."""
+        self.shape_in = shape_in
+        named = OrderedDict((str(first + i), layer) for i, layer in enumerate(model.layers[first:]))
+        self.module: torch.nn.Module = torch.nn.Sequential(named)
+        example = next(self.module.parameters()).new_zeros(1, *self.shape_in)
+        self._shape_out = tuple(average_maps(self.module(example)).shape[1:])
+        self.new_norms: Modules = []
+        if new:
+            self.module = deepcopy(self.module)  # its mode and momentum change
+            is_norm = torch.nn.modules.batchnorm._BatchNorm
+            self.new_norms = [module for module in self.module.modules() if isinstance(module, is_norm)]
+
+    @property
+    def shape_out(self) -> Shape:
+        return self._shape_out
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {key: tuple(tensor.shape) for key, tensor in self.module.named_parameters()}
+
+    @property
+    def buffers(self) -> dict[str, Shape]:
+        # the running statistics of pretrained layers do not change
+        statistics = self.module.named_buffers() if self.new_norms else ()
+        return {key: tuple(tensor.shape) for key, tensor in statistics if tensor.is_floating_point()}
+
+    def initial_state(self, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+        """The model's own parameters, and the running statistics of new norms. Nothing is drawn."""
+        state = self.module.state_dict()
+        return {key: state[key].cpu().numpy().copy() for key in (*self.parameters, *self.buffers)}
+
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> UpperLayers:
+        layer = UpperLayers(self.name, self.module, self.shape_in, parameters, buffers)
+        layer.new_norms = self.new_norms
+        return layer

@@ -1,11 +1,13 @@
-"""Finds what a study reuses: a recorded run, or a pretrained image network; and trains first what has to be there."""
+"""Finds the network that a run reuses: a recorded run or an image model."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Collection
 from pathlib import Path
+
+import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, FileSource
@@ -14,17 +16,16 @@ from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
-from dnntrain.studies.study import PRETRAIN, Arm, Study
+from dnntrain.transfer_learning.backbone import Backbone, unfrozen_count
+from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
-from dnntrain.transfer_learning.mlp_backbone import MEASURED, Backbone, MLPBackbone, count_overlap, unfrozen_count
+from dnntrain.transfer_learning.mlp_backbone import MEASURED, MLPBackbone
 from dnntrain.utils.finite import check_finite
 
 
 def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone:
-    """What `reuse_from` names; InputError where it is not there."""
+    """The backbone that `reuse_from` names; InputError if it does not exist or cannot be reused."""
     if "@" in name:
-        from dnntrain.transfer_learning.image_backbone import ImageBackbone
-
         return ImageBackbone(name, home)
     if not re.fullmatch(r"[0-9a-f]{12}", name):
         near = did_you_mean(name, ARCHITECTURES)
@@ -32,19 +33,19 @@ def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone
     return run_backbone(store.read(name), store)
 
 
-def resolve_backbones(study: Study, store: RunStore, home: DataLocation) -> dict[str, Backbone]:
-    """What the study's arms reuse, by name; InputError where it is not there, or an arm cannot reuse it."""
-    bases = {name: resolve_backbone(name, store, home) for name in {arm.spec.reuse_from for arm in study.arms} if name}
-    for arm in study.arms:
-        if arm.spec.reuse_from:
-            base = bases[arm.spec.reuse_from]
-            base.check(arm.spec, arm.spec.source.outline(home).shape)
-            unfrozen_count(arm.spec, base)
-    return bases
+def resolve_backbones(specs: Collection[RunSpec], store: RunStore, home: DataLocation) -> dict[str, Backbone]:
+    """The backbones of all runs that reuse one, by name; InputError if one does not exist, or a run cannot reuse it."""
+    backbones = {name: resolve_backbone(name, store, home) for name in {spec.reuse_from for spec in specs} if name}
+    for spec in specs:
+        if spec.reuse_from:
+            backbone = backbones[spec.reuse_from]
+            backbone.check(spec, spec.source.outline(home).shape)
+            unfrozen_count(spec, backbone)
+    return backbones
 
 
 def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
-    """A recorded run as a base; InputError where it diverged, or a weight is nan or infinite."""
+    """A recorded run as a backbone; InputError if it diverged, or a weight is nan or infinite."""
     if record.status != "finished":
         raise InputError(f"reuse_from {record.run}: this run {record.status}; reuse one that finished")
     spec = RunSpec.from_record(record.settings)
@@ -65,25 +66,32 @@ def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
     return MLPBackbone(record.run, spec, weights, tuple(data.shape), tuple(data.classes))
 
 
-def check_leakage(base: Backbone, spec: RunSpec, store: RunStore, home: DataLocation) -> None:
-    """Raise InputError where the base was trained on examples that this run is tested on, as far as can be known."""
-    if not isinstance(base, MLPBackbone):
+def check_leakage(backbone: Backbone, spec: RunSpec, store: RunStore, home: DataLocation) -> None:
+    """Raise InputError if the backbone was trained on test examples of this run, as far as can be known."""
+    if not isinstance(backbone, MLPBackbone):
         return
-    trained, target = base.spec.source, spec.source
-    recorded = store.read(base.name).data.fingerprint
-    same = recorded == target.fingerprint(home) and not isinstance(target, FileSource)
-    if same:
-        return  # a published data set's own test part was never trained on
+    source, target = backbone.spec.source, spec.source
+    recorded = store.read(backbone.name).data.fingerprint
+    if recorded == target.fingerprint(home) and not isinstance(target, FileSource):
+        return  # the test part of a published data set is never trained on
     try:
-        known = trained.load(home)
+        dataset = source.load(home)
     except DnntrainError:
-        return  # the data of that run are no longer here
-    shared = count_overlap(known.train_inputs, target.load(home).test_inputs)
+        return  # the backbone's data are gone
+    shared = count_overlap(dataset.train_inputs, target.load(home).test_inputs)
     if shared:
         raise InputError(
-            f"reuse_from {base.name}: it was trained on {shared} of the test examples of {target.display_name()}; "
-            f"what it reaches there would mean nothing"
+            f"reuse_from {backbone.name}: it was trained on {shared} of the test examples of "
+            f"{target.display_name()}, so results on these would mean nothing"
         )
+
+
+def count_overlap(train: np.ndarray, test: np.ndarray) -> int:
+    """How many of the test examples (M, …) are among the training examples (N, …), byte for byte."""
+    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+        return 0
+    known = {hash(row.tobytes()) for row in train}
+    return sum(hash(row.tobytes()) in known for row in test)
 
 
 def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
@@ -102,33 +110,11 @@ def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
 
 
 def best_run(folder: Path) -> str:
-    """The finished run of a study with the lowest validation loss; InputError where none finished."""
-    from dnntrain.store.study_files import read_study
+    """The finished run of a study with the lowest validation loss; InputError if none finished."""
+    from dnntrain.store.study_files import read_study  # loads pandas
 
     runs = read_study(folder).runs
     finished = runs[runs["status"] == "finished"]
     if finished.empty:
         raise InputError(f"--from {folder}: none of its runs finished")
     return str(finished.sort_values(VAL_LOSS)["run"].iloc[0])
-
-
-def pretraining_study(study: Study) -> Study | None:
-    """The study of one run that has to be trained before this one; None where there is none."""
-    if not isinstance(study.pretrain, RunSpec):
-        return None
-    arm = Arm("base", study.pretrain)
-    question = f"what the arms of {study.name} reuse"
-    return replace(
-        study, name=f"{study.name}-base", arms=(arm,), seeds=(study.pretrain.seed,), question=question, baseline=None,
-        design="list", note="", source="", pretrain=None, tuning=None,
-    )  # fmt: skip
-
-
-def with_backbone(study: Study, name: str) -> Study:
-    """The study with the network that was trained first, or fetched, in its arms."""
-
-    def known(arm: Arm) -> Arm:
-        reuses = arm.spec.reuse_from == PRETRAIN
-        return replace(arm, spec=arm.spec.changed(reuse_from=name)) if reuses else arm
-
-    return replace(study, arms=tuple(map(known, study.arms)), pretrain=None)

@@ -1,15 +1,14 @@
-"""A transfer, stage by stage: freeze what is reused and train the rest; then unfreeze the top and go on.
+"""A transfer in stages: train on top of frozen layers; then unfreeze the upper ones and go on.
 
-What is frozen is computed once: each stage trains the layers above its boundary, by the same engine, on the outputs of
-the layers below.
+A stage computes the outputs of the frozen `layers[:k]` once. On these it trains `layers[k:]` with the same loop as any
+other run.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 
@@ -18,66 +17,82 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
 from dnntrain.engine.loop import train
-from dnntrain.engine.network import layer_specs
+from dnntrain.engine.network import LayerSpecs, tensor_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.transfer_learning.mlp_backbone import MEASURED, Backbone, reused_count, slice_layers, unfrozen_count
+from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
 
 @dataclass(frozen=True)
 class TransferStage:
-    """Some epochs in which the lowest layers of the base are frozen."""
+    """Some epochs in which the lowest layers of the backbone are frozen."""
 
     number: int
     frozen: int
-    """Layers of the base below the boundary."""
+    """How many of the backbone's layers are frozen."""
     first_epoch: int
     epochs: int
     last: bool
 
-    def spec(self, spec: RunSpec, dense: int) -> RunSpec:
-        """What one run trains in it: its hidden layers above the lowest `dense`."""
-        stage = slice_layers(spec, dense, len(spec.hidden))
+    def spec(self, spec: RunSpec, scale: str) -> RunSpec:
+        """The settings of one run in this stage, whose inputs are scaled as `scale` says."""
         lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
-        stopping = stage.early_stopping if self.last else None
-        # copied without validation: the rate of an unfrozen stage may be 0, which a run by itself may not have
-        return stage.model_copy(update={"lr": lr, "epochs": self.epochs, "early_stopping": stopping})
+        stopping = spec.early_stopping if self.last else None
+        # copied without validation: the learning rate after unfreezing may be 0, that of a whole run may not
+        return spec.model_copy(update={"lr": lr, "epochs": self.epochs, "early_stopping": stopping, "scale": scale})
 
 
-def stages_of(spec: RunSpec, base: Backbone) -> list[TransferStage]:
-    """The stages of a run: frozen, then unfrozen."""
-    count, thawed = reused_count(spec, base), unfrozen_count(spec, base)
+def stages_of(spec: RunSpec, backbone: Backbone) -> list[TransferStage]:
+    """The stages of a run: first all reused layers are frozen, then fewer."""
+    count, unfrozen = reused_count(spec, backbone), unfrozen_count(spec, backbone)
     if spec.frozen_to_the_end or spec.freeze_epochs is None:
         return [TransferStage(0, count, 0, spec.epochs, last=True)]
-    rest = TransferStage(1, count - thawed, spec.freeze_epochs, spec.epochs - spec.freeze_epochs, last=True)
+    rest = TransferStage(1, count - unfrozen, spec.freeze_epochs, spec.epochs - spec.freeze_epochs, last=True)
     return [TransferStage(0, count, 0, spec.freeze_epochs, last=False), rest] if spec.freeze_epochs else [rest]
 
 
 def train_transfer(
     specs: Sequence[RunSpec],
     dataset: Dataset,
-    base: Backbone,
+    backbone: Backbone,
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,
     checkpoints: Sequence[Checkpoint] = (),
 ) -> list[Run]:
-    """Train runs of one graph that reuse the base, stage by stage; the runs, in the order of their specs.
+    """Train runs of one graph that reuse a backbone, stage by stage.
 
-    The checkpoints, one for each run, say where they were when this was cut off.
+    Args:
+        specs: The runs.
+        dataset: Their data.
+        backbone: The network that they reuse.
+        device: Where to train; the CPU by default.
+        on_epoch: Called after each epoch.
+        checkpoints: Where the runs were interrupted, one for each run; empty to train from the start.
+
+    Returns:
+        The runs, in the order of their specs.
     """
     device = device or torch.device("cpu")
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
-    for run, made in zip(runs, checkpoints, strict=False):
-        run.history, run.seconds = list(made.earlier), made.earlier_seconds
+    stages = stages_of(specs[0], backbone)
+    if checkpoints:
+        remaining = [stage for stage in stages if stage.number >= checkpoints[0].stage]
+        frozen = {f"now.{name}" for name in backbone.frozen_weights(remaining[0].frozen)}
+        if frozen & checkpoints[0].tensors.keys():
+            checkpoints = ()  # from a version that named a stage's layers from hidden1 on: start anew
+        else:
+            stages = remaining
+    for run, checkpoint in zip(runs, checkpoints, strict=False):
+        run.history, run.seconds = list(checkpoint.earlier), checkpoint.earlier_seconds
     splits = splits_of(dataset, specs)
-    for stage in stages_of(specs[0], base):
-        begun = [made for made in checkpoints if made.stage == stage.number]
-        if checkpoints and stage.number < checkpoints[0].stage:
-            continue
-        going = [run for run in runs if run.status == "running"]
-        train_stage(going, stage, dataset, [splits[run.index] for run in going], base, device, on_epoch, begun)
+    for stage in stages:
+        active = [run for run in runs if run.status == "running"]
+        if active:
+            own_splits = [splits[run.index] for run in active]
+            begun = [checkpoint for checkpoint in checkpoints if checkpoint.stage == stage.number]
+            train_stage(active, stage, dataset, own_splits, backbone, device, on_epoch, begun)
     return runs
 
 
@@ -86,106 +101,95 @@ def train_stage(
     stage: TransferStage,
     dataset: Dataset,
     splits: Splits,
-    base: Backbone,
+    backbone: Backbone,
     device: torch.device,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint],
 ) -> None:
-    """Train the runs for one stage, and bring their history and weights up to date."""
-    if not runs:
-        return
+    """Train the runs for one stage, and update their history and weights."""
     spec = runs[0].spec
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
     training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     started = time.perf_counter()
-    reused = base.reused(dataset, spec, stage.frozen, rows, device)
-    seconds = (time.perf_counter() - started) / len(runs)  # what is frozen is computed for all of them at once
+    features = backbone.features(dataset, spec, stage.frozen, rows, device)
+    seconds = (time.perf_counter() - started) / len(runs)  # the features are computed for all runs at once
     for run in runs:
         run.seconds += seconds
-    dense = min(stage.frozen, base.hidden)
-    specs = [stage.spec(run.spec, dense).model_copy(update={"scale": reused.scale}) for run in runs]
-    upper = base.upper_layers(stage.frozen, spec) if stage.frozen < reused_count(spec, base) else None
-    n_outputs = spec.n_outputs(dataset.outline)
+    n_features, n_outputs = features.dataset.outline.n_features, spec.n_outputs(dataset.outline)
+    layers = [backbone.trained_layers(run.spec, stage.frozen, n_features, n_outputs) for run in runs]
+    pretrained = backbone.weights(stage.frozen, reused_count(spec, backbone))
     start = StartState(
-        weights=[weights_at(run, stage, base, dense) for run in runs],
-        layers=[[upper, *layer_specs(one, prod(upper.shape_out), n_outputs)] for one in specs] if upper else (),
-        splits=[tuple(np.searchsorted(reused.rows, part) for part in split) for split in splits],  # type: ignore[misc]
-        # the rows that are left may differ from one population to the next
+        weights=[start_weights(layers[0], pretrained, run.weights) for run in runs],
+        layers=layers,
+        splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
+        # the features' rows depend on the population, the whole training part does not
         fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
         checkpoints=checkpoints,
     )
-    train(specs, reused.dataset, device, StageCallback(runs, stage, dense, base, checkpoints, on_epoch), start)
+    specs = [stage.spec(run.spec, features.scale) for run in runs]
+    callback = StageCallback(runs, stage, layers[0], backbone.frozen_weights(stage.frozen), checkpoints, on_epoch)
+    train(specs, features.dataset, device, callback, start)
 
 
-def weights_at(run: Run, stage: TransferStage, base: Backbone, dense: int) -> dict[str, np.ndarray]:
-    """What a run's layers above the boundary start the stage with: the base's, and what it has trained so far."""
-    known = base.weights(stage.frozen, reused_count(run.spec, base))
-    return known | {name: value for name, value in shift_layers(run.weights, -dense).items() if name not in known}
-
-
-def shift_layers(weights: dict[str, np.ndarray], by: int) -> dict[str, np.ndarray]:
-    """The weights with every hidden layer's number changed; what falls below 1 is left out.
-
-    So is what was measured of a stage's inputs, and batch norm on the inputs where these are others.
-    """
-    moved = {}
-    for name, value in weights.items():
-        layer, what = name.split(".", 1)
-        if layer.startswith("hidden"):
-            number = int(layer.removeprefix("hidden")) + by
-            if number >= 1:
-                moved[f"hidden{number}.{what}"] = value
-        elif layer != "input" or (by == 0 and name not in MEASURED):
-            moved[name] = value
-    return moved
+def start_weights(
+    layers: LayerSpecs, pretrained: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What a stage's layers start from: weights of an earlier stage, and pretrained ones where layers were frozen."""
+    known = dict(trained) | dict(pretrained)
+    return {name: known[name] for name in tensor_names(layers) if name in known}
 
 
 class StageCallback:
-    """Carries what happens in a stage over to the runs that it is a part of."""
+    """Passes what happens in a stage on to the runs that it is a part of. It is the stage's `on_epoch`."""
 
     def __init__(
         self,
         runs: list[Run],
         stage: TransferStage,
-        dense: int,
-        base: Backbone,
+        layers: LayerSpecs,
+        frozen_weights: Mapping[str, np.ndarray],
         checkpoints: Sequence[Checkpoint],
         on_epoch: OnEpoch,
     ) -> None:
-        self.runs, self.stage, self.dense, self.base, self.on_epoch = runs, stage, dense, base, on_epoch
+        self.runs, self.stage, self.frozen_weights, self.on_epoch = runs, stage, frozen_weights, on_epoch
+        self.trained_names = frozenset(tensor_names(layers))
+        self.n_frozen = len(runs[0].spec.hidden) + 1 - sum(len(layer.weights) for layer in layers)
+        """How many layers of the runs' own networks are frozen."""
         self.earlier = [(list(run.history), run.seconds) for run in runs]
-        for run, made in zip(runs, checkpoints, strict=False):
-            run.history += map(self.row, made.history)
+        for run, checkpoint in zip(runs, checkpoints, strict=False):
+            run.history += map(self.whole_row, checkpoint.history)
 
     def __call__(self, trained: list[Run], take: TakeCheckpoints) -> None:
-        """Take over each run's newest row of history, and what those that are over ended with."""
+        """Add each run's newest row of history, and finish the runs that are over."""
         for part in trained:
             run = self.runs[part.index]
-            run.history.append(self.row(part.history[-1]))
+            run.history.append(self.whole_row(part.history[-1]))
             if part.status != "running":
                 self.finish(run, part)
-        self.on_epoch([self.runs[part.index] for part in trained], lambda: self.checkpoints(take()))
+        self.on_epoch([self.runs[part.index] for part in trained], lambda: self.whole_checkpoints(take()))
 
-    def row(self, row: dict[str, object]) -> dict[str, object]:
-        """A row of the stage as one of the run: counted from its start, with nothing to say of frozen layers."""
-        blank = [float("nan")] * self.dense
-        layers = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
-        return row | layers | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
+    def whole_row(self, row: dict[str, object]) -> dict[str, object]:
+        """A stage's row of history as the whole run's: epochs count from its start, frozen layers have no figures."""
+        blank = [float("nan")] * self.n_frozen
+        figures = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
+        return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
     def finish(self, run: Run, part: Run) -> None:
-        """Take over what the stage ended with."""
-        below = self.base.measured() | self.base.weights(0, self.dense)
-        run.weights = below | shift_layers(part.weights, self.dense)
+        """Copy what the stage ended with to the whole run."""
+        trained = {name: value for name, value in part.weights.items() if name in self.trained_names}
+        run.weights = dict(self.frozen_weights) | trained
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 
-    def checkpoints(self, parts: dict[int, Checkpoint]) -> dict[int, Checkpoint]:
-        """The stage's checkpoints as those of the whole runs."""
-        made = {}
+    def whole_checkpoints(self, parts: dict[int, Checkpoint]) -> dict[int, Checkpoint]:
+        """A stage's checkpoints as the whole runs'."""
+        checkpoints = {}
         for index, part in parts.items():
-            rows, seconds = self.earlier[index]
-            made[self.runs[index].index] = replace(part, stage=self.stage.number, earlier=rows, earlier_seconds=seconds)
-        return made
+            history, seconds = self.earlier[index]
+            checkpoints[self.runs[index].index] = replace(
+                part, stage=self.stage.number, earlier=history, earlier_seconds=seconds
+            )
+        return checkpoints

@@ -1,7 +1,7 @@
-"""State dicts as they are published: which of a file's tensors are a network's, under whatever prefix and wrapper.
+"""Finds a network's tensors in published state dicts, under any prefix and in any wrapper.
 
-No list of wrappers ('state_dict', 'model', …) and prefixes ('module.', 'backbone.', …) is needed: every mapping in the
-file, and every prefix in it under which there are names of the network, is compared with its names and shapes.
+There is no list of wrappers ('state_dict', 'model', …) or prefixes ('module.', 'backbone.', …). Instead, every mapping
+in the file and every prefix with some of the network's names is compared with the network's names and shapes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dnntrain.utils.lazy import torch
 Tensors = dict[str, "torch.Tensor"]
 
 WRAPPING = ("module", "_orig_mod")
-"""What DataParallel and torch.compile put into names: `module.conv1.weight`, or `features.module.0.weight`."""
+"""Parts that DataParallel and torch.compile add to names: `module.conv1.weight`, `features.module.0.weight`."""
 COUNTER = "num_batches_tracked"
-"""Batch norm's count of batches, which has no effect in test mode, so a file may lack it."""
+"""Batch norm's count of batches. It has no effect in test mode, so a file may lack it."""
 AVERAGED = re.compile(r"(^|[._ ])ema($|[._ ])")
-"""In the name of a moving average of weights, which is loaded only where the weights themselves are not there."""
+"""Matches the name of a moving average of weights, which is loaded only if the weights themselves are missing."""
 DEEPEST = 4
-"""How many levels of nested mappings are searched."""
+"""Levels of nested mappings that are searched."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class ExpectedState:
     tensors: Tensors
     """By name, in the order of its state dict."""
     keeps: Callable[[str], bool]
-    """Whether a tensor of this name would be one of them, and not a classifier's, which is left out."""
+    """Whether a tensor of this name belongs to the network; tensors of its classifier do not."""
     in_order: Sequence[str] = ()
-    """All its names, where a file may have the same tensors in the same order under other names."""
+    """All names in order, if a file may have the same tensors in this order under other names."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class MatchedState:
     """The tensors under one prefix of one mapping in a file."""
 
     place: str
-    """The keys that lead to the mapping, as 'model.state_dict'; empty for the file itself."""
+    """The keys that lead to the mapping, such as 'model.state_dict'; empty for the file itself."""
     prefix: str
-    """What the names begin with, as 'module.backbone.'."""
+    """The prefix of the names, such as 'module.backbone.'."""
     tensors: Tensors
     """By their names without the prefix."""
     ignored: tuple[str, ...] = ()
@@ -70,10 +70,18 @@ class MatchedState:
 
 
 def load_fitting(file: Path, wanted: ExpectedState, say: bool = True) -> Tensors:
-    """The tensors that a network needs, from a .safetensors file or one of torch.save, in its order and types.
+    """Load the tensors that a network needs. Code in a pickle is never run.
 
-    No code that a pickle may hold is run. Raises InputError with what does not fit: the first names and shapes, or the
-    name of a tensor that is not finite. With `say`, a line on stderr names what else was there and is not loaded.
+    Args:
+        file: A .safetensors file, or one that torch.save wrote.
+        wanted: The network's tensors.
+        say: Whether to print what else the file holds, and is not loaded, on stderr.
+
+    Returns:
+        The tensors by name, in the network's order and types.
+
+    Raises:
+        InputError: If the file does not fit, with the first names and shapes that differ; or if a value is not finite.
     """
     saved = read(file)
     found = found_in(saved, wanted.tensors) or other_names(saved, wanted)
@@ -95,7 +103,7 @@ def load_fitting(file: Path, wanted: ExpectedState, say: bool = True) -> Tensors
 
 
 def read(file: Path) -> Any:
-    """What a .safetensors file or a file of torch.save holds; InputError where it is neither."""
+    """The contents of a .safetensors file or of one that torch.save wrote; InputError if it is neither."""
     from safetensors.torch import load_file
 
     if not file.is_file():
@@ -111,7 +119,7 @@ def read(file: Path) -> Any:
 
 
 def no_state_dict(file: Path, found: str) -> InputError:
-    """The error for a file without one."""
+    """The error for a file without a plain state dict."""
     return InputError(
         f"{file}: not a plain state dict (tensors by name), {found}, so it is not loaded; "
         "torch.save(model.state_dict(), FILE) writes one, safetensors.torch.save_file a .safetensors file"
@@ -119,14 +127,14 @@ def no_state_dict(file: Path, found: str) -> InputError:
 
 
 def contents(saved: Any) -> str:
-    """What a file holds that has no tensors by name, for an error."""
+    """Says for an error what a file without named tensors holds."""
     if not isinstance(saved, Mapping):
         return f"it holds an object of type {type(saved).__name__}"
     return f"it holds {join_names([str(key) for key in saved])}" if saved else "it is empty"
 
 
 def mappings(saved: Any, place: str = "", depth: int = DEEPEST) -> Iterator[MatchedState]:
-    """The tensors of a mapping by name, and of those within it."""
+    """The tensors of a mapping by name, then those of nested mappings."""
     if not isinstance(saved, Mapping):
         return
     named = {key: value for key, value in saved.items() if isinstance(key, str)}
@@ -138,7 +146,7 @@ def mappings(saved: Any, place: str = "", depth: int = DEEPEST) -> Iterator[Matc
 
 
 def found_in(saved: Any, names: Mapping[str, object]) -> list[MatchedState]:
-    """All prefixes in all mappings under which there are some of the names, those with the most of them first."""
+    """All prefixes in all mappings that have some of the names; those with the most come first."""
     found: list[tuple[int, MatchedState]] = []
     for every in mappings(saved):
         split = {pair: key for key in every.tensors for pair in splits(key)}
@@ -151,7 +159,7 @@ def found_in(saved: Any, names: Mapping[str, object]) -> list[MatchedState]:
 
 
 def splits(key: str) -> Iterator[tuple[str, str]]:
-    """A tensor's key as prefix and name, in every way: 'a.b.weight' is also 'b.weight' under 'a.'."""
+    """Every way to split a key into prefix and name: 'a.b.weight' is also 'b.weight' under 'a.'."""
     parts = key.split(".")
     for start, first in enumerate(parts):
         if first not in WRAPPING:  # a name never begins with a wrapper
@@ -160,7 +168,7 @@ def splits(key: str) -> Iterator[tuple[str, str]]:
 
 
 def other_names(saved: Any, wanted: ExpectedState) -> list[MatchedState]:
-    """The tensors of a file that has none of the network's names, matched with them by order where possible."""
+    """The tensors of a file without any of the network's names, named by their order if possible."""
     found = []
     for every in mappings(saved):
         given = {name: tensor for name, tensor in every.tensors.items() if not name.endswith(COUNTER)}
@@ -172,7 +180,7 @@ def other_names(saved: Any, wanted: ExpectedState) -> list[MatchedState]:
 
 
 def differences(given: Tensors, wanted: ExpectedState) -> str:
-    """Which of the given tensors do not fit, and which are missing; empty where all fit."""
+    """Says which of the given tensors do not fit, and which are missing; empty if all fit."""
     own = wanted.tensors
     both = [name for name in own if name in given]
     shapes = {name: (tuple(given[name].shape), tuple(own[name].shape)) for name in both}
@@ -187,13 +195,13 @@ def differences(given: Tensors, wanted: ExpectedState) -> str:
 
 
 def is_plain(tensor: torch.Tensor) -> bool:
-    """Whether it is an ordinary array of real numbers on the CPU, as weights are."""
+    """Whether it is an ordinary array of real numbers on the CPU."""
     dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     return dense and tensor.is_floating_point()
 
 
 def chosen(fitting: Sequence[MatchedState], file: Path, say: bool) -> MatchedState:
-    """The one to load of those that fit; InputError where they differ, and nothing says which is meant."""
+    """The match to load, of those that fit; InputError if they differ and none is preferred."""
     plain = [found for found in fitting if not found.is_average] or fitting
     if len({digest_of(found.tensors) for found in plain}) > 1:
         raise InputError(
@@ -208,7 +216,7 @@ def chosen(fitting: Sequence[MatchedState], file: Path, say: bool) -> MatchedSta
 
 
 def digest_of(tensors: Tensors) -> str:
-    """12 hexadecimal digits of the SHA-256 over names, shapes and values in order."""
+    """The first 12 hexadecimal digits of the SHA-256 over names, shapes, and values, in order."""
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())

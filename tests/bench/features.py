@@ -36,8 +36,8 @@ def naive(folder: Path, dataset: Dataset) -> float:
     """Seconds of the plain loop: an epoch's training and validation, and at the end the test images."""
     import torch
 
-    from dnntrain.transfer_learning.image_models import fetch
-    from dnntrain.transfer_learning.image_models import load as load_base
+    from dnntrain.transfer_learning.weights import fetch
+    from dnntrain.transfer_learning.weights import load as load_base
 
     home = DataLocation.at(folder)
     net = load_base(fetch(BASE, home), home)

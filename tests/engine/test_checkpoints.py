@@ -21,7 +21,8 @@ from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
-from dnntrain.transfer_learning.mlp_backbone import Backbone, MLPBackbone
+from dnntrain.transfer_learning.backbone import Backbone
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company, spec
@@ -139,7 +140,7 @@ def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBac
 def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: MLPBackbone, mini: Dataset) -> None:
     huge = {key: value * np.float32(1e30) if value.ndim == 2 else value for key, value in base.state.items()}
     with pytest.raises(InputError, match=r"the outputs of layer 2 are nan or infinite for .* of 10,000 examples"):
-        replace(base, state=huge).reused(mini, base.spec, 2, np.arange(9), torch.device("cpu"))
+        replace(base, state=huge).features(mini, base.spec, 2, np.arange(9), torch.device("cpu"))
 
 
 def checkpoints(folder: Path) -> Sequence[Path]:

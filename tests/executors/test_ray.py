@@ -26,7 +26,7 @@ from dnntrain.engine.loop import train
 from dnntrain.executors import base
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.transfer_learning.mlp_backbone import Backbone
+from dnntrain.transfer_learning.backbone import Backbone
 from tests.support.command import QUICK, environment, error_of, succeeds
 
 if TYPE_CHECKING:

@@ -183,12 +183,12 @@ def run_here(
         mock.patch.dict(EXECUTORS, local=Here),
         contextlib.redirect_stdout(streams[0]),
         contextlib.redirect_stderr(streams[1]),
-        pytest.raises(SystemExit) as end,
         alarm(seconds),
     ):
         for name in TERMINAL - env.keys():
             os.environ.pop(name, None)  # `as_if_new` brings it back
-        main()
+        with pytest.raises(SystemExit) as end:
+            main()
     return subprocess.CompletedProcess(["dnntrain", *words], int(end.value.code or 0), *map(told, streams))
 
 

@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
+from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.transfer_learning import image_models as pretrained
-from dnntrain.transfer_learning.image_backbone import ImageBackbone
-from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, fetch, load
-from dnntrain.transfer_learning.image_networks import UpperLayersSpec, averages
+from dnntrain.transfer_learning.image_backbone import ImageBackbone, UpperLayersSpec
+from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, average_maps
 from dnntrain.transfer_learning.stages import train_transfer
+from dnntrain.transfer_learning.weights import TORCHVISION_WEIGHTS, fetch, load, packaged_weights
 
 if TYPE_CHECKING:
     from tests.support.loopback import Server
@@ -43,7 +43,7 @@ available = [name for name in ARCHITECTURES if name != LITE0 or has_lite0]
 @pytest.fixture(scope="module")
 def state() -> dict[str, torch.Tensor]:
     """Weights of mobilenet_v3_small as they may be published."""
-    return SMALL.built(5).state_dict()
+    return SMALL.new_module(5).state_dict()
 
 
 @pytest.fixture
@@ -73,22 +73,22 @@ def images(n: int = 2, size: int = 64) -> torch.Tensor:
 
 def features(identity: str, home: DataLocation) -> torch.Tensor:
     net = load(identity, home)
-    return net.run(net.prepared(images(), 64), 0, len(net.layers))
+    return net.run(net.preprocess(images(), 64), 0, len(net.layers))
 
 
 # Architectures
 
 
 def test_module_is_imported_without_torch() -> None:
-    modules = "dnntrain.transfer_learning.image_models, dnntrain.transfer_learning.feature_cache"
+    modules = "dnntrain.transfer_learning.resolve, dnntrain.transfer_learning.feature_cache"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != LITE0])
 def test_weights_and_scaling_are_torchvisions_default_ones(name: str) -> None:
-    default = pretrained.import_torchvision().models.get_model_weights(name).DEFAULT
-    assert default.url == f"{pretrained.TORCHVISION_WEIGHTS}/{ARCHITECTURES[name].weights}"
+    default = import_torchvision().models.get_model_weights(name).DEFAULT
+    assert default.url == f"{TORCHVISION_WEIGHTS}/{ARCHITECTURES[name].weights}"
     how = default.transforms()
     assert (tuple(how.mean), tuple(how.std)) == ARCHITECTURES[name].scaling
     assert how.interpolation.value == ARCHITECTURES[name].interpolation
@@ -97,7 +97,7 @@ def test_weights_and_scaling_are_torchvisions_default_ones(name: str) -> None:
 @pytest.mark.parametrize("name", available)
 def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocation) -> None:
     base, net = ARCHITECTURES[name], load(f"{name}@seed3", home)
-    whole = base.built(3).eval()
+    whole = base.new_module(3).eval()
     classifier = getattr(whole, base.classifier.removesuffix("."))
     x = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -107,33 +107,33 @@ def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocatio
     assert net.shape(len(net.layers), 64) == (net.run(x, 0, len(net.layers)).shape[1],)
 
 
-def test_prepared() -> None:
+def test_images_are_scaled_and_gray_ones_get_three_colors() -> None:
     net = load("mobilenet_v3_small@seed1", DataLocation())
     grey = torch.full((2, 10, 10), 255, dtype=torch.uint8)
-    white = net.prepared(grey, 16)
+    white = net.preprocess(grey, 16)
     assert white.shape == (2, 3, 16, 16) and white.dtype == torch.float32
     mean, std = map(torch.tensor, SMALL.scaling)
     torch.testing.assert_close(white[0, :, 5, 5], (1 - mean) / std)
-    torch.testing.assert_close(white, net.prepared(grey[:, None].expand(-1, 3, -1, -1), 16))
+    torch.testing.assert_close(white, net.preprocess(grey[:, None].expand(-1, 3, -1, -1), 16))
 
 
 @pytest.mark.parametrize(("name", "resampling"), [("resnet18", "BILINEAR"), ("efficientnet_b0", "BICUBIC")])
 @pytest.mark.parametrize("size", [20, 128])
-def test_prepared_resizes_as_pillow_does(name: str, resampling: str, size: int) -> None:
+def test_images_are_resized_as_pillow_does(name: str, resampling: str, size: int) -> None:
     net, some = load(f"{name}@seed1", DataLocation()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
     picture = Image.fromarray(some[0].permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[resampling])
-    levels = net.prepared(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
+    levels = net.preprocess(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
     expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
     torch.testing.assert_close(levels * 255, expected.float(), atol=1.5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
-def test_outputs_of_an_image_are_the_same_in_any_company(name: str) -> None:
+def test_outputs_of_an_image_do_not_depend_on_the_other_images(name: str) -> None:
     net, some = load(f"{name}@seed1", DataLocation()), images(19)
     for last in (3, len(net.layers)):
         together = net.outputs(some, 48, last)
         assert len(together) == 19
-        torch.testing.assert_close(together, net.run(net.prepared(some, 48), 0, last))
+        torch.testing.assert_close(together, net.run(net.preprocess(some, 48), 0, last))
         for rows in ([4], [18, 2], list(range(5, 16))):
             assert torch.equal(net.outputs(some[rows], 48, last), together[rows])
 
@@ -175,8 +175,8 @@ def test_weights_from_a_file_in_all_forms_are_the_same(
     assert [path.name for path in (home.folder / "pretrained").iterdir()] == [
         identity.replace("@", "-") + ".safetensors"
     ]
-    whole = SMALL.built(5).eval()
-    expected = whole.features(load(identity, home).prepared(images(), 64)).mean((2, 3))
+    whole = SMALL.new_module(5).eval()
+    expected = whole.features(load(identity, home).preprocess(images(), 64)).mean((2, 3))
     torch.testing.assert_close(features(identity, home), expected)
 
 
@@ -292,7 +292,7 @@ def test_lite0_has_its_real_weights(home: DataLocation) -> None:
     identity = fetch(LITE0, home)
     assert identity == f"{LITE0}@03d721556c28" == fetch(LITE0, home)
     net = load(identity, home)
-    weights = torch.load(pretrained._packaged(ARCHITECTURES[LITE0]), weights_only=True)
+    weights = torch.load(packaged_weights(ARCHITECTURES[LITE0]), weights_only=True)
     assert torch.equal(net.layers[0][0].weight, weights["_conv_stem.weight"])
     assert torch.equal(net.layers[-1][1].running_var, weights["_bn1.running_var"])
     assert net.shape(17, 128) == (320, 4, 4) and net.shape(18, 128) == (1280,) and net.mean == (0.5, 0.5, 0.5)
@@ -323,7 +323,7 @@ def upper_layers(
     rng = torch.Generator().manual_seed(0)
     initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in upper.initial_state().items()}
     tensors = {k: t + 0.01 * torch.randn(t.shape, generator=rng) for k, t in initial.items()}
-    x = net.run(net.prepared(images(4), 64), 0, first).flatten(1)[None]
+    x = net.run(net.preprocess(images(4), 64), 0, first).flatten(1)[None]
     return upper, copies(tensors), x
 
 
@@ -352,11 +352,11 @@ def with_gradients(value: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tup
 
 @pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
+def test_upper_layers_are_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
     together = copies(tensors)
     three = with_gradients(outputs(upper, together, x, training=True), together)
-    assert three[0].shape == (3, 4, upper.n_features)
+    assert three[0].shape == (3, 4, *upper.shape_out)
     assert any(is_average(k) for k in tensors) == new
     for i in range(3):
         alone = copies({k: t[i : i + 1] for k, t in tensors.items()})
@@ -366,13 +366,13 @@ def test_trunk_is_each_copy_trained_alone(name: str, first: int, last: int, new:
 
 @pytest.mark.parametrize(("new", "shared"), [(False, True), (True, False)])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
-def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
+def test_upper_layers_are_equal_at_once_and_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
     outputs(upper, copies(tensors), x, training=True)  # as it is while training
     upper.module.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
     own = {k: t.double() for k, t in tensors.items()}
     x = (x if shared else torch.cat([x, x + 0.1, x - 0.1])).double()
-    maps = x.reshape(*x.shape[:2], *upper.input_shape)
+    maps = x.reshape(*x.shape[:2], *upper.shape_in)
     layer = upper.build({}, {}, [], torch.device("cpu"))
     found = []
     for way in (layer._at_once, layer._in_turn):
@@ -382,12 +382,12 @@ def test_trunk_gives_the_same_at_once_as_in_turn(name: str, first: int, last: in
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9 * max(1.0, float(other.detach().abs().max())))
 
 
-def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
+def test_upper_layers_are_the_models_and_leave_it_unchanged() -> None:
     net = load("mobilenet_v3_small@seed1", DataLocation())
     upper = UpperLayersSpec(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
     parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in upper.initial_state().items()}
-    middle = net.run(net.prepared(images(), 64), 0, 10)
+    middle = net.run(net.preprocess(images(), 64), 0, 10)
     value = outputs(upper, parameters, middle.flatten(1)[None])
     value.sum().backward()
     torch.testing.assert_close(value[0], net.run(middle, 10, 13))
@@ -397,14 +397,14 @@ def test_trunk_is_the_networks_upper_layers_and_leaves_them_alone() -> None:
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
+def test_new_upper_layers_train_by_batch_and_test_by_running_averages() -> None:
     upper, tensors, x = upper_layers("resnet18", 2, 3, new=True)
     assert not torch.allclose(
         outputs(upper, tensors, x, training=True)[:, :2], outputs(upper, tensors, x[:, :2], training=True)
     )
     outputs(upper, tensors, x, training=True, first=True)
     moved = copies(tensors)
-    maps = torch.nn.functional.conv2d(x.view(4, *upper.input_shape), tensors["2.conv1.weight"][1], padding=1)
+    maps = torch.nn.functional.conv2d(x.view(4, *upper.shape_in), tensors["2.conv1.weight"][1], padding=1)
     torch.testing.assert_close(tensors["2.bn1.running_mean"][1], maps.mean((0, 2, 3)))
     torch.testing.assert_close(tensors["2.bn1.running_var"][1], maps.var((0, 2, 3)))  # unbiased, as torch's
     torch.testing.assert_close(outputs(upper, tensors, x)[:, :2], outputs(upper, tensors, x[:, :2]))
@@ -415,7 +415,7 @@ def test_a_new_trunk_trains_by_batch_and_tests_by_running_averages() -> None:
         outputs(upper, tensors, x[:, :1], training=True)
 
 
-def test_a_pretrained_trunk_normalizes_by_what_it_has_learned() -> None:
+def test_pretrained_upper_layers_normalize_by_what_they_have_learned() -> None:
     plain, tensors, x = upper_layers("mobilenet_v3_small", 10, 13)
     torch.testing.assert_close(outputs(plain, tensors, x, training=True)[:, :2], outputs(plain, tensors, x[:, :2]))
 
@@ -441,7 +441,7 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) ->
     trunk = {k.removeprefix("trunk."): torch.from_numpy(v) for k, v in run.weights.items() if k.startswith("trunk.")}
     assert whole.load_state_dict(trunk, strict=False).unexpected_keys == []
     with torch.no_grad():
-        features = averages(whole(net.prepared(torch.from_numpy(dataset.test_inputs), 32)))
+        features = average_maps(whole(net.preprocess(torch.from_numpy(dataset.test_inputs), 32)))
     logits = features.numpy() @ run.weights["output.kernel"] + run.weights["output.bias"]
     losses = -torch.log_softmax(torch.from_numpy(logits), dim=1)[np.arange(9), dataset.test_targets]
     assert run.test["test_loss"] == pytest.approx(float(losses.mean()), rel=1e-4)
@@ -457,8 +457,8 @@ def test_other_images_of_the_same_files_have_other_features(home: DataLocation) 
     )
     for dataset in (some, replace(some, train_inputs=255 - some.train_inputs), some):  # as --fit crop would
         for _ in range(2):  # computed, then kept
-            found = base.reused(dataset, spec, 1, np.arange(4), torch.device("cpu")).dataset.train_inputs
-            expected = base.network.outputs(torch.from_numpy(dataset.train_inputs), 32, 1)
+            found = base.features(dataset, spec, 1, np.arange(4), torch.device("cpu")).dataset.train_inputs
+            expected = base.model.outputs(torch.from_numpy(dataset.train_inputs), 32, 1)
             np.testing.assert_allclose(found, expected.reshape(4, -1).numpy(), rtol=1e-4, atol=1e-5)
 
 
@@ -471,6 +471,6 @@ def test_features_that_are_not_finite_are_refused(
     dataset = Dataset("x", levels[:4], labels[:4], levels[4:], labels[4:], ("a", "b"), "0" * 16, "")
     spec = RunSpec.parse({"reuse_from": SMALL.name, "resize": 32})
     with pytest.raises(InputError) as caught:
-        ImageBackbone(identity, home).reused(dataset, spec, 1, np.arange(4), torch.device("cpu"))
+        ImageBackbone(identity, home).features(dataset, spec, 1, np.arange(4), torch.device("cpu"))
     said = f"{identity}: the outputs of layer 1 are nan or infinite for train image 0 (counted from 0)"
     assert str(caught.value) == said

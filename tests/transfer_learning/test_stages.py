@@ -16,11 +16,15 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train
+from dnntrain.engine.network import tensor_names
 from dnntrain.errors import InputError
+from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone, count_overlap, unfrozen_count
-from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.backbone import unfrozen_count
+from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
+from tests.engine.test_bit_for_bit import assert_same
 from tests.support.command import error_of, succeeds
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
@@ -86,12 +90,37 @@ def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, 
 @pytest.mark.parametrize(
     "settings", [{}, {"freeze_epochs": 1, "unfreeze_layers": 1}, {"freeze_epochs": 0, "unfreeze_layers": "all"}]
 )
-def test_a_member_alone_is_what_it_is_in_company(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
+def test_a_run_is_the_same_in_any_population(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
     together = train_transfer([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
     [alone] = train_transfer([reusing(seed=2, **settings)], mini, base)
     assert alone.test == together[2].test
     for name, value in alone.weights.items():
         np.testing.assert_array_equal(value, together[2].weights[name], name)
+
+
+WHOLE = ["input", "hidden1", "hidden2", "hidden3", "output"]
+
+
+@pytest.mark.parametrize(("frozen", "named"), [(0, WHOLE), (2, ["input", *WHOLE[3:]]), (3, ["input", *WHOLE[4:]])])
+def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters_them(
+    frozen: int, named: list[str], base: MLPBackbone
+) -> None:
+    layers = base.trained_layers(reusing(dropout=0.1, dropout_where="input+hidden"), frozen, 99, 10)
+    assert list(dict.fromkeys(layer.name for layer in layers)) == named
+    assert layers[0].shape_out == ((99,) if frozen else (784,))
+    expected = [name for name in base.state if name.split(".")[0] in named]
+    assert sorted(tensor_names(layers)) == sorted(expected)
+
+
+def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: MLPBackbone, mini: Dataset) -> None:
+    """As older versions did: hidden3 of the stage was hidden1."""
+    kept: dict[int, Checkpoint] = {}
+    one = reusing(epochs=3, freeze_epochs=1, unfreeze_layers=1)
+    [whole] = train_transfer([one], mini, base, on_epoch=lambda runs, take: kept.update(take()))
+    assert kept[0].stage == 1 and "now.hidden3.kernel" in kept[0].tensors
+    older = {name.replace("hidden3", "hidden1"): tensor for name, tensor in kept[0].tensors.items()}
+    [again] = train_transfer([one], mini, base, checkpoints=[replace(kept[0], tensors=older)])
+    assert_same(again, whole)
 
 
 def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> None:
@@ -154,7 +183,7 @@ def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None
     for scale in ("standard", "unit", "raw"):
         settings = {"scale": scale, "hidden": "8", "train_size": 60, "val": 30}
         base = as_base(spec(**settings), table)
-        frozen = base.reused(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
+        frozen = base.features(table, spec(**settings, reuse_from=base.name), 0, np.arange(3), torch.device("cpu"))
         inputs = BatchSource(table, [base.spec], torch.device("cpu"))
         [batch] = inputs.test()
         np.testing.assert_array_equal(frozen.dataset.test_inputs, batch.x[0, :50].numpy())
@@ -163,7 +192,7 @@ def test_gaps_in_a_base_are_filled_as_in_its_own_training(mini: Dataset) -> None
 def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
     base = as_base(spec(scale="standard"), mini)
     other = replace(mini, train_inputs=mini.train_inputs // 2, test_inputs=mini.test_inputs // 2)
-    some = base.reused(other, reusing(), 0, np.arange(3), torch.device("cpu"))
+    some = base.features(other, reusing(), 0, np.arange(3), torch.device("cpu"))
     flat = other.test_inputs.reshape(2000, -1).astype(np.float32)
     expected = (flat - base.state["input.offset"]) * base.state["input.factor"]
     np.testing.assert_allclose(some.dataset.test_inputs, expected, rtol=1e-5, atol=1e-5)
@@ -226,9 +255,9 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, ba
     ("settings", "message"),
     [
         ({"unfreeze_layers": 1}, "reuse_from is off"),
-        ({"reuse_from": "x", "unfreeze_layers": 1}, "freeze_epochs must say after which"),
+        ({"reuse_from": "x", "unfreeze_layers": 1}, "freeze_epochs must say after how many"),
         ({"reuse_from": "x", "freeze_epochs": 9}, "more than the 3 epochs"),
-        ({"reuse_from": "x", "unfreeze_lr": 0.1}, "unfreeze_layers is 0"),
+        ({"reuse_from": "x", "unfreeze_lr": 0.1}, "unfreeze is 0"),
     ],
 )
 def test_stages_have_to_fit_each_other(settings: dict[str, Any], message: str) -> None:
@@ -280,7 +309,7 @@ def test_a_plan_refuses_what_cannot_be_reused(store: Path) -> None:
         assert reason in error_of(*words, *wrong, cwd=store)
 
 
-def test_transfer_stands_beside_scratch(store: Path) -> None:
+def test_transfer_is_compared_with_scratch(store: Path) -> None:
     words = ("transfer", "--from", f"runs/store/{base_id(store)}", *TARGET, "--unfreeze-layers", "all", "--seeds", "2")
     shown = succeeds(*words, "--name", "pair", cwd=store)
     assert "errors and time against scratch" in shown and "test_acc" in shown
@@ -292,16 +321,16 @@ def test_transfer_stands_beside_scratch(store: Path) -> None:
     assert "scratch" not in alone
 
 
-def test_the_ladder_names_the_rung_that_is_supported(store: Path) -> None:
+def test_strategies_say_which_one_is_supported(store: Path) -> None:
     words = ("transfer", "--from", base_id(store), *TARGET, "--strategies", "--seeds", "2", "--name", "ladder")
     shown = succeeds(*words, cwd=store)
-    for rung in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
-        assert rung in shown
+    for arm in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
+        assert arm in shown
     assert "Supported: " in shown or "No strategy" in shown
     assert (store / "runs" / "ladder" / "figures" / "ladder-effects.png").is_file()
 
 
-def test_the_curve_goes_by_the_number_of_examples(store: Path) -> None:
+def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
     words = ("transfer", "--from", base_id(store), "--classes", "sandal,shirt", "--val", "200", "--epochs", "2")
     shown = succeeds(*words, "--train-sizes", "20,60", "--seeds", "2", "--name", "curve", cwd=store)
     assert "by the number of training examples" in shown
