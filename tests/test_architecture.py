@@ -11,9 +11,7 @@ import dnntrain
 
 PACKAGE = Path(dnntrain.__file__).parent
 
-KNOWN_DUPLICATES = {
-    "DEEPEST", "Progress", "Settings", "Tensors", "chosen", "differences", "load", "train",
-}  # fmt: skip
+KNOWN_DUPLICATES = {"load", "train"}
 """Names that still have several definitions. To be emptied, never extended."""
 
 

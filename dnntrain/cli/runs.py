@@ -54,7 +54,7 @@ def list_runs(out: Out = RUNS) -> None:
 def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
     """Print a run's record as JSON, without its history."""
     store = opened(out)
-    known(run, store)
+    find_run(run, store)
     record = read_json(store.folder(run) / "run.json")
     console().print_json(data={key: value for key, value in record.items() if key != "history"})
 
@@ -76,7 +76,7 @@ def verify(out: Out = RUNS) -> None:
 def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
     store = opened(out)
-    folders = [out / name if (out / name / "study.json").is_file() else known(name, store) for name in names]
+    folders = [out / name if (out / name / "study.json").is_file() else find_run(name, store) for name in names]
     remove(folders, yes)
 
 
@@ -108,7 +108,7 @@ def opened(out: Path) -> RunStore:
     return RunStore(out)
 
 
-def known(run: str, store: RunStore) -> Path:
+def find_run(run: str, store: RunStore) -> Path:
     """A run's folder; InputError with the nearest id if there is no such run."""
     if (store.root / run / "study.json").is_file():
         study = store.root / run

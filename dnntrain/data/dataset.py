@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import read_names
 
-Inputs = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
+InputArray = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 Targets = NDArray[np.int64] | NDArray[np.float64]
 
 MAX_LISTED_NAMES = 5
@@ -70,12 +70,12 @@ class Dataset:
     """
 
     name: str
-    train_inputs: Inputs
+    train_inputs: InputArray
     """(N, *shape). Images are uint8 with levels from 0 to 255, gray (height, width) or color (3, height, width). Tables
     are float32 or float64 columns (features,), nan where a value is missing. The engine scales both in float64."""
     train_targets: Targets
     """(N,). int64 class numbers from 0 to len(classes) - 1, or float64 numbers for regression."""
-    test_inputs: Inputs
+    test_inputs: InputArray
     """(M, *shape), like `train_inputs`."""
     test_targets: Targets
     """(M,), like `train_targets`."""
@@ -154,7 +154,7 @@ class Dataset:
             n_validation=int((train[own] >= 0).sum()) if self.n_validation else 0,
         )
 
-    def _check(self, part: str, inputs: Inputs, targets: Targets) -> None:
+    def _check(self, part: str, inputs: InputArray, targets: Targets) -> None:
         where = f"data set {self.name}, {part} part"
         kind = np.int64 if self.classes else np.float64
         if inputs.dtype not in (np.uint8, np.float32, np.float64) or targets.dtype != kind:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Indices, copy_groups
-from dnntrain.data.dataset import Dataset, Inputs, count_noun
+from dnntrain.data.dataset import Dataset, InputArray, count_noun
 from dnntrain.data.levels import MAX_BIT_DEPTH, MIN_IMAGE_VALUES, bit_depth, check_scales, scaled_note, to_bytes
 from dnntrain.data.source import DataLocation
 from dnntrain.data.user_data import (
@@ -166,7 +166,7 @@ def check_types(values: Sequence[AnyArray], where: str) -> None:
         raise InputError(f"{where}: {types}; images must be whole numbers in each part, or floats in each part")
 
 
-def as_inputs(values: AnyArray, name: str, path: Path, kept: NDArray[np.bool_]) -> tuple[Inputs, tuple[str, ...]]:
+def as_inputs(values: AnyArray, name: str, path: Path, kept: NDArray[np.bool_]) -> tuple[InputArray, tuple[str, ...]]:
     """Convert inputs to images or columns.
 
     Whole numbers in the shape of images become uint8 images, channels first. Everything else becomes columns. The
@@ -187,7 +187,7 @@ def as_inputs(values: AnyArray, name: str, path: Path, kept: NDArray[np.bool_]) 
     values = values.reshape(-1, 1) if values.ndim == 1 else channels_first(values)
     if 0 in values.shape:
         raise InputError(f"{where}: empty, of shape {values.shape}")
-    inputs: Inputs
+    inputs: InputArray
     if values.ndim > 2 and values.dtype.kind != "f":
         inputs, note = as_images(values, where)
     else:
@@ -227,7 +227,7 @@ def as_images(values: AnyArray, where: str) -> tuple[NDArray[np.uint8], str]:
     return to_bytes(values, depth), note
 
 
-def as_columns(values: AnyArray, where: str, kept: NDArray[np.bool_]) -> tuple[Inputs, str]:
+def as_columns(values: AnyArray, where: str, kept: NDArray[np.bool_]) -> tuple[InputArray, str]:
     """Convert numbers, (N, ...), to float32 if that is exact, else to float64, with a note if they may be images.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Indices, copy_notes, groups_kept_together, has_later_copy, hold_out
-from dnntrain.data.dataset import Dataset, Inputs, Targets, class_numbers, count_noun, join_names, renumber
+from dnntrain.data.dataset import Dataset, InputArray, Targets, class_numbers, count_noun, join_names, renumber
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
@@ -120,7 +120,7 @@ def split_rows(
 
 
 def build_dataset(
-    source: FileSource, location: DataLocation, inputs: Inputs, targets: Targets, classes: tuple[str, ...],
+    source: FileSource, location: DataLocation, inputs: InputArray, targets: Targets, classes: tuple[str, ...],
     parts: Split, notes: tuple[str, ...],
 ) -> Dataset:  # fmt: skip
     """Build a data set of the chosen classes from inputs, (N, *shape), targets, (N,), and their split."""

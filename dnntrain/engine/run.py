@@ -42,7 +42,7 @@ class Run:
         return [row[metric] for row in self.history]
 
     @property
-    def kept(self) -> dict[str, Any]:
+    def kept_row(self) -> dict[str, Any]:
         """The history's row of the epoch whose weights are kept; empty where there is none."""
         return self.history[self.kept_epoch - 1] if self.kept_epoch else {}
 
@@ -55,7 +55,7 @@ class Run:
             environment: What trained it: versions, threads, device.
         """
         names = metric_columns(data["task"])
-        results = {name: self.kept.get(name) for name in names} | self.test
+        results = {name: self.kept_row.get(name) for name in names} | self.test
         content = {
             "format": FORMAT,
             "run": run_id,

@@ -76,7 +76,7 @@ def further_seeds(n: int, se: float, df: float, target: float, critical_of: Call
     if n < 2:
         raise ValueError("no variance to plan by below two seeds")
 
-    def settled(m: int) -> bool:
+    def is_resolved(m: int) -> bool:
         return critical_of(df * (m - 1) / (n - 1)) * se * math.sqrt(n / m) <= target
 
-    return bisect_left(range(n, n + MANY_SEEDS + 1), True, key=settled)
+    return bisect_left(range(n, n + MANY_SEEDS + 1), True, key=is_resolved)

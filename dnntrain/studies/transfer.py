@@ -16,7 +16,7 @@ from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.backbone import Backbone
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 
-Settings = dict[str, Any]
+ArmSettings = dict[str, Any]
 
 SCRATCH, TRANSFER = "scratch", "transfer"
 
@@ -25,13 +25,13 @@ NOT_INHERITED = {
     *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
     *TransferSettings.model_fields,
 }
-"""Settings that a run does not inherit from the run that it reuses."""
+"""ArmSettings that a run does not inherit from the run that it reuses."""
 
-IMAGE_DEFAULTS: Settings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
+IMAGE_DEFAULTS: ArmSettings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
 """Default settings for a new head on a pretrained image network."""
 
 
-def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> Settings:
+def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSettings:
     """The settings of a run that reuses the backbone: those of the recorded run, or defaults, then the given ones."""
     if not isinstance(backbone, MLPBackbone):
         return IMAGE_DEFAULTS | dict(given)
@@ -39,8 +39,8 @@ def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> Settings:
     return {key: value for key, value in theirs.items() if key not in NOT_INHERITED} | dict(given)
 
 
-def transfer_settings(backbone: Backbone, settings: Settings, drop: int = 0, head: str = "") -> Settings:
-    """Settings that put a new head on the backbone.
+def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, head: str = "") -> ArmSettings:
+    """ArmSettings that put a new head on the backbone.
 
     Args:
         backbone: The network that is reused.
@@ -71,7 +71,7 @@ def transfer_settings(backbone: Backbone, settings: Settings, drop: int = 0, hea
     return settings | {"reuse_from": backbone.name, "transfer_layers": kept, "hidden": hidden, "act": act}
 
 
-def scratch_settings(settings: Settings, backbone: Backbone, random_base: str | None) -> Settings:
+def scratch_settings(settings: ArmSettings, backbone: Backbone, random_base: str | None) -> ArmSettings:
     """The same network trained from scratch: all its weights are new, and trained from the first epoch on."""
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
     if isinstance(backbone, MLPBackbone):
@@ -82,7 +82,7 @@ def scratch_settings(settings: Settings, backbone: Backbone, random_base: str | 
 def comparison(
     name: str,
     backbone: Backbone,
-    settings: Settings,
+    settings: ArmSettings,
     seeds: Sequence[int],
     random_base: str | None,
     *,
@@ -97,7 +97,7 @@ def comparison(
 
 
 def strategies(
-    name: str, backbone: Backbone, given: Settings, seeds: Sequence[int], head: str, random_base: str | None
+    name: str, backbone: Backbone, given: ArmSettings, seeds: Sequence[int], head: str, random_base: str | None
 ) -> Study:
     """The study of all strategies: scratch, frozen, unfreeze some, change the top. The backbone may be too small for
     some of them.
@@ -121,7 +121,7 @@ def strategies(
     return study_of(name, arms, seeds, question, SCRATCH)
 
 
-def head_variants(backbone: MLPBackbone, unfreezing: Settings, head: str) -> dict[str, Settings]:
+def head_variants(backbone: MLPBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
     """The strategies that drop, replace, or add top layers, and unfreeze everything in the end."""
     width = str(backbone.spec.hidden[-1])
     arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n < backbone.n_layers}
@@ -134,7 +134,7 @@ def head_variants(backbone: MLPBackbone, unfreezing: Settings, head: str) -> dic
 def curve(
     name: str,
     backbone: Backbone,
-    settings: Settings,
+    settings: ArmSettings,
     sizes: Sequence[int],
     seeds: Sequence[int],
     random_base: str | None,
@@ -149,7 +149,7 @@ def curve(
 
 
 def study_of(
-    name: str, arms: Mapping[str, Settings], seeds: Sequence[int], question: str, baseline: str | None
+    name: str, arms: Mapping[str, ArmSettings], seeds: Sequence[int], question: str, baseline: str | None
 ) -> Study:
     """The study of these arms. It is judged on the test set, which is used for nothing else."""
     specs = {arm: RunSpec.parse(settings) for arm, settings in arms.items()}
@@ -173,7 +173,7 @@ def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(int(part) for part in parts))
 
 
-def with_freeze(settings: Settings) -> Settings:
+def with_freeze(settings: ArmSettings) -> ArmSettings:
     """The settings with a frozen stage of a fifth of the epochs, if layers are unfrozen and `freeze` is not given."""
     if read_count(settings.get("unfreeze_layers", 0)) in (0, "0") or settings.get("freeze_epochs") is not None:
         return settings

@@ -35,7 +35,7 @@ Rows = NDArray[np.int64]
 Values = NDArray[np.float32]
 Compute = Callable[[Rows], Values]
 """The values (rows, *shape) of some rows, by their numbers."""
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Receives how many rows are computed so far, and how many there are to compute."""
 
 
@@ -75,7 +75,7 @@ class FeatureCache:
         self.folder = home.folder / "features"
 
     def rows(
-        self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: Progress, refusal: str = NOT_FINITE
+        self, key: Key, n: int, wanted: Rows, compute: Compute, on_progress: OnProgress, refusal: str = NOT_FINITE
     ) -> Values:
         """The values of some rows. Missing ones are computed, each by one process only.
 
@@ -121,7 +121,9 @@ class FeatureCache:
         """Remove every entry that no process is computing; the number of bytes freed."""
         return sum(entry.bytes for entry in self.entries() if _remove(entry.path))
 
-    def _complete(self, path: Path, about: dict[str, Any], wanted: Rows, compute: Compute, progress: Progress) -> None:
+    def _complete(
+        self, path: Path, about: dict[str, Any], wanted: Rows, compute: Compute, progress: OnProgress
+    ) -> None:
         """Compute and store the missing rows; the caller holds the entry's lock."""
         stored = _stored(path, about)
         missing = wanted[~stored[1][wanted]] if stored else wanted
@@ -152,7 +154,7 @@ def _checked(compute: Compute, refusal: str) -> Compute:
     return checked
 
 
-def _batches(rows: Rows, compute: Compute, progress: Progress) -> Iterator[tuple[Rows, Values]]:
+def _batches(rows: Rows, compute: Compute, progress: OnProgress) -> Iterator[tuple[Rows, Values]]:
     """The rows in batches, with their values."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
@@ -166,7 +168,7 @@ def _not_finite(rows: Rows, values: Values) -> int | None:
     return int(rows[bad.argmax()]) if bad.any() else None
 
 
-def _in_memory(wanted: Rows, compute: Compute, progress: Progress) -> Values:
+def _in_memory(wanted: Rows, compute: Compute, progress: OnProgress) -> Values:
     rows, places = np.unique(wanted, return_inverse=True)
     values = np.concatenate([values for _, values in _batches(rows, compute, progress)])
     return values if np.array_equal(rows, wanted) else values[places]

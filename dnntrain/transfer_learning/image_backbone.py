@@ -23,7 +23,7 @@ from dnntrain.nn.module import ModuleLayer
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps
-from dnntrain.transfer_learning.weights import load
+from dnntrain.transfer_learning.weights import load_model
 from dnntrain.utils.lazy import torch
 
 REPORTED_IMAGES = 500
@@ -47,7 +47,7 @@ class ImageBackbone(Backbone):
     @cached_property
     def model(self) -> ImageModel:
         """The model, loaded at first use."""
-        return load(self.name, self.home)
+        return load_model(self.name, self.home)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"name": self.name, "home": self.home}  # a worker loads the model itself

@@ -20,7 +20,7 @@ from dnntrain.errors import InputError
 from dnntrain.utils.finite import check_finite
 from dnntrain.utils.lazy import torch
 
-Tensors = dict[str, "torch.Tensor"]
+StateTensors = dict[str, "torch.Tensor"]
 
 WRAPPING = ("module", "_orig_mod")
 """Parts that DataParallel and torch.compile add to names: `module.conv1.weight`, `features.module.0.weight`."""
@@ -38,7 +38,7 @@ class ExpectedState:
 
     network: str
     """Its name, for messages."""
-    tensors: Tensors
+    tensors: StateTensors
     """By name, in the order of its state dict."""
     keeps: Callable[[str], bool]
     """Whether a tensor of this name belongs to the network; tensors of its classifier do not."""
@@ -54,7 +54,7 @@ class MatchedState:
     """The keys that lead to the mapping, such as 'model.state_dict'; empty for the file itself."""
     prefix: str
     """The prefix of the names, such as 'module.backbone.'."""
-    tensors: Tensors
+    tensors: StateTensors
     """By their names without the prefix."""
     ignored: tuple[str, ...] = ()
     """The names of the mapping's other tensors."""
@@ -69,7 +69,7 @@ class MatchedState:
         return " ".join(filter(None, where)) or "without a prefix"
 
 
-def load_fitting(file: Path, wanted: ExpectedState, say: bool = True) -> Tensors:
+def load_fitting(file: Path, wanted: ExpectedState, say: bool = True) -> StateTensors:
     """Load the tensors that a network needs. Code in a pickle is never run.
 
     Args:
@@ -179,7 +179,7 @@ def other_names(saved: Any, wanted: ExpectedState) -> list[MatchedState]:
     return found
 
 
-def differences(given: Tensors, wanted: ExpectedState) -> str:
+def differences(given: StateTensors, wanted: ExpectedState) -> str:
     """Says which of the given tensors do not fit, and which are missing; empty if all fit."""
     own = wanted.tensors
     both = [name for name in own if name in given]
@@ -215,7 +215,7 @@ def chosen(fitting: Sequence[MatchedState], file: Path, say: bool) -> MatchedSta
     return taken
 
 
-def digest_of(tensors: Tensors) -> str:
+def digest_of(tensors: StateTensors) -> str:
     """The first 12 hexadecimal digits of the SHA-256 over names, shapes, and values, in order."""
     digest = hashlib.sha256()
     for name, tensor in tensors.items():

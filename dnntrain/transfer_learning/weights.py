@@ -21,7 +21,7 @@ TORCHVISION_WEIGHTS = "https://download.pytorch.org/models"
 
 
 def fetch(name: str, home: DataLocation, weights: Path | None = None, seed: int | None = None) -> str:
-    """Put a model's weights where `load` finds them.
+    """Put a model's weights where `load_model` finds them.
 
     Args:
         name: An architecture.
@@ -50,7 +50,7 @@ def fetch(name: str, home: DataLocation, weights: Path | None = None, seed: int 
     return _downloaded(architecture, home)
 
 
-def load(identity: str, home: DataLocation) -> ImageModel:
+def load_model(identity: str, home: DataLocation) -> ImageModel:
     """The model that `fetch` named; InputError if its weights are gone or were changed."""
     name, _, digest = identity.partition("@")
     architecture = find_architecture(name)
@@ -125,7 +125,7 @@ def _download(architecture: Architecture, file: Path, mirror: str) -> None:
 
 
 def _keep(architecture: Architecture, file: Path, home: DataLocation, source: str = "") -> str:
-    """Check the weights in a file and keep a copy where `load` finds it, marked as made from `source`. The identity."""
+    """Check the weights in a file and keep a copy for `load_model`, marked as made from `source`; the identity."""
     from safetensors.torch import save
 
     tensors = load_fitting(file, architecture.expected_state(architecture.new_module(0)))

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dnntrain.data import DataLocation, Dataset, load
+from dnntrain.data import DataLocation, Dataset, load_model
 
 IMAGES, VAL, EPOCHS, SEEDS, BATCH, SIZE = 400, 200, 20, 5, 32, 128
 BASE = "efficientnet-lite0"
@@ -37,7 +37,7 @@ def naive(folder: Path, dataset: Dataset) -> float:
     import torch
 
     from dnntrain.transfer_learning.weights import fetch
-    from dnntrain.transfer_learning.weights import load as load_base
+    from dnntrain.transfer_learning.weights import load_model as load_base
 
     home = DataLocation.at(folder)
     net = load_base(fetch(BASE, home), home)
@@ -66,7 +66,7 @@ def main() -> None:
     """Print the seconds and the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        loop = naive(folder, load("fashion-mini"))
+        loop = naive(folder, load_model("fashion-mini"))
         first, again = ours(folder, 0), ours(folder, SEEDS)
     print(
         f"{BASE}, frozen: {IMAGES} + {VAL} images of {SIZE} pixels, {EPOCHS} epochs, {SEEDS} seeds, 2,000 test images"

@@ -206,8 +206,8 @@ def test_early_stopping_keeps_the_best_epochs_weights(metric: str, bn: bool, min
         assert run.kept_epoch == run.values(metric).index(best) + 1  # of equal ones the first
         assert len(run.history) == min(run.kept_epoch + 3, 25)
         loss, accuracy = validation(run, mini)
-        assert run.kept["val_loss"] == pytest.approx(loss, rel=1e-4)
-        assert run.kept["val_acc"] == pytest.approx(accuracy, abs=1.01 / 150)  # one tie may fall otherwise
+        assert run.kept_row["val_loss"] == pytest.approx(loss, rel=1e-4)
+        assert run.kept_row["val_acc"] == pytest.approx(accuracy, abs=1.01 / 150)  # one tie may fall otherwise
     lengths = [len(run.history) for run in runs]
     assert min(lengths) < lengths[0]  # a later member stops first, and leaves the others at new places
 
@@ -238,7 +238,7 @@ def test_the_kept_epoch_of_a_diverged_run_is_the_one_of_its_weights(settings: di
     [run] = train([spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20", **settings)], mini)
     assert run.status == "diverged"
     if run.kept_epoch:
-        assert run.kept["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
+        assert run.kept_row["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
 
 
 # ---- members that differ in a strength

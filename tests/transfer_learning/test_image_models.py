@@ -26,7 +26,7 @@ from dnntrain.nn.layer import ForwardContext
 from dnntrain.transfer_learning.image_backbone import ImageBackbone, UpperLayersSpec
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, average_maps
 from dnntrain.transfer_learning.stages import train_transfer
-from dnntrain.transfer_learning.weights import TORCHVISION_WEIGHTS, fetch, load, packaged_weights
+from dnntrain.transfer_learning.weights import TORCHVISION_WEIGHTS, fetch, load_model, packaged_weights
 
 if TYPE_CHECKING:
     from tests.support.loopback import Server
@@ -72,7 +72,7 @@ def images(n: int = 2, size: int = 64) -> torch.Tensor:
 
 
 def features(identity: str, home: DataLocation) -> torch.Tensor:
-    net = load(identity, home)
+    net = load_model(identity, home)
     return net.run(net.preprocess(images(), 64), 0, len(net.layers))
 
 
@@ -96,7 +96,7 @@ def test_weights_and_scaling_are_torchvisions_default_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", available)
 def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocation) -> None:
-    base, net = ARCHITECTURES[name], load(f"{name}@seed3", home)
+    base, net = ARCHITECTURES[name], load_model(f"{name}@seed3", home)
     whole = base.new_module(3).eval()
     classifier = getattr(whole, base.classifier.removesuffix("."))
     x = torch.randn(2, 3, 64, 64)
@@ -108,7 +108,7 @@ def test_layers_one_after_the_other_are_the_network(name: str, home: DataLocatio
 
 
 def test_images_are_scaled_and_gray_ones_get_three_colors() -> None:
-    net = load("mobilenet_v3_small@seed1", DataLocation())
+    net = load_model("mobilenet_v3_small@seed1", DataLocation())
     grey = torch.full((2, 10, 10), 255, dtype=torch.uint8)
     white = net.preprocess(grey, 16)
     assert white.shape == (2, 3, 16, 16) and white.dtype == torch.float32
@@ -120,7 +120,10 @@ def test_images_are_scaled_and_gray_ones_get_three_colors() -> None:
 @pytest.mark.parametrize(("name", "resampling"), [("resnet18", "BILINEAR"), ("efficientnet_b0", "BICUBIC")])
 @pytest.mark.parametrize("size", [20, 128])
 def test_images_are_resized_as_pillow_does(name: str, resampling: str, size: int) -> None:
-    net, some = load(f"{name}@seed1", DataLocation()), images(1, 32) // 2 + 64  # pillow cuts off twice what overshoots
+    net, some = (
+        load_model(f"{name}@seed1", DataLocation()),
+        images(1, 32) // 2 + 64,
+    )  # pillow cuts off twice what overshoots
     picture = Image.fromarray(some[0].permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[resampling])
     levels = net.preprocess(some, size)[0] * torch.tensor(net.std).view(3, 1, 1) + torch.tensor(net.mean).view(3, 1, 1)
     expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
@@ -129,7 +132,7 @@ def test_images_are_resized_as_pillow_does(name: str, resampling: str, size: int
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", *([LITE0] if has_lite0 else [])])
 def test_outputs_of_an_image_do_not_depend_on_the_other_images(name: str) -> None:
-    net, some = load(f"{name}@seed1", DataLocation()), images(19)
+    net, some = load_model(f"{name}@seed1", DataLocation()), images(19)
     for last in (3, len(net.layers)):
         together = net.outputs(some, 48, last)
         assert len(together) == 19
@@ -176,7 +179,7 @@ def test_weights_from_a_file_in_all_forms_are_the_same(
         identity.replace("@", "-") + ".safetensors"
     ]
     whole = SMALL.new_module(5).eval()
-    expected = whole.features(load(identity, home).preprocess(images(), 64)).mean((2, 3))
+    expected = whole.features(load_model(identity, home).preprocess(images(), 64)).mean((2, 3))
     torch.testing.assert_close(features(identity, home), expected)
 
 
@@ -247,10 +250,10 @@ def test_kept_weights_that_are_gone_or_changed(
     tensors = load_file(path)
     save_file(tensors | {"features.0.1.bias": tensors["features.0.1.bias"] + 1}, path)
     with pytest.raises(InputError, match="damaged or changed; remove it"):
-        load(identity, home)
+        load_model(identity, home)
     path.unlink()
     with pytest.raises(InputError, match="no such file"):
-        load(identity, home)
+        load_model(identity, home)
 
 
 # Weights from torchvision's address
@@ -291,7 +294,7 @@ def test_weights_that_cannot_be_fetched(published: Path, server: Server, home: D
 def test_lite0_has_its_real_weights(home: DataLocation) -> None:
     identity = fetch(LITE0, home)
     assert identity == f"{LITE0}@03d721556c28" == fetch(LITE0, home)
-    net = load(identity, home)
+    net = load_model(identity, home)
     weights = torch.load(packaged_weights(ARCHITECTURES[LITE0]), weights_only=True)
     assert torch.equal(net.layers[0][0].weight, weights["_conv_stem.weight"])
     assert torch.equal(net.layers[-1][1].running_var, weights["_bn1.running_var"])
@@ -304,7 +307,7 @@ def test_lite0_without_its_extra(home: DataLocation, monkeypatch: pytest.MonkeyP
         fetch(LITE0, home)
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InputError, match="needs timm: pip install"):
-        load(f"{LITE0}@seed1", home)
+        load_model(f"{LITE0}@seed1", home)
 
 
 # Copies of the upper layers
@@ -317,7 +320,7 @@ def upper_layers(
     name: str, first: int, last: int, new: bool = False
 ) -> tuple[UpperLayersSpec, dict[str, torch.Tensor], torch.Tensor]:
     """The upper layers, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
-    net = load(f"{name}@seed1", DataLocation())
+    net = load_model(f"{name}@seed1", DataLocation())
     net = replace(net, layers=net.layers[:last])
     upper = UpperLayersSpec(net, first, net.shape(first, 64), new)
     rng = torch.Generator().manual_seed(0)
@@ -383,7 +386,7 @@ def test_upper_layers_are_equal_at_once_and_in_turn(name: str, first: int, last:
 
 
 def test_upper_layers_are_the_models_and_leave_it_unchanged() -> None:
-    net = load("mobilenet_v3_small@seed1", DataLocation())
+    net = load_model("mobilenet_v3_small@seed1", DataLocation())
     upper = UpperLayersSpec(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
     parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in upper.initial_state().items()}
@@ -436,7 +439,7 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) ->
     }
     spec = RunSpec.parse(settings | {"val": 3, "batch_size": 5, "lr": 0.05})
     [run] = train_transfer([spec], dataset, base)
-    net = load(base.name, home)
+    net = load_model(base.name, home)
     whole = torch.nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(net.layers)))
     trunk = {k.removeprefix("trunk."): torch.from_numpy(v) for k, v in run.weights.items() if k.startswith("trunk.")}
     assert whole.load_state_dict(trunk, strict=False).unexpected_keys == []

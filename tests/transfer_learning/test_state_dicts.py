@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from dnntrain.errors import InputError
-from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState, Tensors, load_fitting
+from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState, StateTensors, load_fitting
 
 SHAPES = {"conv1.weight": (2, 3, 1, 1), "bn1.weight": (2,), "bn1.running_var": (2,), "layer1.0.conv1.weight": (4, 2)}
 
@@ -20,7 +20,7 @@ def keeps(name: str) -> bool:
     return not name.startswith("fc.") and not name.endswith(COUNTER)
 
 
-def weights(seed: int = 0) -> Tensors:
+def weights(seed: int = 0) -> StateTensors:
     rng = torch.Generator().manual_seed(seed)
     return {name: torch.rand(shape, generator=rng) for name, shape in SHAPES.items()}
 
@@ -28,7 +28,7 @@ def weights(seed: int = 0) -> Tensors:
 WANTED = ExpectedState("tinynet", weights(9), keeps)
 
 
-def loaded(saved: Any, tmp_path: Path) -> Tensors:
+def loaded(saved: Any, tmp_path: Path) -> StateTensors:
     torch.save(saved, tmp_path / "weights.pth")
     return load_fitting(tmp_path / "weights.pth", WANTED)
 
@@ -39,11 +39,11 @@ def error_of(saved: Any, tmp_path: Path) -> str:
     return str(error.value).removeprefix(f"{tmp_path / 'weights.pth'}: ")
 
 
-def prefixed(prefix: str, tensors: Tensors) -> Tensors:
+def prefixed(prefix: str, tensors: StateTensors) -> StateTensors:
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
-def same(one: Tensors, other: Tensors) -> bool:
+def same(one: StateTensors, other: StateTensors) -> bool:
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 

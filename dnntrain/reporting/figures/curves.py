@@ -124,11 +124,11 @@ def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str
     The axis is logarithmic if losses span more than a factor of ten. With many arms, only the ends of the training
     curves must fit, because their starts would leave little room for the rest.
     """
-    means = finite(np.concatenate([c.mean for c in curves])) if curves else np.zeros(0)
+    means = finite_values(np.concatenate([c.mean for c in curves])) if curves else np.zeros(0)
     if not means.size:
         return AxisLimits(0.0, 1.0)
     start = 0 if len(curves) <= MAX_ARMS_TOGETHER else -1
-    others = finite(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
+    others = finite_values(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
     if metric_of(metric).is_share:
         return AxisLimits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
     top = loss_fence(means)
@@ -139,10 +139,10 @@ def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str
     return AxisLimits(*margins(low, high), beyond)
 
 
-def finite(values: np.ndarray) -> np.ndarray:
+def finite_values(values: np.ndarray) -> np.ndarray:
     """The finite values."""
-    finite_values: np.ndarray = values[np.isfinite(values)]
-    return finite_values
+    kept: np.ndarray = values[np.isfinite(values)]
+    return kept
 
 
 def margins(low: float, high: float) -> tuple[float, float]:
