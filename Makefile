@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 lay
 	$(BIN)/dnntrain report runs/
 
 test: $(INSTALLED)  ## the whole test suite, some minutes on 2 cores
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal  # keeps most of a module, with its fixtures, on one worker
 
 check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .

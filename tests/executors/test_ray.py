@@ -21,7 +21,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.cache import ARRAYS, keep, mapped
+from dnntrain.data.cache import ARRAYS, load_mapped, save_arrays
 from dnntrain.engine.loop import train
 from dnntrain.executors import base
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
@@ -201,9 +201,9 @@ def test_a_task_that_is_begun_again_goes_on_from_the_checkpoint() -> None:
 def test_data_that_are_mapped_from_disk_are_shared_not_copied(mini: Dataset, tmp_path: Path) -> None:
     from dnntrain.executors.ray import in_memory
 
-    keep(mini, tmp_path / "kept")
+    save_arrays(mini, tmp_path / "kept")
     shared: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(in_memory(mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
+    pickled = pickle.dumps(in_memory(load_mapped(tmp_path / "kept")), protocol=5, buffer_callback=shared.append)
     assert len(pickled) < 2000 and len(shared) == len(ARRAYS)
 
 
