@@ -17,34 +17,36 @@ from dnntrain.utils.memory import EVALUATION_ROWS, available
 Specs = Sequence[RunSpec]
 
 FIXED_SHARE = 0.05
-"""Of a step's cost, what is there for any number of members: where it is less, more members bring no more."""
+"""The share of a step's cost that does not depend on the number of members. Below it, more members save nothing."""
 
 MEMORY_SHARE = 0.6
-"""How much of the memory that is there populations may fill: the data and torch itself need some."""
+"""The share of the free memory that populations may fill; the data and torch itself need the rest."""
 
 COPIES_OF_WEIGHTS = 8
-"""Weights, gradients, an optimizer's two moments, the best weights, a checkpoint on its way, and scratch."""
+"""Weights, gradients, an optimizer's two moments, the best weights, a checkpoint being sent, and scratch space."""
 
 COPIES_OF_ACTIVATIONS = 4
-"""Of each layer: before and after the nonlinearity, batch norm, the gradient."""
+"""For each layer: before and after the activation, batch norm, and the gradient."""
 
 WORTHWHILE = 0.98
-"""A population is cut for the sake of balance where all work then ends in at most this share of the time."""
+"""A population is split for balance only if all work then takes at most this share of the time."""
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """The predicted seconds of a step: those of any number of members, and those of each member.
+    """The predicted cost of a training step, in seconds.
 
-    From measurements of populations of 1 to 32 on one core with AVX-512; what counts is how they compare.
+    Fitted to populations of 1 to 32 members on one core with AVX-512. Only the ratios matter.
     """
 
     step: float
+    """The fixed part, for any number of members."""
     member: float
+    """The part of each member."""
 
     @classmethod
     def of(cls, spec: RunSpec) -> StepCost:
-        """The price of a step of runs like this one."""
+        """The cost of a step of runs like this one."""
         size = NetworkSize.of(spec)
         dropout, normalized = spec.dropout is not None, spec.batch_norm is not None
         clipped = bool(spec.clipping or spec.regularizers)
@@ -58,7 +60,7 @@ class StepCost:
 
     @property
     def most_members(self) -> int:
-        """How many members bring the fixed part down to its share."""
+        """The number of members at which the fixed part is small enough."""
         return max(8, math.ceil(self.step / (FIXED_SHARE * self.member)))
 
 
@@ -87,26 +89,37 @@ class NetworkSize(NamedTuple):
 
 
 def cost(group: Specs, price: StepCost | None = None) -> float:
-    """The predicted seconds of one population for every 1,000 images that it trains on; `price` where it is known."""
+    """The predicted seconds that one population takes per 1,000 training examples.
+
+    Args:
+        group: The population's runs.
+        price: The cost of its steps, if it is known already.
+    """
     price, epochs = price or StepCost.of(group[0]), [spec.epochs for spec in group]
     return 1000 / group[0].batch_size * (max(epochs) * price.step + sum(epochs) * price.member)
 
 
 def populations(
-    specs: Specs, workers: int, begun: Mapping[RunSpec, int] | None = None, accelerated: bool = False
+    specs: Specs, workers: int, trained_epochs: Mapping[RunSpec, int] | None = None, accelerated: bool = False
 ) -> list[list[RunSpec]]:
-    """The specs in populations, the dearest first; `begun` says how many epochs some were trained already.
+    """Group runs into populations, the most expensive first.
 
-    They are cut so that workers who take the next one when they are free end at about the same time. Which runs share
-    a population never changes their numbers. An accelerator takes as many members at once as there is memory for;
-    where its own is less, the worker tells, and what it was given is tried again in halves.
+    Groups are split so that all workers finish at about the same time. Which runs share a population never changes
+    their numbers.
+
+    Args:
+        specs: The runs.
+        workers: How many populations train at the same time.
+        trained_epochs: How many epochs some of the runs have been trained before; only equals can train together.
+        accelerated: Whether a GPU trains them. It takes as many members at once as fit into the memory; if its own is
+            smaller, the population fails and is tried again in halves.
     """
     groups: dict[tuple[str, int], list[RunSpec]] = {}
     for spec in specs:
-        groups.setdefault((spec.graph(), (begun or {}).get(spec, 0)), []).append(spec)
+        groups.setdefault((spec.graph(), (trained_epochs or {}).get(spec, 0)), []).append(spec)
     room = (available() or math.inf) * MEMORY_SHARE / workers
-    pieces = [piece for group in groups.values() for piece in split_group(group, room, accelerated)]
-    return [list(piece.specs) for piece in balance(pieces, workers)]
+    batches = [batch for group in groups.values() for batch in split_group(group, room, accelerated)]
+    return [list(batch.specs) for batch in balance(batches, workers)]
 
 
 @dataclass(frozen=True)
@@ -121,70 +134,76 @@ class RunBatch:
         """Its predicted cost."""
         return cost(self.specs, self.price)
 
-    def cuts(self) -> list[tuple[RunBatch, RunBatch]]:
-        """All ways to cut it in two; the long runs are in the second part."""
+    def splits(self) -> list[tuple[RunBatch, RunBatch]]:
+        """All ways to split it in two. The second part has the runs with the most epochs."""
         count = len(self.specs)
         return [(replace(self, specs=self.specs[:n]), replace(self, specs=self.specs[n:])) for n in range(1, count)]
 
 
 @dataclass(frozen=True)
 class CandidateSplit:
-    """A piece of the worker who ends last, cut in two of which the first goes to the worker who ends first."""
+    """A batch of the worker that finishes last, split in two; the first part moves to the first worker to finish."""
 
-    piece: RunBatch
+    batch: RunBatch
     parts: tuple[RunBatch, RunBatch]
     end: float
-    """When both have ended."""
+    """When both workers have finished."""
 
 
 def split_group(group: Specs, room: float = math.inf, accelerated: bool = False) -> list[RunBatch]:
-    """The group cut into pieces of nearly equal size, none larger than pays or than there is room for, in bytes."""
+    """Split a group into batches of nearly equal size.
+
+    Args:
+        group: Runs of one graph.
+        room: The memory for one population, in bytes.
+        accelerated: Whether a GPU trains them. On a CPU larger populations soon stop being faster.
+    """
     price = StepCost.of(group[0])
-    pays = len(group) if accelerated else price.most_members
-    most = max(1, int(min(pays, room / member_bytes(group[0]))))
+    worthwhile = len(group) if accelerated else price.most_members
+    most = max(1, int(min(worthwhile, room / member_bytes(group[0]))))
     count = math.ceil(len(group) / most)
     bounds = [round(i * len(group) / count) for i in range(count + 1)]
-    # long runs together, so that short ones do not wait in a population that has shrunk to one
+    # runs with many epochs train together, so that a population does not shrink to a single run early on
     ordered = sorted(group, key=lambda spec: spec.epochs)
     return [RunBatch(ordered[a:b], price) for a, b in pairwise(bounds)]
 
 
-def balance(pieces: Sequence[RunBatch], workers: int) -> list[RunBatch]:
-    """The pieces, the dearest first, some of them cut as long as that lets the worker who ends last end sooner."""
+def balance(batches: Sequence[RunBatch], workers: int) -> list[RunBatch]:
+    """Sort batches by cost, the most expensive first, and split some while that makes the last worker finish sooner."""
     while True:
-        pieces = sorted(pieces, key=lambda piece: piece.cost, reverse=True)
-        loads = sorted(assign(pieces, workers), key=total)
-        best = min(candidate_splits(loads[-1], loads[0]), key=lambda relief: relief.end, default=None)
+        batches = sorted(batches, key=lambda batch: batch.cost, reverse=True)
+        loads = sorted(assign(batches, workers), key=total)
+        best = min(candidate_splits(loads[-1], loads[0]), key=lambda split: split.end, default=None)
         if best is None or best.end > WORTHWHILE * total(loads[-1]):
-            return pieces
-        pieces = [piece for piece in pieces if piece is not best.piece] + list(best.parts)
+            return batches
+        batches = [batch for batch in batches if batch is not best.batch] + list(best.parts)
 
 
 def candidate_splits(last: Sequence[RunBatch], first: Sequence[RunBatch]) -> Iterator[CandidateSplit]:
-    """What the worker who ends last could leave to the one who ends first."""
-    for piece in last:
-        for given, kept in piece.cuts():
-            end = max(total(last) - piece.cost + kept.cost, total(first) + given.cost)
-            yield CandidateSplit(piece, (given, kept), end)
+    """The ways in which the worker that finishes last could pass part of a batch to the one that finishes first."""
+    for batch in last:
+        for moved, remaining in batch.splits():
+            end = max(total(last) - batch.cost + remaining.cost, total(first) + moved.cost)
+            yield CandidateSplit(batch, (moved, remaining), end)
 
 
-def assign(pieces: Sequence[RunBatch], workers: int) -> list[list[RunBatch]]:
-    """What each worker trains if each takes the next piece when it is free."""
+def assign(batches: Sequence[RunBatch], workers: int) -> list[list[RunBatch]]:
+    """The batches of each worker, if a worker takes the next one whenever it is free."""
     loads: list[list[RunBatch]] = [[] for _ in range(workers)]
     free = [(0.0, worker) for worker in range(workers)]
-    for piece in pieces:
-        ends, worker = heapq.heappop(free)
-        loads[worker].append(piece)
-        heapq.heappush(free, (ends + piece.cost, worker))
+    for batch in batches:
+        end, worker = heapq.heappop(free)
+        loads[worker].append(batch)
+        heapq.heappush(free, (end + batch.cost, worker))
     return loads
 
 
 def total(load: Sequence[RunBatch]) -> float:
-    """When a worker with this load ends."""
-    return sum(piece.cost for piece in load)
+    """When a worker with these batches finishes."""
+    return sum(batch.cost for batch in load)
 
 
 def member_bytes(spec: RunSpec) -> int:
-    """The memory that one member takes at most, estimated."""
+    """An upper estimate of the memory that one member takes."""
     size, rows = NetworkSize.of(spec), max(spec.batch_size, EVALUATION_ROWS)
     return 4 * (COPIES_OF_WEIGHTS * size.weights + COPIES_OF_ACTIVATIONS * rows * size.units)

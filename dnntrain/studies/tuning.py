@@ -45,7 +45,7 @@ def arm_name(arm: Arm, value: float) -> str:
 
 
 def selection_metric(study: Study) -> str:
-    """What the choice goes by: validation, whatever the study is judged by."""
+    """The metric that selects a value: the study's own, on validation data."""
     return f"val_{metric_of(study.metric).name}"
 
 

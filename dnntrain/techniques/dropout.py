@@ -156,7 +156,7 @@ class MonteCarloDropout(Switch):
     family = "Dropout"
     name = "mc_dropout"
     primary = "samples"
-    summary = "Averages the predicted probabilities of several passes with dropout on, beside the plain test accuracy."
+    summary = "Averages the predicted probabilities of several passes with dropout on, besides plain test accuracy."
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
     advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."

@@ -84,5 +84,5 @@ def test_the_recorded_settings_have_the_digest_that_names_the_run(
 ) -> None:
     monkeypatch.chdir(OLD)  # the settings name a table there
     run = json.loads(record.read_text(encoding="utf-8"))
-    spec = RunSpec.parse(run["settings"])
+    spec = RunSpec.from_record(run["settings"])
     assert spec.digest(run["data"]["fingerprint"], run["engine"]) == run["run"]

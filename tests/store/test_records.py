@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -59,7 +60,9 @@ def test_the_files_of_a_study_are_those_of_an_earlier_version() -> None:
     study = StudyRecord.model_validate({k: v for k, v in written.record.content().items() if k in asked})
     varied = [key for key in study.arms[0].settings if len({arm.settings[key] for arm in study.arms}) > 1]
     preset = (folder / "preset.yaml").read_text(encoding="utf-8")
-    files = StudyFiles.build(study, runs, {run: RunStore(RECORDED).read(run) for run in RUNS}, varied, preset)
+    records = {run: RunStore(RECORDED).read(run) for run in RUNS}
+    settings = {run: {key: record.settings[key] for key in varied} for run, record in records.items()}
+    files = StudyFiles.build(study, runs, records, settings, preset)
     made = {name: "".join(parts) for name, parts in files.contents().items()}
     assert made == {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert not written.is_changed
@@ -186,7 +189,7 @@ def test_results_in_memory_are_those_on_disk(tmp_path: Path) -> None:
 
     texts = []
     for results in (ours, theirs):
-        console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console = Console(width=100, record=True, file=io.StringIO())
         console.print(study_report(summarize(results), wide=True))
         texts.append(console.export_text())
     assert texts[0] == texts[1]
