@@ -80,7 +80,7 @@ def test_what_a_factor_sets_cannot_be_tuned() -> None:
 def test_ablate_reports_the_fixed_and_the_tuned_comparison(tmp_path: Path) -> None:
     preset = tmp_path / "fair.yaml"
     preset.write_text(PRESET)
-    assert "lr is tuned for each arm over 0.0001, 0.1, 1000000: 16 runs more" in succeeds("ablate", preset, "--plan")
+    assert "lr is tuned for each arm over 0.0001, 0.1, 1000000: 16 more runs" in succeeds("ablate", preset, "--plan")
     shown = succeeds("ablate", preset, cwd=tmp_path)
     assert "fair-tuned" in shown
     assert "lr was chosen for each arm" in " ".join(shown.split())
