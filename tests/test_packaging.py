@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import site
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import QUICK, environment
+from tests.support.users import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 
@@ -135,22 +137,30 @@ def test_a_new_technique_touches_one_file_and_shows_everywhere(tmp_path: Path) -
         with (tmp_path / "dnntrain" / "techniques" / file).open("a") as module:
             module.write(text)
     env = {"PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
-    words = (sys.executable, "-m", "dnntrain")
-    shown, listed = run(*words, "train", "--help", cwd=tmp_path, **env), run(*words, "techniques", cwd=tmp_path, **env)
     preset = tmp_path / "new.yaml"
     preset.write_text(
         "base: {act: 'halfway:slope=0.7', schedule: halved, optimizer: signed}\n"
         "factors: {bn: {bn: on}, rounding: {rounding: 4, rounding_mode: odd}}\n"
     )
-    planned = run(*words, "ablate", preset, "--plan", cwd=tmp_path, **env)
+    new = ("halfway", "halved", "signed", "rounding")
+    commands = [
+        ["train", "--help"],
+        ["techniques"],
+        ["ablate", str(preset), "--plan"],
+        *(["techniques", n] for n in new),
+    ]
+    printed = run(sys.executable, "-c", COMMANDS, json.dumps(commands), cwd=tmp_path, **env)
+    shown, listed, planned, *cards, rest = printed.split("exit code 0\n")
     assert "--rounding-mode" in shown and "rounding=4, rounding_mode=odd" in planned
-    for name in ("halfway", "halved", "signed", "rounding"):
+    assert not rest
+    for name, card in zip(new, cards, strict=True):
         assert name in shown
         assert name in listed
         assert name in planned
-        assert "what" in run(*words, "techniques", name, cwd=tmp_path, **env)
+        assert name in card and "what" in card
     settings = ("--act", "halfway", "--schedule", "halved", "--optimizer", "signed", "--lr", "0.001", "--rounding", "2")
-    assert "accuracy" in run(*words, "train", *settings, *QUICK, cwd=tmp_path, **env)
+    trained = run(sys.executable, "-m", "dnntrain", "train", *settings, *QUICK, cwd=tmp_path, **env)
+    assert "accuracy" in trained
     tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/engine/test_bit_for_bit.py",
                 "-k", "halfway or halved or signed or rounding", cwd=tmp_path, **env)  # fmt: skip
     assert "4 passed" in tests
