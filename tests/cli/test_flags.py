@@ -22,6 +22,7 @@ from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Choice, Switch, techniques_in
+from dnntrain.techniques.early_stopping import validation_columns
 from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
@@ -51,6 +52,7 @@ def candidates(key: str) -> Iterator[str]:
     field = flat_keys()[key]
     slot = next((family for family in (*Choice.__subclasses__(),) if family.slot == key), None)
     yield from slot.names() if slot else ()
+    yield from validation_columns() if key == "early_stop_metric" else ()
     yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
     yield from ("on", "off", "0.5", "3", "0.003", "40", "2", "1", "8", "all", "3ep", "standard", "input", "x")
     yield "sandal,shirt"
@@ -300,7 +302,7 @@ def test_an_option_changes_something_or_is_refused(
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
         (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
-        (("ablate", "study.yaml", "--plan", "--address", "auto"), "address auto: needs the executor ray"),
+        (("ablate", "study.yaml", "--plan", "--address", "auto"), "--address auto: goes with --executor ray"),
         (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
