@@ -51,11 +51,10 @@ def read_options(executor: str, values: Mapping[str, Any]) -> ExecutorOptions:
     given = {name: value for name, value in values.items() if value is not None}
     for name in given.keys() - options.model_fields.keys():
         owners = [other for other, each in EXECUTORS.items() if name in each.Options.model_fields]
-        flag = f"--{name.replace('_', '-')}"
         raise InputError(
-            f"{flag} {given[name]}: goes with --executor {' or '.join(owners)}"
+            f"{name} {given[name]}: needs the executor {' or '.join(owners)}"
             if owners
-            else f"{flag}: no option of --executor {executor}{did_you_mean(name, options.model_fields)}"
+            else f"{name}: the executor {executor} has no such option{did_you_mean(name, options.model_fields)}"
         )
     try:
         return options(**given)

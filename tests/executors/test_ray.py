@@ -234,7 +234,7 @@ def free_port() -> int:
 def test_errors_of_executor_and_address(ray: Any, tmp_path: Path) -> None:
     train = ("train", *QUICK)
     assert "did you mean 'ray'" in error_of(*train, "--executor", "rya", cwd=tmp_path)
-    assert "goes with --executor ray" in error_of(*train, "--address", "auto", cwd=tmp_path)
+    assert "address auto: needs the executor ray" in error_of(*train, "--address", "auto", cwd=tmp_path)
     nobody = f"127.0.0.1:{free_port()}"
     assert f"{nobody}: no Ray cluster answers" in error_of(
         *train, "--executor", "ray", "--address", nobody, cwd=tmp_path, process=True

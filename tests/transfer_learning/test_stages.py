@@ -255,9 +255,9 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, ba
     ("settings", "message"),
     [
         ({"unfreeze_layers": 1}, "reuse_from is off"),
-        ({"reuse_from": "x", "unfreeze_layers": 1}, "freeze_epochs must say after how many"),
+        ({"reuse_from": "x", "unfreeze_layers": 1}, "freeze_epochs must say after which of the"),
         ({"reuse_from": "x", "freeze_epochs": 9}, "more than the 3 epochs"),
-        ({"reuse_from": "x", "unfreeze_lr": 0.1}, "unfreeze is 0"),
+        ({"reuse_from": "x", "unfreeze_lr": 0.1}, "unfreeze_layers is 0"),
     ],
 )
 def test_stages_have_to_fit_each_other(settings: dict[str, Any], message: str) -> None:
