@@ -19,4 +19,4 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def mini() -> data.Dataset:
     """The embedded data set."""
-    return data.load("fashion-mini")
+    return data.load_dataset("fashion-mini")

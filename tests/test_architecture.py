@@ -11,9 +11,6 @@ import dnntrain
 
 PACKAGE = Path(dnntrain.__file__).parent
 
-KNOWN_DUPLICATES = {"load", "train"}
-"""Names that still have several definitions. To be emptied, never extended."""
-
 
 def public_names(tree: ast.Module) -> Iterator[str]:
     """The classes, functions, and constants that a module defines, without type variables and CLI commands."""
@@ -42,4 +39,4 @@ def definitions() -> dict[str, set[str]]:
 
 def test_no_two_modules_define_the_same_public_name() -> None:
     duplicates = {name: modules for name, modules in definitions().items() if len(modules) > 1}
-    assert not {name: modules for name, modules in duplicates.items() if name not in KNOWN_DUPLICATES}
+    assert not duplicates

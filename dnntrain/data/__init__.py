@@ -1,7 +1,7 @@
 """Data sets: sources, loading, and the split into training and validation. Needs NumPy, not torch."""
 
 from dnntrain.data.dataset import Dataset, DatasetInfo
-from dnntrain.data.registry import KINDS, SOURCES, find_source, load, options, source_class
+from dnntrain.data.registry import KINDS, SOURCES, find_source, load_dataset, options, source_class
 from dnntrain.data.source import DataLocation, DataSource, FileSource, default_data_dir
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "FileSource",
     "default_data_dir",
     "find_source",
-    "load",
+    "load_dataset",
     "options",
     "source_class",
 ]

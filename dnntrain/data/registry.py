@@ -54,7 +54,7 @@ def options() -> dict[str, tuple[Any, list[str]]]:
     return found
 
 
-def load(name: str, location: DataLocation | None = None, **settings: Any) -> Dataset:
+def load_dataset(name: str, location: DataLocation | None = None, **settings: Any) -> Dataset:
     """Load a data set into memory.
 
     Args:

@@ -28,7 +28,7 @@ NEW = StartState()
 
 
 @torch.inference_mode()
-def train(
+def train_population(
     specs: Sequence[RunSpec],
     dataset: Dataset,
     device: torch.device | None = None,

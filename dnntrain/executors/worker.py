@@ -68,7 +68,7 @@ def run_job(
     brief = job.without_weights()
     try:
         torch.set_num_threads(1)
-        dataset = dataset or load_dataset(job.specs[0].source, job.home)
+        dataset = dataset or cached_dataset(job.specs[0].source, job.home)
         train_job(job, dataset, EventReporter(brief, dataset, pick_device(job.device), send, stopping))
         return JobFinished(brief)
     except StopRequested:
@@ -86,7 +86,7 @@ def run_job(
 
 def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     """Train the job's runs, from their checkpoints where these can be used."""
-    from dnntrain.engine.loop import train  # these import torch
+    from dnntrain.engine.loop import train_population  # these import torch
     from dnntrain.engine.population import StartState
     from dnntrain.transfer_learning.stages import train_transfer
 
@@ -97,7 +97,7 @@ def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     if job.backbone:
         train_transfer(job.specs, dataset, job.backbone, reporter.device, reporter, checkpoints)
     else:
-        train(job.specs, dataset, reporter.device, reporter, StartState(checkpoints=checkpoints))
+        train_population(job.specs, dataset, reporter.device, reporter, StartState(checkpoints=checkpoints))
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -146,7 +146,7 @@ class EventReporter:
 
 
 @lru_cache(maxsize=1)
-def load_dataset(source: DataSource, home: DataLocation) -> Dataset:
+def cached_dataset(source: DataSource, home: DataLocation) -> Dataset:
     """The data set; cached, because a worker's next job usually needs the same."""
     return source.load(home)
 

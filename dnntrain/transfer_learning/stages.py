@@ -16,7 +16,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import FIGURES
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import LayerSpecs, tensor_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
@@ -121,7 +121,10 @@ def train_stage(
     start = StartState(
         weights=[start_weights(layers[0], pretrained, run.weights) for run in runs],
         layers=layers,
-        splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
+        splits=[
+            (np.searchsorted(features.rows, train_population), np.searchsorted(features.rows, val))
+            for train_population, val in splits
+        ],
         # the features' rows depend on the population, the whole training part does not
         fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
@@ -129,7 +132,7 @@ def train_stage(
     )
     specs = [stage.spec(run.spec, features.scale) for run in runs]
     callback = StageCallback(runs, stage, layers[0], backbone.frozen_weights(stage.frozen), checkpoints, on_epoch)
-    train(specs, features.dataset, device, callback, start)
+    train_population(specs, features.dataset, device, callback, start)
 
 
 def start_weights(

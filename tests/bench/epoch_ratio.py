@@ -51,13 +51,14 @@ def train_in_turns() -> None:
 
     try:
         from dnntrain.config.spec import RunSpec
-        from dnntrain.engine.loop import train
+        from dnntrain.engine.loop import train_population
     except ImportError:
         from dnntrain.spec import RunSpec
 
-        from dnntrain.engine import train
+        from dnntrain.engine import train as train_population
     torch.set_num_threads(1)
-    dataset = data.load("fashion-mini")
+    load_dataset = getattr(data, "load_dataset", None) or data.load  # type: ignore[attr-defined]
+    dataset = load_dataset("fashion-mini")
     started = 0.0
 
     def end_turn(*_: object) -> None:
@@ -72,7 +73,7 @@ def train_in_turns() -> None:
         specs = [RunSpec.parse({"epochs": 10_000, "seed": seed} | settings) for seed in range(members)]
         started = time.process_time()
         try:
-            train(specs, dataset, torch.device("cpu"), end_turn)
+            train_population(specs, dataset, torch.device("cpu"), end_turn)
         except EnoughEpochs:
             continue
         sys.exit(f"{settings}: all runs diverged")

@@ -29,7 +29,7 @@ def main() -> None:
     from dnntrain import data
 
     torch.set_num_threads(1)
-    dataset = data.load("fashion-mini")
+    dataset = data.load_dataset("fashion-mini")
     rate = matmul_rate()
     print(f"one thread; the machine's own float32 matmul rate: {rate / 1e9:.0f} GFLOP/s\n")
     for name, settings in NETWORKS.items():
@@ -39,7 +39,7 @@ def main() -> None:
 def measure(name: str, settings: dict[str, object], dataset: object, rate: float) -> None:
     """Time one network at every P, in turn."""
     from dnntrain.config.spec import RunSpec
-    from dnntrain.engine.loop import train
+    from dnntrain.engine.loop import train_population
 
     seconds: dict[int, list[float]] = {members: [] for members in SIZES}
     images = 0
@@ -47,7 +47,7 @@ def measure(name: str, settings: dict[str, object], dataset: object, rate: float
         for members in SIZES:
             specs = [RunSpec.parse({"epochs": 1, "val": 1000, "seed": seed} | settings) for seed in range(members)]
             started = time.perf_counter()
-            runs = train(specs, dataset)  # type: ignore[arg-type]
+            runs = train_population(specs, dataset)  # type: ignore[arg-type]
             seconds[members].append((time.perf_counter() - started) / members)
             images = 9000
             assert all(run.status == "finished" for run in runs)

@@ -42,18 +42,18 @@ def mini() -> Any:
     """The embedded data."""
     from dnntrain import data
 
-    return data.load("fashion-mini")
+    return data.load_dataset("fashion-mini")
 
 
 def population(members: int, settings: Mapping[str, object]) -> float:
     """Seconds of the processor for an epoch of a population."""
     from dnntrain.config.spec import RunSpec
-    from dnntrain.engine.loop import train
+    from dnntrain.engine.loop import train_population
 
     specs = [RunSpec.parse({**LECTURE, **settings, "seed": seed}) for seed in range(members)]
     dataset = mini()
     started = time.process_time()
-    train(specs, dataset)
+    train_population(specs, dataset)
     return time.process_time() - started
 
 

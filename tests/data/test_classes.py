@@ -20,7 +20,7 @@ CASES = Path(__file__).parents[1] / "cases"
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataLocation(path.parent / "home"), **options)
+    return data.load_dataset(str(path), DataLocation(path.parent / "home"), **options)
 
 
 @pytest.mark.parametrize(

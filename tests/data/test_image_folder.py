@@ -15,7 +15,7 @@ from dnntrain.errors import InputError
 
 
 def load(root: Path, **options: Any) -> Dataset:
-    return data.load(str(root), DataLocation(root.parent / "home"), **options)
+    return data.load_dataset(str(root), DataLocation(root.parent / "home"), **options)
 
 
 def folder_of(root: Path, images: list[np.ndarray], suffix: str = ".png") -> Path:

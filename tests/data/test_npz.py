@@ -17,7 +17,7 @@ LABELS = np.arange(40) % 2
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataLocation(path.parent / "home"), **options)
+    return data.load_dataset(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def saved(tmp_path: Path, **arrays: Any) -> Path:

@@ -79,7 +79,7 @@ def test_idx_refuses(tmp_path: Path, content: bytes, reason: str) -> None:
 
 
 def test_fashion_mini() -> None:
-    mini = data.load("fashion-mini")
+    mini = data.load_dataset("fashion-mini")
     assert (mini.name, mini.shape, mini.outline.n_features, len(mini.classes)) == ("fashion-mini", (28, 28), 784, 10)
     assert mini.train_inputs.shape == (10_000, 28, 28) and mini.test_inputs.shape == (2_000, 28, 28)
     assert mini.train_targets.shape == (10_000,) and mini.test_targets.shape == (2_000,)
@@ -105,7 +105,7 @@ def test_fashion_mini_is_the_head_of_the_full_data() -> None:
     home = DataLocation()
     if not FashionMnist().find(home):
         pytest.skip(f"Fashion-MNIST is neither in {home.folder} (dnntrain data fetch fashion-mnist) nor from Debian")
-    mini, full = data.load("fashion-mini"), data.load("fashion-mnist")
+    mini, full = data.load_dataset("fashion-mini"), data.load_dataset("fashion-mnist")
     assert full.train_inputs.shape == (60_000, 28, 28) and full.test_inputs.shape == (10_000, 28, 28)
     assert np.bincount(full.train_targets).tolist() == [6_000] * 10
     for part in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
@@ -136,7 +136,7 @@ def test_sources_are_found_by_name() -> None:
     assert list(data.SOURCES) == ["fashion-mini", "fashion-mnist", "cifar10"]
     assert data.find_source("fashion-mnist").name == "fashion-mnist"
     with pytest.raises(InputError, match="unknown data set 'fashion_mini'; did you mean 'fashion-mini'"):
-        data.load("fashion_mini")
+        data.load_dataset("fashion_mini")
 
 
 def test_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ def test_train_size_is_stratified(size: int, quotas: list[int]) -> None:
 
 
 def test_train_size_draws_with_the_generator_and_grows_by_adding() -> None:
-    labels = data.load("fashion-mini").train_targets
+    labels = data.load_dataset("fashion-mini").train_targets
     draw = {size: split_indices(labels, 0.1, size, rng())[0] for size in (100, 1_000)}
     assert [len(train) for train in draw.values()] == [100, 1_000]
     np.testing.assert_array_equal(draw[100], split_indices(labels, 0.1, 100, rng())[0])

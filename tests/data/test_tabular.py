@@ -23,7 +23,7 @@ LEADING_ZEROS = "numbers with leading zeros, which are dropped; a letter in fron
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataLocation(path.parent / "home"), **options)
+    return data.load_dataset(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def made(tmp_path: Path, cells: list[str], separator: str = ",", name: str = "t.csv") -> Path:

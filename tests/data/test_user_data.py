@@ -27,7 +27,7 @@ SAMPLES = Path(matplotlib.get_data_path()) / "sample_data"
 
 
 def load(path: Path, **options: Any) -> Dataset:
-    return data.load(str(path), DataLocation(path.parent / "home"), **options)
+    return data.load_dataset(str(path), DataLocation(path.parent / "home"), **options)
 
 
 def refused(path: Path, **options: Any) -> str:
@@ -643,5 +643,5 @@ def test_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (SAMPLES / "msft.csv").exists(), reason="matplotlib's samples are not installed")
 def test_a_table_that_others_made() -> None:
-    loaded = data.load(str(SAMPLES / "msft.csv"), target="Close", drop_columns="Date")
+    loaded = data.load_dataset(str(SAMPLES / "msft.csv"), target="Close", drop_columns="Date")
     assert loaded.outline.task == "regression" and loaded.shape == (5,)

@@ -9,7 +9,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
 from tests.support.catalogue import EVERY_TECHNIQUE
 
@@ -42,9 +42,9 @@ def test_every_technique_alone_and_in_company(technique: str, mini: Dataset) -> 
     member = spec(seed=3, **EVERY_TECHNIQUE[technique])
     others = company(member)
     assert {other.graph() for other in others} == {member.graph()}
-    [alone] = train([member], mini)
-    first, *_ = train([member, *others], mini)
-    *_, last = train([*others[:2], member], mini)
+    [alone] = train_population([member], mini)
+    first, *_ = train_population([member, *others], mini)
+    *_, last = train_population([*others[:2], member], mini)
     assert_same(alone, first)
     assert_same(alone, last)
 
@@ -73,13 +73,13 @@ def test_every_technique_alone_and_in_company(technique: str, mini: Dataset) -> 
 )
 def test_awkward_shapes(settings: dict[str, Any], mini: Dataset) -> None:
     member = spec(seed=5, **settings)
-    [alone] = train([member], mini)
-    first, *_ = train([member, *company(member)], mini)
+    [alone] = train_population([member], mini)
+    first, *_ = train_population([member, *company(member)], mini)
     assert_same(alone, first)
 
 
 def test_the_ruined_one_is_marked_and_its_neighbours_are_not(mini: Dataset) -> None:
-    good, bad = train([spec(seed=1), spec(seed=2, lr=1e6)], mini)
+    good, bad = train_population([spec(seed=1), spec(seed=2, lr=1e6)], mini)
     assert (good.status, bad.status) == ("finished", "diverged")
     assert len(bad.history) < 3 and not bad.test
     assert np.isfinite(good.test["test_loss"])

@@ -15,7 +15,7 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
@@ -48,9 +48,11 @@ class Keeper:
 def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> None:
     member = spec(seed=3, **EVERY_TECHNIQUE[technique]).changed(epochs=4)
     members, keeper = [member, *company(member)], Keeper(2)
-    whole = train(members, mini, on_epoch=keeper)
+    whole = train_population(members, mini, on_epoch=keeper)
     # those that are over by then have no checkpoint, and the rest goes on without them
-    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
+    rest = train_population(
+        [members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values()))
+    )
     assert keeper.kept
     for index, run in zip(keeper.kept, rest, strict=True):
         assert_same(whole[index], run)
@@ -59,9 +61,11 @@ def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> 
 def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
     settings = {"early_stop": 2, "optimizer": "nadam", "lr": 0.02, "dropout": 0.1, "epochs": 14}
     members, keeper = [spec(seed=seed, **settings) for seed in range(4)], Keeper(4)
-    whole = train(members, mini, on_epoch=keeper)
+    whole = train_population(members, mini, on_epoch=keeper)
     assert any(run.kept_epoch <= 4 < len(run.history) for run in whole)
-    rest = train([members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values())))
+    rest = train_population(
+        [members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values()))
+    )
     for index, run in zip(keeper.kept, rest, strict=True):
         assert_same(whole[index], run)
 
@@ -69,7 +73,7 @@ def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
 @pytest.fixture(scope="module")
 def base(mini: Dataset) -> MLPBackbone:
     below = RunSpec.parse({"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 1, "seed": 7})
-    [run] = train([below], mini)
+    [run] = train_population([below], mini)
     return MLPBackbone("0123456789ab", below, run.weights, mini.shape, mini.classes)
 
 
@@ -94,7 +98,7 @@ def test_a_transfer_goes_on_in_the_stage_that_it_was_in(epoch: int, base: Backbo
 
 def test_a_damaged_checkpoint_is_none(tmp_path: Path, mini: Dataset) -> None:
     keeper, store = Keeper(1), RunStore(tmp_path)
-    train([spec(seed=1)], mini, on_epoch=keeper)
+    train_population([spec(seed=1)], mini, on_epoch=keeper)
     store.write_checkpoint("0123456789ab", keeper.kept[0])
     kept = store.checkpoint("0123456789ab")
     assert kept and kept.epochs == 1
@@ -111,7 +115,7 @@ def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
     tmp_path: Path, mini: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keeper, store = Keeper(1), RunStore(tmp_path)
-    train([spec(seed=1)], mini, on_epoch=keeper)
+    train_population([spec(seed=1)], mini, on_epoch=keeper)
     keeper.kept[0].tensors["now.output.bias"].flat[0] = np.nan
     store.write_checkpoint("0123456789ab", keeper.kept[0])
     assert store.checkpoint("0123456789ab") is None

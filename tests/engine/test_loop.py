@@ -16,7 +16,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.health import FIGURES, Probe, probed_steps
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
 from dnntrain.metrics import METRICS, TargetInfo, metrics_of
 from dnntrain.nn.layer import ForwardContext
@@ -101,7 +101,7 @@ LOOPS = {
 def test_training_is_what_a_plain_torch_loop_does(optimizer: str, mini: Dataset) -> None:
     one = spec(optimizer=optimizer, seed=3)
     history, tested = plain_torch(one, LOOPS[optimizer], mini)
-    [run] = train([one], mini)
+    [run] = train_population([one], mini)
     assert len(run.history) == len(history) == 3
     for ours, theirs in zip(run.history, history, strict=True):
         for name in ("train_loss", "val_loss", "grad_norm", "grad_max"):
@@ -118,7 +118,10 @@ def test_training_is_what_a_plain_torch_loop_does(optimizer: str, mini: Dataset)
 
 def test_the_test_set_touches_nothing_but_the_last_figures(mini: Dataset) -> None:
     other = replace(mini, test_inputs=255 - mini.test_inputs[:700], test_targets=mini.test_targets[:700])
-    [run], [blind] = train([spec(early_stop=1, lr=0.3)], mini), train([spec(early_stop=1, lr=0.3)], other)
+    [run], [blind] = (
+        train_population([spec(early_stop=1, lr=0.3)], mini),
+        train_population([spec(early_stop=1, lr=0.3)], other),
+    )
     assert repr(run.history) == repr(blind.history)
     assert run.kept_epoch == blind.kept_epoch
     assert all(np.array_equal(run.weights[name], blind.weights[name]) for name in run.weights)
@@ -128,7 +131,7 @@ def test_the_test_set_touches_nothing_but_the_last_figures(mini: Dataset) -> Non
 
 @pytest.mark.parametrize("settings", [{}, {"bn": True}, {"early_stop": 1, "lr": 0.3}], ids=["plain", "bn", "early"])
 def test_test_figures_are_those_of_the_kept_weights(settings: dict, mini: Dataset) -> None:
-    runs = train([spec(seed=seed, **settings) for seed in (0, 1)], mini)
+    runs = train_population([spec(seed=seed, **settings) for seed in (0, 1)], mini)
     for run in runs:
         loss, accuracy = figures(by_hand(run, mini.test_inputs), mini.test_targets)
         assert run.test["test_loss"] == pytest.approx(loss, rel=1e-4)
@@ -138,8 +141,8 @@ def test_test_figures_are_those_of_the_kept_weights(settings: dict, mini: Datase
 
 
 def test_monte_carlo_figures_stand_beside_the_plain_ones(mini: Dataset) -> None:
-    [plain] = train([spec(dropout=0.5)], mini)
-    [run] = train([spec(dropout=0.5, mc_dropout=5)], mini)
+    [plain] = train_population([spec(dropout=0.5)], mini)
+    [run] = train_population([spec(dropout=0.5, mc_dropout=5)], mini)
     assert plain.test == {name: run.test[name] for name in ("test_loss", "test_acc")}
     assert set(run.test) - set(plain.test) == {"mc_test_loss", "mc_test_acc"}
     assert 0 < abs(run.test["mc_test_loss"] - run.test["test_loss"]) < 0.5
@@ -147,7 +150,7 @@ def test_monte_carlo_figures_stand_beside_the_plain_ones(mini: Dataset) -> None:
 
 def test_training_figures_are_of_the_training_part(mini: Dataset) -> None:
     """With a rate of next to nothing the weights stay, and the epoch's figures are those of the kept weights."""
-    [run] = train([spec(lr=1e-30, epochs=1)], mini)
+    [run] = train_population([spec(lr=1e-30, epochs=1)], mini)
     chosen = BatchSource(mini, [run.spec], CPU).train_indices[0]
     loss, accuracy = figures(by_hand(run, mini.train_inputs[chosen]), mini.train_targets[chosen])
     assert run.history[0]["train_loss"] == pytest.approx(loss, rel=1e-5)
@@ -200,7 +203,7 @@ def test_other_scalings(scale: str, largest: float, mini: Dataset) -> None:
 @pytest.mark.parametrize("bn", [False, True])
 def test_early_stopping_keeps_the_best_epochs_weights(metric: str, bn: bool, mini: Dataset) -> None:
     settings = {"early_stop": 3, "early_stop_metric": metric, "bn": bn, "epochs": 25, "lr": 0.2}
-    runs = train([spec(seed=seed, **settings) for seed in (1, 2, 5, 7)], mini)
+    runs = train_population([spec(seed=seed, **settings) for seed in (1, 2, 5, 7)], mini)
     for run in runs:
         best = min(run.values(metric)) if metric == "val_loss" else max(run.values(metric))
         assert run.kept_epoch == run.values(metric).index(best) + 1  # of equal ones the first
@@ -214,7 +217,7 @@ def test_early_stopping_keeps_the_best_epochs_weights(metric: str, bn: bool, min
 
 @pytest.mark.parametrize("settings", [{}, {"early_stop": 1, "early_stop_restore": False}], ids=["never", "no restore"])
 def test_without_restoring_the_last_epoch_is_kept(settings: dict, mini: Dataset) -> None:
-    [run] = train([spec(lr=0.3, epochs=12, **settings)], mini)
+    [run] = train_population([spec(lr=0.3, epochs=12, **settings)], mini)
     assert run.kept_epoch == len(run.history)
     assert run.values("val_loss")[-1] > min(run.values("val_loss"))
     assert run.history[-1]["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
@@ -224,7 +227,7 @@ def test_without_restoring_the_last_epoch_is_kept(settings: dict, mini: Dataset)
 
 
 def test_a_diverged_run_is_marked_with_its_epoch(mini: Dataset) -> None:
-    sound, ruined = train([spec(seed=1), spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20")], mini)
+    sound, ruined = train_population([spec(seed=1), spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20")], mini)
     assert (sound.status, ruined.status) == ("finished", "diverged")
     assert len(ruined.history) == 2
     finite = [math.isfinite(row["train_loss"]) and math.isfinite(row["val_loss"]) for row in ruined.history]
@@ -235,7 +238,7 @@ def test_a_diverged_run_is_marked_with_its_epoch(mini: Dataset) -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"early_stop": 2}], ids=["last", "best"])
 def test_the_kept_epoch_of_a_diverged_run_is_the_one_of_its_weights(settings: dict, mini: Dataset) -> None:
-    [run] = train([spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20", **settings)], mini)
+    [run] = train_population([spec(seed=2, schedule="piecewise:at=1ep,factors=1/1e20", **settings)], mini)
     assert run.status == "diverged"
     if run.kept_epoch:
         assert run.kept_row["val_loss"] == pytest.approx(validation(run, mini)[0], rel=1e-4)
@@ -259,18 +262,20 @@ def test_a_strength_of_zero_is_as_good_as_none_beside_others(technique: type[Swi
     graphs: dict[str, list[RunSpec]] = {}
     for one in specs:
         graphs.setdefault(one.graph(), []).append(one)  # what an ablation puts together
-    zero, other = (run for group in graphs.values() for run in train(group, mini))
-    [plain] = train([spec()], mini)
+    zero, other = (run for group in graphs.values() for run in train_population(group, mini))
+    [plain] = train_population([spec()], mini)
     assert zero.values("val_loss") == pytest.approx(plain.values("val_loss"), rel=1e-5)
     assert other.values("val_loss") != pytest.approx(plain.values("val_loss"), rel=1e-5)
 
 
 def test_max_norm_holds_in_training_and_biases_are_left_alone(mini: Dataset) -> None:
-    [run] = train([spec(max_norm=0.3, lr=0.3)], mini)
+    [run] = train_population([spec(max_norm=0.3, lr=0.3)], mini)
     for name, w in run.weights.items():
         if name.endswith(".kernel"):
             assert np.linalg.norm(w, axis=0).max() <= 0.3 * (1 + 1e-5)
-    [decayed] = train([spec(weight_decay=20.0, lr=0.05, init="torch", epochs=20)], mini)  # kernels are wiped out
+    [decayed] = train_population(
+        [spec(weight_decay=20.0, lr=0.05, init="torch", epochs=20)], mini
+    )  # kernels are wiped out
     assert np.abs(decayed.weights["hidden1.kernel"]).max() < 1e-6
     first = first_weights(decayed.spec)["hidden1.bias"]
     assert np.abs(decayed.weights["hidden1.bias"] - first).max() < 0.15 * np.abs(first).max()
@@ -280,7 +285,7 @@ def test_max_norm_holds_in_training_and_biases_are_left_alone(mini: Dataset) -> 
 
 
 def test_every_row_has_every_figure(mini: Dataset) -> None:
-    [run] = train([spec(schedule="power:s=10")], mini)
+    [run] = train_population([spec(schedule="power:s=10")], mini)
     single = {"epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "clipped"}
     layered = {name: 2 if name in ("act_mean", "act_std", "dead", "saturated") else 3 for name in FIGURES}
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
@@ -295,7 +300,7 @@ def test_every_row_has_every_figure(mini: Dataset) -> None:
 def test_on_epoch_is_told_who_trained(mini: Dataset) -> None:
     told: list[list[tuple[int, int]]] = []
     specs = [spec(epochs=2), spec(epochs=1, seed=1)]
-    train(specs, mini, on_epoch=lambda runs, _: told.append([(run.index, len(run.history)) for run in runs]))
+    train_population(specs, mini, on_epoch=lambda runs, _: told.append([(run.index, len(run.history)) for run in runs]))
     assert told == [[(0, 1), (1, 1)], [(0, 2)]]
 
 
@@ -316,7 +321,7 @@ def first_gradients(one: RunSpec, data: Dataset) -> list[torch.Tensor]:
 @pytest.mark.parametrize(("clipnorm", "share"), [(None, 0.0), (1e-3, 1.0), (1e3, 0.0)])
 def test_gradient_norms_are_those_before_clipping(clipnorm: float | None, share: float, mini: Dataset) -> None:
     one = spec(train_size=20, epochs=1, seed=2, clipnorm=clipnorm)  # a single step
-    [run] = train([one], mini)
+    [run] = train_population([one], mini)
     expected = [g.norm().item() for g in first_gradients(one, mini)]
     assert run.history[0]["grad_norm"] == pytest.approx(expected, rel=1e-4)
     assert run.history[0]["clipped"] == share
@@ -324,7 +329,7 @@ def test_gradient_norms_are_those_before_clipping(clipnorm: float | None, share:
 
 def test_update_ratio_is_the_step_over_the_weights(mini: Dataset) -> None:
     one = spec(train_size=20, epochs=1, seed=2)
-    [run] = train([one], mini)
+    [run] = train_population([one], mini)
     kernels = [first_weights(one)[name] for name in WEIGHTS[::2]]
     gradients = first_gradients(one, mini)
     expected = [0.05 * g.norm().item() / np.linalg.norm(w) for g, w in zip(gradients, kernels, strict=True)]
@@ -332,7 +337,7 @@ def test_update_ratio_is_the_step_over_the_weights(mini: Dataset) -> None:
 
 
 def test_a_share_of_the_steps_may_be_clipped(mini: Dataset) -> None:
-    runs = train([spec(global_clipnorm=threshold, epochs=1) for threshold in (0.5, 2.0, 50.0)], mini)
+    runs = train_population([spec(global_clipnorm=threshold, epochs=1) for threshold in (0.5, 2.0, 50.0)], mini)
     shares = [run.history[0]["clipped"] for run in runs]
     assert [share * 11 == pytest.approx(round(share * 11)) for share in shares] == [True, True, True]
     assert shares[0] == 1.0
@@ -373,7 +378,7 @@ def test_saturated_share_counts_both_ends(act: str) -> None:
 
 
 def test_activation_mean_and_deviation_by_hand(mini: Dataset) -> None:
-    [run] = train([spec(epochs=1)], mini)
+    [run] = train_population([spec(epochs=1)], mini)
     w, x = run.weights, scaled(mini.train_inputs[-150:]).numpy()
     for layer, name in enumerate(["hidden1", "hidden2"]):
         x = np.maximum(x @ w[f"{name}.kernel"] + w[f"{name}.bias"], 0)
@@ -444,9 +449,9 @@ def test_columns_are_scaled_in_float64(scale: str) -> None:
     made = BatchSource(
         table(inputs, seconds % 2 * 1.0), [spec(val=20, train_size=None, scale=scale)], torch.device("cpu")
     )
-    train = inputs[made.train_indices[0]]
-    middle = train.mean(axis=0) if scale == "standard" else train.min(axis=0)
-    spread = train.std(axis=0) if scale == "standard" else np.ptp(train, axis=0)
+    train_population = inputs[made.train_indices[0]]
+    middle = train_population.mean(axis=0) if scale == "standard" else train_population.min(axis=0)
+    spread = train_population.std(axis=0) if scale == "standard" else np.ptp(train_population, axis=0)
     [batch] = made.test()
     expected = (inputs[80:, [0, 2]] - middle[[0, 2]]) / spread[[0, 2]]
     np.testing.assert_allclose(batch.x[0, :20, [0, 2]].numpy(), expected, rtol=1e-5, atol=1e-6)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from tests.support.catalogue import EVERY_TECHNIQUE
 
 aten = torch.ops.aten
@@ -69,7 +69,7 @@ def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str
     def epoch(images: int) -> int:
         settings = {"hidden": "9,7", "batch_size": 10, "train_size": images, "val": 50, "epochs": 1}
         specs = [RunSpec.parse(settings | EVERY_TECHNIQUE[technique] | {"seed": seed}) for seed in (0, 1)]
-        return count(lambda device: train(specs, mini, device))
+        return count(lambda device: train_population(specs, mini, device))
 
     assert epoch(200) == epoch(400)
 

@@ -15,7 +15,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine import network
 from dnntrain.engine.batches import Batch, BatchSource
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import initial_state, layer_specs
 from dnntrain.studies.presets import load_preset
 from dnntrain.studies.study import Arm
@@ -68,9 +68,9 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
     settings = SMALL | EVERY_TECHNIQUE[technique]
     # 12 to 17 examples: two full batches, then a last one of 0 or 2 to 5, or a second one of 7
     specs = [RunSpec.parse(settings | {"train_size": 2 * BATCH + left, "bn": left % 2 == 0}) for left in range(BATCH)]
-    expected = [train([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
+    expected = [train_population([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
     rows = fill_padding(monkeypatch)
-    runs = [train([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
+    runs = [train_population([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
     assert min(rows) >= 2
     for run, other in zip(runs, expected, strict=True):
         assert_same(run, other)
@@ -146,7 +146,7 @@ def test_deep_networks_in_float64_are_plain_trainings(arm: Arm, few: Dataset, mo
     monkeypatch.setattr(BatchSource, "scaled", lambda *given: scaled(*given).double())
     monkeypatch.setattr(network, "initial_state", initial_state_in_float64)
     spec = arm.run(0).changed(train_size=97, epochs=1)
-    [run] = train([spec], few)
+    [run] = train_population([spec], few)
     assert run.history[-1]["val_loss"] == pytest.approx(plainly_trained(spec, few), rel=1e-6)
 
 
@@ -160,5 +160,5 @@ def test_normalized_networks_agree_with_plain_trainings(factors: dict[str, Any],
     """The arms of the preset that no rounding drives apart."""
     settings = {"hidden": "20x100", "act": "sigmoid", "init": "glorot", "train_size": 161, "epochs": 3} | factors
     spec = RunSpec.parse(settings)
-    [run] = train([spec], few)
+    [run] = train_population([spec], few)
     assert run.history[-1]["val_loss"] == pytest.approx(plainly_trained(spec, few), abs=1e-3)

@@ -22,7 +22,7 @@ import pytest
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.cache import ARRAYS, load_mapped, save_arrays
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.executors import base
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
 from dnntrain.store.checkpoint import Checkpoint
@@ -214,7 +214,10 @@ def test_shared_arrays_are_never_written_to(mini: Dataset) -> None:
         array.flags.writeable = False
     for scale in ("unit", "standard"):
         spec = SMALL.changed(scale=scale)
-        [mine], [shared] = train([spec], mini), train([spec], replace(mini, **cast("Any", frozen)))
+        [mine], [shared] = (
+            train_population([spec], mini),
+            train_population([spec], replace(mini, **cast("Any", frozen))),
+        )
         assert shared.history == mine.history
 
 

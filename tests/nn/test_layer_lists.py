@@ -13,7 +13,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import LayerSpecs, build, initial_state, initialize, layer_specs
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run
@@ -49,7 +49,7 @@ def specs_of(**settings: Any) -> list[RunSpec]:
 
 
 def train_layers(specs: Sequence[RunSpec], layers: LayerSpecs, dataset: Dataset) -> list[Run]:
-    return train(specs, dataset, start=StartState(layers=[layers] * len(specs)))
+    return train_population(specs, dataset, start=StartState(layers=[layers] * len(specs)))
 
 
 def assert_alone_as_in_company(specs: Sequence[RunSpec], layers: LayerSpecs, dataset: Dataset) -> None:

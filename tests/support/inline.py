@@ -30,7 +30,7 @@ from dnntrain.executors.jobs import Event, Job, SendEvent
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.planner import cost
 from dnntrain.executors.registry import EXECUTORS
-from dnntrain.executors.worker import load_dataset, run_job
+from dnntrain.executors.worker import cached_dataset, run_job
 
 torch.set_num_threads(1)  # as a worker; and loading it takes longer than what is timed here
 DEAREST, LONGEST = 1.0, 5.0
@@ -163,7 +163,7 @@ def as_if_new(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> Ite
     """The process as a command finds it that was started in this folder: without memory of other commands."""
     torch.set_grad_enabled(True)  # an alarm may have come where gradients were off
     source._outlines.clear()
-    load_dataset.cache_clear()
+    cached_dataset.cache_clear()
     with (
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, env),

@@ -15,7 +15,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
-from dnntrain.engine.loop import train
+from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import tensor_names
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
@@ -40,7 +40,7 @@ def base(mini: Dataset) -> MLPBackbone:
 
 
 def as_base(settings: RunSpec, data: Dataset) -> MLPBackbone:
-    [run] = train([settings], data)
+    [run] = train_population([settings], data)
     return MLPBackbone("0123456789ab", settings, run.weights, data.shape, data.classes)
 
 

@@ -19,12 +19,12 @@ def train(task: Task, epoch_done: EpochDone) -> None:
     torch.set_num_threads(1)
     settings = task.settings | {"epochs": task.epochs}
     specs = [RunSpec.parse(settings | {"seed": task.seed + member}) for member in range(task.members)]
-    dataset = data.load(specs[0].data)
+    dataset = data.load_dataset(specs[0].data)
 
     def tell(runs: list[Run], _: object) -> None:
         epoch_done(sum(run.history[-1]["val_acc"] for run in runs) / len(runs))
 
-    engine.train(specs, dataset, on_epoch=tell)
+    engine.train_population(specs, dataset, on_epoch=tell)
 
 
 if __name__ == "__main__":

@@ -39,11 +39,11 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     torch.set_num_threads(1)
     spec, seeds = RunSpec.parse(request["settings"]), range(request["members"])
-    dataset = data.load(spec.data)
+    dataset = data.load_dataset(spec.data)
     specs = [spec.changed(seed=seed) for seed in seeds]
     variants: dict[str, Callable[[], object]] = {
         "bare": lambda: without_health(specs, dataset),
-        "with health": lambda: engine.train(specs, dataset),
+        "with health": lambda: engine.train_population(specs, dataset),
         "whole": lambda: as_a_study(spec, seeds),
     }
     for variant in variants.values():
@@ -61,7 +61,7 @@ def without_health(specs: Sequence[RunSpec], dataset: Any) -> None:
     """Train with no probe of gradients, updates and activations, and tell nobody."""
     no_steps, nothing = (lambda steps: set()), (lambda probe, h, asymptotes: None)
     with patch.object(engine, "probed_steps", no_steps), patch.object(Probe, "activation", nothing):
-        engine.train(specs, dataset)
+        engine.train_population(specs, dataset)
 
 
 def as_a_study(spec: RunSpec, seeds: Sequence[int]) -> None:

@@ -158,7 +158,7 @@ class Exported:
 def export(workload: Workload, folder: Path) -> Exported:
     """Write the images that dnntrain trains and validates on, as its loader gives them."""
     spec = workload.spec
-    dataset = data.load(spec.data)
+    dataset = data.load_dataset(spec.data)
     train, val = split(dataset, spec.val, spec.train_size, generator(0, "split"))
     images = dataset.train_inputs.reshape(len(dataset.train_inputs), -1)
     folder.mkdir(parents=True)
