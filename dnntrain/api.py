@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dnntrain.config.keys import Settings
+from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
@@ -210,7 +211,7 @@ def load(path: str | Path) -> StudyResult:
     from dnntrain.reporting.summary import summarize
     from dnntrain.store.study_files import read_study
 
-    return StudyResult(StudySummary(summarize(read_study(Path(path)))))
+    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
 
 
 def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
@@ -240,22 +241,29 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
     """Separate the fields of `RunOptions` from a run's settings; InputError for a key that neither has."""
     options = {field.name for field in fields(RunOptions)}
     for key in settings:
+        if key == "seed":
+            raise InputError("seed: give seeds, such as seeds=[3]")
+        if key in NEW_KEYS:
+            raise InputError(f"{key}: renamed to {NEW_KEYS[key]}")
         if key not in options and key not in flat_keys():
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
-    return RunOptions(Path(out), workers, **chosen), spec
+    return RunOptions(Path(out).absolute(), workers, **chosen), spec
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:
     """Check and run a study with the callback that `progress` asks for. Settings without effect raise a warning."""
+    if not (isinstance(progress, StudyCallback | bool) or progress == "auto"):
+        raise InputError(f"progress {progress!r}: must be 'auto', True, False, or a StudyCallback")
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
     if isinstance(progress, bool) or progress == "auto":
         from dnntrain.studies.progress import ProgressDisplay
 
         # ipykernel replaces stderr by a stream that is not a terminal
-        shown = sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
+        is_terminal = getattr(sys.stderr, "isatty", bool)()
+        shown = is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
         wanted = shown if progress == "auto" else progress
         return run_study(study, options, ProgressDisplay(console(stderr=True)) if wanted else StudyCallback())
     return run_study(study, options, progress)

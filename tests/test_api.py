@@ -220,3 +220,10 @@ def test_a_notebook_prints_the_table(tmp_path: Path) -> None:
     client.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, timeout=300).execute()
     printed = [output["text"] for output in cell.outputs if output.get("name") == "stdout"]
     assert "".join(printed).rstrip("\n") == str(dt.report(tmp_path / "runs").studies[0].summary)
+
+
+@pytest.mark.parametrize("settings", [{"seed": 3}, {"draw": "seed"}, {"progress": "yes"}], ids=lambda s: next(iter(s)))
+def test_arguments_that_would_be_ignored_or_fail_later_are_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(dt.InputError, match=r"give seeds|renamed to subset|must be 'auto'"):
+        dt.train(out=tmp_path / "runs", hidden="4", **settings)
+    assert not (tmp_path / "runs").exists()

@@ -71,7 +71,7 @@ class LocalExecutor(Executor):
     def _start_worker(self) -> Connection:
         ours, theirs = Pipe()
         command = [sys.executable, "-P", "-m", "dnntrain.executors.worker"]
-        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path if isinstance(folder, str))
         with theirs, interrupts_blocked():
             process = subprocess.Popen(
                 command, stdin=theirs.fileno(), env={**os.environ, **WORKER_ENVIRONMENT, "PYTHONPATH": path}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import traceback
@@ -39,7 +40,8 @@ def worker_main() -> None:
 
     The coordinator sends a Job, or None to stop the current one after its epoch.
     """
-    connection = Connection(os.dup(0))  # a socket, which works both ways
+    # a socket, which works both ways; above 2, since the caller may have closed its standard output
+    connection = Connection(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # standard output is for the coordinator's results: what a library prints here is a message
     while True:

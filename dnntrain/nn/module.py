@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import ClassVar, Self
 
 import numpy as np
@@ -129,6 +130,17 @@ class ModuleSpec(LayerSpec):
             if isinstance(part, torch.nn.modules.dropout._DropoutNd) and part.p > 0:
                 # its masks come from torch's global generator, so a run would depend on what else the process trains
                 raise InputError(f"{self.name}: the module's own dropout ({name}) is not supported; use dropout layers")
+            if getattr(part, "momentum", 0.0) is None:
+                raise InputError(f"{self.name}: {name} averages over all batches (momentum=None); give it a momentum")
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                raise InputError(f"{self.name}: {name} is frozen (requires_grad=False); make it a buffer")
+        for name, buffer in module.named_buffers():
+            # counters of batches change no result; other whole numbers would belong to each member
+            if not buffer.is_floating_point() and not name.endswith("num_batches_tracked"):
+                raise InputError(
+                    f"{self.name}: buffer {name} has type {buffer.dtype}; only floating-point buffers work"
+                )
         return module
 
     @cached_property
@@ -162,7 +174,8 @@ class ModuleSpec(LayerSpec):
         return int(counter.get_total_flops())
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        state = self.new_module(int(rng.integers(2**63))).state_dict()
+        module = self.new_module(int(rng.integers(2**63)))
+        state = {key: tensor.detach() for key, tensor in chain(module.named_parameters(), module.named_buffers())}
         return {key: state[key].numpy().copy() for key in (*self.parameters, *self.buffers)}
 
     def build(
