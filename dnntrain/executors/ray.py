@@ -73,7 +73,7 @@ class EventActor:
         self.stopping = True
 
 
-def ray_task(job: Job, dataset: Dataset, actor: Any, version: str) -> JobFinished | JobFailed:
+def train_remotely(job: Job, dataset: Dataset, actor: Any, version: str) -> JobFinished | JobFailed:
     """A task: train the job, or what remains of it if an earlier try was lost with its node."""
     from dnntrain.executors.worker import run_job
 
@@ -116,7 +116,7 @@ class RayExecutor(Executor):
             what = "GPU" if on_gpu else "core"
             raise InputError(f"--device {device}: Ray has no {what} now; where it grows on demand, give --workers")
         super().__init__(workers or units, device, options)
-        self._task = ray.remote(ray_task).options(
+        self._task = ray.remote(train_remotely).options(
             num_cpus=1,
             num_gpus=gpu_share(self.workers, units) if on_gpu else 0,
             max_retries=TASK_RETRIES,

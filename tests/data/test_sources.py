@@ -114,7 +114,7 @@ def test_fashion_mini_is_the_head_of_the_full_data() -> None:
 
 
 def test_torch_is_not_imported() -> None:
-    code = "import sys, dnntrain.data as d; d.load('fashion-mini'); sys.exit('torch' in sys.modules)"
+    code = "import sys, dnntrain.data as d; d.load_dataset('fashion-mini'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

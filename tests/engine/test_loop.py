@@ -449,9 +449,9 @@ def test_columns_are_scaled_in_float64(scale: str) -> None:
     made = BatchSource(
         table(inputs, seconds % 2 * 1.0), [spec(val=20, train_size=None, scale=scale)], torch.device("cpu")
     )
-    train_population = inputs[made.train_indices[0]]
-    middle = train_population.mean(axis=0) if scale == "standard" else train_population.min(axis=0)
-    spread = train_population.std(axis=0) if scale == "standard" else np.ptp(train_population, axis=0)
+    train_rows = inputs[made.train_indices[0]]
+    middle = train_rows.mean(axis=0) if scale == "standard" else train_rows.min(axis=0)
+    spread = train_rows.std(axis=0) if scale == "standard" else np.ptp(train_rows, axis=0)
     [batch] = made.test()
     expected = (inputs[80:, [0, 2]] - middle[[0, 2]]) / spread[[0, 2]]
     np.testing.assert_allclose(batch.x[0, :20, [0, 2]].numpy(), expected, rtol=1e-5, atol=1e-6)

@@ -83,7 +83,7 @@ def kill_busy_node(cluster: Cluster) -> None:
     for node in cluster.worker_nodes:
         listed = subprocess.run(["ps", "--ppid", str(node.all_processes["raylet"][0].process.pid), "-o", "pid=,args="],
                                 capture_output=True, text=True).stdout  # fmt: skip
-        if "train_population" in listed:
+        if "train_remotely" in listed:
             cluster.remove_node(node, allow_graceful=False)
             for line in listed.splitlines():
                 with suppress(ProcessLookupError):
