@@ -163,9 +163,10 @@ class StudyRunner:
 
     def study_files(self) -> StudyFiles:
         """The study's files, made from the records so far."""
-        runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
         varied = self.study.varied()
-        settings = {run: {key: spec.settings()[key] for key in varied} for spec, run in self.ids.items()}
+        of_arms = {arm.name: arm.spec.settings() for arm in self.study.arms}
+        runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
+        settings = {run: {key: of_arms[arm][key] for key in varied} for arm, run in runs}
         return StudyFiles.build(self.study.to_record(), runs, self.records, settings, self.study.source)
 
     def missing(self) -> dict[RunSpec, str]:
