@@ -17,7 +17,7 @@ from dnntrain.metrics import score_of
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
-from dnntrain.studies.published import read_figures
+from dnntrain.studies.published import read_published
 from dnntrain.studies.study import (
     MOST_RUNS,
     PRETRAIN,
@@ -79,7 +79,7 @@ class Preset:
             settings = self.lay_out()
         outline = self.outline(RunSpec.parse(self.base), {})
         metric = self.metric(outline)
-        arms = self.arms(settings, self.published(settings, metric, outline))
+        arms = self.arms(settings, read_published(self.document, settings, metric, outline))
         baseline = self.baseline(settings)
         self.check_fair(arms, baseline)
         study = Study(
@@ -272,18 +272,6 @@ class Preset:
             with self.document.at("base") if key in self.base and key not in changes else self.place(arm):
                 raise InputError(str(error) if arm in self.factors else f"{error} (arm '{arm}')") from None
         return spec
-
-    def published(self, arms: Arms, metric: str, outline: DatasetInfo) -> dict[str, dict[str, float]]:
-        """The published figures, by arm."""
-        figures = {}
-        for name, given in self.document.mapping("published").items():
-            with self.document.at("published", name):
-                if name not in arms:
-                    raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
-                figures[name] = read_figures(given, metric)
-                for key in figures[name].keys() - {"sd"}:
-                    check_metric_of(key, outline)
-        return figures
 
     def check_used(self, study: Study, arms: Arms) -> None:
         """Refuse keys that would be ignored."""

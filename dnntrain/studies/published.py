@@ -5,9 +5,40 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from dnntrain.data import DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import metric_columns, metric_of
+from dnntrain.studies.feasibility import check_metric_of
+from dnntrain.studies.yaml_document import Document
 from dnntrain.utils.fields import odd_number
+
+
+def read_published(
+    document: Document, arms: Mapping[str, object], metric: str, info: DatasetInfo
+) -> dict[str, dict[str, float]]:
+    """Read a preset's published figures.
+
+    Args:
+        document: The preset.
+        arms: Its arms, by name.
+        metric: What the study is judged by; a standard deviation belongs to it.
+        info: The data set, whose task says which metrics there are.
+
+    Returns:
+        The figures by arm and metric, with the standard deviation as `sd`.
+
+    Raises:
+        InputError: An arm or a metric does not exist, or a figure is impossible; with file, line, and key.
+    """
+    figures = {}
+    for name, given in document.mapping("published").items():
+        with document.at("published", name):
+            if name not in arms:
+                raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+            figures[name] = read_figures(given, metric)
+            for key in figures[name].keys() - {"sd"}:
+                check_metric_of(key, info)
+    return figures
 
 
 def read_figures(figures: object, metric: str) -> dict[str, float]:
