@@ -46,7 +46,7 @@ def read_options(executor: str, values: Mapping[str, Any]) -> ExecutorOptions:
         InputError: There is no such executor, it has no such option, or a value is invalid.
     """
     if executor not in EXECUTORS:
-        raise InputError(f"--executor '{executor}'{did_you_mean(executor, EXECUTORS)}")
+        raise InputError(f"unknown executor '{executor}'{did_you_mean(executor, EXECUTORS)}")
     options = EXECUTORS[executor].Options
     given = {name: value for name, value in values.items() if value is not None}
     for name in given.keys() - options.model_fields.keys():

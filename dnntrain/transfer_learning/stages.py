@@ -121,10 +121,7 @@ def train_stage(
     start = StartState(
         weights=[start_weights(layers[0], pretrained, run.weights) for run in runs],
         layers=layers,
-        splits=[
-            (np.searchsorted(features.rows, train_population), np.searchsorted(features.rows, val))
-            for train_population, val in splits
-        ],
+        splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
         # the features' rows depend on the population, the whole training part does not
         fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
