@@ -7,6 +7,7 @@ All intervals are two-sided. All values are in the metric's own unit (a share is
 """
 
 from dnntrain.statistics.comparisons import (
+    METHODS,
     POWER,
     Comparison,
     ComparisonFamily,
@@ -26,12 +27,13 @@ from dnntrain.statistics.descriptive import (
 )
 from dnntrain.statistics.distributions import dunnett_critical, dunnett_p, t_critical, t_p
 from dnntrain.statistics.factorial import Contribution, Effect, effects, solo_and_marginal
-from dnntrain.statistics.significance import TTest, deviating_row, fisher_exact, holm, paired_t, welch_t
-from dnntrain.statistics.verdicts import MANY_SEEDS, further_seeds, verdict
+from dnntrain.statistics.significance import TTest, fisher_exact, holm, paired_t, welch_t
+from dnntrain.statistics.verdicts import FEWEST_SEEDS, verdict
 
 __all__ = [
+    "FEWEST_SEEDS",
     "LEVEL",
-    "MANY_SEEDS",
+    "METHODS",
     "POWER",
     "Comparison",
     "ComparisonFamily",
@@ -42,13 +44,11 @@ __all__ = [
     "binomial_se",
     "compare",
     "correlation",
-    "deviating_row",
     "deviation",
     "dunnett_critical",
     "dunnett_p",
     "effects",
     "fisher_exact",
-    "further_seeds",
     "hedges_g",
     "holm",
     "mean",

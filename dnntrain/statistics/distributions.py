@@ -88,6 +88,22 @@ def dunnett_critical(level: float, k: int, df: float) -> float:
     return math.exp(middle)
 
 
+@lru_cache(maxsize=4096)
+def tail_level(k: int, n: int, level: float) -> float:
+    """The two-sided tail of one t statistic at which the p value of a family of k is 1 − level.
+
+    The family's p is Dunnett's at k (n − 1) degrees of freedom. A statistic with other degrees of freedom is judged by
+    the same tail, so that its p is below 1 − level exactly where its interval leaves out 0.
+
+    Args:
+        k: Number of comparisons.
+        n: Seeds, at least 2.
+        level: The family's confidence, between 0 and 1.
+    """
+    df = k * (n - 1)
+    return t_p(dunnett_critical(level, k, df), df)
+
+
 def detectable(critical: float, df: float, power: float) -> float:
     """The effect, in standard errors, for which |t| exceeds `critical` with probability `power` (Cohen 1988, ch. 2).
 

@@ -1,4 +1,4 @@
-"""Tests of two arms, of proportions, and of variances, and the correction for several tests."""
+"""Tests of two arms and of proportions, and the correction for several tests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import betaincc
-
-from dnntrain.statistics.descriptive import ROUNDING, deviation, mean, paired_differences
-from dnntrain.statistics.distributions import Array, t_p
+from dnntrain.statistics.descriptive import deviation, mean, paired_differences
+from dnntrain.statistics.distributions import t_p
 
 
 @dataclass(frozen=True)
@@ -103,42 +100,3 @@ def fisher_exact(a: int, n: int, b: int, m: int) -> float:
     ways = [math.comb(n, x) * math.comb(m, total - x) for x in range(max(0, total - m), min(n, total) + 1)]
     seen = math.comb(n, a) * math.comb(m, b)
     return sum(way for way in ways if way <= seen) / math.comb(n + m, total)
-
-
-def residual_squares(table: Array) -> Array:
-    """Each row's sum of squared residuals of the two-way layout row + column.
-
-    Args:
-        table: (…, rows, columns); leading axes are separate tables. Residuals due to rounding count as 0.
-
-    Returns:
-        (…, rows).
-    """
-    means = table.mean(-1, keepdims=True) + table.mean(-2, keepdims=True) - table.mean((-2, -1), keepdims=True)
-    rounding = ROUNDING * np.abs(table).max((-2, -1), keepdims=True)
-    residuals: Array = np.where(np.abs(table - means) > rounding, table - means, 0.0)
-    squares: Array = np.einsum("...j,...j->...", residuals, residuals)
-    return squares
-
-
-def deviating_row(squares: Array, columns: int) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Array]:
-    """Tests whether one row of a two-way layout varies more than the others.
-
-    Under equal variances a row's share of all squares, times a/(a − 1) for a rows and n columns, follows
-    Beta((n−1)/2, (a−2)(n−1)/2). This is the F test of one row's variance against all others' (Russell and Bradley 1958,
-    "One-way variances in a two-way classification", Biometrika 45), applied to the largest of a rows with Bonferroni's
-    correction.
-
-    Args:
-        squares: `residual_squares` of the layout, (…, rows); leading axes are separate tables.
-        columns: Columns of the layout.
-
-    Returns:
-        The index of the row that varies most, and its p value. p is 1 for two rows, which always vary equally.
-    """
-    rows, row, total = squares.shape[-1], squares.argmax(-1), squares.sum(-1)
-    if rows < 3 or columns < 2:
-        return row, np.ones(row.shape)
-    share = np.divide(squares.max(-1), total, out=np.zeros(row.shape), where=total > 0) * rows / (rows - 1)
-    tail = betaincc((columns - 1) / 2, (rows - 2) * (columns - 1) / 2, np.minimum(share, 1.0))
-    return row, np.minimum(rows * tail, 1.0)
