@@ -10,6 +10,7 @@ All intervals are two-sided. All values are in the metric's own unit (a share is
 
 from dnntrain.statistics.best import best_set
 from dnntrain.statistics.comparisons import Comparison, ComparisonFamily, compare
+from dnntrain.statistics.crossed import CrossedError, crossed_error
 from dnntrain.statistics.descriptive import (
     LEVEL,
     Interval,
@@ -36,8 +37,19 @@ from dnntrain.statistics.planning import (
     planned_detectable,
     seeds_needed,
 )
+from dnntrain.statistics.published import PublishedComparison, compare_published
 from dnntrain.statistics.sequential import look_levels, looks_up_to, sequential_levels
-from dnntrain.statistics.significance import TTest, fisher_exact, holm, paired_t, welch_t
+from dnntrain.statistics.significance import (
+    TTest,
+    fisher_exact,
+    holm,
+    outlying_runs,
+    paired_t,
+    rate_interval,
+    rate_limit,
+    unseen_rate,
+    welch_t,
+)
 from dnntrain.statistics.verdicts import FEWEST_SEEDS, verdict
 
 __all__ = [
@@ -51,16 +63,20 @@ __all__ = [
     "Comparison",
     "ComparisonFamily",
     "Contribution",
+    "CrossedError",
     "Effect",
     "Interval",
     "PairComparison",
+    "PublishedComparison",
     "SeedRange",
     "TTest",
     "best_set",
     "binomial_se",
     "compare",
     "compare_pairs",
+    "compare_published",
     "correlation",
+    "crossed_error",
     "detectable_difference",
     "deviation",
     "dunnett_critical",
@@ -72,17 +88,21 @@ __all__ = [
     "look_levels",
     "looks_up_to",
     "mean",
+    "outlying_runs",
     "paired_interval",
     "paired_t",
     "plan_seeds",
     "planned_detectable",
     "prediction_interval",
+    "rate_interval",
+    "rate_limit",
     "seeds_needed",
     "sequential_levels",
     "solo_and_marginal",
     "t_critical",
     "t_interval",
     "t_p",
+    "unseen_rate",
     "verdict",
     "welch_t",
 ]

@@ -16,6 +16,9 @@ POWER = 0.8
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
+TINY = 1e-300
+"""Stands for a variance of 0 in a divisor."""
+
 NORMALS = 32
 """Quadrature points for the baseline's error. With those of `scale_grid`, p is within 3e-7 for k ≤ 200."""
 
