@@ -180,7 +180,7 @@ class StageCallback:
         trained = {name: value for name, value in part.weights.items() if name in self.trained_names}
         run.weights = dict(self.frozen_weights) | trained
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
-        run.test = part.test if self.stage.last else {}
+        run.test, run.constant = part.test if self.stage.last else {}, part.constant
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 
