@@ -105,6 +105,14 @@ class RunSpec(TransferSettings):
     epochs: int = hyperparameter(10, "maximum number of epochs", ge=1, le=100_000, per_member=True)
     seed: int = hyperparameter(0, "seed of the run's random streams", ge=0, lt=2**63, per_member=True)
 
+    replicate: int = hyperparameter(
+        0,
+        "draw other random numbers for the same seeds and settings (1, 2, …): shows what chance alone changes",
+        ge=0,
+        lt=2**63,
+        per_member=True,
+    )
+
     source: InstanceOf[DataSource]
     """The data source that `data` names, with its options. Without options it follows from `data`."""
     clipping: InstanceOf[Clipping] | None = None
@@ -169,6 +177,14 @@ class RunSpec(TransferSettings):
     def settings(self) -> dict[str, Any]:
         """Every flat key with its value as plain text, number, or None; `parse` reads it back."""
         return write_flat(self, self.source, self.switches)
+
+    @property
+    def stream_seed(self) -> int:
+        """The seed that keys the run's random streams: its own, or for a replicate another one below 2**63."""
+        if not self.replicate:
+            return self.seed
+        digest = hashlib.sha256(f"{self.seed}/{self.replicate}".encode()).digest()
+        return int.from_bytes(digest[:8], "little") >> 1
 
     @property
     def switches(self) -> tuple[Switch, ...]:

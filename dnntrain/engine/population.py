@@ -86,8 +86,8 @@ class Population:
 
     @property
     def seeds(self) -> list[int]:
-        """Each member's seed."""
-        return [run.spec.seed for run in self.runs]
+        """The seed of each member's random streams."""
+        return [run.spec.stream_seed for run in self.runs]
 
     def learning_rates(self, epoch: int) -> torch.Tensor:
         """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
