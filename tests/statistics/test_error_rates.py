@@ -187,7 +187,7 @@ def test_the_table_names_the_worst_cell_and_what_is_missed(capsys: pytest.Captur
 
 @pytest.mark.parametrize("part", program.PARTS)
 def test_every_part_prints_its_figures_and_checks_them(part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main([part, "--studies-scale", "0.001"]) in (0, 1)
+    program.main([part, "--studies-scale", "0.001"])
     printed = capsys.readouterr().out
     assert "nan" not in printed and "studies a" in printed and "## Targets" in printed
 
