@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dnntrain.statistics import ComparisonFamily, compare
+from dnntrain.statistics import ComparisonFamily, compare, effects, solo_and_marginal
 from dnntrain.statistics.best import best_set
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.pairs import compare_pairs
 from tests.bench.error_rates import __main__ as program
 from tests.bench.error_rates.best import not_beaten
 from tests.bench.error_rates.checks import Check, at_least, at_most, print_verdicts
+from tests.bench.error_rates.effects import effect_margins, factorial, in_and_out
 from tests.bench.error_rates.grid import cell_checks, power_checks, reference_figures, simulate
 from tests.bench.error_rates.incomplete import judge_incomplete
 from tests.bench.error_rates.methods import (
@@ -158,6 +159,29 @@ def test_the_best_set_and_pairs_are_those_of_the_product() -> None:
         assert [each.difference for each in found] == pytest.approx(list(means[i]))
         assert [each.high - each.difference for each in found] == pytest.approx(list(margins[i]))
     assert not kept.all()
+
+
+@pytest.mark.parametrize("scenario", [EQUAL, ONE_ARM_4X])
+def test_effects_are_judged_as_by_the_product(scenario: str) -> None:
+    values = draw(scenario, 20, arms=5)
+    means, margins, _ = effect_margins(values, factorial(3, 2))
+    levels = {str(i): {"a": str(i // 2), "b": str(i % 2)} for i in range(6)}
+    for i, rows in enumerate(values):
+        found = effects(levels, {str(arm): row for arm, row in enumerate(by_seed(rows))}, delta=0.5)
+        assert [each.interval.mean for each in found] == pytest.approx(list(means[i]))
+        assert [each.interval.high - each.interval.mean for each in found] == pytest.approx(list(margins[i]))
+
+
+def test_gaps_are_judged_as_by_the_product() -> None:
+    values = draw(ONE_ARM_4X, 20, arms=5)
+    means, margins, _ = effect_margins(values, in_and_out(2))
+    for i, rows in enumerate(values):
+        baseline, first, second, no_first, no_second, everything = by_seed(rows)
+        found = solo_and_marginal(
+            baseline, everything, {"x": first, "y": second}, {"x": no_first, "y": no_second}, delta=0.5
+        )
+        assert [each.gap.mean for each in found.values()] == pytest.approx(list(means[i]))
+        assert [each.gap.high - each.gap.mean for each in found.values()] == pytest.approx(list(margins[i]))
 
 
 def test_the_previous_methods_variance_test_is_an_f_test_of_one_row_against_the_rest() -> None:

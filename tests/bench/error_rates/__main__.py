@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 
-from tests.bench.error_rates import best, grid, incomplete, lost, pairs, planning, sequential
+from tests.bench.error_rates import best, effects, grid, incomplete, lost, pairs, planning, sequential
 from tests.bench.error_rates.checks import Check, print_verdicts
 
 PARTS: dict[str, Callable[[float], list[Check]]] = {
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[float], list[Check]]] = {
     "heldout": grid.held_out_scenarios,
     "incomplete": incomplete.incomplete_arm,
     "lost": lambda scale: [*incomplete.one_lost_run(scale), *lost.lost_runs(scale)],
+    "effects": effects.all_effects,
     "pairs": pairs.all_pairs,
     "best": best.best_set,
     "sequential": sequential.until_resolved,
