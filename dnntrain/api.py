@@ -172,6 +172,7 @@ def report(
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
+    pairs: bool = False,
     require: Iterable[str] = (),
 ) -> Report:
     """Analyze recorded studies.
@@ -182,6 +183,7 @@ def report(
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
+        pairs: Whether to compare every arm with every other as well.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'.
 
     Raises:
@@ -193,7 +195,7 @@ def report(
 
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     studies = find_studies(folders)
-    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort, pairs=pairs)
     summaries = [summarize(results, metric, options) for results in studies]
     gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)

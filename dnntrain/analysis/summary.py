@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from dnntrain.analysis.arm_names import EVERYTHING, without
 from dnntrain.analysis.margins import Margin, read_margin
+from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.errors import InputError, did_you_mean
@@ -30,14 +31,11 @@ from dnntrain.statistics import (
     effects,
     fisher_exact,
     mean,
-    prediction_interval,
     solo_and_marginal,
 )
+from dnntrain.store.published import PublishedValue
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
-
-FEWEST_TO_COMPARE = 3
-"""With fewer runs the prediction interval is too wide for any published figure to differ."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,13 @@ class AnalysisOptions:
     """A key of `SORTS` for the order of the arms; by default the study's order."""
     metrics: int = 1
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
+    pairs: bool = False
+    """Whether to compare every arm with every other as well."""
+
+    @property
+    def level(self) -> float:
+        """The simultaneous confidence of the intervals of one metric."""
+        return 1 - (1 - LEVEL) / self.metrics
 
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
@@ -79,7 +84,8 @@ class ArmSummary:
     """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
     """Mean time of a run, in seconds."""
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
 
@@ -119,18 +125,6 @@ class ArmSummary:
         c = self.comparison
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
 
-    @cached_property
-    def prediction_interval(self) -> Interval:
-        """The 95 % prediction interval of one more run."""
-        return prediction_interval(list(self.values.values()))
-
-    def reproduced(self, metric: str) -> str:
-        """Whether a published run lies in the prediction interval: reproduced, differs, or not comparable."""
-        interval = self.prediction_interval
-        if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
-            return "not comparable"
-        return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -161,16 +155,10 @@ class Summary:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
 
-    def by_metric(self, metric: str) -> Summary:
-        """The same study by another metric, with that metric's own δ."""
-        return self if metric == self.metric else summarize(self.results, metric, replace(self.options, delta=None))
-
     @cached_property
-    def published(self) -> list[tuple[ArmSummary, str]]:
-        """The arms by each metric that they have a published value of; the study's metric first."""
-        metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
-        ordered = sorted(metrics, key=lambda name: name != self.metric)
-        return [(arm, metric) for metric in ordered for arm in self.by_metric(metric).arms if metric in arm.published]
+    def published(self) -> list[PublishedResult]:
+        """Every arm compared with its published values of any metric; the summary's metric first."""
+        return published_results(self.results, self.metric, self.options.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -269,7 +257,7 @@ def compare_with_baseline(
             others,
             delta=0.0 if math.isnan(delta) else delta,
             method=options.method,
-            level=1 - (1 - LEVEL) / options.metrics,
+            level=options.level,
             higher_is_better=metric.higher_is_better,
         )
     except ValueError as error:

@@ -10,7 +10,13 @@ IDENTICAL = "identical"
 """Every run of the arm has the same results as the baseline's."""
 
 
-def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, is_identical: bool) -> str:
+def arm_verdict(
+    arm: ArmRuns,
+    baseline: ArmRuns,
+    comparison: Comparison | None,
+    is_identical: bool,
+    reference: str = "the baseline",
+) -> str:
     """The verdict on one arm.
 
     An arm that lost all runs is worse, and better than a baseline that lost all. Where either lost some, it says so,
@@ -21,16 +27,17 @@ def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, 
         baseline: The baseline's runs.
         comparison: Their comparison, lost runs included; None if there is none.
         is_identical: Whether the arm's records equal the baseline's.
+        reference: What the baseline is called.
     """
     if not arm.made or not baseline.made:
-        return "not run yet" if not arm.made else "no baseline yet"
+        return f"{reference} not run yet" if arm.made else "not run yet"
     if min(arm.made, baseline.made) >= FEWEST_SEEDS and (arm.never_finishes or baseline.never_finishes):
         if arm.never_finishes and baseline.never_finishes:
             return "both never finish"
-        return "never finishes: worse" if arm.never_finishes else "better: the baseline never finishes"
+        return "never finishes: worse" if arm.never_finishes else f"better: {reference} never finishes"
     if is_identical:
         return IDENTICAL
-    lost = lost_in_words(arm, baseline)
+    lost = lost_in_words(arm, baseline, reference)
     if lost and len(arm.values) + len(baseline.values) < arm.made + baseline.made - len(arm.not_measured):
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
@@ -43,8 +50,8 @@ def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, 
     return f"{word.removesuffix(WITHIN)} ({lost})"
 
 
-def lost_in_words(arm: ArmRuns, baseline: ArmRuns) -> str:
+def lost_in_words(arm: ArmRuns, baseline: ArmRuns, reference: str) -> str:
     """How many runs either side lost; empty if none."""
     own = f"{arm.lost} of {arm.made} lost" if arm.lost else ""
-    theirs = f"the baseline lost {baseline.lost} of {baseline.made}" if baseline.lost else ""
+    theirs = f"{reference} lost {baseline.lost} of {baseline.made}" if baseline.lost else ""
     return ", ".join(filter(None, [own, theirs]))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnntrain.reporting.compare import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_COMPARE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
+WITHOUT_COMPARE = ("sort", "delta", "require", "pairs", "wide", "csv", "md", "latex", "html", "figures")
 """Options that `--compare` does not take."""
 
 
@@ -45,6 +45,7 @@ def report(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")] = False,
     wide: Annotated[bool, typer.Option("--wide", help="add p, wins by seed, correlation and effect size")] = False,
     csv: Annotated[str | None, file_option("write a row for each arm as CSV")] = None,
     md: Annotated[str | None, file_option("write the tables as Markdown")] = None,
@@ -68,7 +69,7 @@ def report(
         return
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
     check_stdout(to_stdout, wide)
-    result = api.report(paths, metric=metric, sort=sort, delta=delta, require=require or ())
+    result = api.report(paths, metric=metric, sort=sort, delta=delta, pairs=pairs, require=require or ())
     warn_of_changes([summary.results for summary in result.summaries])
     for file, write in (
         (csv, result.to_csv), (md, result.to_markdown), (latex, result.to_latex), (html, result.to_html)

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import math
+
+from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
+from dnntrain.statistics import Interval, deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
 
-def published_table(summary: Summary) -> TextTable:
-    """Published figures next to the measured ones, judged by the prediction interval of one more run."""
+def pairs_table(summary: Summary) -> TextTable:
+    """Every arm compared with every other."""
     rows = []
-    for arm, metric in summary.published:
-        ends = (
-            formatting.number(end, metric, arm.deviation)
-            for end in (arm.prediction_interval.low, arm.prediction_interval.high)
-        )
-        figures = [formatting.spread(arm, metric), " to ".join(ends), formatting.number(arm.published[metric], metric)]
-        rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
-    headings = ["arm", "of", "ours", "95 % prediction", "published", "verdict"]
-    colored = frozenset({"verdict"})
-    return TextTable("published figures", headings, rows, frozenset(headings[2:5]), colored=colored)
+    for pair in compare_all_pairs(summary):
+        c, arms = pair.comparison, (summary.arm(pair.arm), summary.arm(pair.other))
+        interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
+        difference = formatting.difference(interval, summary.metric, *(arm.deviation for arm in arms))
+        rows.append([f"{pair.arm} - {pair.other}", f"{c.n}", difference, formatting.p_value(c.p), pair.verdict])
+    headings = ["pair", "n", f"difference [{100 * summary.options.level:.4g} %]", "p", "verdict on the first"]
+    verdicts = frozenset(headings[-1:])
+    return TextTable("all pairs", headings, rows, frozenset(headings[1:-1]), verdicts, colored=verdicts)
+
+
+def published_table(summary: Summary) -> TextTable:
+    """Published values next to ours, with the difference in standard errors of both."""
+    rows = []
+    for result in summary.published:
+        metric, theirs, c = result.metric, result.published, result.comparison
+        values = list(result.runs.values.values())
+        spread, their_spread = deviation(values), math.nan if theirs.sd is None else theirs.sd
+        ours = formatting.mean_and_deviation(mean(values), spread, metric)
+        published = formatting.mean_and_deviation(theirs.mean, their_spread, metric)
+        interval = Interval(c.difference, c.low, c.high) if c else None
+        difference = formatting.difference(interval, metric, spread, their_spread)
+        z = "-" if c is None or math.isnan(c.z) else f"{c.z:+.2f}"
+        counts = f"{len(values)}", f"{theirs.runs}" if theirs.n else f"{theirs.runs} (assumed)"
+        rows.append([result.runs.name, metric, ours, counts[0], published, counts[1], difference, z, result.verdict])
+    headings = ["arm", "of", "ours", "n", "published", "its n", "ours - published [95 %]", "z", "verdict"]
+    right = frozenset({"ours", "n", "published", "ours - published [95 %]", "z"})
+    return TextTable("published values", headings, rows, right, frozenset({"verdict"}), colored=frozenset({"verdict"}))
 
 
 def effects_table(summary: Summary) -> TextTable:

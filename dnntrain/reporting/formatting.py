@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
+from dnntrain.reporting.design_notes import design_notes
 from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyDataset
@@ -139,6 +140,7 @@ def footer(summary: Summary) -> Iterator[str]:
         if arm.runs.lost and not math.isnan(arm.lost_p):
             p = p_value(arm.lost_p)
             yield f"{arm.name}: {arm.runs.lost} lost (Fisher's exact p against {summary.baseline}: {p})."
+    yield from design_notes(summary)
     yield from data_lines(summary)
     if record.note:
         yield f"The preset's note: {record.note}"

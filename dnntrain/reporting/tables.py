@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import study_score
 from dnntrain.reporting import formatting
-from dnntrain.reporting.design_tables import contributions_table, effects_table, published_table
+from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.statistics import deviation, mean
 from dnntrain.utils.text_layout import TextTable
@@ -30,7 +30,9 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     yield runs_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
-    if any(arm.published for arm in summary.arms):
+    if summary.options.pairs and len(summary.arms) > 1:
+        yield pairs_table(summary)
+    if summary.published:
         yield published_table(summary)
     if summary.effects:
         yield effects_table(summary)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PublishedValue(BaseModel):
     """A published value of a metric, in the metric's own unit."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     mean: float
-    sd: float | None = None
+    sd: float | None = Field(None, ge=0)
     """Standard deviation over the published runs; None if it was not published."""
-    n: int = Field(1, ge=1)
-    """The number of published runs that the mean is over."""
+    n: int | None = Field(None, ge=1)
+    """The number of published runs; None if it was not published."""
+
+    @model_validator(mode="after")
+    def _sd_needs_runs(self) -> Self:
+        if self.sd is not None and self.n == 1:
+            raise ValueError("sd needs an n of 2 or more: one run has none")
+        return self
+
+    @property
+    def runs(self) -> int:
+        """The number of published runs. Where it was not published, the fewest possible."""
+        return self.n or (1 if self.sd is None else 2)
 
 
 def published_by_metric(given: Mapping[str, Any], metric: str) -> dict[str, dict[str, Any]]:

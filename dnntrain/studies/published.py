@@ -12,13 +12,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from dnntrain.data import DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.store.published import PublishedValue, published_by_metric
 from dnntrain.studies.feasibility import check_metric_of
 from dnntrain.studies.yaml_document import Document
-from dnntrain.utils.fields import odd_number
+from dnntrain.utils.fields import format_validation_error, odd_number
 
 IN_FULL = "{mean: 0.87, sd: 0.004, n: 5}"
 """How the values of one metric are written in full."""
@@ -89,10 +91,11 @@ def read_value(metric: str, given: Mapping[str, Any]) -> PublishedValue:
         sd = read_number("sd", given["sd"])
         if trouble := "must be 0 or more" if sd < 0 else declared.impossible(sd):
             raise InputError(f"sd {trouble}")
-        if fields.get("n") == 1:
-            raise InputError("sd needs an n of 2 or more: one run has none")
         fields["sd"] = sd
-    return PublishedValue(**fields)
+    try:
+        return PublishedValue(**fields)
+    except ValidationError as error:
+        raise InputError(format_validation_error(error)) from None
 
 
 def read_number(key: str, text: object) -> float:

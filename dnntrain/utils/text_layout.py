@@ -29,6 +29,7 @@ COLORS = {
     "dead": "yellow",
     "saturated": "yellow",
     "differs": "yellow",
+    "compatible": "green",
 }
 """The color of a verdict, by its first word."""
 

@@ -9,18 +9,21 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.pairs import compare_all_pairs
+from dnntrain.analysis.published import PublishedResult
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
-from dnntrain.statistics import LEVEL, POWER
+from dnntrain.statistics import LEVEL, POWER, deviation, mean
 from dnntrain.store.provenance import datasets_of
 from dnntrain.utils.finite import nan_to_none
 
 
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
-    c = arm.comparison
+    c, published = arm.comparison, arm.published.get(summary.metric)
     compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict")
     return {
         "study": summary.results.name,
@@ -34,7 +37,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "baseline": summary.baseline,
         **{key: getattr(c, key) if c else None for key in compared},
         "method": summary.family.method if summary.family else None,
-        "published": arm.published.get(summary.metric),
+        "published": published.mean if published else None,
         "health": formatting.health(arm),
         "seconds": arm.seconds,
         "values": " ".join(map(repr, arm.values.values())),
@@ -78,22 +81,26 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "test_standard_errors": {data.name: formatting.sampling_error(data, summary) for data in datasets_of(record)},
         "arms": [row_of(arm, summary) | {"lost_p": arm.lost_p, "implied": list(arm.implied)} for arm in summary.arms],
         "axis": axis(summary),
-        "published": [published_data(arm, metric) for arm, metric in summary.published],
+        "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],
+        "published": [published_data(result) for result in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
         "transfer": transfer_data(summary),
+        "design_notes": list(design_notes(summary)),
     }
 
 
-def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
+def published_data(result: PublishedResult) -> dict[str, Any]:
     """An arm's result and the published one."""
+    values, theirs = list(result.runs.values.values()), result.published
     return {
-        "arm": arm.name,
-        "metric": metric,
-        "mean": arm.mean,
-        "sd": arm.deviation,
-        "prediction_interval": asdict(arm.prediction_interval),
-        "published": arm.published[metric],
-        "verdict": arm.reproduced(metric),
+        "arm": result.runs.name,
+        "metric": result.metric,
+        "mean": mean(values),
+        "sd": deviation(values),
+        "n": len(values),
+        "published": {"mean": theirs.mean, "sd": theirs.sd, "n": theirs.runs, "n_is_assumed": theirs.n is None},
+        **(asdict(result.comparison) if result.comparison else {}),
+        "verdict": result.verdict,
     }
