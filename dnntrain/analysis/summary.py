@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dnntrain.analysis.arm_names import EVERYTHING, without
+from dnntrain.analysis.best import best_arms
 from dnntrain.analysis.margins import Margin, read_margin
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
@@ -154,6 +155,16 @@ class Summary:
     def arm(self, name: str) -> ArmSummary:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    @cached_property
+    def best(self) -> list[str]:
+        """The arms that may be the best, the one with the best mean first.
+
+        In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
+        all arms share, and where it is not known what a lost run counts as.
+        """
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return [] if self.family is None else best_arms(runs, self.higher_is_better)
 
     @cached_property
     def published(self) -> list[PublishedResult]:

@@ -45,7 +45,9 @@ def report(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
-    pairs: Annotated[bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")] = False,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
     wide: Annotated[bool, typer.Option("--wide", help="add p, wins by seed, correlation and effect size")] = False,
     csv: Annotated[str | None, file_option("write a row for each arm as CSV")] = None,
     md: Annotated[str | None, file_option("write the tables as Markdown")] = None,

@@ -17,7 +17,7 @@ from tests.support.command import succeeds
 
 def test_all_pairs_are_compared_in_every_metric_and_margin(tmp_path: Path) -> None:
     arms = {name: ARMS[name] for name in ("relu", "elu", "twin")} | {"broken": [0.9, 0.9, 0.9, None, None]}
-    folder = write_study(tmp_path / "made", arms, constants=dict.fromkeys(arms, {"val_acc": 0.1, "val_loss": 0.9}))
+    folder = write_study(tmp_path / "made", arms, constants={key: {"val_acc": 0.1, "val_loss": 0.9} for key in arms})
     assert "all pairs" not in succeeds("report", folder)
     [written] = json.loads(succeeds("report", folder, "--pairs", "--json"))["studies"]
     pairs = {(pair["arm"], pair["other"]): pair for pair in written["pairs"]}

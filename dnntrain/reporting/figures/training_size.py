@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.transfer import sized_pairs
 from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE
 from dnntrain.reporting.figures.style import (
     BLUE,
@@ -18,13 +19,12 @@ from dnntrain.reporting.figures.style import (
     styled,
     subtitle,
 )  # fmt: skip
-from dnntrain.reporting.transfer import sized
 
 
 @styled
 def draw_training_size(summary: Summary) -> Figure | None:
     """Draws both curves with bands over seeds; None for studies that do not vary the training size."""
-    pairs = sized(summary)
+    pairs = sized_pairs(summary)
     if len(pairs) < 2:
         return None
     few = max(pair.transfer.finished for pair in pairs) <= MAX_SEEDS_FOR_RANGE
