@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from dnntrain.analysis.arm_names import EVERYTHING, without
 from dnntrain.analysis.best import best_arms
+from dnntrain.analysis.designs import contributions, factorial_effects
 from dnntrain.analysis.margins import Margin, read_margin
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
@@ -29,10 +29,8 @@ from dnntrain.statistics import (
     Interval,
     compare,
     deviation,
-    effects,
     fisher_exact,
     mean,
-    solo_and_marginal,
 )
 from dnntrain.store.published import PublishedValue
 from dnntrain.store.records import StudyRecord
@@ -223,8 +221,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         margin=margin,
         delta=delta,
         family=family,
-        effects=factorial_effects(study, values, delta),
-        contributions=contributions(study, values, delta, declared.higher_is_better),
+        effects=factorial_effects(study, runs, delta, declared.higher_is_better, options.level),
+        contributions=contributions(study, runs, delta, declared.higher_is_better, options.level),
     )
 
 
@@ -288,30 +286,6 @@ def lost_p(arm: ArmRuns, baseline: ArmRuns) -> float:
     if not arm.made or not baseline.made:
         return math.nan
     return fisher_exact(arm.lost, arm.made, baseline.lost, baseline.made)
-
-
-def factorial_effects(study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float) -> list[Effect]:
-    """Main effects and two-way interactions of a factorial design with several factors; empty for other designs."""
-    levels = {arm.name: arm.levels for arm in study.arms}
-    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
-        return []
-    named = {
-        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
-        for arm, cell in levels.items()
-    }
-    return effects(named, values)
-
-
-def contributions(
-    study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float, higher_is_better: bool
-) -> dict[str, Contribution]:
-    """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs."""
-    if study.design != "in-and-out":
-        return {}
-    one_in = {name: by_seed for name, by_seed in values.items() if without(name) in values}
-    one_out = {name: values[without(name)] for name in one_in}
-    baseline, everything = values[str(study.baseline)], values[EVERYTHING]
-    return solo_and_marginal(baseline, everything, one_in, one_out, higher_is_better=higher_is_better)
 
 
 def validation_values(frame: pd.DataFrame, metric: str) -> dict[int, float]:

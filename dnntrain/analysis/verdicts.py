@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.statistics import FEWEST_SEEDS, Comparison
+from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
 
 IDENTICAL = "identical"
@@ -42,12 +43,21 @@ def arm_verdict(
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"
-    word = comparison.verdict
-    if not lost or comparison.note:
+    return comparison.verdict if comparison.note else with_losses(comparison.verdict, lost)
+
+
+def with_losses(word: str, lost: str) -> str:
+    """A verdict on runs of which some were lost: it says so, and nothing is called equivalent or additive.
+
+    Args:
+        word: The verdict by the intervals.
+        lost: How many runs were lost, in words; empty if none.
+    """
+    if not lost:
         return word
-    if word in (EQUIVALENT, INCONCLUSIVE):
-        return f"{INCONCLUSIVE}: {lost}"
-    return f"{word.removesuffix(WITHIN)} ({lost})"
+    word = {EQUIVALENT: INCONCLUSIVE, INTERACTIONS[EQUIVALENT]: INTERACTIONS[INCONCLUSIVE]}.get(word, word)
+    is_open = word in (INCONCLUSIVE, INTERACTIONS[INCONCLUSIVE])
+    return f"{word}: {lost}" if is_open else f"{word.removesuffix(WITHIN)} ({lost})"
 
 
 def lost_in_words(arm: ArmRuns, baseline: ArmRuns, reference: str) -> str:

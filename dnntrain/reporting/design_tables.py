@@ -48,22 +48,24 @@ def effects_table(summary: Summary) -> TextTable:
     rows = []
     for effect in summary.effects:
         against = "" if len(effect.factors) > 1 else f" (not {effect.references[0]})"
-        text = formatting.difference(effect.interval, summary.metric)
-        rows.append([effect.name + against, text, formatting.p_value(effect.p)])
-    headings = ["effect", "Δ [95 %]", "p"]
-    return TextTable("effects: each with its own interval, p by Holm", headings, rows, frozenset(headings[1:]))
+        interval = None if math.isnan(effect.interval.mean) else effect.interval
+        figures = [f"{effect.n}", formatting.difference(interval, summary.metric), formatting.p_value(effect.p)]
+        rows.append([effect.name + against, *figures, effect.reading + (f" ({effect.note})" if effect.note else "")])
+    headings = ["effect", "n", f"Δ [{100 * summary.options.level:.4g} %]", "p", "reading"]
+    readings = frozenset(headings[-1:])
+    return TextTable("effects", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)
 
 
 def contributions_table(summary: Summary) -> TextTable:
-    """What each technique gains alone, what is lost without it, and how to read the two."""
-    rows = [
-        [
-            name,
-            formatting.difference(item.solo, summary.metric),
-            formatting.difference(item.marginal, summary.metric),
-            item.reading,
+    """What each technique gains alone, what is lost without it, and how far these differ."""
+    rows = []
+    for name, item in summary.contributions.items():
+        parts = [
+            formatting.difference(None if math.isnan(part.mean) else part, summary.metric)
+            for part in (item.solo, item.marginal, item.gap)
         ]
-        for name, item in summary.contributions.items()
-    ]
-    headings = ["technique", "gain alone", "loss without", "reading"]
-    return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
+        rows.append([name, f"{item.n}", *parts, formatting.p_value(item.p), item.reading])
+    level = f"[{100 * summary.options.level:.4g} %]"
+    headings = ["technique", "n", f"gain alone {level}", f"loss without {level}", f"gap {level}", "p", "reading"]
+    readings = frozenset(headings[-1:])
+    return TextTable("alone and among all", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)

@@ -30,6 +30,8 @@ COLORS = {
     "saturated": "yellow",
     "differs": "yellow",
     "compatible": "green",
+    "synergistic": "green",
+    "redundant": "yellow",
 }
 """The color of a verdict, by its first word."""
 
