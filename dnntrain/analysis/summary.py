@@ -208,7 +208,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
                 validation=validation_values(frame, metric),
                 health=health_counts(frame),
                 seconds=mean(frame["seconds"].tolist()),
-                published=arm.published,
+                published=study.published_of(arm),
                 implied=tuple(arm.implied),
             )
         )
