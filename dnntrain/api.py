@@ -174,6 +174,7 @@ def report(
     delta: str | float | None = None,
     baseline: str | None = None,
     method: str | None = None,
+    pairs: bool = False,
     require: Iterable[str] = (),
 ) -> Report:
     """Analyze recorded studies.
@@ -186,6 +187,7 @@ def report(
             number in the metric's own unit. By default as the metric declares.
         baseline: The arm to compare with; by default each study's own.
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'.
 
     Raises:
@@ -199,7 +201,11 @@ def report(
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     studies = find_studies(folders)
     options = AnalysisOptions(
-        delta=None if delta is None else str(delta), baseline=baseline, method=method or METHODS[0], sort=sort
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method or METHODS[0],
+        sort=sort,
+        pairs=pairs,
     )
     summaries = [summarize(results, metric, options) for results in studies]
     gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from dnntrain.analysis.arm_names import EVERYTHING, without
 from dnntrain.analysis.best import best_arms
+from dnntrain.analysis.designs import contributions, factorial_effects
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.planning import SeedPlan, plan_family
+from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.runs import (
     ArmRuns,
     arms_by_metric,
@@ -33,17 +34,12 @@ from dnntrain.statistics import (
     Interval,
     compare,
     deviation,
-    effects,
     mean,
     outlying_runs,
-    prediction_interval,
-    solo_and_marginal,
 )
+from dnntrain.store.published import PublishedValue
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
-
-FEWEST_TO_COMPARE = 3
-"""With fewer runs the prediction interval is too wide for any published figure to differ."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,13 @@ class AnalysisOptions:
     """A key of `SORTS` for the order of the arms; by default the study's order."""
     metrics: int = 1
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
+    pairs: bool = False
+    """Whether to compare every arm with every other as well."""
+
+    @property
+    def level(self) -> float:
+        """The simultaneous confidence of the intervals of one metric."""
+        return 1 - (1 - LEVEL) / self.metrics
 
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
@@ -86,7 +89,8 @@ class ArmSummary:
     """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
     """Mean time of a run, in seconds."""
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
 
@@ -132,18 +136,6 @@ class ArmSummary:
         c = self.comparison
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
 
-    @cached_property
-    def prediction_interval(self) -> Interval:
-        """The 95 % prediction interval of one more run."""
-        return prediction_interval(list(self.values.values()))
-
-    def reproduced(self, metric: str) -> str:
-        """Whether a published run lies in the prediction interval: reproduced, differs, or not comparable."""
-        interval = self.prediction_interval
-        if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
-            return "not comparable"
-        return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -173,10 +165,6 @@ class Summary:
     def arm(self, name: str) -> ArmSummary:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
-
-    def by_metric(self, metric: str) -> Summary:
-        """The same study by another metric, with that metric's own δ."""
-        return self if metric == self.metric else summarize(self.results, metric, replace(self.options, delta=None))
 
     @property
     def other_part(self) -> str:
@@ -216,11 +204,9 @@ class Summary:
         return {name: seeds for name, seeds in found.items() if seeds}
 
     @cached_property
-    def published(self) -> list[tuple[ArmSummary, str]]:
-        """The arms by each metric that they have a published value of; the study's metric first."""
-        metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
-        ordered = sorted(metrics, key=lambda name: name != self.metric)
-        return [(arm, metric) for metric in ordered for arm in self.by_metric(metric).arms if metric in arm.published]
+    def published(self) -> list[PublishedResult]:
+        """Every arm compared with its published values of any metric; the summary's metric first."""
+        return published_results(self.results, self.metric, self.options.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -255,8 +241,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         margin=margin,
         delta=delta,
         family=family,
-        effects=factorial_effects(study, values, delta),
-        contributions=contributions(study, values, delta, declared.higher_is_better),
+        effects=factorial_effects(study, runs, delta, declared.higher_is_better, options.level),
+        contributions=contributions(study, runs, delta, declared.higher_is_better, options.level),
     )
 
 
@@ -321,7 +307,7 @@ def compare_with_baseline(
             others,
             delta=0.0 if math.isnan(delta) else delta,
             method=options.method,
-            level=1 - (1 - LEVEL) / options.metrics,
+            level=options.level,
             higher_is_better=metric.higher_is_better,
         )
     except ValueError as error:
@@ -342,30 +328,6 @@ def clipped(comparison: Comparison, metric: Metric) -> Comparison:
         narrow_low=max(comparison.narrow_low, -most),
         narrow_high=min(comparison.narrow_high, most),
     )
-
-
-def factorial_effects(study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float) -> list[Effect]:
-    """Main effects and two-way interactions of a factorial design with several factors; empty for other designs."""
-    levels = {arm.name: arm.levels for arm in study.arms}
-    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
-        return []
-    named = {
-        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
-        for arm, cell in levels.items()
-    }
-    return effects(named, values)
-
-
-def contributions(
-    study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float, higher_is_better: bool
-) -> dict[str, Contribution]:
-    """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs."""
-    if study.design != "in-and-out":
-        return {}
-    one_in = {name: by_seed for name, by_seed in values.items() if without(name) in values}
-    one_out = {name: values[without(name)] for name in one_in}
-    baseline, everything = values[str(study.baseline)], values[EVERYTHING]
-    return solo_and_marginal(baseline, everything, one_in, one_out, higher_is_better=higher_is_better)
 
 
 def lowest_nan_last(value: float) -> tuple[bool, float]:

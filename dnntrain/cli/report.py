@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from dnntrain.reporting.compare import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_COMPARE = ("sort", "delta", "baseline", "method", "require", "wide", "csv", "md", "latex", "html", "figures")
+WITHOUT_COMPARE = (
+    *("sort", "delta", "baseline", "method", "require"),
+    *("pairs", "wide", "csv", "md", "latex", "html", "figures"),
+)
 """Options that `--compare` does not take."""
 
 
@@ -53,6 +56,9 @@ def report(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
     wide: Annotated[bool, typer.Option("--wide", help="add p, the interval for equivalence, wins, correlation, "
                                                 "effect size, and the seeds that each arm needs")] = False,
     csv: Annotated[str | None, file_option("write a row for each arm as CSV")] = None,
@@ -78,8 +84,9 @@ def report(
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
     check_stdout(to_stdout, wide)
     result = api.report(
-        paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, require=require or ()
-    )
+        paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
+        require=require or (),
+    )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])
     for file, write in (
         (csv, result.to_csv), (md, result.to_markdown), (latex, result.to_latex), (html, result.to_html)

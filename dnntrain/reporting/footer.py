@@ -10,6 +10,7 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.statistics import ComparisonFamily
@@ -48,6 +49,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     if not wide:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
+    yield from design_notes(summary)
     yield from data_lines(summary)
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.statistics import ComparisonFamily, deviation, mean
@@ -30,9 +31,11 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     yield runs_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
+    if summary.options.pairs and len(summary.arms) > 1:
+        yield pairs_table(summary)
     if wide and summary.plans:
         yield planning_table(summary)
-    if any(arm.published for arm in summary.arms):
+    if summary.published:
         yield published_table(summary)
     if summary.effects:
         yield effects_table(summary)
@@ -128,47 +131,6 @@ def axis(summary: Summary) -> tuple[float, float]:
     # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
     axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
-
-
-def published_table(summary: Summary) -> TextTable:
-    """Published figures next to the measured ones, judged by the prediction interval of one more run."""
-    rows = []
-    for arm, metric in summary.published:
-        ends = (
-            formatting.number(end, metric, arm.deviation)
-            for end in (arm.prediction_interval.low, arm.prediction_interval.high)
-        )
-        figures = [formatting.spread(arm, metric), " to ".join(ends), formatting.number(arm.published[metric], metric)]
-        rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
-    headings = ["arm", "of", "ours", "95 % prediction", "published", "verdict"]
-    colored = frozenset({"verdict"})
-    return TextTable("published figures", headings, rows, frozenset(headings[2:5]), colored=colored)
-
-
-def effects_table(summary: Summary) -> TextTable:
-    """Main effects and two-way interactions of a factorial design."""
-    rows = []
-    for effect in summary.effects:
-        against = "" if len(effect.factors) > 1 else f" (not {effect.references[0]})"
-        text = formatting.difference(effect.interval, summary.metric)
-        rows.append([effect.name + against, text, formatting.p_value(effect.p)])
-    headings = ["effect", "Δ [95 %]", "p"]
-    return TextTable("effects: each with its own interval, p by Holm", headings, rows, frozenset(headings[1:]))
-
-
-def contributions_table(summary: Summary) -> TextTable:
-    """What each technique gains alone, what is lost without it, and how to read the two."""
-    rows = [
-        [
-            name,
-            formatting.difference(item.solo, summary.metric),
-            formatting.difference(item.marginal, summary.metric),
-            item.reading,
-        ]
-        for name, item in summary.contributions.items()
-    ]
-    headings = ["technique", "gain alone", "loss without", "reading"]
-    return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
 
 
 @dataclass(frozen=True)

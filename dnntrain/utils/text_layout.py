@@ -30,6 +30,9 @@ COLORS = {
     "dead": "yellow",
     "saturated": "yellow",
     "differs": "yellow",
+    "compatible": "green",
+    "synergistic": "green",
+    "redundant": "yellow",
 }
 """The color of a verdict, by its first word."""
 

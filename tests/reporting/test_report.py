@@ -233,40 +233,6 @@ def test_the_page_opens_in_a_browser(study: Path, tmp_path: Path) -> None:
     assert "better" in shown
 
 
-def test_factorial_designs_show_effects_and_in_and_out_shows_contributions(tmp_path: Path) -> None:
-    def levels(a: str, b: str) -> dict[str, str]:
-        return {"a": a, "b": b}
-
-    cells = {"none": levels("", ""), "a": levels("a", ""), "b": levels("", "b"), "a+b": levels("a", "b")}
-    gains = {"none": 0.0, "a": 0.02, "b": 0.01, "a+b": 0.05}
-    noise = {"none": 0.0001, "a": -0.0001, "b": 0.0002, "a+b": -0.0002}
-    made = {name: [v + gain + noise[name] * s for s, v in enumerate(SAME)] for name, gain in gains.items()}
-    arms = [{"name": name, "settings": {}, "published": {}, "levels": cell} for name, cell in cells.items()]
-    folder = write_study(tmp_path / "factorial", made, design="factorial", arms=arms)
-    by_name = {effect.name: effect.interval.mean for effect in summarize(read_study(folder)).effects}
-    assert by_name["a=on"] == pytest.approx((0.02 + 0.04) / 2, abs=1e-3)
-    assert by_name["a=on × b=on"] == pytest.approx((0.05 - 0.01 - 0.02) / 2, abs=1e-3)
-    assert "effects" in succeeds("report", folder)
-
-    renamed = {"baseline": made["none"], "a": made["a"], "b": made["b"], "all": made["a+b"]}
-    both = write_study(tmp_path / "both", renamed | {"no a": made["b"], "no b": made["a"]}, design="in-and-out")
-    [a, b] = summarize(read_study(both)).contributions.values()
-    assert a.solo.mean == pytest.approx(0.02, abs=1e-3)
-    assert a.marginal.mean == pytest.approx(0.04, abs=1e-3)
-    assert {a.reading, b.reading} == {"synergistic"}
-
-
-def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
-    published = [{"name": "relu", "settings": {}, "published": {"val_acc": 0.8601}},
-                 {"name": "elu", "settings": {}, "published": {"val_acc": 0.85}},
-                 {"name": "worse", "settings": {}, "published": {}}]  # fmt: skip
-    arms = {name: ARMS[name] for name in ("relu", "elu", "worse")}
-    folder = write_study(tmp_path / "made", arms, arms=published)
-    answers = [arm.reproduced("val_acc") for arm in summarize(read_study(folder)).arms]
-    assert answers == ["reproduced", "differs", "not comparable"]
-    assert "differs" in succeeds("report", folder)
-
-
 def test_an_arm_may_be_called_na(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"NA": SAME, "null": ARMS["elu"]})
     assert [arm.finished for arm in summarize(read_study(folder)).arms] == [5, 5]

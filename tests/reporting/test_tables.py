@@ -22,13 +22,14 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from dnntrain.analysis.summary import Summary, summarize
+from dnntrain.analysis.transfer import sized_pairs
 from dnntrain.metrics import METRICS
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_table
 from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
 from dnntrain.reporting.tables import main_table
 from dnntrain.reporting.terminal import run_report, study_report
-from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported
+from dnntrain.reporting.transfer import cost_table, size_notes, size_table, supported
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
 from dnntrain.utils.text_layout import TextTable
@@ -128,7 +129,7 @@ def shown(what: RenderableType, width: int) -> str:
 def report_of(summary: Summary) -> Iterator[RenderableType]:
     """Everything that `report --wide` prints of a study."""
     yield study_report(summary, wide=True)
-    if sized(summary):
+    if sized_pairs(summary):
         yield size_table(summary)
         yield "\n".join(size_notes(summary))
     elif "scratch" in {arm.name for arm in summary.arms}:

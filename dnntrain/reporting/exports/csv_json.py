@@ -9,9 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.pairs import compare_all_pairs
+from dnntrain.analysis.published import PublishedResult
 from dnntrain.analysis.selection import arms_by_kept_epoch
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
@@ -27,7 +30,7 @@ OF_COMPARISON = (
 
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
-    runs, c = arm.runs, arm.comparison
+    runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
     return {
         "study": summary.results.name,
         "arm": arm.name,
@@ -51,7 +54,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
         **planned_seeds(arm, summary),
-        "published": arm.published.get(summary.metric),
+        "published": published.mean if published else None,
         "health": formatting.health(arm),
         "seconds": arm.seconds,
         "seeds": " ".join(map(str, arm.values)),
@@ -101,6 +104,7 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
     record, family = summary.results.record, summary.family
+    level = family.level if family else summary.options.level
     made = [arm.runs.made for arm in summary.arms if arm.runs.made]
     return {
         "study": summary.results.name,
@@ -109,8 +113,8 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "metric": summary.metric,
         "baseline": summary.baseline,
         "method": family.method if family else None,
-        "level": family.level if family else None,
-        "narrow_level": 2 * family.level - 1 if family else None,
+        "level": level,
+        "narrow_level": 2 * level - 1,
         "delta": summary.delta,
         "margin": summary.margin.text,
         "comparisons": family.k if family else 0,
@@ -133,22 +137,26 @@ def study_data(summary: Summary) -> dict[str, Any]:
             for arm in summary.arms
         ],
         "axis": axis(summary),
-        "published": [published_data(arm, metric) for arm, metric in summary.published],
+        "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],
+        "published": [published_data(result) for result in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
         "transfer": transfer_data(summary),
+        "design_notes": list(design_notes(summary)),
     }
 
 
-def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
+def published_data(result: PublishedResult) -> dict[str, Any]:
     """An arm's result and the published one."""
+    values, theirs = list(result.runs.values.values()), result.published
     return {
-        "arm": arm.name,
-        "metric": metric,
-        "mean": arm.mean,
-        "sd": arm.deviation,
-        "prediction_interval": asdict(arm.prediction_interval),
-        "published": arm.published[metric],
-        "verdict": arm.reproduced(metric),
+        "arm": result.runs.name,
+        "metric": result.metric,
+        "mean": mean(values),
+        "sd": deviation(values),
+        "n": len(values),
+        "published": {"mean": theirs.mean, "sd": theirs.sd, "n": theirs.runs, "n_is_assumed": theirs.n is None},
+        **(asdict(result.comparison) if result.comparison else {}),
+        "verdict": result.verdict,
     }
