@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dnntrain.analysis.summary import Summary, are_identical
+from dnntrain.analysis.runs import outcomes
+from dnntrain.analysis.summary import Summary, clipped
 from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.metrics import metric_of
 from dnntrain.statistics import Comparison, compare_pairs
 
 
@@ -26,12 +28,12 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     values = {arm.name: arm.values for arm in summary.arms}
     delta = 0.0 if math.isnan(summary.delta) else summary.delta
     pairs = compare_pairs(values, delta=delta, level=summary.options.level, higher_is_better=summary.higher_is_better)
-    rows, nothing = summary.results.runs, summary.results.runs.iloc[:0]
-    frames = dict(iter(rows.groupby("arm", sort=False)))
+    ends = outcomes(summary.results.runs)
     compared = []
     for pair in pairs:
         ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
-        identical = are_identical(frames.get(pair.arm, nothing), frames.get(pair.other, nothing))
-        words = arm_verdict(ours, theirs, pair.comparison, identical, pair.other)
-        compared.append(PairResult(pair.arm, pair.other, pair.comparison, words))
+        is_identical = ends.get(pair.arm) == ends.get(pair.other)
+        words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other)
+        comparison = clipped(pair.comparison, metric_of(summary.metric))
+        compared.append(PairResult(pair.arm, pair.other, comparison, words))
     return compared

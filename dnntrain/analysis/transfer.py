@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 
 from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
-from dnntrain.analysis.summary import ArmSummary, Summary, are_identical, choose_delta
+from dnntrain.analysis.margins import choose_delta
+from dnntrain.analysis.runs import outcomes
+from dnntrain.analysis.summary import ArmSummary, Summary, clipped
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare
@@ -85,14 +87,13 @@ class SizeResult:
 def compare_sizes(summary: Summary) -> list[SizeResult]:
     """Compares transfer with scratch at each size; the intervals are simultaneous over the sizes (Bonferroni)."""
     pairs = sized_pairs(summary)
-    rows, nothing = summary.results.runs, summary.results.runs.iloc[:0]
-    frames = dict(iter(rows.groupby("arm", sort=False)))
+    ends = outcomes(summary.results.runs)
     compared = []
     for pair in pairs:
         delta = size_delta(summary, pair)
         c = compare_pair(summary, pair.transfer, pair.scratch, delta, len(pairs))
-        identical = are_identical(*(frames.get(arm.name, nothing) for arm in (pair.transfer, pair.scratch)))
-        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, identical, SCRATCH)
+        is_identical = ends.get(pair.transfer.name) == ends.get(pair.scratch.name)
+        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH)
         compared.append(SizeResult(pair, delta, c, verdict))
     return compared
 
@@ -114,7 +115,7 @@ def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: fl
         higher_is_better=summary.higher_is_better,
         k=k,
     )
-    return family.comparisons[arm.name]
+    return clipped(family.comparisons[arm.name], metric_of(summary.metric))
 
 
 def saving(summary: Summary) -> SizePair | None:

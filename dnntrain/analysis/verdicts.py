@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import FEWEST_SEEDS, Comparison
+from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, compare
 from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
 
@@ -43,7 +45,7 @@ def arm_verdict(
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"
-    return comparison.verdict if comparison.note else with_losses(comparison.verdict, lost)
+    return with_losses(comparison.verdict, lost)
 
 
 def with_losses(word: str, lost: str) -> str:
@@ -65,3 +67,19 @@ def lost_in_words(arm: ArmRuns, baseline: ArmRuns, reference: str) -> str:
     own = f"{arm.lost} of {arm.made} lost" if arm.lost else ""
     theirs = f"{reference} lost {baseline.lost} of {baseline.made}" if baseline.lost else ""
     return ", ".join(filter(None, [own, theirs]))
+
+
+def compare_finished(arms: Mapping[str, ArmRuns], baseline: str, method: str) -> Mapping[str, Comparison]:
+    """Compares arms by their finished runs only, each for itself, where they or the baseline lost some.
+
+    This is not a verdict: it hides that an arm loses runs.
+
+    Args:
+        arms: All arms.
+        baseline: The arm to compare with.
+        method: The method of the study's comparisons. Where that does not pair the runs, nor does this.
+    """
+    reference = arms[baseline]
+    finished = {name: arm.finished for name, arm in arms.items() if name != baseline and (arm.lost or reference.lost)}
+    how = WELCH if method == WELCH else PAIRED
+    return compare(reference.finished, finished, delta=0.0, method=how, adjusted=False).comparisons
