@@ -172,6 +172,9 @@ def report(
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
+    baseline: str | None = None,
+    method: str | None = None,
+    pairs: bool = False,
     require: Iterable[str] = (),
 ) -> Report:
     """Analyze recorded studies.
@@ -182,6 +185,9 @@ def report(
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
+        baseline: The arm to compare with; by default each study's own.
+        method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'.
 
     Raises:
@@ -189,11 +195,18 @@ def report(
     """
     from dnntrain.analysis.summary import AnalysisOptions, summarize
     from dnntrain.reporting.gates import judge
+    from dnntrain.statistics import METHODS
     from dnntrain.store.study_files import find_studies
 
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     studies = find_studies(folders)
-    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    options = AnalysisOptions(
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method or METHODS[0],
+        sort=sort,
+        pairs=pairs,
+    )
     summaries = [summarize(results, metric, options) for results in studies]
     gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)

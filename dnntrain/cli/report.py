@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from dnntrain.reporting.compare import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_COMPARE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
+WITHOUT_COMPARE = (
+    *("sort", "delta", "baseline", "method", "require"),
+    *("pairs", "wide", "csv", "md", "latex", "html", "figures"),
+)
 """Options that `--compare` does not take."""
 
 
@@ -37,6 +40,14 @@ def report(
     delta: Annotated[
         str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="ARM", help="the arm to compare with; by default the study's own")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="how to compare: moderated (the default), or dunnett, paired or welch for those who must "
+                          "report them"),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(help="check a requirement such as 'elu >= relu - 0.3pp': exit code 0 if it holds, 1 if it "
@@ -45,7 +56,11 @@ def report(
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
-    wide: Annotated[bool, typer.Option("--wide", help="add p, wins by seed, correlation and effect size")] = False,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="add p, the interval for equivalence, wins, correlation, "
+                                                "effect size, and the seeds that each arm needs")] = False,
     csv: Annotated[str | None, file_option("write a row for each arm as CSV")] = None,
     md: Annotated[str | None, file_option("write the tables as Markdown")] = None,
     latex: Annotated[str | None, file_option("write the main tables as LaTeX (booktabs)")] = None,
@@ -68,7 +83,10 @@ def report(
         return
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
     check_stdout(to_stdout, wide)
-    result = api.report(paths, metric=metric, sort=sort, delta=delta, require=require or ())
+    result = api.report(
+        paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
+        require=require or (),
+    )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])
     for file, write in (
         (csv, result.to_csv), (md, result.to_markdown), (latex, result.to_latex), (html, result.to_html)
