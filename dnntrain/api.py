@@ -172,7 +172,8 @@ def report(
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
-    require: Iterable[str] = (),
+    require: str | Iterable[str] = (),
+    allow_partial: bool = False,
 ) -> Report:
     """Analyze recorded studies.
 
@@ -182,7 +183,9 @@ def report(
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
-        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
+        allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
+            inconclusive there.
 
     Raises:
         InputError: If there is no study, a file is damaged, or an argument is invalid.
@@ -195,7 +198,14 @@ def report(
     studies = find_studies(folders)
     options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
     summaries = [summarize(results, metric, options) for results in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
+    requirements = [require] if isinstance(require, str) else list(require)
+    if allow_partial and not requirements:
+        raise InputError("--allow-partial: is about requirements, and none is given")
+    gates = [
+        gate
+        for requirement in requirements
+        for gate in judge(requirement, studies, metric, options, allow_partial=allow_partial)
+    ]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
 
 
