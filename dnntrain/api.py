@@ -175,7 +175,8 @@ def report(
     baseline: str | None = None,
     method: str | None = None,
     pairs: bool = False,
-    require: Iterable[str] = (),
+    require: str | Iterable[str] = (),
+    allow_partial: bool = False,
 ) -> Report:
     """Analyze recorded studies.
 
@@ -188,7 +189,9 @@ def report(
         baseline: The arm to compare with; by default each study's own.
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
         pairs: Whether to compare every arm with every other as well.
-        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
+        allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
+            inconclusive there.
 
     Raises:
         InputError: If there is no study, a file is damaged, or an argument is invalid.
@@ -208,7 +211,14 @@ def report(
         pairs=pairs,
     )
     summaries = [summarize(results, metric, options) for results in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
+    requirements = [require] if isinstance(require, str) else list(require)
+    if allow_partial and not requirements:
+        raise InputError("--allow-partial: is about requirements, and none is given")
+    gates = [
+        gate
+        for requirement in requirements
+        for gate in judge(requirement, studies, metric, options, allow_partial=allow_partial)
+    ]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
 
 

@@ -16,10 +16,11 @@ from dnntrain.utils.files import write_atomic, write_errors
 
 if TYPE_CHECKING:
     from dnntrain.reporting.compare import StudyComparison
+    from dnntrain.reporting.gates import GateResult
     from dnntrain.store.study_files import Results
 
 WITHOUT_COMPARE = (
-    *("sort", "delta", "baseline", "method", "require"),
+    *("sort", "delta", "baseline", "method", "require", "allow_partial"),
     *("pairs", "wide", "csv", "md", "latex", "html", "figures"),
 )
 """Options that `--compare` does not take."""
@@ -50,9 +51,14 @@ def report(
     ] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="check a requirement such as 'elu >= relu - 0.3pp': exit code 0 if it holds, 1 if it "
-                          "fails, 3 if it is inconclusive; repeatable"),
+        typer.Option(help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
+                          "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold; a "
+                          "false one would get here in at most about 2.5 % of studies. 1: one fails; if all are true, "
+                          "at most about 2.5 % of studies for each would get here. 3: neither"),
     ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="check requirements in studies that lack planned runs, too")
+    ] = False,
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
@@ -85,7 +91,7 @@ def report(
     check_stdout(to_stdout, wide)
     result = api.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
-        require=require or (),
+        require=require or (), allow_partial=allow_partial,
     )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])
     for file, write in (
@@ -101,9 +107,17 @@ def report(
         for summary in result.summaries:
             for part in (study_report(summary, wide=wide), *transfer_report(summary)):
                 show(part)
-        for gate in result.gates:
-            typer.echo(f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}")
+        print_gates(result.gates)
     raise typer.Exit(exit_code(result.gates))
+
+
+def print_gates(gates: Sequence[GateResult]) -> None:
+    """Print the answer to each requirement, and what the exit code guarantees."""
+    from dnntrain.reporting.gates import guarantees
+
+    answers = [f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}" for gate in gates]
+    for line in (*answers, *guarantees(gates)):
+        typer.echo(line)
 
 
 def print_comparison(comparison: StudyComparison, as_json: bool) -> None:
