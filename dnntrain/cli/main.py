@@ -39,10 +39,10 @@ app.add_typer(runs_app, name="runs")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes"} | {
+RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes", "--compare": "--against"} | {
     flag(old): flag(new) for old, new in NEW_KEYS.items()
 }
-"""Options that had another name before version 0.2."""
+"""Options that had another name."""
 
 
 @app.callback(invoke_without_command=True)

@@ -15,11 +15,11 @@ from dnntrain.utils.console import show
 from dnntrain.utils.files import write_atomic, write_errors
 
 if TYPE_CHECKING:
-    from dnntrain.reporting.compare import StudyComparison
+    from dnntrain.reporting.against import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_COMPARE = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
-"""Options that `--compare` does not take."""
+WITHOUT_AGAINST = ("sort", "delta", "require", "wide", "csv", "md", "latex", "html", "figures")
+"""Options that `--against` does not take."""
 
 
 def file_option(help: str) -> Any:
@@ -42,7 +42,7 @@ def report(
         typer.Option(help="check a requirement such as 'elu >= relu - 0.3pp': exit code 0 if it holds, 1 if it "
                           "fails, 3 if it is inconclusive; repeatable"),
     ] = None,
-    compare: Annotated[
+    against: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
     wide: Annotated[bool, typer.Option("--wide", help="add p, wins by seed, correlation and effect size")] = False,
@@ -57,14 +57,14 @@ def report(
 ) -> None:  # fmt: skip
     """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""
     from dnntrain import api
-    from dnntrain.reporting.compare import compare_studies
+    from dnntrain.reporting.against import compare_studies
     from dnntrain.reporting.gates import exit_code
     from dnntrain.reporting.terminal import study_report
     from dnntrain.reporting.transfer import transfer_report
 
-    if compare is not None:
-        refuse_given(context, WITHOUT_COMPARE, "not with --compare, which prints one table")
-        print_comparison(compare_studies(compare, paths, metric), as_json)
+    if against is not None:
+        refuse_given(context, WITHOUT_AGAINST, "not with --against, which prints one table")
+        print_comparison(compare_studies(against, paths, metric), as_json)
         return
     to_stdout = [as_json, *(file == "-" for file in (csv, md, latex, html))].count(True)
     check_stdout(to_stdout, wide)

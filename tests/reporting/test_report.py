@@ -295,13 +295,13 @@ def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
         for arm in described["arms"]:
             arm["settings"] = {"act": arm["name"]}
         (folder / "study.json").write_text(json.dumps(described | {"environment": {"torch": version}}))
-    shown = succeeds("report", tmp_path / "runs", "--compare", "made", other)
+    shown = succeeds("report", tmp_path / "runs", "--against", "made", other)
     row = next(line for line in shown.splitlines() if line.strip().startswith("elu"))
     assert "+1.00 [+1.00, +1.00]" in row
     assert "0/5" in row
     assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
     assert "environment, torch: 2.13 | 2.14" in shown
-    assert "no study at this path" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+    assert "no study at this path" in error_of("report", tmp_path / "runs", "--against", "made", "nothing")
 
 
 def test_sketches_show_what_they_are_given() -> None:

@@ -22,7 +22,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from dnntrain.reporting import formatting
-from dnntrain.reporting.compare import compared_arms, comparison_table
+from dnntrain.reporting.against import compared_arms, comparison_table
 from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
 from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.reporting.tables import main_table
@@ -188,7 +188,7 @@ def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
 def test_two_studies_side_by_side_are_whole_too(tmp_path: Path) -> None:
     first, second = (read_study(regression(tmp_path / name)) for name in "ab")
     arms = compared_arms(first, second, "val_rmse")
-    written = json.loads(answer(["report", ".", "--compare", "a", "b", "--json"], tmp_path).out)
+    written = json.loads(answer(["report", ".", "--against", "a", "b", "--json"], tmp_path).out)
     known = np.array(list(numbers(written)))
     for width in WIDTHS:
         text = shown(comparison_table(arms, "val_rmse"), width)
