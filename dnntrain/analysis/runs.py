@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from dnntrain.metrics import Metric, TargetInfo, metric_of
+from dnntrain.statistics import mean
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
@@ -39,6 +40,8 @@ class ArmRuns:
     """What a lost run counts as, in the metric's unit; nan if that is not known."""
     lost_value_is_assumed: bool = False
     """Whether it assumes equally frequent classes, because the records are too old to say."""
+    blocks: Mapping[int, int] = field(default_factory=dict)
+    """The block of each run by seed, if blocks are compared."""
 
     @property
     def lost(self) -> int:
@@ -59,10 +62,17 @@ class ArmRuns:
     def values(self) -> dict[int, float]:
         """The value of each run that counts, by seed: the finished runs' own, and for lost runs `lost_value`.
 
-        Lost runs are left out where their value is not known.
+        Lost runs are left out where their value is not known. If blocks are compared, it is the mean of each block, by
+        its number.
         """
         lost = () if math.isnan(self.lost_value) else (*self.diverged, *self.failed)
-        return dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        by_seed = dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        if not self.blocks:
+            return by_seed
+        by_block: dict[int, list[float]] = {}
+        for seed, value in by_seed.items():
+            by_block.setdefault(self.blocks[seed], []).append(value)
+        return {block: mean(values) for block, values in sorted(by_block.items())}
 
 
 def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
@@ -80,11 +90,12 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         failed = {*study.failed.get(name, ()), *frame[frame["status"] == "failed"]["seed"].astype(int)}
         arms[name] = ArmRuns(
             name=name,
-            planned=len(study.seeds_of(name)),
+            planned=len(frame) if results.is_table else len(study.seeds_of(name)),
             finished=dict(zip(measured["seed"].astype(int), measured[metric].astype(float), strict=True)),
             diverged=tuple(frame[frame["status"] == "diverged"]["seed"].astype(int)),
             failed=tuple(sorted(failed - {*frame[frame["status"] != "failed"]["seed"].astype(int)})),
             not_measured=tuple(finished[finished[metric].isna()]["seed"].astype(int)),
+            blocks=dict(zip(frame["seed"], frame["block"], strict=True)) if results.blocks else {},
         )
         # a finished run whose metric is infinite is as lost as one whose loss is
         infinite = finished[np.isinf(finished[metric].astype(float))]["seed"].astype(int)

@@ -210,7 +210,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
                 lost_p=lost_p(runs[name], runs[str(baseline)]) if is_compared else math.nan,
                 validation=validation_values(frame, metric),
                 health=health_counts(frame),
-                seconds=mean(frame["seconds"].tolist()),
+                seconds=mean(frame["seconds"].tolist()) if "seconds" in frame else math.nan,
                 published=arm.published,
                 implied=tuple(arm.implied),
             )
@@ -277,7 +277,12 @@ def compare_with_baseline(
 
 
 def are_identical(ours: pd.DataFrame, theirs: pd.DataFrame) -> bool:
-    """Whether two arms have the same records: the same seeds with the same outcome and the same metrics."""
+    """Whether two arms have the same records: the same seeds with the same outcome and the same metrics.
+
+    False for tables that dnntrain did not write, which have no records.
+    """
+    if "run" not in ours:
+        return False
     columns = ["status", "epochs_run", "best_epoch", *metric_columns()]
     shared = [column for column in columns if column in ours.columns]
     first, second = (frame.set_index("seed")[shared].sort_index() for frame in (ours, theirs))
@@ -325,7 +330,9 @@ def validation_values(frame: pd.DataFrame, metric: str) -> dict[int, float]:
 
 
 def health_counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Runs by diagnosis, without layer and epoch, the most frequent first."""
+    """Runs by diagnosis, without layer and epoch, the most frequent first; empty for a table that has none."""
+    if "health" not in frame:
+        return {}
     return dict(Counter(str(text).split(" (")[0] for text in frame["health"]).most_common())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.statistics import FEWEST_SEEDS, Comparison
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
@@ -31,7 +33,7 @@ def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, 
     if is_identical:
         return IDENTICAL
     lost = lost_in_words(arm, baseline)
-    if lost and len(arm.values) + len(baseline.values) < arm.made + baseline.made - len(arm.not_measured):
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnntrain.cli.options import RUNS, Out
+from dnntrain.cli.options import Out
+from dnntrain.cli.run_options import RUNS
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import score_of
 from dnntrain.store.records import RunRecord

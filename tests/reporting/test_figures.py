@@ -17,6 +17,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
     draw_all,
@@ -33,7 +34,6 @@ from dnntrain.reporting.figures import (
 from dnntrain.reporting.figures.axis_labels import place_labels
 from dnntrain.reporting.figures.series import gradients, select_arms
 from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
-from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 

@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
-from dnntrain.reporting.exports import html_table, to_csv, to_latex, to_markdown
-from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.analysis.summary import summarize
+from dnntrain.reporting.exports.csv_json import to_csv
+from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
+from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study

@@ -21,10 +21,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.reporting import formatting
 from dnntrain.reporting.against import compared_arms, comparison_table
-from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
-from dnntrain.analysis.summary import Summary, summarize
+from dnntrain.reporting.exports.csv_json import to_csv, to_json
+from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.tables import main_table
 from dnntrain.reporting.terminal import run_report, study_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported

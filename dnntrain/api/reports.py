@@ -1,0 +1,129 @@
+"""Functions that judge recorded runs: `report`, `load` and `compare`. They import neither torch nor what trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from dnntrain.analysis.foreign_table import read_comparison
+from dnntrain.analysis.summary import AnalysisOptions, summarize
+from dnntrain.analysis.table_layout import TableLayout
+from dnntrain.analysis.table_looks import at_look
+from dnntrain.errors import InputError
+from dnntrain.reporting.gates import judge
+from dnntrain.reporting.results import Report, StudyResult, StudySummary
+from dnntrain.statistics import LEVEL, METHODS
+from dnntrain.statistics.estimates import WELCH
+from dnntrain.store.study_files import find_studies, read_study
+
+
+def report(
+    paths: str | Path | Iterable[str | Path] = "runs",
+    *,
+    metric: str | None = None,
+    sort: str | None = None,
+    delta: str | float | None = None,
+    require: Iterable[str] = (),
+) -> Report:
+    """Analyze recorded studies.
+
+    Args:
+        paths: Folders of studies, or folders that hold studies.
+        metric: What arms are compared by; by default each study's own.
+        sort: Order of the arms: 'arm', 'mean' or 'seconds'.
+        delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
+            number in the metric's own unit. By default as the metric declares.
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
+
+    Raises:
+        InputError: If there is no study, a file is damaged, or an argument is invalid.
+    """
+    folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    studies = find_studies(folders)
+    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    summaries = [summarize(results, metric, options) for results in studies]
+    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
+
+
+def load(path: str | Path) -> StudyResult:
+    """Load one recorded study.
+
+    Args:
+        path: The study's folder.
+
+    Raises:
+        InputError: If it is not a study's folder, or a file in it is damaged.
+    """
+    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
+
+
+def compare(
+    tables: str | Path | Iterable[str | Path],
+    *,
+    arm: str = "",
+    value: str | Sequence[str] = (),
+    seed: str = "",
+    block: str = "",
+    status: str = "",
+    ok: str | Sequence[str] = (),
+    lost_value: Mapping[str, float] | None = None,
+    baseline: str | None = None,
+    delta: str | float | None = None,
+    method: str | None = None,
+    looks: int | Sequence[int] | None = None,
+    require: Iterable[str] = (),
+    allow_partial: bool = False,
+    sort: str | None = None,
+) -> Report:
+    """Judge anyone's runs: the arms in tables with a row per run, by one or several metrics.
+
+        dt.compare("runs.csv", arm="optimizer", seed="seed", value=["f1", "loss:min"])
+
+    Args:
+        tables: CSV, TSV, Parquet, JSON lines, or JSON files with the same columns, or folders of dnntrain's studies,
+            which need no other argument. The column `file` says which file a row is from.
+        arm: The column that names the arms.
+        value: The columns to compare by: COLUMN if higher is better, or COLUMN:min. Several are judged as one family.
+        seed: The column by which runs of two arms are paired. Without it, arms are compared by Welch's intervals.
+        block: A column such as the data set. Pairs are blocks then, by their means over runs.
+        status: The column that says which runs have a result. Without it, a run without a value is lost.
+        ok: The values of `status` for runs that have a result. All other runs are lost.
+        lost_value: What a lost run counts as, by metric. Without it, arms that lost runs get no verdict.
+        baseline: The arm to compare with; by default the first one.
+        delta: The smallest difference that matters: '2%' (of the baseline's mean, by default '1%'), or a number.
+        method: 'moderated', 'dunnett', 'paired' or 'welch'.
+        looks: The numbers of seeds at which the growing table is judged, or the largest of them. Verdicts are then
+            at a level that makes up for the repetition.
+        require: Requirements to check, such as 'new >= base'.
+        allow_partial: Whether to check them although runs are missing.
+        sort: Order of the arms: 'arm' or 'mean'.
+
+    Returns:
+        A study for each value column.
+
+    Raises:
+        InputError: If a table cannot be read, or an argument is invalid.
+    """
+    layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
+    paths = [Path(path) for path in ([tables] if isinstance(tables, str | Path) else tables)]
+    studies = read_comparison(paths, layout)
+    if method is None:
+        method = METHODS[0] if studies[0].is_paired else WELCH
+    elif method != WELCH and not studies[0].is_paired:
+        raise InputError(f"--method {method}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
+    options = AnalysisOptions(
+        delta=None if delta is None else str(delta), baseline=baseline, method=method, sort=sort, metrics=len(studies)
+    )
+    error_rate = 1 - LEVEL
+    if looks is not None:
+        studies, error_rate = at_look(studies, looks)
+    summaries = [summarize(study, options=options) for study in studies]
+    columns = [study.record.metric for study in studies]
+    gates = [gate for requirement in require for gate in judge(requirement, studies)]
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(dict.fromkeys(gates)))
+
+
+def as_strings(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One or several names as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)
