@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,12 +125,11 @@ def identified_runs(table: RunTable, layout: TableLayout) -> IdentifiedRuns:
     blocks = filled(table, layout.block, "--block") if layout.block else []
     if seeds:
         check_unique(table, layout, arms, blocks, seeds)
-    if not blocks:
-        numbers = numbered(seeds) if seeds else list(range(len(arms)))
-    elif seeds:
-        numbers = numbered([f"{block}\0{seed}" for block, seed in zip(blocks, seeds, strict=True)])
+    if blocks:
+        runs = seeds or running_numbers(arms, blocks)
+        numbers = numbered([f"{block}\0{run}" for block, run in zip(blocks, runs, strict=True)])
     else:
-        numbers = list(range(len(arms)))
+        numbers = numbered(seeds) if seeds else list(range(len(arms)))
     block_names = tuple(dict.fromkeys(blocks))
     codes = [block_names.index(block) for block in blocks]
     statuses = table.column(layout.status, "--status") if layout.status else [""] * len(arms)
@@ -157,6 +157,16 @@ def check_unique(
             hint = "" if blocks else "; --block COLUMN, if the table has several data sets"
             raise InputError(f"{place}: arm {arm} has seed {seed}{where} twice, before at {seen[run]}{hint}")
         seen[run] = place
+
+
+def running_numbers(arms: Sequence[str], blocks: Sequence[str]) -> list[str]:
+    """The number of each row among those of its arm and block."""
+    counts: Counter[tuple[str, str]] = Counter()
+    numbers = []
+    for run in zip(arms, blocks, strict=True):
+        counts[run] += 1
+        numbers.append(str(counts[run]))
+    return numbers
 
 
 def as_integer(text: str) -> str:
@@ -247,7 +257,7 @@ def notes_on(layout: TableLayout, runs: IdentifiedRuns, value: str) -> list[str]
         notes.append(f"Pairs are blocks: each {layout.block} counts once, with an arm's mean over its runs there.")
     elif not layout.seed:
         notes.append("Unpaired, because no column for the seed is named (--seed).")
-    if layout.seed:
+    if layout.seed or runs.blocks:
         every = {*runs.numbers}
         have: dict[str, set[int]] = {name: set() for name in runs.arm_names}
         for arm, number in zip(runs.arms, runs.numbers, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dnntrain.analysis.foreign_table import read_comparison
@@ -10,11 +11,11 @@ from dnntrain.analysis.summary import AnalysisOptions, summarize
 from dnntrain.analysis.table_layout import TableLayout
 from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
-from dnntrain.reporting.gates import judge
+from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import LEVEL, METHODS
 from dnntrain.statistics.estimates import WELCH
-from dnntrain.store.study_files import find_studies, read_study
+from dnntrain.store.study_files import Results, find_studies, read_study
 
 
 def report(
@@ -23,7 +24,8 @@ def report(
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
-    require: Iterable[str] = (),
+    require: str | Iterable[str] = (),
+    allow_partial: bool = False,
 ) -> Report:
     """Analyze recorded studies.
 
@@ -33,7 +35,9 @@ def report(
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
-        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
+        allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
+            inconclusive there.
 
     Raises:
         InputError: If there is no study, a file is damaged, or an argument is invalid.
@@ -42,7 +46,13 @@ def report(
     studies = find_studies(folders)
     options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
     summaries = [summarize(results, metric, options) for results in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
+    requirements = as_strings(require)
+    check_partial(allow_partial, requirements)
+    gates = [
+        gate
+        for requirement in requirements
+        for gate in judge(requirement, studies, metric, options, allow_partial=allow_partial)
+    ]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
 
 
@@ -72,7 +82,8 @@ def compare(
     delta: str | float | None = None,
     method: str | None = None,
     looks: int | Sequence[int] | None = None,
-    require: Iterable[str] = (),
+    require: str | Iterable[str] = (),
+    keep_if: str | None = None,
     allow_partial: bool = False,
     sort: str | None = None,
 ) -> Report:
@@ -95,8 +106,10 @@ def compare(
         method: 'moderated', 'dunnett', 'paired' or 'welch'.
         looks: The numbers of seeds at which the growing table is judged, or the largest of them. Verdicts are then
             at a level that makes up for the repetition.
-        require: Requirements to check, such as 'new >= base'.
-        allow_partial: Whether to check them although runs are missing.
+        require: Requirements to check, such as 'new >= base - 2%'; see `dnntrain.reporting.gates`.
+        keep_if: The requirement by which a loop keeps a change or discards it.
+        allow_partial: Whether to check requirements although an arm lacks seeds that others have. Without it they are
+            inconclusive, because the runs may be missing for a reason.
         sort: Order of the arms: 'arm' or 'mean'.
 
     Returns:
@@ -119,9 +132,38 @@ def compare(
     if looks is not None:
         studies, error_rate = at_look(studies, looks)
     summaries = [summarize(study, options=options) for study in studies]
+    requirements = [("--require", requirement) for requirement in as_strings(require)]
+    requirements += [] if keep_if is None else [("--keep-if", keep_if)]
+    check_partial(allow_partial, requirements)
     columns = [study.record.metric for study in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies)]
-    return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(dict.fromkeys(gates)))
+    gates = [
+        gate
+        for option, requirement in requirements
+        for gate in judge(
+            requirement, studies, options=options, metrics=columns, level=1 - error_rate,
+            allow_partial=allow_partial, option=option,
+        )
+    ]  # fmt: skip
+    if not allow_partial:
+        gates = [inconclusive_if_partial(gate, studies[0]) for gate in gates]
+    # a study by several metrics gives the same answer for each of them to a requirement that names its own metric
+    gates = [gate for i, gate in enumerate(gates) if gate not in gates[:i]]
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
+
+
+def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:
+    """The answer to a requirement, inconclusive if one of its arms lacks runs that others in the table have."""
+    n = len(table.record.seeds)
+    lacking = [f"{arm.name} lacks {n - arm.made} of {n} runs" for arm in gate.arms if arm.made < n]
+    if not (table.is_table and table.is_paired and lacking):
+        return gate
+    return replace(gate, unfinished=f"{', '.join(lacking)} (judge the others with --allow-partial)")
+
+
+def check_partial(allow_partial: bool, requirements: Sequence[object]) -> None:
+    """Raise InputError for --allow-partial without a requirement that it could be about."""
+    if allow_partial and not requirements:
+        raise InputError("--allow-partial: is about requirements, and none is given")
 
 
 def as_strings(given: str | Iterable[str]) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def compare(
         ok=[] if ok is None else [word.strip() for word in ok.split(",")],
         lost_value=read_lost_values(lost_value or []),
         baseline=baseline, delta=delta, method=method, looks=None if looks is None else read_looks(looks), sort=sort,
-        require=require or ([] if keep_if is None else [keep_if]), allow_partial=allow_partial,
+        require=require or (), keep_if=keep_if, allow_partial=allow_partial,
     )  # fmt: skip
     code = exit_code(result.gates)
     if keep_if is None:

@@ -80,15 +80,17 @@ class Outputs:
             report.save_figures(self.figures)
 
     def print_tables(self, report: Report) -> None:
-        """Print the tables, and the answers to requirements."""
+        """Print the tables, the answers to requirements, and what the exit code guarantees."""
+        from dnntrain.reporting.gates import guarantees
         from dnntrain.reporting.terminal import study_report
         from dnntrain.reporting.transfer import transfer_report
 
         for summary in report.summaries:
             for part in (study_report(summary, wide=self.wide), *transfer_report(summary)):
                 show(part)
-        for gate in report.gates:
-            typer.echo(f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}")
+        answers = [f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}" for gate in report.gates]
+        for line in (*answers, *guarantees(report.gates)):
+            typer.echo(line)
 
 
 def output_options() -> list[inspect.Parameter]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dnntrain.reporting.against import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_AGAINST = ("sort", "delta", "require", *(name for name in OUTPUTS if name != "as_json"))
+WITHOUT_AGAINST = ("sort", "delta", "require", "allow_partial", *(name for name in OUTPUTS if name != "as_json"))
 """Options that `--against` does not take."""
 
 
@@ -35,9 +35,14 @@ def report(
     ] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="check a requirement such as 'elu >= relu - 0.3pp': exit code 0 if it holds, 1 if it "
-                          "fails, 3 if it is inconclusive; repeatable"),
+        typer.Option(help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
+                          "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold; a "
+                          "false one would get here in at most about 2.5 % of studies. 1: one fails; if all are true, "
+                          "at most about 2.5 % of studies for each would get here. 3: neither"),
     ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="check requirements in studies that lack planned runs, too")
+    ] = False,
     against: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
@@ -52,7 +57,9 @@ def report(
         print_comparison(compare_studies(against, paths, metric), bool(outputs["as_json"]))
         return
     shown = Outputs(**outputs)
-    result = reports.report(paths, metric=metric, sort=sort, delta=delta, require=require or ())
+    result = reports.report(
+        paths, metric=metric, sort=sort, delta=delta, require=require or (), allow_partial=allow_partial
+    )
     warn_of_changes([summary.results for summary in result.summaries])
     shown.write(result)
     raise typer.Exit(exit_code(result.gates))
