@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from dnntrain.analysis.table_layout import TableLayout, read_value
-from dnntrain.data.numbers import MISSING_NUMBERS
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, metric_of
 from dnntrain.store.records import ArmRecord, StudyRecord
@@ -22,7 +21,10 @@ from dnntrain.utils.fields import odd_number
 DIVERGED = ("diverged", "nan")
 """Words of a status, or of an empty value, for a run that diverged; runs lost in another way failed."""
 
-MOST_NAMED = 5
+MISSING = ("", "nan", "na", "<na>", "n/a", "none", "null")
+"""How tables write that a run has no value, in any case."""
+
+MOST_ARMS_NAMED = 5
 """Arms that a note names, at most."""
 
 
@@ -201,7 +203,7 @@ def table_study(
 ) -> Results:
     """The table as a study by one value column. It has no other, so that a requirement on it is judged once."""
     cells = table.column(value, "--value")
-    numbers = [read_number(cell, value, place) for cell, place in zip(cells, table.places, strict=True)]
+    numbers = [read_value_cell(cell, value, place) for cell, place in zip(cells, table.places, strict=True)]
     if all(math.isnan(number) for number in numbers):
         raise InputError(f"--value {value}: no number in any row of {table.shown_paths}")
     statuses = []
@@ -230,9 +232,9 @@ def table_study(
     )
 
 
-def read_number(text: str, column: str, place: str) -> float:
+def read_value_cell(text: str, column: str, place: str) -> float:
     """A cell's number, nan if it is empty; InputError if it is other text."""
-    if text == "" or text in MISSING_NUMBERS:
+    if text.casefold() in MISSING:
         return math.nan
     try:
         number = float(text)
@@ -264,6 +266,6 @@ def notes_on(layout: TableLayout, runs: IdentifiedRuns, value: str) -> list[str]
             have[arm].add(number)
         lacking = [f"{arm} {len(every - own)} of {len(every)}" for arm, own in have.items() if every - own]
         if lacking:
-            more = f" and {len(lacking) - MOST_NAMED} more arms" if len(lacking) > MOST_NAMED else ""
-            notes.append(f"Missing from the table: runs of {', '.join(lacking[:MOST_NAMED])}{more}.")
+            more = f" and {len(lacking) - MOST_ARMS_NAMED} more arms" if len(lacking) > MOST_ARMS_NAMED else ""
+            notes.append(f"Missing from the table: runs of {', '.join(lacking[:MOST_ARMS_NAMED])}{more}.")
     return notes

@@ -43,8 +43,8 @@ def report(
         InputError: If there is no study, a file is damaged, or an argument is invalid.
     """
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    studies = find_studies(folders)
     options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    studies = find_studies(folders)
     summaries = [summarize(results, metric, options) for results in studies]
     requirements = as_strings(require)
     check_partial(allow_partial, requirements)
@@ -146,9 +146,9 @@ def compare(
     ]  # fmt: skip
     if not allow_partial:
         gates = [inconclusive_if_partial(gate, studies[0]) for gate in gates]
-    # a study by several metrics gives the same answer for each of them to a requirement that names its own metric
-    gates = [gate for i, gate in enumerate(gates) if gate not in gates[:i]]
-    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
+    # by several metrics, requirements that name their own metric or count runs have the same answer several times
+    answers = {(gate.requirement, gate.reason): gate for gate in gates}
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(answers.values()))
 
 
 def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:

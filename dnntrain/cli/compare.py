@@ -119,6 +119,7 @@ def read_looks(text: str) -> int | Sequence[int]:
 def warn_of_test_metrics(report: Report) -> None:
     """Warn on stderr of decisions by a metric of the test set."""
     for summary in report.summaries:
-        if "test" in re.split(r"[^a-z]+", summary.metric.lower()):
+        words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", summary.metric)
+        if "test" in map(str.lower, words):
             typer.echo(f"warning: {summary.metric}: a loop that decides by the test set overfits it; "
                        "decide by validation", err=True)  # fmt: skip

@@ -13,14 +13,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dnntrain.data.text_table import read_cells, read_text
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.utils.text_table import read_cells, read_text
 
 FILE = "file"
 """The column that says which file a row is from, unless the tables have a column of this name."""
 
-TEXT, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet", ".pq")
-SUFFIXES = (*TEXT, *PARQUET, *JSON_LINES, ".json")
+SEPARATED, JSON_LINES, PARQUET = (".csv", ".tsv"), (".jsonl", ".ndjson"), (".parquet", ".pq")
+SUFFIXES = (*SEPARATED, *PARQUET, *JSON_LINES, ".json")
 
 CURVE = {"Wall time", "Step", "Value"}
 """The columns of TensorBoard's export of one curve."""
@@ -81,14 +81,14 @@ def read_run_table(path: Path) -> RunTable:
         raise InputError(f"{path}: is a folder, but not of a study; give a file such as runs.csv")
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    if kind in TEXT:
+    if kind in SEPARATED:
         columns, places = read_text_columns(path)
     elif kind in JSON_LINES:
-        columns, places = as_columns(path, json_lines(path), "line")
+        columns, places = columns_of_objects(path, json_lines(path), "line")
     elif kind == ".json":
-        columns, places = as_columns(path, enumerate(json_array(path), 1), "row")
+        columns, places = columns_of_objects(path, enumerate(json_array(path), 1), "row")
     elif kind in PARQUET:
-        columns, places = as_columns(path, enumerate(parquet_rows(path), 1), "row")
+        columns, places = columns_of_objects(path, enumerate(parquet_rows(path), 1), "row")
     else:
         raise InputError(f"{path}: unknown kind of table '{kind}'; known: {', '.join(SUFFIXES)}")
     if not places:
@@ -111,7 +111,7 @@ def read_text_columns(path: Path) -> tuple[Columns, list[str]]:
     return dict(names), [f"{path}: line {line}" for line in cells.lines]
 
 
-def as_columns(path: Path, rows: Iterator[tuple[int, Any]], unit: str) -> tuple[Columns, list[str]]:
+def columns_of_objects(path: Path, rows: Iterator[tuple[int, Any]], unit: str) -> tuple[Columns, list[str]]:
     """The columns of numbered objects, and where they are; a key that some objects lack is an empty cell."""
     flat, places = [], []
     for number, row in rows:

@@ -84,8 +84,8 @@ def test_every_kind_of_table_gives_the_same_numbers(kind: str, runs: Path, tmp_p
 
 def test_exports_of_trackers_are_read(tmp_path: Path) -> None:
     rows = rows_of(GAINS)
-    wandb = [{"Name": f"run-{i}", "State": "finished", "optimizer": r["optimizer"], "seed": r["seed"], "val/f1": r["f1"],
-              "notes": 'a "quoted", word'} for i, r in enumerate(rows)]  # fmt: skip
+    wandb = [{"Name": f"run-{i}", "State": "finished", "optimizer": r["optimizer"], "seed": r["seed"],
+              "val/f1": r["f1"], "notes": 'a "quoted", word'} for i, r in enumerate(rows)]  # fmt: skip
     mlflow = [{"run_id": f"{i:032x}", "status": "FINISHED", "params.opt": r["optimizer"], "params.seed": r["seed"],
                "metrics.val_f1": r["f1"], "tags.mlflow.runName": "blue-fox"} for i, r in enumerate(rows)]  # fmt: skip
     optuna = [{"number": i, "value": r["f1"], "params_opt": r["optimizer"], "user_attrs_seed": float(r["seed"]),
@@ -172,5 +172,5 @@ def test_the_python_function_gives_what_the_command_prints(runs: Path, tmp_path:
     report = dt.compare(runs, arm="optimizer", value="f1", seed="seed")
     assert report.to_csv() == succeeds("compare", runs, *COLUMNS, "--csv", "-", cwd=tmp_path)
     assert report.studies[0].verdicts == {"adam": "better", "lion": "equivalent"}
-    with pytest.raises(dt.InputError, match="optimiser: no such column in .*; did you mean 'optimizer'"):
+    with pytest.raises(dt.InputError, match=r"optimiser: no such column in .*; did you mean 'optimizer'"):
         dt.compare(runs, arm="optimiser", value="f1")
