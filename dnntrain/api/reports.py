@@ -24,6 +24,9 @@ def report(
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
+    baseline: str | None = None,
+    method: str | None = None,
+    pairs: bool = False,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -35,6 +38,9 @@ def report(
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
+        baseline: The arm to compare with; by default each study's own.
+        method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -43,7 +49,13 @@ def report(
         InputError: If there is no study, a file is damaged, or an argument is invalid.
     """
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    options = AnalysisOptions(
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method or METHODS[0],
+        sort=sort,
+        pairs=pairs,
+    )
     studies = find_studies(folders)
     summaries = [summarize(results, metric, options) for results in studies]
     requirements = as_strings(require)
@@ -81,6 +93,7 @@ def compare(
     baseline: str | None = None,
     delta: str | float | None = None,
     method: str | None = None,
+    pairs: bool = False,
     looks: int | Sequence[int] | None = None,
     require: str | Iterable[str] = (),
     keep_if: str | None = None,
@@ -104,6 +117,7 @@ def compare(
         baseline: The arm to compare with; by default the first one.
         delta: The smallest difference that matters: '2%' (of the baseline's mean, by default '1%'), or a number.
         method: 'moderated', 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
         looks: The numbers of seeds at which the growing table is judged, or the largest of them. Verdicts are then
             at a level that makes up for the repetition.
         require: Requirements to check, such as 'new >= base - 2%'; see `dnntrain.reporting.gates`.
@@ -126,7 +140,12 @@ def compare(
     elif method != WELCH and not studies[0].is_paired:
         raise InputError(f"--method {method}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
     options = AnalysisOptions(
-        delta=None if delta is None else str(delta), baseline=baseline, method=method, sort=sort, metrics=len(studies)
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method,
+        sort=sort,
+        metrics=len(studies),
+        pairs=pairs,
     )
     error_rate = 1 - LEVEL
     if looks is not None:

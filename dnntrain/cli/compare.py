@@ -60,6 +60,9 @@ def compare(
         str | None, typer.Option(help="smallest difference that matters: 2% of the baseline's mean, or a number")
     ] = None,
     method: Annotated[str | None, typer.Option(help="moderated, dunnett, paired or welch")] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
     looks: Annotated[
         str | None,
         typer.Option(metavar="N,N,…", help="the numbers of seeds at which this growing table is judged, or the largest "
@@ -95,7 +98,8 @@ def compare(
         arm=arm, value=value or (), seed=seed, block=block, status=status,
         ok=[] if ok is None else [word.strip() for word in ok.split(",")],
         lost_value=read_lost_values(lost_value or []),
-        baseline=baseline, delta=delta, method=method, looks=None if looks is None else read_looks(looks), sort=sort,
+        baseline=baseline, delta=delta, method=method, pairs=pairs, sort=sort,
+        looks=None if looks is None else read_looks(looks),
         require=require or (), keep_if=keep_if, allow_partial=allow_partial,
     )  # fmt: skip
     code = exit_code(result.gates)

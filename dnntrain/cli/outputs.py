@@ -24,7 +24,14 @@ def file_option(help: str) -> Any:
 
 
 OUTPUTS: dict[str, Any] = {
-    "wide": Annotated[bool, typer.Option("--wide", help="add p, wins by seed, correlation and effect size")],
+    "wide": Annotated[
+        bool,
+        typer.Option(
+            "--wide",
+            help="add p, the interval for equivalence, wins, correlation, "
+            "effect size, and the seeds that each arm needs",
+        ),
+    ],
     "csv": file_option("write a row for each arm as CSV"),
     "md": file_option("write the tables as Markdown"),
     "latex": file_option("write the main tables as LaTeX (booktabs)"),

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from dnntrain.reporting.against import StudyComparison
     from dnntrain.store.study_files import Results
 
-WITHOUT_AGAINST = ("sort", "delta", "require", "allow_partial", *(name for name in OUTPUTS if name != "as_json"))
+WITHOUT_AGAINST = (
+    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs"),
+    *(name for name in OUTPUTS if name != "as_json"),
+)
 """Options that `--against` does not take."""
 
 
@@ -33,6 +36,14 @@ def report(
     delta: Annotated[
         str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
     ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="ARM", help="the arm to compare with; by default the study's own")
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="how to compare: moderated (the default), or dunnett, paired or welch for those who must "
+                          "report them"),
+    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
@@ -46,6 +57,9 @@ def report(
     against: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
 ) -> None:  # fmt: skip
     """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""
     from dnntrain.api import reports
@@ -58,8 +72,9 @@ def report(
         return
     shown = Outputs(**outputs)
     result = reports.report(
-        paths, metric=metric, sort=sort, delta=delta, require=require or (), allow_partial=allow_partial
-    )
+        paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
+        require=require or (), allow_partial=allow_partial,
+    )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])
     shown.write(result)
     raise typer.Exit(exit_code(result.gates))

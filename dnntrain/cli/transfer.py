@@ -89,13 +89,14 @@ def transfer(
 
 def print_transfer(summary: Summary) -> None:
     """Print what the transfer gained. A study of several arms is drawn too, into the study's folder."""
+    from dnntrain.analysis.transfer import sized_pairs
     from dnntrain.reporting.figures import save_figures
-    from dnntrain.reporting.transfer import sized, transfer_report
+    from dnntrain.reporting.transfer import transfer_report
 
     for part in transfer_report(summary):
         show(part)
     if len(summary.arms) > 2:
-        figure = "training-size" if sized(summary) else "effects"
+        figure = "training-size" if sized_pairs(summary) else "effects"
         for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
             if figure in path.name:
                 typer.echo(f"figure: {path}")

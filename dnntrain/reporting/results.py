@@ -92,8 +92,7 @@ class StudyResult:
     @property
     def verdicts(self) -> dict[str, str]:
         """The verdict on each arm compared with the baseline, such as 'better'; empty without a baseline."""
-        arms = self.summary.analysis.arms
-        return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
+        return {arm.name: arm.verdict for arm in self.summary.analysis.arms if arm.verdict}
 
     @property
     def records(self) -> Mapping[str, RunRecord]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
+from dnntrain.store.published import PublishedValue, published_by_metric
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
 
@@ -169,8 +170,8 @@ class ArmRecord(Record):
     """With seed 0."""
     implied: list[str] = []
     """Other differences from the baseline that follow from its settings."""
-    published: dict[str, float] = {}
-    """Published results by metric."""
+    published: dict[str, PublishedValue] = {}
+    """Published values by metric."""
     levels: dict[str, str] = {}
     """In a factorial design: the level of each factor, '' where it is off."""
 
@@ -257,6 +258,22 @@ class StudyRecord(Record):
     environments: list[StudyEnvironment] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_by_metric(cls, content: Any) -> Any:
+        """Old study files have `{val_acc: 0.87, sd: 0.004}`."""
+        arms = content.get("arms") if isinstance(content, dict) else None
+        if not isinstance(arms, list):
+            return content
+        metric = str(content.get("metric"))
+        renewed = [
+            arm | {"published": published_by_metric(arm["published"], metric)}
+            if isinstance(arm, dict) and isinstance(arm.get("published"), dict)
+            else arm
+            for arm in arms
+        ]
+        return content | {"arms": renewed}
 
     @model_validator(mode="after")
     def _baseline_is_an_arm(self) -> Self:

@@ -90,7 +90,7 @@ def test_missing_seeds_are_named_and_leave_requirements_open(tmp_path: Path) -> 
     path = write_csv(tmp_path / "runs.csv", rows)
     assert "new 1 of 5" in succeeds("compare", path, *COLUMNS, cwd=tmp_path)
     arms = table(path, *COLUMNS, cwd=tmp_path)
-    assert arms["new"]["n"] == "4" and arms["new"]["verdict"] == "better" == arms["third"]["verdict"]
+    assert float(arms["new"]["n"]) == 4 and arms["new"]["verdict"] == "better" == arms["third"]["verdict"]
     report = dt.compare(path, arm="optimizer", seed="seed", value="f1", require=["new >= base", "third >= base"])
     assert [gate.answer for gate in report.gates] == [GateStatus.INCONCLUSIVE, GateStatus.HOLDS]
     assert "new lacks 1 of 5 runs" in report.gates[0].reason
@@ -117,7 +117,7 @@ def test_data_sets_are_blocks(seed: tuple[str, ...], tmp_path: Path) -> None:
     path = write_csv(tmp_path / "runs.csv", rows)
     words = (path, "--arm", "optimizer", *seed, "--value", "f1", "--block", "data")
     arms = table(*words, cwd=tmp_path)
-    assert arms["new"]["n"] == "5" and arms["new"]["verdict"] == "better" and arms["new"]["wins"] == "5"
+    assert float(arms["new"]["n"]) == 5 and arms["new"]["verdict"] == "better" and float(arms["new"]["wins"]) == 5
     assert arms["old"]["verdict"] == "inconclusive"
     means = [sum(row["f1"] for row in rows if (row["optimizer"], row["data"]) == ("new", d)) / 2 for d in DATA_SETS]
     assert [*map(float, arms["new"]["values"].split())] == pytest.approx(means)
@@ -129,9 +129,9 @@ def test_data_sets_are_blocks(seed: tuple[str, ...], tmp_path: Path) -> None:
 def test_the_mean_rank_is_shown_but_decides_nothing(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "runs.csv", in_data_sets(DATA_SETS))
     words = (path, "--arm", "optimizer", "--value", "f1", "--block", "data")
-    lines = succeeds("compare", *words, cwd=tmp_path).splitlines()
-    ranks = {line.split()[0]: line.split()[-1] for line in lines[lines.index("mean ranks over 5 blocks") :] if line}
-    assert ranks["new"] == "1.0" and float(ranks["base"]) + float(ranks["old"]) == pytest.approx(5)
+    table = succeeds("compare", *words, cwd=tmp_path).partition("mean ranks over 5 blocks")[2]
+    ranks = {line.split()[0]: line.split()[-1] for line in table.splitlines()[4:7]}
+    assert ranks["new"] == "1.00" and float(ranks["base"]) + float(ranks["old"]) == pytest.approx(5)
     [study] = json.loads(succeeds("compare", *words, "--json", cwd=tmp_path))["studies"]
     assert study["mean_ranks"]["new"] == 1.0
 
@@ -142,7 +142,7 @@ def test_lost_runs_count_within_their_block(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "runs.csv", rows)
     words = (path, "--arm", "optimizer", "--seed", "seed", "--value", "f1", "--block", "data")
     arm = table(*words, "--lost-value", "f1=0", cwd=tmp_path)["new"]
-    assert "1 of 10 lost" in arm["verdict"] and arm["n"] == "5"
+    assert "1 of 10 lost" in arm["verdict"] and float(arm["n"]) == 5
     assert float(arm["values"].split()[0]) == pytest.approx(0.41, abs=0.02)
     assert table(*words, cwd=tmp_path)["new"]["verdict"].startswith("no verdict: 1 of 10 lost")
 

@@ -184,3 +184,11 @@ def omitted_note(summary: Summary, shown: Sequence[ArmSummary]) -> str:
     if len(shown) == len(summary.arms):
         return ""
     return f" Shown: {len(shown)} of {len(summary.arms)} arms, the highest and the lowest by {summary.metric}."
+
+
+def lost_runs_note(summary: Summary) -> list[str]:
+    """The caption's sentences on lost runs; none if no run was lost."""
+    lost = [arm.runs for arm in summary.arms if arm.runs.lost]
+    are_known = [not math.isnan(runs.lost_value) for runs in lost]
+    notes = ["Lost runs count as a network that ignores its inputs."] if any(are_known) else []
+    return notes + ([] if all(are_known) else ["Lost runs are left out where it is not known what they count as."])
