@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
-from dnntrain.statistics import fisher_exact
+from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
@@ -41,6 +41,8 @@ class ArmRuns:
     """What a lost run counts as, in the metric's unit; nan if that is not known."""
     lost_value_is_assumed: bool = False
     """Whether it assumes equally frequent classes, because the records are too old to say."""
+    blocks: Mapping[int, int] = field(default_factory=dict)
+    """The block of each run by seed, if blocks are compared."""
 
     @property
     def lost(self) -> int:
@@ -61,10 +63,17 @@ class ArmRuns:
     def values(self) -> dict[int, float]:
         """The value of each run that counts, by seed: the finished runs' own, and for lost runs `lost_value`.
 
-        Lost runs are left out where their value is not known.
+        Lost runs are left out where their value is not known. If blocks are compared, it is the mean of each block, by
+        its number.
         """
         lost = () if math.isnan(self.lost_value) else (*self.diverged, *self.failed)
-        return dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        by_seed = dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        if not self.blocks:
+            return by_seed
+        by_block: dict[int, list[float]] = {}
+        for seed, value in by_seed.items():
+            by_block.setdefault(self.blocks[seed], []).append(value)
+        return {block: mean(values) for block, values in sorted(by_block.items())}
 
 
 def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
@@ -75,7 +84,7 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         metric: A column of its table, such as test_acc.
     """
     study = results.record
-    statuses, values = column_by_arm(results.runs, "status"), column_by_arm(results.runs, metric)
+    statuses, values, blocks = (column_by_arm(results.runs, name) for name in ("status", metric, "block"))
     arms = {}
     for arm in study.arms:
         status, value = statuses.get(arm.name, {}), values.get(arm.name, {})
@@ -85,11 +94,12 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         failed = {*study.failed.get(arm.name, ())} - status.keys() | {s for s, end in status.items() if end == "failed"}
         arms[arm.name] = ArmRuns(
             name=arm.name,
-            planned=len(study.seeds_of(arm.name)),
+            planned=len(status) if results.is_table else len(study.seeds_of(arm.name)),
             finished={seed: number for seed, number in finished.items() if math.isfinite(number)},
             diverged=tuple(diverged),
             failed=tuple(sorted(failed)),
             not_measured=tuple(seed for seed, number in finished.items() if math.isnan(number)),
+            blocks=blocks.get(arm.name, {}) if results.blocks else {},
         )
     worst = worst_finished(study, arms, metric_of(metric))
     return {name: _with_lost_value(arm, study, metric, worst) if arm.lost else arm for name, arm in arms.items()}

@@ -13,6 +13,7 @@ from dnntrain.analysis.designs import contributions, factorial_effects
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.published import PublishedResult, published_results
+from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import (
     ArmRuns,
     arms_by_metric,
@@ -182,6 +183,12 @@ class Summary:
         return [] if self.family is None else best_arms(runs, self.higher_is_better)
 
     @cached_property
+    def mean_ranks(self) -> Mapping[str, float]:
+        """Each arm's mean rank over the blocks that are compared; empty without blocks."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
+
+    @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
         """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
         if self.family is None:
@@ -261,7 +268,7 @@ def summarize_arms(
         if family and theirs and ours is not theirs:
             both_lost_all = ours.never_finishes and theirs.never_finishes
             comparison = None if both_lost_all else family.comparisons[name]
-            is_identical = ends.get(name) == ends.get(theirs.name)
+            is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
             verdict, p = arm_verdict(ours, theirs, comparison, is_identical), lost_p(ours, theirs)
         lost = {*ours.diverged, *ours.failed}
         # without layer and epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
@@ -41,7 +42,7 @@ def arm_verdict(
     if is_identical:
         return IDENTICAL
     lost = lost_in_words(arm, baseline, reference)
-    if lost and len(arm.values) + len(baseline.values) < arm.made + baseline.made - len(arm.not_measured):
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"

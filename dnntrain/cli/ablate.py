@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Plan, Seeds, add_options, read_run_options, run_options
+from dnntrain.cli.options import Plan, Seeds, add_options
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import read_assignments
 
 

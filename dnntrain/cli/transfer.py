@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Name, Plan, Seeds, add_options, read_run_options, refuse_given, run_options
+from dnntrain.cli.options import Name, Plan, Seeds, add_options, refuse_given
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import ARCHITECTURES

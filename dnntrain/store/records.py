@@ -29,7 +29,7 @@ HistoryRow = dict[str, float | int | list[float | None] | None]
 class Record(BaseModel):
     """Part of a JSON file of the store."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, defer_build=True)
 
     def content(self) -> dict[str, Any]:
         """The fields that were given, in the order in which they are written, as plain JSON values."""

@@ -193,7 +193,7 @@ VALUES: dict[str, list[list[str]]] = {
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
     "delta": [["--delta", "2"]],
     "require": [["--require", "elu >= bn"]],
-    "compare": [["--compare", "small", "small"]],
+    "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
@@ -214,7 +214,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     (*FROM, "--train-sizes", "20,60"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
-    ("report", "runs", "--compare", "small", "small"),
+    ("report", "runs", "--against", "small", "small"),
     ("data", "list"),
     ("data", "fetch", "fashion-mini"),
     ("data", "info", "table.csv", "--target", "kind"),
@@ -296,7 +296,7 @@ def test_an_option_changes_something_or_is_refused(
     ("words", "said"),
     [
         (("transfer", "study.yaml", "--head", "5"), "--head: needs --from; study.yaml says what is trained"),
-        (("report", "runs", "--compare", "small", "small", "--csv", "x"), "--csv: not with --compare"),
+        (("report", "runs", "--against", "small", "small", "--csv", "x"), "--csv: not with --against"),
         (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
         (("report", "runs", "--require", "elu.val_acc >= 80"), "val_acc must be from 0 to 1, not 80; did you mean 0.8"),
@@ -310,6 +310,7 @@ def test_an_option_changes_something_or_is_refused(
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
+        (("report", "runs", "--compare", "small", "small"), "error: --compare: renamed to --against"),
     ],
 )  # fmt: skip
 def test_an_option_without_use_is_refused(words: tuple[str, ...], said: str, folder: Path, run: str) -> None:

@@ -51,7 +51,7 @@ class Scope:
         return [arm.name for arm in self.study.record.arms]
 
     def operand(self, text: str, default: str) -> Operand | None:
-        """What a text means: an arm of exactly this name, or an arm with a quantity after the last dot.
+        """What a text means: an arm of exactly this name, or an arm with a quantity after a dot.
 
         Args:
             text: Such as relu, relu.test_acc, relu.lost or base.
@@ -66,11 +66,13 @@ class Scope:
         """
         if arm := self.arm(text):
             return Operand(arm, self.recorded(default))
-        name, dot, quantity = text.rpartition(".")
-        arm = self.arm(name.strip()) if dot else None
+        known = [*self.columns, *ABOUT_RUNS]
+        # columns of a table that dnntrain did not write may have dots
+        dotted = [quantity for quantity in known if text.endswith(f".{quantity}")]
+        quantity = max(dotted, key=len, default=text.rpartition(".")[2])
+        arm = self.arm(text.removesuffix(f".{quantity}").strip()) if "." in text else None
         if arm is None:
             return None
-        known = [*self.columns, *ABOUT_RUNS]
         if quantity not in known:
             raise InputError(f"'{text}': after the dot comes a metric, {', '.join(ABOUT_RUNS)}"
                              f"{did_you_mean(quantity, known)}")  # fmt: skip
