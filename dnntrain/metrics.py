@@ -115,6 +115,13 @@ class Metric:
         """The metric of one run's outputs (rows, units) and targets (rows,), which are as in `update`."""
         raise NotImplementedError
 
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray | None:
+        """The value of each example, float64 (rows,), if the metric is their mean; None for any other metric.
+
+        Args: as in `from_predictions`.
+        """
+        return None
+
     def of_constant(self, train_targets: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
         """The metric of a network that ignores its inputs.
 
@@ -173,16 +180,19 @@ class MeanLoss(RowMean):
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return losses
 
-    def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
         outputs = outputs.astype(float)
         if not info.n_classes:
-            losses = squared_errors(outputs, targets)
+            losses: np.ndarray = squared_errors(outputs, targets)
         elif outputs.shape[1] == 1:
             losses = np.logaddexp(0, outputs[:, 0] * (1 - 2 * targets))  # -log sigmoid(±z)
         else:
             chosen = np.take_along_axis(outputs, targets[:, None], axis=1)[:, 0]
             losses = np.logaddexp.reduce(outputs, axis=1) - chosen
-        return float(losses.mean())
+        return losses
+
+    def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+        return float(self.per_example(outputs, targets, info).mean())
 
 
 class Accuracy(RowMean):
@@ -194,6 +204,10 @@ class Accuracy(RowMean):
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return predicted_classes(outputs) == targets
+
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
+        is_right: np.ndarray = self.rows(outputs, targets, None).astype(float)
+        return is_right
 
 
 class R2(RowMean):

@@ -100,6 +100,11 @@ class RunRecord(Record):
     """The epoch (from 1) whose weights were kept; None where no epoch was finished."""
     results: dict[str, float | None]
     """The metrics of the kept weights by name; empty where the run diverged."""
+    constant: dict[str, float] = {}
+    """The metrics that a network which ignores its inputs would have on this run's parts: what a lost run counts as.
+
+    It predicts the class shares of the training part, or the mean target. A metric that is undefined on a part is left
+    out, and old records have none."""
     health: str
     """The diagnosis, with layer and epoch where there is one: `healthy` or `dead units (layer 2, epoch 3)`."""
     seconds: float

@@ -21,7 +21,7 @@ ArmSettings = dict[str, Any]
 
 
 NOT_INHERITED = {
-    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "seed"),
+    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "select", "seed", "replicate"),
     *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
     *TransferSettings.model_fields,
 }
