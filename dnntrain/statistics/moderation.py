@@ -17,7 +17,7 @@ import numpy as np
 # scipy.stats takes a second to import, too long for a report; the tests use it as the reference
 from scipy.special import betaincc, fdtr, fdtrc
 
-from dnntrain.statistics.distributions import Array
+from dnntrain.statistics.distributions import TINY, Array
 
 PRIOR = 12.0
 """Degrees of freedom with which the pooled variance counts against an arm's own."""
@@ -30,9 +30,6 @@ SMALL = 0.1
 
 ROW_LEVEL = 0.05
 """An arm whose p in `row_tests` is below this loses weight in the tests of the other arms."""
-
-TINY = 1e-300
-"""Stands for a variance of 0 in a divisor."""
 
 
 class Pool(NamedTuple):

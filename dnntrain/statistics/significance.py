@@ -1,12 +1,14 @@
-"""Tests of two arms and of proportions, and the correction for several tests."""
+"""Tests of two arms, of proportions, and of single runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dnntrain.statistics.descriptive import deviation, mean, paired_differences
+from scipy.special import betaincinv
+
+from dnntrain.statistics.descriptive import LEVEL, ROUNDING, Interval, deviation, mean, paired_differences
 from dnntrain.statistics.distributions import t_p
 
 
@@ -100,3 +102,60 @@ def fisher_exact(a: int, n: int, b: int, m: int) -> float:
     ways = [math.comb(n, x) * math.comb(m, total - x) for x in range(max(0, total - m), min(n, total) + 1)]
     seen = math.comb(n, a) * math.comb(m, b)
     return sum(way for way in ways if way <= seen) / math.comb(n + m, total)
+
+
+def rate_limit(lost: int, n: int, level: float = LEVEL) -> float:
+    """The one-sided upper limit of a rate of which `lost` of n were seen (Clopper and Pearson 1934).
+
+    Raises:
+        ValueError: If lost is not from 0 to n, or n is 0.
+    """
+    check_count(lost, n)
+    return 1.0 if lost == n else float(betaincinv(lost + 1, n - lost, level))
+
+
+def rate_interval(lost: int, n: int, level: float = LEVEL) -> Interval:
+    """The two-sided interval of a rate of which `lost` of n were seen (Clopper and Pearson 1934).
+
+    Raises:
+        ValueError: If lost is not from 0 to n, or n is 0.
+    """
+    check_count(lost, n)
+    one_sided = (1 + level) / 2
+    return Interval(lost / n, 1 - rate_limit(n - lost, n, one_sided), rate_limit(lost, n, one_sided))
+
+
+def unseen_rate(n: int, level: float = LEVEL) -> float:
+    """The largest rate of events that n runs without any event leave possible: 1 − .05^(1/n)."""
+    return rate_limit(0, n, level)
+
+
+def check_count(a: int, n: int) -> None:
+    """Raise ValueError unless a of n is a count of at least one trial."""
+    if not (0 <= a <= n and n > 0):
+        raise ValueError(f"{a} of {n} is no rate")
+
+
+def outlying_runs(values: Mapping[int, float], level: float = LEVEL) -> list[int]:
+    """The seeds whose single value makes the spread of an arm.
+
+    Each value is compared with the mean of the others by their standard deviation, which is the externally studentized
+    residual (Cook and Weisberg 1982, ch. 2), with Bonferroni's correction for the number of values. Two outliers on
+    opposite sides can hide each other.
+
+    Args:
+        values: By seed.
+        level: The confidence that no seed is named if all values come from one normal distribution.
+
+    Returns:
+        The seeds in the order given; none below four values, whose spread without one is hardly known.
+    """
+    n = len(values)
+    outlying = []
+    for seed, value in values.items() if n > 3 else ():
+        others = [other for key, other in values.items() if key != seed]
+        distance, spread = abs(value - mean(others)), deviation(others) * math.sqrt(1 + 1 / len(others))
+        is_beyond_rounding = distance > ROUNDING * max(abs(value), abs(mean(others)))
+        if is_beyond_rounding and (spread == 0 or n * t_p(distance / spread, n - 2) < 1 - level):
+            outlying.append(seed)
+    return outlying
