@@ -12,20 +12,19 @@ import numpy as np
 import pandas as pd
 
 from dnntrain.analysis.arm_names import EVERYTHING, without
+from dnntrain.analysis.looks import compare_at_look
 from dnntrain.analysis.margins import Margin, read_margin
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of, validation_column
 from dnntrain.statistics import (
-    LEVEL,
     METHODS,
     Comparison,
     ComparisonFamily,
     Contribution,
     Effect,
     Interval,
-    compare,
     deviation,
     effects,
     fisher_exact,
@@ -192,9 +191,11 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         raise InputError(no_metric(results, metric))
     runs = arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
-    margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
+    wanted = study.delta if options.delta is None and metric == study.metric else options.delta
+    margin, delta = choose_delta(wanted, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
-    family = compare_with_baseline(values, baseline, declared, delta, options) if baseline else None
+    family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
+    is_complete = all(arm.made >= arm.planned for arm in runs.values())
     frames = dict(iter(results.runs.groupby("arm", sort=False)))
     arms = []
     for arm in study.arms:
@@ -202,12 +203,14 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         is_compared = family is not None and name != baseline
         comparison = family.comparisons.get(name) if family else None
         identical = is_compared and are_identical(frame, frames.get(str(baseline), frame.iloc[:0]))
+        theirs = runs[str(baseline)].at(study.seeds_of(name)) if is_compared else None
+        is_judged = is_complete or any(name in look.resolved for look in study.looks)
         arms.append(
             ArmSummary(
                 runs=runs[name],
                 comparison=comparison,
-                verdict=arm_verdict(runs[name], runs[str(baseline)], comparison, identical) if is_compared else "",
-                lost_p=lost_p(runs[name], runs[str(baseline)]) if is_compared else math.nan,
+                verdict=arm_verdict(runs[name], theirs, comparison, identical, is_judged) if theirs else "",
+                lost_p=lost_p(runs[name], theirs) if theirs else math.nan,
                 validation=validation_values(frame, metric),
                 health=health_counts(frame),
                 seconds=mean(frame["seconds"].tolist()),
@@ -259,18 +262,24 @@ def choose_delta(text: str | None, metric: Metric, baseline: ArmRuns | None) -> 
 
 
 def compare_with_baseline(
-    values: Mapping[str, Mapping[int, float]], baseline: str, metric: Metric, delta: float, options: AnalysisOptions
+    study: StudyRecord,
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    metric: str,
+    delta: float,
+    options: AnalysisOptions,
 ) -> ComparisonFamily:
     """Compares every arm with the baseline."""
-    others = {name: by_seed for name, by_seed in values.items() if name != baseline}
     try:
-        return compare(
-            values[baseline],
-            others,
+        return compare_at_look(
+            study,
+            values,
+            baseline,
+            metric,
             delta=0.0 if math.isnan(delta) else delta,
             method=options.method,
-            level=1 - (1 - LEVEL) / options.metrics,
-            higher_is_better=metric.higher_is_better,
+            higher_is_better=metric_of(metric).higher_is_better,
+            metrics=options.metrics,
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None

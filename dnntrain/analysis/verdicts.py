@@ -10,7 +10,9 @@ IDENTICAL = "identical"
 """Every run of the arm has the same results as the baseline's."""
 
 
-def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, is_identical: bool) -> str:
+def arm_verdict(
+    arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, is_identical: bool, is_complete: bool = True
+) -> str:
     """The verdict on one arm.
 
     An arm that lost all runs is worse, and better than a baseline that lost all. Where either lost some, it says so,
@@ -21,9 +23,13 @@ def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, 
         baseline: The baseline's runs.
         comparison: Their comparison, lost runs included; None if there is none.
         is_identical: Whether the arm's records equal the baseline's.
+        is_complete: Whether all planned runs of the study are made. There is no verdict before, because who stops when
+            something shows errs more often.
     """
     if not arm.made or not baseline.made:
         return "not run yet" if not arm.made else "no baseline yet"
+    if not is_complete:
+        return f"{arm.made} of {arm.planned} seeds so far"
     if min(arm.made, baseline.made) >= FEWEST_SEEDS and (arm.never_finishes or baseline.never_finishes):
         if arm.never_finishes and baseline.never_finishes:
             return "both never finish"

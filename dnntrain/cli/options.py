@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,11 +15,22 @@ from dnntrain.executors.registry import EXECUTORS, option_fields
 from dnntrain.studies.execution import DEVICES, RunOptions
 from dnntrain.utils.fields import field_extra
 
+if TYPE_CHECKING:
+    from dnntrain.studies.build import StudyRequest
+
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
 Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
 Seeds = Annotated[str | None, typer.Option(help="how many seeds (5), or which ones (3,7 or 10-14)")]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="add seeds until every arm is better, worse or equivalent, at most 20"),
+]
+MaxSeeds = Annotated[int | None, typer.Option(metavar="N", help="the most seeds of --until-resolved")]
+Delta = Annotated[
+    str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
+]
 Name = Annotated[str | None, typer.Option(help="the study's name; derived from the settings by default")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
@@ -64,6 +75,20 @@ def read_run_options(values: dict[str, Any]) -> RunOptions:
     return RunOptions(
         **{name: value for name, value in values.items() if name in RUN_OPTIONS}, executor_options=executor_options
     )
+
+
+def read_study_request(
+    seeds: str | None, until_resolved: bool, max_seeds: int | None, delta: str | None
+) -> StudyRequest:
+    """The options for seeds and δ as one object; InputError where they contradict each other."""
+    from dnntrain.studies.build import StudyRequest
+    from dnntrain.studies.study import UNTIL_RESOLVED
+
+    if until_resolved and seeds is not None:
+        raise InputError(
+            f"--seeds {seeds}: not with --until-resolved, which takes the seeds 0, 1, 2, … as it needs them"
+        )
+    return StudyRequest(UNTIL_RESOLVED if until_resolved else seeds, max_seeds, delta=delta)
 
 
 def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:

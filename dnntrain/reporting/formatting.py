@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis import looks
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Interval, binomial_se
@@ -135,6 +136,7 @@ def footer(summary: Summary) -> Iterator[str]:
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
             f"comparison{'s' if family.k != 1 else ''} by method {family.method}; δ = {summary.margin.text}."
         )
+    yield from looks.lines(record)
     for arm in summary.arms:
         if arm.runs.lost and not math.isnan(arm.lost_p):
             p = p_value(arm.lost_p)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.text import Text
 
-from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.arm_names import SCRATCH, size_pairs
 from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.training_size import compare_sizes
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.statistics import LEVEL, Comparison, Interval, compare
+from dnntrain.statistics import Comparison, Interval, compare
 from dnntrain.utils.text_layout import TextTable
 
 
@@ -107,25 +107,14 @@ def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
 
 def sized(summary: Summary) -> list[SizePair]:
     """The pairs of arms of a training-size study, by size; empty for other studies."""
-    by_size: dict[int, dict[str, ArmSummary]] = {}
-    for arm in summary.arms:
-        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
-        if not match:
-            return []
-        by_size.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
+    arms = {arm.name: arm for arm in summary.arms}
+    return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
 
 
 def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
-    """Compares transfer with scratch at each size; the intervals are simultaneous (Bonferroni over the sizes)."""
-    pairs = sized(summary)
-    level = 1 - (1 - LEVEL) / len(pairs)
-    compared = {}
-    for pair in pairs:
-        arms, better = {TRANSFER: pair.transfer.values}, summary.higher_is_better
-        family = compare(pair.scratch.values, arms, delta=summary.delta, level=level, higher_is_better=better)
-        compared[pair.size] = family.comparisons[TRANSFER]
-    return compared
+    """Compares transfer with scratch at each size."""
+    compared = compare_sizes(summary)
+    return {pair.size: compared[pair.transfer.name] for pair in sized(summary)}
 
 
 def size_table(summary: Summary) -> TextTable:
