@@ -131,7 +131,7 @@ def base() -> MLPBackbone:
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
-    study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
+    study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
@@ -178,6 +178,8 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "until_resolved": [["--until-resolved"]],
+    "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
     "as_json": [["--json"]],
     "plan": [["--plan"]],
