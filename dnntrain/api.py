@@ -171,7 +171,7 @@ def report(
     *,
     metric: str | None = None,
     sort: str | None = None,
-    delta: float | None = None,
+    delta: str | float | None = None,
     require: Iterable[str] = (),
 ) -> Report:
     """Analyze recorded studies.
@@ -180,21 +180,21 @@ def report(
         paths: Folders of studies, or folders that hold studies.
         metric: What arms are compared by; by default each study's own.
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
-        delta: The smallest difference that matters, in percentage points for accuracies (0.3).
+        delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
+            number in the metric's own unit. By default as the metric declares.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'.
 
     Raises:
         InputError: If there is no study, a file is damaged, or an argument is invalid.
     """
+    from dnntrain.analysis.summary import AnalysisOptions, summarize
     from dnntrain.reporting.gates import judge
-    from dnntrain.reporting.summary import SORTS, read_delta, summarize
     from dnntrain.store.study_files import find_studies
 
-    if sort is not None and sort not in SORTS:
-        raise InputError(f"unknown sort '{sort}'{did_you_mean(sort, SORTS)}")
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     studies = find_studies(folders)
-    summaries = [summarize(results, metric, sort, read_delta(delta, metric, results)) for results in studies]
+    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
+    summaries = [summarize(results, metric, options) for results in studies]
     gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
 
@@ -208,7 +208,7 @@ def load(path: str | Path) -> StudyResult:
     Raises:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
-    from dnntrain.reporting.summary import summarize
+    from dnntrain.analysis.summary import summarize
     from dnntrain.store.study_files import read_study
 
     return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
@@ -227,7 +227,7 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
         InputError: If the study cannot be trained.
         DnntrainError: If a run could not be trained; the others are recorded.
     """
-    from dnntrain.reporting.summary import summarize
+    from dnntrain.analysis.summary import summarize
 
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None

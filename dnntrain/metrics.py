@@ -26,7 +26,7 @@ TRAIN_LOSS, VAL_LOSS = "train_loss", "val_loss"
 """The loss is the one metric that every run has, whatever its task: divergence, the `performance` schedule, and the
 choice among several pretrained runs depend on it."""
 
-DEFAULT_METRIC = "val_acc"
+DEFAULT_METRIC = "test_acc"
 """What a study of a classification is judged by, unless it names another metric."""
 
 PERCENT = "%"
@@ -67,8 +67,11 @@ class Metric:
     """The lowest and the highest possible value."""
     decimals: ClassVar[int | None] = None
     """Decimals shown, of percent for a share; None for as many as the standard deviation supports."""
-    delta: ClassVar[float] = 0.003
-    """The smallest difference that matters by default, in the metric's own unit: 0.3 points of a share."""
+    delta: ClassVar[str] = "1%"
+    """The smallest difference that matters by default, as `analysis.margins` reads it: a share of the baseline's mean
+    ('1%'), points of a share ('0.3pp'), or a number in the metric's own unit."""
+    judges: ClassVar[tuple[str, ...]] = ()
+    """The tasks whose studies are judged by this metric unless they name another: on the test part."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -111,6 +114,13 @@ class Metric:
     def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
         """The metric of one run's outputs (rows, units) and targets (rows,), which are as in `update`."""
         raise NotImplementedError
+
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray | None:
+        """The value of each example, float64 (rows,), if the metric is their mean; None for any other metric.
+
+        Args: as in `from_predictions`.
+        """
+        return None
 
     def of_constant(self, train_targets: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
         """The metric of a network that ignores its inputs.
@@ -170,16 +180,19 @@ class MeanLoss(RowMean):
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return losses
 
-    def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
         outputs = outputs.astype(float)
         if not info.n_classes:
-            losses = squared_errors(outputs, targets)
+            losses: np.ndarray = squared_errors(outputs, targets)
         elif outputs.shape[1] == 1:
             losses = np.logaddexp(0, outputs[:, 0] * (1 - 2 * targets))  # -log sigmoid(±z)
         else:
             chosen = np.take_along_axis(outputs, targets[:, None], axis=1)[:, 0]
             losses = np.logaddexp.reduce(outputs, axis=1) - chosen
-        return float(losses.mean())
+        return losses
+
+    def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+        return float(self.per_example(outputs, targets, info).mean())
 
 
 class Accuracy(RowMean):
@@ -187,16 +200,21 @@ class Accuracy(RowMean):
 
     name, tasks, label = "acc", ("classification",), "accuracy"
     higher_is_better, bounds, unit, decimals = True, (0.0, 1.0), PERCENT, 2
+    delta, judges = "0.3pp", ("classification",)
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return predicted_classes(outputs) == targets
+
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
+        is_right: np.ndarray = self.rows(outputs, targets, None).astype(float)
+        return is_right
 
 
 class R2(RowMean):
     """The share of the target's variance that is explained, 1 - MSE / variance; nan where the targets are all equal."""
 
     name, tasks, label = "r2", ("regression",), "R²"
-    higher_is_better, bounds = True, (-math.inf, 1.0)
+    higher_is_better, bounds, delta = True, (-math.inf, 1.0), "0.01"
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)
@@ -211,6 +229,7 @@ class RootMeanSquaredError(RowMean):
 
     name, tasks, label = "rmse", ("regression",), "RMSE"
     higher_is_better, bounds, unit = False, (0.0, math.inf), "units of the target"
+    judges = ("regression",)
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)
@@ -248,8 +267,22 @@ def split_column(column: str) -> tuple[str, str]:
     return part, column.removeprefix(f"{part}_")
 
 
+class TableColumn(str):
+    """The name of a column in a table that dnntrain did not write, which knows how to read its numbers."""
+
+    metric: Metric
+
+    def __new__(cls, name: str, metric: Metric) -> TableColumn:
+        """Make the name; `metric` says its direction, unit and bounds."""
+        column = super().__new__(cls, name)
+        column.metric = metric
+        return column
+
+
 def metric_of(column: str) -> Metric:
     """The metric of a column such as val_acc; InputError with the nearest column where there is none."""
+    if isinstance(column, TableColumn):
+        return column.metric
     part, name = split_column(column)
     if not part or name not in METRICS:
         raise InputError(f"unknown metric '{column}'{did_you_mean(column, metric_columns())}")
@@ -259,6 +292,16 @@ def metric_of(column: str) -> Metric:
 def score_of(task: str) -> Metric:
     """What people judge a run of the task by: its first metric that is better the higher (accuracy, or R²)."""
     return next(metric for metric in metrics_of(task) if metric.higher_is_better)
+
+
+def default_metric(task: str) -> str:
+    """What studies of a task are judged by unless they name another metric: one on the test part."""
+    return next(f"test_{metric.name}" for metric in METRICS.values() if task in metric.judges)
+
+
+def validation_column(column: str) -> str:
+    """The validation counterpart of a column: 'test_acc' → 'val_acc'; itself for a table that is not dnntrain's."""
+    return column if isinstance(column, TableColumn) else f"val_{metric_of(column).name}"
 
 
 def task_of(column: str, columns: Collection[str]) -> str:

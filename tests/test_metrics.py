@@ -75,6 +75,24 @@ def test_a_constant_prediction_has_the_metrics_that_follow_from_its_definition()
     assert METRICS["r2"].of_constant(targets, targets, regression) == pytest.approx(1 - (5 / 3) / targets.var())
 
 
+@pytest.mark.parametrize(("task", "output", "units", "labels"), CASES, ids=["softmax", "sigmoid", "regression"])
+def test_a_mean_over_examples_has_a_value_for_each(task: str, output: str, units: int, labels: int) -> None:
+    outputs, targets = batches(units, labels, 200)
+    info, y, loss = TargetInfo(labels, deviation=7.0, variance=1.2), targets[0].numpy(), choose_loss(task, output)
+    for metric in metrics_of(task):
+        values = metric.per_example(outputs[0].numpy(), y, info)
+        if metric.name in ("r2", "rmse"):
+            assert values is None  # each follows from a mean, and is none
+            continue
+        assert values is not None and values.shape == (200,) and values.dtype == np.float64
+        assert values.mean() == metric.from_predictions(outputs[0].numpy(), y, info)
+        if metric.name == "loss":
+            np.testing.assert_allclose(values, loss.losses(outputs, targets)[0].numpy(), rtol=1e-5, atol=1e-6)
+        else:
+            predicted = outputs[0].argmax(1) if units > 1 else outputs[0, :, 0] > 0
+            assert values.tolist() == (predicted == targets[0]).double().tolist()
+
+
 def test_columns_name_part_and_metric() -> None:
     assert metric_columns("classification")[:4] == ["train_loss", "train_acc", "val_loss", "val_acc"]
     assert split_column("mc_test_rmse") == ("mc_test", "rmse")

@@ -98,6 +98,7 @@ def shared_settings(study: Study) -> dict[str, object]:
         "subset",
         "val_from",
         "output",
+        "select",
     }  # shown if they are not the default
     defaults = default_settings()
     return {

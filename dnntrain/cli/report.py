@@ -35,7 +35,7 @@ def report(
     ] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
     delta: Annotated[
-        float | None, typer.Option(help="smallest difference that matters, in percentage points (0.3)")
+        str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
     ] = None,
     require: Annotated[
         list[str] | None,

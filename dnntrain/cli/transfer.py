@@ -15,7 +15,7 @@ from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.console import show
 
 if TYPE_CHECKING:
-    from dnntrain.reporting.summary import Summary
+    from dnntrain.analysis.summary import Summary
 
 NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "train_sizes", "name")
 """Options that a preset has keys of its own for."""

@@ -32,7 +32,7 @@ from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
-from dnntrain.techniques.early_stopping import EarlyStopping
+from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
 from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.techniques.optimizers import Optimizer
@@ -103,7 +103,21 @@ class RunSpec(TransferSettings):
     )
     batch_size: int = hyperparameter(32, "examples per mini-batch", ge=1, le=65_536)
     epochs: int = hyperparameter(10, "maximum number of epochs", ge=1, le=100_000, per_member=True)
+    select: Annotated[str, BeforeValidator(read_select)] = hyperparameter(
+        "auto",
+        "which epoch's weights are kept: last, best:METRIC (the best by a validation metric, such as best:val_acc), "
+        "or auto: the best by early stopping's own metric if that is on and restores it, else the last",
+        per_member=True,
+    )
     seed: int = hyperparameter(0, "seed of the run's random streams", ge=0, lt=2**63, per_member=True)
+
+    replicate: int = hyperparameter(
+        0,
+        "draw other random numbers for the same seeds and settings (1, 2, …): shows what chance alone changes",
+        ge=0,
+        lt=2**63,
+        per_member=True,
+    )
 
     source: InstanceOf[DataSource]
     """The data source that `data` names, with its options. Without options it follows from `data`."""
@@ -135,6 +149,8 @@ class RunSpec(TransferSettings):
                 raise ValueError(f"{other} and {switch.name} exclude each other: give one")
         if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
+        if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
+            raise ValueError(f"select {self.select} keeps the best epoch, early_stop_restore off the last: give one")
         for key in ("batch_size", "train_size"):
             if self.batch_norm and getattr(self, key) == 1:
                 raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
@@ -169,6 +185,22 @@ class RunSpec(TransferSettings):
     def settings(self) -> dict[str, Any]:
         """Every flat key with its value as plain text, number, or None; `parse` reads it back."""
         return write_flat(self, self.source, self.switches)
+
+    @property
+    def stream_seed(self) -> int:
+        """The seed that keys the run's random streams: its own, or for a replicate another one below 2**63."""
+        if not self.replicate:
+            return self.seed
+        digest = hashlib.sha256(f"{self.seed}/{self.replicate}".encode()).digest()
+        return int.from_bytes(digest[:8], "little") >> 1
+
+    @property
+    def best_epoch(self) -> BestEpoch | None:
+        """How the epoch is found whose weights are kept; None if that is the last one."""
+        if self.select.startswith(BEST):
+            return BestEpoch(self.select.removeprefix(BEST))
+        stop = self.early_stopping
+        return stop.best_epoch if self.select == "auto" and stop and stop.restore else None
 
     @property
     def switches(self) -> tuple[Switch, ...]:

@@ -45,7 +45,7 @@ Splits = Sequence[tuple[np.ndarray, np.ndarray]]
 
 def splits_of(dataset: Dataset, specs: Sequence[RunSpec]) -> Splits:
     """Each run's training and validation examples."""
-    streams = [generator(0 if spec.subset == "shared" else spec.seed, "split") for spec in specs]
+    streams = [generator(0 if spec.subset == "shared" else spec.stream_seed, "split") for spec in specs]
     return [
         split(dataset, s.val, s.train_size, stream, first=s.val_from == "first")
         for s, stream in zip(specs, streams, strict=True)

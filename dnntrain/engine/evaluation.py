@@ -51,6 +51,31 @@ class MetricAccumulator:
             sums.append(metric.update(*rows))
 
 
+def constant_metrics(inputs: BatchSource) -> list[dict[str, float]]:
+    """The held-out metrics that each member would have if its network ignored its inputs, by column.
+
+    Members whose training parts have the same class counts share one result. A metric that is undefined on a part, such
+    as R² where all targets are equal, is left out.
+    """
+    targets, n_classes = inputs.targets.cpu().numpy(), inputs.target_info["test"].n_classes
+    parts = {"val": targets[inputs.val_indices], "test": inputs.test_targets.cpu().numpy()}
+    by_counts: dict[bytes, dict[str, float]] = {}
+    found = []
+    for indices in inputs.train_indices:
+        train = targets[indices]
+        key = np.bincount(train, minlength=n_classes).tobytes() if n_classes else b""  # else 0 is predicted, their mean
+        if key not in by_counts:
+            values = {
+                f"{part}_{metric.name}": metric.of_constant(train, held_out, inputs.target_info[part])
+                for part, held_out in parts.items()
+                for metric in inputs.metrics
+            }
+            values |= {f"mc_{column}": value for column, value in values.items() if column.startswith("test_")}
+            by_counts[key] = {column: value for column, value in values.items() if np.isfinite(value)}
+        found.append(by_counts[key])
+    return found
+
+
 @torch.no_grad()
 def evaluate(inputs: BatchSource, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """The metrics of each member over the batches of a part, each float64 (P,), by their columns."""

@@ -146,7 +146,7 @@ def finish_runs(p: Population, finished: list[int]) -> None:
     if not finished:
         return
     network, runs = p.best_network(finished), [p.runs[m] for m in finished]
-    tested = test(network, p.inputs.select(finished), [run.spec.seed for run in runs])
+    tested = test(network, p.inputs.select(finished), [run.spec.stream_seed for run in runs])
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}

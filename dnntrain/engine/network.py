@@ -152,7 +152,7 @@ def initialize(
         device: Where it computes.
         known: Each run's parameters and buffers that are not drawn but known already, by full name.
     """
-    drawn = [initial_state(layers, spec.seed) for layers, spec in zip(members, specs, strict=True)]
+    drawn = [initial_state(layers, spec.stream_seed) for layers, spec in zip(members, specs, strict=True)]
     states = [state | dict(weights) for state, weights in zip(drawn, known or [{}] * len(drawn), strict=True)]
     tensors = {name: torch.from_numpy(np.stack([state[name] for state in states])).to(device) for name in states[0]}
     pretrained = frozenset(name for weights in known for name in weights)

@@ -12,6 +12,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
+from dnntrain.engine.evaluation import constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
@@ -55,7 +56,7 @@ class Population:
     states: dict[str, State]
     """The optimizer's state for each parameter."""
     best: Tensors
-    """Each member's best weights so far; empty unless early stopping restores them."""
+    """Each member's best weights so far; empty if no member keeps its best epoch."""
     clipping: Clipping | None
     rules: list[WeightRegularizer]
     start_state: StartState
@@ -71,10 +72,11 @@ class Population:
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        for run, values in zip(runs, constant_metrics(inputs), strict=True):
+            run.constant = values
         network = initialize(specs, layers, device, start.weights)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
-        restores = any(spec.early_stopping and spec.early_stopping.restore for spec in specs)
-        best = {name: t.clone() for name, t in network.state().items()} if restores else {}
+        best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
         population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
         if start.checkpoints:
@@ -83,8 +85,8 @@ class Population:
 
     @property
     def seeds(self) -> list[int]:
-        """Each member's seed."""
-        return [run.spec.seed for run in self.runs]
+        """The seed of each member's random streams."""
+        return [run.spec.stream_seed for run in self.runs]
 
     def learning_rates(self, epoch: int) -> torch.Tensor:
         """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
@@ -96,15 +98,15 @@ class Population:
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
     def update_best(self) -> None:
-        """Copy the weights of the members that have just improved, if early stopping restores them."""
+        """Copy the weights of the members that keep their best epoch and have just improved."""
         improved = []
         for m, run in enumerate(self.runs):
-            stop = run.spec.early_stopping
-            if stop is None or not stop.restore:
+            best_epoch = run.spec.best_epoch
+            if best_epoch is None:
                 run.kept_epoch = 0 if run.status == "diverged" else len(run.history)
             elif run.status == "diverged":
                 continue
-            elif stop.improvements(run.values(stop.metric))[-1:] == [len(run.history) - 1]:
+            elif best_epoch.improvements(run.values(best_epoch.metric))[-1:] == [len(run.history) - 1]:
                 run.kept_epoch = len(run.history)
                 improved.append(m)
         if improved and self.best:
@@ -116,8 +118,7 @@ class Population:
         """The network of some members, with the weights that they keep."""
         network = self.network.select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
-            stop = self.runs[m].spec.early_stopping
-            if stop and stop.restore and self.runs[m].kept_epoch:
+            if self.runs[m].spec.best_epoch and self.runs[m].kept_epoch:
                 for name, tensor in network.state().items():
                     tensor[k] = self.best[name][m]
         return network
@@ -144,7 +145,9 @@ class Population:
         for run, point in zip(self.runs, checkpoints, strict=True):
             run.history, run.kept_epoch, run.seconds = list(point.history), point.kept_epoch, point.seconds
         for name, tensor in self.tensors().items():
-            tensor.copy_(torch.from_numpy(np.stack([point.tensors[name] for point in checkpoints])))
+            now = name.replace("best.", "now.", 1)  # stands for the best weights of a member that does not keep them
+            members = [point.tensors[name if name in point.tensors else now] for point in checkpoints]
+            tensor.copy_(torch.from_numpy(np.stack(members)))
         self.steps = len(checkpoints[0].history) * self.inputs.steps_per_epoch
 
     def select(self, members: list[int]) -> None:

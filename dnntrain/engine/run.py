@@ -36,6 +36,8 @@ class Run:
     test: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     """Its share of the time that its populations took."""
+    constant: dict[str, float] = field(default_factory=dict)
+    """The held-out metrics that a network which ignores its inputs would have, by column."""
 
     def values(self, metric: str) -> list[float]:
         """The history of one figure."""
@@ -67,6 +69,7 @@ class Run:
             "epochs": len(self.history),
             "best_epoch": self.kept_epoch or None,
             "results": {name: results[name] for name in names if self.status == "finished"},
+            "constant": self.constant,
             "health": str(diagnose(self.history, self.status)),
             "seconds": round(self.seconds, 4),
             "history": self.history,

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dnntrain.analysis.runs import arms_by_metric
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import by_seed
 from dnntrain.statistics import Interval, deviation, mean, paired_interval
 from dnntrain.store.provenance import environments_line
 from dnntrain.store.records import ArmRecord
@@ -104,7 +104,7 @@ def key(arm: ArmRecord) -> str:
 
 def compared(name: str, other: str, ours: Results, theirs: Results, metric: str) -> ComparedArm:
     """Compares an arm of ours with its counterpart."""
-    first, second = (by_seed(r.runs[r.runs["arm"] == arm], metric) for r, arm in ((ours, name), (theirs, other)))
+    first, second = (arms_by_metric(r, metric)[arm].values for r, arm in ((ours, name), (theirs, other)))
     shared = first.keys() & second.keys()
     return ComparedArm(
         arm=name,

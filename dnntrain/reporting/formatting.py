@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, binomial_se
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyDataset
@@ -113,25 +113,6 @@ def brief(value: float) -> str:
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
-def verdict_text(arm: ArmSummary) -> str:
-    """The verdict on the arm against the baseline; empty for the baseline itself."""
-    if arm.comparison is None:
-        return ""
-    if arm.identical:
-        return "identical"
-    return arm.comparison.verdict.replace("no uncertainty available", "no uncertainty")
-
-
-def extra_seeds(arm: ArmSummary) -> str:
-    """How many more seeds would probably resolve an open verdict, as '+12'; empty where it is resolved."""
-    if arm.identical:
-        return ""
-    needed = arm.comparison.further_seeds if arm.comparison else None
-    if not needed:
-        return ""
-    return f"+{needed}" if needed <= 1000 else ">1000"
-
-
 def health(arm: ArmSummary) -> str:
     """The health of the arm's runs, with counts unless all are healthy."""
     if set(arm.health) <= {"healthy"}:
@@ -149,22 +130,15 @@ def footer(summary: Summary) -> Iterator[str]:
     """The lines below a study's tables: comparisons and correction, power, divergence, data and environment."""
     record, family, metric = summary.results.record, summary.family, summary.metric
     unit = "points" if metric_of(metric).is_share else f"units of {metric}"
-    if family and family.method != "none":
+    if family:
         yield (
             f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
-            f"comparison{'s' if family.k > 1 else ''} by {family.method}: {family.reason}."
+            f"comparison{'s' if family.k != 1 else ''} by method {family.method}; δ = {summary.margin.text}."
         )
-        detectable, matters = signed(family.smallest_detectable, metric), exact(family.delta, metric)
-        yield f"Smallest effect found with 80 % power: {detectable}; what would matter: δ = {matters}."
-    elif family:
-        yield f"Δ from {summary.baseline} in {unit}: {family.reason}."
-    open_arms = [f"{arm.name} {extra_seeds(arm)}" for arm in summary.arms if extra_seeds(arm)]
-    if open_arms:
-        yield f"More seeds that would probably resolve a difference of δ: {', '.join(open_arms)}."
     for arm in summary.arms:
-        if arm.diverged and not math.isnan(arm.diverged_p):
-            p = p_value(arm.diverged_p)
-            yield f"{arm.name}: {arm.diverged} diverged (Fisher's exact p against {summary.baseline}: {p})."
+        if arm.runs.lost and not math.isnan(arm.lost_p):
+            p = p_value(arm.lost_p)
+            yield f"{arm.name}: {arm.runs.lost} lost (Fisher's exact p against {summary.baseline}: {p})."
     yield from data_lines(summary)
     if record.note:
         yield f"The preset's note: {record.note}"

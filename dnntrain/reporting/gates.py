@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from dnntrain.analysis.runs import arms_by_metric
+from dnntrain.analysis.summary import no_metric
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import metric_columns, metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import by_seed, no_metric
 from dnntrain.statistics import deviation, paired_interval
 from dnntrain.store.study_files import Results
 from dnntrain.utils.fields import odd_number
@@ -124,7 +125,7 @@ def find_operand(text: str, study: Results, default: str | None) -> Operand | No
         return None
     if metric not in study.runs.columns:
         return None
-    return Operand(name, metric, by_seed(study.runs[study.runs["arm"] == name], metric))
+    return Operand(name, metric, arms_by_metric(study, metric)[name].values)
 
 
 def read_margin(match: re.Match[str], metric: str) -> float:

@@ -14,8 +14,8 @@ from dnntrain.utils.console import as_text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dnntrain.analysis.summary import Summary
     from dnntrain.reporting.gates import GateResult
-    from dnntrain.reporting.summary import Summary
     from dnntrain.store.records import RunRecord
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import study_score
 from dnntrain.reporting import formatting
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
@@ -43,19 +43,19 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     """A row for each arm: runs, the metric, the difference from the baseline, and the verdict."""
     metric = summary.metric
     headings = ["arm", "runs"]
-    diverged = any(arm.diverged for arm in summary.arms)
+    diverged = any(arm.runs.lost for arm in summary.arms)
     headings += ["div."] if diverged else []
     headings += [formatting.heading(metric)]
     headings += ["Δ [95 %]", "verdict"] if summary.family else []
     headings += ["p", "wins", "r", "g"] if summary.family and wide else []
     rows = []
     for arm in summary.arms:
-        row = [arm.name, f"{arm.finished}/{arm.planned}"]
-        row += [str(arm.diverged or "")] if diverged else []
+        row = [arm.name, f"{arm.finished}/{arm.runs.planned}"]
+        row += [str(arm.runs.lost or "")] if diverged else []
         row += [formatting.spread(arm, metric)]
         if summary.family:
             base = arm.name == summary.baseline
-            row += ["baseline" if base else formatting.against_baseline(arm, summary), formatting.verdict_text(arm)]
+            row += ["baseline" if base else formatting.against_baseline(arm, summary), arm.verdict]
             row += comparison_cells(arm) if wide else []
         rows.append(row)
     return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import METRICS, PARTS
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.tables import tables
 from dnntrain.store.records import RunRecord
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.text import Text
 
+from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import LEVEL, Comparison, Interval, compare
-from dnntrain.studies.transfer import SCRATCH, TRANSFER
 from dnntrain.utils.text_layout import TextTable
 
 
@@ -99,8 +99,9 @@ def supported(summary: Summary) -> str:
 
 def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
     """Whether an arm is significantly worse than the best one, by its own 95 % interval."""
-    metric = metric_of(summary.metric)
-    family = compare(best.values, {arm.name: arm.values}, delta=metric.delta, higher_is_better=metric.higher_is_better)
+    family = compare(
+        best.values, {arm.name: arm.values}, delta=summary.delta, higher_is_better=summary.higher_is_better
+    )
     return family.comparisons[arm.name].verdict == "worse"
 
 
@@ -119,11 +120,10 @@ def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
     """Compares transfer with scratch at each size; the intervals are simultaneous (Bonferroni over the sizes)."""
     pairs = sized(summary)
     level = 1 - (1 - LEVEL) / len(pairs)
-    metric = metric_of(summary.metric)
     compared = {}
     for pair in pairs:
-        arms, better = {TRANSFER: pair.transfer.values}, metric.higher_is_better
-        family = compare(pair.scratch.values, arms, delta=metric.delta, level=level, higher_is_better=better)
+        arms, better = {TRANSFER: pair.transfer.values}, summary.higher_is_better
+        family = compare(pair.scratch.values, arms, delta=summary.delta, level=level, higher_is_better=better)
         compared[pair.size] = family.comparisons[TRANSFER]
     return compared
 

@@ -100,6 +100,11 @@ class RunRecord(Record):
     """The epoch (from 1) whose weights were kept; None where no epoch was finished."""
     results: dict[str, float | None]
     """The metrics of the kept weights by name; empty where the run diverged."""
+    constant: dict[str, float] = {}
+    """The metrics that a network which ignores its inputs would have on this run's parts: what a lost run counts as.
+
+    It predicts the class shares of the training part, or the mean target. A metric that is undefined on a part is left
+    out, and old records have none."""
     health: str
     """The diagnosis, with layer and epoch where there is one: `healthy` or `dead units (layer 2, epoch 3)`."""
     seconds: float
@@ -192,6 +197,38 @@ class StudyEnvironment(Record):
     """How many runs it trained."""
 
 
+class JudgedArm(Record):
+    """An arm's comparison with the baseline at the look that resolved it."""
+
+    verdict: str
+    difference: float
+    low: float
+    high: float
+    narrow_low: float
+    narrow_high: float
+    p: float
+    p_equivalent: float
+    se: float
+    df: float
+    n: int
+
+
+class LookRecord(Record):
+    """A look at a study: its planned seeds were complete, and it was judged or asked for more."""
+
+    n: int
+    """Seeds at this look."""
+    level: float = 0.0
+    """Arms were judged at 1 − level; 0 for a look that nothing was decided at."""
+    worst: float | None = None
+    """The value of the worst finished run, which lost runs cannot outrank; None if none finished."""
+    resolved: dict[str, JudgedArm] = {}
+    """The arms that this look resolved."""
+    pool_variance: float | None = None
+    """The variance that the arms share, by which few remaining arms are judged at later looks; None without a pool."""
+    pool_df: float | None = None
+
+
 class StudyRecord(Record):
     """What a study asked, and where its runs come from: study.json."""
 
@@ -209,6 +246,14 @@ class StudyRecord(Record):
     """Of the first run."""
     datasets: list[StudyDataset] = []
     """Old study files have `data` only."""
+    constants: dict[str, dict[str, float]] = {}
+    """By arm, each metric of a network that ignores its inputs: what a lost run counts as. Old study files lack it."""
+    failed: dict[str, list[int]] = {}
+    """By arm, the seeds of the runs whose jobs failed."""
+    looks: list[LookRecord] = []
+    """The looks at this study so far, if it was extended."""
+    max_seeds: int | None = None
+    """The largest number of seeds of a study that adds seeds until its arms are resolved; None for any other."""
     environments: list[StudyEnvironment] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
@@ -218,6 +263,13 @@ class StudyRecord(Record):
         if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
             raise ValueError(f"no arm '{self.baseline}' to be the baseline")
         return self
+
+    def seeds_of(self, arm: str) -> list[int]:
+        """The seeds that are asked of an arm: none after the look that resolved it."""
+        for look in self.looks:
+            if arm in look.resolved:
+                return [seed for seed in self.seeds if seed < look.n]
+        return self.seeds
 
     def to_json(self) -> str:
         """The text of study.json."""

@@ -12,6 +12,7 @@ from dnntrain.config.keys import Settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
+from dnntrain.metrics import default_metric
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies import transfer
 from dnntrain.studies.presets import load_preset, read_values
@@ -20,7 +21,6 @@ from dnntrain.studies.study import (
     Study,
     check_metric,
     check_name,
-    default_metric,
     folder_name,
     read_seeds,
     spec_label,
@@ -40,7 +40,7 @@ def training_study(settings: Settings, seeds: object = 1, name: str | None = Non
     spec = RunSpec.parse(settings)
     folder = folder_name(f"train-{spec_label(spec)}") if name is None else check_name(name, "name")
     arm = Arm(name or spec_label(spec), spec)
-    return Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec, home))
+    return Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec.source.outline(home).task))
 
 
 def preset_study(

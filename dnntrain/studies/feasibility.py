@@ -16,6 +16,7 @@ from dnntrain.metrics import metric_columns
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique
+from dnntrain.techniques.early_stopping import metric_fault
 from dnntrain.utils.fields import format_value
 
 
@@ -57,6 +58,9 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
         value = spec.settings()[key]
         if not spec.hidden and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
+    best = spec.best_epoch
+    if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
+        raise InputError(fault)
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
         if fault := technique.fault(extent):

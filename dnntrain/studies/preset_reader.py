@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dnntrain.analysis.arm_names import EVERYTHING
 from dnntrain.config.parsing import as_meant
 from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import score_of
+from dnntrain.metrics import default_metric
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -112,7 +113,7 @@ class Preset:
     def metric(self, outline: DatasetInfo) -> str:
         """The metric that arms are compared by; it must fit the data's task."""
         with self.document.at("metric"):
-            metric = check_metric(self.content.get("metric") or f"val_{score_of(outline.task).name}")
+            metric = check_metric(self.content.get("metric") or default_metric(outline.task))
             check_metric_of(metric, outline)
         return metric
 
@@ -210,11 +211,11 @@ class Preset:
             return factorial({name: self.levels(name) for name in self.factors})
         factors = {name: self.factor(name) for name in self.factors}
         if self.design == "one-out":
-            return one_out(factors, self.document.word("baseline", "all"))
+            return one_out(factors, self.document.word("baseline", EVERYTHING))
         if self.design == "list":
             return factors
         if self.design == "in-and-out":
-            return joined(one_in(factors, [], self.document.word("baseline", "baseline")), one_out(factors, "all"))
+            return joined(one_in(factors, [], self.document.word("baseline", "baseline")), one_out(factors, EVERYTHING))
         with self.document.at("combinations"):
             return one_in(factors, self.combinations(), self.document.word("baseline", "baseline"))
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnntrain.config.spec import RunSpec, default_settings
-from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
-from dnntrain.metrics import DEFAULT_METRIC, metric_of, score_of
+from dnntrain.metrics import DEFAULT_METRIC, metric_of
 from dnntrain.store.records import ArmRecord, StudyRecord
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
@@ -162,11 +161,6 @@ def spec_label(spec: RunSpec) -> str:
         ",".join(key if value is True else f"{key}={format_value(value)}" for key, value in changed.items())
         or "default"
     )
-
-
-def default_metric(spec: RunSpec, home: DataLocation | None = None) -> str:
-    """The default metric of a study: val_acc, or val_r2 for regression."""
-    return f"val_{score_of(spec.source.outline(home).task).name}"
 
 
 def check_metric(metric: object) -> str:

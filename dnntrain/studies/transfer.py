@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
 from dnntrain.config.parsing import read_hidden, write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
-from dnntrain.metrics import score_of
+from dnntrain.metrics import default_metric
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.backbone import Backbone
@@ -18,10 +19,9 @@ from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 
 ArmSettings = dict[str, Any]
 
-SCRATCH, TRANSFER = "scratch", "transfer"
 
 NOT_INHERITED = {
-    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "seed"),
+    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "select", "seed", "replicate"),
     *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
     *TransferSettings.model_fields,
 }
@@ -160,7 +160,7 @@ def study_of(
         tuple(seeds),
         question,
         baseline,
-        metric=f"test_{score_of(task).name}",
+        metric=default_metric(task),
     )
 
 

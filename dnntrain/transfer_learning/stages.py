@@ -40,8 +40,10 @@ class TransferStage:
         """The settings of one run in this stage, whose inputs are scaled as `scale` says."""
         lr = spec.lr if self.first_epoch == 0 or spec.unfreeze_lr is None else spec.unfreeze_lr
         stopping = spec.early_stopping if self.last else None
+        select = spec.select if self.last else "last"  # the next stage goes on from there
         # copied without validation: the learning rate after unfreezing may be 0, that of a whole run may not
-        return spec.model_copy(update={"lr": lr, "epochs": self.epochs, "early_stopping": stopping, "scale": scale})
+        changes = {"lr": lr, "epochs": self.epochs, "early_stopping": stopping, "select": select, "scale": scale}
+        return spec.model_copy(update=changes)
 
 
 def stages_of(spec: RunSpec, backbone: Backbone) -> list[TransferStage]:
@@ -180,7 +182,7 @@ class StageCallback:
         trained = {name: value for name, value in part.weights.items() if name in self.trained_names}
         run.weights = dict(self.frozen_weights) | trained
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
-        run.test = part.test if self.stage.last else {}
+        run.test, run.constant = part.test if self.stage.last else {}, part.constant
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 

@@ -53,6 +53,7 @@ def candidates(key: str) -> Iterator[str]:
     slot = next((family for family in (*Choice.__subclasses__(),) if family.slot == key), None)
     yield from slot.names() if slot else ()
     yield from validation_columns() if key == "early_stop_metric" else ()
+    yield from ("last", "best:val_acc") if key == "select" else ()
     yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
     yield from ("on", "off", "0.5", "3", "0.003", "40", "2", "1", "8", "all", "3ep", "standard", "input", "x")
     yield "sandal,shirt"

@@ -33,7 +33,7 @@ from dnntrain.reporting.figures import (
 from dnntrain.reporting.figures.axis_labels import place_labels
 from dnntrain.reporting.figures.series import gradients, select_arms
 from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
-from dnntrain.reporting.summary import Summary, summarize
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 
@@ -188,7 +188,7 @@ def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
     steady.summary()
     code = (
         "import sys; from pathlib import Path; from dnntrain.reporting.figures import save_figures;"
-        "from dnntrain.store.study_files import read_study; from dnntrain.reporting.summary import summarize;"
+        "from dnntrain.store.study_files import read_study; from dnntrain.analysis.summary import summarize;"
         f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder);"
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )

@@ -18,7 +18,7 @@ import pytest
 
 from dnntrain.reporting.exports import html_table, to_csv, to_latex, to_markdown
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.reporting.summary import summarize
+from dnntrain.analysis.summary import summarize
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study

@@ -24,7 +24,7 @@ from rich.console import Console, RenderableType
 from dnntrain.reporting import formatting
 from dnntrain.reporting.compare import compared_arms, comparison_table
 from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
-from dnntrain.reporting.summary import Summary, summarize
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.reporting.tables import main_table
 from dnntrain.reporting.terminal import run_report, study_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, sized, supported

@@ -19,7 +19,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import InputError
 from dnntrain.reporting.exports import to_json
-from dnntrain.reporting.summary import summarize
+from dnntrain.analysis.summary import summarize
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store import run_store
 from dnntrain.store.records import RunRecord, StudyRecord, checksum
@@ -83,7 +83,7 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
             "format": 1, "run": RUNS[0], "engine": ENGINE_VERSION, "settings": spec.settings(),
             "data": data, "environment": environment, "status": "finished", "epochs": 2, "best_epoch": 1,
             "results": kept | {"test_loss": 0.1, "test_acc": 0.25, "mc_test_loss": None, "mc_test_acc": None},
-            "health": "vanishing (layer 2, epoch 1)", "seconds": 1.2346, "history": history,
+            "constant": {}, "health": "vanishing (layer 2, epoch 1)", "seconds": 1.2346, "history": history,
         }
     )  # fmt: skip
     record = run.to_record(RUNS[0], mini.description(), environment)

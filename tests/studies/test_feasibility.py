@@ -29,6 +29,7 @@ REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
      "early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse"),
     (CLOTHES, {"early_stop": 2, "early_stop_metric": "val_r2"},
      "early_stop_metric val_r2: a classification has val_loss, val_acc"),
+    (PRICES, {"select": "best:val_acc"}, "select best:val_acc: a regression has val_loss, val_r2, val_rmse"),
     (CLOTHES, {"early_stop": 10}, "early_stop 10: never stops a run of 10 epochs"),
     (CLOTHES, {"warmup": "11ep"}, "warmup 11ep: longer than the run, 10 epochs of 25 iterations"),
     (CLOTHES, {"warmup": "251"}, "warmup 251: longer than the run"),
@@ -50,6 +51,7 @@ REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
 ACCEPTED: list[tuple[DatasetInfo, dict[str, Any]]] = [
     (PRICES, {"early_stop": 2, "early_stop_metric": "val_rmse"}),
     (CLOTHES, {"early_stop": 9, "early_stop_metric": "val_acc"}),
+    (PRICES, {"select": "best:val_rmse", "early_stop": 2}),
     (CLOTHES, {"warmup": "10ep"}),
     (CLOTHES, {"val": 999, "train_size": 1}),
     (PARTED, {"output": "sigmoid", "train_size": 900}),
@@ -167,5 +169,5 @@ def test_counts_that_are_known_without_reading_are_those_of_the_data(mini: Datas
 
 def test_early_stopping_watches_any_figure_in_its_own_direction() -> None:
     falling = [3.0, 2.0, 1.0]
-    assert EarlyStopping(metric="val_rmse").improvements(falling) == [0, 1, 2]
-    assert EarlyStopping(metric="val_r2").improvements(falling) == [0]
+    assert EarlyStopping(metric="val_rmse").best_epoch.improvements(falling) == [0, 1, 2]
+    assert EarlyStopping(metric="val_r2").best_epoch.improvements(falling) == [0]

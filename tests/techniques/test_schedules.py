@@ -217,7 +217,7 @@ def keras_early_stopping(values: Sequence[float], stop: EarlyStopping) -> tuple[
 def ours(values: Sequence[float], stop: EarlyStopping) -> tuple[int | None, int]:
     stopped = next((e for e in range(len(values)) if stop.should_stop(values[: e + 1])), None)
     seen = values if stopped is None else values[: stopped + 1]
-    return stopped, stop.improvements(seen)[-1]
+    return stopped, stop.best_epoch.improvements(seen)[-1]
 
 
 @pytest.mark.parametrize(

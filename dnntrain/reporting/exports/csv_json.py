@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import LEVEL, POWER
@@ -21,14 +21,14 @@ from dnntrain.utils.finite import nan_to_none
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
     c = arm.comparison
-    compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict", "further_seeds")
+    compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict")
     return {
         "study": summary.results.name,
         "arm": arm.name,
         "metric": summary.metric,
         "finished": arm.finished,
-        "planned": arm.planned,
-        "diverged": arm.diverged,
+        "planned": arm.runs.planned,
+        "diverged": len(arm.runs.diverged),
         "mean": arm.mean,
         "sd": arm.deviation,
         "baseline": summary.baseline,
@@ -61,7 +61,7 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: the method and its reason, where the runs come from, and the numbers of every table."""
     record, family = summary.results.record, summary.family
-    of_family = ("method", "reason", "smallest_detectable", "delta")
+    of_family = ("method", "delta")
     return {
         "study": summary.results.name,
         "question": record.question,
@@ -76,9 +76,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
         "test_standard_errors": {data.name: formatting.sampling_error(data, summary) for data in datasets_of(record)},
-        "arms": [
-            row_of(arm, summary) | {"diverged_p": arm.diverged_p, "implied": list(arm.implied)} for arm in summary.arms
-        ],
+        "arms": [row_of(arm, summary) | {"lost_p": arm.lost_p, "implied": list(arm.implied)} for arm in summary.arms],
         "axis": axis(summary),
         "published": [published_data(arm, metric) for arm, metric in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],

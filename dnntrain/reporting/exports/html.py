@@ -10,8 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.tables import tables
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
-from dnntrain.reporting.summary import Summary
 from dnntrain.reporting.tables import tables
 from dnntrain.utils.text_layout import TextTable
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.curves import draw_learning_curves
 from dnntrain.reporting.figures.effects import DEFAULT_DELTA, DEFAULT_INTERVAL, draw_effects, draw_score_against_time
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
@@ -20,7 +21,6 @@ from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.style import check_format, rendered
 from dnntrain.reporting.figures.training_size import draw_training_size
-from dnntrain.reporting.summary import Summary
 from dnntrain.utils.files import write_errors
 
 __all__ = [

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import (
@@ -38,7 +39,6 @@ from dnntrain.reporting.figures.style import (
     styled,
     subtitle,
 )
-from dnntrain.reporting.summary import Summary
 
 MAX_ARMS_TOGETHER = 5
 """At most this many arms share axes; with more, each gets a panel."""

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled
@@ -31,7 +32,6 @@ from dnntrain.reporting.figures.style import (
     subtitle,
     unit,
 )
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.statistics import Interval, deviation
 
 DEFAULT_DELTA = 0.003
@@ -149,14 +149,14 @@ def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> No
 
 def effect_text(arm: ArmSummary, summary: Summary) -> str:
     """The numbers of a row, and how many runs diverged."""
-    lost = f"  ({arm.diverged} of {arm.planned} diverged)" if arm.diverged else ""
+    lost = f"  ({arm.runs.lost} of {arm.runs.planned} diverged)" if arm.runs.lost else ""
     return formatting.against_baseline(arm, summary).replace("-", "−") + lost
 
 
 def why_none(arm: ArmSummary) -> str:
     """Why an arm has no difference."""
-    if arm.diverged and not arm.finished:
-        return f"none: {arm.diverged} of {arm.planned} diverged"
+    if arm.runs.lost and not arm.finished:
+        return f"none: {arm.runs.lost} of {arm.runs.planned} diverged"
     return "none: no seed in common" if arm.finished else "none: no finished run"
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.errors import InputError
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS, metric_columns
-from dnntrain.reporting.summary import ArmSummary, Summary
 
 COLUMNS = ("arm", "seed", "epoch", "lr", TRAIN_LOSS, VAL_LOSS, "grad_norm")
 """The columns of history.csv that figures need, in addition to the metrics."""

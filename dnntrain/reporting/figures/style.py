@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of, split_column, task_of
-from dnntrain.reporting.summary import Summary
 from dnntrain.store.provenance import datasets_of
 
 INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"

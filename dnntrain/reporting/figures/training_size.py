@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE
 from dnntrain.reporting.figures.style import (
     BLUE,
@@ -17,7 +18,6 @@ from dnntrain.reporting.figures.style import (
     styled,
     subtitle,
 )  # fmt: skip
-from dnntrain.reporting.summary import ArmSummary, Summary
 from dnntrain.reporting.transfer import sized
 
 
