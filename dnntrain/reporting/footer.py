@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.config.renamed import to_new_names
@@ -42,6 +43,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     """
     most = len(summary.arms) if wide else MAX_ARMS
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
     yield from lost_lines(summary, most)
     yield from selection_lines(summary, most)
     yield from best_line(summary)
@@ -58,6 +61,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 def caption(summary: Summary) -> Iterator[str]:
     """The lines that a table needs wherever it is printed alone."""
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary)
 
@@ -81,6 +86,17 @@ def method_lines(summary: Summary) -> Iterator[str]:
         narrow, alpha = (formatting.percent(share) for share in (2 * family.level - 1, 1 - family.level))
         over = ", over all arms" if family.k > 1 else ""
         yield f"Equivalent: the {narrow} interval lies within ±δ (two one-sided tests at {alpha}{over})."
+
+
+def table_lines(summary: Summary) -> Iterator[str]:
+    """How a table that dnntrain did not write was read, and that several metrics are judged."""
+    results, family = summary.results, summary.family
+    if results.is_table and summary.options.baseline is None:
+        yield f"{summary.baseline} is the baseline because it comes first; --baseline names another."
+    yield from results.notes
+    if family and summary.options.metrics > 1:
+        level, k = formatting.percent(family.level), summary.options.metrics
+        yield f"{k} metrics are judged, each at {level}, so that in 95 % of studies all their intervals hold."
 
 
 def delta_in_words(summary: Summary) -> str:

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from dnntrain.analysis.summary import summarize
-from dnntrain.reporting.exports import html_table, to_csv, to_latex, to_markdown
+from dnntrain.reporting.exports.csv_json import to_csv
+from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
@@ -264,13 +267,13 @@ def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
         for arm in described["arms"]:
             arm["settings"] = {"act": arm["name"]}
         (folder / "study.json").write_text(json.dumps(described | {"environment": {"torch": version}}))
-    shown = succeeds("report", tmp_path / "runs", "--compare", "made", other)
+    shown = succeeds("report", tmp_path / "runs", "--against", "made", other)
     row = next(line for line in shown.splitlines() if line.strip().startswith("elu"))
     assert "+1.00 [+1.00, +1.00]" in row
     assert "0/5" in row
     assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
     assert "environment, torch: 2.13 | 2.14" in shown
-    assert "no study at this path" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+    assert "no study at this path" in error_of("report", tmp_path / "runs", "--against", "made", "nothing")
 
 
 def test_sketches_show_what_they_are_given() -> None:

@@ -104,7 +104,7 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
     record, family = summary.results.record, summary.family
-    level = family.level if family else summary.options.level
+    level = family.level if family else summary.level
     made = [arm.runs.made for arm in summary.arms if arm.runs.made]
     return {
         "study": summary.results.name,
@@ -120,6 +120,9 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "comparisons": family.k if family else 0,
         "pool": {key: float(value) for key, value in family.pool._asdict().items()} if family and family.pool else None,
         "best": summary.best,
+        "blocks": list(summary.results.blocks),
+        "mean_ranks": summary.mean_ranks,
+        "notes": list(summary.results.notes),
         "power": POWER,
         "unseen_loss_rate": unseen_rate(min(made)) if made else None,
         "kept_epochs": arms_by_kept_epoch(record),
