@@ -216,7 +216,7 @@ def table_study(
         frame["block"] = runs.blocks
     names = runs.arm_names
     record = StudyRecord(
-        name=name_of(table),
+        name=name_of(table) if len(layout.values) == 1 else f"{name_of(table)}: {value}",
         metric=value,
         seeds=sorted({*runs.numbers}),
         arms=[ArmRecord(name=name) for name in names],
