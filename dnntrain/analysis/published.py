@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
@@ -42,7 +41,7 @@ def published_results(results: Results, metric: str, level: float = LEVEL) -> li
         metric: The metric whose published values come first.
         level: The simultaneous confidence.
     """
-    published: Mapping[str, Mapping[str, PublishedValue]] = {arm.name: arm.published for arm in results.record.arms}
+    published = {arm.name: results.record.published_of(arm) for arm in results.record.arms}
     named = {column for values in published.values() for column in values}
     unknown = sorted(named - {*results.runs.columns})
     results = replace(results, runs=results.runs.reindex(columns=[*results.runs.columns, *unknown]))

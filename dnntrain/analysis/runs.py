@@ -8,7 +8,7 @@ no lost run may outrank a finished one. A run that is not made yet, or has no va
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -75,6 +75,21 @@ class ArmRuns:
             by_block.setdefault(self.blocks[seed], []).append(value)
         return {block: mean(values) for block, values in sorted(by_block.items())}
 
+    def at(self, seeds: Collection[int]) -> ArmRuns:
+        """The same arm, asked for these seeds only."""
+
+        def kept(own: Iterable[int]) -> tuple[int, ...]:
+            return tuple(seed for seed in own if seed in seeds)
+
+        return replace(
+            self,
+            planned=len(seeds),
+            finished={seed: self.finished[seed] for seed in kept(self.finished)},
+            diverged=kept(self.diverged),
+            failed=kept(self.failed),
+            not_measured=kept(self.not_measured),
+        )
+
 
 def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
     """Each arm's runs by a metric that the study has, in the study's order.
@@ -101,16 +116,17 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
             not_measured=tuple(seed for seed, number in finished.items() if math.isnan(number)),
             blocks=blocks.get(arm.name, {}) if results.blocks else {},
         )
-    worst = worst_finished(study, arms, metric_of(metric))
+    worst = worst_finished(study, arms, metric)
     return {name: _with_lost_value(arm, study, metric, worst) if arm.lost else arm for name, arm in arms.items()}
 
 
-def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: Metric) -> float:
-    """The value of the worst finished run; after a look, of those up to the first. nan if none finished."""
-    if study.looks and study.looks[0].worst is not None:
-        return study.looks[0].worst
+def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: str) -> float:
+    """The value of the worst finished run; after a judged look, of those up to the first. nan if none finished."""
+    frozen = next((look.worst for look in study.looks if look.worst is not None), None)
+    if frozen is not None and metric == study.metric:
+        return frozen
     values = [value for arm in arms.values() for value in arm.finished.values()]
-    return (min if metric.higher_is_better else max)(values, default=math.nan)
+    return (min if metric_of(metric).higher_is_better else max)(values, default=math.nan)
 
 
 def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float) -> ArmRuns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +60,9 @@ def ablate(
     factors: Mapping[str, Settings] | None = None,
     base: Settings | None = None,
     seeds: SeedsLike | None = None,
+    max_seeds: int | None = None,
     metric: str | None = None,
+    delta: str | float | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
@@ -74,9 +76,13 @@ def ablate(
         arms: Settings that each arm changes in the base. The base is the first arm, 'base', and the baseline.
         factors: Settings of each factor, for the one-in design: the baseline, and each factor alone.
         base: Settings that all arms share; `settings` are added to them.
-        seeds: How many seeds (5), or which ([3, 7], or '10-14'). By default the preset's own, or 5.
-        metric: What the arms are compared by, such as 'test_acc'. By default the preset's own, or validation accuracy
-            (R² in regression).
+        seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved' to add seeds until every arm is
+            better, worse or equivalent. By default the preset's own, or 5.
+        max_seeds: The most seeds of 'until-resolved'; by default 20.
+        metric: What the arms are compared by, such as 'val_acc'. By default the preset's own, or accuracy on the test
+            set (RMSE in regression).
+        delta: The smallest difference that matters, such as '0.3pp', '2%', or a number in the metric's unit. By
+            default the preset's own, or as the metric declares.
         name: The study's name; derived from the arms by default. Not for presets.
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
@@ -88,19 +94,19 @@ def ablate(
         DnntrainError: If a run could not be trained; the others are recorded.
     """
     options, changes = split_options(settings, out, workers)
+    request = build.StudyRequest(seeds, max_seeds, metric, delta)
     if [preset, arms, factors].count(None) != 2:
         raise InputError("give one of preset, arms and factors")
     if preset is not None:
         for key, value in (("base", base), ("name", name)):
             if value is not None:
                 raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
-        study = build.preset_study(str(preset), changes, seeds, options.home, "settings")
-        return run_with_progress(build.judged_by(study, metric), options, progress)
+        study = build.preset_study(str(preset), changes, request, options.home, "settings")
+        return run_with_progress(study, options, progress)
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms, factors=factors, base={**(base or {}), **changes}, seeds=5 if seeds is None else seeds,
-        metric=metric, name=name, home=options.home,
+        arms=arms, factors=factors, base={**(base or {}), **changes}, request=request, name=name, home=options.home,
     )  # fmt: skip
     return run_with_progress(study, options, progress)
 
@@ -115,6 +121,8 @@ def transfer(
     train_sizes: Iterable[int] | str | None = None,
     weights: str | Path | None = None,
     seeds: SeedsLike = 5,
+    max_seeds: int | None = None,
+    delta: str | float | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
@@ -134,7 +142,9 @@ def transfer(
             adding layers.
         train_sizes: Numbers of training examples at which to compare transfer and scratch.
         weights: File with a pretrained network's weights; by default they are downloaded.
-        seeds: How many seeds (5), or which ([3, 7], or '10-14').
+        seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved'; see `ablate`.
+        max_seeds: The most seeds of 'until-resolved'; by default 20.
+        delta: The smallest difference that matters; see `ablate`.
         name: The study's name; derived from the settings by default.
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
@@ -150,7 +160,8 @@ def transfer(
     design = build.TransferDesign(drop, head, scratch, strategies, train_sizes)
     study = build.transfer_study(
         str(source.folder if isinstance(source, StudyResult) else source), changes, design,
-        weights=None if weights is None else Path(weights), seeds=seeds, name=name, out=options.out, home=options.home,
+        weights=None if weights is None else Path(weights), request=build.StudyRequest(seeds, max_seeds, delta=delta),
+        name=name, out=options.out, home=options.home,
     )  # fmt: skip
     return run_with_progress(study, options, progress)
 
@@ -172,8 +183,9 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
 
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
-    if study.tuning:
-        chosen = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
+    if tuning := study.tuning:
+        study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
+        chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
         tuned = StudyResult(StudySummary(summarize(chosen.results)))
     return StudyResult(StudySummary(summarize(trained.results)), tuned)
 

@@ -5,21 +5,46 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dnntrain.errors import InputError
+
+if TYPE_CHECKING:
+    from dnntrain.studies.build import StudyRequest
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
 Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
 Seeds = Annotated[str | None, typer.Option(help="how many seeds (5), or which ones (3,7 or 10-14)")]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="add seeds until every arm is better, worse or equivalent, at most 20"),
+]
+MaxSeeds = Annotated[int | None, typer.Option(metavar="N", help="the most seeds of --until-resolved")]
+Delta = Annotated[
+    str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
+]
 Name = Annotated[str | None, typer.Option(help="the study's name; derived from the settings by default")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 Command = Callable[..., None]
+
+
+def read_study_request(
+    seeds: str | None, until_resolved: bool, max_seeds: int | None, delta: str | None
+) -> StudyRequest:
+    """The options for seeds and δ as one object; InputError where they contradict each other."""
+    from dnntrain.studies.build import StudyRequest
+    from dnntrain.studies.study import UNTIL_RESOLVED
+
+    if until_resolved and seeds is not None:
+        raise InputError(
+            f"--seeds {seeds}: not with --until-resolved, which takes the seeds 0, 1, 2, … as it needs them"
+        )
+    return StudyRequest(UNTIL_RESOLVED if until_resolved else seeds, max_seeds, delta=delta)
 
 
 def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:

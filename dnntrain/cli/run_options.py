@@ -31,6 +31,13 @@ RUN_OPTIONS: dict[str, Any] = {
     "checkpoint_every": Annotated[
         int | None, typer.Option(metavar="EPOCHS", min=1, help="epochs between checkpoints; by default one a minute")
     ],
+    "predictions": Annotated[
+        bool,
+        typer.Option(
+            "--predictions/--no-predictions",
+            help="record what each run predicts for validation and test examples, or leave that out (default on)",
+        ),
+    ],
 }
 """The fields of `RunOptions` as command-line options."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.config.renamed import to_new_names
@@ -13,7 +14,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
-from dnntrain.statistics import ComparisonFamily
+from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyRecord
 
@@ -42,6 +43,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     """
     most = len(summary.arms) if wide else MAX_ARMS
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from lost_lines(summary, most)
     yield from selection_lines(summary, most)
@@ -59,6 +61,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 def caption(summary: Summary) -> Iterator[str]:
     """The lines that a table needs wherever it is printed alone."""
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary)
@@ -115,15 +118,13 @@ def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
     own = [name for name, c in judged.items() if c.pooling < OWN_VARIANCE]
     if own:
         yield f"Judged by {'its' if len(own) == 1 else 'their'} own variance: {', '.join(own)}."
-    pool = family.pool
-    if float(pool.trust) < OWN_VARIANCE:
-        what = (
-            f"the variance of {baseline} differs from the arms'"
-            if float(pool.p_baseline) <= float(pool.p_sphericity)
-            else "the arms' variances or their correlations by seed differ"
-        )
-        p = formatting.p_value(min(float(pool.p_baseline), float(pool.p_sphericity)))
-        yield f"The common variance counts for {float(pool.df):.2g} degrees of freedom, because {what} (p: {p})."
+    p_baseline, p_arms = float(family.pool.p_baseline), float(family.pool.p_sphericity)
+    if float(family.pool.trust) < OWN_VARIANCE:
+        p, what = p_arms, "the arms' variances or their correlations by seed differ"
+        if p_baseline < 1 - LEVEL:  # the arms' test fails as well where the baseline is the odd one
+            p, what = p_baseline, f"the variance of {baseline} differs from the arms'"
+        df = f"{float(family.pool.df):.2g}"
+        yield f"The common variance counts for {df} degrees of freedom, because {what} (p: {formatting.p_value(p)})."
 
 
 def selection_lines(summary: Summary, most: int) -> Iterator[str]:

@@ -46,3 +46,12 @@ def published_by_metric(given: Mapping[str, Any], metric: str) -> dict[str, dict
         shared = {part: given[part] for part in ("sd", "n") if part in given and (part == "n" or key == owner)}
         values[key] = dict(given[key]) if isinstance(given[key], Mapping) else {"mean": given[key]} | shared
     return values
+
+
+def published_values(recorded: Mapping[str, PublishedValue | float], metric: str) -> dict[str, PublishedValue]:
+    """Published values by metric, from a record in full or in short form; see `published_by_metric`."""
+    given = {
+        key: value.model_dump(exclude_unset=True) if isinstance(value, PublishedValue) else value
+        for key, value in recorded.items()
+    }
+    return {key: PublishedValue(**value) for key, value in published_by_metric(given, metric).items()}

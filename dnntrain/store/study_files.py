@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class StudyFiles:
         records: Mapping[str, RunRecord],
         settings: Mapping[str, Mapping[str, Any]],
         preset: str = "",
+        failed: Mapping[str, Sequence[int]] | None = None,
     ) -> StudyFiles:
         """Make the files from records.
 
@@ -55,15 +57,18 @@ class StudyFiles:
             records: The records by run id.
             settings: By run id, the settings in which the arms differ. Each is a column of results.csv.
             preset: The text of the preset, if there was one.
+            failed: By arm, the seeds of the runs whose jobs failed.
         """
         rows: list[dict[str, Any]] = []
         columns: dict[str, None] = {}
+        constants: dict[str, list[Mapping[str, float]]] = {}
         provenance = Provenance()
         for arm, run in runs:
             record = records[run]
             rows.append(_results_row(record, study.name, arm, settings[run]))
             columns |= dict.fromkeys(key for row in record.history for key in row)
             provenance.add(arm, record)
+            constants.setdefault(arm, []).append(record.constant)
         first = records[runs[0][1]]
         results_csv = "".join(_csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
         origin = {
@@ -73,6 +78,8 @@ class StudyFiles:
             "environments": provenance.environments,
             "checksum": hashlib.sha256(results_csv.encode()).hexdigest(),
         }
+        found = {"constants": mean_constants(constants), "failed": failed}
+        origin |= {key: value for key, value in found.items() if value}  # old records have no constants
         return cls(study.model_copy(update=origin), results_csv, runs, records, [*HISTORY_NAMES, *columns], preset)
 
     def contents(self) -> dict[str, Iterable[str]]:
@@ -148,6 +155,22 @@ class Results:
         runs = zip(self.runs["arm"], self.runs["run"], strict=True)
         rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]
         return pd.DataFrame(rows, columns=["arm", "epoch", metric]).astype({metric: float})
+
+
+def mean_constants(by_arm: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """By arm and metric, the mean over its runs of what a network scores that ignores its inputs.
+
+    Arms with a run that does not say, and metrics that a run lacks, are left out.
+    """
+    return {
+        arm: {
+            metric: math.fsum(constant[metric] for constant in constants) / len(constants)
+            for metric in constants[0]
+            if all(metric in constant for constant in constants)
+        }
+        for arm, constants in by_arm.items()
+        if all(constants)
+    }
 
 
 def find_studies(paths: Sequence[Path]) -> list[Results]:

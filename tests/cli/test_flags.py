@@ -37,6 +37,7 @@ HOW = {
     "address": "which cluster; refused without --executor ray",
     "join": "what to do where another process trains the same study",
     "checkpoint_every": "how often a run in training is kept",
+    "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
     "yes": "answers a question that is asked only where something is removed",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
@@ -130,7 +131,7 @@ def base() -> MLPBackbone:
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
-    study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
+    study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
@@ -177,6 +178,8 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "until_resolved": [["--until-resolved"]],
+    "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
     "as_json": [["--json"]],
     "plan": [["--plan"]],
@@ -222,6 +225,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "list"),
     ("runs", "show", "RUN"),
     ("runs", "verify"),
+    ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
     ("techniques",),

@@ -263,8 +263,10 @@ def test_published_values_say_their_runs_and_deviation(given: str, meant: dict[s
 
 def test_an_old_study_file_has_its_published_values() -> None:
     arms = [{"name": "a", "published": {"val_acc": 0.88, "val_loss": 0.3, "sd": 0.004}}, {"name": "b", "published": {}}]
-    read_arm = StudyRecord.model_validate({"name": "old", "metric": "val_acc", "seeds": [0], "arms": arms}).arms[0]
-    assert {key: value.sd for key, value in read_arm.published.items()} == {"val_acc": 0.004, "val_loss": None}
+    study = StudyRecord.model_validate({"name": "old", "metric": "val_acc", "seeds": [0], "arms": arms})
+    values = study.published_of(study.arms[0])
+    assert {key: value.sd for key, value in values.items()} == {"val_acc": 0.004, "val_loss": None}
+    assert study.content()["arms"] == arms  # written as it was read
 
 
 # Values as people mean them
