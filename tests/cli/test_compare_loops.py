@@ -73,6 +73,7 @@ def test_a_table_that_comes_back_is_judged_at_the_level_of_its_look(runs: Path) 
         assert arm["p"] == before["p"] and arm["high"] - arm["low"] > 1.1 * (before["high"] - before["low"])
         assert (arm["verdict"] in ("better", "worse")) == (arm["p"] < level)
         assert (arm["low"] > 0) == (arm["p"] < level)
+        assert any(f"(n = {n}), level " in note for note in study["notes"])
         gate = dt.compare(
             runs, arm="optimizer", seed="seed", value="f1", looks=[5, 10, 20], keep_if="new >= base"
         ).gates[0]
