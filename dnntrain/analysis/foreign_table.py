@@ -216,7 +216,7 @@ def table_study(
         frame["block"] = runs.blocks
     names = runs.arm_names
     record = StudyRecord(
-        name=name_of(table),
+        name=name_of(table) if len(layout.values) == 1 else f"{name_of(table)}: {value}",
         metric=value,
         seeds=sorted({*runs.numbers}),
         arms=[ArmRecord(name=name) for name in names],
@@ -264,8 +264,8 @@ def notes_on(layout: TableLayout, runs: IdentifiedRuns, value: str) -> list[str]
         have: dict[str, set[int]] = {name: set() for name in runs.arm_names}
         for arm, number in zip(runs.arms, runs.numbers, strict=True):
             have[arm].add(number)
-        lacking = [f"{arm} {len(every - own)} of {len(every)}" for arm, own in have.items() if every - own]
+        lacking = [f"{len(every - own)} of {len(every)} runs of {arm}" for arm, own in have.items() if every - own]
         if lacking:
             more = f" and {len(lacking) - MOST_ARMS_NAMED} more arms" if len(lacking) > MOST_ARMS_NAMED else ""
-            notes.append(f"Missing from the table: runs of {', '.join(lacking[:MOST_ARMS_NAMED])}{more}.")
+            notes.append(f"Missing from the table: {', '.join(lacking[:MOST_ARMS_NAMED])}{more}.")
     return notes

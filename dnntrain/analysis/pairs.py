@@ -32,7 +32,7 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     compared = []
     for pair in pairs:
         ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
-        is_identical = ends.get(pair.arm) == ends.get(pair.other)
+        is_identical = not summary.results.is_table and ends.get(pair.arm) == ends.get(pair.other)
         words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other)
         comparison = clipped(pair.comparison, metric_of(summary.metric))
         compared.append(PairResult(pair.arm, pair.other, comparison, words))

@@ -182,7 +182,7 @@ class Summary:
         all arms share, and where it is not known what a lost run counts as.
         """
         runs = {arm.name: arm.runs for arm in self.arms}
-        return [] if self.family is None else best_arms(runs, self.higher_is_better)
+        return [] if self.family is None else best_arms(runs, self.higher_is_better, self.results.is_paired)
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:

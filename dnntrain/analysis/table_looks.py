@@ -18,8 +18,7 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
         looks: The numbers of seeds at which it is judged, or the largest: then as `--until-resolved` does.
 
     Returns:
-        The studies with the levels of the looks so far, and the level of this one: the probability of a false verdict
-        that it may spend.
+        The studies with the level of this look, and that level: the probability of a false verdict that it spends.
 
     Raises:
         InputError: If the looks are no schedule, runs are not paired by seed, or the table is not at a look.
@@ -31,9 +30,16 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
         raise InputError(f"--looks: {error}") from None
     if studies[0].blocks or not studies[0].is_paired:
         raise InputError("--looks: needs runs that are paired by seed (--seed), without --block")
+    if studies[0].record.max_seeds is not None:
+        raise InputError(f"--looks: {studies[0].name} has looks of its own")
     n = len(studies[0].record.seeds)
     if n not in schedule:
         raise InputError(f"--looks {','.join(map(str, schedule))}: the table has {n} seeds, which is no look")
-    so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
-    records = [study.record.model_copy(update={"levels": so_far}) for study in studies]
-    return [replace(study, record=record) for study, record in zip(studies, records, strict=True)], so_far[n]
+    look = schedule.index(n)
+    level = levels[look]
+    note = f"look {look + 1} of {len(schedule)} (n = {n}), level {f'{level:.3g}'.removeprefix('0')}."
+    at_this_look = [
+        replace(study, record=study.record.model_copy(update={"levels": {n: level}}), notes=(*study.notes, note))
+        for study in studies
+    ]
+    return at_this_look, level

@@ -160,7 +160,7 @@ def best_line(summary: Summary) -> Iterator[str]:
     first, *others = summary.best
     seeds = [set(arm.values) for arm in summary.arms]
     shared = len(set.intersection(*seeds))
-    over = f", over the {shared} seeds of all arms" if shared < max(map(len, seeds)) else ""
+    over = f", over the {shared} seeds of all arms" if 0 < shared < max(map(len, seeds)) else ""
     rest, what = "told apart from all others", "it is the best"
     if others:
         rest, what = f"not told apart from it: {', '.join(others)}", "the best is among them"

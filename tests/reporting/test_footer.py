@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
-from dnntrain.reporting.exports import to_csv, to_latex, to_markdown
+from dnntrain.reporting.exports.csv_json import to_csv
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.footer import footer
 from dnntrain.reporting.tables import main_table, tables
 from dnntrain.statistics import plan_seeds
