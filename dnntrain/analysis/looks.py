@@ -115,10 +115,9 @@ def is_resolved(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None) 
         return True
     if comparison is None or comparison.note:
         return False
-    if not arm.lost and not baseline.lost:
-        return comparison.verdict != INCONCLUSIVE
-    is_known = len(arm.values) + len(arm.not_measured) == arm.made
-    return is_known and comparison.verdict not in (INCONCLUSIVE, EQUIVALENT)
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
+        return False
+    return comparison.verdict not in ((INCONCLUSIVE, EQUIVALENT) if arm.lost or baseline.lost else (INCONCLUSIVE,))
 
 
 def lines(study: StudyRecord) -> Iterator[str]:

@@ -13,11 +13,10 @@ from dnntrain.cli.options import (
     Seeds,
     UntilResolved,
     add_options,
-    read_run_options,
     read_study_request,
-    run_options,
 )
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import read_assignments
 
 

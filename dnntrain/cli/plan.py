@@ -54,7 +54,7 @@ def warn(study: Study, options: RunOptions) -> None:
 
 def run_here(study: Study, options: RunOptions) -> StudyResult:
     """Run the study with progress on stderr; Ctrl-C stops it after the current epoch."""
-    from dnntrain.api import run_study
+    from dnntrain.api.training import run_study
     from dnntrain.studies.progress import ProgressDisplay
 
     return run_study(study, options, ProgressDisplay(console(stderr=True)), owns_process=True)

@@ -15,12 +15,11 @@ from dnntrain.cli.options import (
     Seeds,
     UntilResolved,
     add_options,
-    read_run_options,
     read_study_request,
     refuse_given,
-    run_options,
 )
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
@@ -102,13 +101,14 @@ def transfer(
 
 def print_transfer(summary: Summary) -> None:
     """Print what the transfer gained. A study of several arms is drawn too, into the study's folder."""
+    from dnntrain.analysis.transfer import sized_pairs
     from dnntrain.reporting.figures import save_figures
-    from dnntrain.reporting.transfer import sized, transfer_report
+    from dnntrain.reporting.transfer import transfer_report
 
     for part in transfer_report(summary):
         show(part)
     if len(summary.arms) > 2:
-        figure = "training-size" if sized(summary) else "effects"
+        figure = "training-size" if sized_pairs(summary) else "effects"
         for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
             if figure in path.name:
                 typer.echo(f"figure: {path}")

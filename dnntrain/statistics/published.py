@@ -83,7 +83,7 @@ def compare_published(
     if not values or theirs < fewest or (published_sd is not None and not published_sd >= 0):
         raise ValueError(f"{len(values)} runs cannot be compared with {theirs} published ones of sd {published_sd}")
     n, own_sd, difference = len(values), deviation(values), mean(values) - published_mean
-    runs = np.arange(n, max(MANY_RUNS, n) + 1)
+    runs = np.arange(n, max(MANY_RUNS, n) + 1, dtype=np.float64)
     se, df, run_sd = mean_error(own_sd, runs, published_sd, theirs)
     if not se[0] > 0:
         nan = math.nan
@@ -111,7 +111,7 @@ def mean_error(
     """Standard error and df of ours − published for each number of our runs, and the standard deviation of one run."""
     if published_sd is None or math.isnan(own_sd):
         run_sd = own_sd if published_sd is None else published_sd
-        df = runs - 1.0 if published_sd is None else np.full(len(runs), published_runs - 1.0)
+        df = runs - 1 if published_sd is None else np.full(len(runs), published_runs - 1.0)
         return run_sd * np.sqrt(1 / runs + 1 / published_runs), df, run_sd
     ours, theirs = own_sd**2 / runs, published_sd**2 / published_runs
     squares = ours**2 / (runs - 1) + theirs**2 / (published_runs - 1)

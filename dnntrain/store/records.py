@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
+from dnntrain.store.published import PublishedValue, published_values
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
 
@@ -29,7 +30,7 @@ HistoryRow = dict[str, float | int | list[float | None] | None]
 class Record(BaseModel):
     """Part of a JSON file of the store."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, defer_build=True)
 
     def content(self) -> dict[str, Any]:
         """The fields that were given, in the order in which they are written, as plain JSON values."""
@@ -170,8 +171,8 @@ class ArmRecord(Record):
     """With seed 0."""
     implied: list[str] = []
     """Other differences from the baseline that follow from its settings."""
-    published: dict[str, float] = {}
-    """Published results by metric."""
+    published: dict[str, PublishedValue | float] = {}
+    """Published values by metric, to be read by `StudyRecord.published_of`. Old study files have short forms."""
     levels: dict[str, str] = {}
     """In a factorial design: the level of each factor, '' where it is off."""
 
@@ -276,6 +277,16 @@ class StudyRecord(Record):
         if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
             raise ValueError(f"no arm '{self.baseline}' to be the baseline")
         return self
+
+    @model_validator(mode="after")
+    def _published_values_are_possible(self) -> Self:
+        for arm in self.arms:
+            self.published_of(arm)
+        return self
+
+    def published_of(self, arm: ArmRecord) -> dict[str, PublishedValue]:
+        """An arm's published values by metric."""
+        return published_values(arm.published, self.metric)
 
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds that are asked of an arm: none after the look that resolved it."""

@@ -124,6 +124,14 @@ class Results:
     """Whether results.csv was changed since it was written."""
     run_records: Mapping[str, RunRecord] | None = None
     """The records by run id, if the study has just run in this process."""
+    is_table: bool = False
+    """Whether dnntrain did not write it: then `folder` is a file, and nothing is known of runs that are not in it."""
+    is_paired: bool = True
+    """Whether runs of two arms with equal seeds are pairs."""
+    blocks: Sequence[str] = ()
+    """The names of the blocks, such as data sets, whose means are compared; `runs` has each run's block by number."""
+    notes: Sequence[str] = ()
+    """What a reader should know of how the table was read."""
 
     @property
     def name(self) -> str:
@@ -133,8 +141,10 @@ class Results:
     def validation_curves(self, metric: str) -> dict[str, list[float]]:
         """Each arm's mean of a validation metric by epoch, over the runs that were trained for as long.
 
-        Empty where the study has no history. InputError where history.csv is damaged.
+        Empty if the study has no history. InputError where history.csv is damaged.
         """
+        if self.is_table:
+            return {}
         records = self.run_records
         history = _read_history(self.folder, metric) if records is None else self._history(records, metric)
         means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dnntrain.studies.runner import StudyCallback, TrainedStudy
     from dnntrain.studies.study import Study, Tuning
 
+LARGE_PREDICTIONS = 100
+"""Predictions of more megabytes than this get a note before a study is trained."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -49,6 +52,8 @@ class RunOptions:
     """Whether to share the work with a process that is training the same study."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; by default one a minute."""
+    predictions: bool = True
+    """Whether to record what each run predicts for validation and test examples."""
     executor_options: Mapping[str, Any] = field(default_factory=dict)
     """The executor's own options, such as a Ray cluster's address."""
 
@@ -107,6 +112,7 @@ def train_missing_runs(
     """
     from dnntrain.store.run_store import RunStore
     from dnntrain.studies.continuation import changes, continue_study
+    from dnntrain.studies.feasibility import predictions_size
     from dnntrain.studies.looks import train_until_resolved
     from dnntrain.studies.pretraining import pretraining_study, with_backbone
     from dnntrain.studies.runner import StudyRunner
@@ -122,14 +128,21 @@ def train_missing_runs(
 
     def train(study: Study) -> TrainedStudy:
         runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
-        executor = create_executor(options, len(runner.missing()), owns_process)
+        missing = runner.missing()
+        executor = create_executor(options, len(missing), owns_process)
+        megabytes = predictions_size(missing, options.home) / 1e6 if options.predictions else 0
+        if megabytes > LARGE_PREDICTIONS:
+            callback.note(
+                f"{study.name}: the predictions of {len(missing)} runs will take {megabytes:,.0f} MB in {options.out}; "
+                "--no-predictions leaves them out"
+            )
 
         def stop() -> None:
             callback.stopping()
             executor.stop()
 
         with graceful_interrupt(stop) if owns_process else nullcontext():
-            return runner.run(executor, callback, options.join, options.checkpoint_every)
+            return runner.run(executor, callback, options.join, options.checkpoint_every, options.predictions)
 
     trained = train(study) if study.max_seeds is None else train_until_resolved(study, train, callback)
     for note in data_notes(trained.files.record):

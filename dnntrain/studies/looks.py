@@ -9,7 +9,7 @@ from dnntrain.analysis.arm_names import size_pairs
 from dnntrain.analysis.looks import compared_arms, current_level, is_resolved, judged_looks, unresolved_arms
 from dnntrain.analysis.runs import arms_by_metric, worst_finished
 from dnntrain.analysis.summary import summarize
-from dnntrain.analysis.training_size import compare_sizes
+from dnntrain.analysis.transfer import compare_sizes
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison
 from dnntrain.store.records import JudgedArm, LookRecord
@@ -61,7 +61,7 @@ def judge(results: Results, *, together: bool) -> LookRecord:
         comparisons, pool = summary.family.comparisons, summary.family.pool
     else:
         baselines, pool = {transfer: scratch for scratch, transfer in size_pairs(runs).values()}, None
-        comparisons = compare_sizes(summary)
+        comparisons = {size.pair.transfer.name: size.comparison for size in compare_sizes(summary)}
     waiting = unresolved_arms(study)
     resolved = [name for name in waiting if is_resolved(runs[name], runs[baselines[name]], comparisons[name])]
     if together and resolved != waiting:

@@ -15,6 +15,7 @@ from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
+from dnntrain.store.published import PublishedValue
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -105,8 +106,8 @@ class Preset:
             check_tuning(study, self.home)
         return study
 
-    def arms(self, settings: Arms, published: Mapping[str, dict[str, float]]) -> tuple[Arm, ...]:
-        """The validated arms, with their published figures if there are any."""
+    def arms(self, settings: Arms, published: Mapping[str, dict[str, PublishedValue]]) -> tuple[Arm, ...]:
+        """The validated arms, with their published values if there are any."""
         levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
         return tuple(
             Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))

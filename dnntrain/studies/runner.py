@@ -119,6 +119,7 @@ class StudyRunner:
         callback: StudyCallback | None = None,
         join: bool = False,
         checkpoint_every: int | None = None,
+        predictions: bool = True,
     ) -> TrainedStudy:
         """Train the missing runs. Whatever ends this, finished runs stay recorded.
 
@@ -127,6 +128,7 @@ class StudyRunner:
             callback: Follows the study.
             join: Whether to help another process that is training this study.
             checkpoint_every: Epochs between checkpoints of runs in training; None for one a minute.
+            predictions: Whether to record what the runs predict for held-out examples.
 
         Raises:
             DnntrainError: Some runs could not be trained (InputError if because of their settings), or another
@@ -147,7 +149,7 @@ class StudyRunner:
             callback.start(self.study, self.records, self.ids)
             try:
                 while (missing := self.missing()) and not executor.stopping:
-                    jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every)
+                    jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every, predictions)
                     executor.run(jobs, lambda event: self.handle(event, callback, locks))
                     if not jobs.taken and not executor.stopping:
                         time.sleep(LOCKED_RUNS_SECONDS)
@@ -214,7 +216,7 @@ class StudyRunner:
         elif isinstance(event, RunsFinished):
             for run in event.runs:
                 record = run.to_record(self.ids[run.spec], event.data, event.environment)
-                self.records.add(self.store.write(record, run.weights))
+                self.records.add(self.store.write(record, run.weights, run.predictions))
                 locks.release(record.run)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
@@ -231,8 +233,10 @@ class JobQueue:
         missing: Mapping[RunSpec, str],
         locks: RunLocks,
         checkpoint_every: int | None,
+        predictions: bool,
     ) -> None:
-        self.runner, self.locks, self.checkpoint_every = runner, locks, checkpoint_every
+        self.runner, self.locks = runner, locks
+        self.checkpoint_every, self.predictions = checkpoint_every, predictions
         # a process that waits for others looks twice a second, and need not read their checkpoints
         self.missing = {spec: run for spec, run in missing.items() if locks.is_unlocked(run)}
         store = runner.store
@@ -249,7 +253,13 @@ class JobQueue:
                 self.taken += 1
                 backbone = self.runner.backbones.get(specs[0].reuse_from or "")
                 job = Job(
-                    specs, self.runner.home, self.runner.device, backbone, self.checkpoints, self.checkpoint_every
+                    specs,
+                    self.runner.home,
+                    self.runner.device,
+                    backbone,
+                    self.checkpoints,
+                    self.checkpoint_every,
+                    self.predictions,
                 )
                 yield job.subset(specs)  # with the checkpoints of these runs only
 

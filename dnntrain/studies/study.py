@@ -11,6 +11,7 @@ from dnntrain.analysis.margins import read_margin
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import DEFAULT_METRIC, metric_of
+from dnntrain.store.published import PublishedValue
 from dnntrain.store.records import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
@@ -34,8 +35,8 @@ class Arm:
     name: str
     spec: RunSpec
     """The settings, with seed 0."""
-    published: Mapping[str, float] = field(default_factory=dict)
-    """Published figures by metric, as {'val_acc': 0.8663}."""
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """In a factorial design: the level of each factor, '' where it is off."""
 

@@ -1,14 +1,4 @@
-"""The Python API: `train`, `ablate`, `transfer`, `report` and `load`. Provisional until version 1.0.
-
-    import dnntrain as dt
-
-    study = dt.ablate(arms={"elu": {"act": "elu"}, "bn": {"bn": True}}, hidden="20x100", epochs=5)
-    print(study.summary)
-
-Runs are trained in worker processes and recorded on disk, where later calls find them. Progress goes to stderr, and
-only in a terminal or a notebook. Nothing else is printed, and the caller's environment and signal handlers stay as
-they are. Errors are `InputError` (a value is wrong) or `DnntrainError` (something failed while running).
-"""
+"""Functions that train: `train`, `ablate` and `transfer`."""
 
 from __future__ import annotations
 
@@ -23,15 +13,14 @@ from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.reporting.results import Report, StudyResult, StudySummary
+from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
 
-__all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
-           "transfer"]  # fmt: skip
+__all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 
 ProgressMode = StudyCallback | Literal["auto"] | bool
 SeedsLike = int | Sequence[int] | str
@@ -175,54 +164,6 @@ def transfer(
         name=name, out=options.out, home=options.home,
     )  # fmt: skip
     return run_with_progress(study, options, progress)
-
-
-def report(
-    paths: str | Path | Iterable[str | Path] = "runs",
-    *,
-    metric: str | None = None,
-    sort: str | None = None,
-    delta: str | float | None = None,
-    require: Iterable[str] = (),
-) -> Report:
-    """Analyze recorded studies.
-
-    Args:
-        paths: Folders of studies, or folders that hold studies.
-        metric: What arms are compared by; by default each study's own.
-        sort: Order of the arms: 'arm', 'mean' or 'seconds'.
-        delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
-            number in the metric's own unit. By default as the metric declares.
-        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
-
-    Raises:
-        InputError: If there is no study, a file is damaged, or an argument is invalid.
-    """
-    from dnntrain.analysis.summary import AnalysisOptions, summarize
-    from dnntrain.reporting.gates import judge
-    from dnntrain.store.study_files import find_studies
-
-    folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    studies = find_studies(folders)
-    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
-    summaries = [summarize(results, metric, options) for results in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
-    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
-
-
-def load(path: str | Path) -> StudyResult:
-    """Load one recorded study.
-
-    Args:
-        path: The study's folder.
-
-    Raises:
-        InputError: If it is not a study's folder, or a file in it is damaged.
-    """
-    from dnntrain.analysis.summary import summarize
-    from dnntrain.store.study_files import read_study
-
-    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
 
 
 def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
