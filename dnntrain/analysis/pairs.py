@@ -27,7 +27,7 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     """Compares each pair of arms by the summary's metric, level and δ, lost runs included."""
     values = {arm.name: arm.values for arm in summary.arms}
     delta = 0.0 if math.isnan(summary.delta) else summary.delta
-    pairs = compare_pairs(values, delta=delta, level=summary.options.level, higher_is_better=summary.higher_is_better)
+    pairs = compare_pairs(values, delta=delta, level=summary.level, higher_is_better=summary.higher_is_better)
     ends = outcomes(summary.results.runs)
     compared = []
     for pair in pairs:

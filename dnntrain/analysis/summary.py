@@ -10,7 +10,7 @@ from functools import cached_property
 
 from dnntrain.analysis.best import best_arms
 from dnntrain.analysis.designs import contributions, factorial_effects
-from dnntrain.analysis.looks import compare_at_look
+from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.published import PublishedResult, published_results
@@ -151,6 +151,8 @@ class Summary:
     """The smallest difference that matters."""
     delta: float
     """The same in the metric's own unit."""
+    level: float
+    """The simultaneous confidence of the intervals, at the study's look."""
     family: ComparisonFamily | None
     """All comparisons with the baseline; None without a baseline."""
     effects: list[Effect]
@@ -240,6 +242,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
     values = {name: arm.values for name, arm in runs.items()}
     family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
     arms = summarize_arms(results, metric, runs, baseline, family)
+    level = 1 - current_level(study) / options.metrics
     return Summary(
         results=results,
         metric=metric,
@@ -248,9 +251,10 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         arms=sorted(arms, key=SORTS[options.sort]) if options.sort else arms,
         margin=margin,
         delta=delta,
+        level=level,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared.higher_is_better, options.level),
-        contributions=contributions(study, runs, delta, declared.higher_is_better, options.level),
+        effects=factorial_effects(study, runs, delta, declared.higher_is_better, level),
+        contributions=contributions(study, runs, delta, declared.higher_is_better, level),
     )
 
 
@@ -261,20 +265,22 @@ def summarize_arms(
     columns = ("health", "seconds", other_part_of(metric))
     health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
     ends = outcomes(results.runs)
-    theirs = runs.get(str(baseline))
+    study, baseline_runs = results.record, runs.get(str(baseline))
     is_complete = all(arm.made >= arm.planned for arm in runs.values())
-    resolved = {name for look in results.record.looks for name in look.resolved}
     arms = []
     for arm in results.record.arms:
         name, ours = arm.name, runs[arm.name]
         comparison, verdict, p = None, "", math.nan
-        if family and theirs and ours is not theirs:
+        if family and baseline_runs and ours is not baseline_runs:
+            # an arm that is resolved was compared with the runs up to that look
+            is_resolved = any(name in look.resolved for look in study.looks)
+            theirs = baseline_runs.at(study.seeds_of(name)) if is_resolved else baseline_runs
             both_lost_all = ours.never_finishes and theirs.never_finishes
             comparison = None if both_lost_all else family.comparisons[name]
             is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
-            reference = theirs.at(results.record.seeds_of(name)) if name in resolved else theirs
-            verdict = arm_verdict(ours, reference, comparison, is_identical, is_complete=is_complete or name in resolved)
-            p = lost_p(ours, reference)
+            is_judged = is_complete or is_resolved
+            verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
+            p = lost_p(ours, theirs)
         lost = {*ours.diverged, *ours.failed}
         # without layer and epoch
         diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
@@ -316,7 +322,7 @@ def compare_with_baseline(
     delta: float,
     options: AnalysisOptions,
 ) -> ComparisonFamily:
-    """Compares every arm with the baseline."""
+    """Compares every arm with the baseline, at the level of the study's look."""
     declared = metric_of(metric)
     try:
         family = compare_at_look(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.arm_names import SCRATCH, size_pairs
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
 from dnntrain.analysis.summary import ArmSummary, Summary, clipped
@@ -64,13 +63,8 @@ class SizePair:
 
 def sized_pairs(summary: Summary) -> list[SizePair]:
     """The pairs of arms of a training-size study, by size; empty for other studies."""
-    by_size: dict[int, dict[str, ArmSummary]] = {}
-    for arm in summary.arms:
-        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
-        if not match:
-            return []
-        by_size.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
+    arms = {arm.name: arm for arm in summary.arms}
+    return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: fl
         delta=0.0 if math.isnan(delta) else delta,
         # for a single arm, the moderated t and Dunnett's are the paired t
         method=WELCH if summary.options.method == WELCH else PAIRED,
-        level=summary.options.level,
+        level=summary.level,
         higher_is_better=summary.higher_is_better,
         k=k,
     )

@@ -20,6 +20,7 @@ def arm_verdict(
     comparison: Comparison | None,
     is_identical: bool,
     reference: str = "the baseline",
+    is_complete: bool = True,
 ) -> str:
     """The verdict on one arm.
 
@@ -32,9 +33,13 @@ def arm_verdict(
         comparison: Their comparison, lost runs included; None if there is none.
         is_identical: Whether the arm's records equal the baseline's.
         reference: What the baseline is called.
+        is_complete: Whether all planned runs of the study are made. There is no verdict before, because who stops when
+            something shows errs more often.
     """
     if not arm.made or not baseline.made:
         return f"{reference} not run yet" if arm.made else "not run yet"
+    if not is_complete:
+        return f"{arm.made} of {arm.planned} seeds so far"
     if min(arm.made, baseline.made) >= FEWEST_SEEDS and (arm.never_finishes or baseline.never_finishes):
         if arm.never_finishes and baseline.never_finishes:
             return "both never finish"

@@ -6,15 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import (
-    Delta,
-    MaxSeeds,
-    Plan,
-    Seeds,
-    UntilResolved,
-    add_options,
-    read_study_request,
-)
+from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, UntilResolved, add_options, read_study_request
 from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import read_assignments

@@ -17,7 +17,7 @@ READINGS = (
 
 def design_notes(summary: Summary) -> Iterator[str]:
     """The notes on a study's pairs, effects, contributions and published values, as far as it has these."""
-    level = summary.options.level
+    level = summary.level
     percent, narrow = f"{100 * level:.4g} %", f"{100 * (2 * level - 1):.4g} %"
     arms = len(summary.arms)
     if summary.options.pairs and arms > 1:

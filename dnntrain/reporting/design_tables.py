@@ -19,7 +19,7 @@ def pairs_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
         difference = formatting.difference(interval, summary.metric, *(arm.deviation for arm in arms))
         rows.append([f"{pair.arm} - {pair.other}", f"{c.n}", difference, formatting.p_value(c.p), pair.verdict])
-    headings = ["pair", "n", f"difference [{100 * summary.options.level:.4g} %]", "p", "verdict on the first"]
+    headings = ["pair", "n", f"difference [{100 * summary.level:.4g} %]", "p", "verdict on the first"]
     verdicts = frozenset(headings[-1:])
     return TextTable("all pairs", headings, rows, frozenset(headings[1:-1]), verdicts, colored=verdicts)
 
@@ -51,7 +51,7 @@ def effects_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(effect.interval.mean) else effect.interval
         figures = [f"{effect.n}", formatting.difference(interval, summary.metric), formatting.p_value(effect.p)]
         rows.append([effect.name + against, *figures, effect.reading + (f" ({effect.note})" if effect.note else "")])
-    headings = ["effect", "n", f"Δ [{100 * summary.options.level:.4g} %]", "p", "reading"]
+    headings = ["effect", "n", f"Δ [{100 * summary.level:.4g} %]", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("effects", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)
 
@@ -65,7 +65,7 @@ def contributions_table(summary: Summary) -> TextTable:
             for part in (item.solo, item.marginal, item.gap)
         ]
         rows.append([name, f"{item.n}", *parts, formatting.p_value(item.p), item.reading])
-    level = f"[{100 * summary.options.level:.4g} %]"
+    level = f"[{100 * summary.level:.4g} %]"
     headings = ["technique", "n", f"gain alone {level}", f"loss without {level}", f"gap {level}", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("alone and among all", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)

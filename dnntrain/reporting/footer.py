@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.config.renamed import to_new_names
@@ -42,6 +43,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     """
     most = len(summary.arms) if wide else MAX_ARMS
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from lost_lines(summary, most)
     yield from selection_lines(summary, most)
@@ -59,6 +61,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 def caption(summary: Summary) -> Iterator[str]:
     """The lines that a table needs wherever it is printed alone."""
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary)

@@ -15,7 +15,7 @@ from dnntrain.statistics.sequential import LEVELS, LOOKS
 from dnntrain.studies.looks import judge, next_look
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
-from tests.support.studies import at_look, made_results
+from tests.support.made_results import at_look, made_results
 
 LEVEL_AT = dict(zip(LOOKS, LEVELS, strict=True))
 RANDOM = np.random.default_rng(17)

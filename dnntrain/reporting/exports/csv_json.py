@@ -104,7 +104,7 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
     record, family = summary.results.record, summary.family
-    level = family.level if family else summary.options.level
+    level = family.level if family else summary.level
     made = [arm.runs.made for arm in summary.arms if arm.runs.made]
     return {
         "study": summary.results.name,

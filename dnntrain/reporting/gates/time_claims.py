@@ -20,7 +20,7 @@ from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, che
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
 from dnntrain.statistics import FEWEST_SEEDS, compare
-from dnntrain.statistics.comparisons import WELCH
+from dnntrain.statistics.estimates import WELCH
 
 SAME_TIME = 0.001
 """Runs of one length whose times differ by at most this share count as one population."""
