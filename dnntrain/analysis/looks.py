@@ -34,7 +34,7 @@ def judged_looks(study: StudyRecord) -> list[LookRecord]:
     return [look for look in study.looks if look.level is not None]
 
 
-def compared_arms(study: StudyRecord) -> list[str]:
+def arms_to_judge(study: StudyRecord) -> list[str]:
     """The arms that get verdicts: all but the baseline; without one, the transfer of each training size."""
     names = [arm.name for arm in study.arms]
     if study.baseline is None:
@@ -44,7 +44,7 @@ def compared_arms(study: StudyRecord) -> list[str]:
 
 def unresolved_arms(study: StudyRecord) -> list[str]:
     """The arms that get verdicts, and that no look has resolved."""
-    return [arm for arm in compared_arms(study) if not any(arm in look.resolved for look in study.looks)]
+    return [arm for arm in arms_to_judge(study) if not any(arm in look.resolved for look in study.looks)]
 
 
 def compare_at_look(

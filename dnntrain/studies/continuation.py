@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dnntrain.analysis.looks import compared_arms
+from dnntrain.analysis.looks import arms_to_judge
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
 from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
@@ -98,7 +98,7 @@ def looks_so_far(study: Study, record: StudyRecord, out: Path) -> Iterator[LookR
     yield from record.looks
     n = len(record.seeds)
     is_asked_for_more = study.max_seeds is not None or {*record.seeds} < {*study.seeds}
-    if compared_arms(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
+    if arms_to_judge(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
         made = len(read_study(out / study.name).runs) + sum(map(len, record.failed.values()))
         if made >= len(record.arms) * n:
             yield LookRecord(n=n)
