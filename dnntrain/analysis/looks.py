@@ -34,7 +34,7 @@ def judged_looks(study: StudyRecord) -> list[LookRecord]:
     return [look for look in study.looks if look.level is not None]
 
 
-def compared_arms(study: StudyRecord) -> list[str]:
+def arms_to_judge(study: StudyRecord) -> list[str]:
     """The arms that get verdicts: all but the baseline; without one, the transfer of each training size."""
     names = [arm.name for arm in study.arms]
     if study.baseline is None:
@@ -44,7 +44,7 @@ def compared_arms(study: StudyRecord) -> list[str]:
 
 def unresolved_arms(study: StudyRecord) -> list[str]:
     """The arms that get verdicts, and that no look has resolved."""
-    return [arm for arm in compared_arms(study) if not any(arm in look.resolved for look in study.looks)]
+    return [arm for arm in arms_to_judge(study) if not any(arm in look.resolved for look in study.looks)]
 
 
 def compare_at_look(
@@ -115,10 +115,9 @@ def is_resolved(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None) 
         return True
     if comparison is None or comparison.note:
         return False
-    if not arm.lost and not baseline.lost:
-        return comparison.verdict != INCONCLUSIVE
-    is_known = len(arm.values) + len(arm.not_measured) == arm.made
-    return is_known and comparison.verdict not in (INCONCLUSIVE, EQUIVALENT)
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
+        return False
+    return comparison.verdict not in ((INCONCLUSIVE, EQUIVALENT) if arm.lost or baseline.lost else (INCONCLUSIVE,))
 
 
 def lines(study: StudyRecord) -> Iterator[str]:

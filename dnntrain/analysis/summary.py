@@ -237,8 +237,9 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         raise InputError(no_metric(results, metric))
     runs = arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
-    wanted = study.delta if options.delta is None and metric == study.metric else options.delta
-    margin, delta = choose_delta(wanted, declared, runs.get(baseline or ""))
+    if options.delta is None and metric == study.metric:
+        options = replace(options, delta=study.delta)
+    margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
     family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
     arms = summarize_arms(results, metric, runs, baseline, family)

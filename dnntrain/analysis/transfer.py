@@ -82,12 +82,13 @@ def compare_sizes(summary: Summary) -> list[SizeResult]:
     """Compares transfer with scratch at each size; the intervals are simultaneous over the sizes (Bonferroni)."""
     pairs = sized_pairs(summary)
     ends = outcomes(summary.results.runs)
+    is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
     compared = []
     for pair in pairs:
         delta = size_delta(summary, pair)
         c = compare_pair(summary, pair.transfer, pair.scratch, delta, len(pairs))
         is_identical = ends.get(pair.transfer.name) == ends.get(pair.scratch.name)
-        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH)
+        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH, is_complete)
         compared.append(SizeResult(pair, delta, c, verdict))
     return compared
 

@@ -223,7 +223,8 @@ def sphericity_p(u: Array, arms: Array, nu: int) -> Array:
     """P(larger U) if all variances and correlations are equal.
 
     U lies in [1/min(arms, ν), 1]. It is taken as Beta with its exact first two moments, which follow from those of
-    Wishart matrices, because U and tr G are independent. At p = .05 this is off by at most .006.
+    Wishart matrices, because U and tr G are independent. In simulations p = .05 is off by at most .017 (4 seeds and 3
+    arms), and from 7 seeds on by at most .006.
 
     Args:
         u: John's statistic, [...].

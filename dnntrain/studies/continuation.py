@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dnntrain.analysis.looks import compared_arms
+from dnntrain.analysis.looks import arms_to_judge
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
 from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
@@ -42,6 +42,30 @@ def continue_study(study: Study, out: Path) -> Study:
     return with_levels(replace(study, looks=tuple(looks_so_far(study, record, out))))
 
 
+def changes(study: Study, asked: Study, out: Path) -> Iterator[str]:
+    """What differs between the study, what was asked for, and what is recorded: notes for the user.
+
+    Args:
+        study: The study that `continue_study` made.
+        asked: The study that it was made from.
+        out: The folder of studies.
+    """
+    try:
+        record = StudyRecord.read(out / study.name / "study.json")
+    except InputError:
+        return  # no study yet, or an unreadable one, which is written again
+    if study.metric != asked.metric:
+        yield f"judged by {study.metric}, as recorded; a new study would be by {asked.metric}"
+    elif study.metric != record.metric:
+        yield f"judged by {study.metric} now, before by {record.metric}"
+    if seeds := len({*record.seeds} - {*study.seeds}):
+        yield f"seeds that leave its tables now: {seeds}; their runs stay in the store"
+    known, now = settings_by_arm(record), settings_by_arm(study.to_record())
+    if gone := [name for name, settings in known.items() if not settings.items() <= now.get(name, {}).items()]:
+        which = ", ".join(gone)
+        yield f"arms that leave its tables now, or change their settings: {which}; their runs stay in the store"
+
+
 def recorded_study(study: Study, out: Path) -> StudyRecord | None:
     """The record under the study's name, if it compares some of the same arms."""
     try:
@@ -74,7 +98,7 @@ def looks_so_far(study: Study, record: StudyRecord, out: Path) -> Iterator[LookR
     yield from record.looks
     n = len(record.seeds)
     is_asked_for_more = study.max_seeds is not None or {*record.seeds} < {*study.seeds}
-    if compared_arms(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
+    if arms_to_judge(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
         made = len(read_study(out / study.name).runs) + sum(map(len, record.failed.values()))
         if made >= len(record.arms) * n:
             yield LookRecord(n=n)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from dnntrain.analysis.arm_names import size_pairs
-from dnntrain.analysis.looks import compared_arms, current_level, is_resolved, judged_looks, unresolved_arms
+from dnntrain.analysis.looks import arms_to_judge, current_level, is_resolved, judged_looks, unresolved_arms
 from dnntrain.analysis.runs import arms_by_metric, worst_finished
 from dnntrain.analysis.summary import summarize
 from dnntrain.analysis.transfer import compare_sizes
@@ -31,11 +31,11 @@ def train_until_resolved(study: Study, train: Callable[[Study], TrainedStudy], c
     while (n := next_look(study)) is not None:
         study = replace(study, seeds=tuple(range(n)))
         record = study.to_record()
-        goes_on, compared = unresolved_arms(record), compared_arms(record)
+        goes_on, compared = unresolved_arms(record), arms_to_judge(record)
         number = f"look {len(judged_looks(record)) + 1} of {len(study.levels)}"
         callback.note(f"{study.name}: {number}: {n} seeds; {len(goes_on)} of {len(compared)} arms go on")
         trained = train(study)
-        trained = trained.with_look(judge(trained.results, together=study.resolves_together))
+        trained = trained.with_look(judge_look(trained.results, together=study.resolves_together))
         study = trained.study
     return trained or train(study)  # a study that was finished before has nothing to train
 
@@ -47,7 +47,7 @@ def next_look(study: Study) -> int | None:
     return next((n for n in sorted(study.levels) if n > done), None) if unresolved_arms(record) else None
 
 
-def judge(results: Results, *, together: bool) -> LookRecord:
+def judge_look(results: Results, *, together: bool) -> LookRecord:
     """Judge a study whose runs are all made.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnntrain.analysis.looks import compared_arms
+from dnntrain.analysis.looks import arms_to_judge
 from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.statistics import SeedRange, plan_seeds, planned_detectable
@@ -38,7 +38,7 @@ def outlook(study: Study, out: Path) -> Outlook | None:
     pilot = find_pilot(study, out)
     if pilot is None or pilot.family is None:
         return None
-    seeds, k = study.max_seeds or len(study.seeds), len(compared_arms(study.to_record()))
+    seeds, k = study.max_seeds or len(study.seeds), len(arms_to_judge(study.to_record()))
     detectable, for_delta = {}, {}
     for name, comparison in pilot.family.comparisons.items():
         smallest = planned_detectable(comparison, k, seeds)
@@ -71,7 +71,7 @@ def is_alike(study: Study, results: Results) -> bool:
     Under its own name, some arm has to be the same.
     """
     ours, theirs = settings_by_arm(study.to_record()), settings_by_arm(results.record)
-    if study.metric not in results.runs.columns or not compared_arms(results.record) or results.record.baseline is None:
+    if study.metric not in results.runs.columns or not arms_to_judge(results.record) or results.record.baseline is None:
         return False
     if results.name == study.name:
         return any(theirs.get(name) == settings for name, settings in ours.items())

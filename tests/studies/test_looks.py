@@ -12,7 +12,7 @@ from dnntrain.analysis.looks import lines
 from dnntrain.analysis.summary import AnalysisOptions, summarize
 from dnntrain.statistics import compare
 from dnntrain.statistics.sequential import LEVELS, LOOKS
-from dnntrain.studies.looks import judge, next_look
+from dnntrain.studies.looks import judge_look, next_look
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
 from tests.support.made_results import at_look, made_results
@@ -43,7 +43,7 @@ def values(made: Study, gains: dict[str, float] | None = None) -> dict[str, list
 def with_look(made: Study, n: int, gains: dict[str, float] | None = None) -> Study:
     """The study after its look at n seeds."""
     made = at_look(made, n)
-    look = judge(made_results(made, values(made, gains)), together=made.resolves_together)
+    look = judge_look(made_results(made, values(made, gains)), together=made.resolves_together)
     return replace(made, looks=(*made.looks, look))
 
 
@@ -97,7 +97,7 @@ def test_the_correction_stays_that_for_all_arms() -> None:
 
 def test_an_arm_that_never_finishes_is_resolved() -> None:
     made = at_look(study("a,b"), 5)
-    look = judge(made_results(made, values(made) | {"b": [math.nan] * 5}), together=False)
+    look = judge_look(made_results(made, values(made) | {"b": [math.nan] * 5}), together=False)
     assert look.resolved["b"].verdict == "never finishes: worse"
     assert look.worst == pytest.approx(min(values(made)["baseline"] + values(made)["a"]))
 
@@ -106,7 +106,7 @@ def test_an_arm_with_a_lost_run_is_never_equivalent() -> None:
     made = at_look(replace(study("a,b"), delta="50pp"), 5)
     rows = values(made, {})
     rows["b"][0] = math.nan
-    look = judge(made_results(made, rows), together=False)
+    look = judge_look(made_results(made, rows), together=False)
     assert look.resolved["a"].verdict == "equivalent"
     assert "b" not in look.resolved
 
@@ -133,12 +133,12 @@ def test_in_a_factorial_design_all_arms_go_on_until_every_one_is_resolved() -> N
         }
 
     five = at_look(made, 5)
-    some = judge(made_results(five, rows(five)), together=False)
+    some = judge_look(made_results(five, rows(five)), together=False)
     assert 0 < len(some.resolved) < 3
-    assert judge(made_results(five, rows(five)), together=five.resolves_together).resolved == {}
+    assert judge_look(made_results(five, rows(five)), together=five.resolves_together).resolved == {}
     assert five.resolves_together
     most = at_look(made, 20)
-    assert len(judge(made_results(most, rows(most)), together=True).resolved) == 3
+    assert len(judge_look(made_results(most, rows(most)), together=True).resolved) == 3
 
 
 def test_the_last_look_is_the_maximum() -> None:

@@ -155,11 +155,12 @@ def one_arm(folder: Path) -> Path:
 def test_the_plan_says_what_the_seeds_can_find(folder: Path, tmp_path: Path) -> None:
     shown = " ".join(succeeds("ablate", "grow.yaml", "--plan", cwd=folder).split())
     assert "seeds are added until every arm is resolved: looks at 5, 7, 8 seeds" in shown
-    assert "With 8 seeds and 80 % power, going by its 8 seeds so far" in shown
-    assert "seeds for a difference of δ = 0.3pp: twin" in shown
+    assert "With 8 seeds and 80 % power, judging by the spread of the 21 runs so far:" in shown
+    assert "the smallest difference that shows is twin" in shown
+    assert "seeds to show a difference of δ = 0.3pp: twin" in shown
     (folder / "like.yaml").write_text(PRESET.replace("name: grow", "name: like").replace("epochs: 2", "epochs: 3"))
     shown = " ".join(succeeds("ablate", "like.yaml", "--plan", cwd=folder).split())
-    assert "going by grow, a study on the same data, with 8 seeds" in shown
+    assert "judging by the spread of the 21 runs of grow, on the same data" in shown
     (tmp_path / "grow.yaml").write_text(PRESET)
     assert "8 seeds can find is not known" in " ".join(succeeds("ablate", "grow.yaml", "--plan", cwd=tmp_path).split())
 
