@@ -10,7 +10,7 @@ from dnntrain.statistics import look_levels, looks_up_to
 from dnntrain.store.study_files import Results
 
 
-def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[list[Results], float]:
+def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> list[Results]:
     """Finds the look that a table is at.
 
     Args:
@@ -18,8 +18,7 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
         looks: The numbers of seeds at which it is judged, or the largest: then as `--until-resolved` does.
 
     Returns:
-        The studies with the levels of the looks so far, and the level of this one: the probability of a false verdict
-        that it may spend.
+        The studies with the level of each look so far: the probability of a false verdict that it may spend.
 
     Raises:
         InputError: If the looks are no schedule, runs are not paired by seed, or the table is not at a look.
@@ -36,4 +35,4 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
         raise InputError(f"--looks {','.join(map(str, schedule))}: the table has {n} seeds, which is no look")
     so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
     records = [study.record.model_copy(update={"levels": so_far}) for study in studies]
-    return [replace(study, record=record) for study, record in zip(studies, records, strict=True)], so_far[n]
+    return [replace(study, record=record) for study, record in zip(studies, records, strict=True)]
