@@ -64,6 +64,7 @@ def compare_at_look(
     method: str = METHODS[0],
     higher_is_better: bool = True,
     metrics: int = 1,
+    errors: Mapping[str, tuple[float, float]] | None = None,
 ) -> ComparisonFamily:
     """Compares every arm with the baseline, at the level of the study's look.
 
@@ -80,12 +81,13 @@ def compare_at_look(
         method: One of `statistics.METHODS`.
         higher_is_better: The metric's direction.
         metrics: How many metrics are judged at once.
+        errors: Standard error and degrees of freedom by arm that replace the method's.
 
     Raises:
         ValueError: As `statistics.compare` does.
     """
     arms = {name: by_seed for name, by_seed in values.items() if name != baseline}
-    is_own = (metric, baseline, method) == (study.metric, study.baseline, METHODS[0])
+    is_own = (metric, baseline, method, errors) == (study.metric, study.baseline, METHODS[0], None)
     earlier = [look for look in judged_looks(study) if look.n < len(study.seeds)] if is_own else []
     resolved = {name: (arm, look) for look in earlier for name, arm in look.resolved.items() if name in arms}
     remaining = {name: by_seed for name, by_seed in arms.items() if name not in resolved}
@@ -94,7 +96,7 @@ def compare_at_look(
     level = 1 - current_level(study, () if is_own else arms) / metrics
     family = compare(
         values[baseline], remaining, delta=delta, method=method, level=level, higher_is_better=higher_is_better,
-        k=k, pool=pool,
+        k=k, pool=pool, errors=errors,
     )  # fmt: skip
     comparisons = dict(family.comparisons)
     for name, (arm, look) in resolved.items():

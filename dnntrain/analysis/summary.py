@@ -23,6 +23,7 @@ from dnntrain.analysis.runs import (
     outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.test_set import MOST_RUNS, TestSetErrors, population_errors, test_set_errors
 from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
@@ -59,6 +60,8 @@ class AnalysisOptions:
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
     pairs: bool = False
     """Whether to compare every arm with every other as well."""
+    population: bool = False
+    """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
 
     @property
     def level(self) -> float:
@@ -206,6 +209,14 @@ class Summary:
         return compare_finished(runs, self.baseline, self.family.method)
 
     @cached_property
+    def test_set(self) -> TestSetErrors:
+        """What another test set of this size would change of each difference."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS:
+            return TestSetErrors({}, "")
+        return test_set_errors(self.results, self.metric, runs, self.baseline)
+
+    @cached_property
     def outlying(self) -> dict[str, list[int]]:
         """The seeds of single finished runs that make the spread of their arm, by arm."""
         level = 1 - (1 - LEVEL) / len(self.arms)
@@ -241,7 +252,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         options = replace(options, delta=study.delta)
     margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
-    family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
+    errors = population_errors(results, metric, runs, baseline) if baseline and options.population else None
+    family = compare_with_baseline(study, values, baseline, metric, delta, options, errors) if baseline else None
     arms = summarize_arms(results, metric, runs, baseline, family)
     level = 1 - current_level(study) / options.metrics
     return Summary(
@@ -322,6 +334,7 @@ def compare_with_baseline(
     metric: str,
     delta: float,
     options: AnalysisOptions,
+    errors: Mapping[str, tuple[float, float]] | None,
 ) -> ComparisonFamily:
     """Compares every arm with the baseline, at the level of the study's look."""
     declared = metric_of(metric)
@@ -335,6 +348,7 @@ def compare_with_baseline(
             method=options.method,
             higher_is_better=declared.higher_is_better,
             metrics=options.metrics,
+            errors=errors,
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None

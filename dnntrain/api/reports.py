@@ -26,6 +26,7 @@ def report(
     baseline: str | None = None,
     method: str | None = None,
     pairs: bool = False,
+    population: bool = False,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -40,6 +41,7 @@ def report(
         baseline: The arm to compare with; by default each study's own.
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
         pairs: Whether to compare every arm with every other as well.
+        population: Whether to judge over other test examples as well, and not only over other seeds.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -54,7 +56,10 @@ def report(
         method=method or METHODS[0],
         sort=sort,
         pairs=pairs,
+        population=population,
     )
+    if population and require:
+        raise InputError("--population: not with --require, which judges over seeds")
     studies = find_studies(folders)
     summaries = [summarize(results, metric, options) for results in studies]
     requirements = as_strings(require)
