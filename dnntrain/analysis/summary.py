@@ -196,7 +196,7 @@ class Summary:
     @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
         """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
-        if self.family is None:
+        if self.family is None or self.options.population:  # more seeds do not make up for few examples
             return {}
         return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
 
