@@ -26,7 +26,7 @@ TRAIN_LOSS, VAL_LOSS = "train_loss", "val_loss"
 """The loss is the one metric that every run has, whatever its task: divergence, the `performance` schedule, and the
 choice among several pretrained runs depend on it."""
 
-DEFAULT_METRIC = "val_acc"
+DEFAULT_METRIC = "test_acc"
 """What a study of a classification is judged by, unless it names another metric."""
 
 PERCENT = "%"
@@ -55,20 +55,23 @@ class Metric:
     the totals into the metric. `from_predictions` computes the same from stored outputs, without torch.
     """
 
-    name: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]]
+    name: str
+    tasks: tuple[str, ...]
     """classification, regression, or both."""
-    label: ClassVar[str]
+    label: str
     """The name in sentences and figures."""
-    higher_is_better: ClassVar[bool]
+    higher_is_better: bool
     unit: ClassVar[str] = ""
     """`PERCENT` for a share; else what follows the number on an axis. Empty for a pure number."""
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """The lowest and the highest possible value."""
     decimals: ClassVar[int | None] = None
     """Decimals shown, of percent for a share; None for as many as the standard deviation supports."""
-    delta: ClassVar[float] = 0.003
-    """The smallest difference that matters by default, in the metric's own unit: 0.3 points of a share."""
+    delta: ClassVar[str] = "1%"
+    """The smallest difference that matters by default, as `analysis.margins` reads it: a share of the baseline's mean
+    ('1%'), points of a share ('0.3pp'), or a number in the metric's own unit."""
+    judges: ClassVar[tuple[str, ...]] = ()
+    """The tasks whose studies are judged by this metric unless they name another: on the test part."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -197,6 +200,7 @@ class Accuracy(RowMean):
 
     name, tasks, label = "acc", ("classification",), "accuracy"
     higher_is_better, bounds, unit, decimals = True, (0.0, 1.0), PERCENT, 2
+    delta, judges = "0.3pp", ("classification",)
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return predicted_classes(outputs) == targets
@@ -210,7 +214,7 @@ class R2(RowMean):
     """The share of the target's variance that is explained, 1 - MSE / variance; nan where the targets are all equal."""
 
     name, tasks, label = "r2", ("regression",), "R²"
-    higher_is_better, bounds = True, (-math.inf, 1.0)
+    higher_is_better, bounds, delta = True, (-math.inf, 1.0), "0.01"
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)
@@ -225,6 +229,7 @@ class RootMeanSquaredError(RowMean):
 
     name, tasks, label = "rmse", ("regression",), "RMSE"
     higher_is_better, bounds, unit = False, (0.0, math.inf), "units of the target"
+    judges = ("regression",)
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)
@@ -257,13 +262,39 @@ def metric_columns(task: str | None = None) -> list[str]:
 
 
 def split_column(column: str) -> tuple[str, str]:
-    """Part and metric: 'val_acc' → ('val', 'acc')."""
+    """Part and metric: 'val_acc' → ('val', 'acc'). A column of a table that dnntrain did not write has no part."""
+    if isinstance(column, TableColumn):
+        return "", column
     part = next((part for part in PARTS if column.startswith(f"{part}_")), "")
     return part, column.removeprefix(f"{part}_")
 
 
+class ColumnMetric(Metric):
+    """What is known of the numbers in a column of a table that dnntrain did not write: which direction is better."""
+
+    tasks = ()
+
+    def __init__(self, name: str, higher_is_better: bool) -> None:
+        self.name = self.label = name
+        self.higher_is_better = higher_is_better
+
+
+class TableColumn(str):
+    """The name of a column in a table that dnntrain did not write, which knows how to read its numbers."""
+
+    metric: Metric
+
+    def __new__(cls, name: str, metric: Metric) -> TableColumn:
+        """Make the name; `metric` says its direction, unit and bounds."""
+        column = super().__new__(cls, name)
+        column.metric = metric
+        return column
+
+
 def metric_of(column: str) -> Metric:
     """The metric of a column such as val_acc; InputError with the nearest column where there is none."""
+    if isinstance(column, TableColumn):
+        return column.metric
     part, name = split_column(column)
     if not part or name not in METRICS:
         raise InputError(f"unknown metric '{column}'{did_you_mean(column, metric_columns())}")
@@ -275,17 +306,34 @@ def score_of(task: str) -> Metric:
     return next(metric for metric in metrics_of(task) if metric.higher_is_better)
 
 
+def default_metric(task: str) -> str:
+    """What studies of a task are judged by unless they name another metric: one on the test part."""
+    return next(f"test_{metric.name}" for metric in METRICS.values() if task in metric.judges)
+
+
+def validation_column(column: str) -> str:
+    """The validation counterpart of a column: 'test_acc' → 'val_acc'; itself for a table that is not dnntrain's."""
+    return column if isinstance(column, TableColumn) else f"val_{metric_of(column).name}"
+
+
 def task_of(column: str, columns: Collection[str]) -> str:
     """The task of a study that is judged by a metric.
 
     Args:
         column: The metric with its part, such as val_loss.
         columns: All columns of the study. If the metric has several tasks, the one whose score is among them counts.
+
+    Returns:
+        The task; empty for a column of a table that dnntrain did not write.
     """
     tasks = metric_of(column).tasks
-    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0])
+    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0] if tasks else "")
 
 
 def study_score(column: str, columns: Collection[str]) -> Metric:
-    """The score of a study's task, which is shown along with the study's metric; see `task_of` for the arguments."""
-    return score_of(task_of(column, columns))
+    """The score of a study's task, which is shown along with the study's metric; without a task, the metric itself.
+
+    See `task_of` for the arguments.
+    """
+    task = task_of(column, columns)
+    return score_of(task) if task else metric_of(column)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnntrain.cli.options import RUNS, DataDir, Out
+from dnntrain.cli.options import DataDir, Out
+from dnntrain.cli.run_options import RUNS
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean

@@ -13,9 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.data.balance import with_class_notes
 from dnntrain.data.cache import cache_key, load_or_decode
 from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
-from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
+from dnntrain.utils.files import GZIP_MAGIC
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
 

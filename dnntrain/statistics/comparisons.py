@@ -1,35 +1,23 @@
-"""Compares all arms with the baseline: one family of comparisons with simultaneous intervals and a verdict for each."""
+"""Compares all arms with the baseline: one family of comparisons, each with a simultaneous interval, p and verdict.
+
+p and interval follow from one standard error and one correction: p < 1 − level exactly where the interval leaves out 0.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 
-import numpy as np
+from scipy.special import stdtr
 
+from dnntrain.statistics.corrections import BONFERRONI, NONE, Correction
+from dnntrain.statistics.corrections import DUNNETT as DUNNETTS
 from dnntrain.statistics.descriptive import LEVEL, ROUNDING, correlation, hedges_g, pairs
-from dnntrain.statistics.distributions import detectable, dunnett_critical, dunnett_p, t_critical
-from dnntrain.statistics.significance import TTest, deviating_row, holm, paired_t, residual_squares, welch_t
-from dnntrain.statistics.verdicts import UNKNOWN, seeds_to_settle, verdict
-
-DUNNETT, PAIRED, WELCH, NO_TEST = "blocked Dunnett", "paired t with Holm", "Welch t with Holm", "none"
-
-POWER = 0.8
-"""The probability with which a family detects its smallest detectable effect (Cohen 1988)."""
-
-VARIANCE_LEVEL = 0.2
-"""Variances count as different if `deviating_row` gives a p below this.
-
-A preliminary test should be liberal (Bancroft 1964 advises about .25), because overlooking a difference costs more than
-using the fallback. Simulated with five arms and the baseline (`tests/bench/error_rates.py`), at 3 / 5 / 10 seeds: with
-equal variances the whole procedure has a family-wise error of 5.4 / 5.4 / 5.2 % and a power at 2 SD of .30 / .60 / .94.
-Dunnett's test alone has a power of .35 / .66 / .96, the fallback alone .07 / .28 / .85. If one arm has 4 times the SD,
-Dunnett's error rises to 13 / 12 / 12 %; that of the whole procedure is 10.4 / 6.4 / 4.7 %, and would be
-12.4 / 7.8 / 4.8 % at level .05. The rest of the error at 3 seeds comes from noisy arms whose 3 runs happen to lie close
-together, which no test can detect.
-"""
+from dnntrain.statistics.distributions import detectable
+from dnntrain.statistics.estimates import MODERATED, PAIRED, WELCH, Estimate, Values, estimate_arms
+from dnntrain.statistics.moderation import Pool
+from dnntrain.statistics.verdicts import FEWEST_SEEDS, NO_VARIANCE, TOO_FEW_SEEDS, verdict
 
 
 @dataclass(frozen=True)
@@ -41,9 +29,13 @@ class Comparison:
     low: float
     high: float
     """The simultaneous interval, or nan: in 95 % of studies, all intervals of the family cover the true differences."""
+    narrow_low: float
+    narrow_high: float
+    """The interval at level 1 − 2α (90 %), by which equivalence is judged (two one-sided tests; Schuirmann 1987)."""
     p: float
-    """Adjusted for the family; nan without variance. Adjusted by Holm, it can be below 1 − level although the interval
-    (Bonferroni) contains 0; the verdict follows the interval."""
+    """Adjusted for the family; nan without variance."""
+    p_equivalent: float
+    """P value of the two one-sided tests against ±δ, adjusted for the family; nan without variance."""
     n: int
     """The number of pairs; if unpaired, the runs of the smaller side."""
     wins: int | None
@@ -56,13 +48,18 @@ class Comparison:
     df: float
     critical: float
     """The interval is difference ± critical · se."""
+    pooling: float
+    """How far the arm shares the pooled variance, 0 (judged by its own alone) to 1."""
     smallest_detectable: float
-    """The effect that this comparison would detect with 80 % power, in the metric's unit."""
+    """The difference that this comparison would show with 80 % power, in the metric's unit."""
     verdict: str
-    further_seeds: int | None
-    """How many more seeds would probably settle the verdict; 0 if settled, 1001 if more than 1000, None if unknown."""
     note: str
-    """Why there is no interval, or only a single point; empty otherwise."""
+    """Why there is no interval or no verdict; empty otherwise."""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the comparison has a variance, and so an interval."""
+        return not math.isnan(self.critical)
 
 
 @dataclass(frozen=True)
@@ -70,192 +67,120 @@ class ComparisonFamily:
     """All comparisons of a study with its baseline."""
 
     method: str
-    """'blocked Dunnett', 'paired t with Holm', 'Welch t with Holm', or 'none' if no arm has enough runs."""
-    reason: str
-    """Why this method was chosen."""
+    """One of `METHODS`."""
     level: float
     delta: float
     k: int
     """Comparisons with a variance, which are the ones corrected for."""
-    df: float
-    critical: float
-    """`df` and `critical` if all comparisons share them, else nan."""
-    smallest_detectable: float
-    """Of the median comparison, in the metric's unit: c · se with P(|t′(df, c)| > critical) = 80 %; nan if none."""
+    n: int
+    """Seeds of the baseline; if unpaired, its runs."""
+    pool: Pool | None
+    """The variance that the arms share; None unless two or more arms have all of the baseline's seeds."""
     comparisons: Mapping[str, Comparison]
 
 
 def compare(
-    baseline: Mapping[int, float],
-    arms: Mapping[str, Mapping[int, float]],
+    baseline: Values,
+    arms: Mapping[str, Values],
     *,
-    diverged: Mapping[str, int] | None = None,
     delta: float,
+    method: str = MODERATED,
     level: float = LEVEL,
     higher_is_better: bool = True,
+    adjusted: bool = True,
+    k: int | None = None,
+    pool: Pool | None = None,
 ) -> ComparisonFamily:
     """Compares each arm with the baseline, with simultaneous intervals.
 
-    `choose_method` selects one of these methods:
+    - moderated: each arm's se by `moderate`, an arm without some of the baseline's seeds by `moderate_alone`; the
+      family's p is Dunnett's.
+    - dunnett: one pooled variance, the residual mean square of the layout arm + seed (Dunnett 1955, 1964; with blocks:
+      Hsu 1996, ch. 7). Every arm needs all of the baseline's seeds.
+    - paired, welch: each arm's own variance, with Bonferroni's correction.
 
-    - blocked Dunnett: se² = 2 s²/n, where s² is the residual variance of the layout arm + seed with (a − 1)(n − 1) df.
-      Critical value and p come from the multivariate t with correlations ½ (Dunnett 1955, 1964; with blocks: Hsu 1996,
-      ch. 7).
-    - paired t, Welch t: each arm has its own se and df. p is adjusted by Holm (1979). The intervals have level
-      1 − (1 − level)/k (Bonferroni), so they are simultaneous too, but more conservative than Holm's tests.
-
-    Few, equal, or infinite values are no error; they give comparisons without an interval.
+    Seeds that the baseline lacks are left out, except by welch, which does not pair. Arms with the same difference at
+    every seed have no variance: they get no interval and do not count in k.
 
     Args:
-        baseline: The baseline's values by seed, of finished runs only.
+        baseline: The baseline's values by seed.
         arms: The same for each other arm.
-        diverged: Runs without a value, by arm; the baseline's under any name.
         delta: The smallest difference that matters, in the metric's unit.
+        method: One of `METHODS`.
         level: The simultaneous confidence of all intervals.
         higher_is_better: The metric's direction.
+        adjusted: Whether to correct for the number of arms.
+        k: The comparisons to correct for, where they are more than these arms have. By default those with a variance.
+        pool: The pool of an earlier look, by which all arms are then judged one by one.
 
     Raises:
-        ValueError: If delta is negative.
+        ValueError: If delta is negative, the method is unknown, a value is not finite, or an arm lacks seeds that
+            `dunnett` needs.
     """
     if not delta >= 0:
         raise ValueError(f"delta must not be negative, but is {delta}")
-    method, reason = choose_method(baseline, arms, diverged or {})
-    tests = run_tests(method, baseline, arms)
-    k = sum(test.judgeable for test in tests.values())
-    p_values = [dunnett_p(test.t, k, test.df) if method == DUNNETT and k else test.p for test in tests.values()]
-
-    def critical(df: float) -> float:
-        return dunnett_critical(level, k, df) if method == DUNNETT else t_critical(1 - (1 - level) / k, df)
-
+    estimates = estimate_arms(baseline, arms, method, k, pool)
+    kind = NONE if not adjusted else BONFERRONI if method in (PAIRED, WELCH) else DUNNETTS
+    correction = Correction(kind, max(estimates.k, 1), max(len(baseline), 2))
     comparisons = {
-        name: describe(tests[name], p, baseline, arms[name], method, critical, delta, higher_is_better)
-        for name, p in zip(tests, p_values if method == DUNNETT else holm(p_values), strict=True)
-    }
-    judged = [comparison for comparison in comparisons.values() if was_judged(comparison)]
-    return ComparisonFamily(
-        method=method,
-        reason=reason,
-        level=level,
-        delta=delta,
-        k=k,
-        df=common_value([comparison.df for comparison in judged]),
-        critical=common_value([comparison.critical for comparison in judged]),
-        smallest_detectable=median([c.smallest_detectable for c in judged]) if judged else math.nan,
-        comparisons=comparisons,
-    )
-
-
-def was_judged(comparison: Comparison) -> bool:
-    """Whether the comparison has a variance, and so an interval."""
-    return not math.isnan(comparison.critical)
-
-
-def common_value(values: Sequence[float]) -> float:
-    """The value that all have in common; nan if they differ or there are none."""
-    return values[0] if values and all(math.isclose(value, values[0]) for value in values) else math.nan
-
-
-def choose_method(
-    baseline: Mapping[int, float], arms: Mapping[str, Mapping[int, float]], diverged: Mapping[str, int]
-) -> tuple[str, str]:
-    """Chooses the method; returns it with the reason. Arms with fewer than two runs have no influence."""
-    several = {name: values for name, values in arms.items() if len(values) > 1}
-    if len(baseline) < 2 or not several:
-        return NO_TEST, "fewer than two runs of the baseline or of every arm: no uncertainty available"
-    apart = [name for name, values in several.items() if len(values.keys() & baseline.keys()) < 2]
-    if apart:
-        return WELCH, f"{join_arms(apart)} and the baseline share fewer than two seeds"
-    dropped = [name for name, count in diverged.items() if count]
-    if dropped:
-        return PAIRED, f"runs of {join_arms(dropped)} diverged; compared are the seeds that both sides finished"
-    partial = [name for name, values in arms.items() if values.keys() != baseline.keys()]
-    if partial:
-        return PAIRED, f"{join_arms(partial)} and the baseline have different seeds; compared are those that both have"
-    if any(not math.isfinite(value) for values in (baseline, *arms.values()) for value in values.values()):
-        return PAIRED, "some values are not finite"
-    names = ["the baseline", *arms]
-    row, p = deviating_row(residual_squares(layout(baseline, arms)), len(baseline))
-    if p < VARIANCE_LEVEL:
-        return (
-            PAIRED,
-            f"the variances seem to differ: {names[int(row)]} varies most, each seed's own effect taken out "
-            f"(p = {float(p):.2g}; below {VARIANCE_LEVEL} the safer test is used)",
+        name: describe(
+            estimate, arms[name], baseline, correction, level, delta, higher_is_better, is_paired=method != WELCH
         )
-    if len(arms) == 1:
-        return DUNNETT, f"one arm on the baseline's {len(baseline)} seeds, where it is the paired t test"
-    return DUNNETT, f"every arm has the baseline's {len(baseline)} seeds, and the variances do not clearly differ"
-
-
-def join_arms(names: Sequence[str]) -> str:
-    """Joins up to three names, followed by how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
-
-
-def layout(
-    baseline: Mapping[int, float], arms: Mapping[str, Mapping[int, float]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The values as (arms, seeds): the baseline in the first row, the baseline's seeds as columns."""
-    return np.array([[values[seed] for seed in baseline] for values in (baseline, *arms.values())], dtype=np.float64)
-
-
-def run_tests(method: str, baseline: Mapping[int, float], arms: Mapping[str, Mapping[int, float]]) -> dict[str, TTest]:
-    """Each arm's difference from the baseline, with the method's standard error and degrees of freedom."""
-    if method == WELCH:
-        return {name: welch_t(list(values.values()), list(baseline.values())) for name, values in arms.items()}
-    tests = {name: paired_t(*pairs(values, baseline)) for name, values in arms.items()}
-    if method != DUNNETT:
-        return tests
-    table = layout(baseline, arms)
-    df = len(arms) * (len(baseline) - 1)
-    se = math.sqrt(2 * float(residual_squares(table).sum()) / df / len(baseline))
-    return {name: TTest(test.difference, se, df) for name, test in tests.items()}
+        for name, estimate in estimates.by_arm.items()
+    }
+    return ComparisonFamily(method, level, delta, estimates.k, len(baseline), estimates.pool, comparisons)
 
 
 def describe(
-    test: TTest,
-    p: float,
-    baseline: Mapping[int, float],
-    values: Mapping[int, float],
-    method: str,
-    critical_of: Callable[[float], float],
+    estimate: Estimate,
+    values: Values,
+    baseline: Values,
+    correction: Correction,
+    level: float,
     delta: float,
     higher_is_better: bool,
+    is_paired: bool = True,
 ) -> Comparison:
     """The comparison of one arm with the baseline."""
-    shared = pairs(values, baseline)
-    n = min(len(values), len(baseline)) if method == WELCH else len(shared[0])
+    test, shared = estimate.test, pairs(values, baseline)
     sign = 1 if higher_is_better else -1
-    critical = critical_of(test.df) if test.judgeable else math.nan
-    margin = critical * test.se if test.judgeable else 0.0 if test.se == 0 else math.nan
-    low, high = test.difference - margin, test.difference + margin
-    conclusion = verdict(low, high, delta, higher_is_better) if test.judgeable else UNKNOWN
+    critical = narrow = p = p_equivalent = math.nan
+    if test.judgeable:
+        critical, narrow = (correction.critical(each, test.df) for each in (level, 2 * level - 1))
+        p = correction.p(test.t, test.df)
+        within = (delta - abs(test.difference)) / test.se
+        p_equivalent = correction.adjust(float(stdtr(test.df, -within))) / 2 if within > 0 else 1.0
+    wide, inner = critical * test.se, narrow * test.se
+    if estimate.n > 1 and test.se == 0:
+        wide = inner = 0.0
+    note = why_unjudged(estimate)
     return Comparison(
         difference=test.difference,
-        low=low,
-        high=high,
+        low=test.difference - wide,
+        high=test.difference + wide,
+        narrow_low=test.difference - inner,
+        narrow_high=test.difference + inner,
         p=p,
-        n=n,
-        wins=None if method == WELCH else sum(sign * (x - y) > 0 for x, y in zip(*shared, strict=True)),
+        p_equivalent=p_equivalent,
+        n=estimate.n,
+        wins=sum(sign * (x - y) > 0 for x, y in zip(*shared, strict=True)) if is_paired else None,
         r=correlation(*shared),
-        g=hedges_g(list(values.values()), list(baseline.values())) if method == WELCH else hedges_g(*shared),
+        g=hedges_g(*shared) if is_paired else hedges_g(list(values.values()), list(baseline.values())),
         se=test.se,
         df=test.df,
         critical=critical,
-        smallest_detectable=detectable(critical, test.df, POWER) * test.se if test.judgeable else math.nan,
-        verdict=conclusion,
-        further_seeds=seeds_to_settle(conclusion, test, n, delta, critical_of),
-        note=why_unjudged(test, n),
+        pooling=estimate.pooling,
+        smallest_detectable=detectable(critical, test.df) * test.se if test.judgeable else math.nan,
+        verdict=note or verdict(test.difference, wide, inner, delta, higher_is_better),
+        note=note,
     )
 
 
-def why_unjudged(test: TTest, n: int) -> str:
-    """Why a difference has no variance; empty if it has one."""
-    if test.judgeable:
+def why_unjudged(estimate: Estimate) -> str:
+    """Why a comparison gets no verdict; empty if it gets one."""
+    if estimate.n < FEWEST_SEEDS:
+        return TOO_FEW_SEEDS[estimate.n]
+    if estimate.test.judgeable:
         return ""
-    if n < 2:
-        return f"{UNKNOWN}: {('no run', 'only one run')[n]} to compare"
-    if test.se != 0:
-        return f"{UNKNOWN}: values that are not finite"
-    same = "as good as the baseline" if abs(test.difference) <= ROUNDING else "the same difference"
-    return f"{UNKNOWN}: {same} at every seed, so the interval is a point and says nothing of other seeds"
+    same = abs(estimate.test.difference) <= ROUNDING
+    return "equal at every seed" if same else NO_VARIANCE

@@ -1,16 +1,15 @@
-"""Tests of two arms, of proportions, and of variances, and the correction for several tests."""
+"""Tests of two arms, of proportions, and of single runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import betaincc
+from scipy.special import betaincinv
 
-from dnntrain.statistics.descriptive import ROUNDING, deviation, mean, paired_differences
-from dnntrain.statistics.distributions import Array, t_p
+from dnntrain.statistics.descriptive import LEVEL, ROUNDING, Interval, deviation, mean, paired_differences
+from dnntrain.statistics.distributions import t_p
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,6 @@ def welch_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
     return TTest(difference, math.sqrt(variance), df)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusts p values by Holm (1979): the i-th smallest of m times m − i + 1, made monotone, at most 1.
-
-    nan stays nan and does not count in m, because a test without a result cannot raise a false alarm.
-
-    Returns:
-        The adjusted values, in the order of the arguments.
-    """
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def fisher_exact(a: int, n: int, b: int, m: int) -> float:
     """Fisher's exact test of equal rates, two-sided (Fisher 1934, "Statistical methods", § 21.02).
 
@@ -105,40 +88,58 @@ def fisher_exact(a: int, n: int, b: int, m: int) -> float:
     return sum(way for way in ways if way <= seen) / math.comb(n + m, total)
 
 
-def residual_squares(table: Array) -> Array:
-    """Each row's sum of squared residuals of the two-way layout row + column.
+def rate_limit(lost: int, n: int, level: float = LEVEL) -> float:
+    """The one-sided upper limit of a rate of which `lost` of n were seen (Clopper and Pearson 1934).
+
+    Raises:
+        ValueError: If lost is not from 0 to n, or n is 0.
+    """
+    check_count(lost, n)
+    return 1.0 if lost == n else float(betaincinv(lost + 1, n - lost, level))
+
+
+def rate_interval(lost: int, n: int, level: float = LEVEL) -> Interval:
+    """The two-sided interval of a rate of which `lost` of n were seen (Clopper and Pearson 1934).
+
+    Raises:
+        ValueError: If lost is not from 0 to n, or n is 0.
+    """
+    check_count(lost, n)
+    one_sided = (1 + level) / 2
+    return Interval(lost / n, 1 - rate_limit(n - lost, n, one_sided), rate_limit(lost, n, one_sided))
+
+
+def unseen_rate(n: int, level: float = LEVEL) -> float:
+    """The largest rate of events that n runs without any event leave possible: 1 − .05^(1/n)."""
+    return rate_limit(0, n, level)
+
+
+def check_count(a: int, n: int) -> None:
+    """Raise ValueError unless a of n is a count of at least one trial."""
+    if not (0 <= a <= n and n > 0):
+        raise ValueError(f"{a} of {n} is no rate")
+
+
+def outlying_runs(values: Mapping[int, float], level: float = LEVEL) -> list[int]:
+    """The seeds whose single value makes the spread of an arm.
+
+    Each value is compared with the mean of the others by their standard deviation, which is the externally studentized
+    residual (Cook and Weisberg 1982, ch. 2), with Bonferroni's correction for the number of values. Two outliers on
+    opposite sides can hide each other.
 
     Args:
-        table: (…, rows, columns); leading axes are separate tables. Residuals due to rounding count as 0.
+        values: By seed.
+        level: The confidence that no seed is named if all values come from one normal distribution.
 
     Returns:
-        (…, rows).
+        The seeds in the order given; none below four values, whose spread without one is hardly known.
     """
-    means = table.mean(-1, keepdims=True) + table.mean(-2, keepdims=True) - table.mean((-2, -1), keepdims=True)
-    rounding = ROUNDING * np.abs(table).max((-2, -1), keepdims=True)
-    residuals: Array = np.where(np.abs(table - means) > rounding, table - means, 0.0)
-    squares: Array = np.einsum("...j,...j->...", residuals, residuals)
-    return squares
-
-
-def deviating_row(squares: Array, columns: int) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.intp]], Array]:
-    """Tests whether one row of a two-way layout varies more than the others.
-
-    Under equal variances a row's share of all squares, times a/(a − 1) for a rows and n columns, follows
-    Beta((n−1)/2, (a−2)(n−1)/2). This is the F test of one row's variance against all others' (Russell and Bradley 1958,
-    "One-way variances in a two-way classification", Biometrika 45), applied to the largest of a rows with Bonferroni's
-    correction.
-
-    Args:
-        squares: `residual_squares` of the layout, (…, rows); leading axes are separate tables.
-        columns: Columns of the layout.
-
-    Returns:
-        The index of the row that varies most, and its p value. p is 1 for two rows, which always vary equally.
-    """
-    rows, row, total = squares.shape[-1], squares.argmax(-1), squares.sum(-1)
-    if rows < 3 or columns < 2:
-        return row, np.ones(row.shape)
-    share = np.divide(squares.max(-1), total, out=np.zeros(row.shape), where=total > 0) * rows / (rows - 1)
-    tail = betaincc((columns - 1) / 2, (rows - 2) * (columns - 1) / 2, np.minimum(share, 1.0))
-    return row, np.minimum(rows * tail, 1.0)
+    n = len(values)
+    outlying = []
+    for seed, value in values.items() if n > 3 else ():
+        others = [other for key, other in values.items() if key != seed]
+        distance, spread = abs(value - mean(others)), deviation(others) * math.sqrt(1 + 1 / len(others))
+        is_beyond_rounding = distance > ROUNDING * max(abs(value), abs(mean(others)))
+        if is_beyond_rounding and (spread == 0 or n * t_p(distance / spread, n - 2) < 1 - level):
+            outlying.append(seed)
+    return outlying

@@ -1,82 +1,38 @@
-"""What an interval says about an arm, and how many more seeds would settle an open verdict."""
+"""What a difference and its intervals say about an arm, in words."""
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
-from collections.abc import Callable
+BETTER, WORSE, EQUIVALENT, INCONCLUSIVE = "better", "worse", "equivalent", "inconclusive"
 
-from dnntrain.statistics.significance import TTest
+WITHIN = ", but within ±δ"
+"""Follows 'better' or 'worse' where the difference is also too small to matter."""
 
-UNKNOWN, INCONCLUSIVE = "no uncertainty available", "inconclusive"
+FEWEST_SEEDS = 3
+"""With fewer seeds there is no verdict: at 2 seeds a comparison has next to no power."""
 
-MANY_SEEDS = 1000
-"""The search for the number of further seeds ends here; `further_seeds` returns 1001 if more are needed."""
+TOO_FEW_SEEDS = ("no run to compare", "one seed: no interval", "two seeds: no verdict")
+"""The words for fewer than `FEWEST_SEEDS` seeds."""
+
+NO_VARIANCE = "same difference at every seed"
+"""The word for differences without variance, whose interval would be a point and say nothing of other seeds."""
 
 
-def verdict(low: float, high: float, delta: float, higher_is_better: bool = True) -> str:
-    """Turns the interval of arm − baseline into a verdict.
+def verdict(difference: float, margin: float, narrow: float, delta: float, higher_is_better: bool = True) -> str:
+    """Turns a difference into a verdict: whether it is real by the 95 % interval, and small by the 90 % one.
 
     Args:
-        low: The interval's lower end, in the metric's unit.
-        high: The upper end.
+        difference: arm − baseline, in the metric's unit.
+        margin: Half the width of the interval at the family's level.
+        narrow: Half the width of the interval at level 1 − 2α, for the two one-sided tests (Schuirmann 1987).
         delta: The smallest difference that matters, in the metric's unit.
         higher_is_better: The metric's direction.
 
     Returns:
-        'better' or 'worse' if the interval excludes 0. 'equivalent' if it lies inside ±δ (Schuirmann 1987; a 95 %
-        interval is stricter than his 90 %). 'better, but within ±δ' or 'worse, but within ±δ' if both hold,
-        'inconclusive' if neither does, and 'no uncertainty available' for nan.
+        'better' or 'worse' if the interval excludes 0, followed by ', but within ±δ' if the narrow interval lies
+        inside ±δ; else 'equivalent' if the narrow interval lies inside ±δ, or 'inconclusive'.
     """
-    if math.isnan(low) or math.isnan(high):
-        return UNKNOWN
-    within = -delta < low and high < delta
-    if low <= 0 <= high:
-        return "equivalent" if within else INCONCLUSIVE
-    word = "better" if (low > 0) == higher_is_better else "worse"
-    return f"{word}, but within ±δ" if within else word
-
-
-def seeds_to_settle(
-    conclusion: str, test: TTest, n: int, delta: float, critical_of: Callable[[float], float]
-) -> int | None:
-    """How many further seeds would settle the verdict if difference and variance stay as they are.
-
-    The interval's half-width must shrink to δ, or if d = |difference| is below δ, to the larger of d and δ − d: below
-    d the interval excludes 0, below δ − d it lies inside ±δ. A d above δ is not used, because with few seeds it is
-    often a chance result.
-    """
-    if not test.judgeable:
-        return None
-    if conclusion != INCONCLUSIVE:
-        return 0
-    size = abs(test.difference)
-    return further_seeds(n, test.se, test.df, max(size, delta - size) if size < delta else delta, critical_of)
-
-
-def further_seeds(n: int, se: float, df: float, target: float, critical_of: Callable[[float], float]) -> int:
-    """How many more seeds would bring the interval's half-width to a target, at the same variance.
-
-    With m seeds, se √(n/m) and df (m − 1)/(n − 1) replace `se` and `df`. The variance is itself an estimate, so this
-    number is only a probable one.
-
-    Args:
-        n: Seeds so far.
-        se: Standard error at n seeds.
-        df: Degrees of freedom at n seeds.
-        target: The wanted half-width, in the unit of `se`.
-        critical_of: The critical value at given degrees of freedom.
-
-    Returns:
-        The number; 1001 if more than 1000 are needed.
-
-    Raises:
-        ValueError: If n is below 2.
-    """
-    if n < 2:
-        raise ValueError("no variance to plan by below two seeds")
-
-    def is_resolved(m: int) -> bool:
-        return critical_of(df * (m - 1) / (n - 1)) * se * math.sqrt(n / m) <= target
-
-    return bisect_left(range(n, n + MANY_SEEDS + 1), True, key=is_resolved)
+    within = abs(difference) + narrow < delta
+    if abs(difference) <= margin:
+        return EQUIVALENT if within else INCONCLUSIVE
+    word = BETTER if (difference > 0) == higher_is_better else WORSE
+    return word + WITHIN if within else word

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, TypeVar
 
+from dnntrain.analysis.arm_names import without
 from dnntrain.errors import InputError
 
 T = TypeVar("T")
@@ -35,11 +36,6 @@ def one_out(factors: Arms, everything: str) -> Arms:
         rest = {name: settings for name, settings in factors.items() if name != left_out}
         arms = joined(arms, {without(left_out): merged(list(rest), list(rest.values()))})
     return arms
-
-
-def without(factor: str) -> str:
-    """The name of the arm without one factor."""
-    return f"no {factor}"
 
 
 def factorial(levels: Mapping[str, Arms]) -> Arms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dnntrain.config.spec import RunSpec
@@ -17,7 +17,7 @@ from dnntrain.executors.devices import accelerated
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
 from dnntrain.store.locks import RunLocks
-from dnntrain.store.records import RunRecord
+from dnntrain.store.records import LookRecord, RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.studies.feasibility import check_study
@@ -38,7 +38,7 @@ class StudyCallback:
     """Follows a study. Each method does nothing here; override those that are of interest."""
 
     def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
-        """The study begins.
+        """The study begins, or its next look does, which asks for more seeds.
 
         Args:
             study: What is asked.
@@ -75,6 +75,13 @@ class TrainedStudy:
     def results(self) -> Results:
         """The study's results, from memory: the same as `read_study` of its folder."""
         return self.files.results(self.records.store.root / self.study.name)
+
+    def with_look(self, look: LookRecord) -> TrainedStudy:
+        """The same study with one more look, which is written to its folder."""
+        study = replace(self.study, looks=(*self.study.looks, look))
+        files = replace(self.files, record=self.files.record.model_copy(update={"looks": list(study.looks)}))
+        files.write(self.records.store.root / study.name)
+        return replace(self, study=study, files=files)
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
@@ -169,7 +176,18 @@ class StudyRunner:
         of_arms = {arm.name: arm.spec.settings() for arm in self.study.arms}
         runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
         settings = {run: {key: of_arms[arm][key] for key in varied} for arm, run in runs}
-        return StudyFiles.build(self.study.to_record(), runs, self.records, settings, self.study.source)
+        return StudyFiles.build(
+            self.study.to_record(), runs, self.records, settings, self.study.source, self.failed_seeds()
+        )
+
+    def failed_seeds(self) -> dict[str, list[int]]:
+        """By arm, the seeds whose jobs failed and that are not recorded."""
+        failed = {spec for failure in self.failures for spec in failure.job.specs}
+        seeds: dict[str, list[int]] = {}
+        for arm, spec in self.study.runs():
+            if spec in failed and self.ids[spec] not in self.records:
+                seeds.setdefault(arm.name, []).append(spec.seed)
+        return seeds
 
     def missing(self) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""

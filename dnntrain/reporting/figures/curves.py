@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dnntrain.metrics import metric_of
+from dnntrain.analysis.summary import Summary
+from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
@@ -38,7 +39,6 @@ from dnntrain.reporting.figures.style import (
     styled,
     subtitle,
 )
-from dnntrain.reporting.summary import Summary
 
 MAX_ARMS_TOGETHER = 5
 """At most this many arms share axes; with more, each gets a panel."""
@@ -89,7 +89,7 @@ def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | No
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     """The curves of every arm. A test metric is measured only at the end, so its validation curve is shown."""
-    metric = f"val_{metric_of(summary.metric).name}"
+    metric = validation_column(summary.metric)
     frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):

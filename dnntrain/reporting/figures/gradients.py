@@ -15,10 +15,10 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
 from dnntrain.reporting.figures.series import by_arm, gradients, omitted_note, select_arms
 from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle
-from dnntrain.reporting.summary import ArmSummary, Summary
 
 COLORMAP = "cividis"
 """Perceptually uniform, so it works in grayscale and for readers with color blindness (Nuñez et al. 2018)."""

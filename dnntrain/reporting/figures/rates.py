@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import by_arm, schedules
 from dnntrain.reporting.figures.style import canvas, laid_out, line_styles, styled, subtitle
-from dnntrain.reporting.summary import Summary
 
 DEPTH = 1e-4
 """A logarithmic axis ends at this fraction of the largest rate, so that rates near zero do not stretch it."""

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from dnntrain.analysis.summary import Summary
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of, split_column, task_of
-from dnntrain.reporting.summary import Summary
 from dnntrain.store.provenance import datasets_of
 
 INK, SOFT, FAINT = "#000000", "#555555", "#c8c8c8"
@@ -210,7 +210,7 @@ def metric_name(metric: str) -> str:
     """A metric's name in words: 'validation accuracy' for val_acc."""
     part = split_column(metric)[0]
     words = {"val": "validation", "train": "training", "mc_test": "Monte Carlo test"}
-    return f"{words.get(part, part)} {metric_of(metric).label}"
+    return f"{words.get(part, part)} {metric_of(metric).label}".strip()
 
 
 def scale(metric: str) -> float:

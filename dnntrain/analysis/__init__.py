@@ -1,0 +1,1 @@
+"""What recorded runs say: values by arm, comparisons, effects, and verdicts. Reports show it; studies decide by it."""

@@ -1,0 +1,369 @@
+"""Summarizes the runs of a study by one metric: means, comparisons, effects, and health of each arm."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from dnntrain.analysis.best import best_arms
+from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.looks import compare_at_look, current_level
+from dnntrain.analysis.margins import Margin, choose_delta
+from dnntrain.analysis.planning import SeedPlan, plan_family
+from dnntrain.analysis.published import PublishedResult, published_results
+from dnntrain.analysis.ranks import mean_ranks
+from dnntrain.analysis.runs import (
+    ArmRuns,
+    arms_by_metric,
+    column_by_arm,
+    lost_p,
+    outcomes,
+)
+from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.verdicts import arm_verdict, compare_finished
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import Metric, metric_columns, metric_of
+from dnntrain.statistics import (
+    LEVEL,
+    METHODS,
+    Comparison,
+    ComparisonFamily,
+    Contribution,
+    Effect,
+    Interval,
+    deviation,
+    mean,
+    outlying_runs,
+)
+from dnntrain.store.published import PublishedValue
+from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_files import Results
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """How a study is analyzed."""
+
+    delta: str | None = None
+    """The smallest difference that matters, such as '0.3pp', '2%' or '0.01'; by default as the metric declares."""
+    baseline: str | None = None
+    """The arm that the others are compared with; by default the study's own."""
+    method: str = METHODS[0]
+    """One of `statistics.METHODS`."""
+    sort: str | None = None
+    """A key of `SORTS` for the order of the arms; by default the study's order."""
+    metrics: int = 1
+    """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
+    pairs: bool = False
+    """Whether to compare every arm with every other as well."""
+
+    @property
+    def level(self) -> float:
+        """The simultaneous confidence of the intervals of one metric."""
+        return 1 - (1 - LEVEL) / self.metrics
+
+    def __post_init__(self) -> None:
+        for name, known in (("sort", SORTS), ("method", METHODS)):
+            value = getattr(self, name)
+            if value is not None and value not in known:
+                raise InputError(f"unknown {name} '{value}'{did_you_mean(value, known)}")
+
+
+@dataclass(frozen=True)
+class ArmSummary:
+    """One arm by one metric. Its values include the lost runs, which count as a constant prediction."""
+
+    runs: ArmRuns
+    comparison: Comparison | None
+    """The comparison with the baseline; None for the baseline itself, and without one."""
+    verdict: str
+    """The verdict in words; empty for the baseline itself, and without one."""
+    lost_p: float
+    """Fisher's exact test of its share of lost runs against the baseline's; nan for the baseline."""
+    other_part: Mapping[int, float]
+    """The metric of the finished runs on the other part of the data by seed: validation for a test metric, and test for
+    a validation metric."""
+    health: Mapping[str, int]
+    """Runs by diagnosis (without layer and epoch), the most frequent first."""
+    seconds: float
+    """Mean time of a run, in seconds."""
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
+    implied: tuple[str, ...] = ()
+    """Other ways in which its settings differ from the baseline's."""
+
+    @property
+    def name(self) -> str:
+        """The arm's name."""
+        return self.runs.name
+
+    @property
+    def finished(self) -> int:
+        """Runs with a result."""
+        return len(self.runs.finished)
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """The metric by seed, lost runs included."""
+        return self.runs.values
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean over the runs, lost runs included."""
+        return mean(list(self.values.values()))
+
+    @cached_property
+    def deviation(self) -> float:
+        """Standard deviation over the runs (ddof 1), lost runs included."""
+        return deviation(list(self.values.values()))
+
+    @property
+    def finished_mean(self) -> float:
+        """Mean over the finished runs only."""
+        return mean(list(self.runs.finished.values()))
+
+    @cached_property
+    def other_part_gap(self) -> float:
+        """The metric minus the same on the other part, as the mean over the finished runs; nan without both."""
+        shared = self.runs.finished.keys() & self.other_part.keys()
+        return mean([self.runs.finished[seed] - self.other_part[seed] for seed in sorted(shared)])
+
+    @property
+    def difference(self) -> Interval | None:
+        """The difference from the baseline with its simultaneous interval."""
+        c = self.comparison
+        return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study, summarized by one metric."""
+
+    results: Results
+    metric: str
+    options: AnalysisOptions
+    baseline: str | None
+    arms: list[ArmSummary]
+    margin: Margin
+    """The smallest difference that matters."""
+    delta: float
+    """The same in the metric's own unit."""
+    level: float
+    """The simultaneous confidence of the intervals, at the study's look."""
+    family: ComparisonFamily | None
+    """All comparisons with the baseline; None without a baseline."""
+    effects: list[Effect]
+    """Main effects and interactions of a factorial design."""
+    contributions: Mapping[str, Contribution]
+    """Solo gain and marginal loss of each factor of an in-and-out design."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The metric's direction."""
+        return metric_of(self.metric).higher_is_better
+
+    def arm(self, name: str) -> ArmSummary:
+        """The arm of a name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    @property
+    def other_part(self) -> str:
+        """The metric on the other part of the data: val_acc for test_acc, and the reverse; empty for other parts."""
+        return other_part_of(self.metric)
+
+    @cached_property
+    def best(self) -> list[str]:
+        """The arms that may be the best, the one with the best mean first.
+
+        In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
+        all arms share, and where it is not known what a lost run counts as.
+        """
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return [] if self.family is None else best_arms(runs, self.higher_is_better, self.results.is_paired)
+
+    @cached_property
+    def mean_ranks(self) -> Mapping[str, float]:
+        """Each arm's mean rank over the blocks that are compared; empty without blocks."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
+
+    @cached_property
+    def plans(self) -> Mapping[str, SeedPlan]:
+        """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
+        if self.family is None:
+            return {}
+        return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
+
+    @cached_property
+    def among_finished(self) -> Mapping[str, Comparison]:
+        """The arms compared by their finished runs only, where they or the baseline lost some. Not a verdict."""
+        if self.family is None or self.baseline is None:
+            return {}
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return compare_finished(runs, self.baseline, self.family.method)
+
+    @cached_property
+    def outlying(self) -> dict[str, list[int]]:
+        """The seeds of single finished runs that make the spread of their arm, by arm."""
+        level = 1 - (1 - LEVEL) / len(self.arms)
+        found = {arm.name: outlying_runs(arm.runs.finished, level) for arm in self.arms}
+        return {name: seeds for name, seeds in found.items() if seeds}
+
+    @cached_property
+    def published(self) -> list[PublishedResult]:
+        """Every arm compared with its published values of any metric; the summary's metric first."""
+        return published_results(self.results, self.metric, self.options.level)
+
+
+def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
+    """Summarizes a study by a metric.
+
+    Args:
+        results: The study as recorded.
+        metric: The metric with its part, such as test_acc; by default the study's own.
+        options: How to analyze it.
+
+    Raises:
+        InputError: For a metric that does not exist or that the study lacks, a δ that the metric cannot have, or a
+            baseline that is not an arm.
+    """
+    study, options = results.record, options or AnalysisOptions()
+    metric = metric or study.metric
+    declared = metric_of(metric)
+    if metric not in results.runs.columns:
+        raise InputError(no_metric(results, metric))
+    runs = arms_by_metric(results, metric)
+    baseline = choose_baseline(study, options.baseline)
+    if options.delta is None and metric == study.metric:
+        options = replace(options, delta=study.delta)
+    margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
+    values = {name: arm.values for name, arm in runs.items()}
+    family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
+    arms = summarize_arms(results, metric, runs, baseline, family)
+    level = 1 - current_level(study) / options.metrics
+    return Summary(
+        results=results,
+        metric=metric,
+        options=options,
+        baseline=baseline,
+        arms=sorted(arms, key=SORTS[options.sort]) if options.sort else arms,
+        margin=margin,
+        delta=delta,
+        level=level,
+        family=family,
+        effects=factorial_effects(study, runs, delta, declared.higher_is_better, level),
+        contributions=contributions(study, runs, delta, declared.higher_is_better, level),
+    )
+
+
+def summarize_arms(
+    results: Results, metric: str, runs: Mapping[str, ArmRuns], baseline: str | None, family: ComparisonFamily | None
+) -> list[ArmSummary]:
+    """Summarizes each arm, in the study's order."""
+    columns = ("health", "seconds", other_part_of(metric))
+    health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
+    ends = outcomes(results.runs)
+    study, baseline_runs = results.record, runs.get(str(baseline))
+    is_complete = all(arm.made >= arm.planned for arm in runs.values())
+    arms = []
+    for arm in results.record.arms:
+        name, ours = arm.name, runs[arm.name]
+        comparison, verdict, p = None, "", math.nan
+        if family and baseline_runs and ours is not baseline_runs:
+            # an arm that is resolved was compared with the runs up to that look
+            is_resolved = any(name in look.resolved for look in study.looks)
+            theirs = baseline_runs.at(study.seeds_of(name)) if is_resolved else baseline_runs
+            both_lost_all = ours.never_finishes and theirs.never_finishes
+            comparison = None if both_lost_all else family.comparisons[name]
+            is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
+            is_judged = is_complete or is_resolved
+            verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
+            p = lost_p(ours, theirs)
+        lost = {*ours.diverged, *ours.failed}
+        # without layer and epoch
+        diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
+        arms.append(
+            ArmSummary(
+                runs=ours,
+                comparison=comparison,
+                verdict=verdict,
+                lost_p=p,
+                other_part={s: v for s, v in others.get(name, {}).items() if s not in lost and math.isfinite(v)},
+                health=dict(diagnoses.most_common()),
+                seconds=mean([*seconds.get(name, {}).values()]),
+                published=results.record.published_of(arm),
+                implied=tuple(arm.implied),
+            )
+        )
+    return arms
+
+
+def no_metric(results: Results, metric: str) -> str:
+    """The error for a metric that a study lacks."""
+    known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
+    return f"{results.folder} has no metric {metric}; it has {known}"
+
+
+def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:
+    """The arm to compare with; None if there is none. InputError for one that is not an arm."""
+    names = [arm.name for arm in study.arms]
+    if wanted is not None and wanted not in names:
+        raise InputError(f"--baseline {wanted}: {study.name} has no such arm{did_you_mean(wanted, names)}")
+    return (wanted or study.baseline) if len(names) > 1 else None
+
+
+def compare_with_baseline(
+    study: StudyRecord,
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    metric: str,
+    delta: float,
+    options: AnalysisOptions,
+) -> ComparisonFamily:
+    """Compares every arm with the baseline, at the level of the study's look."""
+    declared = metric_of(metric)
+    try:
+        family = compare_at_look(
+            study,
+            values,
+            baseline,
+            metric,
+            delta=0.0 if math.isnan(delta) else delta,
+            method=options.method,
+            higher_is_better=declared.higher_is_better,
+            metrics=options.metrics,
+        )
+    except ValueError as error:
+        raise InputError(f"--method: {error}") from None
+    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
+
+
+def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals within_bounds to the differences that the metric can have."""
+    low, high = metric.bounds
+    most = high - low
+    if not math.isfinite(most):
+        return comparison
+    return replace(
+        comparison,
+        low=max(comparison.low, -most),
+        high=min(comparison.high, most),
+        narrow_low=max(comparison.narrow_low, -most),
+        narrow_high=min(comparison.narrow_high, most),
+    )
+
+
+def lowest_nan_last(value: float) -> tuple[bool, float]:
+    """A sort key that puts nan last."""
+    return (math.isnan(value), value)
+
+
+SORTS = {
+    "arm": lambda arm: arm.name,
+    "mean": lambda arm: lowest_nan_last(-arm.mean),
+    "seconds": lambda arm: lowest_nan_last(arm.seconds),
+}
+"""The orders of `--sort`: by name, by the metric's mean from the highest, by time from the shortest."""
