@@ -214,14 +214,16 @@ def seed_in_words(record: StudyRecord) -> str:
     if not all("epochs" in each for each in settings):
         return ""
     draws = [bool(each.get("train_size")) and each.get("subset") != "shared" for each in settings]
-    varied = "the initial weights, the order of the examples, and random masks"
+    varied, fixed = ["the initial weights", "the order of the examples", "random masks"], []
     if any(draws):
         arms = "" if all(draws) else " of some arms"
-        varied += f", and which examples{arms} are trained on (--subset shared keeps them the same)"
+        varied.append(f"which examples{arms} are trained on (--subset shared keeps them the same)")
     else:
-        varied += ", but not which examples are trained on"
-    reused = ", nor the network that is reused" if any(each.get("reuse_from") for each in settings) else ""
-    return f" A seed varies {varied}{reused}."
+        fixed.append("which examples are trained on")
+    if any(each.get("reuse_from") for each in settings):
+        fixed.append("the network that is reused")
+    but = f", but not {' or '.join(fixed)}" if fixed else ""
+    return f" A seed varies {', '.join(varied[:-1])}, and {varied[-1]}{but}."
 
 
 def implied(summary: Summary) -> Iterator[str]:
