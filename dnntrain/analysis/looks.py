@@ -135,7 +135,7 @@ def lines(study: StudyRecord) -> Iterator[str]:
     n = len(study.seeds)
     if study.max_seeds is not None:
         yield from lines_until_resolved(study)
-    elif len(study.levels) > 1:
+    elif len(study.levels) > 1 and study.looks:
         before = " and ".join(str(each) for each in study.levels if each < n)
         yield f"look {len(study.levels)} (n = {n}, after {before}), level {level}."
     if reported and (study.max_seeds is not None or len(study.levels) > 1):

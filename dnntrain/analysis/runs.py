@@ -135,7 +135,8 @@ def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float
     constants = study.constants.get(arm.name) or next(iter(study.constants.values()), {})
     value, is_assumed = constants.get(metric), False
     if value is None:
-        value, is_assumed = assumed_constant(study, arm.name, declared), True
+        value = assumed_constant(study, arm.name, declared)
+        is_assumed = not math.isnan(value)
     if not math.isnan(worst) and not math.isnan(value):
         value = min(value, worst) if declared.higher_is_better else max(value, worst)
     return replace(arm, lost_value=value, lost_value_is_assumed=is_assumed)

@@ -182,7 +182,7 @@ class Summary:
         all arms share, and where it is not known what a lost run counts as.
         """
         runs = {arm.name: arm.runs for arm in self.arms}
-        return [] if self.family is None else best_arms(runs, self.higher_is_better)
+        return [] if self.family is None else best_arms(runs, self.higher_is_better, self.results.is_paired)
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:
@@ -338,11 +338,11 @@ def compare_with_baseline(
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: clipped(c, declared) for name, c in family.comparisons.items()})
+    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
 
 
-def clipped(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
+def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals within_bounds to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):

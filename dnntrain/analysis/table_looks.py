@@ -30,9 +30,14 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> list[Resu
         raise InputError(f"--looks: {error}") from None
     if studies[0].blocks or not studies[0].is_paired:
         raise InputError("--looks: needs runs that are paired by seed (--seed), without --block")
+    if studies[0].record.max_seeds is not None:
+        raise InputError(f"--looks: {studies[0].name} has looks of its own")
     n = len(studies[0].record.seeds)
     if n not in schedule:
         raise InputError(f"--looks {','.join(map(str, schedule))}: the table has {n} seeds, which is no look")
     so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
-    records = [study.record.model_copy(update={"levels": so_far}) for study in studies]
-    return [replace(study, record=record) for study, record in zip(studies, records, strict=True)]
+    note = f"look {len(so_far)} of {len(schedule)} (n = {n}), level {f'{so_far[n]:.3g}'.removeprefix('0')}."
+    return [
+        replace(study, record=study.record.model_copy(update={"levels": so_far}), notes=(*study.notes, note))
+        for study in studies
+    ]

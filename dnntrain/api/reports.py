@@ -13,8 +13,7 @@ from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
 from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
-from dnntrain.statistics import METHODS
-from dnntrain.statistics.estimates import WELCH
+from dnntrain.statistics import METHODS, WELCH
 from dnntrain.store.study_files import Results, find_studies, read_study
 
 
@@ -135,14 +134,10 @@ def compare(
     layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
     paths = [Path(path) for path in ([tables] if isinstance(tables, str | Path) else tables)]
     studies = read_comparison(paths, layout)
-    if method is None:
-        method = METHODS[0] if studies[0].is_paired else WELCH
-    elif method != WELCH and not studies[0].is_paired:
-        raise InputError(f"--method {method}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
     options = AnalysisOptions(
         delta=None if delta is None else str(delta),
         baseline=baseline,
-        method=method,
+        method=method_for(studies[0], method, pairs),
         sort=sort,
         metrics=len(studies),
         pairs=pairs,
@@ -155,17 +150,26 @@ def compare(
     check_partial(allow_partial, requirements)
     columns = [study.record.metric for study in studies]
     gates = [
-        gate
+        gate if allow_partial else inconclusive_if_partial(gate, studies[0])
         for option, requirement in requirements
         for gate in judge(
             requirement, studies, options=options, metrics=columns, allow_partial=allow_partial, option=option,
         )
     ]  # fmt: skip
-    if not allow_partial:
-        gates = [inconclusive_if_partial(gate, studies[0]) for gate in gates]
     # by several metrics, requirements that name their own metric or count runs have the same answer several times
     answers = {(gate.requirement, gate.reason): gate for gate in gates}
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(answers.values()))
+
+
+def method_for(table: Results, wanted: str | None, pairs: bool) -> str:
+    """The method to compare by: Welch's if runs are not paired. InputError for one that needs pairs then."""
+    if table.is_paired:
+        return wanted or METHODS[0]
+    if pairs:
+        raise InputError("--pairs: compares runs with the same seed, and --seed names no column")
+    if wanted in METHODS and wanted != WELCH:
+        raise InputError(f"--method {wanted}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
+    return wanted or WELCH
 
 
 def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:

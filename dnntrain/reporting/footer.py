@@ -14,7 +14,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
-from dnntrain.statistics import ComparisonFamily
+from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyRecord
 
@@ -118,15 +118,13 @@ def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
     own = [name for name, c in judged.items() if c.pooling < OWN_VARIANCE]
     if own:
         yield f"Judged by {'its' if len(own) == 1 else 'their'} own variance: {', '.join(own)}."
-    pool = family.pool
-    if float(pool.trust) < OWN_VARIANCE:
-        what = (
-            f"the variance of {baseline} differs from the arms'"
-            if float(pool.p_baseline) <= float(pool.p_sphericity)
-            else "the arms' variances or their correlations by seed differ"
-        )
-        p = formatting.p_value(min(float(pool.p_baseline), float(pool.p_sphericity)))
-        yield f"The common variance counts for {float(pool.df):.2g} degrees of freedom, because {what} (p: {p})."
+    p_baseline, p_arms = float(family.pool.p_baseline), float(family.pool.p_sphericity)
+    if float(family.pool.trust) < OWN_VARIANCE:
+        p, what = p_arms, "the arms' variances or their correlations by seed differ"
+        if p_baseline < 1 - LEVEL:  # the arms' test fails as well where the baseline is the odd one
+            p, what = p_baseline, f"the variance of {baseline} differs from the arms'"
+        df = f"{float(family.pool.df):.2g}"
+        yield f"The common variance counts for {df} degrees of freedom, because {what} (p: {formatting.p_value(p)})."
 
 
 def selection_lines(summary: Summary, most: int) -> Iterator[str]:
@@ -162,7 +160,7 @@ def best_line(summary: Summary) -> Iterator[str]:
     first, *others = summary.best
     seeds = [set(arm.values) for arm in summary.arms]
     shared = len(set.intersection(*seeds))
-    over = f", over the {shared} seeds of all arms" if shared < max(map(len, seeds)) else ""
+    over = f", over the {shared} seeds of all arms" if 0 < shared < max(map(len, seeds)) else ""
     rest, what = "told apart from all others", "it is the best"
     if others:
         rest, what = f"not told apart from it: {', '.join(others)}", "the best is among them"

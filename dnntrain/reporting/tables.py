@@ -95,7 +95,7 @@ def runs_table(summary: Summary) -> TextTable:
     """
     columns = {
         "arm": [arm.name for arm in summary.arms],
-        "health": [formatting.health(arm) for arm in summary.arms],
+        "health": [formatting.health(arm, summary) for arm in summary.arms],
         "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }

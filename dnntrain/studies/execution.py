@@ -129,13 +129,13 @@ def train_missing_runs(
     def train(study: Study) -> TrainedStudy:
         runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
         missing = runner.missing()
-        executor = create_executor(options, len(missing), owns_process)
         megabytes = predictions_size(missing, options.home) / 1e6 if options.predictions else 0
         if megabytes > LARGE_PREDICTIONS:
             callback.note(
                 f"{study.name}: the predictions of {len(missing)} runs will take {megabytes:,.0f} MB in {options.out}; "
                 "--no-predictions leaves them out"
             )
+        executor = create_executor(options, len(missing), owns_process)
 
         def stop() -> None:
             callback.stopping()

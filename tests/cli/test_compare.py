@@ -123,6 +123,8 @@ def test_without_seeds_nothing_is_paired(runs: Path, tmp_path: Path) -> None:
         assert arms[arm]["method"] == "welch" and not arms[arm]["wins"] and not arms[arm]["r"]
         p = 2 * stats.ttest_ind(values[arm], values["sgd"], equal_var=False).pvalue
         assert float(arms[arm]["p"]) == pytest.approx(min(1.0, p), rel=1e-9)
+    printed = succeeds("compare", runs, "--arm", "optimizer", "--value", "f1", cwd=tmp_path)
+    assert "best: adam; told apart from all others" in printed and "Unpaired" in printed
     refused = dnntrain("compare", runs, "--arm", "optimizer", "--value", "f1", "--method", "moderated", cwd=tmp_path)
     assert refused.returncode == 2 and "--method moderated: pairs runs by seed" in refused.stderr
 
@@ -174,3 +176,15 @@ def test_the_python_function_gives_what_the_command_prints(runs: Path, tmp_path:
     assert report.studies[0].verdicts == {"adam": "better", "lion": "equivalent"}
     with pytest.raises(dt.InputError, match=r"optimiser: no such column in .*; did you mean 'optimizer'"):
         dt.compare(runs, arm="optimiser", value="f1")
+
+
+def test_every_export_knows_several_metrics_of_a_table(runs: Path, tmp_path: Path) -> None:
+    write_csv(runs, [{**row, "loss": 1 - row["f1"]} for row in rows_of(GAINS)])
+    files = ("--md", "all.md", "--latex", "all.tex", "--html", "all.html", "--figures", "figures")
+    printed = succeeds("compare", runs, *COLUMNS, "--value", "loss:min", *files, cwd=tmp_path)
+    for text in (printed, *((tmp_path / name).read_text() for name in ("all.md", "all.tex", "all.html"))):
+        assert ("runs: f1" in text and "runs: loss" in text) or "tab:runs--loss" in text
+        assert "2 metrics are judged" in text and "loss: lower is better" in text
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {f"runs_{metric}-effects.{kind}" for metric in ("f1", "loss") for kind in ("png", "svg")}
+    assert "health" not in printed and "s/run" not in printed

@@ -73,6 +73,7 @@ def test_a_table_that_comes_back_is_judged_at_the_level_of_its_look(runs: Path) 
         assert arm["p"] == before["p"] and arm["high"] - arm["low"] > 1.1 * (before["high"] - before["low"])
         assert (arm["verdict"] in ("better", "worse")) == (arm["p"] < level)
         assert (arm["low"] > 0) == (arm["p"] < level)
+        assert any(f"(n = {n}), level " in note for note in study["notes"])
         gate = dt.compare(
             runs, arm="optimizer", seed="seed", value="f1", looks=[5, 10, 20], keep_if="new >= base"
         ).gates[0]
@@ -109,6 +110,7 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
         (("runs.csv", *COLUMNS, "--looks", "10,5"), "--looks: looks are increasing numbers"),
         (("runs.csv", *COLUMNS, "--looks", "4,10"), "--looks 4,10: the table has 5 seeds, which is no look"),
         (("runs.csv", "--arm", "optimizer", "--value", "f1", "--looks", "5,10"), "--looks: needs runs that are paired"),
+        (("runs.csv", "--arm", "optimizer", "--value", "f1", "--pairs"), "--pairs: compares runs with the same seed"),
         (("runs.csv", *COLUMNS, "--delta", "0.3pp"), "--delta: '0.3pp': points are for shares"),
         (("runs.csv", *COLUMNS, "--method", "paird"), "unknown method 'paird'; did you mean 'paired'?"),
         (("runs.csv", *COLUMNS, "--keep-if", "nwe >= base"), "--keep-if 'nwe >= base': no arm 'nwe'"),

@@ -88,7 +88,7 @@ def test_missing_seeds_are_named_and_leave_requirements_open(tmp_path: Path) -> 
         row for row in rows_of({"base": 0.0, "new": 0.1, "third": 0.1}) if (row["optimizer"], row["seed"]) != ("new", 3)
     ]
     path = write_csv(tmp_path / "runs.csv", rows)
-    assert "new 1 of 5" in succeeds("compare", path, *COLUMNS, cwd=tmp_path)
+    assert "1 of 5 runs of new" in succeeds("compare", path, *COLUMNS, cwd=tmp_path)
     arms = table(path, *COLUMNS, cwd=tmp_path)
     assert float(arms["new"]["n"]) == 4 and arms["new"]["verdict"] == "better" == arms["third"]["verdict"]
     report = dt.compare(path, arm="optimizer", seed="seed", value="f1", require=["new >= base", "third >= base"])

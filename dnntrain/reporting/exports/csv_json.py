@@ -55,7 +55,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "method": summary.family.method if summary.family else None,
         **planned_seeds(arm, summary),
         "published": published.mean if published else None,
-        "health": formatting.health(arm),
+        "health": formatting.health(arm, summary),
         "seconds": arm.seconds,
         "seeds": " ".join(map(str, arm.values)),
         "values": " ".join(map(repr, arm.values.values())),

@@ -42,8 +42,10 @@ def pair_margins(values: Array) -> tuple[Array, Array]:
         found = moderate(values[:, others] - values[:, i : i + 1])
         errors[:, i, others], df[:, i, others] = found.se, found.df
     first, second = np.triu_indices(rows, 1)
-    forward = errors[:, first, second] >= errors[:, second, first]
-    error = np.where(forward, errors[:, first, second], errors[:, second, first])
-    pair_df = np.where(forward, df[:, first, second], df[:, second, first])
+    (error, other_error), (pair_df, other_df) = (
+        (each[:, first, second], each[:, second, first]) for each in (errors, df)
+    )
+    backward = np.where(np.isclose(error, other_error, rtol=1e-9, atol=0), other_df < pair_df, other_error > error)
+    error, pair_df = np.where(backward, other_error, error), np.where(backward, other_df, pair_df)
     means = values.mean(-1)
     return means[:, second] - means[:, first], critical(pair_df, rows - 1, n, pairwise=True) * error
