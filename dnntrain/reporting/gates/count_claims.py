@@ -13,6 +13,7 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.gates.grammar import Sentence, check_sign, read_number
 from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, decide
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
+from dnntrain.statistics.significance import rate_limit
 
 HEALTHY = "healthy"
 
@@ -50,7 +51,8 @@ class LostClaim:
         shown, required = (f"{100 * x:.3g} %" if self.is_share else f"{x:g}" for x in (lost, self.bound))
         return Finding(
             decide(lost, lost, self.sign, self.bound, 1.0),
-            f"lost runs of {arm.name}: {shown}, required {self.sign} {required}",
+            f"lost runs of {arm.name}: {shown}, required {self.sign} {required} (these runs leave a rate of up to "
+            f"{100 * rate_limit(arm.lost, arm.made):.0f} % possible)",
             *(lost, lost, lost, self.bound),
         )
 

@@ -15,7 +15,7 @@ from dnntrain.statistics.distributions import detectable
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A mean or a difference of means, with its interval."""
 
     interval: Interval
@@ -69,7 +69,9 @@ class Limit:
     level: float
     """Confidence of the interval."""
 
-    def judge(self, estimate: Estimate, observed: str, required: str, unit: str = "", scale: float = 1.0) -> Finding:
+    def judge(
+        self, estimate: IntervalEstimate, observed: str, required: str, unit: str = "", scale: float = 1.0
+    ) -> Finding:
         """Judges an estimate.
 
         Args:
@@ -96,7 +98,7 @@ class Limit:
             error_rate=(1 - self.level) / 2,
         )
 
-    def answer(self, estimate: Estimate) -> tuple[GateStatus, str]:
+    def answer(self, estimate: IntervalEstimate) -> tuple[GateStatus, str]:
         """The answer, and why if it is not the interval's."""
         if self.good is not None and self.good.never_finishes:
             return GateStatus.FAILS, f"{self.good.name} never finishes"

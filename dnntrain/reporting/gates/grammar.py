@@ -40,7 +40,7 @@ class Sentence:
     right: str
 
 
-def split(requirement: str) -> list[Sentence]:
+def split_at_signs(requirement: str) -> list[Sentence]:
     """The ways to split a requirement at a sign, from the left, real signs first; InputError if there is none."""
     text = requirement.strip()
     found = [
