@@ -10,6 +10,7 @@ All intervals are two-sided. All values are in the metric's own unit (a share is
 
 from dnntrain.statistics.best import best_set
 from dnntrain.statistics.comparisons import Comparison, ComparisonFamily, compare
+from dnntrain.statistics.contributions import Contribution, solo_and_marginal
 from dnntrain.statistics.crossed import CrossedError, crossed_error
 from dnntrain.statistics.descriptive import (
     LEVEL,
@@ -24,8 +25,8 @@ from dnntrain.statistics.descriptive import (
     t_interval,
 )
 from dnntrain.statistics.distributions import POWER, dunnett_critical, dunnett_p, t_critical, t_p
-from dnntrain.statistics.estimates import METHODS
-from dnntrain.statistics.factorial import Contribution, Effect, effects, solo_and_marginal
+from dnntrain.statistics.estimates import METHODS, PAIRED, WELCH
+from dnntrain.statistics.factorial import Effect, effects
 from dnntrain.statistics.pairs import PairComparison, compare_pairs
 from dnntrain.statistics.planning import (
     DIFFERENCE,
@@ -42,7 +43,6 @@ from dnntrain.statistics.sequential import look_levels, looks_up_to, sequential_
 from dnntrain.statistics.significance import (
     TTest,
     fisher_exact,
-    holm,
     outlying_runs,
     paired_t,
     rate_interval,
@@ -59,7 +59,9 @@ __all__ = [
     "LEVEL",
     "MANY_SEEDS",
     "METHODS",
+    "PAIRED",
     "POWER",
+    "WELCH",
     "Comparison",
     "ComparisonFamily",
     "Contribution",
@@ -84,7 +86,6 @@ __all__ = [
     "effects",
     "fisher_exact",
     "hedges_g",
-    "holm",
     "look_levels",
     "looks_up_to",
     "mean",

@@ -1,4 +1,4 @@
-"""Effects in factorial and in-and-out designs, as contrasts of the runs of each seed."""
+"""Main effects and interactions in factorial designs."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from dnntrain.statistics.descriptive import LEVEL, Interval, paired_interval, t_interval, without_rounding
-from dnntrain.statistics.significance import holm, one_sample_t
+from dnntrain.statistics.contrasts import Contrast, ContrastResult, as_interaction, judge_contrasts
+from dnntrain.statistics.descriptive import LEVEL, Interval
+from dnntrain.statistics.estimates import Values
+from dnntrain.statistics.verdicts import FEWEST_SEEDS
 
 Cell = tuple[str, ...]
 """An arm's levels, in the factors' order."""
 
-Contrast = dict[str, float]
-"""The weight of each arm."""
+NOT_ESTIMABLE = "not estimable"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A main effect (one factor) or an interaction (two), in the metric's unit."""
+    """A main effect (one factor), or an interaction (two): the difference of differences. In the metric's unit."""
 
     factors: tuple[str, ...]
     levels: tuple[str, ...]
@@ -27,13 +28,21 @@ class Effect:
     references: tuple[str, ...]
     """The reference level of each factor: its first."""
     n: int
-    """Seeds at which all runs of the contrast finished."""
+    """Seeds at which all runs of the contrast have a value."""
     interval: Interval
-    """The effect with its own t interval, which is not simultaneous; nan without arms or with too few seeds."""
+    """Simultaneous over all effects of the design (Bonferroni); a point without variance, nan below two seeds."""
+    narrow: Interval
+    """The interval at level 1 − 2α (90 %), by which it is judged whether the effect is small."""
     p: float
-    """Adjusted by Holm over all effects of the design; nan without variance."""
+    """Adjusted for the number of effects: below .05 exactly where the 95 % interval leaves out 0; nan if not judged."""
+    df: float
     arms: int
-    """Arms in the contrast; 0 if the design lacks them."""
+    """Arms in the contrast; 0 if it is not estimable."""
+    reading: str
+    """For a main effect a verdict as in `verdict`; for an interaction 'synergistic' or 'redundant' if the interval
+    excludes 0, 'additive' if the narrow one lies within ±δ, else 'not told from additive'. The reason if not judged."""
+    note: str
+    """Why it is not estimable, or which settings of the other factors it is averaged over if not over all."""
 
     @property
     def name(self) -> str:
@@ -41,67 +50,125 @@ class Effect:
         return " × ".join(f"{factor}={level}" for factor, level in zip(self.factors, self.levels, strict=True))
 
 
+@dataclass(frozen=True)
+class Plan:
+    """The contrast that estimates an effect."""
+
+    factors: tuple[str, ...]
+    levels: Cell
+    references: Cell
+    weights: Contrast
+    note: str
+
+
 def effects(
     levels_by_arm: Mapping[str, Mapping[str, str]],
-    values: Mapping[str, Mapping[int, float]],
+    values: Mapping[str, Values],
     *,
+    delta: float,
+    higher_is_better: bool = True,
     level: float = LEVEL,
 ) -> list[Effect]:
     """Main effects and two-way interactions of a factorial design (Box, Hunter and Hunter 2005, ch. 5).
 
     A factor's levels are ordered as the arms name them; the first is the reference ("off").
 
-    - Main effect: y(level) − y(reference), averaged over all settings of the other factors that the design has with
-      both levels. With two levels in a full design, it is the mean of the "on" runs minus that of the "off" runs.
-    - Interaction: half of [y(a, b) − y(a₀, b)] − [y(a, b₀) − y(a₀, b₀)], averaged in the same way. It says how much
-      the effect of one factor, at either level of the other, differs from its mean.
+    - Main effect: y(level) − y(reference), averaged over all settings of the other factors that have runs with both
+      levels. With two levels in a full design, it is the mean of the "on" runs minus that of the "off" runs.
+    - Interaction: [y(a, b) − y(a₀, b)] − [y(a, b₀) − y(a₀, b₀)], averaged in the same way: by how much the effect of
+      one factor differs between two levels of the other. It is the whole difference of differences, not half of it as
+      in the textbooks' "interaction effect".
 
-    Each effect is computed for every seed from that seed's runs, so that what a seed does to all arms cancels. It is
-    then tested by Student's t over the seeds.
+    Variances are moderated (`judge_contrasts`), and p values and intervals corrected for the number of effects.
 
     Args:
         levels_by_arm: The level of each factor, by arm.
-        values: The metric by seed, by arm.
-        level: The confidence level of each interval.
+        values: The metric by seed, by arm. An arm without values, or with fewer than `FEWEST_SEEDS` where others have
+            more, counts as missing: effects are estimated from the other arms as far as they can be.
+        delta: The smallest difference that matters, in the metric's unit.
+        higher_is_better: The metric's direction.
+        level: The simultaneous confidence of all intervals.
 
     Returns:
         The main effects, then the interactions.
 
     Raises:
-        ValueError: If arms have different factors, or two arms have the same levels.
+        ValueError: If arms have different factors, two arms have the same levels, delta is negative, or a value is not
+            finite.
     """
     factors = check_factors(levels_by_arm)
-    cells = {tuple(levels[factor] for factor in factors): arm for arm, levels in levels_by_arm.items()}
-    if len(cells) < len(levels_by_arm):
-        raise ValueError("two arms have the same levels of all factors")
-    order = {factor: list(dict.fromkeys(cell[i] for cell in cells)) for i, factor in enumerate(factors)}
-    varied = [factor for factor in factors if len(order[factor]) > 1]
-    contrasts = []
-    for chosen in [*combinations(varied, 1), *combinations(varied, 2)]:
-        places = [factors.index(factor) for factor in chosen]
-        references = tuple(order[factor][0] for factor in chosen)
-        for levels in product(*(order[factor][1:] for factor in chosen)):
-            weights = contrast(cells, places, levels, references)
-            contrasts.append((chosen, levels, references, weights, contrast_by_seed(weights, values)))
-    adjusted = holm([one_sample_t(by_seed).p for *_, by_seed in contrasts])
+    fewest = min(FEWEST_SEEDS, max((len(values.get(arm, {})) for arm in levels_by_arm), default=0))
+    present = {arm: values[arm] for arm in levels_by_arm if len(values.get(arm, {})) >= max(fewest, 1)}
+    plans = plan_effects(factors, levels_by_arm, {cell_of(levels_by_arm[arm], factors): arm for arm in present})
+    judged = judge_contrasts([plan.weights for plan in plans], present, delta, higher_is_better, level)
     return [
-        Effect(chosen, levels, references, len(by_seed), t_interval(by_seed, level), p, len(weights))
-        for (chosen, levels, references, weights, by_seed), p in zip(contrasts, adjusted, strict=True)
+        Effect(
+            plan.factors,
+            plan.levels,
+            plan.references,
+            n=result.n,
+            interval=result.interval,
+            narrow=result.narrow,
+            p=result.p,
+            df=result.df,
+            arms=len(plan.weights),
+            reading=reading(plan, result),
+            note=plan.note,
+        )
+        for plan, result in zip(plans, judged, strict=True)
     ]
 
 
+def reading(plan: Plan, result: ContrastResult) -> str:
+    """What an effect's intervals say, in words."""
+    if not plan.weights:
+        return NOT_ESTIMABLE
+    return as_interaction(result.verdict) if len(plan.factors) > 1 else result.verdict
+
+
 def check_factors(levels_by_arm: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The factors; ValueError unless all arms have the same."""
+    """The factors; ValueError unless all arms have the same, and each its own levels."""
     factors: list[str] = []
     for arm, levels in levels_by_arm.items():
         factors = factors or list(levels)
         if set(levels) != set(factors):
             raise ValueError(f"arm '{arm}' has the factors {sorted(levels)}, others have {sorted(factors)}")
+    if len({cell_of(levels, factors) for levels in levels_by_arm.values()}) < len(levels_by_arm):
+        raise ValueError("two arms have the same levels of all factors")
     return factors
 
 
-def contrast(cells: Mapping[Cell, str], places: list[int], levels: Cell, references: Cell) -> Contrast:
-    """The arms' weights in one effect, averaged over the settings of the other factors for which all corners exist."""
+def cell_of(levels: Mapping[str, str], factors: list[str]) -> Cell:
+    """An arm's levels, in the factors' order."""
+    return tuple(levels[factor] for factor in factors)
+
+
+def plan_effects(
+    factors: list[str], levels_by_arm: Mapping[str, Mapping[str, str]], cells: Mapping[Cell, str]
+) -> list[Plan]:
+    """The contrasts of all main effects and two-way interactions, from the cells that have runs."""
+    order = {factor: list(dict.fromkeys(levels[factor] for levels in levels_by_arm.values())) for factor in factors}
+    varied = [factor for factor in factors if len(order[factor]) > 1]
+    plans = []
+    for chosen in [*combinations(varied, 1), *combinations(varied, 2)]:
+        places = [factors.index(factor) for factor in chosen]
+        references = tuple(order[factor][0] for factor in chosen)
+        settings = math.prod(len(order[factor]) for factor in varied if factor not in chosen)
+        for levels in product(*(order[factor][1:] for factor in chosen)):
+            weights, used = contrast(cells, places, levels, references)
+            if not used:
+                note = why_not_estimable(chosen, cells, places, levels, references)
+            else:
+                note = f"at {used} of {settings} settings of the other factors" if used < settings else ""
+            plans.append(Plan(chosen, levels, references, weights, note))
+    return plans
+
+
+def contrast(cells: Mapping[Cell, str], places: list[int], levels: Cell, references: Cell) -> tuple[Contrast, int]:
+    """The arms' weights in one effect, and over how many settings of the other factors it is averaged.
+
+    These are the settings at which all corners of the effect have runs.
+    """
     corners = list(product(*zip(levels, references, strict=True)))
     sets = []
     for cell in cells:
@@ -110,109 +177,20 @@ def contrast(cells: Mapping[Cell, str], places: list[int], levels: Cell, referen
             if all(corner in cells for corner in corner_cells):
                 sets.append([cells[corner] for corner in corner_cells])
     signs = [math.prod(1 if at == level else -1 for at, level in zip(c, levels, strict=True)) for c in corners]
-    scale = len(sets) * len(places)  # half for a pair of factors
-    return {arm: sign / scale for arms in sets for arm, sign in zip(arms, signs, strict=True)}
+    return {arm: sign / len(sets) for arms in sets for arm, sign in zip(arms, signs, strict=True)}, len(sets)
+
+
+def why_not_estimable(
+    factors: tuple[str, ...], cells: Mapping[Cell, str], places: list[int], levels: Cell, references: Cell
+) -> str:
+    """Which runs an effect lacks."""
+    for corner in product(*zip(levels, references, strict=True)):
+        if not any(all(cell[place] == at for place, at in zip(places, corner, strict=True)) for cell in cells):
+            return "no runs with " + " and ".join(f"{name}={at}" for name, at in zip(factors, corner, strict=True))
+    return "no setting of the other factors has runs with all of its levels"
 
 
 def moved(cell: Cell, places: list[int], levels: Cell) -> Cell:
     """The cell with the levels at some positions replaced."""
     replaced = dict(zip(places, levels, strict=True))
     return tuple(replaced.get(place, level) for place, level in enumerate(cell))
-
-
-def contrast_by_seed(weights: Contrast, values: Mapping[str, Mapping[int, float]]) -> list[float]:
-    """The value of a contrast at each seed at which all its arms finished."""
-    if not weights:
-        return []
-    shared = set.intersection(*(set(values.get(arm, {})) for arm in weights))
-    by_seed = [sum(weight * values[arm][seed] for arm, weight in weights.items()) for seed in sorted(shared)]
-    return without_rounding(by_seed, max((abs(values[arm][seed]) for arm in weights for seed in shared), default=0.0))
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What a technique gains alone, and what is lost without it, in the metric's unit; positive is good."""
-
-    solo: Interval
-    """The technique alone − the baseline."""
-    marginal: Interval
-    """All techniques − all except this one."""
-    gap: Interval
-    """Marginal − solo by seed; the intervals are simultaneous over the techniques (Bonferroni)."""
-    n: int
-    """Seeds at which all four arms finished."""
-    reading: str
-    """'redundant', 'synergistic', 'additive' (no interaction was found) or 'no uncertainty available'."""
-
-
-def solo_and_marginal(
-    baseline: Mapping[int, float],
-    everything: Mapping[int, float],
-    one_in: Mapping[str, Mapping[int, float]],
-    one_out: Mapping[str, Mapping[int, float]],
-    *,
-    level: float = LEVEL,
-    higher_is_better: bool = True,
-) -> dict[str, Contribution]:
-    """Solo gain and marginal loss of each technique in an in-and-out design.
-
-    A technique is redundant if the gap lies below 0 (the others already do what it does), synergistic if it lies above
-    0 (it works better with the others), and additive if its interval contains 0: no interaction was found, though with
-    few seeds there may be one. Solo and marginal have individual t intervals at `level`. The gap, which decides the
-    reading, has intervals at 1 − (1 − level)/k for k techniques.
-
-    Args:
-        baseline: Values by seed of the arm without any of the techniques.
-        everything: Values by seed of the arm with all of them.
-        one_in: Values by seed of the arms with one technique, by its name.
-        one_out: Values by seed of the arms with all techniques except one, by its name.
-        level: The confidence level.
-        higher_is_better: The metric's direction.
-
-    Returns:
-        The contribution of each technique that has both arms.
-    """
-    both = [technique for technique in one_in if technique in one_out]
-    return {
-        technique: contribution(
-            baseline, everything, one_in[technique], one_out[technique], level, len(both), 1 if higher_is_better else -1
-        )
-        for technique in both
-    }
-
-
-def contribution(
-    baseline: Mapping[int, float],
-    everything: Mapping[int, float],
-    alone: Mapping[int, float],
-    without: Mapping[int, float],
-    level: float,
-    techniques: int,
-    sign: int,
-) -> Contribution:
-    """The contribution of one technique; `sign` is -1 if lower is better."""
-    baseline, everything, alone, without = (
-        {seed: sign * value for seed, value in values.items()} for values in (baseline, everything, alone, without)
-    )
-    weights = {"everything": 1.0, "without": -1.0, "alone": -1.0, "baseline": 1.0}
-    gaps = contrast_by_seed(
-        weights, {"everything": everything, "without": without, "alone": alone, "baseline": baseline}
-    )
-    gap = t_interval(gaps, 1 - (1 - level) / techniques)
-    nothing = Interval(math.nan, math.nan, math.nan)
-    return Contribution(
-        solo=paired_interval(alone, baseline, level) or nothing,
-        marginal=paired_interval(everything, without, level) or nothing,
-        gap=gap,
-        n=len(gaps),
-        reading=gap_in_words(gap),
-    )
-
-
-def gap_in_words(gap: Interval) -> str:
-    """How to read the interval of marginal − solo."""
-    if math.isnan(gap.low):
-        return "no uncertainty available"
-    if gap.high < 0:
-        return "redundant"
-    return "synergistic" if gap.low > 0 else "additive"

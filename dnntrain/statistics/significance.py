@@ -65,22 +65,6 @@ def welch_t(ours: Sequence[float], theirs: Sequence[float]) -> TTest:
     return TTest(difference, math.sqrt(variance), df)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusts p values by Holm (1979): the i-th smallest of m times m − i + 1, made monotone, at most 1.
-
-    nan stays nan and does not count in m, because a test without a result cannot raise a false alarm.
-
-    Returns:
-        The adjusted values, in the order of the arguments.
-    """
-    adjusted, largest = [math.nan] * len(p_values), 0.0
-    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def fisher_exact(a: int, n: int, b: int, m: int) -> float:
     """Fisher's exact test of equal rates, two-sided (Fisher 1934, "Statistical methods", § 21.02).
 

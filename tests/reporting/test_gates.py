@@ -399,6 +399,14 @@ def test_a_false_requirement_holds_about_as_rarely_as_stated(n: int, arms: int) 
         assert rate <= 0.035 + 3 * math.sqrt(0.035 / studies), (deviation, rate)
 
 
+def test_seeds_added_in_steps_are_judged_at_the_level_of_the_look(study: Path, tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "made", ARMS, looks=[{"n": 3}], levels={"3": 0.0233, "5": 0.04})
+    result, at_once = judged("elu > relu", folder), judged("elu > relu", study)
+    assert result.finding.error_rate == pytest.approx(0.02) and at_once.finding.error_rate == pytest.approx(0.025)
+    assert result.finding.low < at_once.finding.low
+    assert "(96 % interval)" in result.reason
+
+
 def test_an_interval_has_no_impossible_values(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"relu": [0.99, 0.90, 1.0], "elu": [0.0, 0.5, 0.9]})
     assert judged("relu <= 100%", folder).finding.high == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.summary import AnalysisOptions, choose_baseline
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
@@ -13,7 +14,6 @@ from dnntrain.reporting.gates.metric_claims import MetricClaim
 from dnntrain.reporting.gates.results import GateResult
 from dnntrain.reporting.gates.scope import HEALTH, LOST, SECONDS, NotInStudyError, Scope
 from dnntrain.reporting.gates.time_claims import SecondsClaim
-from dnntrain.statistics import LEVEL
 from dnntrain.store.study_files import Results
 
 Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
@@ -32,7 +32,7 @@ def judge(
     options: AnalysisOptions | None = None,
     *,
     metrics: Sequence[str] | None = None,
-    level: float = LEVEL,
+    level: float | None = None,
     allow_partial: bool = False,
     option: str = "--require",
 ) -> list[GateResult]:
@@ -44,7 +44,8 @@ def judge(
         metric: The metric of arms that name none; by default the study's own.
         options: The baseline that `base` means, and the method by which two arms are compared.
         metrics: The columns that may follow an arm's name; by default dnntrain's own.
-        level: Confidence of each interval. A requirement that is false holds in at most (1 − level) / 2 of studies.
+        level: Confidence of each interval. A requirement that is false holds in about (1 − level) / 2 of studies. By
+            default .95, or the level of the study's look if its seeds were added in steps.
         allow_partial: Whether to judge studies whose planned runs are not all made.
         option: How messages call the requirement.
 
@@ -56,7 +57,8 @@ def judge(
     results, lacking = [], []
     for study in studies:
         baseline = choose_baseline(study.record, options.baseline)
-        scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, level)
+        confidence = 1 - current_level(study.record) if level is None else level
+        scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, confidence)
         try:
             results.append(judge_one(requirement, scope, allow_partial))
         except NotInStudyError as error:

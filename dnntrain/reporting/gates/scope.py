@@ -53,7 +53,7 @@ class Scope:
         return [arm.name for arm in self.study.record.arms]
 
     def operand(self, text: str, default: str) -> Operand | None:
-        """What a text means: an arm of exactly this name, or an arm with a quantity after the last dot.
+        """What a text means: an arm of exactly this name, or an arm with a quantity after a dot.
 
         Args:
             text: Such as relu, relu.test_acc, relu.lost or base.
@@ -67,9 +67,11 @@ class Scope:
         """
         if arm := self.arm(text):
             return Operand(arm, self.recorded(default))
-        name, dot, quantity = text.rpartition(".")
-        arm = self.arm(name.strip()) if dot else None
-        if arm is None or quantity not in {*self.columns, *ABOUT_RUNS}:
+        # columns of a table that dnntrain did not write may have dots
+        dotted = [quantity for quantity in (*self.columns, *ABOUT_RUNS) if text.endswith(f".{quantity}")]
+        quantity = max(dotted, key=len, default="")
+        arm = self.arm(text.removesuffix(f".{quantity}").strip()) if quantity else None
+        if arm is None:
             return None
         return Operand(arm, self.recorded(self.columns.get(quantity, quantity)))
 

@@ -19,8 +19,7 @@ from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
 from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, read_number
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
-from dnntrain.statistics import FEWEST_SEEDS, compare
-from dnntrain.statistics.estimates import WELCH
+from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare
 
 SAME_TIME = 0.001
 """Runs of one length whose times differ by at most this share count as one population."""
