@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dnntrain.analysis.table_layout import TableLayout, read_value
+from dnntrain.analysis.table_layout import TableLayout, read_value_column
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, metric_of
 from dnntrain.store.records import ArmRecord, StudyRecord
@@ -54,7 +54,7 @@ def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]
             raise InputError(f"{option}: needed to read {paths[0]}; name one of its columns")
     files = [path for path in paths if not path.is_dir()]
     table = read_run_tables([*files, *(study.folder / "results.csv" for study in studies)])
-    values = [read_value(text, table.columns, is_study=only_studies) for text in layout.values]
+    values = [read_value_column(text, table.columns, is_study=only_studies) for text in layout.values]
     check_layout(layout, values)
     constants = constants_of(studies) if only_studies else {}
     runs = identified_runs(table, layout)
@@ -65,7 +65,7 @@ def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]
 def single_study(study: Results, layout: TableLayout) -> list[Results]:
     """A study of dnntrain by each value column, or by its own metric."""
     texts = layout.values or (study.record.metric,)
-    values = [read_value(text, study.runs.columns, is_study=True) for text in texts]
+    values = [read_value_column(text, study.runs.columns, is_study=True) for text in texts]
     check_layout(layout, values)
     lost = layout.lost_values
     constants = {arm.name: {**study.record.constants.get(arm.name, {}), **lost} for arm in study.record.arms}

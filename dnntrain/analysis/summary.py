@@ -338,11 +338,11 @@ def compare_with_baseline(
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: clipped(c, declared) for name, c in family.comparisons.items()})
+    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
 
 
-def clipped(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
+def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals within_bounds to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):

@@ -49,7 +49,7 @@ class TableLayout:
         return type(self)(**vars(other) | mine)
 
 
-def read_value(text: str, columns: Collection[str], *, is_study: bool = False) -> str:
+def read_value_column(text: str, columns: Collection[str], *, is_study: bool = False) -> str:
     """The column that a value names, as a `TableColumn` that knows its direction.
 
     Args:

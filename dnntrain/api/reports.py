@@ -13,7 +13,7 @@ from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
 from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
-from dnntrain.statistics import LEVEL, METHODS, WELCH
+from dnntrain.statistics import METHODS, WELCH
 from dnntrain.store.study_files import Results, find_studies, read_study
 
 
@@ -142,9 +142,8 @@ def compare(
         metrics=len(studies),
         pairs=pairs,
     )
-    error_rate = 1 - LEVEL
     if looks is not None:
-        studies, error_rate = at_look(studies, looks)
+        studies = at_look(studies, looks)
     summaries = [summarize(study, options=options) for study in studies]
     requirements = [("--require", requirement) for requirement in as_strings(require)]
     requirements += [] if keep_if is None else [("--keep-if", keep_if)]
@@ -154,8 +153,7 @@ def compare(
         gate if allow_partial else inconclusive_if_partial(gate, studies[0])
         for option, requirement in requirements
         for gate in judge(
-            requirement, studies, options=options, metrics=columns, level=1 - error_rate,
-            allow_partial=allow_partial, option=option,
+            requirement, studies, options=options, metrics=columns, allow_partial=allow_partial, option=option,
         )
     ]  # fmt: skip
     # by several metrics, requirements that name their own metric or count runs have the same answer several times

@@ -27,6 +27,7 @@ from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
 from tests.support.networks import first_weights
+from tests.support.run_tables import rows_of, write_csv
 from tests.support.strategies import literals
 from tests.support.trial import furnish
 
@@ -191,17 +192,28 @@ VALUES: dict[str, list[list[str]]] = {
     "scratch": [["--no-scratch"]],
     "strategies": [["--strategies"]],
     "train_sizes": [["--train-sizes", "10,20"]],
-    "metric": [["--metric", "test_acc"]],
+    "metric": [["--metric", "val_loss"]],
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
     "delta": [["--delta", "2"]],
     "require": [["--require", "elu >= bn"]],
-    "allow_partial": [["--allow-partial"]],
     "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],
+    "baseline": [["--baseline", "elu"]],
+    "method": [["--method", "paired"]],
+    "pairs": [["--pairs"]],
+    "allow_partial": [["--allow-partial"]],
+    "arm": [["--arm", "other"]],
+    "value": [["--value", "other"]],
+    "block": [["--block", "other"]],
+    "status": [["--status", "other"]],
+    "ok": [["--ok", "1"]],
+    "lost_value": [["--lost-value", "f1=0.1"]],
+    "looks": [["--looks", "3,6"]],
+    "keep_if": [["--keep-if", "elu >= base"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -218,6 +230,8 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
     ("report", "runs", "--against", "small", "small"),
+    ("compare", "runs/small"),
+    ("compare", "runs.csv", "--arm", "optimizer", "--seed", "seed", "--value", "f1"),
     ("data", "list"),
     ("data", "fetch", "fashion-mini"),
     ("data", "info", "table.csv", "--target", "kind"),
@@ -256,6 +270,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> str:
+    rows = [{**row, "other": i % 2} for i, row in enumerate(rows_of({"sgd": 0.0, "elu": 0.01, "bn": 0.02}, seeds=6))]
+    rows[-1]["f1"] = None
+    write_csv(folder / "runs.csv", rows)
     return furnish(folder).names[0]
 
 
@@ -302,10 +319,10 @@ def test_an_option_changes_something_or_is_refused(
         (("report", "runs", "--against", "small", "small", "--csv", "x"), "--csv: not with --against"),
         (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
-        (("report", "runs", "--require", "elu.val_acc >= 80"), "must be from 0 to 1, not 80; did you mean 80% or"),
+        (("report", "runs", "--require", "elu.val_acc >= 80"), "from 0 to 1, not 80; did you mean 80% or 0.8?"),
         (("report", "runs", "--require", "elu > bn - 30"), "more than accuracy can differ by; did you mean 30pp?"),
         (("report", "runs", "--allow-partial"), "--allow-partial: is about requirements, and none is given"),
-        (("report", "runs", "--delta", "130"), "--delta 130: in points, so at most 100"),
+        (("report", "runs", "--delta", "130"), "--delta: '130' is more than accuracy can differ by"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
         (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),

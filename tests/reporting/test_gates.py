@@ -498,8 +498,9 @@ def test_a_table_of_others_is_judged_by_its_own_columns(tmp_path: Path) -> None:
     for requirement in ("b >= base", "b.f1 >= a.f1 - 1pp", "b.f1 >= 80%"):
         [result] = judge(requirement, [table], f1, metrics=[f1], option="--keep-if")
         assert result.answer is INCONCLUSIVE and "b: 1 of 5 runs lost" in result.reason
-    [wide] = judge("b >= base", [table], f1, metrics=[f1], level=0.5, options=AnalysisOptions(method="welch"))
-    assert wide.finding.error_rate == 0.25
+    [unpaired] = judge("b >= base", [table], f1, metrics=[f1], options=AnalysisOptions(method="welch"))
+    welch = stats.ttest_ind([*(x + 0.02 for x in SAME[:4]), 0.5], SAME, equal_var=False).confidence_interval()
+    assert (unpaired.finding.low, unpaired.finding.high) == pytest.approx((welch.low, welch.high))
     for requirement, said in (("b.seconds <= 3", "table has no column seconds"), ("b.loss < 1", "after the dot")):
         with pytest.raises(InputError, match=said) as caught:
             judge(requirement, [table], f1, metrics=[f1], option="--keep-if")

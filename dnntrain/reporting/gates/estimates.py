@@ -9,7 +9,7 @@ from typing import Self
 
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.reporting import formatting
-from dnntrain.reporting.gates.results import Finding, GateStatus, decide
+from dnntrain.reporting.gates.results import Finding, GateStatus, status_of
 from dnntrain.statistics import FEWEST_SEEDS, POWER, Comparison, Interval, deviation, t_critical, t_interval
 from dnntrain.statistics.distributions import detectable
 
@@ -108,7 +108,7 @@ class Limit:
             plural = "" if estimate.n == 1 else "s"
             return GateStatus.INCONCLUSIVE, f"{estimate.n} value{plural}, but {FEWEST_SEEDS} are needed"
         low, high = estimate.interval.low, estimate.interval.high
-        answer = decide(low, high, self.sign, self.bound, max(estimate.scale, abs(self.bound)))
+        answer = status_of(low, high, self.sign, self.bound, max(estimate.scale, abs(self.bound)))
         if answer is GateStatus.HOLDS and self.good is not None and 2 * self.good.lost > self.good.made:
             return GateStatus.INCONCLUSIVE, f"{self.good.name} lost more than half of its runs"
         return answer, ""

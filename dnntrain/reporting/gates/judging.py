@@ -32,11 +32,13 @@ def judge(
     options: AnalysisOptions | None = None,
     *,
     metrics: Sequence[str] | None = None,
-    level: float | None = None,
     allow_partial: bool = False,
     option: str = "--require",
 ) -> list[GateResult]:
     """Judges a requirement in every study that has its arms and its metric.
+
+    Each interval is at the level of the study's look, usually 95 %. A requirement that is false then holds in at most
+    about 2.5 % of studies.
 
     Args:
         requirement: Such as 'elu >= relu - 0.3pp' or 'relu.test_acc >= 85%'.
@@ -44,8 +46,6 @@ def judge(
         metric: The metric of arms that name none; by default the study's own.
         options: The baseline that `base` means, and the method by which two arms are compared.
         metrics: The columns that may follow an arm's name; by default dnntrain's own.
-        level: Confidence of each interval. A requirement that is false holds in about (1 − level) / 2 of studies. By
-            default .95, or the level of the study's look if its seeds were added in steps.
         allow_partial: Whether to judge studies whose planned runs are not all made.
         option: How messages call the requirement.
 
@@ -57,8 +57,8 @@ def judge(
     results, lacking = [], []
     for study in studies:
         baseline = choose_baseline(study.record, options.baseline)
-        confidence = 1 - current_level(study.record) if level is None else level
-        scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, confidence)
+        level = 1 - current_level(study.record, [arm.name for arm in study.record.arms])
+        scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, level)
         try:
             results.append(judge_one(requirement, scope, allow_partial))
         except NotInStudyError as error:

@@ -16,7 +16,7 @@ from dnntrain.analysis.runs import ArmRuns
 from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
 from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
-from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, read_number
+from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, plain_number
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
 from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare
@@ -56,8 +56,8 @@ class SecondsClaim:
         """Reads a requirement whose left side is known; for errors see `MetricClaim.read`."""
         check_sign(sentence, SECONDS, INEQUALITIES)
         text, number, match = sentence.right, None, None
-        if scope.arm(text) is None and (number := read_number(text)) is None and (match := FACTOR.fullmatch(text)):
-            number, text = read_number(match["factor"]), match["operand"]
+        if scope.arm(text) is None and (number := plain_number(text)) is None and (match := FACTOR.fullmatch(text)):
+            number, text = plain_number(match["factor"]), match["operand"]
             if number is None:
                 raise InputError(f"'{match['factor']}' is no factor; write a number, as in '1.2 * {text}'")
         if number is not None and number <= 0:
