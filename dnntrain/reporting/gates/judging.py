@@ -9,7 +9,7 @@ from dnntrain.analysis.summary import AnalysisOptions, choose_baseline
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
-from dnntrain.reporting.gates.grammar import split
+from dnntrain.reporting.gates.grammar import split_at_signs
 from dnntrain.reporting.gates.metric_claims import MetricClaim
 from dnntrain.reporting.gates.results import GateResult
 from dnntrain.reporting.gates.scope import HEALTH, LOST, SECONDS, NotInStudyError, Scope
@@ -38,7 +38,7 @@ def judge(
     """Judges a requirement in every study that has its arms and its metric.
 
     Each interval is at the level of the study's look, usually 95 %. A requirement that is false then holds in at most
-    2.5 % of studies.
+    about 2.5 % of studies.
 
     Args:
         requirement: Such as 'elu >= relu - 0.3pp' or 'relu.test_acc >= 85%'.
@@ -81,7 +81,7 @@ def judge_one(requirement: str, scope: Scope, allow_partial: bool) -> GateResult
 
 def read_claim(requirement: str, scope: Scope) -> Claim:
     """What a requirement means in a study. A sign may be part of a name, so the first split at an arm's name counts."""
-    sentences = split(requirement)
+    sentences = split_at_signs(requirement)
     for sentence in sentences:
         left = scope.operand(sentence.left, scope.metric)
         if left is not None:
