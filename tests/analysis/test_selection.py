@@ -9,9 +9,9 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.store.records import ArmRecord, StudyRecord
 
 
-def study(*settings: dict[str, object], note: str = "") -> StudyRecord:
+def study(*settings: dict[str, object], tuned: str = "") -> StudyRecord:
     arms = [ArmRecord(name=f"arm {i}", settings=each) for i, each in enumerate(settings)]
-    return StudyRecord(name="made", metric="val_acc", seeds=[0], arms=arms, note=note)
+    return StudyRecord(name="made", metric="val_acc", seeds=[0], arms=arms, tuned=tuned)
 
 
 @pytest.mark.parametrize(
