@@ -101,7 +101,7 @@ def test_a_number_is_predicted_and_reported_as_such(houses: Path) -> None:
         "factors: {raw: {scale: raw, lr: 1e-5}}\nseeds: 3\n"
     )
     shown = succeeds("ablate", "price.yaml", cwd=houses.parent)
-    assert "val_r2" in shown and "accuracy" not in shown
+    assert "test_rmse" in shown and "accuracy" not in shown
     rows = pd.read_csv(houses.parent / "runs" / "price" / "results.csv")
     base = rows[rows["arm"] == "baseline"]
     # one in ten rows does not say how many rooms, whose deviation is 100; the price's own is about 110
