@@ -19,7 +19,7 @@ from dnntrain.reporting.gates.estimates import Estimate, Limit
 from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, read_number
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
-from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare
+from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare_arms
 
 SAME_TIME = 0.001
 """Runs of one length whose times differ by at most this share count as one population."""
@@ -89,7 +89,7 @@ class SecondsClaim:
             observed, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
         else:
             right = [self.number * seconds for seconds in rest[0]]
-            family = compare(
+            family = compare_arms(
                 dict(enumerate(right)), {self.left.arm: dict(enumerate(left))}, delta=0.0, method=WELCH,
                 level=scope.level, adjusted=False,
             )  # fmt: skip
