@@ -9,7 +9,7 @@ studies all of them cover the true differences, whenever the study stops and wha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -24,9 +24,16 @@ from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE
 from dnntrain.store.records import LookRecord, StudyRecord
 
 
-def current_level(study: StudyRecord) -> float:
-    """The family-wise error at which a study is judged at its number of seeds: .05 unless there are several looks."""
-    return study.levels.get(len(study.seeds), 1 - LEVEL)
+def current_level(study: StudyRecord, arms: Iterable[str] = ()) -> float:
+    """The family-wise error at which a study is judged at its number of seeds: .05 unless there are several looks.
+
+    Args:
+        study: The study.
+        arms: Arms that are judged in another way than at the looks. The strictest of the levels at which their seeds
+            ended counts.
+    """
+    sizes = [len(study.seeds_of(arm)) for arm in arms] or [len(study.seeds)]
+    return min(study.levels.get(size, 1 - LEVEL) for size in sizes)
 
 
 def judged_looks(study: StudyRecord) -> list[LookRecord]:
@@ -57,11 +64,13 @@ def compare_at_look(
     method: str = METHODS[0],
     higher_is_better: bool = True,
     metrics: int = 1,
+    errors: Mapping[str, tuple[float, float]] | None = None,
 ) -> ComparisonFamily:
     """Compares every arm with the baseline, at the level of the study's look.
 
-    Arms that an earlier look resolved keep their comparison. It is made of the runs up to that look. This holds for the
-    comparisons that decided who goes on: those by the study's own metric and baseline. By any other, all runs count.
+    Arms that an earlier look resolved keep their comparison, which is of the runs up to that look. This holds for the
+    comparisons that decided who goes on: those by the study's own metric and baseline. By any other, all runs count, at
+    the strictest level at which an arm's seeds ended.
 
     Args:
         study: The study, with its looks.
@@ -72,21 +81,22 @@ def compare_at_look(
         method: One of `statistics.METHODS`.
         higher_is_better: The metric's direction.
         metrics: How many metrics are judged at once.
+        errors: Standard error and degrees of freedom by arm that replace the method's.
 
     Raises:
         ValueError: As `statistics.compare_arms` does.
     """
     arms = {name: by_seed for name, by_seed in values.items() if name != baseline}
-    is_own = (metric, baseline, method) == (study.metric, study.baseline, METHODS[0])
+    is_own = (metric, baseline, method, errors) == (study.metric, study.baseline, METHODS[0], None)
     earlier = [look for look in judged_looks(study) if look.n < len(study.seeds)] if is_own else []
     resolved = {name: (arm, look) for look in earlier for name, arm in look.resolved.items() if name in arms}
     remaining = {name: by_seed for name, by_seed in arms.items() if name not in resolved}
     pool = None if not earlier or len(remaining) >= max(2, len(arms) / 2) else pool_of(earlier[-1])
     k = None if study.max_seeds is None else len(arms)
-    level = 1 - current_level(study) / metrics
+    level = 1 - current_level(study, () if is_own else arms) / metrics
     family = compare_arms(
         values[baseline], remaining, delta=delta, method=method, level=level, higher_is_better=higher_is_better,
-        k=k, pool=pool,
+        k=k, pool=pool, errors=errors,
     )  # fmt: skip
     comparisons = dict(family.comparisons)
     for name, (arm, look) in resolved.items():
@@ -127,7 +137,7 @@ def lines(study: StudyRecord) -> Iterator[str]:
     n = len(study.seeds)
     if study.max_seeds is not None:
         yield from lines_until_resolved(study)
-    elif len(study.levels) > 1:
+    elif len(study.levels) > 1 and study.looks:
         before = " and ".join(str(each) for each in study.levels if each < n)
         yield f"look {len(study.levels)} (n = {n}, after {before}), level {level}."
     if reported and (study.max_seeds is not None or len(study.levels) > 1):

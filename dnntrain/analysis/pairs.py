@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, clipped
+from dnntrain.analysis.summary import Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Comparison, compare_pairs
@@ -34,6 +34,6 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
         ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
         is_identical = not summary.results.is_table and ends.get(pair.arm) == ends.get(pair.other)
         words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other)
-        comparison = clipped(pair.comparison, metric_of(summary.metric))
+        comparison = within_bounds(pair.comparison, metric_of(summary.metric))
         compared.append(PairResult(pair.arm, pair.other, comparison, words))
     return compared

@@ -23,6 +23,7 @@ from dnntrain.analysis.runs import (
     outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.test_set import MOST_RUNS, TestSetErrors, population_errors, test_set_errors
 from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
@@ -59,6 +60,8 @@ class AnalysisOptions:
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
     pairs: bool = False
     """Whether to compare every arm with every other as well."""
+    population: bool = False
+    """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
 
     @property
     def level(self) -> float:
@@ -193,7 +196,7 @@ class Summary:
     @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
         """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
-        if self.family is None:
+        if self.family is None or self.options.population:  # more seeds do not make up for few examples
             return {}
         return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
 
@@ -204,6 +207,14 @@ class Summary:
             return {}
         runs = {arm.name: arm.runs for arm in self.arms}
         return compare_finished(runs, self.baseline, self.family.method)
+
+    @cached_property
+    def test_set(self) -> TestSetErrors:
+        """What another test set of this size would change of each difference."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS:
+            return TestSetErrors({}, "")
+        return test_set_errors(self.results, self.metric, runs, self.baseline)
 
     @cached_property
     def outlying(self) -> dict[str, list[int]]:
@@ -241,7 +252,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         options = replace(options, delta=study.delta)
     margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
-    family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
+    errors = population_errors(results, metric, runs, baseline) if baseline and options.population else None
+    family = compare_with_baseline(study, values, baseline, metric, delta, options, errors) if baseline else None
     arms = summarize_arms(results, metric, runs, baseline, family)
     level = 1 - current_level(study) / options.metrics
     return Summary(
@@ -322,6 +334,7 @@ def compare_with_baseline(
     metric: str,
     delta: float,
     options: AnalysisOptions,
+    errors: Mapping[str, tuple[float, float]] | None,
 ) -> ComparisonFamily:
     """Compares every arm with the baseline, at the level of the study's look."""
     declared = metric_of(metric)
@@ -335,14 +348,15 @@ def compare_with_baseline(
             method=options.method,
             higher_is_better=declared.higher_is_better,
             metrics=options.metrics,
+            errors=errors,
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: clipped(c, declared) for name, c in family.comparisons.items()})
+    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
 
 
-def clipped(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
+def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals within_bounds to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):

@@ -10,7 +10,7 @@ from dnntrain.statistics import look_levels, looks_up_to
 from dnntrain.store.study_files import Results
 
 
-def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[list[Results], float]:
+def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> list[Results]:
     """Finds the look that a table is at.
 
     Args:
@@ -18,7 +18,7 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
         looks: The numbers of seeds at which it is judged, or the largest: then as `--until-resolved` does.
 
     Returns:
-        The studies with the level of this look, and that level: the probability of a false verdict that it spends.
+        The studies with the level of each look so far: the probability of a false verdict that it may spend.
 
     Raises:
         InputError: If the looks are no schedule, runs are not paired by seed, or the table is not at a look.
@@ -35,11 +35,9 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> tuple[lis
     n = len(studies[0].record.seeds)
     if n not in schedule:
         raise InputError(f"--looks {','.join(map(str, schedule))}: the table has {n} seeds, which is no look")
-    look = schedule.index(n)
-    level = levels[look]
-    note = f"look {look + 1} of {len(schedule)} (n = {n}), level {f'{level:.3g}'.removeprefix('0')}."
-    at_this_look = [
-        replace(study, record=study.record.model_copy(update={"levels": {n: level}}), notes=(*study.notes, note))
+    so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
+    note = f"look {len(so_far)} of {len(schedule)} (n = {n}), level {f'{so_far[n]:.3g}'.removeprefix('0')}."
+    return [
+        replace(study, record=study.record.model_copy(update={"levels": so_far}), notes=(*study.notes, note))
         for study in studies
     ]
-    return at_this_look, level

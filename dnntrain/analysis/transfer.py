@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dnntrain.analysis.arm_names import SCRATCH, size_pairs
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import ArmSummary, Summary, clipped
+from dnntrain.analysis.summary import ArmSummary, Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
@@ -110,7 +110,7 @@ def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: fl
         higher_is_better=summary.higher_is_better,
         k=k,
     )
-    return clipped(family.comparisons[arm.name], metric_of(summary.metric))
+    return within_bounds(family.comparisons[arm.name], metric_of(summary.metric))
 
 
 def saving(summary: Summary) -> SizePair | None:

@@ -13,7 +13,7 @@ from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
 from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
-from dnntrain.statistics import LEVEL, METHODS, WELCH
+from dnntrain.statistics import METHODS, WELCH
 from dnntrain.store.study_files import Results, find_studies, read_study
 
 
@@ -26,6 +26,7 @@ def report(
     baseline: str | None = None,
     method: str | None = None,
     pairs: bool = False,
+    population: bool = False,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -40,6 +41,7 @@ def report(
         baseline: The arm to compare with; by default each study's own.
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
         pairs: Whether to compare every arm with every other as well.
+        population: Whether to judge over other test examples as well, and not only over other seeds.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -54,7 +56,10 @@ def report(
         method=method or METHODS[0],
         sort=sort,
         pairs=pairs,
+        population=population,
     )
+    if population and require:
+        raise InputError("--population: not with --require, which judges over seeds")
     studies = find_studies(folders)
     summaries = [summarize(results, metric, options) for results in studies]
     requirements = as_strings(require)
@@ -142,9 +147,8 @@ def compare(
         metrics=len(studies),
         pairs=pairs,
     )
-    error_rate = 1 - LEVEL
     if looks is not None:
-        studies, error_rate = at_look(studies, looks)
+        studies = at_look(studies, looks)
     summaries = [summarize(study, options=options) for study in studies]
     requirements = [("--require", requirement) for requirement in as_strings(require)]
     requirements += [] if keep_if is None else [("--keep-if", keep_if)]
@@ -154,8 +158,7 @@ def compare(
         gate if allow_partial else inconclusive_if_partial(gate, studies[0])
         for option, requirement in requirements
         for gate in judge(
-            requirement, studies, options=options, metrics=columns, level=1 - error_rate,
-            allow_partial=allow_partial, option=option,
+            requirement, studies, options=options, metrics=columns, allow_partial=allow_partial, option=option,
         )
     ]  # fmt: skip
     # by several metrics, requirements that name their own metric or count runs have the same answer several times

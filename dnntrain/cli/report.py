@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
 WITHOUT_AGAINST = (
-    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs"),
+    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population"),
     *(name for name in OUTPUTS if name != "as_json"),
 )
 """Options that `--against` does not take."""
@@ -57,6 +57,9 @@ def report(
     against: Annotated[
         tuple[str, str] | None, typer.Option(metavar="STUDY STUDY", help="compare two studies of the same preset")
     ] = None,
+    population: Annotated[
+        bool, typer.Option("--population", help="judge over other test examples as well, not only over other seeds")
+    ] = False,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
     ] = False,
@@ -73,6 +76,7 @@ def report(
     shown = Outputs(**outputs)
     result = reports.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
+        population=population,
         require=require or (), allow_partial=allow_partial,
     )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])

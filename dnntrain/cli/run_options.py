@@ -35,7 +35,7 @@ RUN_OPTIONS: dict[str, Any] = {
         bool,
         typer.Option(
             "--predictions/--no-predictions",
-            help="record what each run predicts for validation and test examples, or leave that out (default on)",
+            help="whether to record what each run predicts for validation and test examples",
         ),
     ],
 }

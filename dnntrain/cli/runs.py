@@ -1,4 +1,4 @@
-"""`dnntrain runs`: lists, verifies and removes recorded runs."""
+"""`dnntrain runs`: lists, verifies, evaluates and removes recorded runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dnntrain.utils.text_layout import TextTable
 if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
-runs_app = typer.Typer(help="List, show, verify and remove recorded runs.")
+runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 
@@ -94,19 +94,20 @@ def evaluate(
     from dnntrain.transfer_learning.evaluation import evaluate_record
 
     store, home, counts, problems = opened(out), DataLocation.at(data_dir), Counter[str](), []
-    for run in named_runs(names, store):
+    runs = named_runs(names, store)
+    for run in runs:
         try:
             record = store.read(run)
             if record.status != "finished" or has_predictions(store, run):
-                counts["diverged" if record.status != "finished" else "already there"] += 1
+                counts["diverged" if record.status != "finished" else "had predictions"] += 1
                 continue
             dataset = cached_dataset(RunSpec.from_record(record.settings).source, home)
             store.write_predictions(run, evaluate_record(record, dataset, store, home))
             counts["evaluated"] += 1
         except InputError as error:
             problems.append(f"run {run}: {error}")
-    typer.echo(f"{counts['evaluated']} runs evaluated, {counts['already there']} had predictions, "
-               f"{counts['diverged']} diverged and have none")  # fmt: skip
+    others = "".join(f"; {counts[what]} {what}" for what in ("had predictions", "diverged") if counts[what])
+    typer.echo(f"{counts['evaluated']} of {len(runs)} runs evaluated{others}")
     if problems:
         raise InputError("\n".join(problems))
 

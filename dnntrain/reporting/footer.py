@@ -14,6 +14,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
+from dnntrain.reporting.test_set_notes import test_set_notes
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyRecord
@@ -22,6 +23,7 @@ METHODS_IN_WORDS = {
     "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
     "dunnett": "Dunnett's method (one variance for all arms; Dunnett 1955)",
     "paired": "paired t (Student 1908) with Bonferroni's correction (Dunn 1961)",
+    "crossed": "t over seeds and test examples (crossed; Cornfield and Tukey 1956), Dunnett's correction",
     "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
 }
 """How each method is named."""
@@ -53,7 +55,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
     yield from design_notes(summary)
-    yield from data_lines(summary)
+    yield from data_lines(summary, most)
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"
 
@@ -64,7 +66,7 @@ def caption(summary: Summary) -> Iterator[str]:
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from lost_lines(summary, MAX_ARMS)
-    yield from data_lines(summary)
+    yield from data_lines(summary, MAX_ARMS)
 
 
 def method_lines(summary: Summary) -> Iterator[str]:
@@ -193,7 +195,7 @@ def outlying_lines(summary: Summary) -> Iterator[str]:
         yield f"Single runs that make the spread of their arm: {', '.join(named)}."
 
 
-def data_lines(summary: Summary) -> Iterator[str]:
+def data_lines(summary: Summary, most: int) -> Iterator[str]:
     """The data sets with their sizes and notes, what the intervals hold for, and the environments."""
     record = summary.results.record
     datasets = datasets_of(record)
@@ -202,11 +204,7 @@ def data_lines(summary: Summary) -> Iterator[str]:
         counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
         yield f"data: {data.name} ({counts}){arms}"
     yield from data_notes(record)
-    if summary.family and datasets:
-        part = "this validation part" if split_column(summary.metric)[0] == "val" else "these test sets"
-        if part == "these test sets" and len(datasets) == 1:
-            part = f"this test set of {datasets[0].test_examples:,} examples"
-        yield f"Intervals are over seeds, for {part}.{seed_in_words(record)}"
+    yield from test_set_notes(summary, most, seed_in_words(record))
     yield from filter(None, [environments_line(record)])
 
 
@@ -216,14 +214,16 @@ def seed_in_words(record: StudyRecord) -> str:
     if not all("epochs" in each for each in settings):
         return ""
     draws = [bool(each.get("train_size")) and each.get("subset") != "shared" for each in settings]
-    varied = "the initial weights, the order of the examples, and random masks"
+    varied, fixed = ["the initial weights", "the order of the examples", "random masks"], []
     if any(draws):
         arms = "" if all(draws) else " of some arms"
-        varied += f", and which examples{arms} are trained on (--subset shared keeps them the same)"
+        varied.append(f"which examples{arms} are trained on (--subset shared keeps them the same)")
     else:
-        varied += ", but not which examples are trained on"
-    reused = ", nor the network that is reused" if any(each.get("reuse_from") for each in settings) else ""
-    return f" A seed varies {varied}{reused}."
+        fixed.append("which examples are trained on")
+    if any(each.get("reuse_from") for each in settings):
+        fixed.append("the network that is reused")
+    but = f", but not {' or '.join(fixed)}" if fixed else ""
+    return f" A seed varies {', '.join(varied[:-1])}, and {varied[-1]}{but}."
 
 
 def implied(summary: Summary) -> Iterator[str]:

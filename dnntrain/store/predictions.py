@@ -27,7 +27,7 @@ TOLERANCE = 1e-3
 """How far a recorded metric may be from that of the predictions, relative and absolute: another processor rounds
 differently, and an example in a thousand may get another class."""
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile)
 """What NumPy raises for a file that is missing or damaged."""
 
 

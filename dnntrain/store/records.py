@@ -248,6 +248,8 @@ class StudyRecord(Record):
     baseline: str | None = None
     metric: str
     note: str = ""
+    tuned: str = ""
+    """The setting that was chosen for each arm on validation data; empty if none was."""
     seeds: list[int]
     arms: list[ArmRecord] = Field(min_length=1)
     data: DatasetRecord | None = None

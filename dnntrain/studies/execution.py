@@ -61,6 +61,8 @@ class RunOptions:
         if self.device not in DEVICES:
             raise InputError(f"unknown device '{self.device}'{did_you_mean(str(self.device), DEVICES)}")
         read_options(self.executor, self.executor_options)
+        if not isinstance(self.predictions, bool):
+            raise InputError(f"predictions {self.predictions!r}: must be True or False")
         for option, count, most in (("workers", self.workers, 1024), ("checkpoint_every", self.checkpoint_every, None)):
             if count is not None and not (isinstance(count, int) and 1 <= count <= (most or count)):
                 raise InputError(f"{option} {count!r}: must be a whole number from 1{f' to {most}' if most else ''}")

@@ -73,6 +73,8 @@ class Study:
     """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
+    tuned: str = ""
+    """The field whose value was chosen for each arm on validation data; empty for most studies."""
     delta: str | None = None
     """The smallest difference that matters, such as 0.3pp; by default the metric's own."""
     max_seeds: int | None = None
@@ -117,7 +119,13 @@ class Study:
             )
             for arm in self.arms
         ]
-        sequential = {"delta": self.delta, "max_seeds": self.max_seeds, "levels": self.levels, "looks": self.looks}
+        rare = {
+            "tuned": self.tuned,
+            "delta": self.delta,
+            "max_seeds": self.max_seeds,
+            "levels": self.levels,
+            "looks": self.looks,
+        }
         return StudyRecord(
             name=self.name,
             question=self.question,
@@ -127,7 +135,7 @@ class Study:
             note=self.note,
             seeds=list(self.seeds),
             arms=arms,
-            **{key: value for key, value in sequential.items() if value},  # most studies have none of these
+            **{key: value for key, value in rare.items() if value},  # most studies have none of these
         )
 
     def implied(self, arm: Arm) -> list[str]:

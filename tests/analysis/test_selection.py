@@ -39,8 +39,7 @@ def test_arms_that_keep_other_epochs_and_tuned_values_are_told() -> None:
     assert arms_by_kept_epoch(both) == {"the last": ["arm 0"], "the best by val_loss": ["arm 1"]}
     assert choices_by_validation(both) == ["the kept epoch"]
     assert choices_by_validation(study({}, {})) == []
-    note = "lr was chosen for each arm on validation, over other seeds: base 0.1."
-    assert choices_by_validation(study({}, {}, note=note)) == ["tuned values"]
+    assert choices_by_validation(study({}, {}, tuned="lr")) == ["tuned values"]
 
 
 def test_the_other_part_of_a_metric() -> None:

@@ -321,6 +321,7 @@ def test_an_option_changes_something_or_is_refused(
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
         (("report", "runs", "--require", "elu.val_acc >= 80"), "from 0 to 1, not 80; did you mean 80% or 0.8?"),
         (("report", "runs", "--require", "elu > bn - 30"), "more than accuracy can differ by; did you mean 30pp?"),
+        (("report", "runs", "--allow-partial"), "--allow-partial: is about requirements, and none is given"),
         (("report", "runs", "--delta", "130"), "--delta: '130' is more than accuracy can differ by"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),

@@ -210,9 +210,12 @@ def test_a_single_run_that_makes_the_spread_is_named(tmp_path: Path) -> None:
     ("settings", "said"),
     [
         ({"epochs": 3}, "and random masks, but not which examples are trained on."),
-        ({"epochs": 3, "train_size": 99, "subset": "per-seed"}, "and which examples are trained on (--subset shared"),
+        (
+            {"epochs": 3, "train_size": 99, "subset": "per-seed"},
+            "masks, and which examples are trained on (--subset shared",
+        ),
         ({"epochs": 3, "train_size": 99, "draw": "same"}, "but not which examples are trained on."),
-        ({"epochs": 3, "reuse_from": "0123"}, "trained on, nor the network that is reused."),
+        ({"epochs": 3, "reuse_from": "0123"}, "but not which examples are trained on or the network that is reused."),
     ],
 )
 def test_what_a_seed_varies_is_said(settings: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,8 @@ def test_every_damaged_byte_is_named_or_does_no_harm(tmp_path: Path) -> None:
     path = store.predictions_file(RUN)
     whole = path.read_bytes()
     named, is_named = 0, True
-    for place in range(0, len(whole), 3):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+    for place, mask in product(range(0, len(whole), 2), (0x55, 0x01)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
         try:
             found = store.predictions(RUN)
         except InputError as error:
@@ -173,11 +174,11 @@ def test_missing_predictions_are_made_again_without_training(folder: Path) -> No
         path.unlink()
     shutil.rmtree(folder / "runs/store/.targets")
     assert "already" in dnntrain("ablate", "classes.yaml", cwd=folder).stderr  # nothing is trained for want of them
-    assert "4 runs evaluated, 0 had predictions, 0 diverged" in succeeds("runs", "evaluate", "classes", cwd=folder)
+    assert succeeds("runs", "evaluate", "classes", cwd=folder) == "4 of 4 runs evaluated\n"
     finished = len([name for name in before if name.endswith(".npz")])
-    rest = f"{finished - 4} runs evaluated, 4 had predictions, {21 - finished} diverged"
-    assert rest in succeeds("runs", "evaluate", cwd=folder)
-    assert f"0 runs evaluated, {finished} had predictions" in succeeds("runs", "evaluate", cwd=folder)
+    rest = f"{finished - 4} of 21 runs evaluated; 4 had predictions; {21 - finished} diverged\n"
+    assert succeeds("runs", "evaluate", cwd=folder) == rest
+    assert f"0 of 21 runs evaluated; {finished} had predictions" in succeeds("runs", "evaluate", cwd=folder)
     assert files(folder, "*/predictions.npz") | files(folder, ".targets/*") == before
     assert files(folder, "*/*.json") == records
 
@@ -187,7 +188,7 @@ def test_damaged_predictions_are_made_again(folder: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
     assert dnntrain("runs", "verify", cwd=folder).returncode == 1
-    assert "1 runs evaluated" in succeeds("runs", "evaluate", path.parent.name, cwd=folder)
+    assert "1 of 1 runs evaluated" in succeeds("runs", "evaluate", path.parent.name, cwd=folder)
     assert path.read_bytes() == whole
 
 
@@ -232,7 +233,7 @@ def test_predictions_may_be_left_out(tmp_path: Path) -> None:
     succeeds("train", *QUICK, "--no-predictions", cwd=tmp_path)
     store = tmp_path / "runs/store"
     assert not [*store.glob("*/predictions.npz")] and not (store / ".targets").exists()
-    assert "1 runs evaluated" in succeeds("runs", "evaluate", cwd=tmp_path)
+    assert "1 of 1 runs evaluated" in succeeds("runs", "evaluate", cwd=tmp_path)
     assert len([*store.glob("*/predictions.npz")]) == 1
 
 

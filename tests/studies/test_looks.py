@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from dnntrain.analysis.looks import lines
 from dnntrain.analysis.summary import AnalysisOptions, summarize
+from dnntrain.reporting.gates import judge
 from dnntrain.statistics import compare_arms
 from dnntrain.statistics.sequential import LEVELS, LOOKS
 from dnntrain.studies.looks import judge_look, next_look
@@ -168,7 +170,7 @@ def test_another_metric_or_baseline_takes_all_runs_at_the_level_of_the_look() ->
     for metric, options in (("val_acc", None), (None, AnalysisOptions(baseline="a"))):
         family = summarize(results, metric, options).family
         assert family is not None
-        assert family.level == 1 - LEVEL_AT[7]
+        assert family.level == 1 - min(LEVEL_AT[5], LEVEL_AT[7])
         assert family.comparisons["d"].n == 5
 
 
@@ -195,3 +197,18 @@ def test_the_report_names_the_look() -> None:
     assert "hold whenever the study stops" in said
     assert "first of 5 looks is at n = 5" in " ".join(lines(study().to_record()))
     assert not list(lines(replace(study(), max_seeds=None, levels={}).to_record()))
+
+
+def test_a_requirement_is_judged_at_the_strictest_level_at_which_seeds_ended() -> None:
+    made = at_look(with_look(study(), 5), 7)
+    results = made_results(made, values(made))
+    [gate] = judge("d > baseline", [results])
+    once = replace(results, record=results.record.model_copy(update={"levels": {}}))
+    [usual] = judge("d > baseline", [once])
+    widths = [interval_width(answer.reason) for answer in (gate, usual)]
+    assert widths[0] > 1.3 * widths[1]
+
+
+def interval_width(reason: str) -> float:
+    low, high = re.search(r"\[([+-][\d.]+), ([+-][\d.]+)\]", reason).groups()  # type: ignore[union-attr]
+    return float(high) - float(low)

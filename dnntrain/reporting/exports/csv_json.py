@@ -31,6 +31,7 @@ OF_COMPARISON = (
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
     runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
+    moved = summary.test_set.by_arm.get(arm.name)
     return {
         "study": summary.results.name,
         "arm": arm.name,
@@ -54,6 +55,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
         **planned_seeds(arm, summary),
+        "other_test_set": moved.other_test_set if moved else None,
         "published": published.mean if published else None,
         "health": formatting.health(arm, summary),
         "seconds": arm.seconds,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.reporting.gates.grammar import Sentence, check_sign, read_number
-from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, decide
+from dnntrain.reporting.gates.grammar import Sentence, check_sign, plain_number
+from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, status_of
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
+from dnntrain.statistics.significance import rate_limit
 
 HEALTHY = "healthy"
 
@@ -31,7 +32,7 @@ class LostClaim:
         """Reads a requirement whose left side is known; InputError if the sign or the number is wrong."""
         check_sign(sentence, LOST, tuple(OPERATORS))
         is_share = sentence.right.endswith("%")
-        number = read_number(sentence.right.removesuffix("%").strip())
+        number = plain_number(sentence.right.removesuffix("%").strip())
         if number is None or number < 0 or (number > 100 if is_share else number != int(number)):
             raise InputError(f"'{sentence.right}' must be a number of runs, such as 0, or a share, such as 20%")
         return cls(left, sentence.sign, number / 100 if is_share else number, is_share)
@@ -49,8 +50,9 @@ class LostClaim:
         lost = arm.lost / arm.made if self.is_share else float(arm.lost)
         shown, required = (f"{100 * x:.3g} %" if self.is_share else f"{x:g}" for x in (lost, self.bound))
         return Finding(
-            decide(lost, lost, self.sign, self.bound, 1.0),
-            f"lost runs of {arm.name}: {shown}, required {self.sign} {required}",
+            status_of(lost, lost, self.sign, self.bound, 1.0),
+            f"lost runs of {arm.name}: {shown}, required {self.sign} {required} (these runs leave a rate of up to "
+            f"{100 * rate_limit(arm.lost, arm.made):.0f} % possible)",
             *(lost, lost, lost, self.bound),
         )
 

@@ -9,13 +9,13 @@ from typing import Self
 
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.reporting import formatting
-from dnntrain.reporting.gates.results import Finding, GateStatus, decide
+from dnntrain.reporting.gates.results import Finding, GateStatus, status_of
 from dnntrain.statistics import FEWEST_SEEDS, POWER, Comparison, Interval, deviation, t_critical, t_interval
 from dnntrain.statistics.distributions import detectable
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A mean or a difference of means, with its interval."""
 
     interval: Interval
@@ -69,7 +69,9 @@ class Limit:
     level: float
     """Confidence of the interval."""
 
-    def judge(self, estimate: Estimate, observed: str, required: str, unit: str = "", scale: float = 1.0) -> Finding:
+    def judge(
+        self, estimate: IntervalEstimate, observed: str, required: str, unit: str = "", scale: float = 1.0
+    ) -> Finding:
         """Judges an estimate.
 
         Args:
@@ -96,7 +98,7 @@ class Limit:
             error_rate=(1 - self.level) / 2,
         )
 
-    def answer(self, estimate: Estimate) -> tuple[GateStatus, str]:
+    def answer(self, estimate: IntervalEstimate) -> tuple[GateStatus, str]:
         """The answer, and why if it is not the interval's."""
         if self.good is not None and self.good.never_finishes:
             return GateStatus.FAILS, f"{self.good.name} never finishes"
@@ -106,7 +108,7 @@ class Limit:
             plural = "" if estimate.n == 1 else "s"
             return GateStatus.INCONCLUSIVE, f"{estimate.n} value{plural}, but {FEWEST_SEEDS} are needed"
         low, high = estimate.interval.low, estimate.interval.high
-        answer = decide(low, high, self.sign, self.bound, max(estimate.scale, abs(self.bound)))
+        answer = status_of(low, high, self.sign, self.bound, max(estimate.scale, abs(self.bound)))
         if answer is GateStatus.HOLDS and self.good is not None and 2 * self.good.lost > self.good.made:
             return GateStatus.INCONCLUSIVE, f"{self.good.name} lost more than half of its runs"
         return answer, ""

@@ -40,7 +40,7 @@ class Sentence:
     right: str
 
 
-def split(requirement: str) -> list[Sentence]:
+def split_at_signs(requirement: str) -> list[Sentence]:
     """The ways to split a requirement at a sign, from the left, real signs first; InputError if there is none."""
     text = requirement.strip()
     found = [
@@ -52,7 +52,7 @@ def split(requirement: str) -> list[Sentence]:
     return sorted(complete, key=lambda sentence: sentence.sign not in OPERATORS)
 
 
-def read_number(text: str) -> float | None:
+def plain_number(text: str) -> float | None:
     """A plain finite number; None for other text.
 
     Raises:
@@ -81,7 +81,7 @@ def read_bound(text: str, column: str) -> float | None:
     """
     metric = metric_of(column)
     unit = next((unit for unit in ("pp", "%") if text.endswith(unit)), "")
-    value = read_number(text.removesuffix(unit).strip())
+    value = plain_number(text.removesuffix(unit).strip())
     if value is None:
         return None
     if unit and not metric.is_share:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.summary import AnalysisOptions, choose_baseline
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
-from dnntrain.reporting.gates.grammar import split
+from dnntrain.reporting.gates.grammar import split_at_signs
 from dnntrain.reporting.gates.metric_claims import MetricClaim
 from dnntrain.reporting.gates.results import GateResult
 from dnntrain.reporting.gates.scope import HEALTH, LOST, SECONDS, NotInStudyError, Scope
 from dnntrain.reporting.gates.time_claims import SecondsClaim
-from dnntrain.statistics import LEVEL
 from dnntrain.store.study_files import Results
 
 Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
@@ -32,11 +32,13 @@ def judge(
     options: AnalysisOptions | None = None,
     *,
     metrics: Sequence[str] | None = None,
-    level: float = LEVEL,
     allow_partial: bool = False,
     option: str = "--require",
 ) -> list[GateResult]:
     """Judges a requirement in every study that has its arms and its metric.
+
+    Each interval is at the level of the study's look, usually 95 %. A requirement that is false then holds in at most
+    about 2.5 % of studies.
 
     Args:
         requirement: Such as 'elu >= relu - 0.3pp' or 'relu.test_acc >= 85%'.
@@ -44,7 +46,6 @@ def judge(
         metric: The metric of arms that name none; by default the study's own.
         options: The baseline that `base` means, and the method by which two arms are compared.
         metrics: The columns that may follow an arm's name; by default dnntrain's own.
-        level: Confidence of each interval. A requirement that is false holds in at most (1 − level) / 2 of studies.
         allow_partial: Whether to judge studies whose planned runs are not all made.
         option: How messages call the requirement.
 
@@ -56,6 +57,7 @@ def judge(
     results, lacking = [], []
     for study in studies:
         baseline = choose_baseline(study.record, options.baseline)
+        level = 1 - current_level(study.record, [arm.name for arm in study.record.arms])
         scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, level)
         try:
             results.append(judge_one(requirement, scope, allow_partial))
@@ -79,7 +81,7 @@ def judge_one(requirement: str, scope: Scope, allow_partial: bool) -> GateResult
 
 def read_claim(requirement: str, scope: Scope) -> Claim:
     """What a requirement means in a study. A sign may be part of a name, so the first split at an arm's name counts."""
-    sentences = split(requirement)
+    sentences = split_at_signs(requirement)
     for sentence in sentences:
         left = scope.operand(sentence.left, scope.metric)
         if left is not None:

@@ -16,7 +16,7 @@ from dnntrain.analysis.runs import ArmRuns
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.gates.estimates import Estimate, Limit
+from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
 from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, MARGIN, Sentence, check_sign, read_bound
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import ABOUT_RUNS, Operand, Scope
@@ -42,17 +42,24 @@ class MetricClaim:
             InputError: If the sign or the right side is wrong.
         """
         check_sign(sentence, left.quantity, INEQUALITIES)
-        right = read_side(sentence.right, left, scope)
-        if right is not None:
-            return cls(left, sentence.sign, right)
-        parts = MARGIN.fullmatch(sentence.right)
-        margin = read_margin(parts["margin"], metric_of(left.quantity)) if parts else None
-        right = read_side(parts["operand"].strip(), left, scope) if parts else None
+        text, parts = sentence.right, None
+        right = read_side(text, left, scope)
+        if right is None and (parts := MARGIN.fullmatch(text)):
+            text = parts["operand"].strip()
+            right = read_side(text, left, scope)
         if right is None:
-            if FACTOR.fullmatch(sentence.right):
-                raise InputError(f"'{sentence.right}': a factor is for seconds; write a margin, as in 'base - 2%'")
-            raise scope.missing(parts["operand"].strip() if parts else sentence.right)
-        return cls(left, sentence.sign, right, margin, -1 if parts and parts["plus"] == "-" else 1)
+            if FACTOR.fullmatch(text):
+                raise InputError(f"'{text}': a factor is for seconds; write a margin, as in 'base - 2%'")
+            raise scope.missing(text)
+        if parts is None:
+            return cls(left, sentence.sign, right)
+        metric = metric_of(left.quantity)
+        claim = cls(
+            left, sentence.sign, right, read_margin(parts["margin"], metric), -1 if parts["plus"] == "-" else 1
+        )  # fmt: skip
+        if isinstance(right, float) and (trouble := metric.impossible(right + claim.offset(right))):
+            raise InputError(f"'{sentence.right}': {left.quantity} {trouble}")
+        return claim
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -66,28 +73,21 @@ class MetricClaim:
         column = self.left.quantity
         metric, arm = metric_of(column), scope.arms(column)[self.left.arm]
         bound = self.right + self.offset(self.right)
-        estimate = Estimate.of_mean(list(arm.values.values()), scope.level, metric.bounds)
+        estimate = IntervalEstimate.of_mean(list(arm.values.values()), scope.level, metric.bounds)
         width = estimate.interval.high - estimate.interval.low
         unit, points = (" %", " points") if metric.is_share else ("", "")
         shown = estimate.in_words(lambda value: formatting.number(value, column, width))
         limit = Limit(self.sign, bound, arm if self.left_is_good else None, missing_values(arm), scope.level)
-        return limit.judge(
-            estimate,
-            f"{column} of {arm.name}: {shown}{unit}",
-            f"{metric.scale * bound:.12g}{unit}",
-            points,
-            metric.scale,
-        )
+        observed, required = f"{column} of {arm.name}: {shown}{unit}", f"{metric.scale * bound:.12g}{unit}"
+        return limit.judge(estimate, observed, required, points, metric.scale)
 
     def judge_difference(self, scope: Scope, other: Operand) -> Finding:
         """Judges the difference of two arms."""
         column, arms = self.left.quantity, scope.arms(self.left.quantity)
-        metric, left = metric_of(column), arms[self.left.arm]
-        if other.quantity == column:
-            right = arms.pop(other.arm)
-        else:  # by two metrics, these two arms have no variance in common with the others
-            right, arms = scope.arms(other.quantity)[other.arm], {left.name: left}
-        others = {name: arm.values for name, arm in arms.items()}
+        metric, left, right = metric_of(column), arms[self.left.arm], scope.arms(other.quantity)[other.arm]
+        # by two metrics, two arms have no variance in common with the others
+        pool = arms if other.quantity == column else {left.name: left}
+        others = {name: arm.values for name, arm in pool.items() if arm is not right}
         try:
             family = compare_arms(
                 right.values, others, delta=0.0, method=scope.method, level=scope.level, adjusted=False
@@ -96,7 +96,7 @@ class MetricClaim:
             raise InputError(f"--method: {error}") from None
         span = metric.bounds[1] - metric.bounds[0]
         values = [*left.values.values(), *right.values.values()]
-        estimate = Estimate.of_difference(family.comparisons[left.name], values, (-span, span))
+        estimate = IntervalEstimate.of_difference(family.comparisons[left.name], values, (-span, span))
         bound = self.offset(mean(list(right.values.values()))) if right.values else math.nan
         points = " points" if metric.is_share else ""
         gap = missing_values(left) or missing_values(right)

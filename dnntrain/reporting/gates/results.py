@@ -116,7 +116,7 @@ def guarantees(results: Sequence[GateResult]) -> list[str]:
     ]
 
 
-def decide(low: float, high: float, sign: str, bound: float, scale: float) -> GateStatus:
+def status_of(low: float, high: float, sign: str, bound: float, scale: float) -> GateStatus:
     """Whether all of an interval satisfies the bound, none of it, or some.
 
     Args:

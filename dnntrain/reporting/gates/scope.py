@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.analysis.summary import no_metric
@@ -13,7 +13,7 @@ from dnntrain.store.study_files import Results
 LOST, SECONDS, HEALTH = ABOUT_RUNS = ("lost", "seconds", "health")
 """What may follow an arm's name besides a metric."""
 
-BASE = "base"
+BASELINE_WORD = "base"
 """Stands for the baseline, unless an arm has this name."""
 
 
@@ -44,6 +44,8 @@ class Scope:
     """One of `statistics.METHODS`, for two arms by one metric."""
     level: float
     """Confidence of each interval."""
+    read: dict[str, dict[str, ArmRuns]] = field(default_factory=dict)
+    """The arms' runs by metric, as far as they were asked for."""
 
     @property
     def names(self) -> list[str]:
@@ -58,32 +60,27 @@ class Scope:
             default: The quantity of an arm that names none.
 
         Returns:
-            None if the study has no such arm.
+            None if it is neither; see `missing`.
 
         Raises:
             NotInStudyError: If the study has no baseline, or lacks the metric.
-            InputError: If there is no such quantity.
         """
         if arm := self.arm(text):
             return Operand(arm, self.recorded(default))
-        known = [*self.columns, *ABOUT_RUNS]
         # columns of a table that dnntrain did not write may have dots
-        dotted = [quantity for quantity in known if text.endswith(f".{quantity}")]
-        quantity = max(dotted, key=len, default=text.rpartition(".")[2])
-        arm = self.arm(text.removesuffix(f".{quantity}").strip()) if "." in text else None
+        dotted = [quantity for quantity in (*self.columns, *ABOUT_RUNS) if text.endswith(f".{quantity}")]
+        quantity = max(dotted, key=len, default="")
+        arm = self.arm(text.removesuffix(f".{quantity}").strip()) if quantity else None
         if arm is None:
             return None
-        if quantity not in known:
-            raise InputError(f"'{text}': after the dot comes a metric, {', '.join(ABOUT_RUNS)}"
-                             f"{did_you_mean(quantity, known)}")  # fmt: skip
         return Operand(arm, self.recorded(self.columns.get(quantity, quantity)))
 
     def arm(self, name: str) -> str | None:
         """The arm that a name means; None if there is none."""
-        if name in self.names or name != BASE:
+        if name in self.names or name != BASELINE_WORD:
             return name if name in self.names else None
         if self.baseline is None:
-            raise NotInStudyError(f"{self.study.name} has no baseline that '{BASE}' could mean")
+            raise NotInStudyError(f"{self.study.name} has no baseline that '{BASELINE_WORD}' could mean")
         return self.baseline
 
     def recorded(self, quantity: str) -> str:
@@ -95,24 +92,26 @@ class Scope:
         raise NotInStudyError(no_metric(self.study, quantity))
 
     def missing(self, text: str) -> NotInStudyError:
-        """The error for text that should have been an arm of this study."""
-        hint = (
-            ""
-            if {*"+-"}.isdisjoint(text)
-            else "; put blanks around the sign of a margin, since names may contain + and -"
-        )
+        """The error for text that is no operand."""
+        name, dot, quantity = text.rpartition(".")
+        if dot and self.arm(name):
+            known = [*ABOUT_RUNS, *(column for column in self.columns if column in self.study.runs.columns)]
+            near = did_you_mean(quantity, known)
+            return NotInStudyError(f"'{text}': after the dot comes a metric, {', '.join(ABOUT_RUNS)}{near}")
+        is_sum = not {*"+-"}.isdisjoint(text)
+        hint = "; put blanks around a margin's sign, since names may contain + and -" if is_sum else ""
         return NotInStudyError(f"no arm '{text}' in {self.study.name}{did_you_mean(text, self.names)}{hint}")
 
     def arms(self, quantity: str) -> dict[str, ArmRuns]:
         """Each arm's runs by a metric; by the default one for a quantity that is none."""
-        return arms_by_metric(self.study, self.recorded(self.metric if quantity in ABOUT_RUNS else quantity))
+        column = self.recorded(self.metric if quantity in ABOUT_RUNS else quantity)
+        if column not in self.read:
+            self.read[column] = arms_by_metric(self.study, column)
+        return self.read[column]
 
     def unfinished(self) -> str:
         """How many planned runs are missing; empty if none."""
         arms = self.arms(self.metric).values()
         planned, missing = sum(arm.planned for arm in arms), sum(max(0, arm.planned - arm.made) for arm in arms)
-        return (
-            f"unfinished: {planned - missing} of {planned} planned runs were made (judge them with --allow-partial)"
-            if missing
-            else ""
-        )
+        counts = f"{planned - missing} of {planned} planned runs were made"
+        return f"unfinished: {counts} (judge them with --allow-partial)" if missing else ""

@@ -15,8 +15,8 @@ from typing import NamedTuple, Self
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
-from dnntrain.reporting.gates.estimates import Estimate, Limit
-from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, read_number
+from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
+from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, plain_number
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
 from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare_arms
@@ -28,14 +28,14 @@ RECORDED = 0.0001
 """Records round times to this many seconds."""
 
 
-class Population(NamedTuple):
+class TimedPopulation(NamedTuple):
     """Runs that trained together, as far as their times tell."""
 
     epochs: int
     seconds: float
     """Of one run."""
 
-    def is_same(self, other: Population) -> bool:
+    def is_same(self, other: TimedPopulation) -> bool:
         """Whether two runs may have trained together."""
         apart = abs(self.seconds - other.seconds)
         return self.epochs == other.epochs and apart <= SAME_TIME * self.seconds + RECORDED
@@ -56,8 +56,8 @@ class SecondsClaim:
         """Reads a requirement whose left side is known; for errors see `MetricClaim.read`."""
         check_sign(sentence, SECONDS, INEQUALITIES)
         text, number, match = sentence.right, None, None
-        if scope.arm(text) is None and (number := read_number(text)) is None and (match := FACTOR.fullmatch(text)):
-            number, text = read_number(match["factor"]), match["operand"]
+        if scope.arm(text) is None and (number := plain_number(text)) is None and (match := FACTOR.fullmatch(text)):
+            number, text = plain_number(match["factor"]), match["operand"]
             if number is None:
                 raise InputError(f"'{match['factor']}' is no factor; write a number, as in '1.2 * {text}'")
         if number is not None and number <= 0:
@@ -79,28 +79,27 @@ class SecondsClaim:
     def judge(self, scope: Scope) -> Finding:
         """Judges the mean over populations, or the difference of two such means by Welch's interval."""
         arms = [scope.arms(SECONDS)[operand.arm] for operand in self.operands]
-        found = [populations(scope, arm.name) for arm in arms]
+        found = [timed_populations(scope, arm.name) for arm in arms]
         if self.right:  # arms that train together have the same time by construction
             found = [[p for p in own if not any(map(p.is_same, other))] for own, other in (found, found[::-1])]
         good = arms[0] if self.sign.startswith("<") else arms[1] if self.right else None
         left, *rest = ([p.seconds for p in own] for own in found)
-        if not rest:
-            estimate = Estimate.of_mean(left, scope.level, (0, math.inf))
-            observed, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
-        else:
-            right = [self.number * seconds for seconds in rest[0]]
+        if rest:
+            right, name = [self.number * seconds for seconds in rest[0]], arms[0].name
             family = compare_arms(
-                dict(enumerate(right)), {self.left.arm: dict(enumerate(left))}, delta=0.0, method=WELCH,
-                level=scope.level, adjusted=False,
+                dict(enumerate(right)), {name: dict(enumerate(left))}, delta=0.0, method=WELCH, level=scope.level,
+                adjusted=False,
             )  # fmt: skip
-            estimate = Estimate.of_difference(family.comparisons[self.left.arm], [*left, *right], (-math.inf, math.inf))
-            observed, required, bound = f"seconds: {arms[0].name} - {self.number:g} * {arms[1].name} = ", "0", 0.0
-        return Limit(self.sign, bound, good, missing_times(arms, found), scope.level).judge(
-            estimate, observed + estimate.in_words(formatting.brief), required, " s"
-        )
+            estimate = IntervalEstimate.of_difference(family.comparisons[name], [*left, *right], (-math.inf, math.inf))
+            observed, required, bound = f"seconds: {name} - {self.number:g} * {arms[1].name} = ", "0", 0.0
+        else:
+            estimate = IntervalEstimate.of_mean(left, scope.level, (0, math.inf))
+            observed, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
+        limit = Limit(self.sign, bound, good, missing_times(arms, found), scope.level)
+        return limit.judge(estimate, observed + estimate.in_words(formatting.brief), required, " s")
 
 
-def populations(scope: Scope, arm: str) -> list[Population]:
+def timed_populations(scope: Scope, arm: str) -> list[TimedPopulation]:
     """The populations of an arm's finished runs.
 
     Runs of one population that stop early have other lengths, and so count as another one.
@@ -108,14 +107,14 @@ def populations(scope: Scope, arm: str) -> list[Population]:
     runs = scope.study.runs
     own = runs[(runs["arm"] == arm) & (runs["status"] == "finished") & runs["seconds"].notna()]
     lengths = own["epochs_run"].fillna(0).astype(int) if "epochs_run" in own else [0] * len(own)
-    found: list[Population] = []
-    for run in sorted(map(Population, lengths, own["seconds"].astype(float))):
+    found: list[TimedPopulation] = []
+    for run in sorted(map(TimedPopulation, lengths, own["seconds"].astype(float))):
         if not (found and found[-1].is_same(run)):
             found.append(run)
     return found
 
 
-def missing_times(arms: Sequence[ArmRuns], found: Sequence[Sequence[Population]]) -> str:
+def missing_times(arms: Sequence[ArmRuns], found: Sequence[Sequence[TimedPopulation]]) -> str:
     """Why the arms' times cannot be judged; '' if they can."""
     for arm, own in zip(arms, found, strict=True):
         # members of one population that stop early differ in time, so only equal lengths prove several populations
