@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import FEWEST_SEEDS, WELCH, best_set, compare, mean
+from dnntrain.statistics import FEWEST_SEEDS, WELCH, best_set, compare_arms, mean
 
 
 def best_arms(arms: Mapping[str, ArmRuns], higher_is_better: bool, is_paired: bool = True) -> list[str]:
@@ -42,7 +42,7 @@ def best_unpaired(values: Mapping[str, Mapping[int, float]], higher_is_better: b
     among = []
     for name, own in values.items():
         others = {other: by_run for other, by_run in values.items() if other != name}
-        comparisons = compare(own, others, delta=0.0, method=WELCH, higher_is_better=higher_is_better).comparisons
+        comparisons = compare_arms(own, others, delta=0.0, method=WELCH, higher_is_better=higher_is_better).comparisons
         # the ends of a two-sided 90 % interval are one-sided 95 % bounds
         if not any(sign * (c.narrow_low if higher_is_better else c.narrow_high) > 0 for c in comparisons.values()):
             among.append(name)

@@ -15,7 +15,7 @@ import numpy as np
 
 from dnntrain.analysis.arm_names import size_pairs
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import LEVEL, METHODS, Comparison, ComparisonFamily, TTest, compare
+from dnntrain.statistics import LEVEL, METHODS, Comparison, ComparisonFamily, TTest, compare_arms
 from dnntrain.statistics.comparisons import describe
 from dnntrain.statistics.corrections import DUNNETT, Correction
 from dnntrain.statistics.estimates import Estimate, Values
@@ -84,7 +84,7 @@ def compare_at_look(
         errors: Standard error and degrees of freedom by arm that replace the method's.
 
     Raises:
-        ValueError: As `statistics.compare` does.
+        ValueError: As `statistics.compare_arms` does.
     """
     arms = {name: by_seed for name, by_seed in values.items() if name != baseline}
     is_own = (metric, baseline, method, errors) == (study.metric, study.baseline, METHODS[0], None)
@@ -94,7 +94,7 @@ def compare_at_look(
     pool = None if not earlier or len(remaining) >= max(2, len(arms) / 2) else pool_of(earlier[-1])
     k = None if study.max_seeds is None else len(arms)
     level = 1 - current_level(study, () if is_own else arms) / metrics
-    family = compare(
+    family = compare_arms(
         values[baseline], remaining, delta=delta, method=method, level=level, higher_is_better=higher_is_better,
         k=k, pool=pool, errors=errors,
     )  # fmt: skip

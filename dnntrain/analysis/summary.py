@@ -277,7 +277,7 @@ def summarize_arms(
     """Summarizes each arm, in the study's order."""
     columns = ("health", "seconds", other_part_of(metric))
     health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
-    ends = outcomes(results.runs)
+    ends = {} if results.is_table else outcomes(results.runs)
     study, baseline_runs = results.record, runs.get(str(baseline))
     is_complete = all(arm.made >= arm.planned for arm in runs.values())
     arms = []

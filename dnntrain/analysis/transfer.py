@@ -11,7 +11,7 @@ from dnntrain.analysis.runs import outcomes
 from dnntrain.analysis.summary import ArmSummary, Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
-from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare
+from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
 from dnntrain.statistics.estimates import PAIRED, WELCH
 from dnntrain.statistics.verdicts import BETTER
 
@@ -100,7 +100,7 @@ def size_delta(summary: Summary, pair: SizePair) -> float:
 
 def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: float, k: int) -> Comparison:
     """Compares two arms by the study's method, as one of k comparisons that share no baseline."""
-    family = compare(
+    family = compare_arms(
         other.values,
         {arm.name: arm.values},
         delta=0.0 if math.isnan(delta) else delta,

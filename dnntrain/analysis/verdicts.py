@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, compare
+from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, compare_arms
 from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
 
@@ -88,4 +88,4 @@ def compare_finished(arms: Mapping[str, ArmRuns], baseline: str, method: str) ->
     reference = arms[baseline]
     finished = {name: arm.finished for name, arm in arms.items() if name != baseline and (arm.lost or reference.lost)}
     how = WELCH if method == WELCH else PAIRED
-    return compare(reference.finished, finished, delta=0.0, method=how, adjusted=False).comparisons
+    return compare_arms(reference.finished, finished, delta=0.0, method=how, adjusted=False).comparisons

@@ -9,7 +9,7 @@ All intervals are two-sided. All values are in the metric's own unit (a share is
 """
 
 from dnntrain.statistics.best import best_set
-from dnntrain.statistics.comparisons import Comparison, ComparisonFamily, compare
+from dnntrain.statistics.comparisons import Comparison, ComparisonFamily, compare_arms
 from dnntrain.statistics.contributions import Contribution, solo_and_marginal
 from dnntrain.statistics.crossed import CrossedError, crossed_error
 from dnntrain.statistics.descriptive import (
@@ -74,7 +74,7 @@ __all__ = [
     "TTest",
     "best_set",
     "binomial_se",
-    "compare",
+    "compare_arms",
     "compare_pairs",
     "compare_published",
     "correlation",

@@ -83,7 +83,7 @@ class ComparisonFamily:
     comparisons: Mapping[str, Comparison]
 
 
-def compare(
+def compare_arms(
     baseline: Values,
     arms: Mapping[str, Values],
     *,

@@ -17,7 +17,7 @@ Values = Mapping[int, float]
 """An arm's values by seed."""
 
 MODERATED, DUNNETT, PAIRED, WELCH = METHODS = ("moderated", "dunnett", "paired", "welch")
-"""The methods of `compare`. The first is the default; the others are for those who must report them."""
+"""The methods of `compare_arms`. The first is the default; the others are for those who must report them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def estimate_arms(
     k: int | None = None,
     pool: Pool | None = None,
 ) -> Estimates:
-    """Estimates each arm's difference from the baseline; the arguments are those of `compare`.
+    """Estimates each arm's difference from the baseline; the arguments are those of `compare_arms`.
 
     Raises:
         ValueError: If the method is unknown, a value is not finite, or an arm lacks seeds that `dunnett` needs.

@@ -28,10 +28,10 @@ def compare_pairs(
 ) -> list[PairComparison]:
     """Compares every arm with every other.
 
-    Each pair is compared with either arm as the baseline, by moderated variances as in `compare`, and keeps the larger
-    standard error with its degrees of freedom. The family's p is that of the studentized range (Tukey 1953; Kramer
-    1956), with the same degrees of freedom as in Dunnett's. In simulations of 3 to 16 arms with equal and unequal
-    variances, the family-wise error is at most 6.4 % from 5 seeds on, and at most 9.4 % at 3 seeds.
+    Each pair is compared with either arm as the baseline, by moderated variances as in `compare_arms`, and keeps the
+    larger standard error with its degrees of freedom. The family's p is that of the studentized range (Tukey 1953;
+    Kramer 1956), with the same degrees of freedom as in Dunnett's. In simulations of 3 to 16 arms with equal and
+    unequal variances, the family-wise error is at most 6.4 % from 5 seeds on, and at most 9.4 % at 3 seeds.
 
     Args:
         values: The values by seed of each arm. A pair is compared at the seeds that both have.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dnntrain.statistics import ComparisonFamily, compare
+from dnntrain.statistics import ComparisonFamily, compare_arms
 
 ELU = [0.871, 0.874, 0.869, 0.880, 0.872]
 RELU = [0.866, 0.871, 0.868, 0.873, 0.870]
@@ -31,7 +31,7 @@ def table(values: Mapping[str, list[float]]) -> dict[str, dict[int, float]]:
 def study(values: np.ndarray, delta: float = 0.3, **options: object) -> ComparisonFamily:
     """The comparison of a table of arms × seeds; the first row is the baseline."""
     baseline, *arms = (by_seed(row) for row in values)
-    return compare(baseline, {f"arm {i}": arm for i, arm in enumerate(arms)}, delta=delta, **options)  # type: ignore[arg-type]
+    return compare_arms(baseline, {f"arm {i}": arm for i, arm in enumerate(arms)}, delta=delta, **options)  # type: ignore[arg-type]
 
 
 def normal(studies: int, n: int, deviations: tuple[float, ...], effect: float = 0.0, seed: int = 0) -> np.ndarray:

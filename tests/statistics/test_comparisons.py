@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dnntrain.statistics import METHODS, compare, dunnett_p, t_critical
+from dnntrain.statistics import METHODS, compare_arms, dunnett_p, t_critical
 from dnntrain.statistics.moderation import moderate, moderate_alone
 from tests.statistics.tables import ELU, RELU, STUDY, by_seed, normal, study, table
 
@@ -24,7 +24,7 @@ small = st.floats(-100, 100, allow_nan=False).map(lambda x: round(x, 3))
 
 def test_the_worked_example() -> None:
     """The specification's quadrature is off by 3e-6 in p, hence the tolerance."""
-    family = compare(BASE, ARMS, delta=3)
+    family = compare_arms(BASE, ARMS, delta=3)
     a, b, c = family.comparisons.values()
     assert (family.method, family.k, family.n) == ("moderated", 3, 5)
     assert (a.difference, a.low, a.high, a.p) == pytest.approx((3.2, 1.370697, 5.029303, 0.005733), abs=5e-5)
@@ -42,7 +42,7 @@ def test_one_arm_is_the_paired_t_test_by_every_paired_method() -> None:
     expected = stats.ttest_rel(ELU, RELU)
     interval = expected.confidence_interval()
     for method in ("moderated", "paired", "dunnett"):
-        elu = compare(by_seed(RELU), {"elu": by_seed(ELU)}, delta=0.003, method=method).comparisons["elu"]
+        elu = compare_arms(by_seed(RELU), {"elu": by_seed(ELU)}, delta=0.003, method=method).comparisons["elu"]
         assert (elu.p, elu.low, elu.high) == pytest.approx((expected.pvalue, interval.low, interval.high), abs=1e-6)
         assert elu.df == 4
 
@@ -51,7 +51,7 @@ def test_two_one_sided_tests_by_hand() -> None:
     """One arm: equivalence is two t tests at 5 %, and the narrow interval is the 90 % one."""
     difference = np.array(ELU) - np.array(RELU)
     for delta in (0.004, 0.006, 0.01):
-        elu = compare(by_seed(RELU), {"elu": by_seed(ELU)}, delta=delta).comparisons["elu"]
+        elu = compare_arms(by_seed(RELU), {"elu": by_seed(ELU)}, delta=delta).comparisons["elu"]
         above = stats.ttest_1samp(difference, -delta, alternative="greater").pvalue
         below = stats.ttest_1samp(difference, delta, alternative="less").pvalue
         assert elu.p_equivalent == pytest.approx(max(above, below), abs=1e-6) or elu.p_equivalent == 1
@@ -95,17 +95,20 @@ def test_paired_and_welch_use_bonferroni() -> None:
 
 
 def test_welch_does_not_pair() -> None:
-    family = compare(by_seed(RELU), {"elu": {s + 10: v for s, v in enumerate(ELU)}}, delta=0.003, method="welch")
+    family = compare_arms(by_seed(RELU), {"elu": {s + 10: v for s, v in enumerate(ELU)}}, delta=0.003, method="welch")
     elu = family.comparisons["elu"]
     assert elu.wins is None and math.isnan(elu.r) and elu.n == 5 and family.k == 1
 
 
 def test_without_correction_each_arm_has_its_own_level() -> None:
-    family = compare(BASE, ARMS, delta=3, adjusted=False)
+    family = compare_arms(BASE, ARMS, delta=3, adjusted=False)
     a = family.comparisons["a"]
-    assert a.critical == pytest.approx(t_critical(0.95, a.df)) and a.p < compare(BASE, ARMS, delta=3).comparisons["a"].p
-    more = compare(BASE, ARMS, delta=3, k=12)
-    assert more.k == 12 and more.comparisons["a"].p > compare(BASE, ARMS, delta=3).comparisons["a"].p
+    assert (
+        a.critical == pytest.approx(t_critical(0.95, a.df))
+        and a.p < compare_arms(BASE, ARMS, delta=3).comparisons["a"].p
+    )
+    more = compare_arms(BASE, ARMS, delta=3, k=12)
+    assert more.k == 12 and more.comparisons["a"].p > compare_arms(BASE, ARMS, delta=3).comparisons["a"].p
 
 
 @settings(deadline=None, max_examples=150)
@@ -127,7 +130,7 @@ def test_p_agrees_with_the_interval(arms: int, n: int, method: str, delta: float
 
 def test_an_incomplete_arm_costs_the_others_nothing() -> None:
     short = {seed: ARMS["b"][seed] for seed in (0, 1, 2)}
-    family = compare(BASE, {"a": ARMS["a"], "c": ARMS["c"], "short": short}, delta=3)
+    family = compare_arms(BASE, {"a": ARMS["a"], "c": ARMS["c"], "short": short}, delta=3)
     assert family.k == 3
     without = moderate(np.array([[ARMS[name][s] - BASE[s] for s in range(5)] for name in ("a", "c")]))
     found = family.comparisons
@@ -138,26 +141,26 @@ def test_an_incomplete_arm_costs_the_others_nothing() -> None:
 
 
 def test_without_two_complete_arms_there_is_no_pool() -> None:
-    family = compare(BASE, {"a": ARMS["a"], "short": {s: ARMS["b"][s] for s in range(3)}}, delta=3)
+    family = compare_arms(BASE, {"a": ARMS["a"], "short": {s: ARMS["b"][s] for s in range(3)}}, delta=3)
     assert family.pool is None
     assert [each.df for each in family.comparisons.values()] == [4, 2]
 
 
 def test_the_pool_of_an_earlier_look_judges_single_arms() -> None:
-    pool = compare(BASE, ARMS, delta=3).pool
-    later = compare({**BASE, 5: 73.0}, {"a": {**ARMS["a"], 5: 76.0}}, delta=3, k=3, pool=pool)
-    alone = compare({**BASE, 5: 73.0}, {"a": {**ARMS["a"], 5: 76.0}}, delta=3, k=3)
+    pool = compare_arms(BASE, ARMS, delta=3).pool
+    later = compare_arms({**BASE, 5: 73.0}, {"a": {**ARMS["a"], 5: 76.0}}, delta=3, k=3, pool=pool)
+    alone = compare_arms({**BASE, 5: 73.0}, {"a": {**ARMS["a"], 5: 76.0}}, delta=3, k=3)
     assert later.pool is pool and later.comparisons["a"].df != alone.comparisons["a"].df == 5
 
 
 def test_seeds_that_the_baseline_lacks_do_not_count() -> None:
     extra = {**ARMS["a"], 9: 1000.0}
-    assert compare(BASE, {"a": extra}, delta=3) == compare(BASE, {"a": ARMS["a"]}, delta=3)
+    assert compare_arms(BASE, {"a": extra}, delta=3) == compare_arms(BASE, {"a": ARMS["a"]}, delta=3)
 
 
 def test_few_seeds_get_no_verdict() -> None:
     arms = {"one": {0: 0.9}, "two": {0: 0.9, 1: 0.7}, "none": {7: 0.9}, "lost": {}}
-    found = compare({0: 0.8, 1: 0.8, 2: 0.8}, arms, delta=0.003).comparisons
+    found = compare_arms({0: 0.8, 1: 0.8, 2: 0.8}, arms, delta=0.003).comparisons
     assert {name: each.verdict for name, each in found.items()} == {
         "one": "one seed: no interval",
         "two": "two seeds: no verdict",
@@ -170,40 +173,40 @@ def test_few_seeds_get_no_verdict() -> None:
 
 
 def test_two_seeds_of_all_arms() -> None:
-    found = compare({0: 1.0, 1: 2.0}, {"a": {0: 2.0, 1: 2.5}, "b": {0: 0.0, 1: 9.0}}, delta=1).comparisons
+    found = compare_arms({0: 1.0, 1: 2.0}, {"a": {0: 2.0, 1: 2.5}, "b": {0: 0.0, 1: 9.0}}, delta=1).comparisons
     assert all(math.isfinite(each.low) and each.verdict == "two seeds: no verdict" for each in found.values())
 
 
 def test_no_variance_gives_a_point_and_says_so() -> None:
     baseline = by_seed([0.84, 0.85, 0.86])
     arms = {"same": dict(baseline), "more": by_seed([0.85, 0.86, 0.87])}
-    family = compare(baseline, arms, delta=0.003)
+    family = compare_arms(baseline, arms, delta=0.003)
     same, more = family.comparisons["same"], family.comparisons["more"]
     assert family.k == 0 and math.isnan(more.critical) and not more.is_judged
     assert (same.low, same.high) == (0, 0) and same.verdict == "equal at every seed"
     assert more.low == more.high == pytest.approx(0.01) and more.verdict == "same difference at every seed"
     assert math.isnan(more.p)
-    with_noise = compare(baseline, {**arms, "elu": by_seed(ELU[:3])}, delta=0.003)
+    with_noise = compare_arms(baseline, {**arms, "elu": by_seed(ELU[:3])}, delta=0.003)
     assert with_noise.k == 1
     alone = stats.ttest_rel(ELU[:3], [0.84, 0.85, 0.86])
     assert with_noise.comparisons["elu"].p == pytest.approx(alone.pvalue, abs=1e-6)
 
 
 def test_duplicates_of_an_arm_are_judged_alike() -> None:
-    found = compare(BASE, {"a": ARMS["a"], "again": ARMS["a"], "b": ARMS["b"]}, delta=3).comparisons
+    found = compare_arms(BASE, {"a": ARMS["a"], "again": ARMS["a"], "b": ARMS["b"]}, delta=3).comparisons
     assert (found["a"].low, found["a"].p) == (found["again"].low, found["again"].p)
     assert math.isfinite(found["a"].low)
 
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="delta"):
-        compare({}, {}, delta=-1)
+        compare_arms({}, {}, delta=-1)
     with pytest.raises(ValueError, match="known: moderated, dunnett, paired, welch"):
-        compare(BASE, ARMS, delta=1, method="tukey")
+        compare_arms(BASE, ARMS, delta=1, method="tukey")
     with pytest.raises(ValueError, match="not finite"):
-        compare(BASE, {"wild": {0: math.inf}}, delta=1)
+        compare_arms(BASE, {"wild": {0: math.inf}}, delta=1)
     with pytest.raises(ValueError, match="a lacks seed 3"):
-        compare(BASE, {"a": {s: ARMS["a"][s] for s in (0, 1, 2)}}, delta=1, method="dunnett")
+        compare_arms(BASE, {"a": {s: ARMS["a"][s] for s in (0, 1, 2)}}, delta=1, method="dunnett")
 
 
 def test_seeds_and_units_do_not_matter() -> None:
@@ -218,7 +221,7 @@ def test_seeds_and_units_do_not_matter() -> None:
 
 
 def test_direction_turns_wins_and_verdict_but_not_the_difference() -> None:
-    up, down = (compare(BASE, ARMS, delta=1, higher_is_better=higher).comparisons["a"] for higher in (True, False))
+    up, down = (compare_arms(BASE, ARMS, delta=1, higher_is_better=higher).comparisons["a"] for higher in (True, False))
     assert (up.verdict, down.verdict) == ("better", "worse") and (up.wins, down.wins) == (5, 0)
     assert up.difference == down.difference
 

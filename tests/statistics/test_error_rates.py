@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dnntrain.statistics import ComparisonFamily, compare, effects, solo_and_marginal
+from dnntrain.statistics import ComparisonFamily, compare_arms, effects, solo_and_marginal
 from dnntrain.statistics.best import best_set
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.pairs import compare_pairs
@@ -49,7 +49,7 @@ def judge(rows: Array, **options: object) -> ComparisonFamily:
     baseline, *arms = (
         {seed: value for seed, value in values.items() if not np.isnan(value)} for values in by_seed(rows)
     )
-    return compare(baseline, {str(i): arm for i, arm in enumerate(arms)}, **{"delta": 0.5, **options})  # type: ignore[arg-type]
+    return compare_arms(baseline, {str(i): arm for i, arm in enumerate(arms)}, **{"delta": 0.5, **options})  # type: ignore[arg-type]
 
 
 # --- error, coverage, power

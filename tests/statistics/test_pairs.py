@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dnntrain.statistics import compare, compare_pairs
+from dnntrain.statistics import compare_arms, compare_pairs
 from dnntrain.statistics.moderation import moderate
 from tests.statistics.tables import ELU, RELU, STUDY, at_most, by_seed, normal, table
 
@@ -89,7 +89,7 @@ def test_pairs_are_wider_than_comparisons_with_one_baseline() -> None:
     pairs = {
         (pair.other, pair.arm): pair.comparison for pair in compare_pairs(table(STUDY), delta=3, higher_is_better=True)
     }
-    family = compare(by_seed(STUDY["base"]), table({name: STUDY[name] for name in "abc"}), delta=3)
+    family = compare_arms(by_seed(STUDY["base"]), table({name: STUDY[name] for name in "abc"}), delta=3)
     for name, each in family.comparisons.items():
         assert pairs["base", name].high - pairs["base", name].low > each.high - each.low
 

@@ -14,7 +14,7 @@ from scipy import stats
 from dnntrain.statistics import (
     MANY_SEEDS,
     SeedRange,
-    compare,
+    compare_arms,
     detectable_difference,
     plan_seeds,
     planned_detectable,
@@ -24,7 +24,7 @@ from dnntrain.statistics.distributions import tail_level
 from dnntrain.statistics.planning import EQUIVALENCE, GOALS
 from tests.statistics.tables import STUDY, by_seed, normal, study
 
-ARMS = compare(by_seed(STUDY["base"]), {name: by_seed(STUDY[name]) for name in "abc"}, delta=3).comparisons
+ARMS = compare_arms(by_seed(STUDY["base"]), {name: by_seed(STUDY[name]) for name in "abc"}, delta=3).comparisons
 
 
 def has_power(variance: float, df: float, n: int, k: int, delta: float, goal: str, seeds: int) -> bool:
@@ -87,7 +87,7 @@ def test_the_plan_does_not_depend_on_the_difference_seen() -> None:
 
 def test_nothing_to_plan_by() -> None:
     assert plan_seeds(ARMS["a"], 3, 0.0) is None
-    constant = compare({0: 1.0, 1: 2.0, 2: 3.0}, {"x": {0: 2.0, 1: 3.0, 2: 4.0}, "one": {0: 5.0}}, delta=1)
+    constant = compare_arms({0: 1.0, 1: 2.0, 2: 3.0}, {"x": {0: 2.0, 1: 3.0, 2: 4.0}, "one": {0: 5.0}}, delta=1)
     for each in constant.comparisons.values():
         assert plan_seeds(each, 1, 1.0) is None and planned_detectable(each, 1, 10) is None
     for arguments in ((1.0, 3.0, 1, 2, 0.5), (1.0, 3.0, 5, 2, 0.0), (1.0, 3.0, 5, 2, math.nan)):

@@ -12,7 +12,7 @@ import pytest
 from dnntrain.analysis.looks import lines
 from dnntrain.analysis.summary import AnalysisOptions, summarize
 from dnntrain.reporting.gates import judge
-from dnntrain.statistics import compare
+from dnntrain.statistics import compare_arms
 from dnntrain.statistics.sequential import LEVELS, LOOKS
 from dnntrain.studies.looks import judge_look, next_look
 from dnntrain.studies.presets import read_preset
@@ -71,7 +71,7 @@ def test_every_arm_is_judged_at_the_level_of_the_look() -> None:
     assert family is not None
     assert family.level == 1 - LEVEL_AT[5]
     by_seed = {arm: dict(enumerate(row)) for arm, row in values(made).items()}
-    expected = compare(by_seed.pop("baseline"), by_seed, delta=0.003, level=1 - LEVEL_AT[5]).comparisons
+    expected = compare_arms(by_seed.pop("baseline"), by_seed, delta=0.003, level=1 - LEVEL_AT[5]).comparisons
     assert family.comparisons == pytest.approx(expected)
 
 

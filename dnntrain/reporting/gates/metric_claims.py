@@ -1,8 +1,8 @@
 """Requirements on a metric: `elu >= relu - 0.3pp`, `relu.test_acc >= 85%`.
 
 Two arms are compared by the interval of their difference, alone and not as one of a family, because the comparison was
-chosen before the runs were made. The right arm is the baseline of `statistics.compare`, so that all arms of the study
-share their variance.
+chosen before the runs were made. The right arm is the baseline of `statistics.compare_arms`, so that all arms of the
+study share their variance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
 from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, MARGIN, Sentence, check_sign, read_bound
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import ABOUT_RUNS, Operand, Scope
-from dnntrain.statistics import compare, mean
+from dnntrain.statistics import compare_arms, mean
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class MetricClaim:
         pool = arms if other.quantity == column else {left.name: left}
         others = {name: arm.values for name, arm in pool.items() if arm is not right}
         try:
-            family = compare(right.values, others, delta=0.0, method=scope.method, level=scope.level, adjusted=False)
+            family = compare_arms(
+                right.values, others, delta=0.0, method=scope.method, level=scope.level, adjusted=False
+            )
         except ValueError as error:
             raise InputError(f"--method: {error}") from None
         span = metric.bounds[1] - metric.bounds[0]

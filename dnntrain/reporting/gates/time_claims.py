@@ -19,7 +19,7 @@ from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
 from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, plain_number
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
-from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare
+from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare_arms
 
 SAME_TIME = 0.001
 """Runs of one length whose times differ by at most this share count as one population."""
@@ -86,7 +86,7 @@ class SecondsClaim:
         left, *rest = ([p.seconds for p in own] for own in found)
         if rest:
             right, name = [self.number * seconds for seconds in rest[0]], arms[0].name
-            family = compare(
+            family = compare_arms(
                 dict(enumerate(right)), {name: dict(enumerate(left))}, delta=0.0, method=WELCH, level=scope.level,
                 adjusted=False,
             )  # fmt: skip

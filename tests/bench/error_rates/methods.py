@@ -42,7 +42,7 @@ def all_margins(differences: Array) -> dict[str, Array]:
 
 
 def moderated_margins(differences: Array, level: float = LEVEL) -> Array:
-    """The half widths by which `dnntrain.statistics.compare` judges complete arms."""
+    """The half widths by which `dnntrain.statistics.compare_arms` judges complete arms."""
     arms, n = differences.shape[-2:]
     found = moderate(differences)
     return critical(found.df, arms, n, level) * found.se

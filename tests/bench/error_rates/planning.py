@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dnntrain.statistics import ComparisonFamily, compare
+from dnntrain.statistics import ComparisonFamily, compare_arms
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.planning import DIFFERENCE, GOALS, plan_seeds
 from tests.bench.error_rates.checks import Check, at_least, at_most, number_of_studies
@@ -54,4 +54,4 @@ def follow(goal: str, delta: float, deviation: float, random: np.random.Generato
 def judge(values: Array, delta: float) -> ComparisonFamily:
     """The comparison of [row, seed], the baseline first."""
     baseline, *arms = (dict(enumerate(map(float, row))) for row in values)
-    return compare(baseline, {f"arm {i}": arm for i, arm in enumerate(arms, 1)}, delta=delta)
+    return compare_arms(baseline, {f"arm {i}": arm for i, arm in enumerate(arms, 1)}, delta=delta)
