@@ -47,14 +47,19 @@ def agree(old: str, new: str) -> bool:
         return old == new
 
 
+JUDGED_ANEW = {"low", "high", "p", "verdict", "further_seeds", "method"}
+"""Columns of the old report that follow from how arms are compared, which has changed since."""
+
+
 def check_report(store: Path) -> None:
-    """The report has the figures that the old version reported."""
+    """The report has the figures that the old version reported, apart from its verdicts."""
     reported = list(csv.DictReader(io.StringIO(succeeds("report", "runs", "--csv", "-", cwd=store))))
     with (OLD / "report.csv").open(encoding="utf-8", newline="") as lines:
         expected = list(csv.DictReader(lines))
     assert [(row["study"], row["arm"]) for row in reported] == [(row["study"], row["arm"]) for row in expected]
     for old, new in zip(expected, reported, strict=True):
-        assert [column for column in old if not agree(old[column], new[column])] == [], (old, new)
+        kept = [column for column in old if column not in JUDGED_ANEW]
+        assert [column for column in kept if not agree(old[column], new[column])] == [], (old, new)
 
 
 def test_an_old_store_is_reported_with_the_same_figures(store: Path) -> None:
