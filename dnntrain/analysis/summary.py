@@ -23,7 +23,7 @@ from dnntrain.analysis.runs import (
     outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
-from dnntrain.analysis.test_set import MOST_RUNS, TestSetErrors, population_errors, test_set_errors
+from dnntrain.analysis.test_set import MOST_RUNS_READ, TestSetErrors, population_errors, test_set_errors
 from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
@@ -212,7 +212,7 @@ class Summary:
     def test_set(self) -> TestSetErrors:
         """What another test set of this size would change of each difference."""
         runs = {arm.name: arm.runs for arm in self.arms}
-        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS:
+        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
             return TestSetErrors({}, "")
         return test_set_errors(self.results, self.metric, runs, self.baseline)
 

@@ -16,7 +16,7 @@ from dnntrain.store.predictions import HELD_OUT
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results
 
-MOST_RUNS = 500
+MOST_RUNS_READ = 500
 """A report reads the predictions of at most this many runs without being asked: up to half a megabyte each."""
 
 
