@@ -10,6 +10,7 @@ from functools import cached_property
 
 from dnntrain.analysis.best import best_arms
 from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, example_errors, population_errors
 from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.planning import SeedPlan, plan_family
@@ -23,7 +24,6 @@ from dnntrain.analysis.runs import (
     outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
-from dnntrain.analysis.test_set import MOST_RUNS_READ, TestSetErrors, population_errors, test_set_errors
 from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
@@ -209,12 +209,12 @@ class Summary:
         return compare_finished(runs, self.baseline, self.family.method)
 
     @cached_property
-    def test_set(self) -> TestSetErrors:
+    def example_errors(self) -> ExampleErrors:
         """What another test set of this size would change of each difference."""
         runs = {arm.name: arm.runs for arm in self.arms}
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
-            return TestSetErrors({}, "")
-        return test_set_errors(self.results, self.metric, runs, self.baseline)
+            return ExampleErrors({}, "")
+        return example_errors(self.results, self.metric, runs, self.baseline)
 
     @cached_property
     def outlying(self) -> dict[str, list[int]]:

@@ -31,7 +31,7 @@ OF_COMPARISON = (
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
     runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
-    moved = summary.test_set.by_arm.get(arm.name)
+    moved = summary.example_errors.by_arm.get(arm.name)
     return {
         "study": summary.results.name,
         "arm": arm.name,
