@@ -241,8 +241,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         margin=margin,
         delta=delta,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared.higher_is_better, options.level),
-        contributions=contributions(study, runs, delta, declared.higher_is_better, options.level),
+        effects=factorial_effects(study, runs, delta, declared, options.level),
+        contributions=contributions(study, runs, delta, declared, options.level),
     )
 
 
