@@ -50,7 +50,7 @@ bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: 
 	$(BIN)/python -m tests.bench.peers --quick
 
 bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes
-	$(BIN)/python -m tests.bench.error_rates 20000
+	$(BIN)/python -m tests.bench.error_rates
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
 

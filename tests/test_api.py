@@ -41,12 +41,12 @@ def test_an_ablation_returns_runs_history_summary_and_verdicts(tmp_path: Path) -
     assert made.runs["arm"].unique().tolist() == ["base", "elu", "bn"]
     assert made.runs["seed"].tolist() == [0, 1, 2] * 3
     assert len(made.history) == 18 and {"arm", "epoch", "val_acc"} <= {*made.history.columns}
-    assert made.metric == "val_acc" and made.folder.parent == tmp_path
+    assert made.metric == "test_acc" and made.folder.parent == tmp_path
     assert made.verdicts.keys() == {"elu", "bn"}
     text = str(made.summary)
     assert text.split()[0] == "arm"
     assert "<table>" in made.summary._repr_html_() and "base" in text and "\x1b" not in text
-    assert made.summary.frame["mean"].tolist() == made.runs.groupby("arm", sort=False)["val_acc"].mean().tolist()
+    assert made.summary.frame["mean"].tolist() == made.runs.groupby("arm", sort=False)["test_acc"].mean().tolist()
     record = next(iter(made.records.values()))
     assert record.settings["lr"] == 0.1
 
@@ -87,6 +87,7 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
         (lambda: dt.train(hiden="8"), "unknown setting 'hiden'; did you mean 'hidden'?"),
         (lambda: dt.train(lr=0), "lr '0': must be greater than 0"),
         (lambda: dt.train(device="gpu"), "unknown device 'gpu'; did you mean 'cpu'?"),
+        (lambda: dt.train(predictions="no"), "predictions 'no': must be True or False"),
         (lambda: dt.train(workers=0), "workers 0: must be a whole number from 1 to 1024"),
         (lambda: dt.ablate(), "give one of preset, arms and factors"),
         (lambda: dt.ablate("vanishing", arms={"a": {}}), "give one of preset, arms and factors"),

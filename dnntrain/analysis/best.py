@@ -6,15 +6,16 @@ import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import best_set, mean
+from dnntrain.statistics import FEWEST_SEEDS, WELCH, best_set, compare, mean
 
 
-def best_arms(arms: Mapping[str, ArmRuns], higher_is_better: bool) -> list[str]:
+def best_arms(arms: Mapping[str, ArmRuns], higher_is_better: bool, is_paired: bool = True) -> list[str]:
     """The arms that may be the best, lost runs included, the one with the best mean over the shared seeds first.
 
     Args:
         arms: All arms, the baseline among them.
         higher_is_better: The metric's direction.
+        is_paired: Whether runs of two arms with the same seed are pairs.
 
     Returns:
         Nothing if the arms share fewer than three seeds, or if it is not known what a lost run counts as.
@@ -22,6 +23,8 @@ def best_arms(arms: Mapping[str, ArmRuns], higher_is_better: bool) -> list[str]:
     if any(arm.lost and math.isnan(arm.lost_value) for arm in arms.values()):
         return []
     values = {name: arm.values for name, arm in arms.items()}
+    if not is_paired:
+        return best_unpaired(values, higher_is_better)
     among = best_set(values, higher_is_better=higher_is_better)
     if among is None:
         return []
@@ -29,3 +32,19 @@ def best_arms(arms: Mapping[str, ArmRuns], higher_is_better: bool) -> list[str]:
     sign = 1 if higher_is_better else -1
     first = max(among, key=lambda name: sign * mean([values[name][seed] for seed in shared]))
     return [first, *(name for name in among if name != first)]
+
+
+def best_unpaired(values: Mapping[str, Mapping[int, float]], higher_is_better: bool) -> list[str]:
+    """As `best_arms`, by one-sided Welch tests of each arm against all others with Bonferroni's correction."""
+    if min(map(len, values.values())) < FEWEST_SEEDS:
+        return []
+    sign = 1 if higher_is_better else -1
+    among = []
+    for name, own in values.items():
+        others = {other: by_run for other, by_run in values.items() if other != name}
+        comparisons = compare(own, others, delta=0.0, method=WELCH, higher_is_better=higher_is_better).comparisons
+        # the ends of a two-sided 90 % interval are one-sided 95 % bounds
+        if not any(sign * (c.narrow_low if higher_is_better else c.narrow_high) > 0 for c in comparisons.values()):
+            among.append(name)
+    means = {name: sign * mean(list(values[name].values())) for name in among}
+    return sorted(among, key=lambda name: means[name] < max(means.values()))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, clipped
+from dnntrain.analysis.summary import Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Comparison, compare_pairs
@@ -27,13 +27,13 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     """Compares each pair of arms by the summary's metric, level and δ, lost runs included."""
     values = {arm.name: arm.values for arm in summary.arms}
     delta = 0.0 if math.isnan(summary.delta) else summary.delta
-    pairs = compare_pairs(values, delta=delta, level=summary.options.level, higher_is_better=summary.higher_is_better)
+    pairs = compare_pairs(values, delta=delta, level=summary.level, higher_is_better=summary.higher_is_better)
     ends = outcomes(summary.results.runs)
     compared = []
     for pair in pairs:
         ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
-        is_identical = ends.get(pair.arm) == ends.get(pair.other)
+        is_identical = not summary.results.is_table and ends.get(pair.arm) == ends.get(pair.other)
         words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other)
-        comparison = clipped(pair.comparison, metric_of(summary.metric))
+        comparison = within_bounds(pair.comparison, metric_of(summary.metric))
         compared.append(PairResult(pair.arm, pair.other, comparison, words))
     return compared

@@ -8,15 +8,15 @@ no lost run may outrank a finished one. A run that is not made yet, or has no va
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
-from dnntrain.statistics import fisher_exact
+from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
@@ -41,6 +41,8 @@ class ArmRuns:
     """What a lost run counts as, in the metric's unit; nan if that is not known."""
     lost_value_is_assumed: bool = False
     """Whether it assumes equally frequent classes, because the records are too old to say."""
+    blocks: Mapping[int, int] = field(default_factory=dict)
+    """The block of each run by seed, if blocks are compared."""
 
     @property
     def lost(self) -> int:
@@ -61,10 +63,32 @@ class ArmRuns:
     def values(self) -> dict[int, float]:
         """The value of each run that counts, by seed: the finished runs' own, and for lost runs `lost_value`.
 
-        Lost runs are left out where their value is not known.
+        Lost runs are left out where their value is not known. If blocks are compared, it is the mean of each block, by
+        its number.
         """
         lost = () if math.isnan(self.lost_value) else (*self.diverged, *self.failed)
-        return dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        by_seed = dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        if not self.blocks:
+            return by_seed
+        by_block: dict[int, list[float]] = {}
+        for seed, value in by_seed.items():
+            by_block.setdefault(self.blocks[seed], []).append(value)
+        return {block: mean(values) for block, values in sorted(by_block.items())}
+
+    def at(self, seeds: Collection[int]) -> ArmRuns:
+        """The same arm, asked for these seeds only."""
+
+        def kept(own: Iterable[int]) -> tuple[int, ...]:
+            return tuple(seed for seed in own if seed in seeds)
+
+        return replace(
+            self,
+            planned=len(seeds),
+            finished={seed: self.finished[seed] for seed in kept(self.finished)},
+            diverged=kept(self.diverged),
+            failed=kept(self.failed),
+            not_measured=kept(self.not_measured),
+        )
 
 
 def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
@@ -75,7 +99,7 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         metric: A column of its table, such as test_acc.
     """
     study = results.record
-    statuses, values = column_by_arm(results.runs, "status"), column_by_arm(results.runs, metric)
+    statuses, values, blocks = (column_by_arm(results.runs, name) for name in ("status", metric, "block"))
     arms = {}
     for arm in study.arms:
         status, value = statuses.get(arm.name, {}), values.get(arm.name, {})
@@ -85,22 +109,24 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         failed = {*study.failed.get(arm.name, ())} - status.keys() | {s for s, end in status.items() if end == "failed"}
         arms[arm.name] = ArmRuns(
             name=arm.name,
-            planned=len(study.seeds_of(arm.name)),
+            planned=len(status) if results.is_table else len(study.seeds_of(arm.name)),
             finished={seed: number for seed, number in finished.items() if math.isfinite(number)},
             diverged=tuple(diverged),
             failed=tuple(sorted(failed)),
             not_measured=tuple(seed for seed, number in finished.items() if math.isnan(number)),
+            blocks=blocks.get(arm.name, {}) if results.blocks else {},
         )
-    worst = worst_finished(study, arms, metric_of(metric))
+    worst = worst_finished(study, arms, metric)
     return {name: _with_lost_value(arm, study, metric, worst) if arm.lost else arm for name, arm in arms.items()}
 
 
-def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: Metric) -> float:
-    """The value of the worst finished run; after a look, of those up to the first. nan if none finished."""
-    if study.looks and study.looks[0].worst is not None:
-        return study.looks[0].worst
+def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: str) -> float:
+    """The value of the worst finished run; after a judged look, of those up to the first. nan if none finished."""
+    frozen = next((look.worst for look in study.looks if look.worst is not None), None)
+    if frozen is not None and metric == study.metric:
+        return frozen
     values = [value for arm in arms.values() for value in arm.finished.values()]
-    return (min if metric.higher_is_better else max)(values, default=math.nan)
+    return (min if metric_of(metric).higher_is_better else max)(values, default=math.nan)
 
 
 def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float) -> ArmRuns:
@@ -109,7 +135,8 @@ def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float
     constants = study.constants.get(arm.name) or next(iter(study.constants.values()), {})
     value, is_assumed = constants.get(metric), False
     if value is None:
-        value, is_assumed = assumed_constant(study, arm.name, declared), True
+        value = assumed_constant(study, arm.name, declared)
+        is_assumed = not math.isnan(value)
     if not math.isnan(worst) and not math.isnan(value):
         value = min(value, worst) if declared.higher_is_better else max(value, worst)
     return replace(arm, lost_value=value, lost_value_is_assumed=is_assumed)

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dnntrain.metrics import VAL_LOSS, split_column
 from dnntrain.store.records import StudyRecord
 
-CHOSEN_ON_VALIDATION = "was chosen for each arm on validation"
-"""Part of the note of a study with tuned values."""
-
 LAST = "the last"
 """The epoch that runs keep unless they select one."""
 
@@ -37,7 +34,7 @@ def choices_by_validation(study: StudyRecord) -> list[str]:
     Metrics of the same data are optimistic then.
     """
     choices = ["the kept epoch"] if set(arms_by_kept_epoch(study)) - {LAST} else []
-    return choices + (["tuned values"] if CHOSEN_ON_VALIDATION in study.note else [])
+    return choices + (["tuned values"] if study.tuned else [])
 
 
 def other_part_of(metric: str) -> str:

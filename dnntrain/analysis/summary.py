@@ -10,9 +10,11 @@ from functools import cached_property
 
 from dnntrain.analysis.best import best_arms
 from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.published import PublishedResult, published_results
+from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import (
     ArmRuns,
     arms_by_metric,
@@ -21,6 +23,7 @@ from dnntrain.analysis.runs import (
     outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.test_set import MOST_RUNS, TestSetErrors, population_errors, test_set_errors
 from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
@@ -32,7 +35,6 @@ from dnntrain.statistics import (
     Contribution,
     Effect,
     Interval,
-    compare,
     deviation,
     mean,
     outlying_runs,
@@ -58,11 +60,8 @@ class AnalysisOptions:
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
     pairs: bool = False
     """Whether to compare every arm with every other as well."""
-
-    @property
-    def level(self) -> float:
-        """The simultaneous confidence of the intervals of one metric."""
-        return 1 - (1 - LEVEL) / self.metrics
+    population: bool = False
+    """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
 
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
@@ -150,6 +149,8 @@ class Summary:
     """The smallest difference that matters."""
     delta: float
     """The same in the metric's own unit."""
+    level: float
+    """The simultaneous confidence of the intervals, at the study's look."""
     family: ComparisonFamily | None
     """All comparisons with the baseline; None without a baseline."""
     effects: list[Effect]
@@ -179,12 +180,18 @@ class Summary:
         all arms share, and where it is not known what a lost run counts as.
         """
         runs = {arm.name: arm.runs for arm in self.arms}
-        return [] if self.family is None else best_arms(runs, self.higher_is_better)
+        return [] if self.family is None else best_arms(runs, self.higher_is_better, self.results.is_paired)
+
+    @cached_property
+    def mean_ranks(self) -> Mapping[str, float]:
+        """Each arm's mean rank over the blocks that are compared; empty without blocks."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
 
     @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
         """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
-        if self.family is None:
+        if self.family is None or self.options.population:  # more seeds do not make up for few examples
             return {}
         return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
 
@@ -197,6 +204,14 @@ class Summary:
         return compare_finished(runs, self.baseline, self.family.method)
 
     @cached_property
+    def test_set(self) -> TestSetErrors:
+        """What another test set of this size would change of each difference."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS:
+            return TestSetErrors({}, "")
+        return test_set_errors(self.results, self.metric, runs, self.baseline)
+
+    @cached_property
     def outlying(self) -> dict[str, list[int]]:
         """The seeds of single finished runs that make the spread of their arm, by arm."""
         level = 1 - (1 - LEVEL) / len(self.arms)
@@ -206,7 +221,7 @@ class Summary:
     @cached_property
     def published(self) -> list[PublishedResult]:
         """Every arm compared with its published values of any metric; the summary's metric first."""
-        return published_results(self.results, self.metric, self.options.level)
+        return published_results(self.results, self.metric, self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -228,10 +243,14 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         raise InputError(no_metric(results, metric))
     runs = arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
+    if options.delta is None and metric == study.metric:
+        options = replace(options, delta=study.delta)
     margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
-    family = compare_with_baseline(values, baseline, declared, delta, options) if baseline else None
+    errors = population_errors(results, metric, runs, baseline) if baseline and options.population else None
+    family = compare_with_baseline(study, values, baseline, metric, delta, options, errors) if baseline else None
     arms = summarize_arms(results, metric, runs, baseline, family)
+    level = 1 - current_level(study) / options.metrics
     return Summary(
         results=results,
         metric=metric,
@@ -240,9 +259,10 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         arms=sorted(arms, key=SORTS[options.sort]) if options.sort else arms,
         margin=margin,
         delta=delta,
+        level=level,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared, options.level),
-        contributions=contributions(study, runs, delta, declared, options.level),
+        effects=factorial_effects(study, runs, delta, declared, level),
+        contributions=contributions(study, runs, delta, declared, level),
     )
 
 
@@ -253,16 +273,22 @@ def summarize_arms(
     columns = ("health", "seconds", other_part_of(metric))
     health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
     ends = outcomes(results.runs)
-    theirs = runs.get(str(baseline))
+    study, baseline_runs = results.record, runs.get(str(baseline))
+    is_complete = all(arm.made >= arm.planned for arm in runs.values())
     arms = []
     for arm in results.record.arms:
         name, ours = arm.name, runs[arm.name]
         comparison, verdict, p = None, "", math.nan
-        if family and theirs and ours is not theirs:
+        if family and baseline_runs and ours is not baseline_runs:
+            # an arm that is resolved was compared with the runs up to that look
+            is_resolved = any(name in look.resolved for look in study.looks)
+            theirs = baseline_runs.at(study.seeds_of(name)) if is_resolved else baseline_runs
             both_lost_all = ours.never_finishes and theirs.never_finishes
             comparison = None if both_lost_all else family.comparisons[name]
-            is_identical = ends.get(name) == ends.get(theirs.name)
-            verdict, p = arm_verdict(ours, theirs, comparison, is_identical), lost_p(ours, theirs)
+            is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
+            is_judged = is_complete or is_resolved
+            verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
+            p = lost_p(ours, theirs)
         lost = {*ours.diverged, *ours.failed}
         # without layer and epoch
         diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
@@ -297,26 +323,35 @@ def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:
 
 
 def compare_with_baseline(
-    values: Mapping[str, Mapping[int, float]], baseline: str, metric: Metric, delta: float, options: AnalysisOptions
+    study: StudyRecord,
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    metric: str,
+    delta: float,
+    options: AnalysisOptions,
+    errors: Mapping[str, tuple[float, float]] | None,
 ) -> ComparisonFamily:
-    """Compares every arm with the baseline."""
-    others = {name: by_seed for name, by_seed in values.items() if name != baseline}
+    """Compares every arm with the baseline, at the level of the study's look."""
+    declared = metric_of(metric)
     try:
-        family = compare(
-            values[baseline],
-            others,
+        family = compare_at_look(
+            study,
+            values,
+            baseline,
+            metric,
             delta=0.0 if math.isnan(delta) else delta,
             method=options.method,
-            level=options.level,
-            higher_is_better=metric.higher_is_better,
+            higher_is_better=declared.higher_is_better,
+            metrics=options.metrics,
+            errors=errors,
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: clipped(c, metric) for name, c in family.comparisons.items()})
+    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
 
 
-def clipped(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
+def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals within_bounds to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from dnntrain.analysis.runs import ArmRuns
+from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of, split_column
 from dnntrain.statistics.crossed import CrossedError, crossed_error
+from dnntrain.store.predictions import HELD_OUT
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results
 
 MOST_RUNS = 500
-"""A report reads the predictions of at most this many runs without being asked: about half a megabyte each."""
-
-EVALUATE = "`dnntrain runs evaluate {}` makes them from the weights"
+"""A report reads the predictions of at most this many runs without being asked: up to half a megabyte each."""
 
 
-def test_set_errors(
-    results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str
-) -> tuple[dict[str, CrossedError], str]:
-    """The error of each arm's difference from the baseline over seeds, over examples, and over both.
+@dataclass(frozen=True)
+class TestSetErrors:
+    """The error of each arm's difference from the baseline over seeds, over examples, and over both."""
 
-    It is over the finished runs of the seeds that both have, of which there must be two or more.
+    by_arm: Mapping[str, CrossedError]
+    missing: str
+    """Why arms are missing; empty if none is."""
+
+
+def test_set_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str) -> TestSetErrors:
+    """The errors over the finished runs of the seeds that an arm and the baseline share, of which there must be two.
 
     Args:
         results: The study.
@@ -31,34 +38,56 @@ def test_set_errors(
         arms: All arms' runs by this metric.
         baseline: The arm that the others are compared with.
 
-    Returns:
-        The errors by arm, and why arms are missing; empty if none is.
-
     Raises:
         InputError: If a file of predictions is damaged.
     """
     part = split_column(metric)[0]
-    if part not in ("val", "test") or not hasattr(metric_of(metric), "per_example"):
-        return {}, f"{metric} is not a mean over held-out examples"
+    if part not in HELD_OUT:
+        return TestSetErrors({}, f"{metric} is not measured on held-out examples")
     runs = results.runs[results.runs["status"] == "finished"]
-    ids = {(arm, int(seed)): run for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True)}
     store = RunStore(results.folder.parent)
-    values = {key: _per_example(store, run, metric, part) for key, run in ids.items()}
+    values = {
+        (arm, int(seed)): _per_example(store, run, metric, part)
+        for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True)
+    }
     errors = {}
     for name in arms:
         seeds = [seed for seed in arms[baseline].finished if seed in arms[name].finished]
-        tables = [[values.get((arm, seed)) for seed in seeds] for arm in (name, baseline)]
-        shapes = {None if row is None else row.shape for table in tables for row in table}
+        ours, theirs = ([values.get((arm, seed)) for seed in seeds] for arm in (name, baseline))
+        shapes = {None if row is None else row.shape for row in (*ours, *theirs)}
         if name != baseline and len(seeds) > 1 and len(shapes) == 1 and None not in shapes:
-            ours, theirs = (np.array(table, dtype=np.float64) for table in tables)
-            errors[name] = crossed_error(ours, theirs)
-    if all(value is None for value in values.values()):
-        return {}, f"the runs' predictions are not recorded; {EVALUATE.format(results.name)}"
+            errors[name] = crossed_error(np.array(ours, np.float64), np.array(theirs, np.float64))
     missing = [name for name in arms if name not in errors and name != baseline]
-    return (
-        errors,
-        f"predictions of {', '.join(missing)} are missing; {EVALUATE.format(results.name)}" if missing else "",
-    )
+    if not missing:
+        return TestSetErrors(errors, "")
+    return TestSetErrors(errors, f"{', '.join(missing)}: {_why_missing(results, metric, values)}")
+
+
+def population_errors(
+    results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str
+) -> dict[str, tuple[float, float]]:
+    """Standard error and degrees of freedom of each difference over other seeds and other examples together.
+
+    Raises:
+        InputError: If an arm lacks predictions, or runs were lost.
+    """
+    if results.is_table:
+        raise InputError("--population: needs each run's predictions, which a table does not have")
+    if lost := [name for name, arm in arms.items() if arm.lost]:
+        raise InputError(f"--population: {', '.join(lost)} lost runs, and a lost run has no predictions")
+    found = test_set_errors(results, metric, arms, baseline)
+    if found.missing:
+        raise InputError(f"--population: {found.missing}")
+    return {name: (math.sqrt(error.over_both), error.df) for name, error in found.by_arm.items()}
+
+
+def _why_missing(results: Results, metric: str, values: Mapping[tuple[str, int], np.ndarray | None]) -> str:
+    if any(value is not None for value in values.values()):
+        return "some predictions are missing, or the arms have other test examples"
+    store = RunStore(results.folder.parent)
+    if any(store.predictions_file(run).exists() for run in results.runs["run"]):
+        return f"{metric} is not a mean over examples"
+    return f"predictions are not recorded; `dnntrain runs evaluate {results.folder}` makes them without training"
 
 
 def _per_example(store: RunStore, run: str, metric: str, part: str) -> np.ndarray | None:

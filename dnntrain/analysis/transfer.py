@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.arm_names import SCRATCH, size_pairs
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import ArmSummary, Summary, clipped
+from dnntrain.analysis.summary import ArmSummary, Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare
@@ -64,13 +63,8 @@ class SizePair:
 
 def sized_pairs(summary: Summary) -> list[SizePair]:
     """The pairs of arms of a training-size study, by size; empty for other studies."""
-    by_size: dict[int, dict[str, ArmSummary]] = {}
-    for arm in summary.arms:
-        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
-        if not match:
-            return []
-        by_size.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
+    arms = {arm.name: arm for arm in summary.arms}
+    return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
 
 
 @dataclass(frozen=True)
@@ -88,12 +82,13 @@ def compare_sizes(summary: Summary) -> list[SizeResult]:
     """Compares transfer with scratch at each size; the intervals are simultaneous over the sizes (Bonferroni)."""
     pairs = sized_pairs(summary)
     ends = outcomes(summary.results.runs)
+    is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
     compared = []
     for pair in pairs:
         delta = size_delta(summary, pair)
         c = compare_pair(summary, pair.transfer, pair.scratch, delta, len(pairs))
         is_identical = ends.get(pair.transfer.name) == ends.get(pair.scratch.name)
-        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH)
+        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH, is_complete)
         compared.append(SizeResult(pair, delta, c, verdict))
     return compared
 
@@ -111,11 +106,11 @@ def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: fl
         delta=0.0 if math.isnan(delta) else delta,
         # for a single arm, the moderated t and Dunnett's are the paired t
         method=WELCH if summary.options.method == WELCH else PAIRED,
-        level=summary.options.level,
+        level=summary.level,
         higher_is_better=summary.higher_is_better,
         k=k,
     )
-    return clipped(family.comparisons[arm.name], metric_of(summary.metric))
+    return within_bounds(family.comparisons[arm.name], metric_of(summary.metric))
 
 
 def saving(summary: Summary) -> SizePair | None:

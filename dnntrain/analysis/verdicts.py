@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
@@ -19,6 +20,7 @@ def arm_verdict(
     comparison: Comparison | None,
     is_identical: bool,
     reference: str = "the baseline",
+    is_complete: bool = True,
 ) -> str:
     """The verdict on one arm.
 
@@ -31,9 +33,13 @@ def arm_verdict(
         comparison: Their comparison, lost runs included; None if there is none.
         is_identical: Whether the arm's records equal the baseline's.
         reference: What the baseline is called.
+        is_complete: Whether all planned runs of the study are made. There is no verdict before, because who stops when
+            something shows errs more often.
     """
     if not arm.made or not baseline.made:
         return f"{reference} not run yet" if arm.made else "not run yet"
+    if not is_complete:
+        return f"{arm.made} of {arm.planned} seeds so far"
     if min(arm.made, baseline.made) >= FEWEST_SEEDS and (arm.never_finishes or baseline.never_finishes):
         if arm.never_finishes and baseline.never_finishes:
             return "both never finish"
@@ -41,7 +47,7 @@ def arm_verdict(
     if is_identical:
         return IDENTICAL
     lost = lost_in_words(arm, baseline, reference)
-    if lost and len(arm.values) + len(baseline.values) < arm.made + baseline.made - len(arm.not_measured):
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"

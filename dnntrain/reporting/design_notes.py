@@ -20,7 +20,7 @@ def design_notes(summary: Summary) -> Iterator[str]:
     """The notes on a study's pairs, effects, contributions and published values, as far as it has these."""
     arms = len(summary.arms)
     if summary.options.pairs and arms > 1:
-        percent = formatting.percent(summary.options.level)
+        percent = formatting.percent(summary.level)
         yield (
             f"All {arms * (arms - 1) // 2} pairs: simultaneous {percent} intervals by Tukey and Kramer's method on "
             "moderated variances."
@@ -34,7 +34,7 @@ def effect_notes(summary: Summary) -> Iterator[str]:
     if not summary.effects and not summary.contributions:
         return
     how = "(Bonferroni, moderated variances)"
-    words = READINGS.format(formatting.percent(2 * summary.options.level - 1))
+    words = READINGS.format(formatting.percent(2 * summary.level - 1))
     if judged := sum(not math.isnan(effect.p) for effect in summary.effects):
         yield (
             "Effects are means over the settings of the other factors. An interaction (×) is the difference of "
@@ -56,7 +56,7 @@ def published_notes(summary: Summary) -> Iterator[str]:
     if judged := sum(result.is_judged for result in summary.published):
         yield (
             "Published values: z is the difference in standard errors, which count both sides' deviations and numbers "
-            f"of runs. The {formatting.percent(summary.options.level)} intervals are simultaneous over "
+            f"of runs. The {formatting.percent(summary.level)} intervals are simultaneous over "
             f"{counted(judged, 'published value')} (Bonferroni). A side without a deviation is taken to vary as the "
             f"other. Compatible: surely less than {RUNS_APART:g} standard deviations of one run apart, if data and "
             "settings are those that were published."

@@ -19,7 +19,7 @@ def pairs_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
         difference = formatting.difference(interval, summary.metric, *(arm.deviation for arm in arms))
         rows.append([f"{pair.arm} - {pair.other}", f"{c.n}", difference, formatting.p_value(c.p), pair.verdict])
-    headings = ["pair", "n", f"difference [{formatting.percent(summary.options.level)}]", "p", "verdict on the first"]
+    headings = ["pair", "n", f"difference [{formatting.percent(summary.level)}]", "p", "verdict on the first"]
     verdicts = frozenset(headings[-1:])
     return TextTable("all pairs", headings, rows, frozenset(headings[1:-1]), verdicts, colored=verdicts)
 
@@ -44,7 +44,7 @@ def published_table(summary: Summary) -> TextTable:
                 result.verdict,
             ]
         )
-    difference = f"ours - published [{formatting.percent(summary.options.level)}]"
+    difference = f"ours - published [{formatting.percent(summary.level)}]"
     headings = ["arm", "of", "ours", "n", "published", "its n", difference, "z", "verdict"]
     right, verdicts = frozenset({"ours", "n", "published", difference, "z"}), frozenset({"verdict"})
     return TextTable("published values", headings, rows, right, verdicts, colored=verdicts)
@@ -58,7 +58,7 @@ def effects_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(effect.interval.mean) else effect.interval
         figures = [f"{effect.n}", formatting.difference(interval, summary.metric), formatting.p_value(effect.p)]
         rows.append([effect.name + against, *figures, effect.reading + (f" ({effect.note})" if effect.note else "")])
-    headings = ["effect", "n", f"Δ [{formatting.percent(summary.options.level)}]", "p", "reading"]
+    headings = ["effect", "n", f"Δ [{formatting.percent(summary.level)}]", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("effects", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)
 
@@ -72,7 +72,7 @@ def contributions_table(summary: Summary) -> TextTable:
             for part in (item.solo, item.marginal, item.gap)
         ]
         rows.append([name, f"{item.n}", *parts, formatting.p_value(item.p), item.reading])
-    level = f"[{formatting.percent(summary.options.level)}]"
+    level = f"[{formatting.percent(summary.level)}]"
     headings = ["technique", "n", f"gain alone {level}", f"loss without {level}", f"gap {level}", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("alone and among all", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.config.renamed import to_new_names
@@ -13,7 +14,8 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
-from dnntrain.statistics import ComparisonFamily
+from dnntrain.reporting.test_set_notes import test_set_notes
+from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.records import StudyRecord
 
@@ -21,6 +23,7 @@ METHODS_IN_WORDS = {
     "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
     "dunnett": "Dunnett's method (one variance for all arms; Dunnett 1955)",
     "paired": "paired t (Student 1908) with Bonferroni's correction (Dunn 1961)",
+    "crossed": "t over seeds and test examples (crossed; Cornfield and Tukey 1956), Dunnett's correction",
     "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
 }
 """How each method is named."""
@@ -42,6 +45,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     """
     most = len(summary.arms) if wide else MAX_ARMS
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
     yield from lost_lines(summary, most)
     yield from selection_lines(summary, most)
     yield from best_line(summary)
@@ -50,7 +55,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
     yield from design_notes(summary)
-    yield from data_lines(summary)
+    yield from data_lines(summary, most)
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"
 
@@ -58,8 +63,10 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 def caption(summary: Summary) -> Iterator[str]:
     """The lines that a table needs wherever it is printed alone."""
     yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
     yield from lost_lines(summary, MAX_ARMS)
-    yield from data_lines(summary)
+    yield from data_lines(summary, MAX_ARMS)
 
 
 def method_lines(summary: Summary) -> Iterator[str]:
@@ -83,6 +90,17 @@ def method_lines(summary: Summary) -> Iterator[str]:
         yield f"Equivalent: the {narrow} interval lies within ±δ (two one-sided tests at {alpha}{over})."
 
 
+def table_lines(summary: Summary) -> Iterator[str]:
+    """How a table that dnntrain did not write was read, and that several metrics are judged."""
+    results, family = summary.results, summary.family
+    if results.is_table and summary.options.baseline is None:
+        yield f"{summary.baseline} is the baseline because it comes first; --baseline names another."
+    yield from results.notes
+    if family and summary.options.metrics > 1:
+        level, k = formatting.percent(family.level), summary.options.metrics
+        yield f"{k} metrics are judged, each at {level}, so that in 95 % of studies all their intervals hold."
+
+
 def delta_in_words(summary: Summary) -> str:
     """The smallest difference that matters, as it was written and in the metric's own unit."""
     margin = summary.margin
@@ -102,15 +120,13 @@ def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
     own = [name for name, c in judged.items() if c.pooling < OWN_VARIANCE]
     if own:
         yield f"Judged by {'its' if len(own) == 1 else 'their'} own variance: {', '.join(own)}."
-    pool = family.pool
-    if float(pool.trust) < OWN_VARIANCE:
-        what = (
-            f"the variance of {baseline} differs from the arms'"
-            if float(pool.p_baseline) <= float(pool.p_sphericity)
-            else "the arms' variances or their correlations by seed differ"
-        )
-        p = formatting.p_value(min(float(pool.p_baseline), float(pool.p_sphericity)))
-        yield f"The common variance counts for {float(pool.df):.2g} degrees of freedom, because {what} (p: {p})."
+    p_baseline, p_arms = float(family.pool.p_baseline), float(family.pool.p_sphericity)
+    if float(family.pool.trust) < OWN_VARIANCE:
+        p, what = p_arms, "the arms' variances or their correlations by seed differ"
+        if p_baseline < 1 - LEVEL:  # the arms' test fails as well where the baseline is the odd one
+            p, what = p_baseline, f"the variance of {baseline} differs from the arms'"
+        df = f"{float(family.pool.df):.2g}"
+        yield f"The common variance counts for {df} degrees of freedom, because {what} (p: {formatting.p_value(p)})."
 
 
 def selection_lines(summary: Summary, most: int) -> Iterator[str]:
@@ -146,7 +162,7 @@ def best_line(summary: Summary) -> Iterator[str]:
     first, *others = summary.best
     seeds = [set(arm.values) for arm in summary.arms]
     shared = len(set.intersection(*seeds))
-    over = f", over the {shared} seeds of all arms" if shared < max(map(len, seeds)) else ""
+    over = f", over the {shared} seeds of all arms" if 0 < shared < max(map(len, seeds)) else ""
     rest, what = "told apart from all others", "it is the best"
     if others:
         rest, what = f"not told apart from it: {', '.join(others)}", "the best is among them"
@@ -179,7 +195,7 @@ def outlying_lines(summary: Summary) -> Iterator[str]:
         yield f"Single runs that make the spread of their arm: {', '.join(named)}."
 
 
-def data_lines(summary: Summary) -> Iterator[str]:
+def data_lines(summary: Summary, most: int) -> Iterator[str]:
     """The data sets with their sizes and notes, what the intervals hold for, and the environments."""
     record = summary.results.record
     datasets = datasets_of(record)
@@ -188,11 +204,7 @@ def data_lines(summary: Summary) -> Iterator[str]:
         counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
         yield f"data: {data.name} ({counts}){arms}"
     yield from data_notes(record)
-    if summary.family and datasets:
-        part = "this validation part" if split_column(summary.metric)[0] == "val" else "these test sets"
-        if part == "these test sets" and len(datasets) == 1:
-            part = f"this test set of {datasets[0].test_examples:,} examples"
-        yield f"Intervals are over seeds, for {part}.{seed_in_words(record)}"
+    yield from test_set_notes(summary, most, seed_in_words(record))
     yield from filter(None, [environments_line(record)])
 
 
@@ -202,14 +214,16 @@ def seed_in_words(record: StudyRecord) -> str:
     if not all("epochs" in each for each in settings):
         return ""
     draws = [bool(each.get("train_size")) and each.get("subset") != "shared" for each in settings]
-    varied = "the initial weights, the order of the examples, and random masks"
+    varied, fixed = ["the initial weights", "the order of the examples", "random masks"], []
     if any(draws):
         arms = "" if all(draws) else " of some arms"
-        varied += f", and which examples{arms} are trained on (--subset shared keeps them the same)"
+        varied.append(f"which examples{arms} are trained on (--subset shared keeps them the same)")
     else:
-        varied += ", but not which examples are trained on"
-    reused = ", nor the network that is reused" if any(each.get("reuse_from") for each in settings) else ""
-    return f" A seed varies {varied}{reused}."
+        fixed.append("which examples are trained on")
+    if any(each.get("reuse_from") for each in settings):
+        fixed.append("the network that is reused")
+    but = f", but not {' or '.join(fixed)}" if fixed else ""
+    return f" A seed varies {', '.join(varied[:-1])}, and {varied[-1]}{but}."
 
 
 def implied(summary: Summary) -> Iterator[str]:

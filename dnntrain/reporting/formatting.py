@@ -133,8 +133,10 @@ def brief(value: float) -> str:
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
-def health(arm: ArmSummary) -> str:
-    """The health of the arm's runs, with counts unless all are healthy."""
+def health(arm: ArmSummary, summary: Summary) -> str:
+    """The health of the arm's runs, with counts unless all are healthy; empty for a table that does not say."""
+    if summary.results.is_table:
+        return ""
     total = arm.runs.made
     failed = total - sum(arm.health.values())
     states = {**arm.health} | ({"failed": failed} if failed else {})

@@ -54,7 +54,8 @@ def counted_as(arm: ArmSummary, summary: Summary) -> str:
     """What an arm's lost runs count as, in words and as a number."""
     value = arm.runs.lost_value
     if math.isnan(value):
-        return "nothing, because the value of a constant prediction is not known"
+        unknown = "a constant prediction's value is not known"
+        return f"nothing, because {'--lost-value is not given' if summary.results.is_table else unknown}"
     shown = formatting.number(value, summary.metric) + (" %" if metric_of(summary.metric).is_share else "")
     if isinstance(summary.metric, TableColumn):
         return shown

@@ -28,7 +28,10 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
     yield main_table(summary, wide=wide)
-    yield runs_table(summary)
+    if (runs := runs_table(summary)).rows[0][1:]:
+        yield runs
+    if summary.mean_ranks:
+        yield ranks_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
     if summary.options.pairs and len(summary.arms) > 1:
@@ -86,15 +89,27 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and the value or the end of each run if there are few."""
-    few = any(0 < arm.runs.made <= formatting.MAX_RUNS_LISTED for arm in summary.arms)
-    headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
-    rows = []
-    for arm in summary.arms:
-        each = ["  ".join(ends_of_runs(arm, summary))] if few else []
-        rows.append([arm.name, formatting.health(arm), formatting.brief(arm.seconds), *each])
+    """A row for each arm: health, time of a run, and the value or the end of each run if there are few.
+
+    A table that dnntrain did not write has no health and no times.
+    """
+    columns = {
+        "arm": [arm.name for arm in summary.arms],
+        "health": [formatting.health(arm, summary) for arm in summary.arms],
+        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
+    }
+    headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
+    rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
     return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
+
+
+def ranks_table(summary: Summary) -> TextTable:
+    """The mean rank of each arm over the blocks that all arms have."""
+    rows = [[name, f"{rank:.2f}"] for name, rank in summary.mean_ranks.items()]
+    blocks = len(set.intersection(*(set(arm.values) for arm in summary.arms)))
+    return TextTable(f"mean ranks over {blocks} blocks", ["arm", "mean rank"], rows, frozenset({"mean rank"}))
 
 
 def ends_of_runs(arm: ArmSummary, summary: Summary) -> list[str]:
@@ -108,7 +123,7 @@ def ends_of_runs(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def pictures_table(summary: Summary) -> TextTable:
-    """The validation metric by epoch as a sparkline, and the differences as a forest plot."""
+    """The validation metric by epoch as a sparkline if it is recorded, and the differences as a forest plot."""
     score = validation_column(summary.metric)
     curves = summary.results.validation_curves(score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
@@ -117,10 +132,11 @@ def pictures_table(summary: Summary) -> TextTable:
     rows = []
     for arm in summary.arms:
         picture = forest_row(arm.difference, left, right) if arm.difference else ""
-        rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
+        lines = [sparkline(curves.get(arm.name, []), low, high)] if curves else []
+        rows.append([arm.name, *lines, picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm", f"{score} by epoch"] + ([f"Δ from {ends}"] if summary.family else [])
+    headings = ["arm"] + ([f"{score} by epoch"] if curves else []) + ([f"Δ from {ends}"] if summary.family else [])
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 

@@ -19,8 +19,9 @@ def best_set(
     """The arms that may be the best: in 95 % of studies, the truly best arm is among them.
 
     An arm is left out if some other arm is better by a one-sided Dunnett test in which the arm is the baseline
-    (multiple comparisons with the best; Hsu 1981, 1996), with moderated variances. A difference that is the same at
-    every seed has no variance and leaves no arm out.
+    (multiple comparisons with the best; Hsu 1981, 1996), with moderated variances. The one-sided critical value is that
+    of the two-sided test at 90 %, which equals it to two digits in the tables of Dunnett 1955. A difference that is the
+    same at every seed has no variance and leaves no arm out.
 
     Args:
         values: The values by seed of each arm, the baseline among them. Only seeds that all arms have are used.

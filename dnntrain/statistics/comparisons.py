@@ -17,7 +17,11 @@ from dnntrain.statistics.descriptive import LEVEL, ROUNDING, correlation, hedges
 from dnntrain.statistics.distributions import detectable
 from dnntrain.statistics.estimates import MODERATED, PAIRED, WELCH, Estimate, Values, estimate_arms
 from dnntrain.statistics.moderation import Pool
+from dnntrain.statistics.significance import TTest
 from dnntrain.statistics.verdicts import FEWEST_SEEDS, NO_VARIANCE, TOO_FEW_SEEDS, verdict
+
+CROSSED = "crossed"
+"""Names standard errors over seeds and test examples together, which cross each other."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class ComparisonFamily:
     """All comparisons of a study with its baseline."""
 
     method: str
-    """One of `METHODS`."""
+    """One of `METHODS`, or `CROSSED` if the standard errors were given."""
     level: float
     delta: float
     k: int
@@ -90,6 +94,7 @@ def compare(
     adjusted: bool = True,
     k: int | None = None,
     pool: Pool | None = None,
+    errors: Mapping[str, tuple[float, float]] | None = None,
 ) -> ComparisonFamily:
     """Compares each arm with the baseline, with simultaneous intervals.
 
@@ -112,6 +117,8 @@ def compare(
         adjusted: Whether to correct for the number of arms.
         k: The comparisons to correct for, where they are more than these arms have. By default those with a variance.
         pool: The pool of an earlier look, by which all arms are then judged one by one.
+        errors: Standard error and degrees of freedom by arm that replace the method's, as those over seeds and test
+            examples together.
 
     Raises:
         ValueError: If delta is negative, the method is unknown, a value is not finite, or an arm lacks seeds that
@@ -122,13 +129,18 @@ def compare(
     estimates = estimate_arms(baseline, arms, method, k, pool)
     kind = NONE if not adjusted else BONFERRONI if method in (PAIRED, WELCH) else DUNNETTS
     correction = Correction(kind, max(estimates.k, 1), max(len(baseline), 2))
+    by_arm = dict(estimates.by_arm)
+    for name, (se, df) in (errors or {}).items():
+        if by_arm[name].test.judgeable:
+            by_arm[name] = Estimate(TTest(by_arm[name].test.difference, se, df), by_arm[name].n)
     comparisons = {
         name: describe(
             estimate, arms[name], baseline, correction, level, delta, higher_is_better, is_paired=method != WELCH
         )
-        for name, estimate in estimates.by_arm.items()
+        for name, estimate in by_arm.items()
     }
-    return ComparisonFamily(method, level, delta, estimates.k, len(baseline), estimates.pool, comparisons)
+    pool = None if errors else estimates.pool
+    return ComparisonFamily(CROSSED if errors else method, level, delta, estimates.k, len(baseline), pool, comparisons)
 
 
 def describe(

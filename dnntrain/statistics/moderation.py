@@ -3,7 +3,7 @@
 Each arm gets a weighted mean of a variance pooled over the arms and of its own. The weight of the pool, how the pool is
 formed, and its degrees of freedom follow continuously from p values of variance tests, so there is no preliminary test
 that could decide wrongly. The idea of a moderated variance is that of Smyth 2004 ("Linear models and empirical Bayes
-methods for assessing differential expression"). The weights were found by simulation (`tests/bench/error_rates.py`).
+methods for assessing differential expression"). The weights were found by simulation (`tests/bench/error_rates`).
 
 Arrays are [..., arm, seed]. Leading axes are separate studies.
 """
@@ -91,18 +91,21 @@ def moderate_alone(differences: Array, pool: Pool | None, judged: int, doubted_f
     """The same for one arm that is outside of the pool, because it lacks seeds or is judged later than the others.
 
     Args:
-        differences: (seeds,): arm − baseline at the arm's own seeds, at least two.
-        pool: The pool of the other arms; None gives the paired t test.
+        differences: [..., seed]: arm − baseline at the arm's own seeds, at least two.
+        pool: The pool of the other arms, with the same leading axes; None gives the paired t test.
         judged: The number of arms that are judged.
         doubted_from: The p value of the variance's test below which the pool begins to lose weight. An arm that is
             not part of the pool is doubted from 1 on.
+
+    Returns:
+        Fields of shape [..., 1].
     """
-    n, mean = len(differences), differences.mean(keepdims=True)
-    own = differences.var(ddof=1, keepdims=True)
+    n, mean = differences.shape[-1], differences.mean(-1, keepdims=True)
+    own = differences.var(-1, ddof=1, keepdims=True)
     if pool is None:
-        return Moderated(mean, np.sqrt(own / n), np.full(1, n - 1.0), np.zeros(1), None)
-    ratio = own / np.maximum(pool.variance, TINY)
-    larger, smaller = fdtrc(n - 1, pool.df, ratio), fdtr(n - 1, pool.df, ratio)
+        return Moderated(mean, np.sqrt(own / n), np.full(mean.shape, n - 1.0), np.zeros(mean.shape), None)
+    ratio = own / np.maximum(pool.variance, TINY)[..., None]
+    larger, smaller = (tail(n - 1, pool.df[..., None], ratio) for tail in (fdtrc, fdtr))
     pooling = np.minimum(1, np.minimum(larger / doubted_from, smaller * judged / SMALL))
     se, df = mixed_error(own, n, pool, pooling)
     return Moderated(mean, se, df, pooling, pool)
@@ -220,7 +223,8 @@ def sphericity_p(u: Array, arms: Array, nu: int) -> Array:
     """P(larger U) if all variances and correlations are equal.
 
     U lies in [1/min(arms, ν), 1]. It is taken as Beta with its exact first two moments, which follow from those of
-    Wishart matrices, because U and tr G are independent. At p = .05 this is off by at most .006.
+    Wishart matrices, because U and tr G are independent. In simulations p = .05 is off by at most .017 (4 seeds and 3
+    arms), and from 7 seeds on by at most .006.
 
     Args:
         u: John's statistic, [...].

@@ -1,7 +1,7 @@
 """How many seeds a comparison needs, judged by its variance alone.
 
-A pilot's difference is never used, only its variance, so that planning by it does not change the error rate (Wittes and
-Brittain 1990).
+A pilot's difference is never used, only its variance, so that the pilot's runs can be part of the study (an internal
+pilot; Wittes and Brittain 1990).
 """
 
 from __future__ import annotations

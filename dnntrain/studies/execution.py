@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnntrain.config.renamed import to_new_names
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.registry import EXECUTORS, read_options
 from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.weights import fetch
-from dnntrain.utils.files import read_json
 from dnntrain.utils.lazy import import_ahead
 from dnntrain.utils.signals import graceful_interrupt
 
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
     from dnntrain.executors.base import Executor
     from dnntrain.studies.runner import StudyCallback, TrainedStudy
     from dnntrain.studies.study import Study, Tuning
+
+LARGE_PREDICTIONS = 100
+"""Predictions of more megabytes than this get a note before a study is trained."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -51,6 +52,8 @@ class RunOptions:
     """Whether to share the work with a process that is training the same study."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; by default one a minute."""
+    predictions: bool = True
+    """Whether to record what each run predicts for validation and test examples."""
     executor_options: Mapping[str, Any] = field(default_factory=dict)
     """The executor's own options, such as a Ray cluster's address."""
 
@@ -58,6 +61,8 @@ class RunOptions:
         if self.device not in DEVICES:
             raise InputError(f"unknown device '{self.device}'{did_you_mean(str(self.device), DEVICES)}")
         read_options(self.executor, self.executor_options)
+        if not isinstance(self.predictions, bool):
+            raise InputError(f"predictions {self.predictions!r}: must be True or False")
         for option, count, most in (("workers", self.workers, 1024), ("checkpoint_every", self.checkpoint_every, None)):
             if count is not None and not (isinstance(count, int) and 1 <= count <= (most or count)):
                 raise InputError(f"{option} {count!r}: must be a whole number from 1{f' to {most}' if most else ''}")
@@ -108,6 +113,9 @@ def train_missing_runs(
         DnntrainError: If some runs failed; the others are recorded.
     """
     from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.continuation import changes, continue_study
+    from dnntrain.studies.feasibility import predictions_size
+    from dnntrain.studies.looks import train_until_resolved
     from dnntrain.studies.pretraining import pretraining_study, with_backbone
     from dnntrain.studies.runner import StudyRunner
 
@@ -116,17 +124,29 @@ def train_missing_runs(
         study = with_backbone(study, next(iter(pretrained.records)))
     elif isinstance(study.pretrain, str):
         study = with_backbone(study, fetch(study.pretrain, options.home))
-    runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
-    for note in dropped_from_tables(study, options.out):
-        callback.note(f"{study.name}: {note}; their runs stay in the store")
-    executor = create_executor(options, len(runner.missing()), owns_process)
+    asked, study = study, continue_study(study, options.out)
+    for note in changes(study, asked, options.out):
+        callback.note(f"{study.name}: {note}")
 
-    def stop() -> None:
-        callback.stopping()
-        executor.stop()
+    def train(study: Study) -> TrainedStudy:
+        runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
+        missing = runner.missing()
+        megabytes = predictions_size(missing, options.home) / 1e6 if options.predictions else 0
+        if megabytes > LARGE_PREDICTIONS:
+            callback.note(
+                f"{study.name}: the predictions of {len(missing)} runs will take {megabytes:,.0f} MB in {options.out}; "
+                "--no-predictions leaves them out"
+            )
+        executor = create_executor(options, len(missing), owns_process)
 
-    with graceful_interrupt(stop) if owns_process else nullcontext():
-        trained = runner.run(executor, callback, options.join, options.checkpoint_every)
+        def stop() -> None:
+            callback.stopping()
+            executor.stop()
+
+        with graceful_interrupt(stop) if owns_process else nullcontext():
+            return runner.run(executor, callback, options.join, options.checkpoint_every, options.predictions)
+
+    trained = train(study) if study.max_seeds is None else train_until_resolved(study, train, callback)
     for note in data_notes(trained.files.record):
         callback.note(note)
     return trained
@@ -152,20 +172,3 @@ def run_tuned_study(
     tried = train_missing_runs(tuning_study(study, tuning), options, callback, owns_process=owns_process)
     chosen = select_best(study, tuning, tried.figures(selection_metric(study)))
     return train_missing_runs(tuned_study(study, tuning, chosen), options, callback, owns_process=owns_process)
-
-
-def dropped_from_tables(study: Study, out: Path) -> Iterator[str]:
-    """What the study's tables lose when they are written again: seeds, and arms that are gone or have changed."""
-    now = {arm.name: arm.spec.settings() for arm in study.arms}
-    try:
-        known = read_json(out / study.name / "study.json")
-        seeds = len({*known["seeds"]} - {*study.seeds})
-        before = {arm["name"]: to_new_names(arm["settings"]) for arm in known["arms"]}
-        # a setting that an older version did not have is not a change
-        gone = [name for name, settings in before.items() if not settings.items() <= now.get(name, {}).items()]
-    except (InputError, KeyError, TypeError, AttributeError):
-        return  # no study yet, or an unreadable one, which is written again
-    if seeds:
-        yield f"seeds that leave its tables now: {seeds}"
-    if gone:
-        yield f"arms that leave its tables now, or change their settings: {', '.join(gone)}"

@@ -26,9 +26,11 @@ from dnntrain.studies.study import (
     Arm,
     Study,
     Tuning,
+    check_delta,
     check_metric,
     check_name,
     folder_name,
+    read_seed_schedule,
     read_seeds,
 )
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
@@ -37,7 +39,8 @@ from dnntrain.utils.fields import format_value
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
-    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds", "pretrain"),
+    *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
+    *("tune", "tune_seeds", "pretrain"),
 )
 """The keys of a preset."""
 
@@ -73,10 +76,9 @@ class Preset:
 
     def study(self) -> Study:
         """The study, with every arm validated."""
-        with self.document.at("seeds"):
-            seeds = read_seeds(self.content.get("seeds", 5))
+        plan = read_seed_schedule(self.content.get("seeds", 5), self.content.get("max_seeds"))
         name = check_name(self.document.text("name", Path(self.document.where).stem), "name")
-        self.check_size(len(seeds))
+        self.check_size(plan.max_seeds or len(plan.seeds))
         with self.document.at("factors"):
             settings = self.lay_out()
         outline = self.outline(RunSpec.parse(self.base), {})
@@ -88,16 +90,17 @@ class Preset:
             # a changed base makes a separate study
             name=folder_name(name + self.changes) if self.changes else name,
             arms=arms,
-            seeds=seeds,
             question=self.document.text("question", ""),
             baseline=baseline,
             metric=metric,
+            metric_is_default="metric" not in self.content,
+            delta=check_delta(self.content.get("delta"), metric),
             design=self.design,
             note=self.note(),
             source=self.document.source,
             pretrain=self.pretrain(),
             tuning=self.tuning(),
-        )
+        ).with_seeds(plan)
         self.check_used(study, settings)
         with self.document.at("tune"):
             check_tuning(study, self.home)

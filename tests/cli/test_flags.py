@@ -27,6 +27,7 @@ from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
 from tests.support.networks import first_weights
+from tests.support.run_tables import rows_of, write_csv
 from tests.support.strategies import literals
 from tests.support.trial import furnish
 
@@ -37,6 +38,7 @@ HOW = {
     "address": "which cluster; refused without --executor ray",
     "join": "what to do where another process trains the same study",
     "checkpoint_every": "how often a run in training is kept",
+    "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
     "yes": "answers a question that is asked only where something is removed",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
@@ -130,7 +132,7 @@ def base() -> MLPBackbone:
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
-    study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
+    study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
@@ -177,6 +179,8 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "until_resolved": [["--until-resolved"]],
+    "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
     "as_json": [["--json"]],
     "plan": [["--plan"]],
@@ -188,16 +192,28 @@ VALUES: dict[str, list[list[str]]] = {
     "scratch": [["--no-scratch"]],
     "strategies": [["--strategies"]],
     "train_sizes": [["--train-sizes", "10,20"]],
-    "metric": [["--metric", "test_acc"]],
+    "metric": [["--metric", "val_loss"]],
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
     "delta": [["--delta", "2"]],
     "require": [["--require", "elu >= bn"]],
-    "compare": [["--compare", "small", "small"]],
+    "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],
+    "baseline": [["--baseline", "elu"]],
+    "method": [["--method", "paired"]],
+    "pairs": [["--pairs"]],
+    "allow_partial": [["--allow-partial"]],
+    "arm": [["--arm", "other"]],
+    "value": [["--value", "other"]],
+    "block": [["--block", "other"]],
+    "status": [["--status", "other"]],
+    "ok": [["--ok", "1"]],
+    "lost_value": [["--lost-value", "f1=0.1"]],
+    "looks": [["--looks", "3,6"]],
+    "keep_if": [["--keep-if", "elu >= base"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -213,7 +229,9 @@ CONTEXTS: list[tuple[str, ...]] = [
     (*FROM, "--train-sizes", "20,60"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
-    ("report", "runs", "--compare", "small", "small"),
+    ("report", "runs", "--against", "small", "small"),
+    ("compare", "runs/small"),
+    ("compare", "runs.csv", "--arm", "optimizer", "--seed", "seed", "--value", "f1"),
     ("data", "list"),
     ("data", "fetch", "fashion-mini"),
     ("data", "info", "table.csv", "--target", "kind"),
@@ -222,6 +240,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "list"),
     ("runs", "show", "RUN"),
     ("runs", "verify"),
+    ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
     ("techniques",),
@@ -251,6 +270,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> str:
+    rows = [{**row, "other": i % 2} for i, row in enumerate(rows_of({"sgd": 0.0, "elu": 0.01, "bn": 0.02}, seeds=6))]
+    rows[-1]["f1"] = None
+    write_csv(folder / "runs.csv", rows)
     return furnish(folder).names[0]
 
 
@@ -294,12 +316,13 @@ def test_an_option_changes_something_or_is_refused(
     ("words", "said"),
     [
         (("transfer", "study.yaml", "--head", "5"), "--head: needs --from; study.yaml says what is trained"),
-        (("report", "runs", "--compare", "small", "small", "--csv", "x"), "--csv: not with --compare"),
+        (("report", "runs", "--against", "small", "small", "--csv", "x"), "--csv: not with --against"),
         (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
-        (("report", "runs", "--require", "elu.val_acc >= 80"), "val_acc must be from 0 to 1, not 80; did you mean 0.8"),
-        (("report", "runs", "--require", "elu > bn - 30"), "more than val_acc can differ by; did you mean 30pp?"),
-        (("report", "runs", "--delta", "130"), "--delta 130: in points, so at most 100"),
+        (("report", "runs", "--require", "elu.val_acc >= 80"), "from 0 to 1, not 80; did you mean 80% or 0.8?"),
+        (("report", "runs", "--require", "elu > bn - 30"), "more than accuracy can differ by; did you mean 30pp?"),
+        (("report", "runs", "--allow-partial"), "--allow-partial: is about requirements, and none is given"),
+        (("report", "runs", "--delta", "130"), "--delta: '130' is more than accuracy can differ by"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
         (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
@@ -308,6 +331,7 @@ def test_an_option_changes_something_or_is_refused(
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
+        (("report", "runs", "--compare", "small", "small"), "error: --compare: renamed to --against"),
     ],
 )  # fmt: skip
 def test_an_option_without_use_is_refused(words: tuple[str, ...], said: str, folder: Path, run: str) -> None:

@@ -153,7 +153,7 @@ def test_report_shows_studies_and_writes_csv(preset: Path, tmp_path: Path) -> No
     printed = succeeds("report", "runs", cwd=tmp_path)
     assert "small" in printed
     assert "\x1b" not in printed
-    for words in (["exploding", "2/2"], ["0/2"], ["baseline"], ["runs of too fast diverged"]):
+    for words in (["exploding", "2/2"], ["0/2"], ["baseline"], ["too fast lost 2 of 2 runs"]):
         assert all(word in printed for word in words)
     assert succeeds("report", "runs/small", cwd=tmp_path) == printed
     table = list(

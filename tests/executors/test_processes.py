@@ -66,11 +66,12 @@ def python(program: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[
     return done
 
 
-def runs(store: Path) -> dict[str, tuple[bytes, list[dict[str, Any]]]]:
-    """The weights and the history of each recorded run."""
+def runs(store: Path) -> dict[str, tuple[bytes, bytes, list[dict[str, Any]]]]:
+    """The weights, the predictions and the history of each recorded run."""
     return {
         path.name: (
             (path / "weights.safetensors").read_bytes(),
+            (path / "predictions.npz").read_bytes(),
             json.loads((path / "run.json").read_text())["history"],
         )
         for path in (store / "store").glob("[!.]*")

@@ -74,8 +74,9 @@ def begun(folder: Path, *words: str) -> subprocess.Popen[str]:
 def recorded(folder: Path) -> dict[str, str | bytes]:
     """What must not depend on where the runs were trained."""
     table = pd.read_csv(folder / "runs" / "study" / "results.csv", dtype=str).drop(columns="seconds")
-    weights = (folder / "runs" / "store").glob("*/weights.safetensors")
-    return {"results": table.to_csv(), **{path.parent.name: path.read_bytes() for path in weights}}
+    store = folder / "runs" / "store"
+    files = [*store.glob("*/weights.safetensors"), *store.glob("*/predictions.npz"), *store.glob(".targets/*.npy")]
+    return {"results": table.to_csv(), **{str(path.relative_to(store)): path.read_bytes() for path in files}}
 
 
 def kill_busy_node(cluster: Cluster) -> None:
@@ -102,7 +103,7 @@ def test_a_cluster_gives_the_same_also_where_a_node_is_killed(cluster: Cluster, 
     assert all(line.startswith("study: ") for line in err.splitlines()), err
     local.communicate(timeout=240)
     expected = recorded(here)
-    assert len(expected) == 7
+    assert len(expected) == 1 + 6 + 6 + 2
     assert recorded(there) == expected
 
     process = begun(killed, *on_ray, "--checkpoint-every", "2")

@@ -25,8 +25,11 @@ from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.analysis.transfer import sized_pairs
 from dnntrain.metrics import METRICS
 from dnntrain.reporting import formatting
-from dnntrain.reporting.compare import compared_arms, comparison_table
-from dnntrain.reporting.exports import html_table, to_csv, to_json, to_latex, to_markdown
+from dnntrain.reporting.against import compared_arms, comparison_table
+from dnntrain.reporting.exports.csv_json import to_csv, to_json
+from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.tables import main_table
 from dnntrain.reporting.terminal import run_report, study_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, supported
@@ -196,7 +199,7 @@ def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
 def test_two_studies_side_by_side_are_whole_too(tmp_path: Path) -> None:
     first, second = (read_study(regression(tmp_path / name)) for name in "ab")
     arms = compared_arms(first, second, "val_rmse")
-    written = json.loads(answer(["report", ".", "--compare", "a", "b", "--json"], tmp_path).out)
+    written = json.loads(answer(["report", ".", "--against", "a", "b", "--json"], tmp_path).out)
     known = np.array(list(numbers(written)))
     for width in WIDTHS:
         text = shown(comparison_table(arms, "val_rmse"), width)

@@ -114,7 +114,7 @@ def test_schedules_compares_the_whole_catalogue_on_one_budget() -> None:
 def test_lecture_shows_the_published_numbers() -> None:
     study = load_preset("lecture")
     assert published(study) == PUBLISHED
-    assert study.baseline == "constant" and study.metric == "test_acc" and len(study.seeds) == 5
+    assert study.baseline == "constant" and study.metric == "val_acc" and len(study.seeds) == 5
 
 
 def test_lecture_trains_what_was_published() -> None:

@@ -31,6 +31,7 @@ OF_COMPARISON = (
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
     runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
+    moved = summary.test_set.by_arm.get(arm.name)
     return {
         "study": summary.results.name,
         "arm": arm.name,
@@ -54,8 +55,9 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
         **planned_seeds(arm, summary),
+        "other_test_set": moved.other_test_set if moved else None,
         "published": published.mean if published else None,
-        "health": formatting.health(arm),
+        "health": formatting.health(arm, summary),
         "seconds": arm.seconds,
         "seeds": " ".join(map(str, arm.values)),
         "values": " ".join(map(repr, arm.values.values())),
@@ -104,7 +106,7 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
     record, family = summary.results.record, summary.family
-    level = family.level if family else summary.options.level
+    level = family.level if family else summary.level
     made = [arm.runs.made for arm in summary.arms if arm.runs.made]
     return {
         "study": summary.results.name,
@@ -120,6 +122,9 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "comparisons": family.k if family else 0,
         "pool": {key: float(value) for key, value in family.pool._asdict().items()} if family and family.pool else None,
         "best": summary.best,
+        "blocks": list(summary.results.blocks),
+        "mean_ranks": summary.mean_ranks,
+        "notes": list(summary.results.notes),
         "power": POWER,
         "unseen_loss_rate": unseen_rate(min(made)) if made else None,
         "kept_epochs": arms_by_kept_epoch(record),

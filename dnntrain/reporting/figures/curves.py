@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of
+from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
@@ -89,7 +89,7 @@ def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | No
 
 def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     """The curves of every arm. A test metric is measured only at the end, so its validation curve is shown."""
-    metric = f"val_{metric_of(summary.metric).name}"
+    metric = validation_column(summary.metric)
     frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
     for column in (metric, training(metric)):

@@ -32,6 +32,7 @@ from dnntrain.reporting.figures.style import (
     subtitle,
     unit,
 )
+from dnntrain.reporting.formatting import percent
 from dnntrain.statistics import ComparisonFamily, Interval, deviation
 
 MAX_ROWS = 60
@@ -73,11 +74,6 @@ def draw_effects(summary: Summary) -> Figure | None:
         label = f"{metric_name(summary.metric)} (percentage points)"
     axes.set_xlabel(f"←  {lower}     difference in {label}, {percent(family.level)} intervals     {higher}  →")
     return laid_out(figure)
-
-
-def percent(level: float) -> str:
-    """A level as text: '95 %'."""
-    return f"{100 * level:.4g} %"
 
 
 def effects_caption(summary: Summary, family: ComparisonFamily) -> str:

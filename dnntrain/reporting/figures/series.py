@@ -40,7 +40,7 @@ def read_history(folder: Path) -> pd.DataFrame:
         missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
         frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
         frame[numbers] = frame[numbers].astype(float)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a table that dnntrain did not write is a file
         return pd.DataFrame(columns=list(COLUMNS))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]})") from None

@@ -213,7 +213,7 @@ def metric_name(metric: str) -> str:
     """A metric's name in words: 'validation accuracy' for val_acc."""
     part = split_column(metric)[0]
     words = {"val": "validation", "train": "training", "mc_test": "Monte Carlo test"}
-    return f"{words.get(part, part)} {metric_of(metric).label}"
+    return f"{words.get(part, part)} {metric_of(metric).label}".strip()
 
 
 def scale(metric: str) -> float:
