@@ -63,11 +63,6 @@ class AnalysisOptions:
     population: bool = False
     """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
 
-    @property
-    def level(self) -> float:
-        """The simultaneous confidence of the intervals of one metric."""
-        return 1 - (1 - LEVEL) / self.metrics
-
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
             value = getattr(self, name)
@@ -226,7 +221,7 @@ class Summary:
     @cached_property
     def published(self) -> list[PublishedResult]:
         """Every arm compared with its published values of any metric; the summary's metric first."""
-        return published_results(self.results, self.metric, self.options.level)
+        return published_results(self.results, self.metric, self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -266,8 +261,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         delta=delta,
         level=level,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared.higher_is_better, level),
-        contributions=contributions(study, runs, delta, declared.higher_is_better, level),
+        effects=factorial_effects(study, runs, delta, declared, level),
+        contributions=contributions(study, runs, delta, declared, level),
     )
 
 

@@ -109,7 +109,7 @@ def size_table(summary: Summary) -> TextTable:
         gain = formatting.difference(interval, metric, pair.scratch.deviation, pair.transfer.deviation)
         scores = (formatting.spread(arm, metric) for arm in (pair.scratch, pair.transfer))
         rows.append([f"{pair.size:,}", *scores, gain, formatting.p_value(c.p), result.verdict])
-    gain = f"gain [{100 * summary.level:.4g} %]"
+    gain = f"gain [{formatting.percent(summary.level)}]"
     headings = ["examples", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
     title, colored = "by the number of training examples", frozenset({"verdict"})
     return TextTable(title, headings, rows, frozenset(headings[:-1]), colored, colored)
