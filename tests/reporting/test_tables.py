@@ -166,7 +166,7 @@ def is_among(text: str, known: np.ndarray) -> bool:
 def test_every_figure_printed_is_in_the_json_and_every_name_is_whole(name: str, tmp_path: Path) -> None:
     summary = summarize(read_study(STUDIES[name](tmp_path / "made")))
     written = json.loads(to_json([summary]))
-    known = np.array(list(numbers(written)))
+    known = np.array([*numbers(written), *numbers(str(summary.results.folder))])
     for width in WIDTHS:
         lines = "".join(shown(part, width) for part in report_of(summary)).splitlines()
         assert max(map(cell_len, lines)) <= width
