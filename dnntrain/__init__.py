@@ -9,19 +9,10 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
-    from dnntrain.api import (
-        Report,
-        RunOptions,
-        StudyCallback,
-        StudyResult,
-        StudySummary,
-        ablate,
-        load,
-        report,
-        train,
-        transfer,
-    )
+    from dnntrain.api.reports import compare, load, report
+    from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
+    from dnntrain.reporting.results import Report, StudyResult, StudySummary
 
 __version__ = "0.2.0"
 
@@ -34,19 +25,24 @@ __all__ = [
     "StudyResult",
     "StudySummary",
     "ablate",
+    "compare",
     "load",
     "report",
     "train",
     "transfer",
 ]
 
+_MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
+_MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
+_MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562), so that `import dnntrain` takes no time."""
     if name not in __all__:
         raise AttributeError(f"module 'dnntrain' has no attribute '{name}'")
-    module = "dnntrain.errors" if name.endswith("Error") else "dnntrain.api"
-    value = globals()[name] = getattr(importlib.import_module(module), name)
+    module = importlib.import_module(_MODULES.get(name, "dnntrain.api.training"))
+    value = globals()[name] = getattr(module, name)
     return value
 
 

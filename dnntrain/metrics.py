@@ -55,12 +55,12 @@ class Metric:
     the totals into the metric. `from_predictions` computes the same from stored outputs, without torch.
     """
 
-    name: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]]
+    name: str
+    tasks: tuple[str, ...]
     """classification, regression, or both."""
-    label: ClassVar[str]
+    label: str
     """The name in sentences and figures."""
-    higher_is_better: ClassVar[bool]
+    higher_is_better: bool
     unit: ClassVar[str] = ""
     """`PERCENT` for a share; else what follows the number on an axis. Empty for a pure number."""
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
@@ -262,9 +262,21 @@ def metric_columns(task: str | None = None) -> list[str]:
 
 
 def split_column(column: str) -> tuple[str, str]:
-    """Part and metric: 'val_acc' → ('val', 'acc')."""
+    """Part and metric: 'val_acc' → ('val', 'acc'). A column of a table that dnntrain did not write has no part."""
+    if isinstance(column, TableColumn):
+        return "", column
     part = next((part for part in PARTS if column.startswith(f"{part}_")), "")
     return part, column.removeprefix(f"{part}_")
+
+
+class ColumnMetric(Metric):
+    """What is known of the numbers in a column of a table that dnntrain did not write: which direction is better."""
+
+    tasks = ()
+
+    def __init__(self, name: str, higher_is_better: bool) -> None:
+        self.name = self.label = name
+        self.higher_is_better = higher_is_better
 
 
 class TableColumn(str):
@@ -310,11 +322,18 @@ def task_of(column: str, columns: Collection[str]) -> str:
     Args:
         column: The metric with its part, such as val_loss.
         columns: All columns of the study. If the metric has several tasks, the one whose score is among them counts.
+
+    Returns:
+        The task; empty for a column of a table that dnntrain did not write.
     """
     tasks = metric_of(column).tasks
-    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0])
+    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0] if tasks else "")
 
 
 def study_score(column: str, columns: Collection[str]) -> Metric:
-    """The score of a study's task, which is shown along with the study's metric; see `task_of` for the arguments."""
-    return score_of(task_of(column, columns))
+    """The score of a study's task, which is shown along with the study's metric; without a task, the metric itself.
+
+    See `task_of` for the arguments.
+    """
+    task = task_of(column, columns)
+    return score_of(task) if task else metric_of(column)

@@ -11,8 +11,10 @@ import math
 import re
 from dataclasses import dataclass
 
+from dnntrain.analysis.runs import ArmRuns
 from dnntrain.errors import InputError
 from dnntrain.metrics import Metric
+from dnntrain.statistics import mean
 from dnntrain.utils.fields import odd_number
 
 NOTATION = re.compile(r"(?P<size>[\d.eE+-]+)\s*(?P<unit>pp|%)?")
@@ -81,6 +83,21 @@ def read_margin(text: str | float, metric: Metric) -> Margin:
     if metric.is_share and not unit and value >= 0.1:
         raise InputError(f"'{written}' would be {100 * value:g} points of {metric.label}; did you mean {written}pp?")
     return Margin(value, False, written)
+
+
+def choose_delta(text: str | None, metric: Metric, baseline: ArmRuns | None) -> tuple[Margin, float]:
+    """The smallest difference that matters, as written and in the metric's own unit.
+
+    A relative one is a share of the baseline's mean; without a baseline it is nan.
+    """
+    try:
+        margin = read_margin(metric.delta if text is None else text, metric)
+        center = mean(list(baseline.values.values())) if baseline else math.nan
+        if margin.is_relative and (math.isnan(center) or (text is None and center == 0)):
+            return margin, math.nan
+        return margin, margin.in_units(center)
+    except InputError as error:
+        raise InputError(f"--delta: {error}") from None
 
 
 def notation_for(metric: Metric) -> str:

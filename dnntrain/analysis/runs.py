@@ -8,13 +8,15 @@ no lost run may outrank a finished one. A run that is not made yet, or has no va
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dnntrain.metrics import Metric, TargetInfo, metric_of
+from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
+from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
@@ -39,6 +41,8 @@ class ArmRuns:
     """What a lost run counts as, in the metric's unit; nan if that is not known."""
     lost_value_is_assumed: bool = False
     """Whether it assumes equally frequent classes, because the records are too old to say."""
+    blocks: Mapping[int, int] = field(default_factory=dict)
+    """The block of each run by seed, if blocks are compared."""
 
     @property
     def lost(self) -> int:
@@ -59,10 +63,32 @@ class ArmRuns:
     def values(self) -> dict[int, float]:
         """The value of each run that counts, by seed: the finished runs' own, and for lost runs `lost_value`.
 
-        Lost runs are left out where their value is not known.
+        Lost runs are left out where their value is not known. If blocks are compared, it is the mean of each block, by
+        its number.
         """
         lost = () if math.isnan(self.lost_value) else (*self.diverged, *self.failed)
-        return dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        by_seed = dict(sorted({**self.finished, **dict.fromkeys(lost, self.lost_value)}.items()))
+        if not self.blocks:
+            return by_seed
+        by_block: dict[int, list[float]] = {}
+        for seed, value in by_seed.items():
+            by_block.setdefault(self.blocks[seed], []).append(value)
+        return {block: mean(values) for block, values in sorted(by_block.items())}
+
+    def at(self, seeds: Collection[int]) -> ArmRuns:
+        """The same arm, asked for these seeds only."""
+
+        def kept(own: Iterable[int]) -> tuple[int, ...]:
+            return tuple(seed for seed in own if seed in seeds)
+
+        return replace(
+            self,
+            planned=len(seeds),
+            finished={seed: self.finished[seed] for seed in kept(self.finished)},
+            diverged=kept(self.diverged),
+            failed=kept(self.failed),
+            not_measured=kept(self.not_measured),
+        )
 
 
 def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
@@ -73,32 +99,34 @@ def arms_by_metric(results: Results, metric: str) -> dict[str, ArmRuns]:
         metric: A column of its table, such as test_acc.
     """
     study = results.record
+    statuses, values, blocks = (column_by_arm(results.runs, name) for name in ("status", metric, "block"))
     arms = {}
-    for name, frame in _frames(results).items():
-        finished = frame[frame["status"] == "finished"]
-        measured = finished[np.isfinite(finished[metric].astype(float))]
-        failed = {*study.failed.get(name, ()), *frame[frame["status"] == "failed"]["seed"].astype(int)}
-        arms[name] = ArmRuns(
-            name=name,
-            planned=len(study.seeds_of(name)),
-            finished=dict(zip(measured["seed"].astype(int), measured[metric].astype(float), strict=True)),
-            diverged=tuple(frame[frame["status"] == "diverged"]["seed"].astype(int)),
-            failed=tuple(sorted(failed - {*frame[frame["status"] != "failed"]["seed"].astype(int)})),
-            not_measured=tuple(finished[finished[metric].isna()]["seed"].astype(int)),
-        )
+    for arm in study.arms:
+        status, value = statuses.get(arm.name, {}), values.get(arm.name, {})
+        finished = {seed: float(value[seed]) for seed, end in status.items() if end == "finished"}
         # a finished run whose metric is infinite is as lost as one whose loss is
-        infinite = finished[np.isinf(finished[metric].astype(float))]["seed"].astype(int)
-        arms[name] = replace(arms[name], diverged=(*arms[name].diverged, *infinite))
-    worst = worst_finished(study, arms, metric_of(metric))
+        diverged = [seed for seed, end in status.items() if end == "diverged" or math.isinf(finished.get(seed, 0.0))]
+        failed = {*study.failed.get(arm.name, ())} - status.keys() | {s for s, end in status.items() if end == "failed"}
+        arms[arm.name] = ArmRuns(
+            name=arm.name,
+            planned=len(status) if results.is_table else len(study.seeds_of(arm.name)),
+            finished={seed: number for seed, number in finished.items() if math.isfinite(number)},
+            diverged=tuple(diverged),
+            failed=tuple(sorted(failed)),
+            not_measured=tuple(seed for seed, number in finished.items() if math.isnan(number)),
+            blocks=blocks.get(arm.name, {}) if results.blocks else {},
+        )
+    worst = worst_finished(study, arms, metric)
     return {name: _with_lost_value(arm, study, metric, worst) if arm.lost else arm for name, arm in arms.items()}
 
 
-def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: Metric) -> float:
-    """The value of the worst finished run; after a look, of those up to the first. nan if none finished."""
-    if study.looks and study.looks[0].worst is not None:
-        return study.looks[0].worst
+def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: str) -> float:
+    """The value of the worst finished run; after a judged look, of those up to the first. nan if none finished."""
+    frozen = next((look.worst for look in study.looks if look.worst is not None), None)
+    if frozen is not None and metric == study.metric:
+        return frozen
     values = [value for arm in arms.values() for value in arm.finished.values()]
-    return (min if metric.higher_is_better else max)(values, default=math.nan)
+    return (min if metric_of(metric).higher_is_better else max)(values, default=math.nan)
 
 
 def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float) -> ArmRuns:
@@ -128,6 +156,27 @@ def assumed_constant(study: StudyRecord, arm: str, metric: Metric) -> float:
     return metric.of_constant(targets, targets, TargetInfo(deviation=math.nan))
 
 
-def _frames(results: Results) -> dict[str, pd.DataFrame]:
-    by_arm = dict(iter(results.runs.groupby("arm", sort=False)))
-    return {arm.name: by_arm.get(arm.name, results.runs.iloc[:0]) for arm in results.record.arms}
+def column_by_arm(runs: pd.DataFrame, column: str) -> dict[str, dict[int, Any]]:
+    """A column of the table of runs, by arm and seed; empty if the study lacks it."""
+    found: dict[str, dict[int, Any]] = {}
+    if column in runs:
+        for arm, seed, value in zip(runs["arm"], runs["seed"], runs[column], strict=True):
+            found.setdefault(arm, {})[int(seed)] = value
+    return found
+
+
+def outcomes(runs: pd.DataFrame) -> dict[str, dict[int, tuple[Any, ...]]]:
+    """How each run ended and all its metrics, by arm and seed. Arms with equal outcomes are identical."""
+    columns = [name for name in ("status", "epochs_run", "best_epoch", *metric_columns()) if name in runs]
+    comparable = runs[columns].astype(object).where(runs[columns].notna(), None)  # nan would differ from itself
+    found: dict[str, dict[int, tuple[Any, ...]]] = {}
+    for arm, seed, *outcome in zip(runs["arm"], runs["seed"], *(comparable[name] for name in columns), strict=True):
+        found.setdefault(arm, {})[int(seed)] = tuple(outcome)
+    return found
+
+
+def lost_p(arm: ArmRuns, baseline: ArmRuns) -> float:
+    """Fisher's exact test of an arm's share of lost runs against the baseline's; nan without runs."""
+    if not arm.made or not baseline.made:
+        return math.nan
+    return fisher_exact(arm.lost, arm.made, baseline.lost, baseline.made)

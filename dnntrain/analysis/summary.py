@@ -8,15 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
-import pandas as pd
-
-from dnntrain.analysis.arm_names import EVERYTHING, without
-from dnntrain.analysis.margins import Margin, read_margin
-from dnntrain.analysis.runs import ArmRuns, arms_by_metric
-from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.analysis.best import best_arms
+from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.looks import compare_at_look, current_level
+from dnntrain.analysis.margins import Margin, choose_delta
+from dnntrain.analysis.planning import SeedPlan, plan_family
+from dnntrain.analysis.published import PublishedResult, published_results
+from dnntrain.analysis.ranks import mean_ranks
+from dnntrain.analysis.runs import (
+    ArmRuns,
+    arms_by_metric,
+    column_by_arm,
+    lost_p,
+    outcomes,
+)
+from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.verdicts import arm_verdict, compare_finished
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import Metric, metric_columns, metric_of, validation_column
+from dnntrain.metrics import Metric, metric_columns, metric_of
 from dnntrain.statistics import (
     LEVEL,
     METHODS,
@@ -25,19 +34,13 @@ from dnntrain.statistics import (
     Contribution,
     Effect,
     Interval,
-    compare,
     deviation,
-    effects,
-    fisher_exact,
     mean,
-    prediction_interval,
-    solo_and_marginal,
+    outlying_runs,
 )
+from dnntrain.store.published import PublishedValue
 from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
-
-FEWEST_TO_COMPARE = 3
-"""With fewer runs the prediction interval is too wide for any published figure to differ."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ class AnalysisOptions:
     """A key of `SORTS` for the order of the arms; by default the study's order."""
     metrics: int = 1
     """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
+    pairs: bool = False
+    """Whether to compare every arm with every other as well."""
+
+    @property
+    def level(self) -> float:
+        """The simultaneous confidence of the intervals of one metric."""
+        return 1 - (1 - LEVEL) / self.metrics
 
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
@@ -73,13 +83,15 @@ class ArmSummary:
     """The verdict in words; empty for the baseline itself, and without one."""
     lost_p: float
     """Fisher's exact test of its share of lost runs against the baseline's; nan for the baseline."""
-    validation: Mapping[int, float]
-    """The validation metric of the finished runs by seed, where the study is judged by a test metric."""
+    other_part: Mapping[int, float]
+    """The metric of the finished runs on the other part of the data by seed: validation for a test metric, and test for
+    a validation metric."""
     health: Mapping[str, int]
     """Runs by diagnosis (without layer and epoch), the most frequent first."""
     seconds: float
     """Mean time of a run, in seconds."""
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
 
@@ -113,23 +125,17 @@ class ArmSummary:
         """Mean over the finished runs only."""
         return mean(list(self.runs.finished.values()))
 
+    @cached_property
+    def other_part_gap(self) -> float:
+        """The metric minus the same on the other part, as the mean over the finished runs; nan without both."""
+        shared = self.runs.finished.keys() & self.other_part.keys()
+        return mean([self.runs.finished[seed] - self.other_part[seed] for seed in sorted(shared)])
+
     @property
     def difference(self) -> Interval | None:
         """The difference from the baseline with its simultaneous interval."""
         c = self.comparison
         return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
-
-    @cached_property
-    def prediction_interval(self) -> Interval:
-        """The 95 % prediction interval of one more run."""
-        return prediction_interval(list(self.values.values()))
-
-    def reproduced(self, metric: str) -> str:
-        """Whether a published run lies in the prediction interval: reproduced, differs, or not comparable."""
-        interval = self.prediction_interval
-        if metric not in self.published or math.isnan(interval.low) or self.finished < FEWEST_TO_COMPARE:
-            return "not comparable"
-        return "reproduced" if interval.low <= self.published[metric] <= interval.high else "differs"
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,8 @@ class Summary:
     """The smallest difference that matters."""
     delta: float
     """The same in the metric's own unit."""
+    level: float
+    """The simultaneous confidence of the intervals, at the study's look."""
     family: ComparisonFamily | None
     """All comparisons with the baseline; None without a baseline."""
     effects: list[Effect]
@@ -161,16 +169,53 @@ class Summary:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)
 
-    def by_metric(self, metric: str) -> Summary:
-        """The same study by another metric, with that metric's own δ."""
-        return self if metric == self.metric else summarize(self.results, metric, replace(self.options, delta=None))
+    @property
+    def other_part(self) -> str:
+        """The metric on the other part of the data: val_acc for test_acc, and the reverse; empty for other parts."""
+        return other_part_of(self.metric)
 
     @cached_property
-    def published(self) -> list[tuple[ArmSummary, str]]:
-        """The arms by each metric that they have a published value of; the study's metric first."""
-        metrics = {name: None for arm in self.arms for name in arm.published if name != "sd"}
-        ordered = sorted(metrics, key=lambda name: name != self.metric)
-        return [(arm, metric) for metric in ordered for arm in self.by_metric(metric).arms if metric in arm.published]
+    def best(self) -> list[str]:
+        """The arms that may be the best, the one with the best mean first.
+
+        In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
+        all arms share, and where it is not known what a lost run counts as.
+        """
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return [] if self.family is None else best_arms(runs, self.higher_is_better)
+
+    @cached_property
+    def mean_ranks(self) -> Mapping[str, float]:
+        """Each arm's mean rank over the blocks that are compared; empty without blocks."""
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
+
+    @cached_property
+    def plans(self) -> Mapping[str, SeedPlan]:
+        """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
+        if self.family is None:
+            return {}
+        return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
+
+    @cached_property
+    def among_finished(self) -> Mapping[str, Comparison]:
+        """The arms compared by their finished runs only, where they or the baseline lost some. Not a verdict."""
+        if self.family is None or self.baseline is None:
+            return {}
+        runs = {arm.name: arm.runs for arm in self.arms}
+        return compare_finished(runs, self.baseline, self.family.method)
+
+    @cached_property
+    def outlying(self) -> dict[str, list[int]]:
+        """The seeds of single finished runs that make the spread of their arm, by arm."""
+        level = 1 - (1 - LEVEL) / len(self.arms)
+        found = {arm.name: outlying_runs(arm.runs.finished, level) for arm in self.arms}
+        return {name: seeds for name, seeds in found.items() if seeds}
+
+    @cached_property
+    def published(self) -> list[PublishedResult]:
+        """Every arm compared with its published values of any metric; the summary's metric first."""
+        return published_results(self.results, self.metric, self.options.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -192,29 +237,12 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         raise InputError(no_metric(results, metric))
     runs = arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
-    margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
+    wanted = study.delta if options.delta is None and metric == study.metric else options.delta
+    margin, delta = choose_delta(wanted, declared, runs.get(baseline or ""))
     values = {name: arm.values for name, arm in runs.items()}
-    family = compare_with_baseline(values, baseline, declared, delta, options) if baseline else None
-    frames = dict(iter(results.runs.groupby("arm", sort=False)))
-    arms = []
-    for arm in study.arms:
-        name, frame = arm.name, frames.get(arm.name, results.runs.iloc[:0])
-        is_compared = family is not None and name != baseline
-        comparison = family.comparisons.get(name) if family else None
-        identical = is_compared and are_identical(frame, frames.get(str(baseline), frame.iloc[:0]))
-        arms.append(
-            ArmSummary(
-                runs=runs[name],
-                comparison=comparison,
-                verdict=arm_verdict(runs[name], runs[str(baseline)], comparison, identical) if is_compared else "",
-                lost_p=lost_p(runs[name], runs[str(baseline)]) if is_compared else math.nan,
-                validation=validation_values(frame, metric),
-                health=health_counts(frame),
-                seconds=mean(frame["seconds"].tolist()),
-                published=arm.published,
-                implied=tuple(arm.implied),
-            )
-        )
+    family = compare_with_baseline(study, values, baseline, metric, delta, options) if baseline else None
+    arms = summarize_arms(results, metric, runs, baseline, family)
+    level = 1 - current_level(study) / options.metrics
     return Summary(
         results=results,
         metric=metric,
@@ -223,10 +251,53 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         arms=sorted(arms, key=SORTS[options.sort]) if options.sort else arms,
         margin=margin,
         delta=delta,
+        level=level,
         family=family,
-        effects=factorial_effects(study, values, delta),
-        contributions=contributions(study, values, delta, declared.higher_is_better),
+        effects=factorial_effects(study, runs, delta, declared.higher_is_better, level),
+        contributions=contributions(study, runs, delta, declared.higher_is_better, level),
     )
+
+
+def summarize_arms(
+    results: Results, metric: str, runs: Mapping[str, ArmRuns], baseline: str | None, family: ComparisonFamily | None
+) -> list[ArmSummary]:
+    """Summarizes each arm, in the study's order."""
+    columns = ("health", "seconds", other_part_of(metric))
+    health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
+    ends = outcomes(results.runs)
+    study, baseline_runs = results.record, runs.get(str(baseline))
+    is_complete = all(arm.made >= arm.planned for arm in runs.values())
+    arms = []
+    for arm in results.record.arms:
+        name, ours = arm.name, runs[arm.name]
+        comparison, verdict, p = None, "", math.nan
+        if family and baseline_runs and ours is not baseline_runs:
+            # an arm that is resolved was compared with the runs up to that look
+            is_resolved = any(name in look.resolved for look in study.looks)
+            theirs = baseline_runs.at(study.seeds_of(name)) if is_resolved else baseline_runs
+            both_lost_all = ours.never_finishes and theirs.never_finishes
+            comparison = None if both_lost_all else family.comparisons[name]
+            is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
+            is_judged = is_complete or is_resolved
+            verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
+            p = lost_p(ours, theirs)
+        lost = {*ours.diverged, *ours.failed}
+        # without layer and epoch
+        diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
+        arms.append(
+            ArmSummary(
+                runs=ours,
+                comparison=comparison,
+                verdict=verdict,
+                lost_p=p,
+                other_part={s: v for s, v in others.get(name, {}).items() if s not in lost and math.isfinite(v)},
+                health=dict(diagnoses.most_common()),
+                seconds=mean([*seconds.get(name, {}).values()]),
+                published=results.record.published_of(arm),
+                implied=tuple(arm.implied),
+            )
+        )
+    return arms
 
 
 def no_metric(results: Results, metric: str) -> str:
@@ -243,90 +314,45 @@ def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:
     return (wanted or study.baseline) if len(names) > 1 else None
 
 
-def choose_delta(text: str | None, metric: Metric, baseline: ArmRuns | None) -> tuple[Margin, float]:
-    """The smallest difference that matters, as written and in the metric's own unit.
-
-    A relative one is a share of the baseline's mean; without a baseline it is nan.
-    """
-    try:
-        margin = read_margin(metric.delta if text is None else text, metric)
-        center = mean(list(baseline.values.values())) if baseline else math.nan
-        if margin.is_relative and (math.isnan(center) or (text is None and center == 0)):
-            return margin, math.nan
-        return margin, margin.in_units(center)
-    except InputError as error:
-        raise InputError(f"--delta: {error}") from None
-
-
 def compare_with_baseline(
-    values: Mapping[str, Mapping[int, float]], baseline: str, metric: Metric, delta: float, options: AnalysisOptions
+    study: StudyRecord,
+    values: Mapping[str, Mapping[int, float]],
+    baseline: str,
+    metric: str,
+    delta: float,
+    options: AnalysisOptions,
 ) -> ComparisonFamily:
-    """Compares every arm with the baseline."""
-    others = {name: by_seed for name, by_seed in values.items() if name != baseline}
+    """Compares every arm with the baseline, at the level of the study's look."""
+    declared = metric_of(metric)
     try:
-        return compare(
-            values[baseline],
-            others,
+        family = compare_at_look(
+            study,
+            values,
+            baseline,
+            metric,
             delta=0.0 if math.isnan(delta) else delta,
             method=options.method,
-            level=1 - (1 - LEVEL) / options.metrics,
-            higher_is_better=metric.higher_is_better,
+            higher_is_better=declared.higher_is_better,
+            metrics=options.metrics,
         )
     except ValueError as error:
         raise InputError(f"--method: {error}") from None
+    return replace(family, comparisons={name: clipped(c, declared) for name, c in family.comparisons.items()})
 
 
-def are_identical(ours: pd.DataFrame, theirs: pd.DataFrame) -> bool:
-    """Whether two arms have the same records: the same seeds with the same outcome and the same metrics."""
-    columns = ["status", "epochs_run", "best_epoch", *metric_columns()]
-    shared = [column for column in columns if column in ours.columns]
-    first, second = (frame.set_index("seed")[shared].sort_index() for frame in (ours, theirs))
-    return len(first) > 0 and first.equals(second)
-
-
-def lost_p(arm: ArmRuns, baseline: ArmRuns) -> float:
-    """Fisher's exact test of an arm's share of lost runs against the baseline's; nan without runs."""
-    if not arm.made or not baseline.made:
-        return math.nan
-    return fisher_exact(arm.lost, arm.made, baseline.lost, baseline.made)
-
-
-def factorial_effects(study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float) -> list[Effect]:
-    """Main effects and two-way interactions of a factorial design with several factors; empty for other designs."""
-    levels = {arm.name: arm.levels for arm in study.arms}
-    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
-        return []
-    named = {
-        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
-        for arm, cell in levels.items()
-    }
-    return effects(named, values)
-
-
-def contributions(
-    study: StudyRecord, values: Mapping[str, Mapping[int, float]], delta: float, higher_is_better: bool
-) -> dict[str, Contribution]:
-    """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs."""
-    if study.design != "in-and-out":
-        return {}
-    one_in = {name: by_seed for name, by_seed in values.items() if without(name) in values}
-    one_out = {name: values[without(name)] for name in one_in}
-    baseline, everything = values[str(study.baseline)], values[EVERYTHING]
-    return solo_and_marginal(baseline, everything, one_in, one_out, higher_is_better=higher_is_better)
-
-
-def validation_values(frame: pd.DataFrame, metric: str) -> dict[int, float]:
-    """The validation counterpart of a test metric, of the finished runs by seed; empty for other metrics."""
-    column = validation_column(metric)
-    if column == metric or column not in frame:
-        return {}
-    finished = frame[(frame["status"] == "finished") & np.isfinite(frame[column].astype(float))]
-    return dict(zip(finished["seed"].astype(int), finished[column].astype(float), strict=True))
-
-
-def health_counts(frame: pd.DataFrame) -> dict[str, int]:
-    """Runs by diagnosis, without layer and epoch, the most frequent first."""
-    return dict(Counter(str(text).split(" (")[0] for text in frame["health"]).most_common())
+def clipped(comparison: Comparison, metric: Metric) -> Comparison:
+    """The comparison with its intervals clipped to the differences that the metric can have."""
+    low, high = metric.bounds
+    most = high - low
+    if not math.isfinite(most):
+        return comparison
+    return replace(
+        comparison,
+        low=max(comparison.low, -most),
+        high=min(comparison.high, most),
+        narrow_low=max(comparison.narrow_low, -most),
+        narrow_high=min(comparison.narrow_high, most),
+    )
 
 
 def lowest_nan_last(value: float) -> tuple[bool, float]:

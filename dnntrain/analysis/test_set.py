@@ -55,7 +55,10 @@ def test_set_errors(
     if all(value is None for value in values.values()):
         return {}, f"the runs' predictions are not recorded; {EVALUATE.format(results.name)}"
     missing = [name for name in arms if name not in errors and name != baseline]
-    return errors, f"predictions of {', '.join(missing)} are missing; {EVALUATE.format(results.name)}" if missing else ""
+    return (
+        errors,
+        f"predictions of {', '.join(missing)} are missing; {EVALUATE.format(results.name)}" if missing else "",
+    )
 
 
 def _per_example(store: RunStore, run: str, metric: str, part: str) -> np.ndarray | None:

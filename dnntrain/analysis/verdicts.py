@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import FEWEST_SEEDS, Comparison
+from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, compare
+from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
 
 IDENTICAL = "identical"
 """Every run of the arm has the same results as the baseline's."""
 
 
-def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, is_identical: bool) -> str:
+def arm_verdict(
+    arm: ArmRuns,
+    baseline: ArmRuns,
+    comparison: Comparison | None,
+    is_identical: bool,
+    reference: str = "the baseline",
+    is_complete: bool = True,
+) -> str:
     """The verdict on one arm.
 
     An arm that lost all runs is worse, and better than a baseline that lost all. Where either lost some, it says so,
@@ -21,30 +32,60 @@ def arm_verdict(arm: ArmRuns, baseline: ArmRuns, comparison: Comparison | None, 
         baseline: The baseline's runs.
         comparison: Their comparison, lost runs included; None if there is none.
         is_identical: Whether the arm's records equal the baseline's.
+        reference: What the baseline is called.
+        is_complete: Whether all planned runs of the study are made. There is no verdict before, because who stops when
+            something shows errs more often.
     """
     if not arm.made or not baseline.made:
-        return "not run yet" if not arm.made else "no baseline yet"
+        return f"{reference} not run yet" if arm.made else "not run yet"
+    if not is_complete:
+        return f"{arm.made} of {arm.planned} seeds so far"
     if min(arm.made, baseline.made) >= FEWEST_SEEDS and (arm.never_finishes or baseline.never_finishes):
         if arm.never_finishes and baseline.never_finishes:
             return "both never finish"
-        return "never finishes: worse" if arm.never_finishes else "better: the baseline never finishes"
+        return "never finishes: worse" if arm.never_finishes else f"better: {reference} never finishes"
     if is_identical:
         return IDENTICAL
-    lost = lost_in_words(arm, baseline)
-    if lost and len(arm.values) + len(baseline.values) < arm.made + baseline.made - len(arm.not_measured):
+    lost = lost_in_words(arm, baseline, reference)
+    if any(side.lost and math.isnan(side.lost_value) for side in (arm, baseline)):
         return f"no verdict: {lost}, and what a lost run counts as is not known"
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"
-    word = comparison.verdict
-    if not lost or comparison.note:
+    return with_losses(comparison.verdict, lost)
+
+
+def with_losses(word: str, lost: str) -> str:
+    """A verdict on runs of which some were lost: it says so, and nothing is called equivalent or additive.
+
+    Args:
+        word: The verdict by the intervals.
+        lost: How many runs were lost, in words; empty if none.
+    """
+    if not lost:
         return word
-    if word in (EQUIVALENT, INCONCLUSIVE):
-        return f"{INCONCLUSIVE}: {lost}"
-    return f"{word.removesuffix(WITHIN)} ({lost})"
+    word = {EQUIVALENT: INCONCLUSIVE, INTERACTIONS[EQUIVALENT]: INTERACTIONS[INCONCLUSIVE]}.get(word, word)
+    is_open = word in (INCONCLUSIVE, INTERACTIONS[INCONCLUSIVE])
+    return f"{word}: {lost}" if is_open else f"{word.removesuffix(WITHIN)} ({lost})"
 
 
-def lost_in_words(arm: ArmRuns, baseline: ArmRuns) -> str:
+def lost_in_words(arm: ArmRuns, baseline: ArmRuns, reference: str) -> str:
     """How many runs either side lost; empty if none."""
     own = f"{arm.lost} of {arm.made} lost" if arm.lost else ""
-    theirs = f"the baseline lost {baseline.lost} of {baseline.made}" if baseline.lost else ""
+    theirs = f"{reference} lost {baseline.lost} of {baseline.made}" if baseline.lost else ""
     return ", ".join(filter(None, [own, theirs]))
+
+
+def compare_finished(arms: Mapping[str, ArmRuns], baseline: str, method: str) -> Mapping[str, Comparison]:
+    """Compares arms by their finished runs only, each for itself, where they or the baseline lost some.
+
+    This is not a verdict: it hides that an arm loses runs.
+
+    Args:
+        arms: All arms.
+        baseline: The arm to compare with.
+        method: The method of the study's comparisons. Where that does not pair the runs, nor does this.
+    """
+    reference = arms[baseline]
+    finished = {name: arm.finished for name, arm in arms.items() if name != baseline and (arm.lost or reference.lost)}
+    how = WELCH if method == WELCH else PAIRED
+    return compare(reference.finished, finished, delta=0.0, method=how, adjusted=False).comparisons

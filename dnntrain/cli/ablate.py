@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Plan, Seeds, add_options, read_run_options, run_options
+from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, UntilResolved, add_options, read_study_request
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import read_assignments
 
 
@@ -17,6 +18,9 @@ def ablate(
     preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
     plan: Plan = False,
     seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    max_seeds: MaxSeeds = None,
+    delta: Delta = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the preset's base; repeatable"),
@@ -29,4 +33,5 @@ def ablate(
     from dnntrain.studies.build import preset_study
 
     run = read_run_options(options)
-    plan_or_run(preset_study(preset, read_assignments(assignments or []), seeds, run.home), run, plan)
+    request = read_study_request(seeds, until_resolved, max_seeds, delta)
+    plan_or_run(preset_study(preset, read_assignments(assignments or []), request, run.home), run, plan)

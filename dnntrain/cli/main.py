@@ -5,44 +5,81 @@ Results go to stdout, progress, warnings and errors to stderr.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
-from typing import Annotated, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from dnntrain import __version__
-from dnntrain.cli.ablate import ablate
-from dnntrain.cli.data import data_app
-from dnntrain.cli.report import report
-from dnntrain.cli.runs import runs_app
-from dnntrain.cli.techniques import techniques
-from dnntrain.cli.train import train
-from dnntrain.cli.transfer import transfer
-from dnntrain.config.keys import flag
-from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.errors import DnntrainError
 from dnntrain.utils.user_dirs import provide_caches
 
+COMMANDS = {
+    "train": "train",
+    "ablate": "ablate",
+    "transfer": "transfer",
+    "report": "report",
+    "compare": "compare",
+    "techniques": "techniques",
+    "data": "data_app",
+    "runs": "runs_app",
+}
+"""The name in `dnntrain.cli.COMMAND` of each command: a function, or an app with commands of its own."""
+
+
+class CommandTable(Mapping[str, Any]):
+    """The commands by name. Each is imported when it is looked up, because some take a second to import."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            attribute = COMMANDS[name]
+            command = getattr(importlib.import_module(f"dnntrain.cli.{name}"), attribute)
+            loaded: Any
+            if isinstance(command, typer.Typer):
+                loaded = typer.main.get_group(command)
+            else:
+                alone = typer.Typer(add_completion=False)
+                alone.command(name)(command)
+                loaded = typer.main.get_command(alone)
+            loaded.name = name
+            self._loaded[name] = loaded
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are those of `CommandTable`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"commands": CommandTable()})
+
+
 app = typer.Typer(
+    cls=LazyGroup,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, ablate, transfer, report, techniques):
-    app.command()(command)
-app.add_typer(data_app, name="data")
-app.add_typer(runs_app, name="runs")
 
 # some releases of typer bring their own copy of click, others use the installed one
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 
-RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes"} | {
-    flag(old): flag(new) for old, new in NEW_KEYS.items()
-}
-"""Options that had another name before version 0.2."""
+RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes", "--compare": "--against"}
+"""Options that had another name, without those of renamed settings."""
 
 
 @app.callback(invoke_without_command=True)
@@ -84,9 +121,12 @@ def run() -> int:
 
 def usage_message(error: Exception) -> str:
     """A usage error with the help command to see, or with the new name of an option that was renamed."""
+    from dnntrain.config.keys import flag
+    from dnntrain.config.renamed import NEW_KEYS
+
     context = getattr(error, "ctx", None)
     option = str(getattr(error, "option_name", ""))
-    new = RENAMED_OPTIONS.get(option)
+    new = (RENAMED_OPTIONS | {flag(old): flag(new) for old, new in NEW_KEYS.items()}).get(option)
     if context and new in {name for parameter in context.command.params for name in parameter.opts}:
         return f"{option}: renamed to {new}"
     where = f" (see {context.command_path} --help)" if context else ""

@@ -4,66 +4,47 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dnntrain.errors import InputError
-from dnntrain.executors.registry import EXECUTORS, option_fields
-from dnntrain.studies.execution import DEVICES, RunOptions
-from dnntrain.utils.fields import field_extra
+
+if TYPE_CHECKING:
+    from dnntrain.studies.build import StudyRequest
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
 Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
 Seeds = Annotated[str | None, typer.Option(help="how many seeds (5), or which ones (3,7 or 10-14)")]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="add seeds until every arm is better, worse or equivalent, at most 20"),
+]
+MaxSeeds = Annotated[int | None, typer.Option(metavar="N", help="the most seeds of --until-resolved")]
+Delta = Annotated[
+    str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
+]
 Name = Annotated[str | None, typer.Option(help="the study's name; derived from the settings by default")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
-
-RUNS = RunOptions().out
-
-RUN_OPTIONS: dict[str, Any] = {
-    "out": Out,
-    "workers": Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; by default one per core")],
-    "device": Annotated[str, typer.Option(help=f"device to train on: {', '.join(DEVICES)}")],
-    "executor": Annotated[
-        str,
-        typer.Option(
-            help=f"where runs are trained: {' or '.join(f'{name} ({e.summary})' for name, e in EXECUTORS.items())}"
-        ),
-    ],
-    "data_dir": DataDir,
-    "mirror": Mirror,
-    "join": Annotated[bool, typer.Option("--join", help="share the work with a process that is training this study")],
-    "checkpoint_every": Annotated[
-        int | None, typer.Option(metavar="EPOCHS", min=1, help="epochs between checkpoints; by default one a minute")
-    ],
-}
-"""The fields of `RunOptions` as command-line options."""
 
 Command = Callable[..., None]
 
 
-def run_options() -> list[inspect.Parameter]:
-    """An option for each field of `RunOptions`, and for each option of an executor."""
-    own = [keyword(f.name, RUN_OPTIONS[f.name], f.default) for f in fields(RunOptions) if f.name in RUN_OPTIONS]
-    return own + [
-        keyword(
-            name, Annotated[str | None, typer.Option(help=field.description, metavar=field_extra(field, "metavar"))]
+def read_study_request(
+    seeds: str | None, until_resolved: bool, max_seeds: int | None, delta: str | None
+) -> StudyRequest:
+    """The options for seeds and δ as one object; InputError where they contradict each other."""
+    from dnntrain.studies.build import StudyRequest
+    from dnntrain.studies.study import UNTIL_RESOLVED
+
+    if until_resolved and seeds is not None:
+        raise InputError(
+            f"--seeds {seeds}: not with --until-resolved, which takes the seeds 0, 1, 2, … as it needs them"
         )
-        for name, field in option_fields().items()
-    ]
-
-
-def read_run_options(values: dict[str, Any]) -> RunOptions:
-    """The values of `run_options` as one object."""
-    executor_options = {name: values[name] for name in option_fields() if name in values}
-    return RunOptions(
-        **{name: value for name, value in values.items() if name in RUN_OPTIONS}, executor_options=executor_options
-    )
+    return StudyRequest(UNTIL_RESOLVED if until_resolved else seeds, max_seeds, delta=delta)
 
 
 def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:

@@ -12,6 +12,7 @@ from dnntrain.config.spec import default_settings
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
 from dnntrain.executors.planner import populations
+from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Switch, techniques_in
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | None:
     """Print the study's arms with `--plan`; otherwise train them, print the report and return the result."""
+    from dnntrain.cli.power import power_lines
     from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.continuation import continue_study
     from dnntrain.transfer_learning.resolve import resolve_backbones
 
     warn(study, options)
@@ -36,7 +39,10 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | 
     if study.pretrain is None:
         # raises InputError if an arm cannot reuse what it names
         resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
+    study = continue_study(study, options.out)
     show(plan_table(study))
+    if study.baseline is not None and len(study.arms) > 1:
+        typer.echo("\n".join(power_lines(study, options.out)))
     return None
 
 
@@ -48,7 +54,7 @@ def warn(study: Study, options: RunOptions) -> None:
 
 def run_here(study: Study, options: RunOptions) -> StudyResult:
     """Run the study with progress on stderr; Ctrl-C stops it after the current epoch."""
-    from dnntrain.api import run_study
+    from dnntrain.api.training import run_study
     from dnntrain.studies.progress import ProgressDisplay
 
     return run_study(study, options, ProgressDisplay(console(stderr=True)), owns_process=True)
@@ -68,6 +74,8 @@ def print_result(result: StudyResult) -> None:
 
 def plan_table(study: Study) -> Group:
     """A study's arms with the settings in which they differ, and the number of runs and populations."""
+    from dnntrain.statistics import looks_up_to  # loads scipy
+
     varied = study.varied()
     rows = []
     for arm in study.arms:
@@ -75,12 +83,17 @@ def plan_table(study: Study) -> Group:
         text = ", ".join(f"{key}={format_value(settings[key])}" for key in varied if key in settings)
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
-    runs = [spec for _, spec in study.runs()]
+    runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
     lines = [
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
+        f"compared by {study.metric}; δ = {delta}",
         "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in shared_settings(study).items()),
     ]
+    if study.max_seeds:
+        looks = ", ".join(map(str, looks_up_to(study.max_seeds)))
+        most = len(study.arms) * study.max_seeds
+        lines.insert(1, f"seeds are added until every arm is resolved: looks at {looks} seeds, at most {most} runs")
     if study.tuning:
         values = ", ".join(format_value(value) for value in study.tuning.values)
         more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))

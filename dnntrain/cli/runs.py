@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnntrain.cli.options import RUNS, Out
+from dnntrain.cli.options import DataDir, Out
+from dnntrain.cli.run_options import RUNS
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import score_of
 from dnntrain.store.records import RunRecord
@@ -73,6 +78,40 @@ def verify(out: Out = RUNS) -> None:
 
 
 @runs_app.command()
+def evaluate(
+    names: Annotated[list[str] | None, typer.Argument(help="studies or runs; by default all")] = None,
+    out: Out = RUNS,
+    data_dir: DataDir = None,
+) -> None:
+    """Predict held-out examples with recorded weights, for runs without predictions. Nothing is trained.
+
+    A run whose predictions do not give its recorded metrics is named, and keeps none.
+    """
+    from dnntrain.executors.environment import prepare_this_process
+
+    prepare_this_process()  # as a worker's, so that the predictions have the bits that training would have written
+    from dnntrain.executors.worker import cached_dataset
+    from dnntrain.transfer_learning.evaluation import evaluate_record
+
+    store, home, counts, problems = opened(out), DataLocation.at(data_dir), Counter[str](), []
+    for run in named_runs(names, store):
+        try:
+            record = store.read(run)
+            if record.status != "finished" or has_predictions(store, run):
+                counts["diverged" if record.status != "finished" else "already there"] += 1
+                continue
+            dataset = cached_dataset(RunSpec.from_record(record.settings).source, home)
+            store.write_predictions(run, evaluate_record(record, dataset, store, home))
+            counts["evaluated"] += 1
+        except InputError as error:
+            problems.append(f"run {run}: {error}")
+    typer.echo(f"{counts['evaluated']} runs evaluated, {counts['already there']} had predictions, "
+               f"{counts['diverged']} diverged and have none")  # fmt: skip
+    if problems:
+        raise InputError("\n".join(problems))
+
+
+@runs_app.command()
 def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
     store = opened(out)
@@ -82,13 +121,39 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 
 @runs_app.command()
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove runs that no study uses, old checkpoints, and files left by interrupted writes."""
+    """Remove runs that no study uses, targets that no run uses, old checkpoints, and files of interrupted writes."""
     store, used = opened(out), used_by(out)
     if store.is_training():
         raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
+    unused += store.unused_targets(run for run in store.run_ids() if run in used)
     left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
+    with suppress(OSError):
+        store.targets.rmdir()  # unless some are used
+
+
+def named_runs(names: list[str] | None, store: RunStore) -> list[str]:
+    """The recorded runs of some studies, and runs by id; all runs without names. InputError for an unknown name."""
+    if not names:
+        return store.run_ids()
+    runs: list[str] = []
+    for name in names:
+        if (store.root / name / "study.json").is_file():
+            from dnntrain.store.study_files import read_study
+
+            runs += map(str, read_study(store.root / name).runs["run"])
+        else:
+            runs.append(find_run(name, store).name)
+    return list(dict.fromkeys(runs))
+
+
+def has_predictions(store: RunStore, run: str) -> bool:
+    """Whether a run has predictions that can be read."""
+    try:
+        return store.predictions(run) is not None
+    except InputError:
+        return False
 
 
 def validation_score(record: RunRecord) -> str:
@@ -136,19 +201,22 @@ def recorded_studies(out: Path) -> list[Results]:
     return [read_study(path.parent) for path in sorted(out.glob("*/study.json"))]
 
 
-def remove(folders: Iterable[Path], yes: bool) -> None:
+def remove(paths: Iterable[Path], yes: bool) -> None:
     """Remove folders and files after confirmation; DnntrainError if it is not given."""
-    folders = list(folders)
-    size = sum(file.stat().st_size for folder in folders for file in (folder, *folder.rglob("*")) if file.is_file())
-    for folder in folders:
-        typer.echo(str(folder))
-    typer.echo(f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'}, {size / 1e6:.1f} MB")
-    if not folders:
+    paths = list(paths)
+    size = sum(file.stat().st_size for path in paths for file in (path, *path.rglob("*")) if file.is_file())
+    for path in paths:
+        typer.echo(str(path))
+    n_files = sum(path.is_file() for path in paths)
+    n_folders = len(paths) - n_files
+    files = f" and {n_files} {'file' if n_files == 1 else 'files'}" if n_files else ""
+    typer.echo(f"{n_folders} {'folder' if n_folders == 1 else 'folders'}{files}, {size / 1e6:.1f} MB")
+    if not paths:
         return
     if not yes and not sys.stdin.isatty():
         raise InputError("cannot ask for confirmation without a terminal; give --yes to remove them")
     if not yes and not typer.confirm("remove them?"):
         raise DnntrainError("nothing was removed")
-    for folder in folders:
-        with write_errors(folder):
-            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    for path in paths:
+        with write_errors(path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -7,8 +7,9 @@ from typing import Any
 
 import typer
 
-from dnntrain.cli.options import AsJson, Name, Seeds, add_options, read_run_options, run_options
+from dnntrain.cli.options import AsJson, Name, Seeds, add_options
 from dnntrain.cli.plan import print_result, run_here, warn
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
 
 

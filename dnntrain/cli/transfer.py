@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Name, Plan, Seeds, add_options, read_run_options, refuse_given, run_options
+from dnntrain.cli.options import (
+    Delta,
+    MaxSeeds,
+    Name,
+    Plan,
+    Seeds,
+    UntilResolved,
+    add_options,
+    read_study_request,
+    refuse_given,
+)
 from dnntrain.cli.plan import plan_or_run
+from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
@@ -63,6 +74,9 @@ def transfer(
     name: Name = None,
     plan: Plan = False,
     seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    max_seeds: MaxSeeds = None,
+    delta: Delta = None,
 ) -> None:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
 
@@ -70,15 +84,14 @@ def transfer(
     """
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study
 
-    run = read_run_options(options)
+    run, request = read_run_options(options), read_study_request(seeds, until_resolved, max_seeds, delta)
     if preset is not None and source is None:
         refuse_given(context, NEEDS_SOURCE, f"needs --from; {preset} says what is trained")
-        study = preset_study(preset, settings, seeds, run.home)
+        study = preset_study(preset, settings, request, run.home)
     elif source is not None and preset is None:
         design = TransferDesign(drop, head, scratch, strategies, train_sizes)
-        seeds = "5" if seeds is None else seeds
         study = transfer_study(
-            source, settings, design, weights=weights, seeds=seeds, name=name, out=run.out, home=run.home
+            source, settings, design, weights=weights, request=request, name=name, out=run.out, home=run.home
         )
     else:
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
@@ -88,13 +101,14 @@ def transfer(
 
 def print_transfer(summary: Summary) -> None:
     """Print what the transfer gained. A study of several arms is drawn too, into the study's folder."""
+    from dnntrain.analysis.transfer import sized_pairs
     from dnntrain.reporting.figures import save_figures
-    from dnntrain.reporting.transfer import sized, transfer_report
+    from dnntrain.reporting.transfer import transfer_report
 
     for part in transfer_report(summary):
         show(part)
     if len(summary.arms) > 2:
-        figure = "training-size" if sized(summary) else "effects"
+        figure = "training-size" if sized_pairs(summary) else "effects"
         for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
             if figure in path.name:
                 typer.echo(f"figure: {path}")

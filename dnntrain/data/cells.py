@@ -26,9 +26,9 @@ from dnntrain.data.numbers import (
     NumberTexts,
     format_notes,
 )
-from dnntrain.data.text_table import TextCells
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import write_names
+from dnntrain.utils.text_table import TextCells
 
 PERHAPS_MISSING = MISSING_NUMBERS | {"-", "--", "."}
 """Texts in a column of text that get a note, since they may mean missing."""

@@ -84,6 +84,7 @@ class Cifar10(DataSource):
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
     )  # fmt: skip
     class_counts: ClassVar[tuple[int, ...]] = (5_000,) * 10
+    test_class_counts: ClassVar[tuple[int, ...]] = (1_000,) * 10
     per_file: ClassVar[int] = 10_000
     """Examples in each file."""
     binary: ClassVar[ArchiveFormat] = ArchiveFormat(
@@ -116,7 +117,8 @@ class Cifar10(DataSource):
     archive_md5: ClassVar[str] = "c32a1d4ab5d03f1284b67883e8d87530"
 
     def static_info(self) -> DatasetInfo:
-        return DatasetInfo(SHAPE, self.class_names, self.per_file * (len(self.binary.md5s) - 1))
+        n_train = self.per_file * (len(self.binary.md5s) - 1)
+        return DatasetInfo(SHAPE, self.class_names, n_train, n_test=self.per_file)
 
     def files(self, location: DataLocation) -> list[Path]:
         """Find the six files, or download them into the folder cifar10 of the location."""

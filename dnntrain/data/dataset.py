@@ -30,6 +30,7 @@ class DatasetInfo(NamedTuple):
     """Training examples, including those that will be used for validation."""
     n_validation: int = 0
     """How many of them, the last ones, are the data set's own validation part."""
+    n_test: int = 0
 
     @property
     def n_features(self) -> int:
@@ -103,7 +104,7 @@ class Dataset:
     def outline(self) -> DatasetInfo:
         """Shape, classes, and counts."""
         shape = tuple(self.train_inputs.shape[1:])
-        return DatasetInfo(shape, self.classes, len(self.train_targets), self.n_validation)
+        return DatasetInfo(shape, self.classes, len(self.train_targets), self.n_validation, len(self.test_targets))
 
     @property
     def shape(self) -> tuple[int, ...]:

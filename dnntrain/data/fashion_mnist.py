@@ -41,7 +41,7 @@ class _Fashion(DataSource):
     """What to do about a damaged or wrong file, for error messages."""
 
     def static_info(self) -> DatasetInfo:
-        return DatasetInfo(self.shape, self.class_names, self.counts[0])
+        return DatasetInfo(self.shape, self.class_names, self.counts[0], n_test=self.counts[1])
 
     def read(self, location: DataLocation) -> Dataset:
         """Read all the data; InputError names a file that is damaged, truncated, or of another data set."""
@@ -81,6 +81,7 @@ class FashionMini(_Fashion):
     summary: ClassVar[str] = "the first 10,000 + 2,000 images of Fashion-MNIST; shipped with dnntrain, works offline"
     counts: ClassVar[tuple[int, int]] = (10_000, 2_000)
     class_counts: ClassVar[tuple[int, ...]] = (942, 1_027, 1_016, 1_019, 974, 989, 1_021, 1_022, 990, 1_000)
+    test_class_counts: ClassVar[tuple[int, ...]] = (200, 203, 214, 190, 219, 195, 197, 200, 194, 188)
     checksums: ClassVar[tuple[int, int, int, int]] = (0xBB35A23E, 0x448B6753, 0x49333794, 0x15CE07FE)
     remedy: ClassVar[str] = "install dnntrain again"
 
@@ -103,6 +104,7 @@ class FashionMnist(_Fashion):
     size: ClassVar[str] = "31 MB"
     counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
     class_counts: ClassVar[tuple[int, ...]] = (6_000,) * 10
+    test_class_counts: ClassVar[tuple[int, ...]] = (1_000,) * 10
     checksums: ClassVar[tuple[int, int, int, int]] = (0xAE65DCCD, 0x2ED6E46A, 0x12728439, 0x242BC73F)
     remedy: ClassVar[str] = "remove it, so that an intact copy is found or downloaded"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-GZIP_MAGIC = b"\x1f\x8b"
+from dnntrain.utils.files import GZIP_MAGIC
+
 _UNSIGNED_BYTE = 0x08
 
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.data.balance import with_class_notes
 from dnntrain.data.cache import cache_key, load_or_decode
 from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
-from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
+from dnntrain.utils.files import GZIP_MAGIC
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
 
@@ -56,6 +56,8 @@ class DataSource(BaseModel):
     """The size of the download as text, such as '31 MB'; empty if nothing is downloaded."""
     class_counts: ClassVar[tuple[int, ...]] = ()
     """Training examples per class, if known without reading the data."""
+    test_class_counts: ClassVar[tuple[int, ...]] = ()
+    """Test examples per class, if known without reading the data."""
     decodes: ClassVar[bool] = False
     """Whether decoding is expensive, so that the arrays are cached on disk and shared by the workers."""
     reads_chosen: ClassVar[bool] = False
@@ -108,7 +110,8 @@ class DataSource(BaseModel):
             return info
         chosen = class_numbers(self.classes, info.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
-        return DatasetInfo(info.shape, tuple(info.classes[number] for number in chosen), n_train)
+        n_test = sum(self.test_class_counts[number] for number in chosen)
+        return DatasetInfo(info.shape, tuple(info.classes[number] for number in chosen), n_train, n_test=n_test)
 
     def load(self, location: DataLocation) -> Dataset:
         """Load the chosen classes into memory, from the cache of decoded arrays if there is one.

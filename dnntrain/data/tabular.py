@@ -22,7 +22,6 @@ from dnntrain.data.columns import (
 from dnntrain.data.dataset import ColumnUse, Dataset
 from dnntrain.data.parquet import read_parquet
 from dnntrain.data.source import DataLocation
-from dnntrain.data.text_table import TextCells, read_cells
 from dnntrain.data.user_data import (
     LabelledFileSource,
     build_dataset,
@@ -33,6 +32,7 @@ from dnntrain.data.user_data import (
 )
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import as_names, hyperparameter, read_names
+from dnntrain.utils.text_table import TextCells, read_cells
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 

@@ -11,6 +11,7 @@ from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.network import Network, dropout_keys
 from dnntrain.metrics import Metric, TargetInfo
 from dnntrain.nn.layer import ForwardContext
+from dnntrain.store.predictions import Predictions
 from dnntrain.techniques.losses import Loss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
@@ -51,6 +52,12 @@ class MetricAccumulator:
             sums.append(metric.update(*rows))
 
 
+def held_out_targets(inputs: BatchSource) -> dict[str, np.ndarray]:
+    """The targets (rows,) of the validation and the test part, in the order of the data."""
+    targets, test_targets = inputs.targets.cpu().numpy(), inputs.test_targets.cpu().numpy()
+    return {"val": targets[inputs.val_indices], "test": test_targets}
+
+
 def constant_metrics(inputs: BatchSource) -> list[dict[str, float]]:
     """The held-out metrics that each member would have if its network ignored its inputs, by column.
 
@@ -58,7 +65,6 @@ def constant_metrics(inputs: BatchSource) -> list[dict[str, float]]:
     as R² where all targets are equal, is left out.
     """
     targets, n_classes = inputs.targets.cpu().numpy(), inputs.target_info["test"].n_classes
-    parts = {"val": targets[inputs.val_indices], "test": inputs.test_targets.cpu().numpy()}
     by_counts: dict[bytes, dict[str, float]] = {}
     found = []
     for indices in inputs.train_indices:
@@ -67,7 +73,7 @@ def constant_metrics(inputs: BatchSource) -> list[dict[str, float]]:
         if key not in by_counts:
             values = {
                 f"{part}_{metric.name}": metric.of_constant(train, held_out, inputs.target_info[part])
-                for part, held_out in parts.items()
+                for part, held_out in held_out_targets(inputs).items()
                 for metric in inputs.metrics
             }
             values |= {f"mc_{column}": value for column, value in values.items() if column.startswith("test_")}
@@ -77,22 +83,59 @@ def constant_metrics(inputs: BatchSource) -> list[dict[str, float]]:
 
 
 @torch.no_grad()
-def evaluate(inputs: BatchSource, part: str, predict: Predict, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """The metrics of each member over the batches of a part, each float64 (P,), by their columns."""
+def evaluate(
+    inputs: BatchSource, part: str, predict: Predict, batches: Iterable[Batch], keep: list[np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """The metrics of each member over the batches of a part, each float64 (P,), by their columns.
+
+    The outputs of each batch are appended to `keep`, if that is a list.
+    """
     accumulator = MetricAccumulator(inputs.metrics, inputs.target_info[part.removeprefix("mc_")])
     for number, batch in enumerate(batches):
         outputs = predict(number, batch)
         accumulator.add(batch, outputs, inputs.loss.losses(outputs, batch.y))
+        if keep is not None:
+            keep.append(on_host(outputs, batch))
     return accumulator.results(part)
 
 
-def test(network: Network, inputs: BatchSource, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-    """The metrics on the test set, each (P,), and with Monte Carlo dropout where it is on."""
+def on_host(outputs: torch.Tensor, batch: Batch) -> np.ndarray:
+    """A batch's outputs without those of padding, (P, real rows, units)."""
+    on_host: np.ndarray = outputs[:, : batch.real].cpu().numpy()
+    return on_host
 
-    def predict(_: int, batch: Batch) -> torch.Tensor:
-        return network.forward(batch.x, ForwardContext(batch.real))
 
-    results = evaluate(inputs, "test", predict, inputs.test())
+def forward(network: Network) -> Predict:
+    """Predicts by the network itself."""
+    return lambda _, batch: network.forward(batch.x, ForwardContext(batch.real))
+
+
+@torch.no_grad()
+def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.ndarray]) -> list[Predictions]:
+    """Each member's outputs on held-out examples.
+
+    Args:
+        network: The members, with the weights that they keep.
+        inputs: Their examples.
+        test_outputs: What they predict for the batches of the test part; computed here if it is empty.
+    """
+    predict, targets = forward(network), held_out_targets(inputs)
+    test_outputs = test_outputs or [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.test())]
+    val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
+    by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}
+    info = {part: inputs.target_info[part] for part in by_part}
+    members = range(len(by_part["test"]))
+    return [Predictions({part: outputs[m] for part, outputs in by_part.items()}, targets, info) for m in members]
+
+
+def test(
+    network: Network, inputs: BatchSource, seeds: Sequence[int], keep: list[np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    """The metrics on the test set, each (P,), and with Monte Carlo dropout where it is on.
+
+    The outputs of each batch, without Monte Carlo dropout, are appended to `keep`, if that is a list.
+    """
+    results = evaluate(inputs, "test", forward(network), inputs.test(), keep)
     monte_carlo = network.spec.mc_dropout
     if monte_carlo:
         averaged = monte_carlo_prediction(network, inputs.loss, monte_carlo.samples, seeds)

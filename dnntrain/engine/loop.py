@@ -15,7 +15,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
 from dnntrain.engine.health import Probe, probed_steps
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population, StartState
@@ -34,6 +34,7 @@ def train_population(
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,
     start: StartState = NEW,
+    keep_predictions: bool = True,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population.
 
@@ -43,6 +44,7 @@ def train_population(
         device: Where they train; the CPU by default.
         on_epoch: Called after each epoch.
         start: Weights, layers, examples, or checkpoints to start from; by default the runs start anew.
+        keep_predictions: Whether the finished runs hold their predictions on held-out examples.
 
     Returns:
         The finished runs, in the order of their specs.
@@ -55,7 +57,7 @@ def train_population(
         trained = population.runs
         validate(population, epoch, *train_epoch(population, epoch))
         population.update_best()
-        finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)])
+        finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
         on_epoch(trained, population.checkpoints)
@@ -141,15 +143,18 @@ def is_finished(run: Run) -> bool:
     return run.status == "diverged" or early or len(run.history) >= run.spec.epochs
 
 
-def finish_runs(p: Population, finished: list[int]) -> None:
+def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> None:
     """Test the finished members with the weights that they keep, and remove them from the population."""
     if not finished:
         return
-    network, runs = p.best_network(finished), [p.runs[m] for m in finished]
-    tested = test(network, p.inputs.select(finished), [run.spec.stream_seed for run in runs])
+    network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
+    outputs: list[np.ndarray] | None = [] if keep_predictions else None
+    tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
+    predicted = predictions(network, inputs, outputs) if outputs else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+            run.predictions = predicted[k]
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
         run.weights |= p.inputs.scaling(finished[k])
     p.select([m for m in range(len(p.runs)) if m not in finished])

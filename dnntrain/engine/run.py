@@ -12,6 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
 from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.predictions import Predictions
 from dnntrain.store.records import FORMAT, RunRecord
 from dnntrain.utils.finite import nan_to_none
 
@@ -38,6 +39,8 @@ class Run:
     """Its share of the time that its populations took."""
     constant: dict[str, float] = field(default_factory=dict)
     """The held-out metrics that a network which ignores its inputs would have, by column."""
+    predictions: Predictions | None = None
+    """Of the kept weights; None if it diverged, or was not to keep them."""
 
     def values(self, metric: str) -> list[float]:
         """The history of one figure."""

@@ -29,6 +29,8 @@ class Job:
     """Where interrupted runs stopped, all at the same epoch; empty for new runs."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; None for one a minute."""
+    predictions: bool = True
+    """Whether to keep what the runs predict for held-out examples."""
     retries: int = 0
     """How many workers were lost while training these runs."""
     number: int = 0

@@ -97,9 +97,10 @@ def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     if len(checkpoints) < len(job.specs) or any(c.environment != reporter.environment for c in checkpoints):
         checkpoints = []
     if job.backbone:
-        train_transfer(job.specs, dataset, job.backbone, reporter.device, reporter, checkpoints)
+        train_transfer(job.specs, dataset, job.backbone, reporter.device, reporter, checkpoints, job.predictions)
     else:
-        train_population(job.specs, dataset, reporter.device, reporter, StartState(checkpoints=checkpoints))
+        start = StartState(checkpoints=checkpoints)
+        train_population(job.specs, dataset, reporter.device, reporter, start, job.predictions)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
-from dnntrain.statistics import Interval, binomial_se
-from dnntrain.store.provenance import data_notes, datasets_of, environments_line
-from dnntrain.store.records import StudyDataset
+from dnntrain.statistics import Interval, deviation, mean
 
 MAX_RUNS_LISTED = 5
 """An arm with at most this many runs shows the value of each."""
@@ -18,6 +16,11 @@ MAX_RUNS_LISTED = 5
 def heading(metric: str) -> str:
     """The metric as a table heading; shares with their percent sign."""
     return f"{metric} %" if metric_of(metric).is_share else metric
+
+
+def difference_unit(metric: str) -> str:
+    """The unit of a difference in a sentence."""
+    return "points" if metric_of(metric).is_share else f"units of {metric}"
 
 
 def figure(value: float, spread: float = math.nan, sign: str = "") -> str:
@@ -82,24 +85,41 @@ def mean_and_deviation(mean: float, deviation: float, metric: str) -> str:
 
 
 def spread(arm: ArmSummary, metric: str) -> str:
-    """An arm's mean ± standard deviation."""
-    return mean_and_deviation(arm.mean, arm.deviation, metric)
+    """An arm's mean ± standard deviation over its runs; if some were lost, with the mean of the finished ones."""
+    shown = mean_and_deviation(arm.mean, arm.deviation, metric)
+    if not arm.runs.lost:
+        return shown
+    if not arm.finished:
+        return f"{shown} (none finished)"
+    if math.isnan(arm.runs.lost_value):
+        return f"{shown} (finished only)"
+    return f"{shown} ({number(arm.finished_mean, metric, arm.deviation)} finished)"
 
 
-def difference(interval: Interval | None, metric: str, *deviations: float) -> str:
+def spread_of_runs(values: Sequence[float], metric: str) -> str:
+    """Mean ± standard deviation of some runs' values."""
+    return mean_and_deviation(mean(values), deviation(values), metric)
+
+
+def difference(item: Interval | None, metric: str, *deviations: float) -> str:
     """Formats a signed difference with its interval: +2.00 [-0.10, +4.10].
 
     Args:
-        interval: The difference and its ends; None gives a dash, nan ends give the difference alone.
+        item: The difference and its ends; None gives a dash, nan ends give the difference alone.
         metric: The metric with its part, such as val_acc.
         deviations: Standard deviations of both sides; the larger sets the precision. Without one, half the interval's
             width does.
     """
-    if interval is None:
+    if item is None:
         return "-"
-    digits = max((d for d in deviations if d > 0), default=(interval.high - interval.low) / 2)
-    ends = (signed(end, metric, digits) for end in (interval.low, interval.high))
-    return signed(interval.mean, metric, digits) + ("" if math.isnan(interval.low) else f" [{', '.join(ends)}]")
+    digits = max((d for d in deviations if d > 0), default=(item.high - item.low) / 2)
+    ends = "" if math.isnan(item.low) else f" {interval(item.low, item.high, metric, digits)}"
+    return signed(item.mean, metric, digits) + ends
+
+
+def interval(low: float, high: float, metric: str, spread: float = math.nan) -> str:
+    """Formats the ends of an interval of differences: [-0.10, +4.10]; a dash for nan."""
+    return "-" if math.isnan(low) else f"[{signed(low, metric, spread)}, {signed(high, metric, spread)}]"
 
 
 def against_baseline(arm: ArmSummary, summary: Summary) -> str:
@@ -115,62 +135,34 @@ def brief(value: float) -> str:
 
 def health(arm: ArmSummary) -> str:
     """The health of the arm's runs, with counts unless all are healthy."""
-    if set(arm.health) <= {"healthy"}:
-        return "healthy" if arm.health else ""
-    total = sum(arm.health.values())
-    return ", ".join(f"{state} {count}/{total}" for state, count in arm.health.items())
+    total = arm.runs.made
+    failed = total - sum(arm.health.values())
+    states = {**arm.health} | ({"failed": failed} if failed else {})
+    if set(states) <= {"healthy"}:
+        return "healthy" if states else "not run yet"
+    return ", ".join(f"{state} {count}/{total}" for state, count in states.items())
 
 
 def p_value(p: float) -> str:
     """A p value to two digits."""
-    return "-" if math.isnan(p) else "<.001" if p < 0.001 else f"{p:.2g}"
+    return "-" if math.isnan(p) else "< .001" if p < 0.001 else f"{p:.2g}"
 
 
-def footer(summary: Summary) -> Iterator[str]:
-    """The lines below a study's tables: comparisons and correction, power, divergence, data and environment."""
-    record, family, metric = summary.results.record, summary.family, summary.metric
-    unit = "points" if metric_of(metric).is_share else f"units of {metric}"
-    if family:
-        yield (
-            f"Δ from {summary.baseline} in {unit}, with simultaneous 95 % intervals of {family.k} "
-            f"comparison{'s' if family.k != 1 else ''} by method {family.method}; δ = {summary.margin.text}."
-        )
-    for arm in summary.arms:
-        if arm.runs.lost and not math.isnan(arm.lost_p):
-            p = p_value(arm.lost_p)
-            yield f"{arm.name}: {arm.runs.lost} lost (Fisher's exact p against {summary.baseline}: {p})."
-    yield from data_lines(summary)
-    if record.note:
-        yield f"The preset's note: {record.note}"
+def percent(share: float) -> str:
+    """A share in percent, to at most four digits: 95 %, 98.33 %."""
+    return f"{100 * share:.4g} %"
 
 
-def data_lines(summary: Summary) -> Iterator[str]:
-    """The data sets with their sizes and notes, the precision of a test set of that size, and the environments."""
-    record = summary.results.record
-    datasets = datasets_of(record)
-    for data in datasets:
-        arms = f", arms {', '.join(data.arms)}" if len(datasets) > 1 else ""
-        counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
-        yield f"data: {data.name} ({counts}){arms}"
-    yield from data_notes(record)
-    for data in datasets:
-        error = sampling_error(data, summary)
-        if not math.isnan(error):
-            whose = f" of {data.name}" if len(datasets) > 1 else ""
-            yield f"The test set's own binomial standard error{whose} is {number(error, summary.metric)} points."
-    yield from filter(None, [environments_line(record)])
+def two_digits(value: float, metric: str) -> str:
+    """An estimate of a difference to two digits; more than the metric can differ by is '> ' that."""
+    declared = metric_of(metric)
+    low, high = declared.bounds
+    if value > high - low:
+        return f"> {declared.scale * (high - low):g}"
+    return figure(declared.scale * value, declared.scale * value)
 
 
-def sampling_error(data: StudyDataset, summary: Summary) -> float:
-    """The binomial standard error of the best arm's mean on a test set; nan unless the metric is a share of it."""
-    means = [arm.mean for arm in summary.arms if arm.name in data.arms or not data.arms]
-    best = max((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    applies = metric_of(summary.metric).is_share and "test" in summary.metric and not math.isnan(best)
-    return binomial_se(best, data.test_examples) if applies else math.nan
-
-
-def implied(summary: Summary) -> Iterator[str]:
-    """What else the arms' settings changed, one line per arm."""
-    for arm in summary.arms:
-        if arm.implied:
-            yield f"{arm.name}: {'; '.join(arm.implied)}"
+def listed(names: Sequence[str], most: int) -> str:
+    """The names, or the first `most` of them and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -43,7 +43,7 @@ class StudySummary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from dnntrain.reporting.exports import html_table
+        from dnntrain.reporting.exports.html import html_table
         from dnntrain.reporting.tables import main_table
 
         return html_table(main_table(self.analysis, wide=False))
@@ -92,8 +92,7 @@ class StudyResult:
     @property
     def verdicts(self) -> dict[str, str]:
         """The verdict on each arm compared with the baseline, such as 'better'; empty without a baseline."""
-        arms = self.summary.analysis.arms
-        return {arm.name: arm.comparison.verdict for arm in arms if arm.comparison is not None}
+        return {arm.name: arm.verdict for arm in self.summary.analysis.arms if arm.verdict}
 
     @property
     def records(self) -> Mapping[str, RunRecord]:
@@ -125,31 +124,31 @@ class Report:
 
     def to_csv(self) -> str:
         """A row for each arm as CSV, in full precision."""
-        from dnntrain.reporting.exports import to_csv
+        from dnntrain.reporting.exports.csv_json import to_csv
 
         return to_csv(self.summaries)
 
     def to_json(self) -> str:
         """Everything as JSON, in full precision."""
-        from dnntrain.reporting.exports import to_json
+        from dnntrain.reporting.exports.csv_json import to_json
 
         return to_json(self.summaries, [gate.as_dict() for gate in self.gates])
 
     def to_markdown(self) -> str:
         """The tables as Markdown."""
-        from dnntrain.reporting.exports import to_markdown
+        from dnntrain.reporting.exports.markdown import to_markdown
 
         return to_markdown(self.summaries)
 
     def to_latex(self) -> str:
         """The main tables as LaTeX (booktabs)."""
-        from dnntrain.reporting.exports import to_latex
+        from dnntrain.reporting.exports.latex import to_latex
 
         return to_latex(self.summaries)
 
     def to_html(self) -> str:
         """Tables, figures and runs as one HTML page."""
-        from dnntrain.reporting.exports import to_html
+        from dnntrain.reporting.exports.html import to_html
 
         return to_html(self.summaries)
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dnntrain.analysis.summary import ArmSummary, Summary
-from dnntrain.metrics import study_score
+from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
+from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.statistics import deviation, mean
+from dnntrain.statistics import ComparisonFamily, deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
 MAX_PICTURES = 60
@@ -22,14 +24,21 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
     Args:
         summary: The study.
-        wide: Add adjusted p, wins by seed, correlation and effect size to the main table.
+        wide: Add the numbers behind the verdicts to the main table, and a table of the seeds that each arm needs.
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
     yield main_table(summary, wide=wide)
-    yield runs_table(summary)
+    if (runs := runs_table(summary)).rows[0][1:]:
+        yield runs
+    if summary.mean_ranks:
+        yield ranks_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
-    if any(arm.published for arm in summary.arms):
+    if summary.options.pairs and len(summary.arms) > 1:
+        yield pairs_table(summary)
+    if wide and summary.plans:
+        yield planning_table(summary)
+    if summary.published:
         yield published_table(summary)
     if summary.effects:
         yield effects_table(summary)
@@ -40,52 +49,82 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
-    """A row for each arm: runs, the metric, the difference from the baseline, and the verdict."""
-    metric = summary.metric
-    headings = ["arm", "runs"]
-    diverged = any(arm.runs.lost for arm in summary.arms)
-    headings += ["div."] if diverged else []
-    headings += [formatting.heading(metric)]
-    headings += ["Δ [95 %]", "verdict"] if summary.family else []
-    headings += ["p", "wins", "r", "g"] if summary.family and wide else []
+    """A row for each arm: its runs, the metric, the difference from the baseline, and the verdict.
+
+    A study that is judged by the test part has the validation metric as a further column.
+    """
+    metric, family = summary.metric, summary.family
+    validation = summary.other_part if summary.other_part.startswith("val_") else ""
+    has_validation = bool(validation) and any(arm.other_part for arm in summary.arms)
+    headings = ["arm", "runs", formatting.heading(metric)]
+    headings += [formatting.heading(validation)] if has_validation else []
+    headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
+    headings += wide_headings(family) if family and wide else []
     rows = []
     for arm in summary.arms:
-        row = [arm.name, f"{arm.finished}/{arm.runs.planned}"]
-        row += [str(arm.runs.lost or "")] if diverged else []
-        row += [formatting.spread(arm, metric)]
-        if summary.family:
-            base = arm.name == summary.baseline
-            row += ["baseline" if base else formatting.against_baseline(arm, summary), arm.verdict]
-            row += comparison_cells(arm) if wide else []
+        row = [arm.name, f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
+        row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
+        if family:
+            is_baseline = arm.name == summary.baseline
+            row += ["baseline" if is_baseline else formatting.against_baseline(arm, summary), arm.verdict]
+            row += wide_cells(arm, summary) if wide else []
         rows.append(row)
     return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
 
 
-def comparison_cells(arm: ArmSummary) -> list[str]:
-    """Adjusted p, wins by seed, the seeds' correlation, Hedges' g."""
+def wide_headings(family: ComparisonFamily) -> list[str]:
+    """The headings of `wide_cells`."""
+    return ["p", f"[{formatting.percent(2 * family.level - 1)}]", "p equivalent", "wins", "r", "g"]
+
+
+def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
+    """Adjusted p, the interval for equivalence with its p, wins by seed, the seeds' correlation, and Hedges' g."""
     c = arm.comparison
     if c is None:
-        return ["", "", "", ""]
+        return [""] * 6
+    narrow = formatting.interval(c.narrow_low, c.narrow_high, summary.metric, (c.high - c.low) / 2)
     wins = "-" if c.wins is None else f"{c.wins}/{c.n}"
-    return [formatting.p_value(c.p), wins, f"{c.r:.2f}".replace("nan", "-"), f"{c.g:+.2f}".replace("+nan", "-")]
+    numbers = [f"{c.r:.2f}".replace("nan", "-"), f"{c.g:+.2f}".replace("+nan", "-")]
+    return [formatting.p_value(c.p), narrow, formatting.p_value(c.p_equivalent), wins, *numbers]
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and the value of each run if there are few."""
-    few = any(0 < arm.finished <= formatting.MAX_RUNS_LISTED for arm in summary.arms)
-    headings = ["arm", "health", "s/run"] + (["each run"] if few else [])
-    rows = []
-    for arm in summary.arms:
-        values = arm.values.values() if arm.finished <= formatting.MAX_RUNS_LISTED else ()
-        each = ["  ".join(formatting.number(value, summary.metric, arm.deviation) for value in values)] if few else []
-        rows.append([arm.name, formatting.health(arm), formatting.brief(arm.seconds), *each])
+    """A row for each arm: health, time of a run, and the value or the end of each run if there are few.
+
+    A table that dnntrain did not write has no health and no times.
+    """
+    columns = {
+        "arm": [arm.name for arm in summary.arms],
+        "health": [formatting.health(arm) for arm in summary.arms],
+        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
+    }
+    headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
+    rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
     return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
 
 
+def ranks_table(summary: Summary) -> TextTable:
+    """The mean rank of each arm over the blocks that all arms have."""
+    rows = [[name, f"{rank:.2f}"] for name, rank in summary.mean_ranks.items()]
+    blocks = len(set.intersection(*(set(arm.values) for arm in summary.arms)))
+    return TextTable(f"mean ranks over {blocks} blocks", ["arm", "mean rank"], rows, frozenset({"mean rank"}))
+
+
+def ends_of_runs(arm: ArmSummary, summary: Summary) -> list[str]:
+    """The value of each run in the order of the seeds, or how it ended; nothing for many runs."""
+    if arm.runs.made > formatting.MAX_RUNS_LISTED:
+        return []
+    finished = {seed: formatting.number(v, summary.metric, arm.deviation) for seed, v in arm.runs.finished.items()}
+    lost = dict.fromkeys(arm.runs.diverged, "diverged") | dict.fromkeys(arm.runs.failed, "failed")
+    ends = finished | lost | dict.fromkeys(arm.runs.not_measured, "not measured")
+    return [end for _, end in sorted(ends.items())]
+
+
 def pictures_table(summary: Summary) -> TextTable:
-    """The validation score by epoch as a sparkline, and the differences as a forest plot."""
-    score = f"val_{study_score(summary.metric, summary.results.runs.columns).name}"
+    """The validation metric by epoch as a sparkline if it is recorded, and the differences as a forest plot."""
+    score = validation_column(summary.metric)
     curves = summary.results.validation_curves(score)
     finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
@@ -93,10 +132,11 @@ def pictures_table(summary: Summary) -> TextTable:
     rows = []
     for arm in summary.arms:
         picture = forest_row(arm.difference, left, right) if arm.difference else ""
-        rows.append([arm.name, sparkline(curves.get(arm.name, []), low, high), picture])
+        lines = [sparkline(curves.get(arm.name, []), low, high)] if curves else []
+        rows.append([arm.name, *lines, picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm", f"{score} by epoch"] + ([f"Δ from {ends}"] if summary.family else [])
+    headings = ["arm"] + ([f"{score} by epoch"] if curves else []) + ([f"Δ from {ends}"] if summary.family else [])
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
@@ -107,47 +147,6 @@ def axis(summary: Summary) -> tuple[float, float]:
     # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
     axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
-
-
-def published_table(summary: Summary) -> TextTable:
-    """Published figures next to the measured ones, judged by the prediction interval of one more run."""
-    rows = []
-    for arm, metric in summary.published:
-        ends = (
-            formatting.number(end, metric, arm.deviation)
-            for end in (arm.prediction_interval.low, arm.prediction_interval.high)
-        )
-        figures = [formatting.spread(arm, metric), " to ".join(ends), formatting.number(arm.published[metric], metric)]
-        rows.append([arm.name, metric, *figures, arm.reproduced(metric)])
-    headings = ["arm", "of", "ours", "95 % prediction", "published", "verdict"]
-    colored = frozenset({"verdict"})
-    return TextTable("published figures", headings, rows, frozenset(headings[2:5]), colored=colored)
-
-
-def effects_table(summary: Summary) -> TextTable:
-    """Main effects and two-way interactions of a factorial design."""
-    rows = []
-    for effect in summary.effects:
-        against = "" if len(effect.factors) > 1 else f" (not {effect.references[0]})"
-        text = formatting.difference(effect.interval, summary.metric)
-        rows.append([effect.name + against, text, formatting.p_value(effect.p)])
-    headings = ["effect", "Δ [95 %]", "p"]
-    return TextTable("effects: each with its own interval, p by Holm", headings, rows, frozenset(headings[1:]))
-
-
-def contributions_table(summary: Summary) -> TextTable:
-    """What each technique gains alone, what is lost without it, and how to read the two."""
-    rows = [
-        [
-            name,
-            formatting.difference(item.solo, summary.metric),
-            formatting.difference(item.marginal, summary.metric),
-            item.reading,
-        ]
-        for name, item in summary.contributions.items()
-    ]
-    headings = ["technique", "gain alone", "loss without", "reading"]
-    return TextTable("alone and among all", headings, rows, frozenset({"gain alone", "loss without"}))
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ class AveragedArm:
 
 def averaged_arms(summary: Summary) -> list[AveragedArm]:
     """The arms with Monte Carlo dropout; empty if there are none."""
-    runs, metric = summary.results.runs, f"test_{study_score(summary.metric, summary.results.runs.columns).name}"
+    runs, metric = summary.results.runs, f"test_{metric_of(summary.metric).name}"
     if f"mc_{metric}" not in runs:
         return []
     arms = []

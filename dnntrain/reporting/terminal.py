@@ -11,6 +11,7 @@ from rich.text import Text
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import METRICS, PARTS
 from dnntrain.reporting import formatting
+from dnntrain.reporting.footer import footer, implied
 from dnntrain.reporting.tables import tables
 from dnntrain.store.records import RunRecord
 
@@ -31,9 +32,9 @@ def _parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     if record.question:
         yield Text(record.question, style="italic")
     yield from tables(summary, wide=wide, pictures=True)
-    yield Text("\n".join(formatting.footer(summary)), style="dim")
+    yield Text("\n".join(footer(summary, wide=wide)), style="dim")
     if wide:
-        yield Text("\n".join(formatting.implied(summary)), style="dim")
+        yield Text("\n".join(implied(summary)), style="dim")
     yield Text("")
 
 

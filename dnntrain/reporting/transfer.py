@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.text import Text
 
-from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.transfer import compare_sizes, recommend, saving, sized_pairs
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.statistics import LEVEL, Comparison, Interval, compare
+from dnntrain.statistics import Interval
 from dnntrain.utils.text_layout import TextTable
-
-
-@dataclass(frozen=True)
-class SizePair:
-    """Training from scratch and transfer at one number of training examples."""
-
-    size: int
-    scratch: ArmSummary
-    transfer: ArmSummary
 
 
 def transfer_report(summary: Summary) -> Iterator[TextTable | Text]:
     """The tables of a transfer study, each with the conclusions from it; nothing for other studies."""
-    if sized(summary):
+    if sized_pairs(summary):
         yield size_table(summary)
         yield Text("\n".join(size_notes(summary)))
     elif costs(summary):
@@ -53,7 +44,7 @@ class TransferCost:
 def costs(summary: Summary) -> list[TransferCost]:
     """Errors and time of each arm; empty for a study without a scratch arm, or of several training sizes."""
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
-    if scratch is None or len(summary.arms) < 2 or sized(summary):
+    if scratch is None or len(summary.arms) < 2 or sized_pairs(summary):
         return []
     compared = []
     for arm in summary.arms:
@@ -86,83 +77,79 @@ def times(ratio: float) -> str:
 
 
 def supported(summary: Summary) -> str:
-    """The strategy to choose: the best of those significantly better than scratch, with those not worse than it."""
-    better = [arm for arm in summary.arms if arm.comparison and arm.comparison.verdict == "better"]
-    if not better:
-        return "No strategy is significantly better than scratch here: train from scratch, or add seeds."
-    sign = 1 if metric_of(summary.metric).higher_is_better else -1
-    best = max(better, key=lambda arm: sign * arm.mean)
-    equal = [arm.name for arm in better if arm is not best and not differs(arm, best, summary)]
-    tied = f"; no significant difference from it: {', '.join(equal)}" if equal else ""
-    return f"Supported: {best.name}, {formatting.against_baseline(best, summary)} over scratch{tied}."
-
-
-def differs(arm: ArmSummary, best: ArmSummary, summary: Summary) -> bool:
-    """Whether an arm is significantly worse than the best one, by its own 95 % interval."""
-    family = compare(
-        best.values, {arm.name: arm.values}, delta=summary.delta, higher_is_better=summary.higher_is_better
-    )
-    return family.comparisons[arm.name].verdict == "worse"
-
-
-def sized(summary: Summary) -> list[SizePair]:
-    """The pairs of arms of a training-size study, by size; empty for other studies."""
-    by_size: dict[int, dict[str, ArmSummary]] = {}
-    for arm in summary.arms:
-        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm.name)
-        if not match:
-            return []
-        by_size.setdefault(int(match[2]), {})[match[1]] = arm
-    return [SizePair(size, arms[SCRATCH], arms[TRANSFER]) for size, arms in sorted(by_size.items()) if len(arms) == 2]
-
-
-def size_comparisons(summary: Summary) -> Mapping[int, Comparison]:
-    """Compares transfer with scratch at each size; the intervals are simultaneous (Bonferroni over the sizes)."""
-    pairs = sized(summary)
-    level = 1 - (1 - LEVEL) / len(pairs)
-    compared = {}
-    for pair in pairs:
-        arms, better = {TRANSFER: pair.transfer.values}, summary.higher_is_better
-        family = compare(pair.scratch.values, arms, delta=summary.delta, level=level, higher_is_better=better)
-        compared[pair.size] = family.comparisons[TRANSFER]
-    return compared
+    """The strategy to choose, in words."""
+    found = recommend(summary)
+    if found is None:
+        return "No strategy is recommended: this takes at least three seeds that all arms share."
+    tied = f"; not told apart from it: {', '.join(found.others)}" if found.others else ""
+    of_these = "of these"
+    if found.supported:
+        arm, of_these = summary.arm(found.supported), f"of those better than {SCRATCH}"
+        text = (
+            f"Supported: {arm.name}, {formatting.against_baseline(arm, summary)} over {SCRATCH} ({arm.verdict}){tied}."
+        )
+    elif found.scratch_may_be_best:
+        text = f"No strategy pays: {SCRATCH} may be the best itself{tied}."
+    else:
+        text = f"{SCRATCH} is told apart from the best, which may be {' or '.join(found.others)}"
+        text += f"; none of them is called better than {SCRATCH}: add seeds." if summary.baseline == SCRATCH else "."
+    if found.cheapest and found.cheapest != found.supported:
+        text += (
+            f" The cheapest {of_these}: {found.cheapest}, {formatting.brief(summary.arm(found.cheapest).seconds)} s."
+        )
+    return text
 
 
 def size_table(summary: Summary) -> TextTable:
     """Scratch, transfer and their difference, by the number of training examples."""
-    metric, compared = summary.metric, size_comparisons(summary)
-    rows = []
-    for pair in sized(summary):
-        c = compared[pair.size]
-        deviations = (pair.scratch.deviation, pair.transfer.deviation)
-        gain = formatting.difference(Interval(c.difference, c.low, c.high), metric, *deviations)
+    metric, rows = summary.metric, []
+    for result in compare_sizes(summary):
+        pair, c = result.pair, result.comparison
+        interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
+        gain = formatting.difference(interval, metric, pair.scratch.deviation, pair.transfer.deviation)
         scores = (formatting.spread(arm, metric) for arm in (pair.scratch, pair.transfer))
-        rows.append([f"{pair.size:,}", *scores, gain, c.verdict])
-    headings = ["examples", f"scratch {formatting.heading(metric)}", "transfer", "gain [95 %]", "verdict"]
+        rows.append([f"{pair.size:,}", *scores, gain, formatting.p_value(c.p), result.verdict])
+    gain = f"gain [{100 * summary.level:.4g} %]"
+    headings = ["examples", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
     title, colored = "by the number of training examples", frozenset({"verdict"})
-    return TextTable(title, headings, rows, frozenset(headings[:4]), colored=colored)
+    return TextTable(title, headings, rows, frozenset(headings[:-1]), colored, colored)
 
 
 def size_notes(summary: Summary) -> list[str]:
     """How the intervals were computed, and how much data transfer saves."""
-    pairs, sign = sized(summary), 1 if metric_of(summary.metric).higher_is_better else -1
-    notes = [f"The intervals of the gains are simultaneous over all {len(pairs)} sizes (Bonferroni)."]
-    largest = pairs[-1]
-    for pair in pairs:
-        if sign * pair.transfer.mean >= sign * largest.scratch.mean and pair.size < largest.size:
-            notes.append(
-                f"The transfer's mean with {pair.size:,} examples is at least that of scratch with {largest.size:,}: "
-                f"{formatting.figure(largest.size / pair.size)} times fewer."
-            )
-            break
+    pairs = sized_pairs(summary)
+    largest, enough = pairs[-1].size, saving(summary)
+    notes = [
+        f"The gains' intervals and p are simultaneous over all {len(pairs)} sizes (Bonferroni); "
+        f"δ = {summary.margin.text}{' of the mean of scratch' if summary.margin.is_relative else ''}."
+    ]
+    if enough:
+        fewer = formatting.figure(largest / enough.size)
+        notes.append(
+            f"Transfer with {enough.size:,} examples is not worse than scratch with {largest:,} by more than δ: "
+            f"{fewer} times fewer (one-sided, sizes tested from the largest down)."
+        )
+    elif len(pairs) > 1:
+        notes.append(
+            f"Not shown: that transfer with fewer than {largest:,} examples reaches scratch with all, within δ."
+        )
     return notes
 
 
 def transfer_data(summary: Summary) -> dict[str, Any]:
     """The tables of a transfer study for JSON, in full precision; empty for other studies."""
     if costs(summary):
+        found = recommend(summary) if len(summary.arms) > 2 else None
         notes = [supported(summary)] if len(summary.arms) > 2 else []
-        return {"costs": [asdict(cost) for cost in costs(summary)], "notes": notes}
-    compared = size_comparisons(summary) if sized(summary) else {}
-    sizes = [{"examples": size, **asdict(comparison)} for size, comparison in compared.items()]
-    return {"sizes": sizes, "notes": size_notes(summary)} if sizes else {}
+        return {
+            "costs": [asdict(cost) for cost in costs(summary)],
+            "recommendation": asdict(found) if found else None,
+            "notes": notes,
+        }
+    if not sized_pairs(summary):
+        return {}
+    sizes = [
+        {"examples": result.pair.size, **asdict(result.comparison), "verdict": result.verdict, "delta": result.delta}
+        for result in compare_sizes(summary)
+    ]
+    return {"sizes": sizes, "notes": size_notes(summary)}

@@ -25,7 +25,7 @@ from dnntrain.statistics.descriptive import (
     t_interval,
 )
 from dnntrain.statistics.distributions import POWER, dunnett_critical, dunnett_p, t_critical, t_p
-from dnntrain.statistics.estimates import METHODS
+from dnntrain.statistics.estimates import METHODS, PAIRED, WELCH
 from dnntrain.statistics.factorial import Effect, effects
 from dnntrain.statistics.pairs import PairComparison, compare_pairs
 from dnntrain.statistics.planning import (
@@ -59,7 +59,9 @@ __all__ = [
     "LEVEL",
     "MANY_SEEDS",
     "METHODS",
+    "PAIRED",
     "POWER",
+    "WELCH",
     "Comparison",
     "ComparisonFamily",
     "Contribution",

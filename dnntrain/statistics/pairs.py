@@ -78,8 +78,7 @@ def larger_error(forward: Estimate, backward: Estimate) -> Estimate:
     They are equal where both directions trust the pool fully; the fewer degrees of freedom count then.
     """
     ours, theirs = forward.test, backward.test
-    if math.isclose(ours.se, theirs.se, rel_tol=1e-9):
-        keeps = ours.df <= theirs.df
-    else:
-        keeps = not theirs.se > ours.se
-    return forward if keeps else Estimate(TTest(ours.difference, theirs.se, theirs.df), forward.n, backward.pooling)
+    are_equal = math.isclose(ours.se, theirs.se, rel_tol=1e-9)
+    if theirs.df < ours.df if are_equal else theirs.se > ours.se:
+        return Estimate(TTest(ours.difference, theirs.se, theirs.df), forward.n, backward.pooling)
+    return forward

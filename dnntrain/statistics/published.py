@@ -82,16 +82,16 @@ def compare_published(
     theirs = fewest if published_n is None else published_n
     if not values or theirs < fewest or (published_sd is not None and not published_sd >= 0):
         raise ValueError(f"{len(values)} runs cannot be compared with {theirs} published ones of sd {published_sd}")
-    n, own_sd, difference = len(values), deviation(values), mean(values) - published_mean
-    runs = np.arange(n, max(MANY_RUNS, n) + 1, dtype=np.float64)
-    se, df, run_sd = mean_error(own_sd, runs, published_sd, theirs)
+    difference = mean(values) - published_mean
+    runs = np.arange(len(values), max(MANY_RUNS, len(values)) + 1, dtype=np.float64)
+    se, df, run_sd = mean_error(deviation(values), runs, published_sd, theirs)
     if not se[0] > 0:
         nan = math.nan
         return PublishedComparison(difference, nan, nan, nan, nan, nan, nan, CANNOT_TELL, None)
-    wide, narrow = (-stdtrit(df, tail) * se for tail in (alpha / k / 2, alpha))
-    differs = abs(difference) > wide
-    told = np.flatnonzero(differs | (abs(difference) + narrow < RUNS_APART * run_sd))
-    z, is_told = difference / float(se[0]), bool(len(told)) and told[0] == 0
+    margin, wide = RUNS_APART * run_sd, -stdtrit(df[:1], alpha / k / 2) * se[:1]
+    verdict = decide(difference, se[:1], df[:1], margin, alpha, k)[0]
+    told = decide(difference, se, df, margin, alpha, k) if verdict == CANNOT_TELL else []
+    z = difference / float(se[0])
     return PublishedComparison(
         difference=difference,
         low=difference - float(wide[0]),
@@ -99,22 +99,35 @@ def compare_published(
         z=z,
         df=float(df[0]),
         p=min(1.0, k * t_p(z, float(df[0]))),
-        margin=RUNS_APART * run_sd,
-        verdict=CANNOT_TELL if not is_told else DIFFERS if differs[0] else COMPATIBLE,
-        runs_needed=int(runs[told[0]]) if len(told) and not is_told else None,
+        margin=margin,
+        verdict=verdict,
+        runs_needed=next((int(n) for n, said in zip(runs, told, strict=False) if said != CANNOT_TELL), None),
     )
+
+
+def decide(difference: float, se: Array, df: Array, margin: float, alpha: float, k: int) -> list[str]:
+    """The verdict for each standard error."""
+    wide, narrow = (-stdtrit(df, tail) * se for tail in (alpha / k / 2, alpha))
+    compatible = abs(difference) + narrow < margin
+    return [
+        DIFFERS if abs(difference) > half else COMPATIBLE if agrees else CANNOT_TELL
+        for half, agrees in zip(wide, compatible, strict=True)
+    ]
 
 
 def mean_error(
     own_sd: float, runs: Array, published_sd: float | None, published_runs: int
 ) -> tuple[Array, Array, float]:
-    """Standard error and df of ours − published for each number of our runs, and the standard deviation of one run."""
+    """Standard error and df of ours − published for each number of our runs, and the standard deviation of one run.
+
+    The first number is that of the runs from which our standard deviation comes.
+    """
     if published_sd is None or math.isnan(own_sd):
         run_sd = own_sd if published_sd is None else published_sd
         df = runs - 1 if published_sd is None else np.full(len(runs), published_runs - 1.0)
         return run_sd * np.sqrt(1 / runs + 1 / published_runs), df, run_sd
     ours, theirs = own_sd**2 / runs, published_sd**2 / published_runs
     squares = ours**2 / (runs - 1) + theirs**2 / (published_runs - 1)
-    n = int(runs[0])
-    pooled = ((n - 1) * own_sd**2 + (published_runs - 1) * published_sd**2) / (n + published_runs - 2)
+    own_df, their_df = float(runs[0]) - 1, published_runs - 1
+    pooled = (own_df * own_sd**2 + their_df * published_sd**2) / (own_df + their_df)
     return np.sqrt(ours + theirs), (ours + theirs) ** 2 / np.maximum(squares, TINY), math.sqrt(pooled)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
+from dnntrain.store.published import PublishedValue, published_values
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
 
@@ -28,7 +30,7 @@ HistoryRow = dict[str, float | int | list[float | None] | None]
 class Record(BaseModel):
     """Part of a JSON file of the store."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, defer_build=True)
 
     def content(self) -> dict[str, Any]:
         """The fields that were given, in the order in which they are written, as plain JSON values."""
@@ -169,8 +171,8 @@ class ArmRecord(Record):
     """With seed 0."""
     implied: list[str] = []
     """Other differences from the baseline that follow from its settings."""
-    published: dict[str, float] = {}
-    """Published results by metric."""
+    published: dict[str, PublishedValue | float] = {}
+    """Published values by metric, to be read by `StudyRecord.published_of`. Old study files have short forms."""
     levels: dict[str, str] = {}
     """In a factorial design: the level of each factor, '' where it is off."""
 
@@ -198,19 +200,21 @@ class StudyEnvironment(Record):
 
 
 class JudgedArm(Record):
-    """An arm's comparison with the baseline at the look that resolved it."""
+    """An arm's comparison with the baseline at the look that resolved it, in the metric's unit."""
 
     verdict: str
     difference: float
-    low: float
-    high: float
-    narrow_low: float
-    narrow_high: float
-    p: float
-    p_equivalent: float
+    low: float | None
+    """The interval at this look's level; None without a variance."""
+    high: float | None
+    p: float | None
+    """Adjusted for the family."""
     se: float
     df: float
     n: int
+    """Seeds that the arm shares with the baseline."""
+    pooling: float
+    """How far the arm shares the pooled variance, 0 to 1."""
 
 
 class LookRecord(Record):
@@ -218,15 +222,21 @@ class LookRecord(Record):
 
     n: int
     """Seeds at this look."""
-    level: float = 0.0
-    """Arms were judged at 1 − level; 0 for a look that nothing was decided at."""
+    level: float | None = None
+    """Arms were judged at 1 − level. None for a report that someone read before asking for more seeds by hand."""
     worst: float | None = None
-    """The value of the worst finished run, which lost runs cannot outrank; None if none finished."""
+    """The worst finished run up to the first look, by the study's metric; lost runs cannot outrank it."""
     resolved: dict[str, JudgedArm] = {}
-    """The arms that this look resolved."""
+    """The arms that this look resolved. They get no more seeds."""
     pool_variance: float | None = None
-    """The variance that the arms share, by which few remaining arms are judged at later looks; None without a pool."""
+    """The variance that the arms share, by which the last few arms are judged at later looks; None without a pool."""
     pool_df: float | None = None
+
+
+def seeds_until_resolved(arm: str, seeds: Sequence[int], looks: Iterable[LookRecord]) -> list[int]:
+    """The seeds that are asked of an arm: none after the look that resolved it. Such a study's seeds count from 0."""
+    last = next((look.n for look in looks if arm in look.resolved), None)
+    return [seed for seed in seeds if last is None or seed < last]
 
 
 class StudyRecord(Record):
@@ -250,10 +260,14 @@ class StudyRecord(Record):
     """By arm, each metric of a network that ignores its inputs: what a lost run counts as. Old study files lack it."""
     failed: dict[str, list[int]] = {}
     """By arm, the seeds of the runs whose jobs failed."""
-    looks: list[LookRecord] = []
-    """The looks at this study so far, if it was extended."""
+    delta: str | None = None
+    """The smallest difference that matters, such as 0.3pp; None for the metric's own."""
     max_seeds: int | None = None
     """The largest number of seeds of a study that adds seeds until its arms are resolved; None for any other."""
+    levels: dict[int, float] = {}
+    """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
+    looks: list[LookRecord] = []
+    """The looks so far."""
     environments: list[StudyEnvironment] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
@@ -264,12 +278,19 @@ class StudyRecord(Record):
             raise ValueError(f"no arm '{self.baseline}' to be the baseline")
         return self
 
+    @model_validator(mode="after")
+    def _published_values_are_possible(self) -> Self:
+        for arm in self.arms:
+            self.published_of(arm)
+        return self
+
+    def published_of(self, arm: ArmRecord) -> dict[str, PublishedValue]:
+        """An arm's published values by metric."""
+        return published_values(arm.published, self.metric)
+
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds that are asked of an arm: none after the look that resolved it."""
-        for look in self.looks:
-            if arm in look.resolved:
-                return [seed for seed in self.seeds if seed < look.n]
-        return self.seeds
+        return seeds_until_resolved(arm, self.seeds, self.looks)
 
     def to_json(self) -> str:
         """The text of study.json."""

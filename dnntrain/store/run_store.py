@@ -3,6 +3,8 @@
     runs/
       store/<run>/run.json              settings, data, environment, results, history
       store/<run>/weights.safetensors   the weights that were kept
+      store/<run>/predictions.npz       what these predict for validation and test examples (unless left out)
+      store/.targets/<sha256>.npy       the targets of such examples, shared by all runs of a split
       store/.checkpoints/<run>…         the state of an unfinished run
       <study>/study.json                what was asked: arms, seeds, question, published values
       <study>/preset.yaml               the preset as run (where there was one)
@@ -25,6 +27,7 @@ import numpy as np
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.locks import RunLocks, is_locked, study_lock
+from dnntrain.store.predictions import Predictions, read_predictions, target_files, write_predictions
 from dnntrain.store.records import RunRecord
 from dnntrain.utils.files import atomic_file, atomic_folder, scratch_folder, write_errors
 
@@ -42,6 +45,15 @@ class RunStore:
     def weights_file(self, run_id: str) -> Path:
         """The file with a run's weights."""
         return self.folder(run_id) / "weights.safetensors"
+
+    def predictions_file(self, run_id: str) -> Path:
+        """The file with a run's predictions."""
+        return self.folder(run_id) / "predictions.npz"
+
+    @property
+    def targets(self) -> Path:
+        """The folder with the targets of all predictions."""
+        return self.root / "store" / ".targets"
 
     def has(self, run_id: str) -> bool:
         """Whether the run is recorded, with its weights."""
@@ -84,8 +96,24 @@ class RunStore:
         except SafetensorError as error:
             raise InputError(f"{path}: damaged ({error}); remove its folder, and the run is trained again") from None
 
-    def write(self, record: RunRecord, weights: Mapping[str, np.ndarray]) -> RunRecord:
-        """Write a run's record and its kept weights, and remove its checkpoint.
+    def predictions(self, run_id: str) -> Predictions | None:
+        """Read what a run's kept weights predict; None if that is not recorded, InputError if a file is damaged."""
+        return read_predictions(self.predictions_file(run_id), self.targets)
+
+    def write_predictions(self, run_id: str, predictions: Predictions) -> None:
+        """Add the predictions of a recorded run."""
+        with write_errors(self.root), atomic_file(self.predictions_file(run_id)) as scratch:
+            write_predictions(scratch, predictions, self.targets)
+
+    def unused_targets(self, runs: Iterable[str]) -> list[Path]:
+        """The files of targets that none of these runs' predictions name."""
+        used = {file for run in runs for file in target_files(self.predictions_file(run), self.targets)}
+        return sorted({*self.targets.glob("*.npy")} - used)
+
+    def write(
+        self, record: RunRecord, weights: Mapping[str, np.ndarray], predictions: Predictions | None = None
+    ) -> RunRecord:
+        """Write a run's record, its kept weights and its predictions, and remove its checkpoint.
 
         Returns:
             The record as it was written, with checksums.
@@ -97,6 +125,8 @@ class RunStore:
         with write_errors(self.root), atomic_folder(self.folder(record.run)) as scratch:
             (scratch / "run.json").write_text(record.to_json(), encoding="utf-8")
             (scratch / "weights.safetensors").write_bytes(content)
+            if predictions:
+                write_predictions(scratch / "predictions.npz", predictions, self.targets)
         with write_errors(self.root):
             self._checkpoint(record.run).unlink(missing_ok=True)
         return record
@@ -106,6 +136,7 @@ class RunStore:
         try:
             record = self.read(run_id)
             self.weights(run_id)
+            predictions = self.predictions(run_id)
         except InputError as error:
             return str(error)
         if record.checksums is None:
@@ -113,6 +144,8 @@ class RunStore:
         weights = self.weights_file(run_id)
         if record.checksums.weights != hashlib.sha256(weights.read_bytes()).hexdigest():
             return f"{weights}: changed since it was written"
+        if predictions and (difference := predictions.difference(record)):
+            return f"{self.predictions_file(run_id)}: {difference}"
         return ""
 
     def checkpoint(self, run_id: str) -> Checkpoint | None:

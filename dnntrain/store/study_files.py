@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class StudyFiles:
         records: Mapping[str, RunRecord],
         settings: Mapping[str, Mapping[str, Any]],
         preset: str = "",
+        failed: Mapping[str, Sequence[int]] | None = None,
     ) -> StudyFiles:
         """Make the files from records.
 
@@ -55,15 +57,18 @@ class StudyFiles:
             records: The records by run id.
             settings: By run id, the settings in which the arms differ. Each is a column of results.csv.
             preset: The text of the preset, if there was one.
+            failed: By arm, the seeds of the runs whose jobs failed.
         """
         rows: list[dict[str, Any]] = []
         columns: dict[str, None] = {}
+        constants: dict[str, list[Mapping[str, float]]] = {}
         provenance = Provenance()
         for arm, run in runs:
             record = records[run]
             rows.append(_results_row(record, study.name, arm, settings[run]))
             columns |= dict.fromkeys(key for row in record.history for key in row)
             provenance.add(arm, record)
+            constants.setdefault(arm, []).append(record.constant)
         first = records[runs[0][1]]
         results_csv = "".join(_csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
         origin = {
@@ -73,6 +78,8 @@ class StudyFiles:
             "environments": provenance.environments,
             "checksum": hashlib.sha256(results_csv.encode()).hexdigest(),
         }
+        found = {"constants": mean_constants(constants), "failed": failed}
+        origin |= {key: value for key, value in found.items() if value}  # old records have no constants
         return cls(study.model_copy(update=origin), results_csv, runs, records, [*HISTORY_NAMES, *columns], preset)
 
     def contents(self) -> dict[str, Iterable[str]]:
@@ -117,6 +124,14 @@ class Results:
     """Whether results.csv was changed since it was written."""
     run_records: Mapping[str, RunRecord] | None = None
     """The records by run id, if the study has just run in this process."""
+    is_table: bool = False
+    """Whether dnntrain did not write it: then `folder` is a file, and nothing is known of runs that are not in it."""
+    is_paired: bool = True
+    """Whether runs of two arms with equal seeds are pairs."""
+    blocks: Sequence[str] = ()
+    """The names of the blocks, such as data sets, whose means are compared; `runs` has each run's block by number."""
+    notes: Sequence[str] = ()
+    """What a reader should know of how the table was read."""
 
     @property
     def name(self) -> str:
@@ -126,8 +141,10 @@ class Results:
     def validation_curves(self, metric: str) -> dict[str, list[float]]:
         """Each arm's mean of a validation metric by epoch, over the runs that were trained for as long.
 
-        Empty where the study has no history. InputError where history.csv is damaged.
+        Empty if the study has no history. InputError where history.csv is damaged.
         """
+        if self.is_table:
+            return {}
         records = self.run_records
         history = _read_history(self.folder, metric) if records is None else self._history(records, metric)
         means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()
@@ -138,6 +155,22 @@ class Results:
         runs = zip(self.runs["arm"], self.runs["run"], strict=True)
         rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]
         return pd.DataFrame(rows, columns=["arm", "epoch", metric]).astype({metric: float})
+
+
+def mean_constants(by_arm: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """By arm and metric, the mean over its runs of what a network scores that ignores its inputs.
+
+    Arms with a run that does not say, and metrics that a run lacks, are left out.
+    """
+    return {
+        arm: {
+            metric: math.fsum(constant[metric] for constant in constants) / len(constants)
+            for metric in constants[0]
+            if all(metric in constant for constant in constants)
+        }
+        for arm, constants in by_arm.items()
+        if all(constants)
+    }
 
 
 def find_studies(paths: Sequence[Path]) -> list[Results]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dnntrain.config.keys import Settings
@@ -17,11 +17,14 @@ from dnntrain.store.run_store import RunStore
 from dnntrain.studies import transfer
 from dnntrain.studies.presets import load_preset, read_values
 from dnntrain.studies.study import (
+    UNTIL_RESOLVED,
     Arm,
     Study,
+    check_delta,
     check_metric,
     check_name,
     folder_name,
+    read_seed_schedule,
     read_seeds,
     spec_label,
 )
@@ -34,21 +37,62 @@ BASE = "base"
 """The arm without changes in a study of named arms."""
 
 
+@dataclass(frozen=True)
+class StudyRequest:
+    """How many seeds a study has and how it is judged, where that is not as usual."""
+
+    seeds: object = None
+    """A count, a list, or 'until-resolved'."""
+    max_seeds: object = None
+    """The most seeds of 'until-resolved'."""
+    metric: str | None = None
+    """What arms are compared by, such as test_acc."""
+    delta: str | float | None = None
+    """The smallest difference that matters, such as 0.3pp."""
+
+    def apply(self, study: Study) -> Study:
+        """The study as requested; InputError for what it cannot have."""
+        if self.metric is not None:
+            study = replace(study, metric=check_metric(self.metric), metric_is_default=False)
+        delta = study.delta if self.delta is None else self.delta
+        study = replace(study, delta=check_delta(delta, study.metric))
+        if self.seeds is None and self.max_seeds is None:
+            return study
+        own = UNTIL_RESOLVED if study.max_seeds else list(study.seeds)
+        plan = read_seed_schedule(own if self.seeds is None else self.seeds, self.max_seeds)
+        if plan.max_seeds and study.seeds != tuple(range(len(study.seeds))):
+            listed = ", ".join(map(str, study.seeds))
+            raise InputError(f"seeds {UNTIL_RESOLVED}: they count from 0, but the preset lists {listed}")
+        return study.with_seeds(plan)
+
+
 def training_study(settings: Settings, seeds: object = 1, name: str | None = None,
                    home: DataLocation | None = None) -> Study:  # fmt: skip
     """One arm with these settings. Raises InputError if a setting, a seed or the name is invalid."""
     spec = RunSpec.parse(settings)
     folder = folder_name(f"train-{spec_label(spec)}") if name is None else check_name(name, "name")
     arm = Arm(name or spec_label(spec), spec)
-    return Study(folder, (arm,), read_seeds(seeds), metric=default_metric(spec.source.outline(home).task))
+    metric = default_metric(spec.source.outline(home).task)
+    return Study(folder, (arm,), read_seeds(seeds), metric=metric, metric_is_default=True)
 
 
 def preset_study(
-    preset: str, overrides: Settings, seeds: object = None, home: DataLocation | None = None, given_as: str = "--set"
-) -> Study:
-    """A preset's study with some settings of its base replaced. Raises InputError, see `load_preset`."""
-    study = load_preset(preset, overrides, home, given_as=given_as)
-    return study if seeds is None else study.with_seeds(read_seeds(seeds))
+    preset: str, overrides: Settings, request: StudyRequest | None = None, home: DataLocation | None = None,
+    given_as: str = "--set",
+) -> Study:  # fmt: skip
+    """A preset's study with some settings of its base replaced.
+
+    Args:
+        preset: The preset's file, or the name of one that comes with dnntrain.
+        overrides: Settings that replace those of the preset's base.
+        request: What else differs from the preset.
+        home: Where data sets are found.
+        given_as: What error messages call the overrides.
+
+    Raises:
+        InputError: If the preset, a setting or the request is wrong; see `load_preset`.
+    """
+    return (request or StudyRequest()).apply(load_preset(preset, overrides, home, given_as=given_as))
 
 
 def ablation_study(
@@ -56,8 +100,7 @@ def ablation_study(
     arms: Mapping[str, Settings] | None = None,
     factors: Mapping[str, Settings] | None = None,
     base: Settings,
-    seeds: object = 5,
-    metric: str | None = None,
+    request: StudyRequest,
     name: str | None = None,
     home: DataLocation | None = None,
 ) -> Study:
@@ -67,8 +110,7 @@ def ablation_study(
         arms: Settings that each arm changes in the base. The base itself is the first arm, and the baseline.
         factors: Settings of each factor, which make a one-in design: the base, and each factor alone.
         base: Settings that all arms share.
-        seeds: How many seeds, or which.
-        metric: What arms are compared by.
+        request: How many seeds it has, and how it is judged.
         name: The study's name; by default made of the arms' names and a digest of the settings.
         home: Where data sets are found.
 
@@ -86,15 +128,9 @@ def ablation_study(
         "base": base,
         "design": "one-in" if arms is None else "list",
         "factors": named if arms is None else {BASE: {}, **named},
-        "seeds": seeds,
-        "metric": metric,
+        **asdict(request),
     }
     return read_values(content, "ablate()", {"factors": key}, home)
-
-
-def judged_by(study: Study, metric: str | None) -> Study:
-    """The study, compared by another metric if one is given."""
-    return study if metric is None else replace(study, metric=check_metric(metric))
 
 
 @dataclass(frozen=True)
@@ -136,7 +172,7 @@ def transfer_study(
     design: TransferDesign,
     *,
     weights: Path | None = None,
-    seeds: object = 5,
+    request: StudyRequest | None = None,
     name: str | None = None,
     out: Path = Path("runs"),
     home: DataLocation | None = None,
@@ -148,7 +184,7 @@ def transfer_study(
         settings: Settings of the new runs.
         design: Which networks are compared.
         weights: File with a pretrained network's weights; by default they are downloaded.
-        seeds: How many seeds, or which.
+        request: How many seeds it has, and how it is judged.
         name: The study's name; by default made of the source and the settings.
         out: Folder where runs are recorded.
         home: Where data sets and pretrained networks are found.
@@ -159,7 +195,8 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    return plan_transfer(base, settings, design, seeds, name, random_base)
+    study = plan_transfer(base, settings, design, name, random_base)
+    return (request or StudyRequest()).apply(study)
 
 
 def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocation) -> Backbone:
@@ -175,20 +212,19 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 
 def plan_transfer(
-    base: Backbone, settings: Settings, design: TransferDesign, seeds: object, name: str | None, random_base: str | None
+    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None
 ) -> Study:
     """The arms that the design compares. `random_base` is the source's architecture with random weights."""
-    chosen = read_seeds(seeds)
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
     given_name = "" if name is None else check_name(name, "name")
     design.check(base, settings)
     if design.strategies:
         name = given_name or folder_name(f"ladder-{label}")
-        return transfer.strategies(name, base, dict(settings), chosen, design.head, random_base)
+        return transfer.strategies(name, base, dict(settings), design.head, random_base)
     inherited = transfer.inherit_settings(base, settings)
     reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
     if design.train_sizes is not None:
         sizes = transfer.read_sizes(design.train_sizes)
-        return transfer.curve(given_name or folder_name(f"curve-{label}"), base, reusing, sizes, chosen, random_base)
+        return transfer.curve(given_name or folder_name(f"curve-{label}"), base, reusing, sizes, random_base)
     name = given_name or folder_name(f"transfer-{label}")
-    return transfer.comparison(name, base, reusing, chosen, random_base, scratch=design.scratch)
+    return transfer.comparison(name, base, reusing, random_base, scratch=design.scratch)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from dnntrain.studies.runner import StudyCallback, TrainedStudy
     from dnntrain.studies.study import Study, Tuning
 
+LARGE_PREDICTIONS = 100
+"""Predictions of more megabytes than this get a note before a study is trained."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -51,6 +54,8 @@ class RunOptions:
     """Whether to share the work with a process that is training the same study."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; by default one a minute."""
+    predictions: bool = True
+    """Whether to record what each run predicts for validation and test examples."""
     executor_options: Mapping[str, Any] = field(default_factory=dict)
     """The executor's own options, such as a Ray cluster's address."""
 
@@ -108,6 +113,9 @@ def train_missing_runs(
         DnntrainError: If some runs failed; the others are recorded.
     """
     from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.continuation import continue_study
+    from dnntrain.studies.feasibility import predictions_size
+    from dnntrain.studies.looks import train_until_resolved
     from dnntrain.studies.pretraining import pretraining_study, with_backbone
     from dnntrain.studies.runner import StudyRunner
 
@@ -116,17 +124,33 @@ def train_missing_runs(
         study = with_backbone(study, next(iter(pretrained.records)))
     elif isinstance(study.pretrain, str):
         study = with_backbone(study, fetch(study.pretrain, options.home))
-    runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
+    asked, study = study, continue_study(study, options.out)
+    if study.metric != asked.metric:
+        callback.note(f"{study.name}: judged by {study.metric}, as recorded; a new study would be by {asked.metric}")
     for note in dropped_from_tables(study, options.out):
         callback.note(f"{study.name}: {note}; their runs stay in the store")
-    executor = create_executor(options, len(runner.missing()), owns_process)
 
-    def stop() -> None:
-        callback.stopping()
-        executor.stop()
+    def train(study: Study) -> TrainedStudy:
+        runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
+        executor = create_executor(options, len(runner.missing()), owns_process)
 
-    with graceful_interrupt(stop) if owns_process else nullcontext():
-        trained = runner.run(executor, callback, options.join, options.checkpoint_every)
+        if (
+            options.predictions
+            and (megabytes := predictions_size(runner.missing(), options.home) / 1e6) > LARGE_PREDICTIONS
+        ):
+            callback.note(
+                f"{study.name}: the predictions of {len(runner.missing())} runs will take {megabytes:,.0f} MB in "
+                f"{options.out}; --no-predictions leaves them out"
+            )
+
+        def stop() -> None:
+            callback.stopping()
+            executor.stop()
+
+        with graceful_interrupt(stop) if owns_process else nullcontext():
+            return runner.run(executor, callback, options.join, options.checkpoint_every, options.predictions)
+
+    trained = train(study) if study.max_seeds is None else train_until_resolved(study, train, callback)
     for note in data_notes(trained.files.record):
         callback.note(note)
     return trained

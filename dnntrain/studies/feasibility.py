@@ -6,11 +6,11 @@ known too. Each technique declares what it needs (`Technique.fault`, `Technique.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
-from dnntrain.data.split import step_count, training_count
+from dnntrain.data.split import step_count, training_count, validation_count
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.studies.study import Study
@@ -80,6 +80,16 @@ def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
 def training_examples(spec: RunSpec, outline: DatasetInfo) -> int:
     """The number of training examples; InputError if there are too few."""
     return training_count(outline.n_validation or spec.val, spec.train_size, outline.n_train)
+
+
+def predictions_size(specs: Iterable[RunSpec], home: DataLocation) -> int:
+    """The bytes that the runs' predictions for validation and test examples take."""
+    size = 0
+    for spec in specs:
+        outline = spec.source.outline(home)
+        validation = outline.n_validation or validation_count(spec.val, outline.n_train)
+        size += 4 * (validation + outline.n_test) * spec.n_outputs(outline)
+    return size
 
 
 def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:

@@ -15,6 +15,7 @@ from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
+from dnntrain.store.published import PublishedValue
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -25,9 +26,11 @@ from dnntrain.studies.study import (
     Arm,
     Study,
     Tuning,
+    check_delta,
     check_metric,
     check_name,
     folder_name,
+    read_seed_schedule,
     read_seeds,
 )
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
@@ -36,7 +39,8 @@ from dnntrain.utils.fields import format_value
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
-    *("combinations", "baseline", "seeds", "metric", "published", "tune", "tune_seeds", "pretrain"),
+    *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
+    *("tune", "tune_seeds", "pretrain"),
 )
 """The keys of a preset."""
 
@@ -72,10 +76,9 @@ class Preset:
 
     def study(self) -> Study:
         """The study, with every arm validated."""
-        with self.document.at("seeds"):
-            seeds = read_seeds(self.content.get("seeds", 5))
+        plan = read_seed_schedule(self.content.get("seeds", 5), self.content.get("max_seeds"))
         name = check_name(self.document.text("name", Path(self.document.where).stem), "name")
-        self.check_size(len(seeds))
+        self.check_size(plan.max_seeds or len(plan.seeds))
         with self.document.at("factors"):
             settings = self.lay_out()
         outline = self.outline(RunSpec.parse(self.base), {})
@@ -87,23 +90,24 @@ class Preset:
             # a changed base makes a separate study
             name=folder_name(name + self.changes) if self.changes else name,
             arms=arms,
-            seeds=seeds,
             question=self.document.text("question", ""),
             baseline=baseline,
             metric=metric,
+            metric_is_default="metric" not in self.content,
+            delta=check_delta(self.content.get("delta"), metric),
             design=self.design,
             note=self.note(),
             source=self.document.source,
             pretrain=self.pretrain(),
             tuning=self.tuning(),
-        )
+        ).with_seeds(plan)
         self.check_used(study, settings)
         with self.document.at("tune"):
             check_tuning(study, self.home)
         return study
 
-    def arms(self, settings: Arms, published: Mapping[str, dict[str, float]]) -> tuple[Arm, ...]:
-        """The validated arms, with their published figures if there are any."""
+    def arms(self, settings: Arms, published: Mapping[str, dict[str, PublishedValue]]) -> tuple[Arm, ...]:
+        """The validated arms, with their published values if there are any."""
         levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
         return tuple(
             Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))

@@ -24,6 +24,8 @@ def pretraining_study(study: Study) -> Study | None:
         source="",
         pretrain=None,
         tuning=None,
+        delta=None,
+        max_seeds=None,
     )
 
 

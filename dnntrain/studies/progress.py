@@ -64,7 +64,7 @@ class ProgressDisplay(StudyCallback):
         """The score of the data's task; unknown until a run is read or trained."""
         self.arm_of: dict[RunSpec, list[str]] = defaultdict(list)
         for arm, spec in study.runs():
-            state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds)))
+            state = self.arms.setdefault(arm.name, ArmState(arm.spec.epochs, len(study.seeds_of(arm.name))))
             self.arm_of[spec].append(arm.name)
             if existing := recorded.get(ids[spec]):
                 state.epochs[spec.seed] = existing.epochs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dnntrain.config.spec import RunSpec
@@ -17,7 +17,7 @@ from dnntrain.executors.devices import accelerated
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
 from dnntrain.store.locks import RunLocks
-from dnntrain.store.records import RunRecord
+from dnntrain.store.records import LookRecord, RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.studies.feasibility import check_study
@@ -38,7 +38,7 @@ class StudyCallback:
     """Follows a study. Each method does nothing here; override those that are of interest."""
 
     def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
-        """The study begins.
+        """The study begins, or its next look does, which asks for more seeds.
 
         Args:
             study: What is asked.
@@ -76,6 +76,13 @@ class TrainedStudy:
         """The study's results, from memory: the same as `read_study` of its folder."""
         return self.files.results(self.records.store.root / self.study.name)
 
+    def with_look(self, look: LookRecord) -> TrainedStudy:
+        """The same study with one more look, which is written to its folder."""
+        study = replace(self.study, looks=(*self.study.looks, look))
+        files = replace(self.files, record=self.files.record.model_copy(update={"looks": list(study.looks)}))
+        files.write(self.records.store.root / study.name)
+        return replace(self, study=study, files=files)
+
     def figures(self, metric: str) -> dict[str, list[float]]:
         """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
         results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
@@ -112,6 +119,7 @@ class StudyRunner:
         callback: StudyCallback | None = None,
         join: bool = False,
         checkpoint_every: int | None = None,
+        predictions: bool = True,
     ) -> TrainedStudy:
         """Train the missing runs. Whatever ends this, finished runs stay recorded.
 
@@ -120,6 +128,7 @@ class StudyRunner:
             callback: Follows the study.
             join: Whether to help another process that is training this study.
             checkpoint_every: Epochs between checkpoints of runs in training; None for one a minute.
+            predictions: Whether to record what the runs predict for held-out examples.
 
         Raises:
             DnntrainError: Some runs could not be trained (InputError if because of their settings), or another
@@ -140,7 +149,7 @@ class StudyRunner:
             callback.start(self.study, self.records, self.ids)
             try:
                 while (missing := self.missing()) and not executor.stopping:
-                    jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every)
+                    jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every, predictions)
                     executor.run(jobs, lambda event: self.handle(event, callback, locks))
                     if not jobs.taken and not executor.stopping:
                         time.sleep(LOCKED_RUNS_SECONDS)
@@ -167,7 +176,18 @@ class StudyRunner:
         of_arms = {arm.name: arm.spec.settings() for arm in self.study.arms}
         runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
         settings = {run: {key: of_arms[arm][key] for key in varied} for arm, run in runs}
-        return StudyFiles.build(self.study.to_record(), runs, self.records, settings, self.study.source)
+        return StudyFiles.build(
+            self.study.to_record(), runs, self.records, settings, self.study.source, self.failed_seeds()
+        )
+
+    def failed_seeds(self) -> dict[str, list[int]]:
+        """By arm, the seeds whose jobs failed and that are not recorded."""
+        failed = {spec for failure in self.failures for spec in failure.job.specs}
+        seeds: dict[str, list[int]] = {}
+        for arm, spec in self.study.runs():
+            if spec in failed and self.ids[spec] not in self.records:
+                seeds.setdefault(arm.name, []).append(spec.seed)
+        return seeds
 
     def missing(self) -> dict[RunSpec, str]:
         """The runs that are neither recorded nor have failed, with their ids."""
@@ -196,7 +216,7 @@ class StudyRunner:
         elif isinstance(event, RunsFinished):
             for run in event.runs:
                 record = run.to_record(self.ids[run.spec], event.data, event.environment)
-                self.records.add(self.store.write(record, run.weights))
+                self.records.add(self.store.write(record, run.weights, run.predictions))
                 locks.release(record.run)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
@@ -213,8 +233,10 @@ class JobQueue:
         missing: Mapping[RunSpec, str],
         locks: RunLocks,
         checkpoint_every: int | None,
+        predictions: bool,
     ) -> None:
-        self.runner, self.locks, self.checkpoint_every = runner, locks, checkpoint_every
+        self.runner, self.locks = runner, locks
+        self.checkpoint_every, self.predictions = checkpoint_every, predictions
         # a process that waits for others looks twice a second, and need not read their checkpoints
         self.missing = {spec: run for spec, run in missing.items() if locks.is_unlocked(run)}
         store = runner.store
@@ -231,7 +253,13 @@ class JobQueue:
                 self.taken += 1
                 backbone = self.runner.backbones.get(specs[0].reuse_from or "")
                 job = Job(
-                    specs, self.runner.home, self.runner.device, backbone, self.checkpoints, self.checkpoint_every
+                    specs,
+                    self.runner.home,
+                    self.runner.device,
+                    backbone,
+                    self.checkpoints,
+                    self.checkpoint_every,
+                    self.predictions,
                 )
                 yield job.subset(specs)  # with the checkpoints of these runs only
 

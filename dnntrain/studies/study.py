@@ -7,14 +7,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dnntrain.analysis.margins import read_margin
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import DEFAULT_METRIC, metric_of
-from dnntrain.store.records import ArmRecord, StudyRecord
+from dnntrain.store.published import PublishedValue
+from dnntrain.store.records import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
 
 MOST_RUNS = 100_000
+
+UNTIL_RESOLVED = "until-resolved"
+"""The value of `seeds` that adds seeds until every arm has a verdict."""
+
+MAX_SEEDS = 20
+"""The most seeds that are then added by default."""
 
 PRETRAIN = "pretrain"
 """The value of `reuse_from` that stands for the network that a preset trains first."""
@@ -27,8 +35,8 @@ class Arm:
     name: str
     spec: RunSpec
     """The settings, with seed 0."""
-    published: Mapping[str, float] = field(default_factory=dict)
-    """Published figures by metric, as {'val_acc': 0.8663}."""
+    published: Mapping[str, PublishedValue] = field(default_factory=dict)
+    """Published values by metric."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """In a factorial design: the level of each factor, '' where it is off."""
 
@@ -52,7 +60,7 @@ class Study:
 
     name: str
     arms: tuple[Arm, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     question: str = ""
     baseline: str | None = None
     """The arm that the others are compared with."""
@@ -65,10 +73,32 @@ class Study:
     """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
+    delta: str | None = None
+    """The smallest difference that matters, such as 0.3pp; by default the metric's own."""
+    max_seeds: int | None = None
+    """For a study that adds seeds until its arms are resolved: the most. `seeds` are those up to the next look."""
+    levels: Mapping[int, float] = field(default_factory=dict)
+    """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
+    looks: tuple[LookRecord, ...] = ()
+    """The looks at the study so far."""
+    metric_is_default: bool = False
+    """Whether the metric was not asked for. A recorded study then keeps its own."""
+
+    @property
+    def resolves_together(self) -> bool:
+        """Whether all arms get the same seeds until every one is resolved, because the report combines several arms.
+
+        So it is with the effects of a factorial or in-and-out design, and with transfer: a ladder or a curve.
+        """
+        return self.design in ("factorial", "in-and-out") or any(arm.spec.reuse_from for arm in self.arms)
+
+    def seeds_of(self, arm: str) -> list[int]:
+        """The seeds of an arm: none after the look that resolved it."""
+        return seeds_until_resolved(arm, self.seeds, self.looks)
 
     def runs(self) -> list[tuple[Arm, RunSpec]]:
         """All runs, arm by arm, each with its arm."""
-        return [(arm, arm.run(seed)) for arm in self.arms for seed in self.seeds]
+        return [(arm, arm.run(seed)) for arm in self.arms for seed in self.seeds_of(arm.name)]
 
     def varied(self) -> list[str]:
         """The fields in which the arms differ, in the spec's order."""
@@ -87,6 +117,7 @@ class Study:
             )
             for arm in self.arms
         ]
+        sequential = {"delta": self.delta, "max_seeds": self.max_seeds, "levels": self.levels, "looks": self.looks}
         return StudyRecord(
             name=self.name,
             question=self.question,
@@ -96,6 +127,7 @@ class Study:
             note=self.note,
             seeds=list(self.seeds),
             arms=arms,
+            **{key: value for key, value in sequential.items() if value},  # most studies have none of these
         )
 
     def implied(self, arm: Arm) -> list[str]:
@@ -103,11 +135,48 @@ class Study:
         baseline = next((other.spec for other in self.arms if other.name == self.baseline), arm.spec)
         return implied_changes(arm.spec, baseline)
 
-    def with_seeds(self, seeds: Sequence[int]) -> Study:
-        """The same study with other seeds; InputError if there would be too many runs."""
-        if len(self.arms) * len(seeds) > MOST_RUNS:
-            raise InputError(f"{len(self.arms)} arms × {len(seeds)} seeds: at most {MOST_RUNS} runs")
-        return replace(self, seeds=tuple(seeds))
+    def with_seeds(self, plan: SeedSchedule) -> Study:
+        """The same study with other seeds; InputError if there would be too many runs, or nothing to resolve."""
+        most = plan.max_seeds or len(plan.seeds)
+        if len(self.arms) * most > MOST_RUNS:
+            raise InputError(f"{len(self.arms)} arms × {most} seeds: at most {MOST_RUNS} runs")
+        if plan.max_seeds is not None and len(self.arms) < 2:
+            raise InputError(f"seeds {UNTIL_RESOLVED}: needs an arm to compare with the baseline")
+        return replace(self, seeds=plan.seeds, max_seeds=plan.max_seeds)
+
+
+@dataclass(frozen=True)
+class SeedSchedule:
+    """Which seeds a study has: fixed ones, or as many as its verdicts need."""
+
+    seeds: tuple[int, ...]
+    """All seeds, or those up to the first look."""
+    max_seeds: int | None = None
+    """The most seeds, if they are added until every arm is resolved."""
+
+
+def read_seed_schedule(seeds: object, max_seeds: object = None) -> SeedSchedule:
+    """Reads how many seeds a study has.
+
+    Args:
+        seeds: A count, a list (see `read_seeds`), or 'until-resolved'.
+        max_seeds: The most seeds of 'until-resolved'; by default 20.
+
+    Raises:
+        InputError: If they cannot be read, or `max_seeds` would be ignored or leaves no two looks.
+    """
+    if seeds != UNTIL_RESOLVED:
+        if max_seeds is not None:
+            raise InputError(f"max_seeds {max_seeds}: only for seeds {UNTIL_RESOLVED}")
+        return SeedSchedule(read_seeds(seeds))
+    from dnntrain.statistics import looks_up_to  # loads scipy, which --help does without
+
+    text = str(MAX_SEEDS if max_seeds is None else max_seeds)
+    try:
+        looks = looks_up_to(int(text) if text.isdecimal() else 0)
+    except ValueError as error:
+        raise InputError(f"max_seeds {text}: {error}") from None
+    return SeedSchedule(tuple(range(looks[0])), looks[-1])
 
 
 def read_seeds(value: object) -> tuple[int, ...]:
@@ -167,3 +236,13 @@ def check_metric(metric: object) -> str:
     """Check that a metric exists; InputError with the nearest name if not."""
     metric_of(str(metric))
     return str(metric)
+
+
+def check_delta(delta: object, metric: str) -> str | None:
+    """Check that the metric can differ by this much; InputError if not."""
+    if delta is None:
+        return None
+    try:
+        return read_margin(str(delta), metric_of(metric)).text
+    except InputError as error:
+        raise InputError(f"delta: {error}") from None

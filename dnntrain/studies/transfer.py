@@ -83,7 +83,6 @@ def comparison(
     name: str,
     backbone: Backbone,
     settings: ArmSettings,
-    seeds: Sequence[int],
     random_base: str | None,
     *,
     scratch: bool = True,
@@ -93,12 +92,10 @@ def comparison(
     if scratch:
         arms = {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms
     question = f"What does reusing {backbone.name} gain?"
-    return study_of(name, arms, seeds, question, SCRATCH if scratch else None)
+    return study_of(name, arms, question, SCRATCH if scratch else None)
 
 
-def strategies(
-    name: str, backbone: Backbone, given: ArmSettings, seeds: Sequence[int], head: str, random_base: str | None
-) -> Study:
+def strategies(name: str, backbone: Backbone, given: ArmSettings, head: str, random_base: str | None) -> Study:
     """The study of all strategies: scratch, frozen, unfreeze some, change the top. The backbone may be too small for
     some of them.
     """
@@ -118,7 +115,7 @@ def strategies(
     if isinstance(backbone, MLPBackbone):
         arms |= head_variants(backbone, unfreezing, head)
     question = f"Which transfer strategy works best with {backbone.name} here?"
-    return study_of(name, arms, seeds, question, SCRATCH)
+    return study_of(name, arms, question, SCRATCH)
 
 
 def head_variants(backbone: MLPBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
@@ -136,7 +133,6 @@ def curve(
     backbone: Backbone,
     settings: ArmSettings,
     sizes: Sequence[int],
-    seeds: Sequence[int],
     random_base: str | None,
 ) -> Study:
     """The study of transfer and scratch at several numbers of training examples."""
@@ -145,22 +141,20 @@ def curve(
         sized = settings | {"train_size": size}
         arms[f"{SCRATCH} ({size})"] = scratch_settings(sized, backbone, random_base)
         arms[f"{TRANSFER} ({size})"] = sized
-    return study_of(name, arms, seeds, f"How many training examples does reusing {backbone.name} save?", None)
+    return study_of(name, arms, f"How many training examples does reusing {backbone.name} save?", None)
 
 
-def study_of(
-    name: str, arms: Mapping[str, ArmSettings], seeds: Sequence[int], question: str, baseline: str | None
-) -> Study:
+def study_of(name: str, arms: Mapping[str, ArmSettings], question: str, baseline: str | None) -> Study:
     """The study of these arms. It is judged on the test set, which is used for nothing else."""
     specs = {arm: RunSpec.parse(settings) for arm, settings in arms.items()}
     task = next(iter(specs.values())).source.outline().task
     return Study(
         folder_name(name),
         tuple(Arm(arm, spec) for arm, spec in specs.items()),
-        tuple(seeds),
-        question,
-        baseline,
+        question=question,
+        baseline=baseline,
         metric=default_metric(task),
+        metric_is_default=True,
     )
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from dnntrain.analysis.selection import CHOSEN_ON_VALIDATION
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
 from dnntrain.studies.study import MOST_RUNS, Arm, Study, Tuning
@@ -35,7 +36,7 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
     metric = selection_metric(study)
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
-        design="list", note="", source="", tuning=None,
+        design="list", note="", source="", tuning=None, delta=None, max_seeds=None,
     )  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> St
     """The same comparison, each arm with the value that was chosen for it."""
     arms = tuple(replace(arm, spec=arm.spec.changed(**{tuning.key: chosen[arm.name]})) for arm in study.arms)
     values = ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items())
-    note = f"{tuning.key} was chosen for each arm on validation, over other seeds: {values}."
+    note = f"{tuning.key} {CHOSEN_ON_VALIDATION}, over other seeds: {values}."
     edges = {min(tuning.values), max(tuning.values)} if len(tuning.values) > 2 else set()
     at_edge = [name for name, value in chosen.items() if value in edges]
     if at_edge:

@@ -62,6 +62,7 @@ def train_transfer(
     device: torch.device | None = None,
     on_epoch: OnEpoch = ignore,
     checkpoints: Sequence[Checkpoint] = (),
+    keep_predictions: bool = True,
 ) -> list[Run]:
     """Train runs of one graph that reuse a backbone, stage by stage.
 
@@ -72,6 +73,7 @@ def train_transfer(
         device: Where to train; the CPU by default.
         on_epoch: Called after each epoch.
         checkpoints: Where the runs were interrupted, one for each run; empty to train from the start.
+        keep_predictions: Whether the finished runs hold their predictions on held-out examples.
 
     Returns:
         The runs, in the order of their specs.
@@ -94,7 +96,8 @@ def train_transfer(
         if active:
             own_splits = [splits[run.index] for run in active]
             begun = [checkpoint for checkpoint in checkpoints if checkpoint.stage == stage.number]
-            train_stage(active, stage, dataset, own_splits, backbone, device, on_epoch, begun)
+            keep = keep_predictions and stage.last
+            train_stage(active, stage, dataset, own_splits, backbone, device, on_epoch, begun, keep)
     return runs
 
 
@@ -107,39 +110,58 @@ def train_stage(
     device: torch.device,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint],
+    keep_predictions: bool,
 ) -> None:
     """Train the runs for one stage, and update their history and weights."""
-    spec = runs[0].spec
-    rows = np.unique(np.concatenate([part for split in splits for part in split]))
-    training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     started = time.perf_counter()
-    features = backbone.features(dataset, spec, stage.frozen, rows, device)
+    specs, features, start = prepare_stage(
+        stage, [run.spec for run in runs], dataset, splits, backbone, device, [run.weights for run in runs]
+    )
     seconds = (time.perf_counter() - started) / len(runs)  # the features are computed for all runs at once
     for run in runs:
         run.seconds += seconds
+    frozen_weights = backbone.frozen_weights(stage.frozen)
+    callback = StageCallback(runs, stage, start.layers[0], frozen_weights, checkpoints, on_epoch)
+    start = replace(start, checkpoints=checkpoints)
+    train_population(specs, features, device, callback, start, keep_predictions)
+
+
+def prepare_stage(
+    stage: TransferStage,
+    specs: Sequence[RunSpec],
+    dataset: Dataset,
+    splits: Splits,
+    backbone: Backbone,
+    device: torch.device,
+    known: Sequence[Mapping[str, np.ndarray]],
+) -> tuple[list[RunSpec], Dataset, StartState]:
+    """What a stage trains: each run's settings in it, the frozen features as its data, and where it starts from.
+
+    Args:
+        stage: The stage.
+        specs: The runs.
+        dataset: The original data.
+        splits: Each run's training and validation examples.
+        backbone: The network that the runs reuse.
+        device: Where the features are computed.
+        known: Each run's weights from earlier stages, by name. All others are the backbone's, or new.
+    """
+    spec = specs[0]
+    rows = np.unique(np.concatenate([part for split in splits for part in split]))
+    training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
+    features = backbone.features(dataset, spec, stage.frozen, rows, device)
     n_features, n_outputs = features.dataset.outline.n_features, spec.n_outputs(dataset.outline)
-    layers = [backbone.trained_layers(run.spec, stage.frozen, n_features, n_outputs) for run in runs]
-    pretrained = backbone.weights(stage.frozen, reused_count(spec, backbone))
+    layers = [backbone.trained_layers(each, stage.frozen, n_features, n_outputs) for each in specs]
+    pretrained, names = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_names(layers[0])
     start = StartState(
-        weights=[start_weights(layers[0], pretrained, run.weights) for run in runs],
+        weights=[{name: value for name, value in {**pretrained, **own}.items() if name in names} for own in known],
         layers=layers,
         splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
         # the features' rows depend on the population, the whole training part does not
         fitted_targets=dataset.train_targets[training_part],
         epochs=stage.first_epoch,
-        checkpoints=checkpoints,
     )
-    specs = [stage.spec(run.spec, features.scale) for run in runs]
-    callback = StageCallback(runs, stage, layers[0], backbone.frozen_weights(stage.frozen), checkpoints, on_epoch)
-    train_population(specs, features.dataset, device, callback, start)
-
-
-def start_weights(
-    layers: LayerSpecs, pretrained: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """What a stage's layers start from: weights of an earlier stage, and pretrained ones where layers were frozen."""
-    known = dict(trained) | dict(pretrained)
-    return {name: known[name] for name in tensor_names(layers) if name in known}
+    return [stage.spec(each, features.scale) for each in specs], features.dataset, start
 
 
 class StageCallback:
@@ -182,7 +204,8 @@ class StageCallback:
         trained = {name: value for name, value in part.weights.items() if name in self.trained_names}
         run.weights = dict(self.frozen_weights) | trained
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
-        run.test, run.constant = part.test if self.stage.last else {}, part.constant
+        run.test = part.test if self.stage.last else {}
+        run.constant, run.predictions = part.constant, part.predictions
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 

@@ -12,6 +12,9 @@ from uuid import uuid4
 
 from dnntrain.errors import DnntrainError, InputError
 
+GZIP_MAGIC = b"\x1f\x8b"
+"""The first bytes of a gzipped file."""
+
 
 @contextmanager
 def write_errors(root: Path) -> Iterator[None]:

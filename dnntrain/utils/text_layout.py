@@ -24,11 +24,15 @@ NARROWEST = 24
 COLORS = {
     "better": "green",
     "worse": "red",
+    "never": "red",
     "vanishing": "yellow",
     "exploding": "red",
     "dead": "yellow",
     "saturated": "yellow",
     "differs": "yellow",
+    "compatible": "green",
+    "synergistic": "green",
+    "redundant": "yellow",
 }
 """The color of a verdict, by its first word."""
 
@@ -116,7 +120,7 @@ class TextTable:
 
     def cell(self, heading: str, value: str) -> Text:
         """A cell, in the color of its verdict."""
-        word = value.partition(" ")[0].rstrip(",")
+        word = value.partition(" ")[0].rstrip(",:")
         return Text(value, style=COLORS.get(word, "") if heading in self.colored else "")
 
 

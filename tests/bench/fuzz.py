@@ -95,7 +95,7 @@ report runs --html -
 report runs --latex -
 report runs --md - --wide
 report runs --figures out
-report runs --compare small small
+report runs --against small small
 runs list
 runs verify
 ablate study.yaml

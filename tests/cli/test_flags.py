@@ -37,6 +37,7 @@ HOW = {
     "address": "which cluster; refused without --executor ray",
     "join": "what to do where another process trains the same study",
     "checkpoint_every": "how often a run in training is kept",
+    "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
     "yes": "answers a question that is asked only where something is removed",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
@@ -130,7 +131,7 @@ def base() -> MLPBackbone:
 
 def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
-    study = plan_transfer(base, settings, TransferDesign(**way), "2", "x", None)
+    study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
             base.check(spec, base.shape)
@@ -177,6 +178,8 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "until_resolved": [["--until-resolved"]],
+    "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
     "as_json": [["--json"]],
     "plan": [["--plan"]],
@@ -192,7 +195,7 @@ VALUES: dict[str, list[list[str]]] = {
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
     "delta": [["--delta", "2"]],
     "require": [["--require", "elu >= bn"]],
-    "compare": [["--compare", "small", "small"]],
+    "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
@@ -213,7 +216,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     (*FROM, "--train-sizes", "20,60"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
-    ("report", "runs", "--compare", "small", "small"),
+    ("report", "runs", "--against", "small", "small"),
     ("data", "list"),
     ("data", "fetch", "fashion-mini"),
     ("data", "info", "table.csv", "--target", "kind"),
@@ -222,6 +225,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "list"),
     ("runs", "show", "RUN"),
     ("runs", "verify"),
+    ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
     ("techniques",),
@@ -294,7 +298,7 @@ def test_an_option_changes_something_or_is_refused(
     ("words", "said"),
     [
         (("transfer", "study.yaml", "--head", "5"), "--head: needs --from; study.yaml says what is trained"),
-        (("report", "runs", "--compare", "small", "small", "--csv", "x"), "--csv: not with --compare"),
+        (("report", "runs", "--against", "small", "small", "--csv", "x"), "--csv: not with --against"),
         (("report", "runs", "--json", "--wide"), "--wide: is for the table on the terminal"),
         (("report", "runs", "--json", "--csv", "-"), "only one of --json, --csv -"),
         (("report", "runs", "--require", "elu.val_acc >= 80"), "val_acc must be from 0 to 1, not 80; did you mean 0.8"),
@@ -308,6 +312,7 @@ def test_an_option_changes_something_or_is_refused(
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
+        (("report", "runs", "--compare", "small", "small"), "error: --compare: renamed to --against"),
     ],
 )  # fmt: skip
 def test_an_option_without_use_is_refused(words: tuple[str, ...], said: str, folder: Path, run: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
     draw_all,
@@ -33,7 +34,6 @@ from dnntrain.reporting.figures import (
 from dnntrain.reporting.figures.axis_labels import place_labels
 from dnntrain.reporting.figures.series import gradients, select_arms
 from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
-from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 
@@ -103,7 +103,7 @@ class Written:
             figures |= {"train_acc": value / 2, "train_loss": value / 2}
             self.history.append({"arm": arm, "seed": seed, "epoch": k + 1} | figures)
 
-    def summary(self, metric: str | None = None) -> Summary:
+    def summary(self, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
         """Writes the files, and summarizes them."""
         (self.folder / "study.json").write_text(json.dumps(self.description), encoding="utf-8")
         columns = ["study", "arm", "seed", "run", "status", "val_acc", "val_loss", "health", "seconds"]
@@ -113,7 +113,7 @@ class Written:
         for name, table in tables.items():
             table = table.rename(columns=lambda column: column.replace("acc", self.score))
             table.to_csv(self.folder / f"{name}.csv", index=False, na_rep="nan" if name == "history" else "")
-        return summarize(read_study(self.folder), metric)
+        return summarize(read_study(self.folder), metric, options)
 
     def kinds(self, metric: str | None = None) -> list[str]:
         """The figures that are drawn of it, each rendered."""
@@ -252,17 +252,18 @@ def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
 
 
 def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
-    summary = steady.summary()
-    figure = drawn(draw_effects(summary, delta=0.02, interval="90 % something"))
+    summary = steady.summary(options=AnalysisOptions(delta="2pp", metrics=2))
+    figure = drawn(draw_effects(summary))
     (axes,) = figure.axes
-    difference = summary.arms[1].difference
-    assert difference is not None and difference.mean == pytest.approx(0.115)
+    c = summary.arms[1].comparison
+    assert c is not None and c.difference == pytest.approx(0.115)
     ((x, y),) = lines(axes, "more")
     assert (x, y) == (pytest.approx([11.5]), [0])
-    assert any(
-        list(line.get_xdata()) == pytest.approx([100 * difference.low, 100 * difference.high]) for line in axes.lines
-    )
-    assert "90 % something" in words(figure) and "±2 points" in words(figure)
+    bars = {line.get_linewidth(): list(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2}
+    assert bars[1.6] == pytest.approx([100 * c.low, 100 * c.high])
+    assert bars[3.2] == pytest.approx([100 * c.narrow_low, 100 * c.narrow_high])
+    assert "simultaneous 97.5 % intervals of 1 comparison, method moderated; thick: 95 %" in words(figure)
+    assert "±2 points" in words(figure) and "97.5 % intervals" in axes.get_xlabel()
     assert any("+11.50 [" in text.get_text() for text in axes.texts)
     assert "worse" in axes.get_xlabel().split("difference")[0]
     assert "better" in drawn(draw_effects(steady.summary("val_loss"))).axes[0].get_xlabel().split("difference")[0]
@@ -273,7 +274,7 @@ def test_units_are_those_of_the_task(steady: Written) -> None:
         summary = steady.summary(metric)
         figures = [draw_learning_curves(summary, read_history(steady.folder)), draw_score_against_time(summary)]
         return {drawn(figure).axes[0].get_ylabel() for figure in figures} | {
-            drawn(draw_effects(summary)).axes[0].get_xlabel().split("     ")[1]
+            drawn(draw_effects(summary)).axes[0].get_xlabel().split("     ")[1].removesuffix(", 95 % intervals")
         }
 
     assert labels("val_loss") == {"validation loss (nats)", "difference in validation loss (nats)"}
@@ -281,13 +282,34 @@ def test_units_are_those_of_the_task(steady: Written) -> None:
     steady.score, steady.description["metric"] = "r2", "val_r2"
     assert labels("val_loss") == {"validation loss", "difference in validation loss"}
     assert labels("val_r2") == {"validation R²", "difference in validation R²"}
-    assert "Gray band: ±0.01, a difference" in words(drawn(draw_effects(steady.summary(), delta=0.01)))
+    assert "Gray band: ±0.01, a difference" in words(
+        drawn(draw_effects(steady.summary(options=AnalysisOptions(delta="0.01"))))
+    )
 
 
-def test_the_forest_plot_says_why_an_arm_has_no_effect(trained: Summary) -> None:
-    (axes,) = drawn(draw_effects(trained)).axes
+def test_the_forest_plot_counts_lost_runs(trained: Summary) -> None:
+    figure = drawn(draw_effects(trained))
+    (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cosine", "brief", "broken"]
-    assert any(text.get_text() == "none: 3 of 3 diverged" for text in axes.texts)
+    difference = trained.arm("broken").difference
+    assert difference is not None and difference.mean < -0.05
+    assert any(text.get_text().endswith("(3 of 3 lost)") for text in axes.texts)
+    assert "Lost runs count as a network that ignores its inputs." in words(figure)
+
+
+def test_the_forest_plot_says_why_an_arm_has_no_effect(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["base", "fine", "later", "lost"], 3)
+    for seed in range(3):
+        study.run("base", seed, [0.5 + seed / 100])
+        study.run("fine", seed, [0.6 + seed / 50])
+        study.run("lost", seed, [math.nan], status="diverged")
+    figure = drawn(draw_effects(study.summary()))
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"none: not run yet"}
+    assert "Lost runs are left out where it is not known what they count as." in words(figure)
+    study.description["constants"] = {"lost": {"val_acc": 0.1}}
+    (axes,) = drawn(draw_effects(study.summary())).axes
+    (x, _) = lines(axes, "lost")[0]
+    assert x == pytest.approx([-41]) and axes.get_xlim()[0] > -41  # an arrow marks it
 
 
 def test_the_heat_map_is_the_mean_log_of_the_norms(steady: Written) -> None:

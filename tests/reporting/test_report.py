@@ -16,9 +16,12 @@ from typing import Any
 
 import pytest
 
-from dnntrain.reporting.exports import html_table, to_csv, to_latex, to_markdown
-from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.analysis.summary import summarize
+from dnntrain.reporting.exports.csv_json import to_csv
+from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.latex import to_latex
+from dnntrain.reporting.exports.markdown import to_markdown
+from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
@@ -53,7 +56,8 @@ def write_study(folder: Path, values: dict[str, list[float | None]] | dict[str, 
     described = [{"name": arm, "settings": {}, "published": {}} for arm in values]
     description = {"name": folder.name, "question": "Which?", "design": "list", "baseline": next(iter(values)),
                    "metric": "val_acc", "note": "", "seeds": [*SEEDS], "arms": described,
-                   "data": {"name": "made", "train_examples": 100, "test_examples": 10_000}}  # fmt: skip
+                   "data": {"name": "made", "train_examples": 100, "test_examples": 10_000,
+                            "classes": [str(number) for number in range(10)]}}  # fmt: skip
     (folder / "study.json").write_text(json.dumps(description | more))
     return folder
 
@@ -65,40 +69,42 @@ def study(tmp_path: Path) -> Path:
 
 def test_it_says_in_words_what_is_real(study: Path) -> None:
     summary = summarize(read_study(study))
-    words = {arm.name: arm.comparison.verdict for arm in summary.arms if arm.comparison}
-    assert words["elu"] == "better"
-    assert words["worse"] == "worse"
-    assert words["close"] == "equivalent"
+    words = {arm.name: arm.verdict for arm in summary.arms}
+    assert words == {"relu": "", "elu": "better", "worse": "worse", "twin": "identical", "close": "equivalent"}
     assert summary.family
-    assert words["twin"] == "equivalent"
-    assert summary.family.k == 4
+    assert summary.family.k == 3  # a twin has no variance
     shown = succeeds("report", study)
-    assert "Smallest effect" in shown
+    assert "3 comparisons by moderated t" in shown and "Dunnett's correction; δ = 0.3pp." in shown
+    assert "Smallest difference that these seeds show with 80 % power" in shown
     assert "10,000 test examples" in shown
 
 
 def test_delta_is_in_points_and_losses_turn_the_verdict_around(study: Path) -> None:
-    records = json.loads(succeeds("report", study, "--json", "--delta", 3))
+    records = json.loads(succeeds("report", study, "--json", "--delta", "3pp"))
     [made] = records["studies"]
     assert made["delta"] == pytest.approx(0.03)
     assert {arm["arm"]: arm["verdict"] for arm in made["arms"]}["elu"] == "better, but within ±δ"
     [by_loss] = json.loads(succeeds("report", study, "--json", "--metric", "val_loss"))["studies"]
     assert {arm["arm"]: arm["verdict"] for arm in by_loss["arms"]}["elu"] == "better"
+    assert by_loss["delta"] == pytest.approx(0.01 * (1 - 0.86)) and by_loss["margin"] == "1%"
     assert "must be 0 or more" in error_of("report", study, "--delta", "-1")
+    assert "did you mean 3pp?" in error_of("report", study, "--delta", "3")
 
 
-def test_diverged_runs_are_counted_and_the_fallback_is_told(tmp_path: Path) -> None:
+def test_lost_runs_are_counted_and_named(tmp_path: Path) -> None:
     arms: dict[str, list[float | None]] = {"relu": [*SAME], "wild": [0.87, None, 0.88, None, 0.86]}
-    shown = " ".join(succeeds("report", write_study(tmp_path / "made", arms)).split())
+    shown = succeeds("report", write_study(tmp_path / "made", arms))
     assert "3/5" in shown
-    assert "runs of wild diverged" in shown
-    assert "paired t with Holm" in shown
-    assert "Fisher's exact p against relu: 0.44" in shown  # 2 of 5 against 0 of 5: 2 · (5C2 / 10C2) = 4/9
+    assert "(87.00 finished)" in shown and "inconclusive: 2 of 5 lost" in shown
+    # 2 of 5 against 0 of 5: 2 · (5C2 / 10C2) = 4/9
+    assert "wild lost 2 of 5 runs (between 5 and 85 % would be, at 95 %; Fisher's p against relu 0.44)" in shown
+    assert "they count as chance (10.00 %)" in shown
+    assert "Among the runs of wild that finished:" in shown and "(n = 3, not a verdict)" in shown
 
 
 def test_one_seed_has_no_interval(tmp_path: Path) -> None:
     shown = succeeds("report", write_study(tmp_path / "made", {"relu": [0.86], "elu": [0.88]}))
-    assert "no uncertainty" in shown
+    assert "one seed: no interval" in shown
     assert "[" not in shown.split("each run")[0].replace("[95 %]", "")
 
 
@@ -230,40 +236,6 @@ def test_the_page_opens_in_a_browser(study: Path, tmp_path: Path) -> None:
     assert "better" in shown
 
 
-def test_factorial_designs_show_effects_and_in_and_out_shows_contributions(tmp_path: Path) -> None:
-    def levels(a: str, b: str) -> dict[str, str]:
-        return {"a": a, "b": b}
-
-    cells = {"none": levels("", ""), "a": levels("a", ""), "b": levels("", "b"), "a+b": levels("a", "b")}
-    gains = {"none": 0.0, "a": 0.02, "b": 0.01, "a+b": 0.05}
-    noise = {"none": 0.0001, "a": -0.0001, "b": 0.0002, "a+b": -0.0002}
-    made = {name: [v + gain + noise[name] * s for s, v in enumerate(SAME)] for name, gain in gains.items()}
-    arms = [{"name": name, "settings": {}, "published": {}, "levels": cell} for name, cell in cells.items()]
-    folder = write_study(tmp_path / "factorial", made, design="factorial", arms=arms)
-    by_name = {effect.name: effect.interval.mean for effect in summarize(read_study(folder)).effects}
-    assert by_name["a=on"] == pytest.approx((0.02 + 0.04) / 2, abs=1e-3)
-    assert by_name["a=on × b=on"] == pytest.approx((0.05 - 0.01 - 0.02) / 2, abs=1e-3)
-    assert "effects" in succeeds("report", folder)
-
-    renamed = {"baseline": made["none"], "a": made["a"], "b": made["b"], "all": made["a+b"]}
-    both = write_study(tmp_path / "both", renamed | {"no a": made["b"], "no b": made["a"]}, design="in-and-out")
-    [a, b] = summarize(read_study(both)).contributions.values()
-    assert a.solo.mean == pytest.approx(0.02, abs=1e-3)
-    assert a.marginal.mean == pytest.approx(0.04, abs=1e-3)
-    assert {a.reading, b.reading} == {"synergistic"}
-
-
-def test_published_figures_are_judged_by_one_more_run(tmp_path: Path) -> None:
-    published = [{"name": "relu", "settings": {}, "published": {"val_acc": 0.8601}},
-                 {"name": "elu", "settings": {}, "published": {"val_acc": 0.85}},
-                 {"name": "worse", "settings": {}, "published": {}}]  # fmt: skip
-    arms = {name: ARMS[name] for name in ("relu", "elu", "worse")}
-    folder = write_study(tmp_path / "made", arms, arms=published)
-    answers = [arm.reproduced("val_acc") for arm in summarize(read_study(folder)).arms]
-    assert answers == ["reproduced", "differs", "not comparable"]
-    assert "differs" in succeeds("report", folder)
-
-
 def test_an_arm_may_be_called_na(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"NA": SAME, "null": ARMS["elu"]})
     assert [arm.finished for arm in summarize(read_study(folder)).arms] == [5, 5]
@@ -295,13 +267,13 @@ def test_two_studies_stand_side_by_side(study: Path, tmp_path: Path) -> None:
         for arm in described["arms"]:
             arm["settings"] = {"act": arm["name"]}
         (folder / "study.json").write_text(json.dumps(described | {"environment": {"torch": version}}))
-    shown = succeeds("report", tmp_path / "runs", "--compare", "made", other)
+    shown = succeeds("report", tmp_path / "runs", "--against", "made", other)
     row = next(line for line in shown.splitlines() if line.strip().startswith("elu"))
     assert "+1.00 [+1.00, +1.00]" in row
     assert "0/5" in row
     assert "5/5" in next(line for line in shown.splitlines() if line.strip().startswith("relu"))
     assert "environment, torch: 2.13 | 2.14" in shown
-    assert "no study at this path" in error_of("report", tmp_path / "runs", "--compare", "made", "nothing")
+    assert "no study at this path" in error_of("report", tmp_path / "runs", "--against", "made", "nothing")
 
 
 def test_sketches_show_what_they_are_given() -> None:

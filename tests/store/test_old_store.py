@@ -86,3 +86,12 @@ def test_the_recorded_settings_have_the_digest_that_names_the_run(
     run = json.loads(record.read_text(encoding="utf-8"))
     spec = RunSpec.from_record(run["settings"])
     assert spec.digest(run["data"]["fingerprint"], run["engine"]) == run["run"]
+
+
+def test_predictions_of_old_runs_are_made_from_their_weights(store: Path) -> None:
+    before, count = files(store), sum(RUNS.values())
+    assert f"{count} runs evaluated, 0 had predictions" in succeeds("runs", "evaluate", cwd=store)
+    after = files(store)
+    assert {name: content for name, content in after.items() if name in before} == before
+    assert sum(name.endswith("predictions.npz") for name in after) == count
+    assert f"{count} of {count} runs are whole" in succeeds("runs", "verify", cwd=store)

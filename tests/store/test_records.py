@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dnntrain.analysis.summary import summarize
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import InputError
-from dnntrain.reporting.exports import to_json
-from dnntrain.analysis.summary import summarize
+from dnntrain.reporting.exports.csv_json import to_json
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store import run_store
 from dnntrain.store.records import RunRecord, StudyRecord, checksum

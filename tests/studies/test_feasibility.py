@@ -162,6 +162,7 @@ def test_a_shipped_preset_can_work(name: str) -> None:
 def test_counts_that_are_known_without_reading_are_those_of_the_data(mini: Dataset) -> None:
     source = SOURCES["fashion-mini"]
     assert source.class_counts == tuple(np.bincount(mini.train_targets))
+    assert source.test_class_counts == tuple(np.bincount(mini.test_targets))
     assert source().outline() == mini.outline
     some = source(classes="sandal,shirt")
     assert some.outline() == some.load(HOME).outline

@@ -9,6 +9,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
+from dnntrain.store.records import StudyRecord
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation
@@ -19,14 +20,14 @@ from dnntrain.techniques.schedules import Schedule
 SHIPPED = ("activations", "batchnorm", "exploding", "lecture", "overfitting", "schedules", "stretch-pants", "vanishing")
 
 PUBLISHED = {
-    "constant": {"val_acc": 0.8699, "sd": 0.0037},
-    "power": {"val_acc": 0.8663, "val_loss": 0.3774},
-    "exponential-as-coded": {"val_acc": 0.8100, "val_loss": 0.5690},
+    "constant": {"val_acc": {"mean": 0.8699, "sd": 0.0037, "n": 5}},
+    "power": {"val_acc": {"mean": 0.8663}, "val_loss": {"mean": 0.3774}},
+    "exponential-as-coded": {"val_acc": {"mean": 0.8100}, "val_loss": {"mean": 0.5690}},
     "exponential-as-intended": {},
-    "performance": {"val_acc": 0.8698, "val_loss": 0.3665},
-    "batch-norm": {"val_acc": 0.8773, "val_loss": 0.3401, "test_acc": 0.8701},
-    "clipvalue": {"val_acc": 0.8561, "val_loss": 0.3884},
-    "dropout": {"val_acc": 0.8577, "val_loss": 0.3878, "test_acc": 0.8514},
+    "performance": {"val_acc": {"mean": 0.8698}, "val_loss": {"mean": 0.3665}},
+    "batch-norm": {"val_acc": {"mean": 0.8773}, "val_loss": {"mean": 0.3401}, "test_acc": {"mean": 0.8701}},
+    "clipvalue": {"val_acc": {"mean": 0.8561}, "val_loss": {"mean": 0.3884}},
+    "dropout": {"val_acc": {"mean": 0.8577}, "val_loss": {"mean": 0.3878}, "test_acc": {"mean": 0.8514}},
 }
 """Huang, "Training Deep Neural Networks" (GWU, 2022), code example and case study, Fashion-MNIST: one run each, final
 epoch; `constant` is the mean and deviation of the five runs .8728 .8654 .8743 .8672 .8698."""
@@ -39,6 +40,14 @@ def read(text: str, **overrides: Any) -> Study:
 def settings(study: Study, *keys: str) -> dict[str, tuple[Any, ...]]:
     """The arms' settings of these keys."""
     return {arm.name: tuple(arm.spec.settings()[key] for key in keys) for arm in study.arms}
+
+
+def published(study: Study) -> dict[str, dict[str, Any]]:
+    """Each arm's published values by metric, with what was given of each."""
+    return {
+        arm.name: {metric: value.model_dump(exclude_unset=True) for metric, value in arm.published.items()}
+        for arm in study.arms
+    }
 
 
 def message(text: str) -> str:
@@ -104,8 +113,8 @@ def test_schedules_compares_the_whole_catalogue_on_one_budget() -> None:
 
 def test_lecture_shows_the_published_numbers() -> None:
     study = load_preset("lecture")
-    assert {arm.name: dict(arm.published) for arm in study.arms} == PUBLISHED
-    assert study.baseline == "constant" and study.metric == "val_acc" and len(study.seeds) == 5
+    assert published(study) == PUBLISHED
+    assert study.baseline == "constant" and study.metric == "test_acc" and len(study.seeds) == 5
 
 
 def test_lecture_trains_what_was_published() -> None:
@@ -228,8 +237,36 @@ def test_what_else_a_preset_says() -> None:
         published: {fast: {test_acc: 0.9, sd: 1}}
     """)
     assert (study.name, study.question, study.note, study.metric) == ("mine", "Does it help?", "a note", "test_acc")
-    assert {arm.name: dict(arm.published) for arm in study.arms} == {"baseline": {}, "fast": {"test_acc": 0.9, "sd": 1}}
+    assert published(study) == {"baseline": {}, "fast": {"test_acc": {"mean": 0.9, "sd": 1}}}
     assert "name: mine" in study.source
+
+
+FULL = {"mean": 0.88, "sd": 0.004, "n": 5}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("{val_acc: 0.88, sd: 0.004, n: 5}", {"val_acc": FULL}),
+        ("{val_acc: {mean: 0.88, sd: 0.004, n: 5}, val_loss: 0.3}", {"val_acc": FULL, "val_loss": {"mean": 0.3}}),
+        # among several metrics, the sd is that of what the study is judged by, and n that of all
+        ("{val_loss: 0.3, test_acc: 0.88, sd: 0.004, n: 5}", {"val_loss": {"mean": 0.3, "n": 5}, "test_acc": FULL}),
+        ("{val_acc: 0.88, n: 5}", {"val_acc": {"mean": 0.88, "n": 5}}),
+    ],
+)
+def test_published_values_say_their_runs_and_deviation(given: str, meant: dict[str, Any]) -> None:
+    study = read(f"factors: {{a: {{lr: 1}}}}\npublished: {{a: {given}}}\n")
+    assert published(study)["a"] == meant
+    again = StudyRecord.model_validate_json(study.to_record().to_json())
+    assert again == study.to_record()
+
+
+def test_an_old_study_file_has_its_published_values() -> None:
+    arms = [{"name": "a", "published": {"val_acc": 0.88, "val_loss": 0.3, "sd": 0.004}}, {"name": "b", "published": {}}]
+    study = StudyRecord.model_validate({"name": "old", "metric": "val_acc", "seeds": [0], "arms": arms})
+    values = study.published_of(study.arms[0])
+    assert {key: value.sd for key, value in values.items()} == {"val_acc": 0.004, "val_loss": None}
+    assert study.content()["arms"] == arms  # written as it was read
 
 
 # Values as people mean them
@@ -394,8 +431,37 @@ MISTAKES = {
         "study.yaml:2",
         "two different factors",
     ),
-    "published as a number": ("factors: {a: {lr: 1}}\npublished: {a: 0.9}\n", "study.yaml:2", "must be figures like"),
+    "published as a number": (
+        "factors: {a: {lr: 1}}\npublished: {a: 0.9}\n",
+        "study.yaml:2",
+        "must be metrics with values like",
+    ),
     "published nan": ("factors: {a: {lr: 1}}\npublished: {a: {val_acc: .nan}}\n", "study.yaml:2", "must be a number"),
+    "published with a deviation of which metric": (
+        "factors: {a: {lr: 1}}\npublished:\n  a: {val_acc: 0.9, val_loss: 1, sd: 0.1}\n",
+        "study.yaml:3",
+        "sd could be that of val_acc or val_loss; write val_acc: {mean: 0.87, sd: 0.004, n: 5}",
+    ),
+    "published with a deviation twice": (
+        "factors: {a: {lr: 1}}\npublished:\n  a: {val_acc: {mean: 0.9, sd: 0.1}, sd: 0.1}\n",
+        "study.yaml:3",
+        "sd must belong to a metric",
+    ),
+    "published without a mean": (
+        "factors: {a: {lr: 1}}\npublished: {a: {val_acc: {n: 2}}}\n",
+        "study.yaml:2",
+        "val_acc: no mean",
+    ),
+    "published over half a run": (
+        "factors: {a: {lr: 1}}\npublished: {a: {val_acc: 0.9, n: 0.5}}\n",
+        "study.yaml:2",
+        "n must be a number of runs, not '0.5'",
+    ),
+    "the deviation of one published run": (
+        "factors: {a: {lr: 1}}\npublished: {a: {val_acc: 0.9, sd: 0.1, n: 1}}\n",
+        "study.yaml:2",
+        "sd needs an n of 2 or more",
+    ),
     "a factor as baseline": ("baseline: a\nfactors: {a: {lr: 1}}\n", "study.yaml", "is a factor's name"),
     "two arms of one name": (
         "design: factorial\nfactors:\n  none: {lr: 0.1}\n  b: {act: elu}\n",

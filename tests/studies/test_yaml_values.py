@@ -42,7 +42,7 @@ def test_a_word_names_factors_arms_and_baselines(word: str) -> None:
         f"published:\n  {word}: {{val_acc: 0.5}}\n"
     )
     assert [arm.name for arm in study.arms] == ["baseline", word, "bn", f"{word}+bn"]
-    assert study.arms[1].published == {"val_acc": 0.5}
+    assert study.arms[1].published["val_acc"].mean == 0.5
     listed = read(f"design: list\nbaseline: {word}\nfactors:\n  elu: {{act: elu}}\n  {word}: {{lr: 0.2}}\n")
     assert listed.baseline == word
 

@@ -207,11 +207,11 @@ def tunings(names: list[str]) -> Strategy:
 
 
 def published(names: list[str]) -> Strategy:
-    """Figures of some arms."""
-    figures = st.dictionaries(
-        st.sampled_from([*metric_columns(), "sd"]), st.floats(0, 1) | st.integers(0, 1), max_size=2
-    )
-    return st.dictionaries(st.sampled_from(names), figures, max_size=2)
+    """Values of some arms."""
+    numbers = st.floats(0, 1) | st.integers(0, 2)
+    in_full = st.dictionaries(st.sampled_from(["mean", "sd", "n"]), numbers, max_size=3)
+    values = st.dictionaries(st.sampled_from([*metric_columns(), "sd", "n"]), numbers | in_full, max_size=3)
+    return st.dictionaries(st.sampled_from(names), values, max_size=2)
 
 
 GRAMMAR: dict[str, Grammar] = {

@@ -39,7 +39,7 @@ def furnish(folder: Path) -> Known:
         Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
     made = answer(["ablate", "study.yaml"], folder)
     assert made.code == 0, made
-    runs = tuple(sorted(path.name for path in (folder / "runs" / "store").iterdir()))
+    runs = tuple(sorted(path.name for path in (folder / "runs" / "store").glob("[!.]*")))
     recorded = tuple(f"runs/small/{name}" for name in ("study.json", "results.csv", "history.csv"))
     files = (*("study.yaml", "table.csv", "arrays.npz", "images", "images/a", "empty", "runs", "runs/small"), *recorded)
     return Known(

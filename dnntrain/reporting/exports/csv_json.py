@@ -9,35 +9,78 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.pairs import compare_all_pairs
+from dnntrain.analysis.published import PublishedResult
+from dnntrain.analysis.selection import arms_by_kept_epoch
 from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
-from dnntrain.statistics import LEVEL, POWER
+from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
 from dnntrain.store.provenance import datasets_of
 from dnntrain.utils.finite import nan_to_none
+
+OF_COMPARISON = (
+    *("difference", "low", "high", "narrow_low", "narrow_high", "p", "p_equivalent", "n", "wins", "r", "g"),
+    *("se", "df", "pooling", "smallest_detectable"),
+)
+"""The columns that an arm's comparison with the baseline gives."""
 
 
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
-    c = arm.comparison
-    compared = ("difference", "low", "high", "p", "n", "wins", "r", "g", "verdict")
+    runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
     return {
         "study": summary.results.name,
         "arm": arm.name,
         "metric": summary.metric,
         "finished": arm.finished,
-        "planned": arm.runs.planned,
-        "diverged": len(arm.runs.diverged),
+        "planned": runs.planned,
+        "diverged": len(runs.diverged),
+        "failed": len(runs.failed),
+        "not_measured": len(runs.not_measured),
         "mean": arm.mean,
         "sd": arm.deviation,
+        "finished_mean": arm.finished_mean,
+        "lost_value": runs.lost_value,
+        "other_metric": summary.other_part or None,
+        "other_mean": mean([*arm.other_part.values()]),
+        "other_sd": deviation([*arm.other_part.values()]),
         "baseline": summary.baseline,
-        **{key: getattr(c, key) if c else None for key in compared},
+        **{key: getattr(c, key) if c else None for key in OF_COMPARISON},
+        "verdict": arm.verdict or None,
+        "in_best_set": arm.name in summary.best if summary.best else None,
+        "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
-        "published": arm.published.get(summary.metric),
+        **planned_seeds(arm, summary),
+        "published": published.mean if published else None,
         "health": formatting.health(arm),
         "seconds": arm.seconds,
+        "seeds": " ".join(map(str, arm.values)),
         "values": " ".join(map(repr, arm.values.values())),
+    }
+
+
+def planned_seeds(arm: ArmSummary, summary: Summary) -> dict[str, int | None]:
+    """The seeds that an arm needs, as columns; `MANY_SEEDS` + 1 for more than are counted."""
+    plan = summary.plans.get(arm.name)
+    columns: dict[str, int | None] = {}
+    for goal in ("delta", "equivalence", "difference"):
+        seeds = getattr(plan, f"for_{goal}") if plan else None
+        for end in ("advised", "low", "high"):
+            columns["_".join(["seeds_for", goal, end])] = getattr(seeds, end) if seeds else None
+    return columns
+
+
+def lost_data(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
+    """What the report says about an arm's lost runs."""
+    runs, finished = arm.runs, summary.among_finished.get(arm.name)
+    return {
+        "lost_p": arm.lost_p,
+        "lost_rate": asdict(rate_interval(runs.lost, runs.made)) if runs.made else None,
+        "lost_value_is_assumed": runs.lost_value_is_assumed,
+        "among_finished": finished and {key: getattr(finished, key) for key in ("difference", "low", "high", "n")},
     }
 
 
@@ -59,41 +102,64 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 
 
 def study_data(summary: Summary) -> dict[str, Any]:
-    """One study: the method and its reason, where the runs come from, and the numbers of every table."""
+    """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
     record, family = summary.results.record, summary.family
-    of_family = ("method", "delta")
+    level = family.level if family else summary.level
+    made = [arm.runs.made for arm in summary.arms if arm.runs.made]
     return {
         "study": summary.results.name,
         "question": record.question,
         "note": record.note,
         "metric": summary.metric,
         "baseline": summary.baseline,
-        **{key: getattr(family, key) if family else None for key in of_family},
+        "method": family.method if family else None,
+        "level": level,
+        "narrow_level": 2 * level - 1,
+        "delta": summary.delta,
+        "margin": summary.margin.text,
         "comparisons": family.k if family else 0,
-        "level": LEVEL,
+        "pool": {key: float(value) for key, value in family.pool._asdict().items()} if family and family.pool else None,
+        "best": summary.best,
+        "blocks": list(summary.results.blocks),
+        "mean_ranks": summary.mean_ranks,
+        "notes": list(summary.results.notes),
         "power": POWER,
+        "unseen_loss_rate": unseen_rate(min(made)) if made else None,
+        "kept_epochs": arms_by_kept_epoch(record),
         "data": record.data and record.data.content(),
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
-        "test_standard_errors": {data.name: formatting.sampling_error(data, summary) for data in datasets_of(record)},
-        "arms": [row_of(arm, summary) | {"lost_p": arm.lost_p, "implied": list(arm.implied)} for arm in summary.arms],
+        "arms": [
+            row_of(arm, summary)
+            | lost_data(arm, summary)
+            | {
+                "other_gap": arm.other_part_gap,
+                "outlying_seeds": summary.outlying.get(arm.name, []),
+                "implied": list(arm.implied),
+            }
+            for arm in summary.arms
+        ],
         "axis": axis(summary),
-        "published": [published_data(arm, metric) for arm, metric in summary.published],
+        "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],
+        "published": [published_data(result) for result in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
         "transfer": transfer_data(summary),
+        "design_notes": list(design_notes(summary)),
     }
 
 
-def published_data(arm: ArmSummary, metric: str) -> dict[str, Any]:
+def published_data(result: PublishedResult) -> dict[str, Any]:
     """An arm's result and the published one."""
+    values, theirs = list(result.runs.values.values()), result.published
     return {
-        "arm": arm.name,
-        "metric": metric,
-        "mean": arm.mean,
-        "sd": arm.deviation,
-        "prediction_interval": asdict(arm.prediction_interval),
-        "published": arm.published[metric],
-        "verdict": arm.reproduced(metric),
+        "arm": result.runs.name,
+        "metric": result.metric,
+        "mean": mean(values),
+        "sd": deviation(values),
+        "n": len(values),
+        "published": {"mean": theirs.mean, "sd": theirs.sd, "n": theirs.runs, "n_is_assumed": theirs.n is None},
+        **(asdict(result.comparison) if result.comparison else {}),
+        "verdict": result.verdict,
     }

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.reporting import formatting
+from dnntrain.reporting.footer import footer, implied
 from dnntrain.reporting.tables import tables
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -43,7 +43,7 @@ def page_section(summary: Summary) -> dict[str, Any]:
         "name": summary.results.name,
         "question": summary.results.record.question,
         "tables": list(tables(summary, wide=True)),
-        "notes": [*formatting.footer(summary), *formatting.implied(summary)],
+        "notes": [*footer(summary, wide=True), *implied(summary)],
         "figures": list(embedded_figures(summary)),
         "runs": TextTable("", list(runs.columns), cells),
     }

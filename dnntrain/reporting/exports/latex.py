@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.reporting import formatting
+from dnntrain.reporting.footer import caption
 from dnntrain.reporting.tables import main_table
 
 SPECIAL_CHARACTERS = {
@@ -57,7 +57,7 @@ def latex_table(summary: Summary) -> dict[str, Any]:
     table = main_table(summary, wide=False)
     runs = f"Mean ± standard deviation (ddof 1) over up to {max(arm.runs.planned for arm in summary.arms)} seeds."
     return {
-        "caption": " ".join([summary.results.record.question, runs, *formatting.footer(summary)]).strip(),
+        "caption": " ".join([summary.results.record.question, runs, *caption(summary)]).strip(),
         "label": re.sub(r"[^A-Za-z0-9-]", "-", summary.results.name),
         "alignment": "".join("r" if heading in table.right else "l" for heading in table.headings),
         "rows": [table.headings, *table.rows],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.reporting import formatting
+from dnntrain.reporting.footer import footer
 from dnntrain.reporting.tables import tables
 from dnntrain.utils.text_layout import TextTable
 
@@ -23,7 +23,7 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
             "name": summary.results.name,
             "question": summary.results.record.question,
             "tables": list(tables(summary)),
-            "footer": list(formatting.footer(summary)),
+            "footer": list(footer(summary)),
         }
         for summary in summaries
     ]

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.curves import draw_learning_curves
-from dnntrain.reporting.figures.effects import DEFAULT_DELTA, DEFAULT_INTERVAL, draw_effects, draw_score_against_time
+from dnntrain.reporting.figures.effects import draw_effects, draw_score_against_time
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
 from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.series import read_history
@@ -37,23 +37,13 @@ __all__ = [
 ]
 
 
-def save_figures(
-    summaries: Sequence[Summary],
-    folder: Path,
-    formats: Sequence[str] = ("png", "svg"),
-    *,
-    delta: float | None = None,
-    interval: str | None = None,
-) -> list[Path]:
+def save_figures(summaries: Sequence[Summary], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write every figure of every study as STUDY-FIGURE.FORMAT. The same records give the same bytes.
 
     Args:
         summaries: The studies.
         folder: Where to write; it is created if it does not exist.
         formats: File formats: png, svg or pdf.
-        delta: The smallest difference that matters, in the metric's own unit (0.003 is 0.3 points of accuracy); by
-            default the study's own.
-        interval: What the intervals of the arms are, for captions; by default the study's own method.
 
     Returns:
         The paths of the files, in the order in which they were written.
@@ -67,7 +57,7 @@ def save_figures(
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, summary in zip(file_names(s.results.name for s in summaries), summaries, strict=True):
-            for kind, figure in draw_all(summary, delta=delta, interval=interval):
+            for kind, figure in draw_all(summary):
                 for suffix in formats:
                     path = folder / f"{name}-{kind}.{suffix}"
                     path.write_bytes(rendered(figure, suffix))
@@ -75,18 +65,12 @@ def save_figures(
     return written
 
 
-def draw_all(
-    summary: Summary, *, delta: float | None = None, interval: str | None = None
-) -> Iterator[tuple[str, Figure]]:
-    """Yields each figure that the study has data for, with its name; the arguments are those of `save_figures`."""
-    if summary.family:
-        delta = summary.family.delta if delta is None else delta
-        interval = interval or f"simultaneous 95 % interval, {summary.family.method}"
-    delta, interval = DEFAULT_DELTA if delta is None else delta, interval or DEFAULT_INTERVAL
+def draw_all(summary: Summary) -> Iterator[tuple[str, Figure]]:
+    """Yields each figure that the study has data for, with its name."""
     history = read_history(summary.results.folder)
     figures: dict[str, Callable[[], Figure | None]] = {
         "learning-curves": lambda: draw_learning_curves(summary, history),
-        "effects": lambda: draw_effects(summary, delta, interval),
+        "effects": lambda: draw_effects(summary),
         "gradient-flow": lambda: draw_gradient_flow(summary, history),
         "learning-rates": lambda: draw_learning_rates(summary, history),
         "training-size": lambda: draw_training_size(summary),

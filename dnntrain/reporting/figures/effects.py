@@ -15,7 +15,7 @@ from dnntrain.analysis.summary import ArmSummary, Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled
-from dnntrain.reporting.figures.series import omitted_note, select_arms
+from dnntrain.reporting.figures.series import lost_runs_note, omitted_note, select_arms
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -32,74 +32,86 @@ from dnntrain.reporting.figures.style import (
     subtitle,
     unit,
 )
-from dnntrain.statistics import Interval, deviation
-
-DEFAULT_DELTA = 0.003
-"""The smallest difference that matters if a study has none: 0.3 points of accuracy."""
-
-DEFAULT_INTERVAL = "95 % interval"
-"""How the caption describes the intervals if no method is given."""
+from dnntrain.statistics import ComparisonFamily, Interval, deviation
 
 MAX_ROWS = 60
 """Maximum number of arms in a figure."""
 
 
 @styled
-def draw_effects(summary: Summary, delta: float = DEFAULT_DELTA, interval: str = DEFAULT_INTERVAL) -> Figure | None:
+def draw_effects(summary: Summary) -> Figure | None:
     """Draws a forest plot of each arm's difference from the baseline; None if no arm has one.
 
-    Args:
-        summary: The study.
-        delta: The smallest difference that matters, in the metric's own unit; drawn as a gray band.
-        interval: What the intervals are, for the caption.
+    Lost runs count as in the tables. A gray band marks the differences that are too small to matter.
     """
-    shown = select_arms(summary, MAX_ROWS)
+    shown, family = select_arms(summary, MAX_ROWS), summary.family
     rows = [arm for arm in shown if arm.name != summary.baseline]
-    if not any(arm.difference for arm in rows):
+    if family is None or not any(arm.difference for arm in rows):
         return None
-    limit = axis_range(
-        [scaled(arm.difference, summary.metric) for arm in rows if arm.difference], delta, summary.metric
-    )
     figure = canvas(
         8.0,
         1.0 + 0.29 * len(rows),
         title="Which arm differs from the baseline, and by how much?",
         subtitle=subtitle(summary),
-        caption=effects_caption(summary, delta, interval) + omitted_note(summary, shown),
+        caption=effects_caption(summary, family) + omitted_note(summary, shown),
     )
     axes = figure.subplots()
-    width = delta * scale(summary.metric)
-    axes.axvspan(-width, width, color="#eeeeee", linewidth=0, zorder=0)
+    if summary.delta > 0:
+        width = summary.delta * scale(summary.metric)
+        axes.axvspan(-width, width, color="#eeeeee", linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    axes.set_xlim(-limit[0], limit[1])
+    axes.set_xlim(*axis_ends(rows, summary))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), [titled(arm.name) for arm in rows], color=INK, fontsize=NORMAL)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     for y, arm in enumerate(rows):
         draw_effect_row(axes, y, arm, summary)
-    higher, lower = ("better", "worse") if metric_of(summary.metric).higher_is_better else ("worse", "better")
+    higher, lower = ("better", "worse") if summary.higher_is_better else ("worse", "better")
     label = metric_label(summary, summary.metric)
     if metric_of(summary.metric).is_share:
         label = f"{metric_name(summary.metric)} (percentage points)"
-    axes.set_xlabel(f"←  {lower}     difference in {label}     {higher}  →")
+    axes.set_xlabel(f"←  {lower}     difference in {label}, {percent(family.level)} intervals     {higher}  →")
     return laid_out(figure)
 
 
-def effects_caption(summary: Summary, delta: float, interval: str) -> str:
+def percent(level: float) -> str:
+    """A level as text: '95 %'."""
+    return f"{100 * level:.4g} %"
+
+
+def effects_caption(summary: Summary, family: ComparisonFamily) -> str:
     """The forest plot's caption."""
     metric = metric_of(summary.metric)
-    symbol = "points" if metric.is_share else unit(summary, summary.metric)
-    width = f"±{delta * metric.scale:g} {symbol}".rstrip()
+    compared = f"{family.k} comparison{'s' if family.k != 1 else ''}"
     parts = [
         f"Baseline: {summary.baseline}.",
-        f"Bars: {interval}. Filled: the interval excludes zero; open: it includes zero.",
-        f"Gray band: {width}, a difference too small to matter.",
+        f"Bars: simultaneous {percent(family.level)} intervals of {compared}, method {family.method}; thick: "
+        f"{percent(2 * family.level - 1)}, for equivalence; arrow: it goes beyond the axis.",
+        "Filled: the interval excludes zero; open: it includes zero.",
     ]
-    differences = [arm.difference for arm in summary.arms if arm.difference]
-    if any(math.isnan(d.low) for d in differences):
+    if summary.delta > 0:
+        symbol = "points" if metric.is_share else unit(summary, summary.metric)
+        width = f"±{formatting.figure(summary.delta * metric.scale)} {symbol}".rstrip()
+        parts.append(f"Gray band: {width}, a difference too small to matter.")
+    parts += lost_runs_note(summary)
+    if any(arm.difference and math.isnan(arm.difference.low) for arm in summary.arms):
         parts.append("No bar: one pair of runs, no uncertainty available.")
     return " ".join(parts)
+
+
+def axis_ends(rows: Sequence[ArmSummary], summary: Summary) -> tuple[float, float]:
+    """The ends of the horizontal axis, in the unit shown. Arms that lost runs would squeeze the others, so they only
+    count if there are no others.
+    """
+    metric = metric_of(summary.metric)
+    compared = [arm for arm in rows if arm.difference]
+    counted = [arm for arm in compared if not arm.runs.lost] or compared
+    differences = [scaled(arm.difference, summary.metric) for arm in counted if arm.difference]
+    delta = summary.delta * metric.scale if summary.delta > 0 else 0.0
+    below, above = axis_range(differences, delta, has_outliers=not metric.is_share)
+    most = 100.0 if metric.is_share else math.inf  # shares cannot differ by more
+    return -min(below, most), min(above, most)
 
 
 def scaled(difference: Interval, metric: str) -> Interval:
@@ -108,18 +120,17 @@ def scaled(difference: Interval, metric: str) -> Interval:
     return Interval(by * difference.mean, by * difference.low, by * difference.high)
 
 
-def axis_range(shown: Sequence[Interval], delta: float, metric: str) -> tuple[float, float]:
+def axis_range(shown: Sequence[Interval], delta: float, has_outliers: bool) -> tuple[float, float]:
     """How far the axis extends below and above zero. Outliers are left out, so that they do not squeeze the others."""
     ends = np.array([[i.mean, i.low, i.high] for i in shown])
     ends = np.where(np.isfinite(ends), ends, ends[:, :1])
     means, halves = ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2
-    most = np.inf if metric_of(metric).is_share else 10 * lower_median(np.abs(ends).max(axis=1))
+    most = 10 * lower_median(np.abs(ends).max(axis=1)) if has_outliers else np.inf
     allowed = max(np.abs(means[np.abs(means) <= most]).max(initial=0), 3 * float(np.median(halves)))
     low = max(0.0, float((-np.maximum(ends[:, 1], means - allowed))[np.abs(means) <= most].max(initial=0)))
     high = max(0.0, float(np.minimum(ends[:, 2], means + allowed)[np.abs(means) <= most].max(initial=0)))
-    shortest = max(2 * delta * scale(metric), 0.06 * (low + high)) or 1.0
-    end = 100.0 if metric_of(metric).is_share else np.inf  # shares cannot differ by more
-    return min(max(1.05 * low, shortest), end), min(max(1.05 * high, shortest), end)
+    shortest = max(2 * delta, 0.06 * (low + high)) or 1.0
+    return max(1.05 * low, shortest), max(1.05 * high, shortest)
 
 
 def lower_median(values: np.ndarray) -> float:
@@ -128,36 +139,30 @@ def lower_median(values: np.ndarray) -> float:
 
 
 def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> None:
-    """Draws one row: the difference, its interval with an arrow where it leaves the axis, and the numbers."""
+    """Draws one row: the difference, its intervals with arrows where they leave the axis, and the numbers."""
     text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL, "color": SOFT}
-    if arm.difference is None:
-        axes.text(1.02, y, why_none(arm), **text)
+    if arm.difference is None or arm.comparison is None:
+        axes.text(1.02, y, f"none: {arm.verdict}", **text)
         return
-    shown = scaled(arm.difference, summary.metric)
+    shown, by, c = scaled(arm.difference, summary.metric), scale(summary.metric), arm.comparison
     left, right = axes.get_xlim()
     if math.isfinite(shown.low):
-        bar_ends = [min(max(end, left), right) for end in (shown.low, shown.high)]
-        axes.plot(bar_ends, [y, y], color=BLUE, solid_capstyle="butt", zorder=2)
+        for ends, width in (((shown.low, shown.high), None), ((by * c.narrow_low, by * c.narrow_high), 3.2)):
+            inside = [min(max(end, left), right) for end in ends]
+            axes.plot(inside, [y, y], color=BLUE, solid_capstyle="butt", linewidth=width, zorder=2)
         for end, arrow in ((shown.low, "<"), (shown.high, ">")):
             at = min(max(end, left), right)
             axes.plot([at], [y], "|" if at == end else arrow, color=BLUE, markersize=5, clip_on=False, zorder=3)
     face = BLUE if shown.low > 0 or shown.high < 0 else "white"
     (point,) = axes.plot([shown.mean], [y], "o", color=BLUE, markerfacecolor=face, markersize=6.5, zorder=4)
     point.set_label(arm.name)
-    axes.text(1.02, y, effect_text(arm, summary), **text | {"color": INK})
+    numbers = formatting.against_baseline(arm, summary).replace("-", "−")
+    axes.text(1.02, y, numbers + lost_note(arm), **text | {"color": INK})
 
 
-def effect_text(arm: ArmSummary, summary: Summary) -> str:
-    """The numbers of a row, and how many runs diverged."""
-    lost = f"  ({arm.runs.lost} of {arm.runs.planned} diverged)" if arm.runs.lost else ""
-    return formatting.against_baseline(arm, summary).replace("-", "−") + lost
-
-
-def why_none(arm: ArmSummary) -> str:
-    """Why an arm has no difference."""
-    if arm.runs.lost and not arm.finished:
-        return f"none: {arm.runs.lost} of {arm.runs.planned} diverged"
-    return "none: no seed in common" if arm.finished else "none: no finished run"
+def lost_note(arm: ArmSummary) -> str:
+    """How many runs an arm lost, to follow its name or numbers; empty if none."""
+    return f"  ({arm.runs.lost} of {arm.runs.made} lost)" if arm.runs.lost else ""
 
 
 @styled
@@ -195,7 +200,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
             markeredgewidth=1.5,
             elinewidth=0.8,
             linestyle="none",
-            label=titled(arm.name) + (" (baseline)" if arm.name == summary.baseline else ""),
+            label=titled(arm.name) + (" (baseline)" if arm.name == summary.baseline else "") + lost_note(arm),
         )
     seconds = [arm.seconds for arm in ordered]
     if max(seconds) > 10 * min(seconds):
@@ -212,15 +217,16 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
 def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
     """The figure's caption, with the arms that are not in it."""
     parts = [
-        "Bars: ±1 standard deviation over the finished runs.",
+        "Bars: ±1 standard deviation over the runs.",
         "Time: a run's share of the training time of its population.",
     ]
+    parts += lost_runs_note(summary)
     missing = [arm.name for arm in summary.arms if not arm.finished]
     if missing:
         parts.append(f"No finished run, so no point: {', '.join(missing)}.")
     if beyond:
         parts.append(f"Far above the axis: {', '.join(beyond)}.")
-    unsure = [arm.name for arm in summary.arms if arm.finished == 1]
+    unsure = [arm.name for arm in summary.arms if arm.finished and len(arm.values) == 1]
     if unsure:
         parts.append("No bar: one run.")
     return " ".join(parts)

@@ -40,7 +40,7 @@ def read_history(folder: Path) -> pd.DataFrame:
         missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
         frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
         frame[numbers] = frame[numbers].astype(float)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a table that dnntrain did not write is a file
         return pd.DataFrame(columns=list(COLUMNS))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a history ({str(error).splitlines()[0]})") from None
@@ -184,3 +184,11 @@ def omitted_note(summary: Summary, shown: Sequence[ArmSummary]) -> str:
     if len(shown) == len(summary.arms):
         return ""
     return f" Shown: {len(shown)} of {len(summary.arms)} arms, the highest and the lowest by {summary.metric}."
+
+
+def lost_runs_note(summary: Summary) -> list[str]:
+    """The caption's sentences on lost runs; none if no run was lost."""
+    lost = [arm.runs for arm in summary.arms if arm.runs.lost]
+    are_known = [not math.isnan(runs.lost_value) for runs in lost]
+    notes = ["Lost runs count as a network that ignores its inputs."] if any(are_known) else []
+    return notes + ([] if all(are_known) else ["Lost runs are left out where it is not known what they count as."])

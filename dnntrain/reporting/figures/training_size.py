@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from dnntrain.analysis.summary import ArmSummary, Summary
-from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE
+from dnntrain.analysis.transfer import sized_pairs
+from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE, lost_runs_note
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -18,19 +19,18 @@ from dnntrain.reporting.figures.style import (
     styled,
     subtitle,
 )  # fmt: skip
-from dnntrain.reporting.transfer import sized
 
 
 @styled
 def draw_training_size(summary: Summary) -> Figure | None:
     """Draws both curves with bands over seeds; None for studies that do not vary the training size."""
-    pairs = sized(summary)
+    pairs = sized_pairs(summary)
     if len(pairs) < 2:
         return None
-    few = max(pair.transfer.finished for pair in pairs) <= MAX_SEEDS_FOR_RANGE
+    few = max(len(pair.transfer.values) for pair in pairs) <= MAX_SEEDS_FOR_RANGE
     band = "bands from the lowest to the highest seed" if few else "bands are ±1 standard deviation over the seeds"
     figure = canvas(7.0, 4.0, title="How much data does the transfer save?", subtitle=subtitle(summary),
-                    caption=f"Means over the seeds; {band}.")  # fmt: skip
+                    caption=" ".join([f"Means over the seeds; {band}.", *lost_runs_note(summary)]))  # fmt: skip
     axes, factor = figure.subplots(), scale(summary.metric)
     sizes = [pair.size for pair in pairs]
     sides = {"transfer": (BLUE, "o", [p.transfer for p in pairs]), "scratch": (INK, "s", [p.scratch for p in pairs])}

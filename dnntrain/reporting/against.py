@@ -64,7 +64,7 @@ def find_study(name: str, folders: Sequence[Path]) -> Results:
     for path in (Path(name), *(folder / name for folder in folders)):
         if (path / "study.json").is_file():
             return read_study(path)
-    raise InputError(f"--compare {name}: no study at this path or in {', '.join(map(str, folders))}")
+    raise InputError(f"--against {name}: no study at this path or in {', '.join(map(str, folders))}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
     """Compares the arms that both studies have by a metric; InputError if there are none."""
     for results in (ours, theirs):
         if metric not in results.runs.columns:
-            raise InputError(f"--compare: {results.name} has no {metric}")
+            raise InputError(f"--against: {results.name} has no {metric}")
     counterpart = {key(arm): arm.name for arm in theirs.record.arms}
     arms = [
         compared(arm.name, counterpart[key(arm)], ours, theirs, metric)
@@ -93,7 +93,7 @@ def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedA
         if key(arm) in counterpart
     ]
     if not arms:
-        raise InputError(f"--compare: {ours.name} and {theirs.name} have no arm with the same settings")
+        raise InputError(f"--against: {ours.name} and {theirs.name} have no arm with the same settings")
     return arms
 
 

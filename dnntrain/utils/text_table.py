@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from dnntrain.data.idx import GZIP_MAGIC
 from dnntrain.errors import InputError
+from dnntrain.utils.files import GZIP_MAGIC
 
 SEPARATORS = ("\t", ";", "|", ",")
 """In order of preference, if the header and the first row have equally many of each."""

@@ -1,21 +1,11 @@
-"""The Python API: `train`, `ablate`, `transfer`, `report` and `load`. Provisional until version 1.0.
-
-    import dnntrain as dt
-
-    study = dt.ablate(arms={"elu": {"act": "elu"}, "bn": {"bn": True}}, hidden="20x100", epochs=5)
-    print(study.summary)
-
-Runs are trained in worker processes and recorded on disk, where later calls find them. Progress goes to stderr, and
-only in a terminal or a notebook. Nothing else is printed, and the caller's environment and signal handlers stay as
-they are. Errors are `InputError` (a value is wrong) or `DnntrainError` (something failed while running).
-"""
+"""Functions that train: `train`, `ablate` and `transfer`."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,15 +13,14 @@ from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.reporting.results import Report, StudyResult, StudySummary
+from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
 
-__all__ = ["Report", "RunOptions", "StudyCallback", "StudyResult", "StudySummary", "ablate", "load", "report", "train",
-           "transfer"]  # fmt: skip
+__all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 
 ProgressMode = StudyCallback | Literal["auto"] | bool
 SeedsLike = int | Sequence[int] | str
@@ -71,7 +60,9 @@ def ablate(
     factors: Mapping[str, Settings] | None = None,
     base: Settings | None = None,
     seeds: SeedsLike | None = None,
+    max_seeds: int | None = None,
     metric: str | None = None,
+    delta: str | float | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
@@ -85,9 +76,13 @@ def ablate(
         arms: Settings that each arm changes in the base. The base is the first arm, 'base', and the baseline.
         factors: Settings of each factor, for the one-in design: the baseline, and each factor alone.
         base: Settings that all arms share; `settings` are added to them.
-        seeds: How many seeds (5), or which ([3, 7], or '10-14'). By default the preset's own, or 5.
-        metric: What the arms are compared by, such as 'test_acc'. By default the preset's own, or validation accuracy
-            (R² in regression).
+        seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved' to add seeds until every arm is
+            better, worse or equivalent. By default the preset's own, or 5.
+        max_seeds: The most seeds of 'until-resolved'; by default 20.
+        metric: What the arms are compared by, such as 'val_acc'. By default the preset's own, or accuracy on the test
+            set (RMSE in regression).
+        delta: The smallest difference that matters, such as '0.3pp', '2%', or a number in the metric's unit. By
+            default the preset's own, or as the metric declares.
         name: The study's name; derived from the arms by default. Not for presets.
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
@@ -99,19 +94,19 @@ def ablate(
         DnntrainError: If a run could not be trained; the others are recorded.
     """
     options, changes = split_options(settings, out, workers)
+    request = build.StudyRequest(seeds, max_seeds, metric, delta)
     if [preset, arms, factors].count(None) != 2:
         raise InputError("give one of preset, arms and factors")
     if preset is not None:
         for key, value in (("base", base), ("name", name)):
             if value is not None:
                 raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
-        study = build.preset_study(str(preset), changes, seeds, options.home, "settings")
-        return run_with_progress(build.judged_by(study, metric), options, progress)
+        study = build.preset_study(str(preset), changes, request, options.home, "settings")
+        return run_with_progress(study, options, progress)
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms, factors=factors, base={**(base or {}), **changes}, seeds=5 if seeds is None else seeds,
-        metric=metric, name=name, home=options.home,
+        arms=arms, factors=factors, base={**(base or {}), **changes}, request=request, name=name, home=options.home,
     )  # fmt: skip
     return run_with_progress(study, options, progress)
 
@@ -126,6 +121,8 @@ def transfer(
     train_sizes: Iterable[int] | str | None = None,
     weights: str | Path | None = None,
     seeds: SeedsLike = 5,
+    max_seeds: int | None = None,
+    delta: str | float | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     workers: int | None = None,
@@ -145,7 +142,9 @@ def transfer(
             adding layers.
         train_sizes: Numbers of training examples at which to compare transfer and scratch.
         weights: File with a pretrained network's weights; by default they are downloaded.
-        seeds: How many seeds (5), or which ([3, 7], or '10-14').
+        seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved'; see `ablate`.
+        max_seeds: The most seeds of 'until-resolved'; by default 20.
+        delta: The smallest difference that matters; see `ablate`.
         name: The study's name; derived from the settings by default.
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
@@ -161,57 +160,10 @@ def transfer(
     design = build.TransferDesign(drop, head, scratch, strategies, train_sizes)
     study = build.transfer_study(
         str(source.folder if isinstance(source, StudyResult) else source), changes, design,
-        weights=None if weights is None else Path(weights), seeds=seeds, name=name, out=options.out, home=options.home,
+        weights=None if weights is None else Path(weights), request=build.StudyRequest(seeds, max_seeds, delta=delta),
+        name=name, out=options.out, home=options.home,
     )  # fmt: skip
     return run_with_progress(study, options, progress)
-
-
-def report(
-    paths: str | Path | Iterable[str | Path] = "runs",
-    *,
-    metric: str | None = None,
-    sort: str | None = None,
-    delta: str | float | None = None,
-    require: Iterable[str] = (),
-) -> Report:
-    """Analyze recorded studies.
-
-    Args:
-        paths: Folders of studies, or folders that hold studies.
-        metric: What arms are compared by; by default each study's own.
-        sort: Order of the arms: 'arm', 'mean' or 'seconds'.
-        delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
-            number in the metric's own unit. By default as the metric declares.
-        require: Requirements to check, such as 'elu >= relu - 0.3pp'.
-
-    Raises:
-        InputError: If there is no study, a file is damaged, or an argument is invalid.
-    """
-    from dnntrain.analysis.summary import AnalysisOptions, summarize
-    from dnntrain.reporting.gates import judge
-    from dnntrain.store.study_files import find_studies
-
-    folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-    studies = find_studies(folders)
-    options = AnalysisOptions(delta=None if delta is None else str(delta), sort=sort)
-    summaries = [summarize(results, metric, options) for results in studies]
-    gates = [gate for requirement in require for gate in judge(requirement, studies, metric)]
-    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
-
-
-def load(path: str | Path) -> StudyResult:
-    """Load one recorded study.
-
-    Args:
-        path: The study's folder.
-
-    Raises:
-        InputError: If it is not a study's folder, or a file in it is damaged.
-    """
-    from dnntrain.analysis.summary import summarize
-    from dnntrain.store.study_files import read_study
-
-    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
 
 
 def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
@@ -231,8 +183,9 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
 
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
-    if study.tuning:
-        chosen = run_tuned_study(study, study.tuning, options, callback, owns_process=owns_process)
+    if tuning := study.tuning:
+        study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
+        chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
         tuned = StudyResult(StudySummary(summarize(chosen.results)))
     return StudyResult(StudySummary(summarize(trained.results)), tuned)
 

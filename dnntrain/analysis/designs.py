@@ -1,0 +1,76 @@
+"""Effects in factorial designs, and contributions in in-and-out designs, with lost runs included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dnntrain.analysis.arm_names import EVERYTHING, without
+from dnntrain.analysis.runs import ArmRuns
+from dnntrain.analysis.verdicts import with_losses
+from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, effects, solo_and_marginal
+from dnntrain.store.records import StudyRecord
+
+
+def factorial_effects(
+    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, higher_is_better: bool, level: float = LEVEL
+) -> list[Effect]:
+    """Main effects and two-way interactions of a factorial design with several factors; empty for other designs.
+
+    Args:
+        study: What was asked.
+        arms: The runs of every arm.
+        delta: The smallest difference that matters, in the metric's unit; nan counts as 0.
+        higher_is_better: The metric's direction.
+        level: The simultaneous confidence of all intervals.
+    """
+    levels = {arm.name: arm.levels for arm in study.arms}
+    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
+        return []
+    named = {
+        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
+        for arm, cell in levels.items()
+    }
+    values, margin = {name: runs.values for name, runs in arms.items()}, 0.0 if math.isnan(delta) else delta
+    found = effects(named, values, delta=margin, higher_is_better=higher_is_better, level=level)
+    lost = lost_among(*arms.values())
+    return [effect if math.isnan(effect.p) else replace(effect, reading=with_losses(effect.reading, lost))
+            for effect in found]  # fmt: skip
+
+
+def contributions(
+    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, higher_is_better: bool, level: float = LEVEL
+) -> dict[str, Contribution]:
+    """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs.
+
+    The arguments are those of `factorial_effects`.
+    """
+    if study.design != "in-and-out":
+        return {}
+    values, margin = {name: runs.values for name, runs in arms.items()}, 0.0 if math.isnan(delta) else delta
+    one_in = {name: by_seed for name, by_seed in values.items() if without(name) in values}
+    one_out = {name: values[without(name)] for name in one_in}
+    ends = str(study.baseline), EVERYTHING
+    baseline, everything = (values[name] for name in ends)
+    found = solo_and_marginal(
+        baseline, everything, one_in, one_out, delta=margin, higher_is_better=higher_is_better, level=level
+    )
+    for name, item in found.items():
+        lost = lost_among(*(arms[arm] for arm in (*ends, name, without(name))))
+        if not math.isnan(item.p):
+            found[name] = replace(item, reading=with_losses(item.reading, lost))
+    return found
+
+
+def lost_among(*arms: ArmRuns) -> str:
+    """How many runs of some arms were lost, in words; empty if none."""
+    lost, made = sum(arm.lost for arm in arms), sum(arm.made for arm in arms)
+    return f"{lost} of {made} runs lost" if lost else ""
+
+
+def missing_cells(arms: Mapping[str, ArmRuns]) -> list[str]:
+    """The arms that have too few values for effects to be estimated from them."""
+    counts = {name: len(runs.values) for name, runs in arms.items()}
+    fewest = max(1, min(FEWEST_SEEDS, max(counts.values(), default=0)))
+    return [name for name, count in counts.items() if count < fewest]

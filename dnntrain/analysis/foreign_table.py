@@ -1,0 +1,271 @@
+"""Anyone's table of runs as studies, one for each value column, which everything that analyzes studies takes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from dnntrain.analysis.table_layout import TableLayout, read_value
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.metrics import TableColumn, metric_of
+from dnntrain.store.records import ArmRecord, StudyRecord
+from dnntrain.store.run_tables import RunTable, read_run_tables
+from dnntrain.store.study_files import Results, find_studies
+from dnntrain.utils.fields import odd_number
+
+DIVERGED = ("diverged", "nan")
+"""Words of a status, or of an empty value, for a run that diverged; runs lost in another way failed."""
+
+MISSING = ("", "nan", "na", "<na>", "n/a", "none", "null")
+"""How tables write that a run has no value, in any case."""
+
+MOST_ARMS_NAMED = 5
+"""Arms that a note names, at most."""
+
+
+def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]:
+    """Reads tables of runs as studies, one for each value column.
+
+    A single study of dnntrain is taken as it is, with everything that its files say. Several of them, or columns other
+    than its own, make a table of their results.csv.
+
+    Args:
+        paths: Files, or folders of studies.
+        layout: What the columns mean. Studies of dnntrain need none.
+
+    Raises:
+        InputError: If a file cannot be read, a column is missing, there are fewer than two arms, a value is not a
+            number, or a run is there twice. The message names file, line and value.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    studies = find_studies(folders) if folders else []
+    if len(studies) == 1 == len(paths) and not any((layout.arm, layout.seed, layout.block, layout.status)):
+        return single_study(studies[0], layout)
+    only_studies = len(folders) == len(paths)
+    if only_studies and studies:
+        layout = layout.or_else(TableLayout.of_study(studies[0].record.metric))
+    for option, given in (("--arm", layout.arm), ("--value", layout.values)):
+        if not given:
+            raise InputError(f"{option}: needed to read {paths[0]}; name one of its columns")
+    files = [path for path in paths if not path.is_dir()]
+    table = read_run_tables([*files, *(study.folder / "results.csv" for study in studies)])
+    values = [read_value(text, table.columns, is_study=only_studies) for text in layout.values]
+    check_layout(layout, values)
+    constants = constants_of(studies) if only_studies else {}
+    runs = identified_runs(table, layout)
+    constants |= layout.lost_values
+    return [table_study(table, layout, runs, value, constants) for value in values]
+
+
+def single_study(study: Results, layout: TableLayout) -> list[Results]:
+    """A study of dnntrain by each value column, or by its own metric."""
+    texts = layout.values or (study.record.metric,)
+    values = [read_value(text, study.runs.columns, is_study=True) for text in texts]
+    check_layout(layout, values)
+    lost = layout.lost_values
+    constants = {arm.name: {**study.record.constants.get(arm.name, {}), **lost} for arm in study.record.arms}
+    changes = {"constants": constants} if lost else {}
+    return [replace(study, record=study.record.model_copy(update=changes | {"metric": value})) for value in values]
+
+
+def check_layout(layout: TableLayout, values: Sequence[str]) -> None:
+    """Raise InputError for options that contradict each other, or that name no value column."""
+    for value in values:
+        if values.count(value) > 1:
+            raise InputError(f"--value {value}: given twice")
+    for name in layout.lost_values:
+        if name not in values:
+            raise InputError(f"--lost-value {name}: not one of the values{did_you_mean(name, values)}")
+    if layout.ok and not layout.status:
+        raise InputError("--ok: needs --status, the column that it is about")
+
+
+def constants_of(studies: Sequence[Results]) -> dict[str, float]:
+    """What a lost run counts as in several studies: by metric, the worst of their constants."""
+    constants: dict[str, float] = {}
+    for study in studies:
+        for by_metric in study.record.constants.values():
+            for metric, value in by_metric.items():
+                worse = min if metric_of(metric).higher_is_better else max
+                constants[metric] = worse(value, constants.get(metric, value))
+    return constants
+
+
+@dataclass(frozen=True)
+class IdentifiedRuns:
+    """Which run each row of a table is."""
+
+    arms: Sequence[str]
+    """The arm of each row."""
+    numbers: Sequence[int]
+    """What stands for the seed: runs of two arms with equal numbers are pairs, or belong to one block."""
+    blocks: Sequence[int]
+    """The number of each row's block; empty without blocks."""
+    block_names: tuple[str, ...]
+    is_lost: Sequence[bool | None]
+    """Whether the status says that the run is lost; None where no column says so."""
+    statuses: Sequence[str]
+
+    @property
+    def arm_names(self) -> list[str]:
+        """The arms in the order of the table."""
+        return list(dict.fromkeys(self.arms))
+
+
+def identified_runs(table: RunTable, layout: TableLayout) -> IdentifiedRuns:
+    """Reads which run each row is; InputError for a run that is there twice, or for fewer than two arms."""
+    arms = filled(table, layout.arm, "--arm")
+    names = dict.fromkeys(arms)
+    if len(names) < 2:
+        raise InputError(f"--arm {layout.arm}: the only arm in {table.shown_paths} is '{arms[0]}', but two are needed")
+    seeds = filled(table, layout.seed, "--seed") if layout.seed else []
+    blocks = filled(table, layout.block, "--block") if layout.block else []
+    if seeds:
+        check_unique(table, layout, arms, blocks, seeds)
+    if blocks:
+        runs = seeds or running_numbers(arms, blocks)
+        numbers = numbered([f"{block}\0{run}" for block, run in zip(blocks, runs, strict=True)])
+    else:
+        numbers = numbered(seeds) if seeds else list(range(len(arms)))
+    block_names = tuple(dict.fromkeys(blocks))
+    codes = [block_names.index(block) for block in blocks]
+    statuses = table.column(layout.status, "--status") if layout.status else [""] * len(arms)
+    return IdentifiedRuns(arms, numbers, codes, block_names, lost_by_status(table, layout, statuses), statuses)
+
+
+def filled(table: RunTable, column: str, option: str) -> Sequence[str]:
+    """The cells of a column; InputError names a row in which it is empty."""
+    cells = table.column(column, option)
+    if "" in cells:
+        raise InputError(f"{table.places[cells.index('')]}: column {column} is empty ({option})")
+    return cells
+
+
+def check_unique(
+    table: RunTable, layout: TableLayout, arms: Sequence[str], blocks: Sequence[str], seeds: Sequence[str]
+) -> None:
+    """Raise InputError for a run that is there twice."""
+    seen: dict[tuple[str, ...], str] = {}
+    in_blocks = blocks or [""] * len(arms)
+    for arm, block, seed, place in zip(arms, in_blocks, map(as_integer, seeds), table.places, strict=True):
+        run = (arm, block, seed)
+        if run in seen:
+            where = f" in {layout.block} {block}" if block else ""
+            hint = "" if blocks else "; --block COLUMN, if the table has several data sets"
+            raise InputError(f"{place}: arm {arm} has seed {seed}{where} twice, before at {seen[run]}{hint}")
+        seen[run] = place
+
+
+def running_numbers(arms: Sequence[str], blocks: Sequence[str]) -> list[str]:
+    """The number of each row among those of its arm and block."""
+    counts: Counter[tuple[str, str]] = Counter()
+    numbers = []
+    for run in zip(arms, blocks, strict=True):
+        counts[run] += 1
+        numbers.append(str(counts[run]))
+    return numbers
+
+
+def as_integer(text: str) -> str:
+    """A whole number without its decimal point, as tables with a missing seed have; other text as it is."""
+    whole, point, rest = text.partition(".")
+    return whole if point and whole.isdigit() and not rest.strip("0") else text
+
+
+def numbered(texts: Sequence[str]) -> list[int]:
+    """Numbers that are equal where the texts are: the texts' own if all are whole numbers."""
+    texts = [as_integer(text) for text in texts]
+    if all(text.isdecimal() and len(text) < 16 for text in texts):
+        return [int(text) for text in texts]
+    codes = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+    return [codes[text] for text in texts]
+
+
+def lost_by_status(table: RunTable, layout: TableLayout, statuses: Sequence[str]) -> list[bool | None]:
+    """Whether each row's status says that its run is lost; InputError if it says so of every run."""
+    if not layout.status:
+        return [None] * len(statuses)
+    known = ", ".join(dict.fromkeys(status or "(empty)" for status in statuses))
+    if not layout.ok:
+        raise InputError(f"--status {layout.status}: say with --ok which values have a result; there are {known}")
+    if not set(layout.ok) & set(statuses):
+        raise InputError(f"--ok {','.join(layout.ok)}: no run has this {layout.status}; there are {known}")
+    return [status not in layout.ok for status in statuses]
+
+
+def table_study(
+    table: RunTable, layout: TableLayout, runs: IdentifiedRuns, value: str, constants: Mapping[str, float]
+) -> Results:
+    """The table as a study by one value column. It has no other, so that a requirement on it is judged once."""
+    cells = table.column(value, "--value")
+    numbers = [read_value_cell(cell, value, place) for cell, place in zip(cells, table.places, strict=True)]
+    if all(math.isnan(number) for number in numbers):
+        raise InputError(f"--value {value}: no number in any row of {table.shown_paths}")
+    statuses = []
+    for i, number in enumerate(numbers):
+        is_lost = math.isnan(number) if runs.is_lost[i] is None else runs.is_lost[i]
+        word = (runs.statuses[i] or cells[i]).lower()
+        statuses.append("finished" if not is_lost else "diverged" if word in DIVERGED else "failed")
+    frame = pd.DataFrame({"arm": runs.arms, "seed": runs.numbers, "status": statuses, str(value): numbers})
+    if runs.blocks:
+        frame["block"] = runs.blocks
+    names = runs.arm_names
+    record = StudyRecord(
+        name=name_of(table),
+        metric=value,
+        seeds=sorted({*runs.numbers}),
+        arms=[ArmRecord(name=name) for name in names],
+        baseline=names[0],
+        constants={name: {str(value): constants[value]} for name in names} if value in constants else {},
+    )
+    # validation would make a plain string of the column
+    record = record.model_copy(update={"metric": value})
+    is_paired = bool(layout.seed or layout.block)
+    notes = tuple(notes_on(layout, runs, value))
+    return Results(
+        table.paths[0], record, frame, is_table=True, is_paired=is_paired, blocks=runs.block_names, notes=notes
+    )
+
+
+def read_value_cell(text: str, column: str, place: str) -> float:
+    """A cell's number, nan if it is empty; InputError if it is other text."""
+    if text.casefold() in MISSING:
+        return math.nan
+    try:
+        number = float(text)
+    except ValueError:
+        number = None
+    if number is None or "_" in text:
+        raise InputError(f"{place}: {column} {odd_number(text) or f'{text!r} is not a number'}")
+    return number
+
+
+def name_of(table: RunTable) -> str:
+    """What the study is called: after its files."""
+    stems = [path.parent.name if path.name == "results.csv" else path.name.partition(".")[0] for path in table.paths]
+    return "+".join(stems) if len(stems) < 4 else f"{stems[0]} and {len(stems) - 1} more"
+
+
+def notes_on(layout: TableLayout, runs: IdentifiedRuns, value: str) -> list[str]:
+    """What the reader of a report should know of how a table was read."""
+    better = "higher" if metric_of(value).higher_is_better else "lower"
+    notes = [f"{value}: {better} is better."] if isinstance(value, TableColumn) else []
+    if runs.blocks:
+        notes.append(f"Pairs are blocks: each {layout.block} counts once, with an arm's mean over its runs there.")
+    elif not layout.seed:
+        notes.append("Unpaired, because no column for the seed is named (--seed).")
+    if layout.seed or runs.blocks:
+        every = {*runs.numbers}
+        have: dict[str, set[int]] = {name: set() for name in runs.arm_names}
+        for arm, number in zip(runs.arms, runs.numbers, strict=True):
+            have[arm].add(number)
+        lacking = [f"{arm} {len(every - own)} of {len(every)}" for arm, own in have.items() if every - own]
+        if lacking:
+            more = f" and {len(lacking) - MOST_ARMS_NAMED} more arms" if len(lacking) > MOST_ARMS_NAMED else ""
+            notes.append(f"Missing from the table: runs of {', '.join(lacking[:MOST_ARMS_NAMED])}{more}.")
+    return notes

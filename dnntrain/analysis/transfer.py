@@ -1,0 +1,133 @@
+"""What a transfer study says: the strategy to choose, and the gain by the number of training examples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dnntrain.analysis.arm_names import SCRATCH, size_pairs
+from dnntrain.analysis.margins import choose_delta
+from dnntrain.analysis.runs import outcomes
+from dnntrain.analysis.summary import ArmSummary, Summary, clipped
+from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.metrics import metric_of
+from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare
+from dnntrain.statistics.estimates import PAIRED, WELCH
+from dnntrain.statistics.verdicts import BETTER
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Which strategy a ladder of transfer supports, by the comparisons of its table and by its best set."""
+
+    supported: str | None
+    """The best of the strategies that the table calls better than scratch; None if there is none."""
+    others: list[str]
+    """The other strategies that may be the best."""
+    scratch_may_be_best: bool
+    """Whether training from scratch is among the arms that may be the best."""
+    cheapest: str | None
+    """The arm whose runs take the least time, of those better than scratch, or else of those that may be the best.
+    None without a choice."""
+
+
+def recommend(summary: Summary) -> Recommendation | None:
+    """The strategy to choose; None for a study without a best set, such as one with fewer than three seeds.
+
+    What the table calls better than scratch is never contradicted, even if the best set, which uses only the seeds that
+    all arms share, contains scratch as well.
+    """
+    best = summary.best
+    if not best:
+        return None
+    is_judged = summary.baseline == SCRATCH
+    better = [name for name in best if is_judged and summary.arm(name).verdict.startswith(BETTER)]
+    supported = better[0] if better else None
+    timed = [arm for arm in map(summary.arm, better or best) if arm.seconds > 0]
+    return Recommendation(
+        supported=supported,
+        others=[name for name in best if name not in (supported, SCRATCH)],
+        scratch_may_be_best=SCRATCH in best and not supported,
+        cheapest=min(timed, key=lambda arm: arm.seconds).name if len(timed) > 1 else None,
+    )
+
+
+@dataclass(frozen=True)
+class SizePair:
+    """Training from scratch and transfer at one number of training examples."""
+
+    size: int
+    scratch: ArmSummary
+    transfer: ArmSummary
+
+
+def sized_pairs(summary: Summary) -> list[SizePair]:
+    """The pairs of arms of a training-size study, by size; empty for other studies."""
+    arms = {arm.name: arm for arm in summary.arms}
+    return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
+
+
+@dataclass(frozen=True)
+class SizeResult:
+    """Transfer compared with scratch at one number of training examples: transfer − scratch."""
+
+    pair: SizePair
+    delta: float
+    """The smallest difference that matters, in the metric's own unit; nan if it is a share of an unknown mean."""
+    comparison: Comparison
+    verdict: str
+
+
+def compare_sizes(summary: Summary) -> list[SizeResult]:
+    """Compares transfer with scratch at each size; the intervals are simultaneous over the sizes (Bonferroni)."""
+    pairs = sized_pairs(summary)
+    ends = outcomes(summary.results.runs)
+    compared = []
+    for pair in pairs:
+        delta = size_delta(summary, pair)
+        c = compare_pair(summary, pair.transfer, pair.scratch, delta, len(pairs))
+        is_identical = ends.get(pair.transfer.name) == ends.get(pair.scratch.name)
+        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH)
+        compared.append(SizeResult(pair, delta, c, verdict))
+    return compared
+
+
+def size_delta(summary: Summary, pair: SizePair) -> float:
+    """The smallest difference that matters at one size; a relative one is a share of scratch's mean there."""
+    return choose_delta(summary.options.delta, metric_of(summary.metric), pair.scratch.runs)[1]
+
+
+def compare_pair(summary: Summary, arm: ArmSummary, other: ArmSummary, delta: float, k: int) -> Comparison:
+    """Compares two arms by the study's method, as one of k comparisons that share no baseline."""
+    family = compare(
+        other.values,
+        {arm.name: arm.values},
+        delta=0.0 if math.isnan(delta) else delta,
+        # for a single arm, the moderated t and Dunnett's are the paired t
+        method=WELCH if summary.options.method == WELCH else PAIRED,
+        level=summary.level,
+        higher_is_better=summary.higher_is_better,
+        k=k,
+    )
+    return clipped(family.comparisons[arm.name], metric_of(summary.metric))
+
+
+def saving(summary: Summary) -> SizePair | None:
+    """The smallest size at which transfer is not worse than scratch at the largest size by more than δ.
+
+    The sizes are tested from the largest down, one-sided, until one fails, so that no correction is needed (fixed
+    sequence; Maurer, Hothorn and Lehmacher 1995).
+
+    Returns:
+        None if that holds at no size smaller than the largest.
+    """
+    pairs = sized_pairs(summary)
+    largest, smallest = pairs[-1], None
+    delta = size_delta(summary, largest)
+    for pair in reversed(pairs):
+        c = compare_pair(summary, pair.transfer, largest.scratch, delta, 1)
+        worst = c.narrow_low if summary.higher_is_better else -c.narrow_high
+        if c.n < FEWEST_SEEDS or not worst > -delta:
+            break
+        smallest = pair
+    return smallest if smallest and smallest.size < largest.size else None

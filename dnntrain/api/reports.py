@@ -1,0 +1,190 @@
+"""Functions that judge recorded runs: `report`, `load` and `compare`. They import neither torch nor what trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dnntrain.analysis.foreign_table import read_comparison
+from dnntrain.analysis.summary import AnalysisOptions, summarize
+from dnntrain.analysis.table_layout import TableLayout
+from dnntrain.analysis.table_looks import at_look
+from dnntrain.errors import InputError
+from dnntrain.reporting.gates import GateResult, judge
+from dnntrain.reporting.results import Report, StudyResult, StudySummary
+from dnntrain.statistics import LEVEL, METHODS
+from dnntrain.statistics.estimates import WELCH
+from dnntrain.store.study_files import Results, find_studies, read_study
+
+
+def report(
+    paths: str | Path | Iterable[str | Path] = "runs",
+    *,
+    metric: str | None = None,
+    sort: str | None = None,
+    delta: str | float | None = None,
+    baseline: str | None = None,
+    method: str | None = None,
+    pairs: bool = False,
+    require: str | Iterable[str] = (),
+    allow_partial: bool = False,
+) -> Report:
+    """Analyze recorded studies.
+
+    Args:
+        paths: Folders of studies, or folders that hold studies.
+        metric: What arms are compared by; by default each study's own.
+        sort: Order of the arms: 'arm', 'mean' or 'seconds'.
+        delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
+            number in the metric's own unit. By default as the metric declares.
+        baseline: The arm to compare with; by default each study's own.
+        method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
+        require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
+        allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
+            inconclusive there.
+
+    Raises:
+        InputError: If there is no study, a file is damaged, or an argument is invalid.
+    """
+    folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    options = AnalysisOptions(
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method or METHODS[0],
+        sort=sort,
+        pairs=pairs,
+    )
+    studies = find_studies(folders)
+    summaries = [summarize(results, metric, options) for results in studies]
+    requirements = as_strings(require)
+    check_partial(allow_partial, requirements)
+    gates = [
+        gate
+        for requirement in requirements
+        for gate in judge(requirement, studies, metric, options, allow_partial=allow_partial)
+    ]
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
+
+
+def load(path: str | Path) -> StudyResult:
+    """Load one recorded study.
+
+    Args:
+        path: The study's folder.
+
+    Raises:
+        InputError: If it is not a study's folder, or a file in it is damaged.
+    """
+    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
+
+
+def compare(
+    tables: str | Path | Iterable[str | Path],
+    *,
+    arm: str = "",
+    value: str | Sequence[str] = (),
+    seed: str = "",
+    block: str = "",
+    status: str = "",
+    ok: str | Sequence[str] = (),
+    lost_value: Mapping[str, float] | None = None,
+    baseline: str | None = None,
+    delta: str | float | None = None,
+    method: str | None = None,
+    pairs: bool = False,
+    looks: int | Sequence[int] | None = None,
+    require: str | Iterable[str] = (),
+    keep_if: str | None = None,
+    allow_partial: bool = False,
+    sort: str | None = None,
+) -> Report:
+    """Judge anyone's runs: the arms in tables with a row per run, by one or several metrics.
+
+        dt.compare("runs.csv", arm="optimizer", seed="seed", value=["f1", "loss:min"])
+
+    Args:
+        tables: CSV, TSV, Parquet, JSON lines, or JSON files with the same columns, or folders of dnntrain's studies,
+            which need no other argument. The column `file` says which file a row is from.
+        arm: The column that names the arms.
+        value: The columns to compare by: COLUMN if higher is better, or COLUMN:min. Several are judged as one family.
+        seed: The column by which runs of two arms are paired. Without it, arms are compared by Welch's intervals.
+        block: A column such as the data set. Pairs are blocks then, by their means over runs.
+        status: The column that says which runs have a result. Without it, a run without a value is lost.
+        ok: The values of `status` for runs that have a result. All other runs are lost.
+        lost_value: What a lost run counts as, by metric. Without it, arms that lost runs get no verdict.
+        baseline: The arm to compare with; by default the first one.
+        delta: The smallest difference that matters: '2%' (of the baseline's mean, by default '1%'), or a number.
+        method: 'moderated', 'dunnett', 'paired' or 'welch'.
+        pairs: Whether to compare every arm with every other as well.
+        looks: The numbers of seeds at which the growing table is judged, or the largest of them. Verdicts are then
+            at a level that makes up for the repetition.
+        require: Requirements to check, such as 'new >= base - 2%'; see `dnntrain.reporting.gates`.
+        keep_if: The requirement by which a loop keeps a change or discards it.
+        allow_partial: Whether to check requirements although an arm lacks seeds that others have. Without it they are
+            inconclusive, because the runs may be missing for a reason.
+        sort: Order of the arms: 'arm' or 'mean'.
+
+    Returns:
+        A study for each value column.
+
+    Raises:
+        InputError: If a table cannot be read, or an argument is invalid.
+    """
+    layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
+    paths = [Path(path) for path in ([tables] if isinstance(tables, str | Path) else tables)]
+    studies = read_comparison(paths, layout)
+    if method is None:
+        method = METHODS[0] if studies[0].is_paired else WELCH
+    elif method != WELCH and not studies[0].is_paired:
+        raise InputError(f"--method {method}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
+    options = AnalysisOptions(
+        delta=None if delta is None else str(delta),
+        baseline=baseline,
+        method=method,
+        sort=sort,
+        metrics=len(studies),
+        pairs=pairs,
+    )
+    error_rate = 1 - LEVEL
+    if looks is not None:
+        studies, error_rate = at_look(studies, looks)
+    summaries = [summarize(study, options=options) for study in studies]
+    requirements = [("--require", requirement) for requirement in as_strings(require)]
+    requirements += [] if keep_if is None else [("--keep-if", keep_if)]
+    check_partial(allow_partial, requirements)
+    columns = [study.record.metric for study in studies]
+    gates = [
+        gate
+        for option, requirement in requirements
+        for gate in judge(
+            requirement, studies, options=options, metrics=columns, level=1 - error_rate,
+            allow_partial=allow_partial, option=option,
+        )
+    ]  # fmt: skip
+    if not allow_partial:
+        gates = [inconclusive_if_partial(gate, studies[0]) for gate in gates]
+    # by several metrics, requirements that name their own metric or count runs have the same answer several times
+    answers = {(gate.requirement, gate.reason): gate for gate in gates}
+    return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(answers.values()))
+
+
+def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:
+    """The answer to a requirement, inconclusive if one of its arms lacks runs that others in the table have."""
+    n = len(table.record.seeds)
+    lacking = [f"{arm.name} lacks {n - arm.made} of {n} runs" for arm in gate.arms if arm.made < n]
+    if not (table.is_table and table.is_paired and lacking):
+        return gate
+    return replace(gate, unfinished=f"{', '.join(lacking)} (judge the others with --allow-partial)")
+
+
+def check_partial(allow_partial: bool, requirements: Sequence[object]) -> None:
+    """Raise InputError for --allow-partial without a requirement that it could be about."""
+    if allow_partial and not requirements:
+        raise InputError("--allow-partial: is about requirements, and none is given")
+
+
+def as_strings(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One or several names as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)

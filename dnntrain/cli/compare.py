@@ -1,0 +1,129 @@
+"""`dnntrain compare`: judges the arms in anyone's table of runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnntrain.cli.options import add_options
+from dnntrain.cli.outputs import Outputs, output_options
+from dnntrain.errors import InputError
+
+if TYPE_CHECKING:
+    from dnntrain.reporting.results import Report
+
+DECISIONS = {0: "keep", 1: "discard", 3: "undecided"}
+"""What `--keep-if` prints, by exit code."""
+
+
+@add_options(outputs=output_options())
+def compare(
+    outputs: dict[str, Any],
+    tables: Annotated[
+        list[Path],
+        typer.Argument(help="CSV, TSV, Parquet, JSON lines or JSON files with a row per run, or folders of studies"),
+    ],
+    arm: Annotated[
+        str, typer.Option(metavar="COLUMN", help="the column that names the arms; 'file' if each file is one arm")
+    ] = "",
+    value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN[:min]", help="a column to compare by; higher is better unless :min is added; "
+                                                  "repeatable, and several are judged as one family"),
+    ] = None,
+    seed: Annotated[
+        str, typer.Option(metavar="COLUMN", help="the column that pairs the runs of two arms; unpaired by default")
+    ] = "",
+    block: Annotated[
+        str, typer.Option(metavar="COLUMN", help="such as the data set: pairs are blocks, by their means over runs")
+    ] = "",
+    status: Annotated[
+        str, typer.Option(metavar="COLUMN", help="the column that says which runs have a result; by default, a run "
+                                                 "without a value is lost")
+    ] = "",
+    ok: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="the values of --status for runs that have a result")
+    ] = None,
+    lost_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC=X", help="what a lost run counts as, such as the metric of a constant prediction; "
+                                              "repeatable"),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="ARM", help="the arm to compare with; by default the first one")
+    ] = None,
+    delta: Annotated[
+        str | None, typer.Option(help="smallest difference that matters: 2% of the baseline's mean, or a number")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="moderated, dunnett, paired or welch")] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
+    ] = False,
+    looks: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,…", help="the numbers of seeds at which this growing table is judged, or the largest "
+                                           "of them: 20 is 5,7,10,14,20"),
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="order of the arms: arm or mean")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(help="check a requirement such as 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
+                          "if it is inconclusive; repeatable"),
+    ] = None,
+    keep_if: Annotated[
+        str | None,
+        typer.Option(metavar="REQUIREMENT", help="print only keep, discard or undecided, with exit code 0, 1 or 3"),
+    ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="check requirements although runs are missing")
+    ] = False,
+) -> None:  # fmt: skip
+    """Judge anyone's runs: which arms differ from the baseline, and by how much.
+
+    Example: dnntrain compare runs.csv --arm optimizer --seed seed --value f1 --value loss:min
+    """
+    from dnntrain.analysis.table_layout import read_lost_values
+    from dnntrain.api import reports
+    from dnntrain.reporting.gates import exit_code
+
+    shown = Outputs(**outputs)
+    if keep_if is not None and (require or shown.to_stdout):
+        raise InputError("--keep-if: prints one word, so it goes neither with --require nor with output to stdout")
+    result = reports.compare(
+        tables,
+        arm=arm, value=value or (), seed=seed, block=block, status=status,
+        ok=[] if ok is None else [word.strip() for word in ok.split(",")],
+        lost_value=read_lost_values(lost_value or []),
+        baseline=baseline, delta=delta, method=method, pairs=pairs, sort=sort,
+        looks=None if looks is None else read_looks(looks),
+        require=require or (), keep_if=keep_if, allow_partial=allow_partial,
+    )  # fmt: skip
+    code = exit_code(result.gates)
+    if keep_if is None:
+        shown.write(result)
+    else:
+        warn_of_test_metrics(result)
+        shown.write_files(result)
+        typer.echo(DECISIONS[code])
+    raise typer.Exit(code)
+
+
+def read_looks(text: str) -> int | Sequence[int]:
+    """The numbers of '5,10,20', or the one of '20'."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and len(word) < 7 for word in words):
+        raise InputError(f"--looks {text}: must be numbers of seeds, such as 5,10,20, or the largest of them")
+    return int(words[0]) if len(words) == 1 else [int(word) for word in words]
+
+
+def warn_of_test_metrics(report: Report) -> None:
+    """Warn on stderr of decisions by a metric of the test set."""
+    for summary in report.summaries:
+        words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", summary.metric)
+        if "test" in map(str.lower, words):
+            typer.echo(f"warning: {summary.metric}: a loop that decides by the test set overfits it; "
+                       "decide by validation", err=True)  # fmt: skip

@@ -1,0 +1,116 @@
+"""How `report` and `compare` show what they found: on the terminal, and as files."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dnntrain.cli.options import AsJson, keyword
+from dnntrain.errors import InputError
+from dnntrain.utils.console import show
+from dnntrain.utils.files import write_atomic, write_errors
+
+if TYPE_CHECKING:
+    from dnntrain.reporting.results import Report
+
+
+def file_option(help: str) -> Any:
+    """An option that names a file to write, or '-' for stdout."""
+    return Annotated[str | None, typer.Option(metavar="FILE", help=f"{help}; - for stdout")]
+
+
+OUTPUTS: dict[str, Any] = {
+    "wide": Annotated[
+        bool,
+        typer.Option(
+            "--wide",
+            help="add p, the interval for equivalence, wins, correlation, "
+            "effect size, and the seeds that each arm needs",
+        ),
+    ],
+    "csv": file_option("write a row for each arm as CSV"),
+    "md": file_option("write the tables as Markdown"),
+    "latex": file_option("write the main tables as LaTeX (booktabs)"),
+    "html": file_option("write tables, figures and runs as one HTML page"),
+    "figures": Annotated[
+        Path | None, typer.Option(metavar="DIR", help="write the figures to this folder, as PNG and SVG")
+    ],
+    "as_json": AsJson,
+}
+"""The fields of `Outputs` as options of the command line."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a report goes."""
+
+    wide: bool = False
+    csv: str | None = None
+    md: str | None = None
+    latex: str | None = None
+    html: str | None = None
+    figures: Path | None = None
+    as_json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.to_stdout > 1:
+            raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
+        if self.to_stdout and self.wide:
+            raise InputError("--wide: is for the table on the terminal, which is not printed here")
+
+    @property
+    def to_stdout(self) -> int:
+        """How many outputs go to stdout instead of the tables."""
+        return [self.as_json, *(file == "-" for file in (self.csv, self.md, self.latex, self.html))].count(True)
+
+    def write(self, report: Report) -> None:
+        """Write the files, and print the tables and the answers to requirements unless something else is printed."""
+        self.write_files(report)
+        if self.as_json:
+            typer.echo(report.to_json(), nl=False)
+        elif not self.to_stdout:
+            self.print_tables(report)
+
+    def write_files(self, report: Report) -> None:
+        """Write the files that were asked for."""
+        for file, text in (
+            (self.csv, report.to_csv), (self.md, report.to_markdown), (self.latex, report.to_latex),
+            (self.html, report.to_html),
+        ):  # fmt: skip
+            if file is not None:
+                save(text(), file)
+        if self.figures is not None:
+            report.save_figures(self.figures)
+
+    def print_tables(self, report: Report) -> None:
+        """Print the tables, the answers to requirements, and what the exit code guarantees."""
+        from dnntrain.reporting.gates import guarantees
+        from dnntrain.reporting.terminal import study_report
+        from dnntrain.reporting.transfer import transfer_report
+
+        for summary in report.summaries:
+            for part in (study_report(summary, wide=self.wide), *transfer_report(summary)):
+                show(part)
+        answers = [f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}" for gate in report.gates]
+        for line in (*answers, *guarantees(report.gates)):
+            typer.echo(line)
+
+
+def output_options() -> list[inspect.Parameter]:
+    """An option for each field of `Outputs`."""
+    return [keyword(name, option, getattr(Outputs, name)) for name, option in OUTPUTS.items()]
+
+
+def save(text: str, file: str) -> None:
+    """Write text to a file, atomically, or to stdout for '-'."""
+    if file == "-":
+        typer.echo(text, nl=False)
+        return
+    if not file:
+        raise InputError("empty file name")
+    with write_errors(Path(file)):
+        write_atomic(Path(file), [text])

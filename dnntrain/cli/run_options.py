@@ -1,0 +1,61 @@
+"""The fields of `RunOptions` as options of the commands that train."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from dnntrain.cli.options import DataDir, Mirror, Out, keyword
+from dnntrain.executors.registry import EXECUTORS, option_fields
+from dnntrain.studies.execution import DEVICES, RunOptions
+from dnntrain.utils.fields import field_extra
+
+RUNS = RunOptions().out
+
+RUN_OPTIONS: dict[str, Any] = {
+    "out": Out,
+    "workers": Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; by default one per core")],
+    "device": Annotated[str, typer.Option(help=f"device to train on: {', '.join(DEVICES)}")],
+    "executor": Annotated[
+        str,
+        typer.Option(
+            help=f"where runs are trained: {' or '.join(f'{name} ({e.summary})' for name, e in EXECUTORS.items())}"
+        ),
+    ],
+    "data_dir": DataDir,
+    "mirror": Mirror,
+    "join": Annotated[bool, typer.Option("--join", help="share the work with a process that is training this study")],
+    "checkpoint_every": Annotated[
+        int | None, typer.Option(metavar="EPOCHS", min=1, help="epochs between checkpoints; by default one a minute")
+    ],
+    "predictions": Annotated[
+        bool,
+        typer.Option(
+            "--predictions/--no-predictions",
+            help="record what each run predicts for validation and test examples, or leave that out (default on)",
+        ),
+    ],
+}
+"""The fields of `RunOptions` as command-line options."""
+
+
+def run_options() -> list[inspect.Parameter]:
+    """An option for each field of `RunOptions`, and for each option of an executor."""
+    own = [keyword(f.name, RUN_OPTIONS[f.name], f.default) for f in fields(RunOptions) if f.name in RUN_OPTIONS]
+    return own + [
+        keyword(
+            name, Annotated[str | None, typer.Option(help=field.description, metavar=field_extra(field, "metavar"))]
+        )
+        for name, field in option_fields().items()
+    ]
+
+
+def read_run_options(values: dict[str, Any]) -> RunOptions:
+    """The values of `run_options` as one object."""
+    executor_options = {name: values[name] for name in option_fields() if name in values}
+    return RunOptions(
+        **{name: value for name, value in values.items() if name in RUN_OPTIONS}, executor_options=executor_options
+    )

@@ -1,0 +1,235 @@
+"""The lines below a study's tables: how arms were compared, what was lost, what more seeds would show, and the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from dnntrain.analysis import looks
+from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
+from dnntrain.analysis.summary import Summary
+from dnntrain.config.renamed import to_new_names
+from dnntrain.metrics import split_column
+from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import design_notes
+from dnntrain.reporting.lost_runs import lost_lines
+from dnntrain.reporting.planning import planning_lines
+from dnntrain.statistics import ComparisonFamily
+from dnntrain.store.provenance import data_notes, datasets_of, environments_line
+from dnntrain.store.records import StudyRecord
+
+METHODS_IN_WORDS = {
+    "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
+    "dunnett": "Dunnett's method (one variance for all arms; Dunnett 1955)",
+    "paired": "paired t (Student 1908) with Bonferroni's correction (Dunn 1961)",
+    "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
+}
+"""How each method is named."""
+
+OWN_VARIANCE = 0.1
+"""An arm that shares less of the common variance than this is named."""
+
+MAX_ARMS = 6
+"""With more arms than this, a line that says something of each arm is shortened, unless the report is wide."""
+
+
+def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
+    """All lines below a study's tables.
+
+    Args:
+        summary: The study.
+        wide: Name every arm, however many there are. A wide report has a table of the planned seeds, so that they are
+            not repeated here.
+    """
+    most = len(summary.arms) if wide else MAX_ARMS
+    yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
+    yield from lost_lines(summary, most)
+    yield from selection_lines(summary, most)
+    yield from best_line(summary)
+    yield from other_baseline_line(summary)
+    if not wide:
+        yield from planning_lines(summary, most)
+    yield from outlying_lines(summary)
+    yield from design_notes(summary)
+    yield from data_lines(summary)
+    if summary.results.record.note:
+        yield f"The preset's note: {summary.results.record.note}"
+
+
+def caption(summary: Summary) -> Iterator[str]:
+    """The lines that a table needs wherever it is printed alone."""
+    yield from method_lines(summary)
+    yield from looks.lines(summary.results.record)
+    yield from table_lines(summary)
+    yield from lost_lines(summary, MAX_ARMS)
+    yield from data_lines(summary)
+
+
+def method_lines(summary: Summary) -> Iterator[str]:
+    """How the arms were compared with the baseline, and by which variances."""
+    family = summary.family
+    if family is None:
+        return
+    level, unit = formatting.percent(family.level), formatting.difference_unit(summary.metric)
+    how = METHODS_IN_WORDS[family.method]
+    if family.method == "moderated" and family.pool is None:
+        how = "paired t" if family.k == 1 else "paired t (each arm's own variance), Dunnett's correction"
+    if family.k == 0:
+        yield f"Δ from {summary.baseline} in {unit}, without intervals; {delta_in_words(summary)}."
+        return
+    kind = f"simultaneous {level} intervals of {family.k} comparisons" if family.k > 1 else f"its {level} interval"
+    yield f"Δ from {summary.baseline} in {unit}, with {kind} by {how}; {delta_in_words(summary)}."
+    yield from variance_lines(family, str(summary.baseline))
+    if summary.delta > 0 and any(not c.note for c in family.comparisons.values()):
+        narrow, alpha = (formatting.percent(share) for share in (2 * family.level - 1, 1 - family.level))
+        over = ", over all arms" if family.k > 1 else ""
+        yield f"Equivalent: the {narrow} interval lies within ±δ (two one-sided tests at {alpha}{over})."
+
+
+def table_lines(summary: Summary) -> Iterator[str]:
+    """How a table that dnntrain did not write was read, and that several metrics are judged."""
+    results, family = summary.results, summary.family
+    if results.is_table and summary.options.baseline is None:
+        yield f"{summary.baseline} is the baseline because it comes first; --baseline names another."
+    yield from results.notes
+    if family and summary.options.metrics > 1:
+        level, k = formatting.percent(family.level), summary.options.metrics
+        yield f"{k} metrics are judged, each at {level}, so that in 95 % of studies all their intervals hold."
+
+
+def delta_in_words(summary: Summary) -> str:
+    """The smallest difference that matters, as it was written and in the metric's own unit."""
+    margin = summary.margin
+    if not margin.is_relative:
+        return f"δ = {margin.text}"
+    if math.isnan(summary.delta):
+        return f"δ = {margin.text} of {summary.baseline}'s mean, which is 0 or not known, so no arm can be equivalent"
+    value = formatting.number(summary.delta, summary.metric, summary.delta)
+    return f"δ = {margin.text} of {summary.baseline}'s mean ({value})"
+
+
+def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
+    """The arms that are judged by their own variance, and why the common one counts for less."""
+    if family.method != "moderated" or family.pool is None:
+        return
+    judged = {name: c for name, c in family.comparisons.items() if c.is_judged}
+    own = [name for name, c in judged.items() if c.pooling < OWN_VARIANCE]
+    if own:
+        yield f"Judged by {'its' if len(own) == 1 else 'their'} own variance: {', '.join(own)}."
+    pool = family.pool
+    if float(pool.trust) < OWN_VARIANCE:
+        what = (
+            f"the variance of {baseline} differs from the arms'"
+            if float(pool.p_baseline) <= float(pool.p_sphericity)
+            else "the arms' variances or their correlations by seed differ"
+        )
+        p = formatting.p_value(min(float(pool.p_baseline), float(pool.p_sphericity)))
+        yield f"The common variance counts for {float(pool.df):.2g} degrees of freedom, because {what} (p: {p})."
+
+
+def selection_lines(summary: Summary, most: int) -> Iterator[str]:
+    """Which epochs the arms keep, and how optimistic a validation metric is that chose something."""
+    study = summary.results.record
+    by_epoch = arms_by_kept_epoch(study)
+    if len(by_epoch) > 1:
+        kept = (f"{epoch} ({formatting.listed(names, most)})" for epoch, names in by_epoch.items())
+        yield f"The arms keep the weights of different epochs: {'; '.join(kept)}."
+    choices = choices_by_validation(study)
+    if split_column(summary.metric)[0] != "val" or not choices:
+        return
+    text = f"{summary.metric} is optimistic, because the validation part chose {' and '.join(choices)}."
+    gaps = {arm.name: arm.other_part_gap for arm in summary.arms if not math.isnan(arm.other_part_gap)}
+    if not gaps:
+        yield f"{text} {summary.other_part} is not recorded."
+        return
+    shown = {name: formatting.signed(gap, summary.metric, abs(gap)) for name, gap in gaps.items()}
+    ends = [min(gaps, key=lambda name: gaps[name]), max(gaps, key=lambda name: gaps[name])]
+    each = ", ".join(f"{name} {gap}" for name, gap in shown.items())
+    if len(gaps) > most:
+        each = " to ".join(f"{shown[name]} ({name})" for name in ends)
+    yield (
+        f"{text} Mean {summary.metric} − {summary.other_part} of the finished runs: {each} "
+        f"{formatting.difference_unit(summary.metric)}; --metric {summary.other_part} judges by the test part."
+    )
+
+
+def best_line(summary: Summary) -> Iterator[str]:
+    """The arms that may be the best."""
+    if not summary.best:
+        return
+    first, *others = summary.best
+    seeds = [set(arm.values) for arm in summary.arms]
+    shared = len(set.intersection(*seeds))
+    over = f", over the {shared} seeds of all arms" if shared < max(map(len, seeds)) else ""
+    rest, what = "told apart from all others", "it is the best"
+    if others:
+        rest, what = f"not told apart from it: {', '.join(others)}", "the best is among them"
+    yield f"best: {first}; {rest} (in 95 of 100 studies {what}{over})"
+
+
+def other_baseline_line(summary: Summary) -> Iterator[str]:
+    """Another arm to compare with, if the baseline loses runs."""
+    baseline = next((arm for arm in summary.arms if arm.name == summary.baseline), None)
+    if baseline is None or not baseline.runs.lost:
+        return
+    text = f"{baseline.name} loses runs, so little can be found against it"
+    sign = 1 if summary.higher_is_better else -1
+    whole = [arm for arm in summary.arms if arm.finished and not arm.runs.lost]
+    if whole:
+        other = max(whole, key=lambda arm: sign * arm.mean)
+        text += f"; --baseline {other.name} compares with the best arm that lost none"
+    yield f"{text}."
+
+
+def outlying_lines(summary: Summary) -> Iterator[str]:
+    """The single runs that make the spread of their arm."""
+    runs = {arm.name: arm.runs.finished for arm in summary.arms}
+    named = [
+        f"{name} seed {seed} ({formatting.number(runs[name][seed], summary.metric, summary.arm(name).deviation)})"
+        for name, seeds in summary.outlying.items()
+        for seed in seeds
+    ]
+    if named:
+        yield f"Single runs that make the spread of their arm: {', '.join(named)}."
+
+
+def data_lines(summary: Summary) -> Iterator[str]:
+    """The data sets with their sizes and notes, what the intervals hold for, and the environments."""
+    record = summary.results.record
+    datasets = datasets_of(record)
+    for data in datasets:
+        arms = f", arms {', '.join(data.arms)}" if len(datasets) > 1 else ""
+        counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
+        yield f"data: {data.name} ({counts}){arms}"
+    yield from data_notes(record)
+    if summary.family and datasets:
+        part = "this validation part" if split_column(summary.metric)[0] == "val" else "these test sets"
+        if part == "these test sets" and len(datasets) == 1:
+            part = f"this test set of {datasets[0].test_examples:,} examples"
+        yield f"Intervals are over seeds, for {part}.{seed_in_words(record)}"
+    yield from filter(None, [environments_line(record)])
+
+
+def seed_in_words(record: StudyRecord) -> str:
+    """What a seed varies in the study's runs; empty if their settings are not recorded."""
+    settings = [to_new_names(arm.settings) for arm in record.arms]
+    if not all("epochs" in each for each in settings):
+        return ""
+    draws = [bool(each.get("train_size")) and each.get("subset") != "shared" for each in settings]
+    varied = "the initial weights, the order of the examples, and random masks"
+    if any(draws):
+        arms = "" if all(draws) else " of some arms"
+        varied += f", and which examples{arms} are trained on (--subset shared keeps them the same)"
+    else:
+        varied += ", but not which examples are trained on"
+    reused = ", nor the network that is reused" if any(each.get("reuse_from") for each in settings) else ""
+    return f" A seed varies {varied}{reused}."
+
+
+def implied(summary: Summary) -> Iterator[str]:
+    """What else the arms' settings changed, one line per arm."""
+    for arm in summary.arms:
+        if arm.implied:
+            yield f"{arm.name}: {'; '.join(arm.implied)}"

@@ -1,0 +1,19 @@
+"""Requirements on studies, for scripts and CI: each is judged in every study that has what it names.
+
+- `elu >= relu - 0.3pp`, `relu.test_acc >= 85%`: an arm by a metric, compared with another arm or with a number
+- `bn.seconds <= 1.2 * base`: its time, by population
+- `bn.lost <= 0`, `bn.lost < 20%`, `bn.health == healthy`: facts about its runs
+
+A requirement holds if the whole 95 % interval satisfies it, fails if no part of the interval does, and is inconclusive
+otherwise. With fewer than three values, or with planned runs missing, it is inconclusive.
+
+Lost runs count as a constant prediction, as in the report. Where that is not known, the requirement is inconclusive.
+Whatever the interval, an arm that never finishes fails every requirement to be good, and an arm that lost more than
+half of its runs holds none. Against a right arm that never finishes, an arm that does finish can hold: the report calls
+it better, too.
+"""
+
+from dnntrain.reporting.gates.judging import judge
+from dnntrain.reporting.gates.results import GateResult, GateStatus, exit_code, guarantees
+
+__all__ = ["GateResult", "GateStatus", "exit_code", "guarantees", "judge"]

@@ -1,0 +1,94 @@
+"""Requirements on facts about an arm's runs: `bn.lost <= 0`, `bn.lost < 20%`, `bn.health == healthy`.
+
+They are about the runs that were made, and have no interval.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Self
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.reporting.gates.grammar import Sentence, check_sign, read_number
+from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, decide
+from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
+
+HEALTHY = "healthy"
+
+
+@dataclass(frozen=True)
+class LostClaim:
+    """The number or the share of an arm's runs that were lost."""
+
+    left: Operand
+    sign: str
+    bound: float
+    is_share: bool
+
+    @classmethod
+    def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
+        """Reads a requirement whose left side is known; InputError if the sign or the number is wrong."""
+        check_sign(sentence, LOST, tuple(OPERATORS))
+        is_share = sentence.right.endswith("%")
+        number = read_number(sentence.right.removesuffix("%").strip())
+        if number is None or number < 0 or (number > 100 if is_share else number != int(number)):
+            raise InputError(f"'{sentence.right}' must be a number of runs, such as 0, or a share, such as 20%")
+        return cls(left, sentence.sign, number / 100 if is_share else number, is_share)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The arm that it names."""
+        return (self.left,)
+
+    def judge(self, scope: Scope) -> Finding:
+        """Judges the count."""
+        arm = scope.arms(LOST)[self.left.arm]
+        if not arm.made:
+            return Finding(GateStatus.INCONCLUSIVE, f"no run of {arm.name} was made", bound=self.bound)
+        lost = arm.lost / arm.made if self.is_share else float(arm.lost)
+        shown, required = (f"{100 * x:.3g} %" if self.is_share else f"{x:g}" for x in (lost, self.bound))
+        return Finding(
+            decide(lost, lost, self.sign, self.bound, 1.0),
+            f"lost runs of {arm.name}: {shown}, required {self.sign} {required}",
+            *(lost, lost, lost, self.bound),
+        )
+
+
+@dataclass(frozen=True)
+class HealthClaim:
+    """The diagnosis of all of an arm's runs."""
+
+    left: Operand
+    sign: str
+    state: str
+
+    @classmethod
+    def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
+        """Reads a requirement whose left side is known; InputError if the sign or the state is wrong."""
+        from dnntrain.engine.health import SYMPTOMS  # takes a sixth of a second, which other reports need not wait
+
+        check_sign(sentence, HEALTH, ("==", "!="))
+        states = (HEALTHY, *SYMPTOMS)
+        if sentence.right not in states:
+            raise InputError(f"unknown health '{sentence.right}'{did_you_mean(sentence.right, states)}")
+        return cls(left, sentence.sign, sentence.right)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The arm that it names."""
+        return (self.left,)
+
+    def judge(self, scope: Scope) -> Finding:
+        """Judges the number of runs that are otherwise. A run whose job failed has no diagnosis."""
+        arm, runs = scope.arms(HEALTH)[self.left.arm], scope.study.runs
+        diagnosed = runs.loc[runs["arm"] == arm.name, HEALTH].dropna().astype(str)
+        states = Counter(text.partition(" (")[0] for text in diagnosed)
+        wrong = sum(count for state, count in states.items() if not OPERATORS[self.sign](state, self.state))
+        unknown = arm.made - states.total()
+        answer = GateStatus.FAILS if wrong else GateStatus.INCONCLUSIVE if unknown or not arm.made else GateStatus.HOLDS
+        shown = [f"{state} {count}/{arm.made}" for state, count in states.most_common()]
+        if unknown:
+            shown.append(f"not known {unknown}/{arm.made}")
+        statement = f"health of {arm.name}: {', '.join(shown) or 'no run'}, required {self.sign} {self.state}"
+        return Finding(answer, statement, *(float(wrong),) * 3, bound=0.0)

@@ -1,0 +1,120 @@
+"""Judges an estimate by its interval, and by the rules for few and lost runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from dnntrain.analysis.runs import ArmRuns
+from dnntrain.reporting import formatting
+from dnntrain.reporting.gates.results import Finding, GateStatus, decide
+from dnntrain.statistics import FEWEST_SEEDS, POWER, Comparison, Interval, deviation, t_critical, t_interval
+from dnntrain.statistics.distributions import detectable
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean or a difference of means, with its interval."""
+
+    interval: Interval
+    """Without values that are impossible; nan ends if there is no interval."""
+    n: int
+    """Values of the smaller side."""
+    detectable: float
+    """The distance from a bound that is noticed with 80 % power; nan without variance."""
+    scale: float
+    """The size of the largest value, on which the rounding error depends."""
+
+    @classmethod
+    def of_mean(cls, values: Sequence[float], level: float, bounds: tuple[float, float]) -> Self:
+        """The mean of one sample with Student's t interval.
+
+        Args:
+            values: The sample.
+            level: Confidence of the interval.
+            bounds: The lowest and the highest possible mean.
+        """
+        n, spread = len(values), deviation(values)
+        noticed = math.nan
+        if spread > 0:
+            noticed = detectable(t_critical(level, n - 1), n - 1, POWER) * spread / math.sqrt(n)
+        return cls(clipped(t_interval(values, level), bounds), n, noticed, max(map(abs, values), default=0.0))
+
+    @classmethod
+    def of_difference(cls, comparison: Comparison, values: Sequence[float], bounds: tuple[float, float]) -> Self:
+        """The difference of two samples, of which `values` are all values; for the bounds see `of_mean`."""
+        interval = Interval(comparison.difference, comparison.low, comparison.high)
+        scale = max(map(abs, values), default=0.0)
+        return cls(clipped(interval, bounds), comparison.n, comparison.smallest_detectable, scale)
+
+    def in_words(self, number: Callable[[float], str]) -> str:
+        """The mean with its interval, if there is one."""
+        ends = self.interval.low, self.interval.high
+        return number(self.interval.mean) + ("" if math.isnan(ends[0]) else f" [{', '.join(map(number, ends))}]")
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What an estimate must satisfy."""
+
+    sign: str
+    """One of `grammar.INEQUALITIES`."""
+    bound: float
+    good: ArmRuns | None
+    """The arm that has to be good for the requirement to hold; None if none has."""
+    gap: str
+    """Why a run has no value; '' if each has one."""
+    level: float
+    """Confidence of the interval."""
+
+    def judge(self, estimate: Estimate, observed: str, required: str, unit: str = "", scale: float = 1.0) -> Finding:
+        """Judges an estimate.
+
+        Args:
+            estimate: The estimate.
+            observed: The estimate with its interval in words.
+            required: The bound in words.
+            unit: What follows a difference, with a blank before it.
+            scale: The factor to this unit.
+        """
+        level = "" if math.isnan(estimate.interval.low) else f" ({100 * self.level:g} % interval)"
+        shown = f"{observed}{level}, required {self.sign} {required}"
+        if estimate.detectable > 0:
+            noticed = scale * estimate.detectable
+            shown += f", notices {formatting.figure(noticed, noticed)}{unit} from there with {100 * POWER:g} % power"
+        answer, why = self.answer(estimate)
+        return Finding(
+            answer=answer,
+            statement=why if math.isnan(estimate.interval.mean) else "; ".join(filter(None, [why, shown])),
+            estimate=estimate.interval.mean,
+            low=estimate.interval.low,
+            high=estimate.interval.high,
+            bound=self.bound,
+            detectable=estimate.detectable,
+            error_rate=(1 - self.level) / 2,
+        )
+
+    def answer(self, estimate: Estimate) -> tuple[GateStatus, str]:
+        """The answer, and why if it is not the interval's."""
+        if self.good is not None and self.good.never_finishes:
+            return GateStatus.FAILS, f"{self.good.name} never finishes"
+        if self.gap:
+            return GateStatus.INCONCLUSIVE, self.gap
+        if estimate.n < FEWEST_SEEDS:
+            plural = "" if estimate.n == 1 else "s"
+            return GateStatus.INCONCLUSIVE, f"{estimate.n} value{plural}, but {FEWEST_SEEDS} are needed"
+        low, high = estimate.interval.low, estimate.interval.high
+        answer = decide(low, high, self.sign, self.bound, max(estimate.scale, abs(self.bound)))
+        if answer is GateStatus.HOLDS and self.good is not None and 2 * self.good.lost > self.good.made:
+            return GateStatus.INCONCLUSIVE, f"{self.good.name} lost more than half of its runs"
+        return answer, ""
+
+
+def clipped(interval: Interval, bounds: tuple[float, float]) -> Interval:
+    """The interval without what lies outside of the bounds; nan ends stay."""
+    if math.isnan(interval.low):
+        return interval
+    low, high = (min(max(end, bounds[0]), bounds[1]) for end in (interval.low, interval.high))
+    return Interval(interval.mean, low, high)

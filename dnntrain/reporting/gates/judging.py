@@ -1,0 +1,87 @@
+"""Judges a requirement in each study that has what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dnntrain.analysis.summary import AnalysisOptions, choose_baseline
+from dnntrain.errors import InputError
+from dnntrain.metrics import metric_columns
+from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
+from dnntrain.reporting.gates.grammar import split
+from dnntrain.reporting.gates.metric_claims import MetricClaim
+from dnntrain.reporting.gates.results import GateResult
+from dnntrain.reporting.gates.scope import HEALTH, LOST, SECONDS, NotInStudyError, Scope
+from dnntrain.reporting.gates.time_claims import SecondsClaim
+from dnntrain.statistics import LEVEL
+from dnntrain.store.study_files import Results
+
+Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
+
+CLAIMS: dict[str, type[Claim]] = {SECONDS: SecondsClaim, LOST: LostClaim, HEALTH: HealthClaim}
+"""By quantity; every other quantity is a metric."""
+
+MOST_NAMED = 3
+"""Studies that are named in an error, at most."""
+
+
+def judge(
+    requirement: str,
+    studies: Sequence[Results],
+    metric: str | None = None,
+    options: AnalysisOptions | None = None,
+    *,
+    metrics: Sequence[str] | None = None,
+    level: float = LEVEL,
+    allow_partial: bool = False,
+    option: str = "--require",
+) -> list[GateResult]:
+    """Judges a requirement in every study that has its arms and its metric.
+
+    Args:
+        requirement: Such as 'elu >= relu - 0.3pp' or 'relu.test_acc >= 85%'.
+        studies: The studies to look in.
+        metric: The metric of arms that name none; by default the study's own.
+        options: The baseline that `base` means, and the method by which two arms are compared.
+        metrics: The columns that may follow an arm's name; by default dnntrain's own.
+        level: Confidence of each interval. A requirement that is false holds in at most (1 − level) / 2 of studies.
+        allow_partial: Whether to judge studies whose planned runs are not all made.
+        option: How messages call the requirement.
+
+    Raises:
+        InputError: If the requirement cannot be read, or no study has what it names.
+    """
+    options = options or AnalysisOptions()
+    columns = {str(column): column for column in (metric_columns() if metrics is None else metrics)}
+    results, lacking = [], []
+    for study in studies:
+        baseline = choose_baseline(study.record, options.baseline)
+        scope = Scope(study, metric or study.record.metric, columns, baseline, options.method, level)
+        try:
+            results.append(judge_one(requirement, scope, allow_partial))
+        except NotInStudyError as error:
+            lacking.append(str(error))
+        except InputError as error:
+            raise InputError(f"{option} {requirement!r}: {error}") from None
+    if not results:
+        more = f"; and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
+        raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_NAMED])}{more}")
+    return results
+
+
+def judge_one(requirement: str, scope: Scope, allow_partial: bool) -> GateResult:
+    """Judges a requirement in one study; NotInStudyError if the study lacks what it names, for the rest see `judge`."""
+    claim = read_claim(requirement, scope)
+    arms = tuple(scope.arms(operand.quantity)[operand.arm] for operand in claim.operands)
+    unfinished = "" if allow_partial else scope.unfinished()
+    return GateResult(requirement, scope.study.name, claim.left.quantity, claim.judge(scope), arms, unfinished)
+
+
+def read_claim(requirement: str, scope: Scope) -> Claim:
+    """What a requirement means in a study. A sign may be part of a name, so the first split at an arm's name counts."""
+    sentences = split(requirement)
+    for sentence in sentences:
+        left = scope.operand(sentence.left, scope.metric)
+        if left is not None:
+            return CLAIMS.get(left.quantity, MetricClaim).read(left, sentence, scope)
+    raise scope.missing(sentences[0].left)

@@ -1,0 +1,128 @@
+"""Requirements on training time: `bn.seconds <= 1.2 * base`.
+
+Runs that train in one population share its time equally, so a population is one measurement, however many runs it has.
+Records do not name the population, but its runs have the same length and nearly the same time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from dnntrain.analysis.runs import ArmRuns
+from dnntrain.errors import InputError
+from dnntrain.reporting import formatting
+from dnntrain.reporting.gates.estimates import Estimate, Limit
+from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, check_sign, read_number
+from dnntrain.reporting.gates.results import Finding
+from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
+from dnntrain.statistics import FEWEST_SEEDS, compare
+from dnntrain.statistics.estimates import WELCH
+
+SAME_TIME = 0.001
+"""Runs of one length whose times differ by at most this share count as one population."""
+
+RECORDED = 0.0001
+"""Records round times to this many seconds."""
+
+
+class Population(NamedTuple):
+    """Runs that trained together, as far as their times tell."""
+
+    epochs: int
+    seconds: float
+    """Of one run."""
+
+    def is_same(self, other: Population) -> bool:
+        """Whether two runs may have trained together."""
+        apart = abs(self.seconds - other.seconds)
+        return self.epochs == other.epochs and apart <= SAME_TIME * self.seconds + RECORDED
+
+
+@dataclass(frozen=True)
+class SecondsClaim:
+    """An arm's time against a multiple of another arm's, or against a number of seconds."""
+
+    left: Operand
+    sign: str
+    right: Operand | None
+    number: float
+    """The factor of the right arm's time; without a right arm, seconds."""
+
+    @classmethod
+    def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
+        """Reads a requirement whose left side is known; for errors see `MetricClaim.read`."""
+        check_sign(sentence, SECONDS, INEQUALITIES)
+        text, number, match = sentence.right, None, None
+        if scope.arm(text) is None and (number := read_number(text)) is None and (match := FACTOR.fullmatch(text)):
+            number, text = read_number(match["factor"]), match["operand"]
+            if number is None:
+                raise InputError(f"'{match['factor']}' is no factor; write a number, as in '1.2 * {text}'")
+        if number is not None and number <= 0:
+            raise InputError(f"'{sentence.right}': {number:g} must be more than 0")
+        if number is not None and match is None:
+            return cls(left, sentence.sign, None, number)
+        right = scope.operand(text, SECONDS)
+        if right is None:
+            raise scope.missing(text)
+        if right.quantity != SECONDS or right == left:
+            raise InputError(f"'{sentence.right}' must be the time of another arm, as in '1.2 * base', or seconds")
+        return cls(left, sentence.sign, right, 1.0 if number is None else number)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        """The arms that it names."""
+        return (self.left, self.right) if self.right else (self.left,)
+
+    def judge(self, scope: Scope) -> Finding:
+        """Judges the mean over populations, or the difference of two such means by Welch's interval."""
+        arms = [scope.arms(SECONDS)[operand.arm] for operand in self.operands]
+        found = [populations(scope, arm.name) for arm in arms]
+        if self.right:  # arms that train together have the same time by construction
+            found = [[p for p in own if not any(map(p.is_same, other))] for own, other in (found, found[::-1])]
+        good = arms[0] if self.sign.startswith("<") else arms[1] if self.right else None
+        left, *rest = ([p.seconds for p in own] for own in found)
+        if not rest:
+            estimate = Estimate.of_mean(left, scope.level, (0, math.inf))
+            observed, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
+        else:
+            right = [self.number * seconds for seconds in rest[0]]
+            family = compare(
+                dict(enumerate(right)), {self.left.arm: dict(enumerate(left))}, delta=0.0, method=WELCH,
+                level=scope.level, adjusted=False,
+            )  # fmt: skip
+            estimate = Estimate.of_difference(family.comparisons[self.left.arm], [*left, *right], (-math.inf, math.inf))
+            observed, required, bound = f"seconds: {arms[0].name} - {self.number:g} * {arms[1].name} = ", "0", 0.0
+        return Limit(self.sign, bound, good, missing_times(arms, found), scope.level).judge(
+            estimate, observed + estimate.in_words(formatting.brief), required, " s"
+        )
+
+
+def populations(scope: Scope, arm: str) -> list[Population]:
+    """The populations of an arm's finished runs.
+
+    Runs of one population that stop early have other lengths, and so count as another one.
+    """
+    runs = scope.study.runs
+    own = runs[(runs["arm"] == arm) & (runs["status"] == "finished") & runs["seconds"].notna()]
+    lengths = own["epochs_run"].fillna(0).astype(int) if "epochs_run" in own else [0] * len(own)
+    found: list[Population] = []
+    for run in sorted(map(Population, lengths, own["seconds"].astype(float))):
+        if not (found and found[-1].is_same(run)):
+            found.append(run)
+    return found
+
+
+def missing_times(arms: Sequence[ArmRuns], found: Sequence[Sequence[Population]]) -> str:
+    """Why the arms' times cannot be judged; '' if they can."""
+    for arm, own in zip(arms, found, strict=True):
+        # members of one population that stop early differ in time, so only equal lengths prove several populations
+        proved = max(Counter(population.epochs for population in own).values(), default=0)
+        if arm.lost:
+            return f"the time of a lost run of {arm.name} cannot be compared"
+        if proved < FEWEST_SEEDS:
+            return f"{arm.name} has {proved} of the {FEWEST_SEEDS} populations of its own that are needed"
+    return ""

@@ -1,0 +1,104 @@
+"""What a study takes over from its record when it is run again: its metric and δ, and the looks at it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dnntrain.analysis.looks import compared_arms
+from dnntrain.config.renamed import to_new_names
+from dnntrain.errors import InputError
+from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
+from dnntrain.store.records import LookRecord, StudyRecord
+from dnntrain.store.study_files import read_study
+from dnntrain.studies.study import Study
+
+
+def continue_study(study: Study, out: Path) -> Study:
+    """The study as it goes on from what is recorded under its name.
+
+    A metric and a δ that were not asked for are those of the record. A report that was complete, before more seeds were
+    asked for, counts as a look. A record whose arms are all others, or that cannot be read, is replaced.
+
+    Args:
+        study: What is asked.
+        out: The folder of studies.
+
+    Raises:
+        InputError: If the study was judged to see which arms go on, and would now be judged in another way.
+    """
+    record = recorded_study(study, out)
+    if record is None:
+        return with_levels(study)
+    if study.metric_is_default:
+        study = replace(study, metric=record.metric)
+    if study.delta is None and study.metric == record.metric:
+        study = replace(study, delta=record.delta)
+    if any(look.level is not None for look in record.looks):
+        check_unchanged(study, record)
+        return replace(study, seeds=tuple(record.seeds), levels=record.levels, looks=tuple(record.looks))
+    return with_levels(replace(study, looks=tuple(looks_so_far(study, record, out))))
+
+
+def recorded_study(study: Study, out: Path) -> StudyRecord | None:
+    """The record under the study's name, if it compares some of the same arms."""
+    try:
+        record = StudyRecord.read(out / study.name / "study.json")
+    except InputError:
+        return None
+    now = settings_by_arm(study.to_record())
+    # a setting that an older version did not have is not a change
+    same = [name for name, known in settings_by_arm(record).items() if known.items() <= now.get(name, {}).items()]
+    return record if same else None
+
+
+def settings_by_arm(record: StudyRecord) -> dict[str, dict[str, Any]]:
+    """Each arm's settings, under today's names."""
+    return {arm.name: to_new_names(arm.settings) for arm in record.arms}
+
+
+def with_levels(study: Study) -> Study:
+    """The study with the level of each look, if there is more than one."""
+    if study.max_seeds is not None:
+        looks = looks_up_to(study.max_seeds)
+    else:
+        n = len(study.seeds)
+        looks = (*sorted({look.n for look in study.looks if look.n < n}), n)
+    return replace(study, levels=dict(zip(looks, look_levels(looks), strict=True)) if len(looks) > 1 else {})
+
+
+def looks_so_far(study: Study, record: StudyRecord, out: Path) -> Iterator[LookRecord]:
+    """The looks of the record, and the one that its complete report was, if more seeds are asked for now."""
+    yield from record.looks
+    n = len(record.seeds)
+    is_asked_for_more = study.max_seeds is not None or {*record.seeds} < {*study.seeds}
+    if compared_arms(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
+        made = len(read_study(out / study.name).runs) + sum(map(len, record.failed.values()))
+        if made >= len(record.arms) * n:
+            yield LookRecord(n=n)
+
+
+def check_unchanged(study: Study, record: StudyRecord) -> None:
+    """Raise InputError if a study that was judged at a look would be judged in another way at the next."""
+    looks = [look.n for look in record.looks if look.level is not None]
+    judged = f"{study.name} was judged at {', '.join(map(str, looks))} seeds to see which arms go on"
+    if study.max_seeds is None:
+        raise InputError(f"seeds: {judged}; continue with --until-resolved, or choose another name or --out")
+    known, asked = settings_by_arm(record), settings_by_arm(study.to_record())
+    changed = [name for name in {**known, **asked} if not known.get(name, {}).items() <= asked.get(name, {}).items()]
+    added = [name for name in asked if name not in known]
+    if changed or added:
+        which = ", ".join([*changed, *added])
+        raise InputError(f"arms: {judged}, so its arms cannot change ({which}); choose another name or --out")
+    for key, before, now in (
+        ("max_seeds", record.max_seeds, study.max_seeds),
+        ("metric", record.metric, study.metric),
+        ("delta", record.delta, study.delta),
+        ("baseline", record.baseline, study.baseline),
+    ):
+        if before != now:
+            raise InputError(
+                f"{key}: {judged}, so it cannot change from {before} to {now}; choose another name or --out"
+            )

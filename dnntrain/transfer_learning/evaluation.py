@@ -1,0 +1,46 @@
+"""The predictions of a recorded run, computed from its weights without training."""
+
+from __future__ import annotations
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataLocation, Dataset
+from dnntrain.engine.batches import splits_of
+from dnntrain.engine.evaluation import predictions
+from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.run import Run
+from dnntrain.errors import InputError
+from dnntrain.store.predictions import Predictions
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
+from dnntrain.transfer_learning.resolve import resolve_backbone
+from dnntrain.transfer_learning.stages import prepare_stage, stages_of
+from dnntrain.utils.lazy import torch
+
+
+def evaluate_record(record: RunRecord, dataset: Dataset, store: RunStore, home: DataLocation) -> Predictions:
+    """What a recorded run predicts for held-out examples with the weights that it kept.
+
+    Args:
+        record: The run, which finished.
+        dataset: The data that it was trained on.
+        store: Where it is recorded.
+        home: Where the image network that it reuses is found.
+
+    Raises:
+        InputError: If the data have changed, the network cannot be rebuilt, or its metrics are not the recorded ones.
+    """
+    if dataset.fingerprint != record.data.fingerprint:
+        raise InputError(f"the data set {record.data.name} is not the one that it was trained on; its bytes differ")
+    spec, weights, device = RunSpec.from_record(record.settings), store.weights(record.run), torch.device("cpu")
+    start = StartState(weights=[weights])
+    if spec.reuse_from:
+        backbone, splits = resolve_backbone(spec.reuse_from, store, home), splits_of(dataset, [spec])
+        last = stages_of(spec, backbone)[-1]
+        [spec], dataset, start = prepare_stage(last, [spec], dataset, splits, backbone, device, [weights])
+    population = Population.start([Run(spec, 0)], dataset, device, start)
+    if missing := population.network.state().keys() - weights.keys():
+        raise InputError(f"{store.weights_file(record.run)}: has no tensor {min(missing)}, which its network needs")
+    [predicted] = predictions(population.network, population.inputs, [])
+    if difference := predicted.difference(record):
+        raise InputError(f"its weights do not give the recorded metrics: {difference}")
+    return predicted
