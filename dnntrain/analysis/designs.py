@@ -11,7 +11,7 @@ from dnntrain.analysis.runs import ArmRuns
 from dnntrain.analysis.verdicts import with_losses
 from dnntrain.metrics import Metric
 from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, Interval, effects, solo_and_marginal
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 
 
 def factorial_effects(
