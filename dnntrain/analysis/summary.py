@@ -32,8 +32,8 @@ from dnntrain.statistics import (
     Effect,
     outlying_runs,
 )
-from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
+from dnntrain.store.study_record import StudyRecord
 
 
 @dataclass(frozen=True)
