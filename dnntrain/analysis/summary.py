@@ -209,7 +209,7 @@ def compare_with_baseline(
 
 
 def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals within_bounds to the differences that the metric can have."""
+    """The comparison with its intervals clipped to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):
