@@ -11,7 +11,7 @@ from dnntrain.analysis.runs import ArmRuns
 from dnntrain.analysis.verdicts import with_losses
 from dnntrain.metrics import Metric
 from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, Interval, effects, solo_and_marginal
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 
 
 def factorial_effects(
@@ -39,8 +39,8 @@ def factorial_effects(
     return [
         replace(
             effect,
-            interval=clipped(effect.interval, metric, len(effect.factors)),
-            narrow=clipped(effect.narrow, metric, len(effect.factors)),
+            interval=clip_effect(effect.interval, metric, len(effect.factors)),
+            narrow=clip_effect(effect.narrow, metric, len(effect.factors)),
             reading=effect.reading if math.isnan(effect.p) else with_losses(effect.reading, lost),
         )
         for effect in found
@@ -68,16 +68,16 @@ def contributions(
         lost = lost_among(*(arms[arm] for arm in (*ends, name, without(name))))
         found[name] = replace(
             item,
-            solo=clipped(item.solo, metric),
-            marginal=clipped(item.marginal, metric),
-            gap=clipped(item.gap, metric, 2),
-            narrow_gap=clipped(item.narrow_gap, metric, 2),
+            solo=clip_effect(item.solo, metric),
+            marginal=clip_effect(item.marginal, metric),
+            gap=clip_effect(item.gap, metric, 2),
+            narrow_gap=clip_effect(item.narrow_gap, metric, 2),
             reading=item.reading if math.isnan(item.p) else with_losses(item.reading, lost),
         )
     return found
 
 
-def clipped(interval: Interval, metric: Metric, differences: int = 1) -> Interval:
+def clip_effect(interval: Interval, metric: Metric, differences: int = 1) -> Interval:
     """The interval of a difference, or of a difference of two, clipped to what the metric allows."""
     low, high = metric.bounds
     most = differences * (high - low)

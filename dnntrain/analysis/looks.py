@@ -21,7 +21,7 @@ from dnntrain.statistics.corrections import DUNNETT_P, Correction
 from dnntrain.statistics.estimates import Estimate, ValuesBySeed
 from dnntrain.statistics.moderation import Pool
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE
-from dnntrain.store.records import LookRecord, StudyRecord
+from dnntrain.store.study_record import LookRecord, StudyRecord
 
 
 def current_level(study: StudyRecord, arms: Iterable[str] = ()) -> float:

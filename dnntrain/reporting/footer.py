@@ -17,7 +17,7 @@ from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 
 METHODS_IN_WORDS = {
     "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",

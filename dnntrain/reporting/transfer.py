@@ -10,7 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from dnntrain.analysis.arm_names import SCRATCH
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.transfer import compare_sizes, recommend, saving, sized_pairs
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
