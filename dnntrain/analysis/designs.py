@@ -9,12 +9,13 @@ from dataclasses import replace
 from dnntrain.analysis.arm_names import EVERYTHING, without
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.analysis.verdicts import with_losses
-from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, effects, solo_and_marginal
-from dnntrain.store.records import StudyRecord
+from dnntrain.metrics import Metric
+from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, Interval, effects, solo_and_marginal
+from dnntrain.store.study_record import StudyRecord
 
 
 def factorial_effects(
-    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, higher_is_better: bool, level: float = LEVEL
+    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, metric: Metric, level: float = LEVEL
 ) -> list[Effect]:
     """Main effects and two-way interactions of a factorial design with several factors; empty for other designs.
 
@@ -22,7 +23,7 @@ def factorial_effects(
         study: What was asked.
         arms: The runs of every arm.
         delta: The smallest difference that matters, in the metric's unit; nan counts as 0.
-        higher_is_better: The metric's direction.
+        metric: What the values are of.
         level: The simultaneous confidence of all intervals.
     """
     levels = {arm.name: arm.levels for arm in study.arms}
@@ -33,14 +34,21 @@ def factorial_effects(
         for arm, cell in levels.items()
     }
     values, margin = {name: runs.values for name, runs in arms.items()}, 0.0 if math.isnan(delta) else delta
-    found = effects(named, values, delta=margin, higher_is_better=higher_is_better, level=level)
+    found = effects(named, values, delta=margin, higher_is_better=metric.higher_is_better, level=level)
     lost = lost_among(*arms.values())
-    return [effect if math.isnan(effect.p) else replace(effect, reading=with_losses(effect.reading, lost))
-            for effect in found]  # fmt: skip
+    return [
+        replace(
+            effect,
+            interval=clip_effect(effect.interval, metric, len(effect.factors)),
+            narrow=clip_effect(effect.narrow, metric, len(effect.factors)),
+            reading=effect.reading if math.isnan(effect.p) else with_losses(effect.reading, lost),
+        )
+        for effect in found
+    ]
 
 
 def contributions(
-    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, higher_is_better: bool, level: float = LEVEL
+    study: StudyRecord, arms: Mapping[str, ArmRuns], delta: float, metric: Metric, level: float = LEVEL
 ) -> dict[str, Contribution]:
     """Solo gain and marginal loss of each factor of an in-and-out design; empty for other designs.
 
@@ -54,13 +62,26 @@ def contributions(
     ends = str(study.baseline), EVERYTHING
     baseline, everything = (values[name] for name in ends)
     found = solo_and_marginal(
-        baseline, everything, one_in, one_out, delta=margin, higher_is_better=higher_is_better, level=level
+        baseline, everything, one_in, one_out, delta=margin, higher_is_better=metric.higher_is_better, level=level
     )
     for name, item in found.items():
         lost = lost_among(*(arms[arm] for arm in (*ends, name, without(name))))
-        if not math.isnan(item.p):
-            found[name] = replace(item, reading=with_losses(item.reading, lost))
+        found[name] = replace(
+            item,
+            solo=clip_effect(item.solo, metric),
+            marginal=clip_effect(item.marginal, metric),
+            gap=clip_effect(item.gap, metric, 2),
+            narrow_gap=clip_effect(item.narrow_gap, metric, 2),
+            reading=item.reading if math.isnan(item.p) else with_losses(item.reading, lost),
+        )
     return found
+
+
+def clip_effect(interval: Interval, metric: Metric, differences: int = 1) -> Interval:
+    """The interval of a difference, or of a difference of two, clipped to what the metric allows."""
+    low, high = metric.bounds
+    most = differences * (high - low)
+    return Interval(interval.mean, max(interval.low, -most), min(interval.high, most))
 
 
 def lost_among(*arms: ArmRuns) -> str:

@@ -13,9 +13,9 @@ import pandas as pd
 from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_column
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, metric_of
-from dnntrain.store.records import ArmRecord, StudyRecord
 from dnntrain.store.run_tables import RunTable, read_run_tables
 from dnntrain.store.study_files import Results, find_studies
+from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils.fields import odd_number
 
 DIVERGED = ("diverged", "nan")

@@ -17,11 +17,11 @@ from dnntrain.analysis.arm_names import size_pairs
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.statistics import LEVEL, METHODS, Comparison, ComparisonFamily, TTest, compare_arms
 from dnntrain.statistics.comparisons import describe
-from dnntrain.statistics.corrections import DUNNETT, Correction
-from dnntrain.statistics.estimates import Estimate, Values
+from dnntrain.statistics.corrections import DUNNETT_P, Correction
+from dnntrain.statistics.estimates import Estimate, ValuesBySeed
 from dnntrain.statistics.moderation import Pool
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE
-from dnntrain.store.records import LookRecord, StudyRecord
+from dnntrain.store.study_record import LookRecord, StudyRecord
 
 
 def current_level(study: StudyRecord, arms: Iterable[str] = ()) -> float:
@@ -56,7 +56,7 @@ def unresolved_arms(study: StudyRecord) -> list[str]:
 
 def compare_at_look(
     study: StudyRecord,
-    values: Mapping[str, Values],
+    values: Mapping[str, ValuesBySeed],
     baseline: str,
     metric: str,
     *,
@@ -103,7 +103,7 @@ def compare_at_look(
         test = TTest(arm.difference, arm.se, arm.df)
         reference = {seed: value for seed, value in values[baseline].items() if seed < look.n}
         comparisons[name] = describe(
-            Estimate(test, arm.n, arm.pooling), arms[name], reference, Correction(DUNNETT, len(arms), look.n),
+            Estimate(test, arm.n, arm.pooling), arms[name], reference, Correction(DUNNETT_P, len(arms), look.n),
             1 - (look.level or 0) / metrics, delta, higher_is_better,
         )  # fmt: skip
     return ComparisonFamily(

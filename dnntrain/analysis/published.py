@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
+from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, LEVEL, PublishedComparison, compare_published
 from dnntrain.statistics.published import CANNOT_TELL, DIFFERS
 from dnntrain.statistics.verdicts import TOO_FEW_SEEDS
@@ -56,6 +57,9 @@ def published_results(results: Results, metric: str, level: float = LEVEL) -> li
     for runs, column, value in pairs:
         ours = list(runs.values.values())
         comparison = compare_published(ours, value.mean, value.sd, value.runs, 1 - level, k) if ours else None
+        if comparison:
+            low, high = (bound - value.mean for bound in metric_of(column).bounds)
+            comparison = replace(comparison, low=max(comparison.low, low), high=min(comparison.high, high))
         compared.append(PublishedResult(runs, column, value, comparison, published_verdict(runs, comparison)))
     return compared
 

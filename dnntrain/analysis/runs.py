@@ -18,8 +18,8 @@ import pandas as pd
 from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
 from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
-from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
+from dnntrain.store.study_record import StudyRecord
 
 
 @dataclass(frozen=True)

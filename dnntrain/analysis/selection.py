@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dnntrain.metrics import VAL_LOSS, split_column
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 
 LAST = "the last"
 """The epoch that runs keep unless they select one."""

@@ -3,142 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dnntrain.analysis.arm_summary import ArmSummary, summarize_arms
 from dnntrain.analysis.best import best_arms
 from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, example_errors, population_errors
 from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
+from dnntrain.analysis.options import SORTS, AnalysisOptions
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import (
-    ArmRuns,
     arms_by_metric,
-    column_by_arm,
-    lost_p,
-    outcomes,
 )
 from dnntrain.analysis.selection import other_part_of
-from dnntrain.analysis.test_set import MOST_RUNS, TestSetErrors, population_errors, test_set_errors
-from dnntrain.analysis.verdicts import arm_verdict, compare_finished
+from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import Metric, metric_columns, metric_of
 from dnntrain.statistics import (
     LEVEL,
-    METHODS,
     Comparison,
     ComparisonFamily,
     Contribution,
     Effect,
-    Interval,
-    deviation,
-    mean,
     outlying_runs,
 )
-from dnntrain.store.published import PublishedValue
-from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results
-
-
-@dataclass(frozen=True)
-class AnalysisOptions:
-    """How a study is analyzed."""
-
-    delta: str | None = None
-    """The smallest difference that matters, such as '0.3pp', '2%' or '0.01'; by default as the metric declares."""
-    baseline: str | None = None
-    """The arm that the others are compared with; by default the study's own."""
-    method: str = METHODS[0]
-    """One of `statistics.METHODS`."""
-    sort: str | None = None
-    """A key of `SORTS` for the order of the arms; by default the study's order."""
-    metrics: int = 1
-    """How many metrics are judged at once: the level of each is 1 − .05 / metrics."""
-    pairs: bool = False
-    """Whether to compare every arm with every other as well."""
-    population: bool = False
-    """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
-
-    @property
-    def level(self) -> float:
-        """The simultaneous confidence of the intervals of one metric."""
-        return 1 - (1 - LEVEL) / self.metrics
-
-    def __post_init__(self) -> None:
-        for name, known in (("sort", SORTS), ("method", METHODS)):
-            value = getattr(self, name)
-            if value is not None and value not in known:
-                raise InputError(f"unknown {name} '{value}'{did_you_mean(value, known)}")
-
-
-@dataclass(frozen=True)
-class ArmSummary:
-    """One arm by one metric. Its values include the lost runs, which count as a constant prediction."""
-
-    runs: ArmRuns
-    comparison: Comparison | None
-    """The comparison with the baseline; None for the baseline itself, and without one."""
-    verdict: str
-    """The verdict in words; empty for the baseline itself, and without one."""
-    lost_p: float
-    """Fisher's exact test of its share of lost runs against the baseline's; nan for the baseline."""
-    other_part: Mapping[int, float]
-    """The metric of the finished runs on the other part of the data by seed: validation for a test metric, and test for
-    a validation metric."""
-    health: Mapping[str, int]
-    """Runs by diagnosis (without layer and epoch), the most frequent first."""
-    seconds: float
-    """Mean time of a run, in seconds."""
-    published: Mapping[str, PublishedValue] = field(default_factory=dict)
-    """Published values by metric."""
-    implied: tuple[str, ...] = ()
-    """Other ways in which its settings differ from the baseline's."""
-
-    @property
-    def name(self) -> str:
-        """The arm's name."""
-        return self.runs.name
-
-    @property
-    def finished(self) -> int:
-        """Runs with a result."""
-        return len(self.runs.finished)
-
-    @cached_property
-    def values(self) -> dict[int, float]:
-        """The metric by seed, lost runs included."""
-        return self.runs.values
-
-    @cached_property
-    def mean(self) -> float:
-        """Mean over the runs, lost runs included."""
-        return mean(list(self.values.values()))
-
-    @cached_property
-    def deviation(self) -> float:
-        """Standard deviation over the runs (ddof 1), lost runs included."""
-        return deviation(list(self.values.values()))
-
-    @property
-    def finished_mean(self) -> float:
-        """Mean over the finished runs only."""
-        return mean(list(self.runs.finished.values()))
-
-    @cached_property
-    def other_part_gap(self) -> float:
-        """The metric minus the same on the other part, as the mean over the finished runs; nan without both."""
-        shared = self.runs.finished.keys() & self.other_part.keys()
-        return mean([self.runs.finished[seed] - self.other_part[seed] for seed in sorted(shared)])
-
-    @property
-    def difference(self) -> Interval | None:
-        """The difference from the baseline with its simultaneous interval."""
-        c = self.comparison
-        return None if c is None or math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
+from dnntrain.store.study_record import StudyRecord
 
 
 @dataclass(frozen=True)
@@ -209,12 +104,12 @@ class Summary:
         return compare_finished(runs, self.baseline, self.family.method)
 
     @cached_property
-    def test_set(self) -> TestSetErrors:
+    def example_errors(self) -> ExampleErrors:
         """What another test set of this size would change of each difference."""
         runs = {arm.name: arm.runs for arm in self.arms}
-        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS:
-            return TestSetErrors({}, "")
-        return test_set_errors(self.results, self.metric, runs, self.baseline)
+        if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
+            return ExampleErrors({}, "")
+        return example_errors(self.results, self.metric, runs, self.baseline)
 
     @cached_property
     def outlying(self) -> dict[str, list[int]]:
@@ -226,7 +121,7 @@ class Summary:
     @cached_property
     def published(self) -> list[PublishedResult]:
         """Every arm compared with its published values of any metric; the summary's metric first."""
-        return published_results(self.results, self.metric, self.options.level)
+        return published_results(self.results, self.metric, self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -266,51 +161,9 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         delta=delta,
         level=level,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared.higher_is_better, level),
-        contributions=contributions(study, runs, delta, declared.higher_is_better, level),
+        effects=factorial_effects(study, runs, delta, declared, level),
+        contributions=contributions(study, runs, delta, declared, level),
     )
-
-
-def summarize_arms(
-    results: Results, metric: str, runs: Mapping[str, ArmRuns], baseline: str | None, family: ComparisonFamily | None
-) -> list[ArmSummary]:
-    """Summarizes each arm, in the study's order."""
-    columns = ("health", "seconds", other_part_of(metric))
-    health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
-    ends = {} if results.is_table else outcomes(results.runs)
-    study, baseline_runs = results.record, runs.get(str(baseline))
-    is_complete = all(arm.made >= arm.planned for arm in runs.values())
-    arms = []
-    for arm in results.record.arms:
-        name, ours = arm.name, runs[arm.name]
-        comparison, verdict, p = None, "", math.nan
-        if family and baseline_runs and ours is not baseline_runs:
-            # an arm that is resolved was compared with the runs up to that look
-            is_resolved = any(name in look.resolved for look in study.looks)
-            theirs = baseline_runs.at(study.seeds_of(name)) if is_resolved else baseline_runs
-            both_lost_all = ours.never_finishes and theirs.never_finishes
-            comparison = None if both_lost_all else family.comparisons[name]
-            is_identical = not results.is_table and ends.get(name) == ends.get(theirs.name)
-            is_judged = is_complete or is_resolved
-            verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
-            p = lost_p(ours, theirs)
-        lost = {*ours.diverged, *ours.failed}
-        # without layer and epoch
-        diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
-        arms.append(
-            ArmSummary(
-                runs=ours,
-                comparison=comparison,
-                verdict=verdict,
-                lost_p=p,
-                other_part={s: v for s, v in others.get(name, {}).items() if s not in lost and math.isfinite(v)},
-                health=dict(diagnoses.most_common()),
-                seconds=mean([*seconds.get(name, {}).values()]),
-                published=results.record.published_of(arm),
-                implied=tuple(arm.implied),
-            )
-        )
-    return arms
 
 
 def no_metric(results: Results, metric: str) -> str:
@@ -356,7 +209,7 @@ def compare_with_baseline(
 
 
 def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals within_bounds to the differences that the metric can have."""
+    """The comparison with its intervals clipped to the differences that the metric can have."""
     low, high = metric.bounds
     most = high - low
     if not math.isfinite(most):
@@ -368,16 +221,3 @@ def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
         narrow_low=max(comparison.narrow_low, -most),
         narrow_high=min(comparison.narrow_high, most),
     )
-
-
-def lowest_nan_last(value: float) -> tuple[bool, float]:
-    """A sort key that puts nan last."""
-    return (math.isnan(value), value)
-
-
-SORTS = {
-    "arm": lambda arm: arm.name,
-    "mean": lambda arm: lowest_nan_last(-arm.mean),
-    "seconds": lambda arm: lowest_nan_last(arm.seconds),
-}
-"""The orders of `--sort`: by name, by the metric's mean from the highest, by time from the shortest."""

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from dnntrain.analysis.arm_names import SCRATCH, size_pairs
+from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import ArmSummary, Summary, within_bounds
+from dnntrain.analysis.summary import Summary, within_bounds
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms

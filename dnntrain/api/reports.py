@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnntrain.analysis.foreign_table import read_comparison
-from dnntrain.analysis.summary import AnalysisOptions, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import summarize
 from dnntrain.analysis.table_layout import TableLayout
 from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dnntrain.reporting.footer import MAX_ARMS
 from dnntrain.reporting.formatting import difference_unit, percent, two_digits
 from dnntrain.reporting.planning import seeds_in_words
 from dnntrain.statistics import POWER
 from dnntrain.studies.pilot import outlook
 from dnntrain.studies.study import Study
-
-MAX_ARMS = 6
-"""With more arms than this, only the range over the arms is shown."""
 
 
 def power_lines(study: Study, out: Path) -> Iterator[str]:

@@ -17,8 +17,8 @@ from dnntrain.errors import InputError
 from dnntrain.reporting import formatting
 from dnntrain.statistics import Interval, deviation, mean, paired_interval
 from dnntrain.store.provenance import environments_line
-from dnntrain.store.records import ArmRecord
 from dnntrain.store.study_files import Results, read_study
+from dnntrain.store.study_record import ArmRecord
 from dnntrain.utils.finite import nan_to_none
 from dnntrain.utils.text_layout import TextTable
 

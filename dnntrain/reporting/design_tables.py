@@ -7,7 +7,7 @@ import math
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
-from dnntrain.statistics import Interval, deviation, mean
+from dnntrain.statistics import Interval, deviation
 from dnntrain.utils.text_layout import TextTable
 
 
@@ -19,7 +19,7 @@ def pairs_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
         difference = formatting.difference(interval, summary.metric, *(arm.deviation for arm in arms))
         rows.append([f"{pair.arm} - {pair.other}", f"{c.n}", difference, formatting.p_value(c.p), pair.verdict])
-    headings = ["pair", "n", f"difference [{100 * summary.level:.4g} %]", "p", "verdict on the first"]
+    headings = ["pair", "n", f"difference [{formatting.percent(summary.level)}]", "p", "verdict on the first"]
     verdicts = frozenset(headings[-1:])
     return TextTable("all pairs", headings, rows, frozenset(headings[1:-1]), verdicts, colored=verdicts)
 
@@ -29,18 +29,25 @@ def published_table(summary: Summary) -> TextTable:
     rows = []
     for result in summary.published:
         metric, theirs, c = result.metric, result.published, result.comparison
-        values = list(result.runs.values.values())
-        spread, their_spread = deviation(values), math.nan if theirs.sd is None else theirs.sd
-        ours = formatting.mean_and_deviation(mean(values), spread, metric)
-        published = formatting.mean_and_deviation(theirs.mean, their_spread, metric)
+        values, their_spread = list(result.runs.values.values()), math.nan if theirs.sd is None else theirs.sd
         interval = Interval(c.difference, c.low, c.high) if c else None
-        difference = formatting.difference(interval, metric, spread, their_spread)
-        z = "-" if c is None or math.isnan(c.z) else f"{c.z:+.2f}"
-        counts = f"{len(values)}", f"{theirs.runs}" if theirs.n else f"{theirs.runs} (assumed)"
-        rows.append([result.runs.name, metric, ours, counts[0], published, counts[1], difference, z, result.verdict])
-    headings = ["arm", "of", "ours", "n", "published", "its n", "ours - published [95 %]", "z", "verdict"]
-    right = frozenset({"ours", "n", "published", "ours - published [95 %]", "z"})
-    return TextTable("published values", headings, rows, right, frozenset({"verdict"}), colored=frozenset({"verdict"}))
+        rows.append(
+            [
+                result.runs.name,
+                metric,
+                formatting.spread_of_runs(values, metric),
+                f"{len(values)}",
+                formatting.mean_and_deviation(theirs.mean, their_spread, metric),
+                f"{theirs.runs}" if theirs.n else f"{theirs.runs} (assumed)",
+                formatting.difference(interval, metric, deviation(values), their_spread),
+                "-" if c is None or math.isnan(c.z) else f"{c.z:+.2f}",
+                result.verdict,
+            ]
+        )
+    difference = f"ours - published [{formatting.percent(summary.level)}]"
+    headings = ["arm", "of", "ours", "n", "published", "its n", difference, "z", "verdict"]
+    right, verdicts = frozenset({"ours", "n", "published", difference, "z"}), frozenset({"verdict"})
+    return TextTable("published values", headings, rows, right, verdicts, colored=verdicts)
 
 
 def effects_table(summary: Summary) -> TextTable:
@@ -51,7 +58,7 @@ def effects_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(effect.interval.mean) else effect.interval
         figures = [f"{effect.n}", formatting.difference(interval, summary.metric), formatting.p_value(effect.p)]
         rows.append([effect.name + against, *figures, effect.reading + (f" ({effect.note})" if effect.note else "")])
-    headings = ["effect", "n", f"Δ [{100 * summary.level:.4g} %]", "p", "reading"]
+    headings = ["effect", "n", f"Δ [{formatting.percent(summary.level)}]", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("effects", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)
 
@@ -65,7 +72,7 @@ def contributions_table(summary: Summary) -> TextTable:
             for part in (item.solo, item.marginal, item.gap)
         ]
         rows.append([name, f"{item.n}", *parts, formatting.p_value(item.p), item.reading])
-    level = f"[{100 * summary.level:.4g} %]"
+    level = f"[{formatting.percent(summary.level)}]"
     headings = ["technique", "n", f"gain alone {level}", f"loss without {level}", f"gap {level}", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("alone and among all", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)

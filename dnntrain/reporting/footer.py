@@ -12,12 +12,12 @@ from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
+from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
-from dnntrain.reporting.test_set_notes import test_set_notes
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 
 METHODS_IN_WORDS = {
     "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
@@ -204,7 +204,7 @@ def data_lines(summary: Summary, most: int) -> Iterator[str]:
         counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
         yield f"data: {data.name} ({counts}){arms}"
     yield from data_notes(record)
-    yield from test_set_notes(summary, most, seed_in_words(record))
+    yield from example_notes(summary, most, seed_in_words(record))
     yield from filter(None, [environments_line(record)])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Interval, deviation, mean
 

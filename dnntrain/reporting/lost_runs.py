@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import TableColumn, metric_of, task_of
 from dnntrain.reporting import formatting
 from dnntrain.statistics import Interval, rate_interval, unseen_rate

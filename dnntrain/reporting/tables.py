@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table

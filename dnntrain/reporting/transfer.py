@@ -10,7 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from dnntrain.analysis.arm_names import SCRATCH
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.transfer import compare_sizes, recommend, saving, sized_pairs
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
@@ -109,7 +110,7 @@ def size_table(summary: Summary) -> TextTable:
         gain = formatting.difference(interval, metric, pair.scratch.deviation, pair.transfer.deviation)
         scores = (formatting.spread(arm, metric) for arm in (pair.scratch, pair.transfer))
         rows.append([f"{pair.size:,}", *scores, gain, formatting.p_value(c.p), result.verdict])
-    gain = f"gain [{100 * summary.level:.4g} %]"
+    gain = f"gain [{formatting.percent(summary.level)}]"
     headings = ["examples", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
     title, colored = "by the number of training examples", frozenset({"verdict"})
     return TextTable(title, headings, rows, frozenset(headings[:-1]), colored, colored)

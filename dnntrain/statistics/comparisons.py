@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from scipy.special import stdtr
 
-from dnntrain.statistics.corrections import BONFERRONI, NONE, Correction
-from dnntrain.statistics.corrections import DUNNETT as DUNNETTS
+from dnntrain.statistics.corrections import BONFERRONI, DUNNETT_P, NONE, Correction
 from dnntrain.statistics.descriptive import LEVEL, ROUNDING, correlation, hedges_g, pairs
 from dnntrain.statistics.distributions import detectable
-from dnntrain.statistics.estimates import MODERATED, PAIRED, WELCH, Estimate, Values, estimate_arms
+from dnntrain.statistics.estimates import MODERATED, PAIRED, WELCH, Estimate, ValuesBySeed, estimate_arms
 from dnntrain.statistics.moderation import Pool
 from dnntrain.statistics.significance import TTest
 from dnntrain.statistics.verdicts import FEWEST_SEEDS, NO_VARIANCE, TOO_FEW_SEEDS, verdict
@@ -84,8 +83,8 @@ class ComparisonFamily:
 
 
 def compare_arms(
-    baseline: Values,
-    arms: Mapping[str, Values],
+    baseline: ValuesBySeed,
+    arms: Mapping[str, ValuesBySeed],
     *,
     delta: float,
     method: str = MODERATED,
@@ -127,7 +126,7 @@ def compare_arms(
     if not delta >= 0:
         raise ValueError(f"delta must not be negative, but is {delta}")
     estimates = estimate_arms(baseline, arms, method, k, pool)
-    kind = NONE if not adjusted else BONFERRONI if method in (PAIRED, WELCH) else DUNNETTS
+    kind = NONE if not adjusted else BONFERRONI if method in (PAIRED, WELCH) else DUNNETT_P
     correction = Correction(kind, max(estimates.k, 1), max(len(baseline), 2))
     by_arm = dict(estimates.by_arm)
     for name, (se, df) in (errors or {}).items():
@@ -145,8 +144,8 @@ def compare_arms(
 
 def describe(
     estimate: Estimate,
-    values: Values,
-    baseline: Values,
+    values: ValuesBySeed,
+    baseline: ValuesBySeed,
     correction: Correction,
     level: float,
     delta: float,

@@ -18,10 +18,10 @@ from dnntrain.statistics.comparisons import why_unjudged
 from dnntrain.statistics.corrections import BONFERRONI, NONE, Correction
 from dnntrain.statistics.descriptive import LEVEL, Interval, without_rounding
 from dnntrain.statistics.distributions import TINY, Array
-from dnntrain.statistics.estimates import Estimate, Values
+from dnntrain.statistics.estimates import Estimate, ValuesBySeed
 from dnntrain.statistics.moderation import (
     OUTLYING,
-    SMALL,
+    SMALL_VARIANCE,
     Pool,
     arm_level,
     mixed_error,
@@ -67,7 +67,7 @@ class ContrastResult:
 
 def judge_contrasts(
     contrasts: Sequence[Contrast],
-    values: Mapping[str, Values],
+    values: Mapping[str, ValuesBySeed],
     delta: float,
     higher_is_better: bool = True,
     level: float = LEVEL,
@@ -112,7 +112,7 @@ def as_interaction(said: str) -> str:
     return INTERACTIONS.get(word, word) + comma + rest
 
 
-def estimate_contrasts(contrasts: Sequence[Contrast], values: Mapping[str, Values]) -> list[Estimate]:
+def estimate_contrasts(contrasts: Sequence[Contrast], values: Mapping[str, ValuesBySeed]) -> list[Estimate]:
     """Estimates each contrast at the seeds that all its arms share; every arm with these seeds adds to the pool."""
     if not all(math.isfinite(value) for by_seed in values.values() for value in by_seed.values()):
         raise ValueError("a value is not finite")
@@ -130,12 +130,12 @@ def estimate_contrasts(contrasts: Sequence[Contrast], values: Mapping[str, Value
     return estimates
 
 
-def shared_seeds(contrast: Contrast, values: Mapping[str, Values]) -> tuple[int, ...]:
+def shared_seeds(contrast: Contrast, values: Mapping[str, ValuesBySeed]) -> tuple[int, ...]:
     """The seeds at which all arms of a contrast have a value."""
     return tuple(sorted(set.intersection(*(set(values.get(arm, {})) for arm in contrast)))) if contrast else ()
 
 
-def by_seed(contrast: Contrast, values: Mapping[str, Values], seeds: Sequence[int]) -> list[float]:
+def by_seed(contrast: Contrast, values: Mapping[str, ValuesBySeed], seeds: Sequence[int]) -> list[float]:
     """The value of a contrast at each seed."""
     scale = max((abs(values[arm][seed]) for arm in contrast for seed in seeds), default=0.0)
     found = [sum(weight * values[arm][seed] for arm, weight in contrast.items()) for seed in seeds]
@@ -174,7 +174,7 @@ def moderate_contrasts(table: Array, weights: Array, judged: int) -> list[Estima
         p_own = np.ones_like(own)
     smaller = fdtr(nu, pool.df, own / size / pool.variance)
     doubt = np.minimum(p_rows, p_own) / arm_level(n, arms)
-    pooling = np.minimum(1, np.minimum(doubt, smaller * judged / SMALL))
+    pooling = np.minimum(1, np.minimum(doubt, smaller * judged / SMALL_VARIANCE))
     se, df = mixed_error(own / size, n, pool, pooling)
     return [
         Estimate(TTest(float(mean), float(error), float(each_df)), n, float(share))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dnntrain.statistics.contrasts import as_interaction, judge_contrasts
 from dnntrain.statistics.descriptive import LEVEL, Interval
-from dnntrain.statistics.estimates import Values
+from dnntrain.statistics.estimates import ValuesBySeed
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Contribution:
 
 
 def solo_and_marginal(
-    baseline: Values,
-    everything: Values,
-    one_in: Mapping[str, Values],
-    one_out: Mapping[str, Values],
+    baseline: ValuesBySeed,
+    everything: ValuesBySeed,
+    one_in: Mapping[str, ValuesBySeed],
+    one_out: Mapping[str, ValuesBySeed],
     *,
     delta: float,
     level: float = LEVEL,

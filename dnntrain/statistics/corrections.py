@@ -8,7 +8,7 @@ from scipy.special import stdtr, stdtrit
 
 from dnntrain.statistics.distributions import dunnett_p, studentized_range_p, tail_level
 
-NONE, BONFERRONI, DUNNETT, TUKEY = "none", "bonferroni", "dunnett", "tukey"
+NONE, BONFERRONI, DUNNETT_P, TUKEY = "none", "bonferroni", "dunnett", "tukey"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Correction:
 
     def critical(self, level: float, df: float) -> float:
         """The critical value of |t| at which the family's p is 1 − level."""
-        if self.kind in (DUNNETT, TUKEY):
+        if self.kind in (DUNNETT_P, TUKEY):
             tail = tail_level(self.k, self.n, level, pairwise=self.kind == TUKEY)
         else:
             tail = (1 - level) / (self.k if self.kind == BONFERRONI else 1)
@@ -36,7 +36,7 @@ class Correction:
 
     def adjust(self, tail: float) -> float:
         """The family's two-sided p for P(T > |t|) of one comparison."""
-        if self.kind not in (DUNNETT, TUKEY):
+        if self.kind not in (DUNNETT_P, TUKEY):
             return min(1.0, 2 * tail * (self.k if self.kind == BONFERRONI else 1))
         df = self.k * (self.n - 1)
         t = float(-stdtrit(df, tail))

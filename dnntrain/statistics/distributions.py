@@ -77,14 +77,14 @@ def dunnett_critical(level: float, k: int, df: float) -> float:
         raise ValueError(f"a level lies between 0 and 1, not {level}")
 
     finite = min(df, 1e9)  # stdtrit has no infinity
-    return root(
+    return falling_root(
         lambda t: dunnett_p(t, k, df) / (1 - level),
         t_critical(level, finite),
         t_critical(1 - (1 - level) / k, finite),
     )
 
 
-def root(ratio: Callable[[float], float], low: float, high: float) -> float:
+def falling_root(ratio: Callable[[float], float], low: float, high: float) -> float:
     """Where a falling ratio of p values is 1, between two positive ends.
 
     It is found by regula falsi on its logarithm as a function of log t, which is nearly linear, with the Illinois
@@ -141,7 +141,7 @@ def studentized_range_critical(level: float, groups: int, df: float) -> float:
         raise ValueError(f"a level lies between 0 and 1, not {level}")
     finite, pairs = min(df, 1e9), groups * (groups - 1) / 2
     ends = (2**0.5 * t_critical(1 - (1 - level) / count, finite) for count in (1, pairs))
-    return root(lambda q: studentized_range_p(q, groups, df) / (1 - level), *ends)
+    return falling_root(lambda q: studentized_range_p(q, groups, df) / (1 - level), *ends)
 
 
 @lru_cache(maxsize=4096)

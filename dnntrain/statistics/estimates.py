@@ -13,7 +13,7 @@ from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.moderation import Pool, arm_level, moderate, moderate_alone
 from dnntrain.statistics.significance import TTest, paired_t, welch_t
 
-Values = Mapping[int, float]
+ValuesBySeed = Mapping[int, float]
 """An arm's values by seed."""
 
 MODERATED, DUNNETT, PAIRED, WELCH = METHODS = ("moderated", "dunnett", "paired", "welch")
@@ -43,8 +43,8 @@ class Estimates:
 
 
 def estimate_arms(
-    baseline: Values,
-    arms: Mapping[str, Values],
+    baseline: ValuesBySeed,
+    arms: Mapping[str, ValuesBySeed],
     method: str = MODERATED,
     k: int | None = None,
     pool: Pool | None = None,
@@ -74,7 +74,7 @@ def estimate_arms(
     return Estimates(alone | moderated, k, pool)
 
 
-def check_values(baseline: Values, arms: Mapping[str, Values], method: str) -> None:
+def check_values(baseline: ValuesBySeed, arms: Mapping[str, ValuesBySeed], method: str) -> None:
     """Raise ValueError for a method or values that cannot be used."""
     if method not in METHODS:
         raise ValueError(f"unknown method '{method}'; known: {', '.join(METHODS)}")
@@ -86,7 +86,7 @@ def check_values(baseline: Values, arms: Mapping[str, Values], method: str) -> N
                 raise ValueError(f"method dunnett needs every arm at every seed; {name} lacks seed {missing[0]}")
 
 
-def paired(ours: Values, theirs: Values) -> Array:
+def paired(ours: ValuesBySeed, theirs: ValuesBySeed) -> Array:
     """ours − theirs at the seeds that both have, in the order of the seeds."""
     x, y = pairs(ours, theirs)
     return np.array(x, dtype=np.float64) - np.array(y, dtype=np.float64)

@@ -9,7 +9,7 @@ from itertools import combinations, product
 
 from dnntrain.statistics.contrasts import Contrast, ContrastResult, as_interaction, judge_contrasts
 from dnntrain.statistics.descriptive import LEVEL, Interval
-from dnntrain.statistics.estimates import Values
+from dnntrain.statistics.estimates import ValuesBySeed
 from dnntrain.statistics.verdicts import FEWEST_SEEDS
 
 Cell = tuple[str, ...]
@@ -51,7 +51,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EffectPlan:
     """The contrast that estimates an effect."""
 
     factors: tuple[str, ...]
@@ -63,7 +63,7 @@ class Plan:
 
 def effects(
     levels_by_arm: Mapping[str, Mapping[str, str]],
-    values: Mapping[str, Values],
+    values: Mapping[str, ValuesBySeed],
     *,
     delta: float,
     higher_is_better: bool = True,
@@ -119,7 +119,7 @@ def effects(
     ]
 
 
-def reading(plan: Plan, result: ContrastResult) -> str:
+def reading(plan: EffectPlan, result: ContrastResult) -> str:
     """What an effect's intervals say, in words."""
     if not plan.weights:
         return NOT_ESTIMABLE
@@ -145,7 +145,7 @@ def cell_of(levels: Mapping[str, str], factors: list[str]) -> Cell:
 
 def plan_effects(
     factors: list[str], levels_by_arm: Mapping[str, Mapping[str, str]], cells: Mapping[Cell, str]
-) -> list[Plan]:
+) -> list[EffectPlan]:
     """The contrasts of all main effects and two-way interactions, from the cells that have runs."""
     order = {factor: list(dict.fromkeys(levels[factor] for levels in levels_by_arm.values())) for factor in factors}
     varied = [factor for factor in factors if len(order[factor]) > 1]
@@ -160,7 +160,7 @@ def plan_effects(
                 note = why_not_estimable(chosen, cells, places, levels, references)
             else:
                 note = f"at {used} of {settings} settings of the other factors" if used < settings else ""
-            plans.append(Plan(chosen, levels, references, weights, note))
+            plans.append(EffectPlan(chosen, levels, references, weights, note))
     return plans
 
 

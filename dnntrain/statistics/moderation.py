@@ -25,8 +25,8 @@ PRIOR = 12.0
 OUTLYING = 6.0
 """An arm whose residual variance is this many times that of the others loses weight in the pool."""
 
-SMALL = 0.1
-"""An arm's variance is suspiciously small where P(smaller) < SMALL / arms."""
+SMALL_VARIANCE = 0.1
+"""An arm's variance is suspiciously small where P(smaller) < SMALL_VARIANCE / arms."""
 
 ROW_LEVEL = 0.05
 """A row whose p in `row_tests` is below this loses weight in the tests of the other rows."""
@@ -77,7 +77,7 @@ def moderate(differences: Array) -> Moderated:
     weight = np.minimum(1, (OUTLYING / np.clip(ratio[..., 1:], 1e-9, 1e9)) ** 3)
     pool = pooled_variance(centered, weight, p[..., 0])
     smaller = fdtr(nu, pool.df[..., None], own / np.maximum(pool.variance, TINY)[..., None])
-    pooling = np.minimum(1, np.minimum(p[..., 1:] / arm_level(n, arms), smaller * arms / SMALL))
+    pooling = np.minimum(1, np.minimum(p[..., 1:] / arm_level(n, arms), smaller * arms / SMALL_VARIANCE))
     se, df = mixed_error(own, n, pool, pooling)
     return Moderated(mean, se, df, pooling, pool)
 
@@ -106,7 +106,7 @@ def moderate_alone(differences: Array, pool: Pool | None, judged: int, doubted_f
         return Moderated(mean, np.sqrt(own / n), np.full(mean.shape, n - 1.0), np.zeros(mean.shape), None)
     ratio = own / np.maximum(pool.variance, TINY)[..., None]
     larger, smaller = (tail(n - 1, pool.df[..., None], ratio) for tail in (fdtrc, fdtr))
-    pooling = np.minimum(1, np.minimum(larger / doubted_from, smaller * judged / SMALL))
+    pooling = np.minimum(1, np.minimum(larger / doubted_from, smaller * judged / SMALL_VARIANCE))
     se, df = mixed_error(own, n, pool, pooling)
     return Moderated(mean, se, df, pooling, pool)
 

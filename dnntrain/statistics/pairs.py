@@ -10,7 +10,7 @@ from itertools import combinations
 from dnntrain.statistics.comparisons import Comparison, describe
 from dnntrain.statistics.corrections import TUKEY, Correction
 from dnntrain.statistics.descriptive import LEVEL
-from dnntrain.statistics.estimates import Estimate, Values, estimate_arms
+from dnntrain.statistics.estimates import Estimate, ValuesBySeed, estimate_arms
 from dnntrain.statistics.significance import TTest
 
 
@@ -24,7 +24,7 @@ class PairComparison:
 
 
 def compare_pairs(
-    values: Mapping[str, Values], *, delta: float, higher_is_better: bool, level: float = LEVEL
+    values: Mapping[str, ValuesBySeed], *, delta: float, higher_is_better: bool, level: float = LEVEL
 ) -> list[PairComparison]:
     """Compares every arm with every other.
 

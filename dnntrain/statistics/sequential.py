@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import stdtr
 
-from dnntrain.statistics.corrections import DUNNETT, Correction
+from dnntrain.statistics.corrections import DUNNETT_P, Correction
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.moderation import moderate
 
-ALPHA = 0.05
+TOTAL_ERROR = 0.05
 """The error over all looks."""
 
 LOOKS = (5, 7, 10, 14, 20)
@@ -56,12 +56,12 @@ def look_levels(looks: tuple[int, ...]) -> tuple[float, ...]:
     if looks == LOOKS:
         return LEVELS
     if len(looks) == 1 and looks[0] > 1:
-        return (ALPHA,)
+        return (TOTAL_ERROR,)
     return tuple(OTHER_ARMS * level for level in sequential_levels(1, looks))
 
 
 def sequential_levels(
-    k: int, looks: Sequence[int], alpha: float = ALPHA, power: float = 1.5, studies: int = 100_000, seed: int = 0
+    k: int, looks: Sequence[int], alpha: float = TOTAL_ERROR, power: float = 1.5, studies: int = 100_000, seed: int = 0
 ) -> list[float]:
     """Simulates the level of each look at which the error over all looks is alpha.
 
@@ -87,7 +87,7 @@ def sequential_levels(
     for n, tail in zip(looks, tails, strict=True):
         due = round(alpha * (n / looks[-1]) ** power * studies) - spent
         cut = float(np.sort(tail[open_studies])[max(0, due - 1)])
-        levels.append(Correction(DUNNETT, k, n).adjust(cut))
+        levels.append(Correction(DUNNETT_P, k, n).adjust(cut))
         spent += int((tail[open_studies] <= cut).sum())
         open_studies &= tail > cut
     return levels

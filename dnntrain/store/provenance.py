@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dnntrain.store.records import RunRecord, StudyDataset, StudyEnvironment, StudyRecord
+from dnntrain.store.records import RunRecord
+from dnntrain.store.study_record import StudyDataset, StudyEnvironment, StudyRecord
 
 DECIDES_BITS = tuple(name for name in StudyEnvironment.model_fields if name != "runs")
 """The fields that distinguish environments. A run may differ in its last bits between two of them."""

@@ -14,7 +14,8 @@ from typing import Any
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, metric_columns
 from dnntrain.store.provenance import Provenance
-from dnntrain.store.records import RunRecord, StudyRecord
+from dnntrain.store.records import RunRecord
+from dnntrain.store.study_record import StudyRecord
 from dnntrain.utils.files import has_text, write_atomic, write_errors
 from dnntrain.utils.lazy import pandas as pd
 

@@ -11,8 +11,8 @@ from dnntrain.analysis.looks import arms_to_judge
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
 from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
-from dnntrain.store.records import LookRecord, StudyRecord
 from dnntrain.store.study_files import read_study
+from dnntrain.store.study_record import LookRecord, StudyRecord
 from dnntrain.studies.study import Study
 
 

@@ -12,8 +12,8 @@ from dnntrain.analysis.summary import summarize
 from dnntrain.analysis.transfer import compare_sizes
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison
-from dnntrain.store.records import JudgedArm, LookRecord
 from dnntrain.store.study_files import Results
+from dnntrain.store.study_record import JudgedArm, LookRecord
 from dnntrain.studies.runner import StudyCallback, TrainedStudy
 from dnntrain.studies.study import Study
 from dnntrain.utils.finite import nan_to_none

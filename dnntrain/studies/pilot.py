@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnntrain.analysis.looks import arms_to_judge
-from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.statistics import SeedRange, plan_seeds, planned_detectable
 from dnntrain.store.study_files import Results, read_study

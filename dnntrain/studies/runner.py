@@ -17,9 +17,10 @@ from dnntrain.executors.devices import accelerated
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
 from dnntrain.store.locks import RunLocks
-from dnntrain.store.records import LookRecord, RunRecord
+from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results, StudyFiles
+from dnntrain.store.study_record import LookRecord
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones

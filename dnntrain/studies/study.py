@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import DEFAULT_METRIC, metric_of
 from dnntrain.store.published import PublishedValue
-from dnntrain.store.records import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
+from dnntrain.store.study_record import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
 

@@ -6,7 +6,7 @@ import pytest
 
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation, kept_epoch, other_part_of
 from dnntrain.config.spec import RunSpec
-from dnntrain.store.records import ArmRecord, StudyRecord
+from dnntrain.store.study_record import ArmRecord, StudyRecord
 
 
 def study(*settings: dict[str, object], tuned: str = "") -> StudyRecord:

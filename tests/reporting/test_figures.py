@@ -17,7 +17,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
     draw_all,

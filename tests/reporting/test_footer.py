@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.reporting.exports.csv_json import to_csv
 from dnntrain.reporting.exports.latex import to_latex
 from dnntrain.reporting.exports.markdown import to_markdown

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import dnntrain as dt
-from dnntrain.analysis.summary import AnalysisOptions
+from dnntrain.analysis.options import AnalysisOptions
 from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS, TableColumn
 from dnntrain.reporting.gates import GateResult, GateStatus, judge
 from dnntrain.statistics.moderation import moderate
-from dnntrain.store.records import StudyRecord
 from dnntrain.store.study_files import Results, read_study
+from dnntrain.store.study_record import StudyRecord
 from tests.support.command import dnntrain, environment, error_of, succeeds
 
 HOLDS, FAILS, INCONCLUSIVE = GateStatus

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dnntrain.analysis.summary import AnalysisOptions, Summary, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.analysis.transfer import compare_sizes, recommend, saving
 from dnntrain.reporting.transfer import supported
 from dnntrain.store.study_files import read_study

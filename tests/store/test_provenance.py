@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import validation_notes
 from dnntrain.store.provenance import Provenance, data_notes, environments_line
-from dnntrain.store.records import ArmRecord, StudyRecord
+from dnntrain.store.study_record import ArmRecord, StudyRecord
 from tests.support.inline import answer
 from tests.support.records import made_record
 

@@ -22,9 +22,10 @@ from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store import run_store
-from dnntrain.store.records import RunRecord, StudyRecord, checksum
+from dnntrain.store.records import RunRecord, checksum
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles, read_study
+from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.presets import load_preset
 from dnntrain.studies.runner import StudyRunner, TrainedStudy
 from dnntrain.utils.finite import nan_to_none

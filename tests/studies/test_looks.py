@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from dnntrain.analysis.looks import lines
-from dnntrain.analysis.summary import AnalysisOptions, summarize
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import summarize
 from dnntrain.reporting.gates import judge
 from dnntrain.statistics import compare_arms
 from dnntrain.statistics.sequential import LEVELS, LOOKS

@@ -9,7 +9,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
-from dnntrain.store.records import StudyRecord
+from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation

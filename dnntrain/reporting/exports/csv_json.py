@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.published import PublishedResult
 from dnntrain.analysis.selection import arms_by_kept_epoch
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.tables import averaged_arms, axis
@@ -31,7 +32,7 @@ OF_COMPARISON = (
 def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
     """One arm as a row of the CSV file: plain values by column."""
     runs, c, published = arm.runs, arm.comparison, arm.published.get(summary.metric)
-    moved = summary.test_set.by_arm.get(arm.name)
+    moved = summary.example_errors.by_arm.get(arm.name)
     return {
         "study": summary.results.name,
         "arm": arm.name,

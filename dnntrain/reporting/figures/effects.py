@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, titled

@@ -15,7 +15,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
 from dnntrain.reporting.figures.series import by_arm, gradients, omitted_note, select_arms
 from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from dnntrain.analysis.summary import ArmSummary, Summary
+from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.transfer import sized_pairs
 from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE, lost_runs_note
 from dnntrain.reporting.figures.style import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dnntrain.analysis.looks import current_level
-from dnntrain.analysis.summary import AnalysisOptions, choose_baseline
+from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.summary import choose_baseline
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim

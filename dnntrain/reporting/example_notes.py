@@ -10,7 +10,7 @@ from dnntrain.reporting import formatting
 from dnntrain.store.provenance import datasets_of
 
 
-def test_set_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str]:
+def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str]:
     """What the intervals hold for, and by how much another test set would move the differences.
 
     Args:
@@ -21,7 +21,7 @@ def test_set_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[st
     datasets = datasets_of(summary.results.record)
     if not summary.family or not datasets:
         return
-    part, errors = split_column(summary.metric)[0], summary.test_set
+    part, errors = split_column(summary.metric)[0], summary.example_errors
     held_out = "validation part" if part == "val" else "test set"
     size = f" of {datasets[0].test_examples:,} examples" if part == "test" and len(datasets) == 1 else ""
     if summary.options.population:

@@ -16,12 +16,12 @@ from dnntrain.store.predictions import HELD_OUT
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results
 
-MOST_RUNS = 500
+MOST_RUNS_READ = 500
 """A report reads the predictions of at most this many runs without being asked: up to half a megabyte each."""
 
 
 @dataclass(frozen=True)
-class TestSetErrors:
+class ExampleErrors:
     """The error of each arm's difference from the baseline over seeds, over examples, and over both."""
 
     by_arm: Mapping[str, CrossedError]
@@ -29,7 +29,7 @@ class TestSetErrors:
     """Why arms are missing; empty if none is."""
 
 
-def test_set_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str) -> TestSetErrors:
+def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str) -> ExampleErrors:
     """The errors over the finished runs of the seeds that an arm and the baseline share, of which there must be two.
 
     Args:
@@ -43,7 +43,7 @@ def test_set_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], 
     """
     part = split_column(metric)[0]
     if part not in HELD_OUT:
-        return TestSetErrors({}, f"{metric} is not measured on held-out examples")
+        return ExampleErrors({}, f"{metric} is not measured on held-out examples")
     runs = results.runs[results.runs["status"] == "finished"]
     store = RunStore(results.folder.parent)
     values = {
@@ -59,8 +59,8 @@ def test_set_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], 
             errors[name] = crossed_error(np.array(ours, np.float64), np.array(theirs, np.float64))
     missing = [name for name in arms if name not in errors and name != baseline]
     if not missing:
-        return TestSetErrors(errors, "")
-    return TestSetErrors(errors, f"{', '.join(missing)}: {_why_missing(results, metric, values)}")
+        return ExampleErrors(errors, "")
+    return ExampleErrors(errors, f"{', '.join(missing)}: {_why_missing(results, metric, values)}")
 
 
 def population_errors(
@@ -75,7 +75,7 @@ def population_errors(
         raise InputError("--population: needs each run's predictions, which a table does not have")
     if lost := [name for name, arm in arms.items() if arm.lost]:
         raise InputError(f"--population: {', '.join(lost)} lost runs, and a lost run has no predictions")
-    found = test_set_errors(results, metric, arms, baseline)
+    found = example_errors(results, metric, arms, baseline)
     if found.missing:
         raise InputError(f"--population: {found.missing}")
     return {name: (math.sqrt(error.over_both), error.df) for name, error in found.by_arm.items()}

@@ -50,8 +50,8 @@ def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(tr
     rest = gain - gain.mean(1, keepdims=True) - gain.mean(0) + gain.mean()
     mean_square = (rest**2).sum() / (n - 1) / (examples - 1)
     expected = np.sqrt(max(0.0, gain.mean(0).var(ddof=1) / examples - mean_square / gain.size))
-    assert summary.test_set.by_arm["fast"].other_test_set == pytest.approx(expected)
-    assert summary.test_set.missing == ""
+    assert summary.example_errors.by_arm["fast"].other_test_set == pytest.approx(expected)
+    assert summary.example_errors.missing == ""
     report = succeeds("report", trained)
     assert "Another test set of this size would move Δ by about (1 standard error, in points): tanh " in report
 
@@ -63,7 +63,7 @@ def test_over_examples_too_the_intervals_are_wider_and_the_footer_says_so(traine
         }
 
     ours, both = arms()["fast"], arms("--population")["fast"]
-    errors = summarize(read_study(trained)).test_set.by_arm["fast"]
+    errors = summarize(read_study(trained)).example_errors.by_arm["fast"]
     assert both["se"] == pytest.approx(np.sqrt(errors.over_both)) and both["df"] == pytest.approx(errors.df)
     assert both["difference"] == ours["difference"] and errors.over_both >= max(errors.over_seeds, errors.over_examples)
     assert (both["p"] < 0.05) == (not both["low"] <= 0 <= both["high"])
