@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dnntrain.analysis.table_layout import TableLayout, read_value_column
+from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_column
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, metric_of
 from dnntrain.store.run_tables import RunTable, read_run_tables
@@ -242,6 +242,8 @@ def read_value_cell(text: str, column: str, place: str) -> float:
         number = None
     if number is None or "_" in text:
         raise InputError(f"{place}: {column} {odd_number(text) or f'{text!r} is not a number'}")
+    if LARGEST < abs(number) < math.inf:
+        raise InputError(f"{place}: {column} {text} is too large; leave the cell empty if the run diverged")
     return number
 
 

@@ -14,6 +14,9 @@ from dnntrain.utils.fields import odd_number
 
 DIRECTIONS = ("max", "min")
 
+LARGEST = 1e50
+"""Larger values are refused, because what is computed from their squares would overflow."""
+
 MUST_SAY = frozenset((
     "bpb", "bpc", "brier", "cer", "cost", "deviance", "ece", "energy", "err", "error", "fid", "latency", "loss", "mae",
     "mape", "memory", "mse", "nll", "perplexity", "ppl", "regret", "rmse", "runtime", "seconds", "time", "wer",
@@ -93,8 +96,8 @@ def read_lost_values(texts: Sequence[str]) -> dict[str, float]:
             value = float(number)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"--lost-value {text}: '{number}' is no number")
+        if not abs(value) <= LARGEST:
+            raise InputError(f"--lost-value {text}: '{number}' is no number that a run could have")
         if name in values:
             raise InputError(f"--lost-value {text}: {name} is given twice")
         values[name] = value

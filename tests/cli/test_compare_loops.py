@@ -91,7 +91,7 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
         (("runs.csv",), "--arm: needed to read runs.csv"),
         (("runs.csv", "--arm", "optimizer"), "--value: needed"),
         (("runs.csv", "--arm", "optimiser", "--value", "f1"), "no such column in runs.csv; did you mean 'optimizer'?"),
-        (("runs.csv", "--arm", "optimizer", "--value", "f2"), "--value f2: no such column; known: f1, file, note"),
+        (("runs.csv", "--arm", "optimizer", "--value", "f2"), "--value f2: no such column; known: f1, file"),
         (("runs.csv", *COLUMNS, "--value", "f1:min"), "--value f1: given twice"),
         (("runs.csv", *COLUMNS[:4], "--value", "f1:mim"), "after the colon comes max or min; did you mean 'min'?"),
         (("runs.csv", *COLUMNS[:4], "--value", "optimizer"), "runs.csv: line 2: optimizer 'base' is not a number"),
@@ -105,7 +105,8 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
         (("runs.csv", *COLUMNS, "--ok", "b"), "--ok: needs --status"),
         (("runs.csv", *COLUMNS, "--lost-value", "f2=0"), "--lost-value f2: not one of the values; known: f1"),
         (("runs.csv", *COLUMNS, "--lost-value", "0.1"), "--lost-value 0.1: must be METRIC=X"),
-        (("runs.csv", *COLUMNS, "--lost-value", "f1=nan"), "'nan' is no number"),
+        (("runs.csv", *COLUMNS[:4], "--value", "huge"), "line 3: huge 1e200 is too large; leave the cell empty"),
+        (("runs.csv", *COLUMNS, "--lost-value", "f1=nan"), "'nan' is no number that a run could have"),
         (("runs.csv", *COLUMNS, "--looks", "5;10"), "--looks 5;10: must be numbers of seeds"),
         (("runs.csv", *COLUMNS, "--looks", "10,5"), "--looks: looks are increasing numbers"),
         (("runs.csv", *COLUMNS, "--looks", "4,10"), "--looks 4,10: the table has 5 seeds, which is no look"),
@@ -131,7 +132,8 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_by_name(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    rows = [{**row, "task": "a", "note": "0,8" if i == 1 else row["f1"], "nothing": "", "some": "" if i == 1 else i}
+    rows = [{**row, "task": "a", "note": "0,8" if i == 1 else row["f1"], "nothing": "",
+             "huge": "1e200" if i == 1 else 1, "some": "" if i == 1 else i}
             for i, row in enumerate(rows_of({"base": 0.0, "new": 0.03}))]  # fmt: skip
     write_csv(tmp_path / "runs.csv", rows)
     files = {"runs.xlsx": "PK", "empty.csv": "", "header.csv": "optimizer,seed,f1\n",
