@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +19,19 @@ from dnntrain.store.study_files import Results
 MOST_RUNS_READ = 500
 """A report reads the predictions of at most this many runs without being asked: up to half a megabyte each."""
 
+NOT_A_MEAN = "not a mean over examples"
+"""Why a metric such as R² has no errors over examples."""
+
 
 @dataclass(frozen=True)
 class ExampleErrors:
     """The error of each arm's difference from the baseline over seeds, over examples, and over both."""
 
     by_arm: Mapping[str, CrossedError]
-    missing: str
-    """Why arms are missing; empty if none is."""
+    missing: Sequence[str] = ()
+    """The arms without an error."""
+    why: str = ""
+    """Why they have none; empty if none is missing."""
 
 
 def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], baseline: str) -> ExampleErrors:
@@ -43,7 +48,7 @@ def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], b
     """
     part = split_column(metric)[0]
     if part not in HELD_OUT:
-        return ExampleErrors({}, f"{metric} is not measured on held-out examples")
+        return ExampleErrors({}, [*arms], f"{metric} is not measured on held-out examples")
     runs = results.runs[results.runs["status"] == "finished"]
     store = RunStore(results.folder.parent)
     values = {
@@ -58,9 +63,7 @@ def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], b
         if name != baseline and len(seeds) > 1 and len(shapes) == 1 and None not in shapes:
             errors[name] = crossed_error(np.array(ours, np.float64), np.array(theirs, np.float64))
     missing = [name for name in arms if name not in errors and name != baseline]
-    if not missing:
-        return ExampleErrors(errors, "")
-    return ExampleErrors(errors, f"{', '.join(missing)}: {_why_missing(results, metric, values)}")
+    return ExampleErrors(errors, missing, _why_missing(results, metric, values) if missing else "")
 
 
 def population_errors(
@@ -77,7 +80,7 @@ def population_errors(
         raise InputError(f"--population: {', '.join(lost)} lost runs, and a lost run has no predictions")
     found = example_errors(results, metric, arms, baseline)
     if found.missing:
-        raise InputError(f"--population: {found.missing}")
+        raise InputError(f"--population: {', '.join(found.missing)}: {found.why}")
     return {name: (math.sqrt(error.over_both), error.df) for name, error in found.by_arm.items()}
 
 
@@ -86,7 +89,7 @@ def _why_missing(results: Results, metric: str, values: Mapping[tuple[str, int],
         return "some predictions are missing, or the arms have other test examples"
     store = RunStore(results.folder.parent)
     if any(store.predictions_file(run).exists() for run in results.runs["run"]):
-        return f"{metric} is not a mean over examples"
+        return f"{metric} is {NOT_A_MEAN}"
     return f"predictions are not recorded; `dnntrain runs evaluate {results.folder}` makes them without training"
 
 

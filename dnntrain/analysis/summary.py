@@ -108,7 +108,7 @@ class Summary:
         """What another test set of this size would change of each difference."""
         runs = {arm.name: arm.runs for arm in self.arms}
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
-            return ExampleErrors({}, "")
+            return ExampleErrors({})
         return example_errors(self.results, self.metric, runs, self.baseline)
 
     @cached_property

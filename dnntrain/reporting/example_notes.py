@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dnntrain.analysis.example_errors import NOT_A_MEAN
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
@@ -39,5 +40,6 @@ def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str
         unit = formatting.difference_unit(summary.metric)
         asked = "" if summary.options.population else " --population judges over both."
         yield f"Another {held_out} of this size would move Δ by about (1 standard error, in {unit}): {text}.{asked}"
-    if errors.missing and "not a mean" not in errors.missing:
-        yield f"What another {held_out} would change is not known for {errors.missing}."
+    if errors.missing and NOT_A_MEAN not in errors.why:
+        arms = formatting.listed(errors.missing, most)
+        yield f"What another {held_out} would change is not known for {arms}: {errors.why}."

@@ -15,13 +15,11 @@ from dnntrain.statistics.crossed import CrossedError, crossed_error
 from dnntrain.statistics.descriptive import (
     LEVEL,
     Interval,
-    binomial_se,
     correlation,
     deviation,
     hedges_g,
     mean,
     paired_interval,
-    prediction_interval,
     t_interval,
 )
 from dnntrain.statistics.distributions import POWER, dunnett_critical, dunnett_p, t_critical, t_p
@@ -73,7 +71,6 @@ __all__ = [
     "SeedRange",
     "TTest",
     "best_set",
-    "binomial_se",
     "compare_arms",
     "compare_pairs",
     "compare_published",
@@ -94,7 +91,6 @@ __all__ = [
     "paired_t",
     "plan_seeds",
     "planned_detectable",
-    "prediction_interval",
     "rate_interval",
     "rate_limit",
     "seeds_needed",

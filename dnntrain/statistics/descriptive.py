@@ -112,32 +112,3 @@ def hedges_g(ours: Sequence[float], theirs: Sequence[float]) -> float:
         return math.nan
     factor = math.exp(math.lgamma(degrees / 2) - math.lgamma((degrees - 1) / 2)) / math.sqrt(degrees / 2)
     return factor * (mean(ours) - mean(theirs)) / math.sqrt(math.fsum(squares) / degrees)
-
-
-def binomial_se(accuracy: float, n_images: int) -> float:
-    """The binomial standard error of an accuracy, √(p (1 − p) / n): 0.0030 at 0.90 and 10,000 images.
-
-    It measures how much another test set of this size would change the accuracy. All seeds share this error.
-
-    Args:
-        accuracy: A share, from 0 to 1.
-        n_images: Size of the test set.
-
-    Raises:
-        ValueError: If the share lies outside 0 to 1, or there are no images.
-    """
-    if not 0 <= accuracy <= 1 or n_images < 1:
-        raise ValueError(f"no binomial error of {accuracy} on {n_images} images")
-    return math.sqrt(accuracy * (1 - accuracy) / n_images)
-
-
-def prediction_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
-    """The prediction interval of one more run: mean ± t(n − 1) · sd · √(1 + 1/n); nan ends below two values.
-
-    Source: Hahn and Meeker 1991, Statistical Intervals, ch. 4.
-    """
-    n, center = len(values), mean(values)
-    if n < 2:
-        return Interval(center, math.nan, math.nan)
-    margin = t_critical(level, n - 1) * deviation(values) * math.sqrt(1 + 1 / n)
-    return Interval(center, center - margin, center + margin)

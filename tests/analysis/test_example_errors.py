@@ -51,7 +51,7 @@ def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(tr
     mean_square = (rest**2).sum() / (n - 1) / (examples - 1)
     expected = np.sqrt(max(0.0, gain.mean(0).var(ddof=1) / examples - mean_square / gain.size))
     assert summary.example_errors.by_arm["fast"].other_test_set == pytest.approx(expected)
-    assert summary.example_errors.missing == ""
+    assert not summary.example_errors.missing
     report = succeeds("report", trained)
     assert "Another test set of this size would move Δ by about (1 standard error, in points): tanh " in report
 

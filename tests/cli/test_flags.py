@@ -205,6 +205,7 @@ VALUES: dict[str, list[list[str]]] = {
     "baseline": [["--baseline", "elu"]],
     "method": [["--method", "paired"]],
     "pairs": [["--pairs"]],
+    "population": [["--population"]],
     "allow_partial": [["--allow-partial"]],
     "arm": [["--arm", "other"]],
     "value": [["--value", "other"]],

@@ -134,11 +134,10 @@ def test_the_optimism_of_validation_is_shown_by_arm_or_as_a_range(tmp_path: Path
         values = {f"arm {i}": {"val_acc": normal(0.8 + 0.01 * i, 5, i), "test_acc": [0.79] * 5} for i in range(n)}
         return text_of(summarize(read_study(write_study(folder, values, metric="val_acc", **more))))
 
-    note = "lr was chosen for each arm on validation, over other seeds: arm 0 0.1."
-    few = judged_by_validation(tmp_path / "few", 3, note=note)
+    few = judged_by_validation(tmp_path / "few", 3, tuned="lr")
     assert "val_acc is optimistic, because the validation part chose tuned values." in few
     assert re.search(r"runs: arm 0 \+\d\.\d\d, arm 1 \+\d\.\d\d, arm 2 \+\d\.\d\d points", few)
-    many = judged_by_validation(tmp_path / "many", 10, note=note)
+    many = judged_by_validation(tmp_path / "many", 10, tuned="lr")
     assert re.search(r"runs: \+\d\.\d\d \(arm \d\) to \+\d+\.\d\d \(arm \d\) points", many)
     assert "optimistic" not in judged_by_validation(tmp_path / "last", 3)
 

@@ -10,23 +10,17 @@ import pytest
 from scipy import stats
 
 from dnntrain.statistics import (
-    binomial_se,
     correlation,
     deviation,
     fisher_exact,
     hedges_g,
     mean,
-    outlying_runs,
     paired_interval,
     paired_t,
-    prediction_interval,
-    rate_interval,
-    rate_limit,
     t_interval,
-    unseen_rate,
     welch_t,
 )
-from tests.statistics.tables import ELU, RELU, by_seed
+from tests.statistics.tables import ELU, RELU
 
 
 def test_descriptions_of_nothing_one_and_equal_values() -> None:
@@ -84,14 +78,6 @@ def test_hedges_g_is_unbiased() -> None:
     assert np.mean(found) == pytest.approx(1, abs=0.04)
 
 
-def test_binomial_error() -> None:
-    assert binomial_se(0.9, 10_000) == pytest.approx(0.003)
-    with pytest.raises(ValueError, match="on 0 images"):
-        binomial_se(0.9, 0)
-    with pytest.raises(ValueError, match="of 90"):
-        binomial_se(90, 100)
-
-
 def test_fisher_exact_is_scipys() -> None:
     assert fisher_exact(3, 3, 0, 3) == pytest.approx(0.1)  # 2 of the 20 ways to choose 3 of 6
     for n, m in ((3, 3), (5, 5), (5, 10), (10, 3)):
@@ -102,52 +88,3 @@ def test_fisher_exact_is_scipys() -> None:
     assert 0 < fisher_exact(400, 1000, 300, 1000) < 1e-5
     with pytest.raises(ValueError, match="no counts"):
         fisher_exact(4, 3, 0, 3)
-
-
-def test_prediction_interval_by_hand() -> None:
-    # mean 2, sd 1, n = 3: 2 ± 4.302653 √(4/3)
-    assert prediction_interval([1.0, 2.0, 3.0]).high == pytest.approx(2 + 4.302653 * math.sqrt(4 / 3), abs=1e-5)
-    assert math.isnan(prediction_interval([1.0]).low)
-
-
-def test_limits_of_a_rate_are_scipys_clopper_pearson() -> None:
-    for n in (1, 3, 8, 20):
-        for lost in range(n + 1):
-            exact = stats.binomtest(lost, n)
-            both = exact.proportion_ci(0.95, "exact")
-            found = rate_interval(lost, n)
-            assert (found.mean, found.low, found.high) == pytest.approx((lost / n, both.low, both.high), abs=1e-9)
-            upper = stats.binomtest(lost, n, alternative="less").proportion_ci(0.95, "exact").high
-            assert rate_limit(lost, n) == pytest.approx(upper, abs=1e-9)
-    assert [rate_interval(3, 8).low, rate_interval(3, 8).high] == pytest.approx([0.0852, 0.7551], abs=1e-4)
-    for lost, n in ((4, 3), (-1, 3), (0, 0)):
-        with pytest.raises(ValueError, match="no rate"):
-            rate_interval(lost, n)
-
-
-def test_the_rate_that_goes_unseen() -> None:
-    assert [round(unseen_rate(n), 2) for n in (3, 5, 10, 20)] == [0.63, 0.45, 0.26, 0.14]
-    assert unseen_rate(7) == pytest.approx(1 - 0.05 ** (1 / 7))
-
-
-def test_a_run_that_makes_the_spread_is_named() -> None:
-    assert outlying_runs(by_seed([1.0, 1.1, 0.9, 1.05, 7.0])) == [4]
-    assert outlying_runs({11: 1.0, 12: 1.0, 13: 1.0, 14: 5.0}) == [14]
-    for values in ([1.0, 2.0, 3.0, 4.0], [0.1] * 6, [1.0, 1.0, 9.0], [], ELU):
-        assert outlying_runs(by_seed(values)) == []
-    assert outlying_runs(by_seed([0.1 + 0.2, 0.3, 0.3, 0.3, 0.3])) == []  # rounding
-
-
-def test_outlying_runs_is_the_deleted_residual_of_a_regression() -> None:
-    """By hand for one value: t = e / (s₍ᵢ₎ √(1 − 1/n)) with n − 2 df."""
-    values = [3.0, 5.0, 4.0, 6.0, 15.0]
-    residual, others = 15 - np.mean(values), np.std(values[:4], ddof=1)
-    p = 5 * 2 * stats.t.sf(residual / (others * math.sqrt(1 - 1 / 5)), 3)
-    assert outlying_runs(by_seed(values), 1 - p * 1.001) == [4]
-    assert outlying_runs(by_seed(values), 1 - p * 0.999) == []
-
-
-def test_outlying_runs_hardly_names_normal_ones() -> None:
-    random = np.random.default_rng(0)
-    named = [bool(outlying_runs(by_seed(row))) for row in random.standard_normal((4000, 6))]
-    assert 0.035 <= np.mean(named) <= 0.06
