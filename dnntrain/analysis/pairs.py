@@ -29,11 +29,12 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     delta = 0.0 if math.isnan(summary.delta) else summary.delta
     pairs = compare_pairs(values, delta=delta, level=summary.level, higher_is_better=summary.higher_is_better)
     ends = outcomes(summary.results.runs)
+    is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
     compared = []
     for pair in pairs:
         ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
         is_identical = not summary.results.is_table and ends.get(pair.arm) == ends.get(pair.other)
-        words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other)
+        words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other, is_complete)
         comparison = within_bounds(pair.comparison, metric_of(summary.metric))
         compared.append(PairResult(pair.arm, pair.other, comparison, words))
     return compared

@@ -93,7 +93,8 @@ class Summary:
         """The seeds that each comparison with a variance needs, by arm, without arms that lost all runs."""
         if self.family is None or self.options.population:  # more seeds do not make up for few examples
             return {}
-        return plan_family(self.family, [arm.name for arm in self.arms if not arm.runs.never_finishes])
+        names = [arm.name for arm in self.arms if not arm.runs.never_finishes]
+        return plan_family(self.family, names, self.options.level)
 
     @cached_property
     def among_finished(self) -> Mapping[str, Comparison]:

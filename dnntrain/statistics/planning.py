@@ -35,7 +35,9 @@ class SeedRange:
     """At the ends of the variance's 80 % interval."""
 
 
-def plan_seeds(comparison: Comparison, k: int, delta: float, goal: str = DIFFERENCE) -> SeedRange | None:
+def plan_seeds(
+    comparison: Comparison, k: int, delta: float, goal: str = DIFFERENCE, level: float = LEVEL
+) -> SeedRange | None:
     """The seeds with which a comparison would show a true difference of delta, or equivalence, with 80 % power.
 
     Args:
@@ -43,6 +45,7 @@ def plan_seeds(comparison: Comparison, k: int, delta: float, goal: str = DIFFERE
         k: The comparisons to correct for.
         delta: The true difference to show, or the margin of equivalence, in the metric's unit.
         goal: One of `GOALS`.
+        level: The simultaneous confidence of the intervals that will judge them.
 
     Returns:
         None if the comparison has no variance, or delta is not positive.
@@ -52,7 +55,7 @@ def plan_seeds(comparison: Comparison, k: int, delta: float, goal: str = DIFFERE
     n, df = comparison.n, comparison.df
     factors = (1 + 1 / df, *(df / (2 * float(gammaincinv(df / 2, tail))) for tail in (0.9, 0.1)))
     variance = n * comparison.se**2
-    advised, low, high = (seeds_needed(variance * factor, df, n, k, delta, goal) for factor in factors)
+    advised, low, high = (seeds_needed(variance * factor, df, n, k, delta, goal, level=level) for factor in factors)
     return SeedRange(advised, low, high)
 
 
@@ -78,7 +81,14 @@ def planned_detectable(comparison: Comparison, k: int, seeds: int, goal: str = D
 
 
 def seeds_needed(
-    variance: float, df: float, n: int, k: int, delta: float, goal: str = DIFFERENCE, power: float = POWER
+    variance: float,
+    df: float,
+    n: int,
+    k: int,
+    delta: float,
+    goal: str = DIFFERENCE,
+    power: float = POWER,
+    level: float = LEVEL,
 ) -> int:
     """The smallest number of seeds, not below n, with the power to show a true difference or equivalence at 0.
 
@@ -93,6 +103,7 @@ def seeds_needed(
         delta: The true difference, or the margin of equivalence, in the metric's unit.
         goal: One of `GOALS`.
         power: The probability of showing it.
+        level: The simultaneous confidence of the intervals.
 
     Returns:
         The number of seeds, or `MANY_SEEDS` + 1.
@@ -105,12 +116,21 @@ def seeds_needed(
 
     candidates = range(max(FEWEST_SEEDS, n), MANY_SEEDS + 1)
     return candidates.start + bisect_left(
-        candidates, True, key=lambda seeds: detectable_difference(variance, df, n, k, seeds, goal, power) <= delta
+        candidates,
+        True,
+        key=lambda seeds: detectable_difference(variance, df, n, k, seeds, goal, power, level) <= delta,
     )
 
 
 def detectable_difference(
-    variance: float, df: float, n: int, k: int, seeds: int, goal: str = DIFFERENCE, power: float = POWER
+    variance: float,
+    df: float,
+    n: int,
+    k: int,
+    seeds: int,
+    goal: str = DIFFERENCE,
+    power: float = POWER,
+    level: float = LEVEL,
 ) -> float:
     """The smallest true difference that so many seeds would show, in the metric's unit.
 
@@ -118,8 +138,8 @@ def detectable_difference(
     difference of 0. The distribution of t is the noncentral one (Cohen 1988, ch. 2).
     """
     growing_df, se = df * (seeds - 1) / (n - 1), math.sqrt(variance / seeds)
-    level = LEVEL if goal == DIFFERENCE else 2 * LEVEL - 1
-    critical = float(-stdtrit(growing_df, tail_level(k, seeds, level) / 2))
+    tail = tail_level(k, seeds, level if goal == DIFFERENCE else 2 * level - 1)
+    critical = float(-stdtrit(growing_df, tail / 2))
     if goal == DIFFERENCE:
         return se * detectable(critical, growing_df, power)
     return se * (critical + float(stdtrit(growing_df, (1 + power) / 2)))

@@ -126,6 +126,20 @@ def test_one_seed_diverged_not_run_yet_and_not_measured_have_a_word_each(tmp_pat
     assert "not run yet" in [line for line in succeeds("report", running).splitlines() if "later" in line][1]
 
 
+def test_no_pair_gets_a_verdict_before_all_planned_runs_are_made(tmp_path: Path) -> None:
+    running = write_study(tmp_path / "running", {
+        "base": {"test_acc": normal(0.85, 5, 1)},
+        "good": {"test_acc": normal(0.95, 5, 2)},
+        "late": {"test_acc": [*normal(0.9, 4, 3), NOT_RUN]},
+    })  # fmt: skip
+    written = study_json(running, "--pairs")
+    assert [arm["verdict"] for arm in written["arms"]] == [None, "5 of 5 seeds so far", "4 of 5 seeds so far"]
+    assert [pair["verdict"] for pair in written["pairs"]] == [
+        "5 of 5 seeds so far", "4 of 5 seeds so far", "4 of 5 seeds so far",
+    ]  # fmt: skip
+    assert " better" not in succeeds("report", running, "--pairs")
+
+
 def test_equal_is_not_said_where_a_run_was_lost(tmp_path: Path) -> None:
     near = [0.8501, 0.8502, 0.8499, 0.85, 0.8498]
     values = {"base": {"test_acc": near}, "a": {"test_acc": [v + 1e-4 for v in near[:4]] + [0.8503]}}

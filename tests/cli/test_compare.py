@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 import dnntrain as dt
+from dnntrain.statistics.distributions import tail_level
 from tests.support.command import dnntrain, environment, succeeds
 from tests.support.run_tables import rows_of, write_csv, write_json_lines
 
@@ -142,6 +143,42 @@ def test_several_metrics_are_one_family(runs: Path, tmp_path: Path) -> None:
 
 LAST = "import sys; from dnntrain.__main__ import main\nsys.argv = ['dnntrain', *{words!r}]\n"
 HEAVY = ("torch", "torchvision", "matplotlib", "jinja2", "dnntrain.config.spec", "dnntrain.executors.base")
+
+
+def test_seeds_are_planned_at_the_level_of_several_metrics(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = [{"arm": arm, "seed": seed, "f1": rng.normal(), "auc": rng.normal()} for arm in "abc" for seed in range(5)]
+    write_csv(tmp_path / "runs.csv", rows)
+
+    def planned(*values: str) -> dict[str, Any]:
+        options = [word for value in values for word in ("--value", value)]
+        text = succeeds(
+            "compare", "runs.csv", "--arm", "arm", "--seed", "seed", *options, "--delta", "0.7", "--json", cwd=tmp_path
+        )
+        study: dict[str, Any] = json.loads(text)["studies"][0]
+        return study
+
+    one, two = planned("f1"), planned("f1", "auc")
+    for alone, arm in zip(one["arms"][1:], two["arms"][1:], strict=True):
+        assert alone["seeds_for_delta_advised"] < arm["seeds_for_delta_advised"]
+        for goal, detected in (("delta", power_of_a_difference), ("equivalence", power_of_equivalence)):
+            seeds = arm[f"seeds_for_{goal}_advised"]
+            powers = [detected(n, arm, 0.7, level=0.975) for n in (seeds - 1, seeds)]
+            assert powers[0] < 0.8 <= powers[1]
+
+
+def power_of_a_difference(n: int, arm: dict[str, Any], delta: float, level: float) -> float:
+    """The power of n seeds for one of two arms at the variance that is advised for, by scipy."""
+    df = arm["df"] * (n - 1) / 4
+    se = (5 * arm["se"] ** 2 * (1 + 1 / arm["df"]) / n) ** 0.5
+    return float(stats.nct.sf(stats.t.isf(tail_level(2, n, level) / 2, df), df, delta / se))
+
+
+def power_of_equivalence(n: int, arm: dict[str, Any], delta: float, level: float) -> float:
+    """The same for two one-sided tests where the arms are equal."""
+    df = arm["df"] * (n - 1) / 4
+    se = (5 * arm["se"] ** 2 * (1 + 1 / arm["df"]) / n) ** 0.5
+    return float(2 * stats.t.cdf(delta / se - stats.t.isf(tail_level(2, n, 2 * level - 1) / 2, df), df) - 1)
 
 
 def test_a_table_is_judged_without_what_trains_or_draws(runs: Path, tmp_path: Path) -> None:
