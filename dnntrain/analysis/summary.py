@@ -94,7 +94,7 @@ class Summary:
         if self.family is None or self.options.population:  # more seeds do not make up for few examples
             return {}
         names = [arm.name for arm in self.arms if not arm.runs.never_finishes]
-        return plan_family(self.family, names, self.options.level)
+        return plan_family(self.family, names, 1 - (1 - LEVEL) / self.options.metrics)
 
     @cached_property
     def among_finished(self) -> Mapping[str, Comparison]:

@@ -34,7 +34,8 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> list[Resu
         raise InputError(f"--looks: {studies[0].name} has looks of its own")
     n = len(studies[0].record.seeds)
     if n not in schedule:
-        raise InputError(f"--looks {','.join(map(str, schedule))}: the table has {n} seeds, which is no look")
+        counts = ",".join(map(str, schedule))
+        raise InputError(f"--looks {counts}: the table has {n} seeds; it is judged only at these numbers")
     so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
     note = f"look {len(so_far)} of {len(schedule)} (n = {n}), level {f'{so_far[n]:.3g}'.removeprefix('0')}."
     return [

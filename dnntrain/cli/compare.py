@@ -32,14 +32,15 @@ def compare(
     ] = "",
     value: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN[:min]", help="a column to compare by; higher is better unless :min is added; "
-                                                  "repeatable, and several are judged as one family"),
+        typer.Option(metavar="COLUMN[:min]", help="a column to compare by; higher is better unless :min is added (a "
+                                                  "loss or an error needs :min or :max); repeatable, and several "
+                                                  "are judged as one family"),
     ] = None,
     seed: Annotated[
         str, typer.Option(metavar="COLUMN", help="the column that pairs the runs of two arms; unpaired by default")
     ] = "",
     block: Annotated[
-        str, typer.Option(metavar="COLUMN", help="such as the data set: pairs are blocks, by their means over runs")
+        str, typer.Option(metavar="COLUMN", help="a column such as the data set, to pair by; means over its runs")
     ] = "",
     status: Annotated[
         str, typer.Option(metavar="COLUMN", help="the column that says which runs have a result; by default, a run "
@@ -65,8 +66,8 @@ def compare(
     ] = False,
     looks: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="the numbers of seeds at which this growing table is judged, or the largest "
-                                           "of them: 20 is 5,7,10,14,20"),
+        typer.Option(metavar="N,N,…", help="for a table that grows: the numbers of seeds at which it is judged (others "
+                                           "are errors), or the largest of them: 20 is 5,7,10,14,20"),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm or mean")] = None,
     require: Annotated[

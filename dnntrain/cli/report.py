@@ -47,9 +47,9 @@ def report(
     require: Annotated[
         list[str] | None,
         typer.Option(help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
-                          "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold; a "
-                          "false one would get here in at most about 2.5 % of studies. 1: one fails; if all are true, "
-                          "at most about 2.5 % of studies for each would get here. 3: neither"),
+                          "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold "
+                          "(if one were false, in at most about 2.5 % of studies); 1: one fails (if all were true, in "
+                          "at most about 2.5 % of studies for each); 3: none fails, but one is inconclusive"),
     ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="check requirements in studies that lack planned runs, too")

@@ -20,7 +20,7 @@ from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
 
 METHODS_IN_WORDS = {
-    "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
+    "moderated": "moderated t (each arm's variance and the arms' common one, weighted), Dunnett's correction",
     "dunnett": "Dunnett's method (one variance for all arms; Dunnett 1955)",
     "paired": "paired t (Student 1908) with Bonferroni's correction (Dunn 1961)",
     "crossed": "t over seeds and test examples (crossed; Cornfield and Tukey 1956), Dunnett's correction",
@@ -98,7 +98,7 @@ def table_lines(summary: Summary) -> Iterator[str]:
     yield from results.notes
     if family and summary.options.metrics > 1:
         level, k = formatting.percent(family.level), summary.options.metrics
-        yield f"{k} metrics are judged, each at {level}, so that in 95 % of studies all their intervals hold."
+        yield f"{k} metrics are judged, each at {level}: in 95 % of studies all intervals cover the true differences."
 
 
 def delta_in_words(summary: Summary) -> str:
@@ -174,7 +174,7 @@ def other_baseline_line(summary: Summary) -> Iterator[str]:
     baseline = next((arm for arm in summary.arms if arm.name == summary.baseline), None)
     if baseline is None or not baseline.runs.lost:
         return
-    text = f"{baseline.name} loses runs, so little can be found against it"
+    text = f"{baseline.name} lost runs, so only large differences from it can be shown"
     sign = 1 if summary.higher_is_better else -1
     whole = [arm for arm in summary.arms if arm.finished and not arm.runs.lost]
     if whole:
@@ -184,7 +184,7 @@ def other_baseline_line(summary: Summary) -> Iterator[str]:
 
 
 def outlying_lines(summary: Summary) -> Iterator[str]:
-    """The single runs that make the spread of their arm."""
+    """The single runs that cause most of their arm's spread."""
     runs = {arm.name: arm.runs.finished for arm in summary.arms}
     named = [
         f"{name} seed {seed} ({formatting.number(runs[name][seed], summary.metric, summary.arm(name).deviation)})"
@@ -192,7 +192,7 @@ def outlying_lines(summary: Summary) -> Iterator[str]:
         for seed in seeds
     ]
     if named:
-        yield f"Single runs that make the spread of their arm: {', '.join(named)}."
+        yield f"Single runs that cause most of their arm's spread: {', '.join(named)}."
 
 
 def data_lines(summary: Summary, most: int) -> Iterator[str]:

@@ -23,11 +23,11 @@ def lost_lines(summary: Summary, most: int) -> Iterator[str]:
     fewest = min((arm.runs.made for arm in summary.arms if arm.runs.made), default=0)
     if not losing and fewest > 1:
         rate = whole_percent(unseen_rate(fewest))
-        yield f"No run was lost; with {fewest} runs a rate of up to {rate} would go unseen."
+        yield f"No run was lost; with {fewest} runs, a loss rate of up to {rate} could go unseen."
     if len(losing) > most:
         counts = ", ".join(f"{arm.name} {arm.runs.lost} of {arm.runs.made}" for arm in losing)
         meanings = dict.fromkeys(counted_as(arm, summary) for arm in losing)
-        yield f"Lost runs: {counts}; they count as {' or '.join(meanings)}. --wide says more of each."
+        yield f"Lost runs: {counts}; they {' or '.join(meanings)}. --wide says more of each."
     else:
         for arm in losing:
             yield lost_line(arm, summary)
@@ -47,8 +47,8 @@ def lost_line(arm: ArmSummary, summary: Summary) -> str:
     p = ""
     if not math.isnan(arm.lost_p):
         p = f"; Fisher's p against {summary.baseline} {formatting.p_value(arm.lost_p)}"
-    between = f"between {100 * rate.low:.0f} and {whole_percent(rate.high)} would be, at 95 %"
-    return f"{arm.name} lost {runs.lost} of {runs.made} runs ({between}{p}); they count as {counted_as(arm, summary)}."
+    between = f"95 % interval of the rate: {100 * rate.low:.0f} to {whole_percent(rate.high)}"
+    return f"{arm.name} lost {runs.lost} of {runs.made} runs ({between}{p}); they {counted_as(arm, summary)}."
 
 
 def counted_as(arm: ArmSummary, summary: Summary) -> str:
@@ -56,14 +56,14 @@ def counted_as(arm: ArmSummary, summary: Summary) -> str:
     value = arm.runs.lost_value
     if math.isnan(value):
         unknown = "a constant prediction's value is not known"
-        return f"nothing, because {'--lost-value is not given' if summary.results.is_table else unknown}"
+        return f"are left out, because {'--lost-value is not given' if summary.results.is_table else unknown}"
     shown = formatting.number(value, summary.metric) + (" %" if metric_of(summary.metric).is_share else "")
     if isinstance(summary.metric, TableColumn):
-        return shown
+        return f"count as {shown}"
     if any(value == finished for each in summary.arms for finished in each.runs.finished.values()):
-        return f"the worst finished run ({shown})"
+        return f"count as the worst finished run ({shown})"
     is_classification = task_of(summary.metric, summary.results.runs.columns) == "classification"
-    return f"{'chance' if is_classification else 'a prediction of the mean'} ({shown})"
+    return f"count as {'chance' if is_classification else 'a prediction of the mean'} ({shown})"
 
 
 def among_finished_line(arm: ArmSummary, summary: Summary) -> Iterator[str]:

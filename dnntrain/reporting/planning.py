@@ -36,7 +36,7 @@ def planning_lines(summary: Summary, most: int) -> Iterator[str]:
             what = f"δ = {summary.margin.text}" if goal == "δ" else goal
             parts.append(f"{what}: {seeds_in_words(ranges, most)}")
     if parts:
-        yield f"Seeds to show with {power} power {'; '.join(parts)}{hint}."
+        yield f"Seeds for {power} power to show {'; '.join(parts)}{hint}."
     sizes = {name: formatting.two_digits(plan.smallest_detectable, summary.metric) for name, plan in plans.items()}
     if len(sizes) > most:
         ends = [end(plans, key=lambda name: plans[name].smallest_detectable) for end in (min, max)]

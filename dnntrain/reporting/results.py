@@ -103,7 +103,8 @@ class StudyResult:
         return in_memory if in_memory is not None else RunRecords(RunStore(self.folder.parent), self.runs["run"])
 
     def __repr__(self) -> str:
-        return f"<StudyResult {self.name}: {len(self.runs)} runs in {self.folder}>\n{self.summary}"
+        count = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
+        return f"<StudyResult {self.name}: {count} in {self.folder}>\n{self.summary}"
 
     def _repr_html_(self) -> str:
         return self.summary._repr_html_()

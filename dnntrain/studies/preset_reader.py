@@ -129,7 +129,9 @@ class Preset:
     def note(self) -> str:
         """The preset's note; if settings were changed, it says so."""
         note = self.document.text("note", "")
-        return f"{note} (Of the preset as it is; here with {self.changes[1:]}.)" if note and self.changes else note
+        if not (note and self.changes):
+            return note
+        return f"{note} (Written for the preset as it is; this study has {self.changes[1:]}.)"
 
     def pretrain(self) -> RunSpec | str | None:
         """The network to reuse: settings to train first, a pretrained network's name, or None."""

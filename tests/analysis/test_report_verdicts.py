@@ -46,7 +46,8 @@ def test_an_arm_with_8_of_10_lost_is_not_better(tmp_path: Path) -> None:
     shown = succeeds("report", folder)
     assert "2/10" in line_of(shown, "wild") and "worse (8 of 10 lost)" in line_of(shown, "wild")
     assert "better" in line_of(shown, "good")
-    assert "they count as chance (10.00 %)." in line_of(shown, "wild lost 8 of 10 runs (between 44 and 97 % would be")
+    line = line_of(shown, "wild lost 8 of 10 runs (95 % interval of the rate: 44 to 97 %")
+    assert "they count as chance (10.00 %)." in line
     assert "not a verdict" in line_of(shown, "Among the runs of wild that finished: +")
 
 
@@ -159,7 +160,7 @@ def test_a_baseline_that_loses_runs_is_named_and_another_one_offered(tmp_path: P
     })  # fmt: skip
     assert verdicts(folder)["a"] == "inconclusive: the baseline lost 1 of 5"
     shown = succeeds("report", folder)
-    assert "base loses runs, so little can be found against it; --baseline a compares" in shown
+    assert "base lost runs, so only large differences from it can be shown; --baseline a compares" in shown
     again = succeeds("report", folder, "--baseline", "a")
     assert "Δ from a in points" in again and "baseline" in line_of(again, "a ")
     assert "1 of 5 lost" in line_of(again, "base")

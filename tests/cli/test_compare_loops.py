@@ -109,7 +109,7 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
         (("runs.csv", *COLUMNS, "--lost-value", "f1=nan"), "'nan' is no number that a run could have"),
         (("runs.csv", *COLUMNS, "--looks", "5;10"), "--looks 5;10: must be numbers of seeds"),
         (("runs.csv", *COLUMNS, "--looks", "10,5"), "--looks: looks are increasing numbers"),
-        (("runs.csv", *COLUMNS, "--looks", "4,10"), "--looks 4,10: the table has 5 seeds, which is no look"),
+        (("runs.csv", *COLUMNS, "--looks", "4,10"), "--looks 4,10: the table has 5 seeds; it is judged only at "),
         (("runs.csv", "--arm", "optimizer", "--value", "f1", "--looks", "5,10"), "--looks: needs runs that are paired"),
         (("runs.csv", "--arm", "optimizer", "--value", "f1", "--pairs"), "--pairs: compares runs with the same seed"),
         (("runs.csv", *COLUMNS, "--delta", "0.3pp"), "--delta: '0.3pp': points are for shares"),

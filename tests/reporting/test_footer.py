@@ -49,7 +49,7 @@ def arms_around(base: float, n: int, seeds: int = 5) -> dict[str, list[Value]]:
 def test_the_method_is_named_with_its_correction_and_source(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {n: {"test_acc": v} for n, v in arms_around(0.8, 4).items()})
     named = {
-        "moderated": "moderated t (each arm's variance and the arms' common one, weighed), Dunnett's correction",
+        "moderated": "moderated t (each arm's variance and the arms' common one, weighted), Dunnett's correction",
         "dunnett": "Dunnett's method (one variance for all arms; Dunnett 1955)",
         "paired": "paired t (Student 1908) with Bonferroni's correction (Dunn 1961)",
         "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
@@ -108,7 +108,7 @@ def test_delta_is_shown_as_written_and_in_the_metrics_unit(tmp_path: Path) -> No
 def test_without_a_lost_run_the_rate_that_would_go_unseen_is_said_once(tmp_path: Path) -> None:
     for seeds, percent in ((3, 63), (5, 45), (10, 26), (20, 14)):
         shown = text_of(made(tmp_path / str(seeds), arms_around(0.8, 3, seeds)))
-        assert f"No run was lost; with {seeds} runs a rate of up to {percent} % would go unseen." in shown
+        assert f"No run was lost; with {seeds} runs, a loss rate of up to {percent} % could go unseen." in shown
 
 
 def test_many_arms_that_lose_runs_share_a_line_unless_the_report_is_wide(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_many_arms_that_lose_runs_share_a_line_unless_the_report_is_wide(tmp_pat
     summary = made(tmp_path / "made", {"base": normal(0.8, 5, 99)} | arms)
     [line] = [line for line in footer(summary) if "count as" in line]
     assert all(f"{name} 1 of 5" in line for name in arms) and line.count("chance (10.00 %)") == 1
-    assert text_of(summary, wide=True).count("lost 1 of 5 runs (between 1 and 72 % would be, at 95 %") == 9
+    assert text_of(summary, wide=True).count("lost 1 of 5 runs (95 % interval of the rate: 1 to 72 %") == 9
     assert "Chance assumes equally frequent classes" in text_of(summary)
     known = {name: {"test_acc": 0.1} for name in ("base", *arms)}
     assert "equally frequent" not in text_of(
@@ -173,14 +173,14 @@ def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp
     assert seeds
     expected = f"δ = 2pp: arm 1 {seeds.advised} ({seeds.low} to {seeds.high}), arm 2"
     shown = text_of(summary)
-    assert f"Seeds to show with 80 % power {expected}" in shown
+    assert f"Seeds for 80 % power to show {expected}" in shown
     assert "equivalence: arm 1" in shown and "the difference seen: arm 1" in shown
     assert f"these seeds show with 80 % power: arm 1 {100 * c.smallest_detectable:.1f}, arm 2" in shown
 
     many = made(tmp_path / "many", arms_around(0.8, 31), AnalysisOptions(delta="2pp"))
     lines = list(footer(many))
     assert len(lines) < 12 and all(len(line) < 400 for line in lines if "best:" not in line)
-    [line] = [line for line in lines if line.startswith("Seeds to show")]
+    [line] = [line for line in lines if line.startswith("Seeds for 80 %")]
     ranges = {name: plan.for_delta.advised for name, plan in many.plans.items() if plan.for_delta}
     fewest, most = min(ranges, key=lambda name: ranges[name]), max(ranges, key=lambda name: ranges[name])
     assert (
@@ -188,7 +188,7 @@ def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp
     )
     [planned] = [table for table in tables(many, wide=True) if "80 % power" in table.title]
     assert [row[0] for row in planned.rows] == [f"arm {i}" for i in range(1, 31)]
-    assert "Seeds to show" not in text_of(many, wide=True)
+    assert "Seeds for 80 %" not in text_of(many, wide=True)
 
 
 def test_seeds_beyond_a_thousand_are_not_counted(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_seeds_beyond_a_thousand_are_not_counted(tmp_path: Path) -> None:
 
 def test_a_single_run_that_makes_the_spread_is_named(tmp_path: Path) -> None:
     arms = {"base": normal(0.8, 8, 1), "odd": [*normal(0.8, 7, 2), 0.5]}
-    assert "Single runs that make the spread of their arm: odd seed 7 (50.00)." in text_of(
+    assert "Single runs that cause most of their arm's spread: odd seed 7 (50.00)." in text_of(
         made(tmp_path / "made", arms)
     )
     assert "Single runs" not in text_of(made(tmp_path / "calm", {"base": normal(0.8, 8, 1), "a": normal(0.8, 8, 2)}))

@@ -95,7 +95,7 @@ def test_lost_runs_are_counted_and_named(tmp_path: Path) -> None:
     assert "3/5" in shown
     assert "(87.00 finished)" in shown and "inconclusive: 2 of 5 lost" in shown
     # 2 of 5 against 0 of 5: 2 · (5C2 / 10C2) = 4/9
-    assert "wild lost 2 of 5 runs (between 5 and 85 % would be, at 95 %; Fisher's p against relu 0.44)" in shown
+    assert "wild lost 2 of 5 runs (95 % interval of the rate: 5 to 85 %; Fisher's p against relu 0.44)" in shown
     assert "they count as chance (10.00 %)" in shown
     assert "Among the runs of wild that finished:" in shown and "(n = 3, not a verdict)" in shown
 

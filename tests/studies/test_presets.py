@@ -518,5 +518,5 @@ def test_a_changed_base_is_a_study_of_its_own() -> None:
 
 
 def test_a_note_says_that_it_speaks_of_other_settings() -> None:
-    assert load_preset("vanishing", {"lr": 0.5}).note.endswith("(Of the preset as it is; here with lr=0.5.)")
+    assert load_preset("vanishing", {"lr": 0.5}).note.endswith("preset as it is; this study has lr=0.5.)")
     assert "as it is" not in load_preset("vanishing").note

@@ -81,11 +81,11 @@ class Limit:
             unit: What follows a difference, with a blank before it.
             scale: The factor to this unit.
         """
-        level = "" if math.isnan(estimate.interval.low) else f" ({100 * self.level:g} % interval)"
+        level = "" if math.isnan(estimate.interval.low) else f" ({formatting.percent(self.level)} interval)"
         shown = f"{observed}{level}, required {self.sign} {required}"
         if estimate.detectable > 0:
             noticed = scale * estimate.detectable
-            shown += f", notices {formatting.figure(noticed, noticed)}{unit} from there with {100 * POWER:g} % power"
+            shown += f" ({100 * POWER:g} % power at {formatting.figure(noticed, noticed)}{unit} from that bound)"
         answer, why = self.answer(estimate)
         return Finding(
             answer=answer,

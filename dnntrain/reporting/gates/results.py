@@ -108,11 +108,11 @@ def guarantees(results: Sequence[GateResult]) -> list[str]:
     rates = [result.finding.error_rate for result in results if result.finding.error_rate]
     if not rates:
         return []
-    each, total = f"{100 * max(rates):.2g} %", f"{100 * min(1.0, sum(rates)):.3g} %"
+    each, total = f"{100 * max(rates):.3g} %", f"{100 * min(1.0, sum(rates)):.3g} %"
     together = "" if len(rates) == 1 else f" ({each} for each of {len(rates)} intervals)"
     return [
-        f"exit 0, all hold: a false requirement would get here in at most about {each} of studies",
-        f"exit 1, one fails: if all requirements are true, at most about {total} of studies would get here{together}",
+        f"Exit code 0 (all hold): if a requirement were false, it would come in at most about {each} of studies.",
+        f"Exit code 1 (one fails): if all were true, it would come in at most about {total} of studies{together}.",
     ]
 
 

@@ -122,5 +122,6 @@ def missing_times(arms: Sequence[ArmRuns], found: Sequence[Sequence[TimedPopulat
         if arm.lost:
             return f"the time of a lost run of {arm.name} cannot be compared"
         if proved < FEWEST_SEEDS:
-            return f"{arm.name} has {proved} of the {FEWEST_SEEDS} populations of its own that are needed"
+            needed = f"{proved} of the {FEWEST_SEEDS} populations of its own that are needed"
+            return f"{arm.name} has {needed} (runs that trained together give one time)"
     return ""
