@@ -87,7 +87,8 @@ def _why_missing(results: Results, metric: str, values: Mapping[tuple[str, int],
     store = RunStore(results.folder.parent)
     if any(store.predictions_file(run).exists() for run in results.runs["run"]):
         return f"{metric} is not a mean over examples"
-    return f"predictions are not recorded; `dnntrain runs evaluate {results.folder}` makes them without training"
+    command = f"dnntrain runs evaluate {results.folder.name} --out {results.folder.parent}"
+    return f"predictions are not recorded; `{command}` makes them without training"
 
 
 def _per_example(store: RunStore, run: str, metric: str, part: str) -> np.ndarray | None:

@@ -148,7 +148,8 @@ def row_tests(rows: Array, rounds: int = 3, kept: int = 1) -> tuple[Array, Array
         squares = (weight * own).sum(-1, keepdims=True) - weight * own - others * (center**2).sum(-1)
         testable = others - 1 > 0.3
         rows_left = np.maximum(others - 1, 0.3)
-        ratio = np.where(testable, numerator / np.maximum(squares / (nu * rows_left), TINY), 0.0)
+        with np.errstate(over="ignore"):  # beside rows that hardly vary, a row's ratio may be infinite
+            ratio = np.where(testable, numerator / np.maximum(squares / (nu * rows_left), TINY), 0.0)
         p = np.where(testable, fdtrc(nu, nu * rows_left, ratio), 1.0)
         if remaining:
             weight[..., kept:] = np.minimum(1, p[..., kept:] / ROW_LEVEL)
