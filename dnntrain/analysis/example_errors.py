@@ -62,7 +62,7 @@ def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], b
         shapes = {None if row is None else row.shape for row in (*ours, *theirs)}
         if name != baseline and len(seeds) > 1 and len(shapes) == 1 and None not in shapes:
             errors[name] = crossed_error(np.array(ours, np.float64), np.array(theirs, np.float64))
-    missing = [name for name in arms if name not in errors and name != baseline]
+    missing = [name for name, arm in arms.items() if name not in errors and name != baseline and arm.finished]
     return ExampleErrors(errors, missing, _why_missing(results, metric, values) if missing else "")
 
 
@@ -90,7 +90,8 @@ def _why_missing(results: Results, metric: str, values: Mapping[tuple[str, int],
     store = RunStore(results.folder.parent)
     if any(store.predictions_file(run).exists() for run in results.runs["run"]):
         return f"{metric} is {NOT_A_MEAN}"
-    return f"predictions are not recorded; `dnntrain runs evaluate {results.folder}` makes them without training"
+    command = f"dnntrain runs evaluate {results.folder.name} --out {results.folder.parent}"
+    return f"predictions are not recorded; `{command}` makes them without training"
 
 
 def _per_example(store: RunStore, run: str, metric: str, part: str) -> np.ndarray | None:

@@ -24,6 +24,9 @@ DIVERGED = ("diverged", "nan")
 MISSING = ("", "nan", "na", "<na>", "n/a", "none", "null")
 """How tables write that a run has no value, in any case."""
 
+LARGEST = 1e60
+"""Numbers beyond this, or columns below its inverse, have fourth powers that floating point cannot hold."""
+
 MOST_ARMS_NAMED = 5
 """Arms that a note names, at most."""
 
@@ -206,6 +209,7 @@ def table_study(
     numbers = [read_value_cell(cell, value, place) for cell, place in zip(cells, table.places, strict=True)]
     if all(math.isnan(number) for number in numbers):
         raise InputError(f"--value {value}: no number in any row of {table.shown_paths}")
+    check_sizes(numbers, value, table)
     statuses = []
     for i, number in enumerate(numbers):
         is_lost = math.isnan(number) if runs.is_lost[i] is None else runs.is_lost[i]
@@ -245,6 +249,20 @@ def read_value_cell(text: str, column: str, place: str) -> float:
     if LARGEST < abs(number) < math.inf:
         raise InputError(f"{place}: {column} {text} is too large; leave the cell empty if the run diverged")
     return number
+
+
+def check_sizes(numbers: Sequence[float], column: str, table: RunTable) -> None:
+    """Raise InputError for numbers that are too large or too small to compute with."""
+    sizes = [abs(number) if math.isfinite(number) else 0.0 for number in numbers]
+    largest = max(sizes)
+    if largest > LARGEST:
+        place = table.places[sizes.index(largest)]
+        raise InputError(
+            f"{place}: {column} {largest:g} is too large to compare; rescale the column, or leave the cell empty "
+            "if the run diverged"
+        )
+    if 0 < largest < 1 / LARGEST:
+        raise InputError(f"--value {column}: no number above {largest:g}, too small to compare; rescale the column")
 
 
 def name_of(table: RunTable) -> str:

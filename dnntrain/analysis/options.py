@@ -46,3 +46,5 @@ class AnalysisOptions:
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise InputError(f"unknown {name} '{value}'{did_you_mean(value, known)}")
+        if self.population and (self.pairs or self.method != METHODS[0]):
+            raise InputError("--population: has a method of its own, so it takes neither --method nor --pairs")

@@ -80,7 +80,11 @@ class Summary:
         all arms share, and where it is not known what a lost run counts as.
         """
         runs = {arm.name: arm.runs for arm in self.arms}
-        return [] if self.family is None else best_arms(runs, self.higher_is_better, self.results.is_paired)
+        is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in runs.values())
+        if self.family is None or not is_complete:
+            return []
+        level = 1 - (1 - LEVEL) / self.options.metrics
+        return best_arms(runs, self.higher_is_better, self.results.is_paired, level)
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:

@@ -12,6 +12,7 @@ from dnntrain.analysis.summary import summarize
 from dnntrain.analysis.table_layout import TableLayout
 from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
+from dnntrain.metrics import metric_of
 from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import METHODS, WELCH
@@ -155,13 +156,17 @@ def compare(
     requirements += [] if keep_if is None else [("--keep-if", keep_if)]
     check_partial(allow_partial, requirements)
     columns = [study.record.metric for study in studies]
-    gates = [
-        gate if allow_partial else inconclusive_if_partial(gate, studies[0])
-        for option, requirement in requirements
-        for gate in judge(
-            requirement, studies, options=options, metrics=columns, allow_partial=allow_partial, option=option,
+    gates = []
+    for option, requirement in requirements:
+        found = judge(
+            requirement, studies, options=options, metrics=columns, allow_partial=allow_partial, option=option
         )
-    ]  # fmt: skip
+        if len({metric_of(column).higher_is_better for column in columns}) > 1 and len({g.reason for g in found}) > 1:
+            raise InputError(
+                f"{option} {requirement!r}: higher is better in some columns and worse in others; name the one that is "
+                f"meant, such as ARM.{columns[0]}"
+            )
+        gates += found if allow_partial else [inconclusive_if_partial(gate, studies[0]) for gate in found]
     # by several metrics, requirements that name their own metric or count runs have the same answer several times
     answers = {(gate.requirement, gate.reason): gate for gate in gates}
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], list(answers.values()))

@@ -92,6 +92,7 @@ def compare(
     from dnntrain.reporting.gates import exit_code
 
     shown = Outputs(**outputs)
+    shown.check_against(tables)
     if keep_if is not None and (require or shown.to_stdout):
         raise InputError("--keep-if: prints one word, so it goes neither with --require nor with output to stdout")
     result = reports.compare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,6 +44,9 @@ OUTPUTS: dict[str, Any] = {
 }
 """The fields of `Outputs` as options of the command line."""
 
+STUDY_FILES = ("study.json", "results.csv", "history.csv", "preset.yaml")
+"""What a study's folder holds: records, which no report may replace."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -66,6 +70,18 @@ class Outputs:
     def to_stdout(self) -> int:
         """How many outputs go to stdout instead of the tables."""
         return [self.as_json, *(file == "-" for file in (self.csv, self.md, self.latex, self.html))].count(True)
+
+    def check_against(self, inputs: Iterable[Path]) -> None:
+        """Raise InputError for a file that would replace what the report is about, or a file of a study."""
+        read = {path.resolve() for path in inputs}
+        for option, file in (("--csv", self.csv), ("--md", self.md), ("--latex", self.latex), ("--html", self.html)):
+            if not file or file == "-":
+                continue
+            path = Path(file).resolve()
+            if path in read:
+                raise InputError(f"{option} {file}: would replace the table that is read; name another file")
+            if path.name in STUDY_FILES and (path.parent / "study.json").is_file():
+                raise InputError(f"{option} {file}: would replace a study's record; name another file")
 
     def write(self, report: Report) -> None:
         """Write the files, and print the tables and the answers to requirements unless something else is printed."""

@@ -74,6 +74,7 @@ def report(
         print_comparison(compare_studies(against, paths, metric), bool(outputs["as_json"]))
         return
     shown = Outputs(**outputs)
+    shown.check_against(paths)
     result = reports.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
         population=population,

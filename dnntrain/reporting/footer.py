@@ -160,7 +160,7 @@ def best_line(summary: Summary) -> Iterator[str]:
     if not summary.best:
         return
     first, *others = summary.best
-    seeds = [set(arm.values) for arm in summary.arms]
+    seeds = [set(arm.values) for arm in summary.arms if not arm.runs.never_finishes]
     shared = len(set.intersection(*seeds))
     over = f", over the {shared} seeds of all arms" if 0 < shared < max(map(len, seeds)) else ""
     rest, what = "told apart from all others", "it is the best"

@@ -25,6 +25,9 @@ LEVELS = (0.0055, 0.0051, 0.0095, 0.0162, 0.0285)
 OTHER_ARMS = 0.93
 """The levels for one arm times this are hardly above those for any number of arms."""
 
+MOST_SEEDS = 1_000
+"""The most seeds that looks are simulated for."""
+
 CHUNK = 2_000_000
 """Normal numbers that are drawn at once."""
 
@@ -33,10 +36,12 @@ def looks_up_to(maximum: int) -> tuple[int, ...]:
     """The seeds at which a study is judged that may use up to `maximum`: `LOOKS` below it, then the maximum.
 
     Raises:
-        ValueError: If the maximum is below the second look.
+        ValueError: If the maximum is below the second look, or above `MOST_SEEDS`.
     """
     if maximum < LOOKS[1]:
         raise ValueError(f"at least {LOOKS[1]} seeds, not {maximum}, so that there are two looks")
+    if maximum > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS:,} seeds, not {maximum:,}")
     return (*(look for look in LOOKS[:-1] if look < maximum), maximum)
 
 
@@ -51,12 +56,14 @@ def look_levels(looks: tuple[int, ...]) -> tuple[float, ...]:
         looks: The seeds at each look, increasing, the first at least 2. A single look has the whole 5 %.
 
     Raises:
-        ValueError: If the looks are not as described.
+        ValueError: If the looks are not as described, or the last has more than `MOST_SEEDS`.
     """
     if looks == LOOKS:
         return LEVELS
     if len(looks) == 1 and looks[0] > 1:
         return (TOTAL_ERROR,)
+    if looks and looks[-1] > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS:,} seeds, not {looks[-1]:,}")
     return tuple(OTHER_ARMS * level for level in sequential_levels(1, looks))
 
 

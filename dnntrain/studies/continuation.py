@@ -123,6 +123,5 @@ def check_unchanged(study: Study, record: StudyRecord) -> None:
         ("baseline", record.baseline, study.baseline),
     ):
         if before != now:
-            raise InputError(
-                f"{key}: {judged}, so it cannot change from {before} to {now}; choose another name or --out"
-            )
+            was, new = ("the default" if value is None else value for value in (before, now))
+            raise InputError(f"{key}: {judged}, so it cannot change from {was} to {new}; choose another name or --out")

@@ -172,3 +172,12 @@ def test_no_table_of_odd_cells_ends_in_a_traceback(tmp_path: Path) -> None:
         words += ["--block", "state"] if random.random() < 0.3 else []
         done = dnntrain("compare", path, *words, "--wide", cwd=tmp_path)
         assert done.returncode in (0, 2) and (done.returncode == 0 or done.stderr.startswith("error: "))
+
+
+def test_a_requirement_by_columns_of_both_directions_names_one(tmp_path: Path) -> None:
+    rows = [f"{arm},{seed},{0.8 + 0.1 * (arm == 'b') + seed / 1000},{0.5 - 0.1 * (arm == 'b') + seed / 900}"
+            for arm in "ab" for seed in range(5)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(["arm,seed,f1,loss", *rows]))
+    columns = ("t.csv", "--arm", "arm", "--seed", "seed", "--value", "f1", "--value", "loss:min")
+    assert "such as ARM.f1" in error_of("compare", *columns, "--keep-if", "b > a", cwd=tmp_path)
+    assert dnntrain("compare", *columns, "--keep-if", "b.f1 > a", cwd=tmp_path).stdout == "keep\n"

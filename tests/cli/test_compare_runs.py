@@ -156,3 +156,35 @@ def test_a_file_may_be_a_block(tmp_path: Path) -> None:
     write_csv(tmp_path / "all.csv", rows)
     together = table("all.csv", *COLUMNS, "--block", "data", cwd=tmp_path)
     assert {arm: row["values"] for arm, row in arms.items()} == {arm: row["values"] for arm, row in together.items()}
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"), [(1e300, "too large"), (1e100, "too large"), (1e-100, "too small"), (1e-300, "too small")]
+)
+def test_numbers_that_cannot_be_squared_are_refused(scale: float, words: str, tmp_path: Path) -> None:
+    rows = [{"optimizer": arm, "seed": seed, "f1": (seed + 2) * scale} for arm in "ab" for seed in range(5)]
+    refused = dnntrain("compare", write_csv(tmp_path / "t.csv", rows), *COLUMNS, cwd=tmp_path)
+    assert refused.returncode == 2 and words in refused.stderr and "rescale the column" in refused.stderr
+    assert refused.stderr.count("\n") == 1 and not refused.stdout
+
+
+@pytest.mark.parametrize("option", ["--csv", "--md", "--latex", "--html"])
+def test_a_report_never_replaces_its_table(option: str, tmp_path: Path) -> None:
+    rows = [{"optimizer": arm, "seed": seed, "f1": seed} for arm in "ab" for seed in range(5)]
+    file = write_csv(tmp_path / "t.csv", rows)
+    before = file.read_bytes()
+    refused = dnntrain("compare", "t.csv", *COLUMNS, option, file, cwd=tmp_path)
+    assert refused.returncode == 2 and f"{option} {file}: would replace the table" in refused.stderr
+    assert file.read_bytes() == before
+
+
+def test_a_report_never_replaces_a_study(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_text("{}")
+    rows = [{"optimizer": arm, "seed": seed, "f1": seed} for arm in "ab" for seed in range(5)]
+    file = write_csv(tmp_path / "t.csv", rows)
+    for command in (("compare", file, *COLUMNS), ("report", study)):
+        refused = dnntrain(*command, "--csv", study / "results.csv", cwd=tmp_path)
+        assert refused.returncode == 2 and "would replace a study's record" in refused.stderr
+    assert not (study / "results.csv").exists()

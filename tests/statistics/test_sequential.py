@@ -85,6 +85,12 @@ def test_looks_up_to_a_maximum() -> None:
         looks_up_to(6)
 
 
+def test_more_seeds_than_can_be_simulated_are_refused() -> None:
+    for compute in (lambda: looks_up_to(999_999), lambda: look_levels((5, 999_999))):
+        with pytest.raises(ValueError, match="at most 1,000 seeds, not 999,999"):
+            compute()
+
+
 @pytest.mark.parametrize("looks", [(), (1, 5), (5, 5), (7, 5)])
 def test_looks_that_do_not_increase_are_refused(looks: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="increasing"):
