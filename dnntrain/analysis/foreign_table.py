@@ -24,9 +24,6 @@ DIVERGED = ("diverged", "nan")
 MISSING = ("", "nan", "na", "<na>", "n/a", "none", "null")
 """How tables write that a run has no value, in any case."""
 
-LARGEST = 1e60
-"""Numbers beyond this, or columns below its inverse, have fourth powers that floating point cannot hold."""
-
 MOST_ARMS_NAMED = 5
 """Arms that a note names, at most."""
 
@@ -246,8 +243,6 @@ def read_value_cell(text: str, column: str, place: str) -> float:
         number = None
     if number is None or "_" in text:
         raise InputError(f"{place}: {column} {odd_number(text) or f'{text!r} is not a number'}")
-    if LARGEST < abs(number) < math.inf:
-        raise InputError(f"{place}: {column} {text} is too large; leave the cell empty if the run diverged")
     return number
 
 

@@ -38,12 +38,12 @@ def test_a_loop_gets_one_word_and_an_exit_code(requirement: str, word: str, code
 
 
 def test_every_metric_has_to_agree(runs: Path) -> None:
-    rows = [{**row, "loss": row["f1"]} for row in rows_of({"base": 0.0, "new": 0.03})]
+    rows = [{**row, "acc": row["f1"], "recall": 1 - float(row["f1"])} for row in rows_of({"base": 0.0, "new": 0.03})]
     write_csv(runs, rows)
-    words = ("compare", runs, *COLUMNS, "--value", "loss:min")
-    assert dnntrain(*words, "--keep-if", "new >= base", cwd=runs.parent).stdout == "keep\n"
-    assert dnntrain(*words, "--keep-if", "new.f1 >= base", cwd=runs.parent).stdout == "keep\n"
-    assert dnntrain(*words, "--keep-if", "new.loss <= base", cwd=runs.parent).stdout == "discard\n"
+    words = ("compare", runs, *COLUMNS)
+    assert dnntrain(*words, "--value", "acc", "--keep-if", "new >= base", cwd=runs.parent).stdout == "keep\n"
+    assert dnntrain(*words, "--value", "recall", "--keep-if", "new >= base", cwd=runs.parent).stdout == "discard\n"
+    assert dnntrain(*words, "--value", "recall", "--keep-if", "new.f1 >= base", cwd=runs.parent).stdout == "keep\n"
 
 
 def test_files_are_written_along_with_the_word(runs: Path) -> None:
@@ -105,7 +105,7 @@ def test_one_number_of_looks_is_the_largest(runs: Path) -> None:
         (("runs.csv", *COLUMNS, "--ok", "b"), "--ok: needs --status"),
         (("runs.csv", *COLUMNS, "--lost-value", "f2=0"), "--lost-value f2: not one of the values; known: f1"),
         (("runs.csv", *COLUMNS, "--lost-value", "0.1"), "--lost-value 0.1: must be METRIC=X"),
-        (("runs.csv", *COLUMNS[:4], "--value", "huge"), "line 3: huge 1e200 is too large; leave the cell empty"),
+        (("runs.csv", *COLUMNS[:4], "--value", "huge"), "line 3: huge 1e+200 is too large to compare"),
         (("runs.csv", *COLUMNS, "--lost-value", "f1=nan"), "'nan' is no number that a run could have"),
         (("runs.csv", *COLUMNS, "--looks", "5;10"), "--looks 5;10: must be numbers of seeds"),
         (("runs.csv", *COLUMNS, "--looks", "10,5"), "--looks: looks are increasing numbers"),

@@ -23,7 +23,7 @@ from dnntrain.reporting.tables import main_table, tables
 from dnntrain.statistics import plan_seeds
 from dnntrain.store.study_files import read_study
 from tests.support.command import error_of, succeeds
-from tests.support.studies import DATA, DIVERGED, NOT_RUN, Value, write_study
+from tests.support.studies import DATA, DIVERGED, NOT_MEASURED, NOT_RUN, Value, write_study
 
 
 def normal(mean: float, seeds: int, seed: int, deviation: float = 0.01) -> list[Value]:
@@ -160,8 +160,10 @@ def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> N
     assert "best: a; told apart from all others (in 95 of 100 studies it is the best)" in text_of(
         made(tmp_path / "1", one)
     )
+    some = arms | {"some": [*normal(0.8, 3, 6), NOT_MEASURED, NOT_MEASURED]}
+    assert "over the 3 seeds of all arms)" in text_of(made(tmp_path / "some", some))
     late = arms | {"late": [*normal(0.8, 3, 6), NOT_RUN, NOT_RUN]}
-    assert "over the 3 seeds of all arms)" in text_of(made(tmp_path / "late", late))
+    assert "best:" not in text_of(made(tmp_path / "late", late))  # before all planned runs are made
     assert "best:" not in text_of(made(tmp_path / "few", {name: values[:2] for name, values in arms.items()}))
 
 
