@@ -381,7 +381,7 @@ def test_two_arms_are_compared_with_the_variance_that_all_arms_share(study: Path
     # as often as stated, t exceeds its critical value if the truth is so far away
     effect = result.finding.detectable / table.se[0]
     assert stats.nct.sf(stats.t.ppf(0.975, table.df[0]), table.df[0], effect) == pytest.approx(0.8, abs=1e-6)
-    assert "points from there with 80 % power" in result.reason
+    assert "80 % power at" in result.reason and "from that bound" in result.reason
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

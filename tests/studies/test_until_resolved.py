@@ -115,7 +115,7 @@ def test_a_killed_study_comes_to_the_same_looks_and_results(folder: Path, tmp_pa
         (("--delta", "1pp"), "delta: grow was judged at 5, 7, 8 seeds"),
         (("--until-resolved", "--seeds", "5"), "--seeds 5: not with --until-resolved"),
         (("--max-seeds", "6"), "max_seeds 6: at least 7 seeds, not 6"),
-        (("--max-seeds", "100001"), "at most 100000 runs"),
+        (("--max-seeds", "100001"), "at most 1,000 seeds, not 100,001"),
     ],
 )
 def test_what_would_break_the_error_rate_is_refused(folder: Path, words: tuple[str, ...], message: str) -> None:
