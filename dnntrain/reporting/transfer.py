@@ -92,7 +92,7 @@ def supported(summary: Summary) -> str:
     elif found.scratch_may_be_best:
         text = f"No strategy pays: {SCRATCH} may be the best itself{tied}."
     else:
-        text = f"{SCRATCH} is told apart from the best, which may be {' or '.join(found.others)}"
+        text = f"{SCRATCH} is not the best; that may be {' or '.join(found.others)}"
         text += f"; none of them is called better than {SCRATCH}: add seeds." if summary.baseline == SCRATCH else "."
     if found.cheapest and found.cheapest != found.supported:
         text += (

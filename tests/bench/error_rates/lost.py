@@ -1,4 +1,4 @@
-"""Runs that diverge and count as chance: what is then said of their arm, and whether the others are still found."""
+"""Runs that diverge and count as chance: the verdicts on their arm, and the power of the other arms."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lost_runs(scale: float) -> list[Check]:
     checks = []
     studies = number_of_studies(3_000, scale)
     print(f"\nFour arms, SD of a run 1 point, chance {CHANCE:g} %; {studies:,} studies a row\n")
-    print(f"{'':44}{'better %':>9}{'worse %':>9}   (reference)      a +2 arm beside it is found, %")
+    print(f"{'':44}{'better %':>9}{'worse %':>9}   (reference)      another arm, better by 2: found, %")
     for truth in TRUTHS:
         for n, reference in truth.reference.items():
             better, worse, beside = simulate(truth, n, studies)

@@ -30,7 +30,7 @@ FOUND = {4: (100, 96, 64), 8: (100, 95, 56)}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is said of each arm in the end; all fields are [study, arm]."""
+    """The final verdict on each arm; all fields are [study, arm]."""
 
     different: np.ndarray
     equivalent: np.ndarray
