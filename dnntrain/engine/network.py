@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
-from dnntrain.nn.layer import EVAL, ForwardContext, Sequential, Tensors
-from dnntrain.nn.layer_spec import LayerSpec, as_matrix
+from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors
+from dnntrain.nn.layer_spec import LayerSpec, as_matrix, walk
 from dnntrain.nn.linear import DenseSpec
-from dnntrain.techniques.dropout import DropoutLayer
 from dnntrain.utils.lazy import torch
 
 LayerSpecs = Sequence[LayerSpec]
@@ -57,7 +57,7 @@ def layer_specs(spec: RunSpec, n_features: int, n_outputs: int) -> list[LayerSpe
 
 def tensor_names(layers: LayerSpecs) -> list[str]:
     """The names of all parameters and buffers, as in records."""
-    return [name for layer in layers for name in layer.tensor_names]
+    return [name for layer in walk(layers) for name in layer.tensor_names]
 
 
 def initial_state(layers: LayerSpecs, seed: int) -> dict[str, np.ndarray]:
@@ -67,7 +67,7 @@ def initial_state(layers: LayerSpecs, seed: int) -> dict[str, np.ndarray]:
     """
     state: dict[str, np.ndarray] = {}
     drawn = 0
-    for layer in layers:
+    for layer in walk(layers):
         first = layer.initial_state(random.generator(seed, "init", drawn))
         state |= {f"{layer.name}.{key}": value for key, value in first.items()}
         drawn += layer.draws
@@ -85,18 +85,24 @@ def build(
         device: Where they compute.
         pretrained: Names of the tensors that come from an earlier training.
     """
-    layers, drawn = [], 0
-    for peers in zip(*members, strict=True):
-        spec: LayerSpec = peers[0]
+    drawn = accumulate((spec.draws for spec in walk(members[0])), initial=0)  # by the layers below each layer
+
+    def layer_of(peers: Sequence[LayerSpec]) -> Layer:
+        spec, index = peers[0], next(drawn)
+        if spec.branches:
+            return spec.join([sequence(branches) for branches in zip(*(peer.branches for peer in peers), strict=True)])
         parameters, buffers = (
             {key: tensors[f"{spec.name}.{key}"] for key in shapes} for shapes in (spec.parameters, spec.buffers)
         )
         layer = spec.build(parameters, buffers, peers, device)
-        layer.index = drawn
+        layer.index = index
         layer.pretrained = any(f"{spec.name}.{key}" in pretrained for key in spec.buffers)
-        layers.append(layer)
-        drawn += spec.draws
-    return Sequential(layers)
+        return layer
+
+    def sequence(lists: Sequence[LayerSpecs]) -> Sequential:
+        return Sequential([layer_of(peers) for peers in zip(*lists, strict=True)])
+
+    return sequence(members)
 
 
 @dataclass
@@ -116,7 +122,7 @@ class Network:
 
     def __post_init__(self) -> None:
         self.parameters, self.buffers = self.layers.parameters(), self.layers.buffers()
-        weights = {f"{spec.name}.{key}": axis for spec in self.layer_specs for key, axis in spec.weights.items()}
+        weights = {f"{spec.name}.{key}": axis for spec in walk(self.layer_specs) for key, axis in spec.weights.items()}
         self.kernels = {name: as_matrix(self.parameters[name], axis) for name, axis in weights.items()}
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext = EVAL) -> torch.Tensor:
@@ -169,7 +175,7 @@ def dropout_keys(
     network: Network, seeds: Sequence[int], stream: str, first: int, steps: int
 ) -> list[torch.Tensor | None]:
     """Keys of the dropout masks of each step, int32 (layers, P); None without dropout."""
-    if not any(isinstance(layer, DropoutLayer) for layer in network.layers):
+    if not network.layers.uses_keys():
         return [None] * steps
-    keys = random.step_keys(seeds, stream, first, steps, sum(layer.draws for layer in network.layer_specs))
+    keys = random.step_keys(seeds, stream, first, steps, sum(layer.draws for layer in walk(network.layer_specs)))
     return list(torch.from_numpy(keys).to(next(iter(network.parameters.values())).device))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar, Self, overload
+from typing import Self, overload
 
 from dnntrain.nn.gradients import Gradients
 from dnntrain.utils.lazy import torch
@@ -59,7 +59,7 @@ class Layer:
     always overwrite the gradient that it receives.
     """
 
-    keeps_output: ClassVar[bool] = True
+    keeps_output: bool = True
     """Whether `backward` reads the output again, so that the next layer must not overwrite it."""
 
     def __init__(self, name: str = "", parameters: Tensors | None = None, buffers: Tensors | None = None) -> None:
@@ -107,6 +107,10 @@ class Layer:
     def connect(self, needs_input_grad: bool, owns_input: bool) -> None:
         """Fix what depends on the layers below: whether any of them is trained, and whether they need their output."""
         self.needs_input_grad, self.owns_input = needs_input_grad, owns_input
+
+    def uses_keys(self) -> bool:
+        """Whether a forward pass with `ctx.dropout_keys` is random."""
+        return False
 
     def select(self, members: torch.Tensor) -> Self:
         """The layer of some members, by their indices; its tensors are copies."""
@@ -163,22 +167,11 @@ class Sequential(Layer):
             needs_input_grad = needs_input_grad or bool(layer.parameters())
             owns_input = not layer.keeps_output
 
+    def uses_keys(self) -> bool:
+        return any(layer.uses_keys() for layer in self.layers)
+
     def select(self, members: torch.Tensor) -> Self:
         return type(self)([layer.select(members) for layer in self.layers])
-
-
-class Residual(Sequential):
-    """x + f(x), where f is a list of layers that keeps the shape (He et al. 2016, arXiv:1512.03385)."""
-
-    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
-        return x + super().forward(x, ctx)
-
-    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        below = super().backward(grad.clone(), grads)  # the layers may overwrite what they receive
-        return None if below is None else grad + below
-
-    def connect(self, needs_input_grad: bool, owns_input: bool) -> None:
-        super().connect(needs_input_grad, owns_input=False)  # x is added in the end
 
 
 def autograd_vjp(

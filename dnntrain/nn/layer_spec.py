@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import ClassVar, Self
 
 import numpy as np
 
-from dnntrain.nn.layer import Layer, Tensors
+from dnntrain.nn.layer import Layer, Sequential, Tensors
 from dnntrain.utils.lazy import torch
 
 Shape = tuple[int, ...]
@@ -31,6 +31,11 @@ class LayerSpec(ABC):
     @abstractmethod
     def shape_out(self) -> Shape:
         """The shape of its output for one example."""
+
+    @property
+    def branches(self) -> Sequence[Sequence[LayerSpec]]:
+        """The lists of layers that it is made of. Most layers have none, and tensors of their own instead."""
+        return ()
 
     @property
     def parameters(self) -> dict[str, Shape]:
@@ -79,7 +84,6 @@ class LayerSpec(ABC):
         """
         return {}
 
-    @abstractmethod
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Layer:
         """The layer of P members.
 
@@ -89,6 +93,19 @@ class LayerSpec(ABC):
             members: This layer's spec in each of the P members; they differ in per-member settings only.
             device: Where the layer computes.
         """
+        raise NotImplementedError
+
+    def join(self, branches: Sequence[Sequential]) -> Layer:
+        """The layer made of its branches, if it has any; `build` is for the others."""
+        raise NotImplementedError
+
+
+def walk(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
+    """All layers from the lowest, each followed by those of its branches."""
+    for layer in layers:
+        yield layer
+        for branch in layer.branches:
+            yield from walk(branch)
 
 
 def as_matrix(weight: torch.Tensor, output_axis: int) -> torch.Tensor:

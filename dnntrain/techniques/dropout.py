@@ -91,6 +91,9 @@ class DropoutLayer(Layer):
         slope, self._slope = self._slope, None
         return grad if slope is None else grad * slope
 
+    def uses_keys(self) -> bool:
+        return True
+
     def select(self, members: torch.Tensor) -> DropoutLayer:
         layer = super().select(members)
         layer.dropout, layer.threshold = select(self.dropout, members), self.threshold[members]

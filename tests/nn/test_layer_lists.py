@@ -19,11 +19,12 @@ from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients, batched_matmul, densify
-from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Residual, Sequential, Tensors, real_rows
+from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix
 from dnntrain.nn.linear import Dense, DenseSpec
 from dnntrain.nn.module import ModuleSpec
 from dnntrain.nn.random import generator
+from dnntrain.nn.residual import Residual
 from dnntrain.techniques.activations import Activation, ActivationLayer, ReLU
 from dnntrain.techniques.dropout import Dropout
 from dnntrain.techniques.initializers import Glorot, He
@@ -361,8 +362,9 @@ def test_gradients_through_residual_layers_are_autograds() -> None:
         return ActivationLayer("relu", ReLU(), {})
 
     norm = BatchNormLayer("norm", BatchNorm(), {"bn_scale": scale, "bn_shift": shift}, averages)
-    block = Residual([norm, relu(), Dense("w2", {"kernel": w2}), relu()])
-    layers = Sequential([Dense("w1", {"kernel": w1}), relu(), block, Residual([relu()]), Dense("w3", {"kernel": w3})])
+    body = Sequential([norm, relu(), Dense("w2", {"kernel": w2}), relu()])
+    block, doubled = Residual(body, Sequential([])), Residual(Sequential([relu()]), Sequential([]))
+    layers = Sequential([Dense("w1", {"kernel": w1}), relu(), block, doubled, Dense("w3", {"kernel": w3})])
     x, upstream, grads = torch.randn(2, 8, 6), torch.randn(2, 8, 4), {}
     before = x.clone()
     value = layers.forward(x, ForwardContext(training=True))
