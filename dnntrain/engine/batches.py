@@ -20,6 +20,7 @@ from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.metrics import TargetInfo, metrics_of
+from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
 from dnntrain.techniques.losses import choose_loss
 from dnntrain.utils.memory import EVALUATION_ROWS
@@ -101,8 +102,8 @@ class BatchSource:
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
         self.batch_size = spec.batch_size
-        layers = layers or layer_specs(spec, self.n_features, self.n_outputs)
-        self.widths = {self.n_features, *(prod(layer.shape_out) for layer in layers)}
+        layers = layers or layer_specs(spec, outline)
+        self.widths = {self.n_features, *(prod(layer.shape_out) for layer in walk(layers))}
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.network import layer_specs
+from dnntrain.nn.layer_spec import walk
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
 Specs = Sequence[RunSpec]
@@ -79,7 +80,7 @@ class NetworkSize(NamedTuple):
     def of(cls, spec: RunSpec) -> Self:
         """The size of a run's network."""
         info = spec.source.outline()
-        layers = [layer for layer in layer_specs(spec, info.n_features, info.n_outputs) if layer.weights]
+        layers = [layer for layer in walk(layer_specs(spec, info)) if layer.weights]
         return cls(
             layers=len(layers),
             weights=sum(layer.n_weights for layer in layers),
