@@ -255,7 +255,7 @@ class RunSpec(TransferSettings):
         their old names here. The path of your own
         data is left out too: their bytes identify them.
         """
-        defaults = default_settings() | dict(self.net.auto)
+        defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
         if isinstance(self.source, FileSource):
             settings["data"] = self.source.name
@@ -268,9 +268,9 @@ def flat_keys() -> dict[str, FieldInfo]:
     return flat_model(RunSpec).model_fields
 
 
-def default_settings() -> dict[str, Any]:
-    """The flat settings of a run for which nothing is given."""
-    return RunSpec.parse({}).settings()
+def default_settings(net: Net | None = None) -> dict[str, Any]:
+    """The flat settings of a run for which nothing is given; `hidden` and `act` are those of the network."""
+    return RunSpec.parse({}).settings() | dict(net.auto if net else {})
 
 
 def choice_keys() -> dict[str, type[Choice]]:

@@ -65,7 +65,7 @@ class CNN(Net):
                 name, stride = f"conv{number}", self.stride if block == 0 else 1
                 init = settings.initializer(number)
                 convolution = ConvolutionSpec(
-                    name, shape, channels, self.kernel, stride, self.pixels, init, settings.biases
+                    name, shape, channels, init, self.kernel, stride, self.pixels, settings.biases
                 )
                 shape = convolution.shape_out
                 unit = [convolution, *settings.activated(name, shape, number)]

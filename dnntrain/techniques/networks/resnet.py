@@ -44,7 +44,7 @@ class ResNet(Net):
     def units(self, settings: NetworkSettings) -> list[Unit]:
         shape = map_shape(self.name, settings.data)
         inputs: Unit = [ReshapeSpec("input", shape), *settings.inputs(shape)]
-        stem = ConvolutionSpec("conv1", shape, self.width, 3, 1, 1, settings.initializer(1), settings.biases)
+        stem = ConvolutionSpec("conv1", shape, self.width, settings.initializer(1), bias=settings.biases)
         shape = stem.shape_out
         activated = [] if self.preact else settings.activated("conv1", shape, 1)
         units: list[Unit] = [inputs, [stem, *activated, *settings.dropped("conv1", shape, 1)]]
@@ -88,14 +88,14 @@ class Block:
 
     def _convolution(self, name: str, shape: Shape, stride: int = 1, kernel: int = 3) -> ConvolutionSpec:
         init, biases = self.settings.initializer(self.unit), self.settings.biases
-        return ConvolutionSpec(name, shape, self.channels, kernel, stride, kernel // 2, init, biases)
+        return ConvolutionSpec(name, shape, self.channels, init, kernel, stride, kernel // 2, biases)
 
     def _join(self, body: Unit) -> ResidualSpec:
         if self.net.zero_init:
             last = max((i for i, layer in enumerate(body) if isinstance(layer, BatchNormSpec)), default=len(body) - 1)
             layer = body[last]
             zeroed = {"first_scale": 0.0} if isinstance(layer, BatchNormSpec) else {"init": Zeros()}
-            body[last] = replace(layer, **zeroed)  # type: ignore[type-var, arg-type]
+            body[last] = replace(layer, **zeroed)  # type: ignore[type-var]
         return ResidualSpec(self.name, body, self._shortcut())
 
     def _shortcut(self) -> Unit:
