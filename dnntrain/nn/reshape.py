@@ -40,10 +40,14 @@ def reshaped(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class ReshapeSpec(LayerSpec):
-    """Makes examples of the shape `shape_out` out of as many numbers in another shape."""
+    """Makes examples of this shape out of as many numbers in another shape."""
 
     name: str
-    shape_out: Shape
+    shape: Shape
+
+    @property
+    def shape_out(self) -> Shape:
+        return self.shape
 
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Reshape:
-        return Reshape(self.name, self.shape_out)
+        return Reshape(self.name, self.shape)

@@ -37,6 +37,8 @@ class RunExtent:
     n_train: int
     steps_per_epoch: int
     """Mini-batches per epoch."""
+    conv: int = 0
+    """Number of convolution blocks."""
 
 
 class Technique(BaseModel):
