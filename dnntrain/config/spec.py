@@ -26,7 +26,8 @@ from dnntrain.config.keys import default_flat, flat_model, read_flat, switch_fie
 from dnntrain.config.parsing import read_activations, read_hidden, read_init, read_scale, read_val, write_hidden
 from dnntrain.config.renamed import to_new_names, to_old_names
 from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source
+from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
+from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch
@@ -78,7 +79,8 @@ class RunSpec(TransferSettings):
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto",
-        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images",
+        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images, "
+        "raw for tokens",
     )
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
         "300,100", "hidden layers: 300,100 or 20x100"
@@ -138,7 +140,7 @@ class RunSpec(TransferSettings):
 
     @model_validator(mode="after")
     def _check_consistent(self) -> Self:
-        if self.source != find_source(self.data, self.source.model_dump(exclude={"path"})):
+        if self.source != find_source(self.data, self.source.model_dump(exclude={self.source.place})):
             raise ValueError(f"source {self.source!r} is not the data set '{self.data}'")
         if len(self.act) not in (1, len(self.hidden)):
             raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
@@ -231,6 +233,13 @@ class RunSpec(TransferSettings):
             raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
         return 1
 
+    def input_scale(self, kind: InputKind) -> str:
+        """How inputs of this kind are scaled: unit, standard, or raw; InputError for tokens that would be scaled."""
+        if kind == "tokens" and self.scale in ("unit", "standard"):
+            raise InputError(f"scale {self.scale}: the inputs are tokens, which are indices and cannot be scaled")
+        by_kind = {"images": "unit", "numbers": "standard", "tokens": "raw"}
+        return by_kind[kind] if self.scale == "auto" else self.scale
+
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
@@ -250,7 +259,7 @@ class RunSpec(TransferSettings):
         """
         defaults = default_settings()
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
-        if isinstance(self.source, FileSource):
+        if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
         text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
