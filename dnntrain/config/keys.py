@@ -151,7 +151,7 @@ def default_flat(spec: Spec) -> dict[str, Any]:
 def write_flat(spec: BaseModel, source: DataSource, switches: tuple[Switch, ...]) -> dict[str, Any]:
     """The inverse of `read_flat`: every key with its value as plain text, number, or None."""
     settings = default_flat(type(spec)) | spec.model_dump(include={*plain_fields(type(spec))})
-    settings |= source.model_dump(exclude={"path"})
+    settings |= source.model_dump(exclude={source.place})
     for switch in switches:
         if switch.primary is None:
             settings[switch.name] = True

@@ -34,7 +34,8 @@ from dnntrain.config.parsing import (
 )
 from dnntrain.config.renamed import to_new_names, to_old_names
 from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source
+from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
+from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch
@@ -87,7 +88,8 @@ class RunSpec(TransferSettings):
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto",
-        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images",
+        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images, "
+        "raw for tokens",
     )
     net: Annotated[Net, BeforeValidator(Net.parse), PlainSerializer(str)] = hyperparameter("mlp", "network")
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
@@ -152,7 +154,7 @@ class RunSpec(TransferSettings):
 
     @model_validator(mode="after")
     def _check_consistent(self) -> Self:
-        if self.source != find_source(self.data, self.source.model_dump(exclude={"path"})):
+        if self.source != find_source(self.data, self.source.model_dump(exclude={self.source.place})):
             raise ValueError(f"source {self.source!r} is not the data set '{self.data}'")
         self.net.check(self.hidden, self.act)
         self.check_reuse(self.epochs)
@@ -238,6 +240,13 @@ class RunSpec(TransferSettings):
             raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
         return 1
 
+    def input_scale(self, kind: InputKind) -> str:
+        """How inputs of this kind are scaled: unit, standard, or raw; InputError for tokens that would be scaled."""
+        if kind == "tokens" and self.scale in ("unit", "standard"):
+            raise InputError(f"scale {self.scale}: the inputs are tokens, which are indices and cannot be scaled")
+        by_kind = {"images": "unit", "numbers": "standard", "tokens": "raw"}
+        return by_kind[kind] if self.scale == "auto" else self.scale
+
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
@@ -257,7 +266,7 @@ class RunSpec(TransferSettings):
         """
         defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
-        if isinstance(self.source, FileSource):
+        if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
         text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

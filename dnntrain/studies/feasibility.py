@@ -54,6 +54,9 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError, starting with the key, for a setting that does not fit the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
+    spec.input_scale(outline.kind)
+    if outline.kind == "tokens":
+        raise InputError("data: the inputs are tokens, which need a network with an embedding; an mlp takes numbers")
     for key in ("act", "init"):
         value = spec.settings()[key]
         if not spec.activations and value != default_settings()[key]:

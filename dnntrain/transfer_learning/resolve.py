@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataLocation, DatasetInfo, FileSource
+from dnntrain.data import DataLocation, DatasetInfo, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
@@ -71,7 +71,7 @@ def check_leakage(backbone: Backbone, spec: RunSpec, store: RunStore, home: Data
         return
     source, target = backbone.spec.source, spec.source
     recorded = store.read(backbone.name).data.fingerprint
-    if recorded == target.fingerprint(home) and not isinstance(target, FileSource):
+    if recorded == target.fingerprint(home) and not isinstance(target, OwnSource):
         return  # the test part of a published data set is never trained on
     try:
         dataset = source.load(home)
