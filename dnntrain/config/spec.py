@@ -266,6 +266,8 @@ class RunSpec(TransferSettings):
         """
         defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
+        if "net" in settings:
+            settings["net"] = self.net.identity
         if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
         text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)

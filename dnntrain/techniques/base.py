@@ -109,7 +109,12 @@ class Choice(Technique):
         technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
         if technique is None:
             raise InputError(f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names())}")
-        return technique.with_parameters(implied | read_parameters(rest))
+        return technique.with_parameters(implied | technique.read(rest))
+
+    @classmethod
+    def read(cls, text: str) -> dict[str, Any]:
+        """The hyperparameters that are written after the name."""
+        return dict(read_parameters(text))
 
     @classmethod
     def with_parameters(cls, parameters: dict[str, Any]) -> Self:
