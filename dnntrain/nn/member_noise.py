@@ -29,7 +29,7 @@ class MemberNoise:
             rates: The P dropout rates of each part that has one, by the part's name.
             seeded: Whether the module draws from torch's global generator while training, by itself.
         """
-        from dnntrain.nn.member_dropout import MemberDropout
+        from dnntrain.nn.torch_modules import MemberDropout
 
         self.module, self.rates = module, dict(rates)
         parts = {name: module.get_submodule(name) for name in rates}

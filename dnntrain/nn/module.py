@@ -62,7 +62,7 @@ class ModuleSpec(LayerSpec):
         Raises:
             InputError: The module cannot be built, or cannot be a layer of a population.
         """
-        from dnntrain.nn.member_dropout import replace_dropout
+        from dnntrain.nn.torch_modules import replace_dropout
 
         # outside inference mode, since autograd cannot use a tensor that was made in it
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
@@ -128,7 +128,7 @@ class ModuleSpec(LayerSpec):
     @property
     def _rates(self) -> dict[str, float]:
         """The dropout rate of each part that has one, by the part's name."""
-        from dnntrain.nn.member_dropout import MemberDropout
+        from dnntrain.nn.torch_modules import MemberDropout
 
         rates: dict[str, float] = {}
         for name, part in self.module.named_modules():

@@ -1,4 +1,4 @@
-"""Dropout inside a user's module, with masks that belong to the member. Import it where torch is needed anyway."""
+"""Modules that take the place of some in a user's module. Importing this loads torch."""
 
 from __future__ import annotations
 
@@ -68,6 +68,13 @@ class MemberDropout(torch.nn.Module):
         shape = (*x.shape[:2], *[1] * (x.dim() - 2)) if self.drops_channels and x.dim() > 2 else tuple(x.shape)
         draws = random.mix(random.counters(1, prod(shape), x.device).view(shape) ^ key)
         return (draws >= self.draws.thresholds[self.number]).to(x.dtype)
+
+
+class AnyBatchNorm(torch.nn.modules.batchnorm._BatchNorm):
+    """Batch norm of each channel of inputs (rows, C, …) with any number of axes."""
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Any number will do."""
 
 
 def replace_dropout(module: torch.nn.Module) -> None:
