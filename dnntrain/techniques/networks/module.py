@@ -80,7 +80,8 @@ class Module(Net):
 def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
     """The module as a layer; one object for equal settings, since making it builds the module."""
     shape = image_shape(settings.data)
-    changes = ModuleChanges(*settings.activations[:1] or (None,), settings.dropout, settings.batch_norm, settings.init)
+    act = next(iter(settings.activations), None)
+    changes = ModuleChanges(act, settings.dropout, settings.batch_norm, settings.init)
     return ModuleSpec(
         "net",
         ModuleMaker(net.reference, net.identity, shape, settings.n_outputs, settings.data.n_tokens),
