@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.idx import read_idx
 from dnntrain.data.source import DataLocation, DataSource
-from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError
+from dnntrain.utils.torchvision_compat import import_torchvision
 
 FILE_NAMES = (
     "train-images-idx3-ubyte",
