@@ -20,6 +20,7 @@ from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_counts, split, step_count
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.metrics import TargetInfo, metrics_of
+from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
 from dnntrain.techniques.losses import choose_loss
 from dnntrain.utils.memory import EVALUATION_ROWS
@@ -27,6 +28,10 @@ from dnntrain.utils.memory import EVALUATION_ROWS
 SIMD_WIDTH = 32
 """Elements that vectorized exp, tanh and the like process at once (two AVX-512 vectors). The remainder at the end is
 computed one by one, which rounds differently."""
+
+LARGEST_MAPS = 2**22
+"""Numbers in the largest maps of an evaluation batch. A CNN of 32 maps of 28 × 28 takes 220 µs an example at 128
+examples, 410 at 512."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,14 @@ def padded_rows(rows: int, widths: Collection[int]) -> int:
     return max(2, -(-rows // multiple) * multiple)
 
 
+def evaluation_rows(layers: LayerSpecs) -> int:
+    """Examples per evaluation batch: fewer where layers make maps, so that these stay in the caches."""
+    if all(len(layer.shape_out) == 1 for layer in walk(layers)):
+        return EVALUATION_ROWS
+    rows = LARGEST_MAPS // max(layer.activations for layer in walk(layers))
+    return min(EVALUATION_ROWS, max(SIMD_WIDTH, rows // SIMD_WIDTH * SIMD_WIDTH))
+
+
 class BatchSource:
     """Training, validation and test examples for P members of one graph."""
 
@@ -104,8 +117,9 @@ class BatchSource:
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
         self.batch_size = spec.batch_size
-        layers = layers or layer_specs(spec, self.n_features, self.n_outputs)
-        self.widths = {self.n_features, *(prod(layer.shape_out) for layer in layers)}
+        layers = layers or layer_specs(spec, outline)
+        self.evaluation_rows = evaluation_rows(layers)
+        self.widths = {self.n_features, *(prod(layer.shape_out) for layer in walk(layers))}
         splits = splits or splits_of(dataset, specs)
         self.train_indices = np.stack([train for train, _ in splits])
         self.val_indices = splits[0][1]
@@ -232,8 +246,8 @@ class BatchSource:
         return self._in_order(self.test_examples, self.test_targets, np.arange(len(self.test_targets)))
 
     def _in_order(self, examples: torch.Tensor, targets: torch.Tensor, indices: np.ndarray) -> Iterator[Batch]:
-        for start in range(0, len(indices), EVALUATION_ROWS):
-            chunk = indices[start : start + EVALUATION_ROWS].astype(np.int32)
+        for start in range(0, len(indices), self.evaluation_rows):
+            chunk = indices[start : start + self.evaluation_rows].astype(np.int32)
             padded = np.pad(chunk, (0, -len(chunk) % SIMD_WIDTH))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
             yield Batch(self._gather(examples, index), targets[index], len(chunk))
