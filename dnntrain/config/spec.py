@@ -73,7 +73,8 @@ class RunSpec(TransferSettings):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
     data: str = hyperparameter(
-        "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
+        "fashion-mini",
+        f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv, or module:FILE.py:FUNCTION",
     )
     train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
     subset: Literal["per-seed", "shared"] = hyperparameter(

@@ -34,6 +34,8 @@ class DataLocation:
     """The folder for downloads and decoded arrays."""
     mirror: str | None = None
     """A URL (http, https, or file) or a folder to download from instead of the official servers."""
+    called_after: float = 0.0
+    """A function of the user's is called again if its data are from before this time, in seconds since 1970."""
 
     @classmethod
     def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
