@@ -133,7 +133,7 @@ class CodeReference:
                 raise InputError(f"{self.module}: has no '{part}'{_hint(part, own or names)}")
             found = getattr(found, part)
         if not callable(found):
-            raise InputError(f"{self.module}:{self.name}: is a {type(found).__name__}, not a class or function")
+            raise InputError(f"{self.module}:{self.name}: not a class or function, but of type {type(found).__name__}")
         return found  # type: ignore[no-any-return]
 
     def call(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> Any:
@@ -235,6 +235,12 @@ def reference_of(function: Callable[..., Any], arguments: Mapping[str, Any] | No
         return CodeReference.parse(":".join((code.module, name, ",".join(texts))))
     where = function.__module__ if installed_as(top) else str(file)
     return CodeReference.parse(":".join((where, name, ",".join(texts))))
+
+
+def code_of(references: Iterable[CodeReference]) -> tuple[UserCode, ...]:
+    """The code that references mean now, each module once. Installed packages have none to send."""
+    found = {reference.module: reference.code() for reference in references}
+    return tuple(code for code in found.values() if code)
 
 
 def is_file(module: str) -> bool:

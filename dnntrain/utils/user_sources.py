@@ -61,8 +61,8 @@ def read_code(module: str, file: Path) -> UserCode:
     """
     path = expanded(str(file)).resolve()
     if not path.is_file():
-        near = [found.name for found in path.parent.glob("*.py")]
-        raise InputError(f"{file}: {'is a folder' if path.is_dir() else 'no such file'}{did_you_mean(path.name, near)}")
+        near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.py")])
+        raise InputError(f"{file}: {'is a folder' if path.is_dir() else f'no such file{near}'}")
     if path.suffix != ".py" or "." in path.stem:
         raise InputError(f"{file}: a Python file is named like mynet.py, with no other dot")
     root = path.parent
