@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by name, in the order of declaration."""
@@ -67,6 +68,10 @@ class Technique(BaseModel):
             if cls.name in CATALOGUE:
                 raise TypeError(f"two techniques are named {cls.name!r}")
             CATALOGUE[cls.name] = cls
+
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that it runs."""
+        return ()
 
     def fault(self, run: RunExtent) -> str | None:
         """Why such a run cannot use this technique, starting with the offending key; None if it can."""
