@@ -55,8 +55,9 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     check_split(spec, outline)
     spec.n_outputs(outline)
     spec.input_scale(outline.kind)
-    if outline.kind == "tokens":
-        raise InputError("data: the inputs are tokens, which need a network with an embedding; an mlp takes numbers")
+    if outline.kind == "tokens" and not spec.net.takes_tokens:
+        instead = "use a module of your own with one, or inputs=numbers"
+        raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
     for key in ("act", "init"):
         value = spec.settings()[key]
         if not spec.activations and value != default_settings()[key]:

@@ -102,6 +102,8 @@ class Net(Choice):
     slot = "net"
     auto: ClassVar[Mapping[str, str]]
     """The values of `hidden` and `act` where they are `auto`."""
+    takes_tokens: ClassVar[bool] = False
+    """Whether it can have an embedding, so that inputs may be tokens."""
 
     @property
     def conv_units(self) -> int:
