@@ -157,6 +157,11 @@ _outlines: dict[DataSource, DatasetInfo] = {}
 """Of data that had to be read: a study asks for it many times."""
 
 
+def forget_outlines() -> None:
+    """Read outlines anew: files and code may change between two studies of one process, such as a notebook."""
+    _outlines.clear()
+
+
 class OwnSource(DataSource):
     """The user's own data. Their contents identify them, not where they are."""
 
