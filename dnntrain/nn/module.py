@@ -120,6 +120,7 @@ class ModuleSpec(LayerSpec):
     def draws_globally(self) -> bool:
         """Whether the module draws from torch's global generator while training, by itself."""
         layer = ModuleLayer(self.name, self.module, self.shape_in, {}, {}, at_once=False)
+        layer.connect(needs_input_grad=False, owns_input=False)
         with torch.random.fork_rng(devices=[]):
             before = torch.get_rng_state()
             layer.forward(self.example(PROBED_ROWS)[None], ForwardContext(training=True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from dnntrain.errors import InputError
@@ -170,10 +173,10 @@ class ModuleLayer(Layer):
 
         draws = self.noise.stacked(keys)
         in_dims = (0, None if shared else 0, *(axis for _, axis in draws))
+        at_once = torch.func.vmap(member, in_dims, randomness="error")
         try:
-            value, moved = torch.func.vmap(member, in_dims, randomness="error")(
-                tensors, x, *(tensor for tensor, _ in draws)
-            )
+            with vmap_settings():
+                value, moved = at_once(tensors, x, *(tensor for tensor, _ in draws))
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # whatever is wrong with the module itself shows again one by one
@@ -212,6 +215,19 @@ class ModuleLayer(Layer):
     def _who(self) -> str:
         """The beginning of messages."""
         return f"{self.name}: {type(self.module).__name__}"
+
+
+@contextmanager
+def vmap_settings() -> Iterator[None]:
+    """Keep torch's transformers off their fast path, which vmap cannot take, and hide how slow some functions are."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def aligned(tensor: torch.Tensor) -> torch.Tensor:
