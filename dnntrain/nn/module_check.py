@@ -29,8 +29,8 @@ def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: Seq
     """
     who = f"{spec.name}: {type(spec.module).__name__}"
     if not spec.parameters:
-        frozen = ": all its parameters are frozen (requires_grad=False)" if any(spec.module.parameters()) else ""
-        raise InputError(f"{who} has nothing to train{frozen}")
+        why = ": all its parameters are frozen (requires_grad=False)" if [*spec.module.parameters()] else ""
+        raise InputError(f"{who} has nothing to train{why}")
     if n_outputs is not None and spec.shape_out != (n_outputs,):
         shape = (PROBED_ROWS, *spec.shape_out)
         raise InputError(

@@ -56,9 +56,10 @@ class ModuleLayer(Layer):
         """
         super().__init__(name, parameters, buffers)
         self.module, self.shape_in = module, shape_in
-        self.noise = noise or MemberNoise(module, {}, seeded=False)
         tensors = parameters | buffers
-        self.at_once = any(t.device.type != "cpu" for t in tensors.values()) if at_once is None else at_once
+        device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
+        self.noise = noise or MemberNoise(module, {}, seeded=False, device=device)
+        self.at_once = device.type != "cpu" if at_once is None else at_once
         self.in_turn = "it draws from torch's global generator" if self.noise.seeded else ""
         """Why the members go one after the other where they should go at once: what vmap refuses."""
         self._places = TensorPlaces(module, tensors)
@@ -143,12 +144,13 @@ class ModuleLayer(Layer):
         members = self._members or [{} for _ in x]
         x = x.expand(len(members), *x.shape[1:])
         graphs = []
-        with self.noise.keeping_generators(x.device, keys):
+        with self.noise.generators(keys) as seed:
             for i, member in enumerate(members):
                 # a copy: autograd saves it, and the module may change it in place
                 own, tensors = x[i].clone(memory_format=torch.contiguous_format), dict(member)
                 leaves = self._leaves(own, member)
                 self.noise.start_member(i, keys)
+                seed(i)
                 with user_code(f"{self._who} fails on inputs of shape {tuple(own.shape)}"):
                     value = self._one(tensors, own)
                 graphs.append((checked_outputs(value, own, self._who), leaves))
