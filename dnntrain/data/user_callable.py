@@ -57,6 +57,9 @@ class UserCallable(ArraySource):
         """The function and its arguments."""
         return CodeReference.parse(self.reference.removeprefix(PREFIX))
 
+    def references(self) -> tuple[CodeReference, ...]:
+        return (self.code,)
+
     def display_name(self) -> str:
         code = self.code
         return ":".join(filter(None, (Path(code.module).name, code.name, code.arguments)))

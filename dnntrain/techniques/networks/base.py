@@ -106,6 +106,11 @@ class Net(Choice):
     """Whether it can have an embedding, so that inputs may be tokens."""
 
     @property
+    def identity(self) -> str:
+        """What identifies it in a run's digest; the same for the same computation."""
+        return str(self)
+
+    @property
     def conv_units(self) -> int:
         """The number of units below the hidden dense layers."""
         return 0
