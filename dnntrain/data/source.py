@@ -16,7 +16,11 @@ from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
 from dnntrain.utils.files import GZIP_MAGIC
+from dnntrain.utils.user_code import CodeReference
 from dnntrain.utils.user_dirs import cache_dir, expanded
+
+DECODED = "decoded"
+"""The folder with decoded arrays, in that of a `DataLocation`."""
 
 
 def default_data_dir() -> Path:
@@ -34,6 +38,8 @@ class DataLocation:
     """The folder for downloads and decoded arrays."""
     mirror: str | None = None
     """A URL (http, https, or file) or a folder to download from instead of the official servers."""
+    called_after: float = 0.0
+    """A function of the user's is called again if its data are from before this time, in seconds since 1970."""
 
     @classmethod
     def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
@@ -60,12 +66,18 @@ class DataSource(BaseModel):
     """Test examples per class, if known without reading the data."""
     decodes: ClassVar[bool] = False
     """Whether decoding is expensive, so that the arrays are cached on disk and shared by the workers."""
+    place: ClassVar[str] = ""
+    """The field that holds what `--data` was given, such as a path; empty for a named data set."""
     reads_chosen: ClassVar[bool] = False
     """Whether `read` returns only the chosen classes, so that faults in the others do not matter."""
 
     classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
+
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that makes the data."""
+        return ()
 
     def display_name(self) -> str:
         """The data set's name in records and tables."""
@@ -111,7 +123,8 @@ class DataSource(BaseModel):
         chosen = class_numbers(self.classes, info.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
         n_test = sum(self.test_class_counts[number] for number in chosen)
-        return DatasetInfo(info.shape, tuple(info.classes[number] for number in chosen), n_train, n_test=n_test)
+        names = tuple(info.classes[number] for number in chosen)
+        return info._replace(classes=names, n_train=n_train, n_test=n_test)
 
     def load(self, location: DataLocation) -> Dataset:
         """Load the chosen classes into memory, from the cache of decoded arrays if there is one.
@@ -120,8 +133,8 @@ class DataSource(BaseModel):
             InputError: The data cannot be found, downloaded, or read.
         """
         if self.decodes:
-            options = self.model_dump_json(exclude={"path"} if self.reads_chosen else {"path", "classes"})
-            folder = location.folder / "decoded" / cache_key(self.name, self.fingerprint(location), options)
+            options = self.model_dump_json(exclude={self.place, *([] if self.reads_chosen else ["classes"])})
+            folder = location.folder / DECODED / cache_key(self.name, self.fingerprint(location), options)
             dataset = load_or_decode(folder, lambda: self.read(location))
             dataset = replace(dataset, name=self.display_name())  # the cache may come from a copy at another path
         else:
@@ -147,20 +160,30 @@ _outlines: dict[DataSource, DatasetInfo] = {}
 """Of data that had to be read: a study asks for it many times."""
 
 
-class FileSource(DataSource):
-    """The user's own data, at a path."""
+def forget_outlines() -> None:
+    """Read outlines anew: files and code may change between two studies of one process, such as a notebook."""
+    _outlines.clear()
+
+
+class OwnSource(DataSource):
+    """The user's own data. Their contents identify them, not where they are."""
 
     reads_chosen: ClassVar[bool] = True
-
-    path: Path
-    test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
-
     license: ClassVar[str] = "your own data"
 
     @classmethod
-    def reads(cls, path: str) -> bool:
-        """Whether this source reads such a path; the path need not exist."""
+    def reads(cls, given: str) -> bool:
+        """Whether this source reads what `--data` was given, such as a path; the path need not exist."""
         raise NotImplementedError
+
+
+class FileSource(OwnSource):
+    """The user's own data, at a path."""
+
+    place: ClassVar[str] = "path"
+
+    path: Path
+    test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
 
     def display_name(self) -> str:
         return self.path.resolve().name

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import step_count, training_count, validation_count
+from dnntrain.engine.network import layer_specs
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.studies.study import Study
@@ -54,9 +55,15 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError, starting with the key, for a setting that does not fit the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
+    spec.input_scale(outline.kind)
+    if outline.kind == "tokens" and not spec.net.takes_tokens:
+        instead = "use a module of your own with one, or inputs=numbers"
+        raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
+    if spec.reuse_from is None:
+        layer_specs(spec, outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
-        if not spec.hidden and value != default_settings()[key]:
+        if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
@@ -104,7 +111,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
+    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.name, spec.net.conv_units)
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by name, in the order of declaration."""
@@ -32,13 +33,15 @@ class RunExtent:
     task: str
     """classification or regression."""
     hidden: int
-    """Number of hidden layers."""
+    """Number of hidden dense layers."""
     epochs: int
     n_train: int
     steps_per_epoch: int
     """Mini-batches per epoch."""
+    net: str = "mlp"
+    """The network's name."""
     conv: int = 0
-    """Number of convolution blocks."""
+    """Number of convolution blocks below the hidden dense layers."""
 
 
 class Technique(BaseModel):
@@ -66,6 +69,10 @@ class Technique(BaseModel):
                 raise TypeError(f"two techniques are named {cls.name!r}")
             CATALOGUE[cls.name] = cls
 
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that it runs."""
+        return ()
+
     def fault(self, run: RunExtent) -> str | None:
         """Why such a run cannot use this technique, starting with the offending key; None if it can."""
         return None
@@ -82,6 +89,8 @@ class Choice(Technique):
     """The key of that setting: 'act' for `--act`."""
     aliases: ClassVar[dict[str, dict[str, Any]]] = {}
     """Other names for it, each with the hyperparameters that the name implies."""
+    example: ClassVar[str] = ""
+    """How to write it, if its name alone is not enough."""
 
     def __str__(self) -> str:
         parameters = self.model_dump(exclude_defaults=True)
@@ -105,7 +114,12 @@ class Choice(Technique):
         technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
         if technique is None:
             raise InputError(f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names())}")
-        return technique.with_parameters(implied | read_parameters(rest))
+        return technique.with_parameters(implied | technique.read(rest))
+
+    @classmethod
+    def read(cls, text: str) -> dict[str, Any]:
+        """The hyperparameters that are written after the name."""
+        return dict(read_parameters(text))
 
     @classmethod
     def with_parameters(cls, parameters: dict[str, Any]) -> Self:

@@ -34,6 +34,7 @@ from dnntrain.techniques.initializers import Glorot, He
 from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer
 from tests.engine.test_bit_for_bit import assert_same
 from tests.engine.test_padding import fill_padding
+from tests.support.networks import data_info
 
 CPU = torch.device("cpu")
 SETTINGS = {"data": "fashion-mini", "batch_size": 20, "val": 30, "epochs": 2, "lr": 0.05}
@@ -252,18 +253,6 @@ def test_gradients_of_a_module_are_autograds() -> None:
             torch.testing.assert_close(densify(grads[name])[member], gradient[member], rtol=1e-4, atol=1e-6)
 
 
-def test_at_once_and_in_turn_give_the_same() -> None:
-    [spec] = WHOLE
-    layer = spec.build({}, {}, [], CPU)
-    tensors = {name.removeprefix("net."): tensor.double() for name, tensor in first_tensors(WHOLE, 3).items()}
-    layer.set_mode(ForwardContext(training=True), 7)
-    for x in (torch.randn(3, 7, 1, 8, 8).double(), torch.randn(1, 7, 1, 8, 8).double()):
-        states = [{name: tensor.clone() for name, tensor in tensors.items()} for _ in range(2)]
-        torch.testing.assert_close(layer._at_once(states[0], x), layer._in_turn(states[1], x))
-        for name in tensors:
-            torch.testing.assert_close(states[0][name], states[1][name])
-
-
 def test_a_module_keeps_its_own_initialization_and_torchs_generator_its_state() -> None:
     before = torch.get_rng_state()
     a, b = initial_state(WHOLE, 0), initial_state(WHOLE, 1)
@@ -286,12 +275,6 @@ def test_a_module_says_what_it_is() -> None:
     assert embedding.weights == {"1.weight": 0}
 
 
-def test_a_modules_own_dropout_is_refused() -> None:
-    spec = ModuleSpec("net", lambda: torch.nn.Sequential(torch.nn.Linear(64, 10), torch.nn.Dropout(0.5)), (64,))
-    with pytest.raises(InputError, match=r"net: the module's own dropout \(1\) is not supported"):
-        initial_state([spec], 0)
-
-
 def test_layers_must_end_in_the_datas_outputs(small: Dataset) -> None:
     with pytest.raises(InputError, match=r"the last layer's shape is \(36,\); the data need \(10,\)"):
         train_layers(specs_of(), CNN[:-1], small)
@@ -302,7 +285,7 @@ def test_layers_must_end_in_the_datas_outputs(small: Dataset) -> None:
 
 def test_a_dense_network_reads_as_its_list_of_layers() -> None:
     spec = RunSpec.parse({"hidden": "7,5", "bn": True, "dropout": 0.1})
-    net = initialize([spec], [layer_specs(spec, 12, 4)], CPU)
+    net = initialize([spec], [layer_specs(spec, data_info(12, 4))], CPU)
     block = ["Dense", "BatchNormLayer", "ActivationLayer", "DropoutLayer"]
     assert [type(layer).__name__ for layer in net.layers] == [*block, *block, "Dense"]
     assert [layer.name for layer in net.layers] == ["hidden1"] * 4 + ["hidden2"] * 4 + ["output"]
@@ -314,7 +297,7 @@ def test_a_dense_network_reads_as_its_list_of_layers() -> None:
 
 def test_frozen_layers_and_a_trained_head_are_slices_with_their_names_kept() -> None:
     spec = RunSpec.parse({"hidden": "7,6,5", "bn": True, "act": "prelu"})
-    layers = layer_specs(spec, 12, 4)
+    layers = layer_specs(spec, data_info(12, 4))
     tensors, x = first_tensors(layers, 2), torch.randn(2, 9, 12)
     whole = build([layers] * 2, tensors, CPU)
     expected = whole.forward(x, EVAL)
