@@ -159,6 +159,7 @@ def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tupl
         ("task", dataset.outline.task),
         ("examples", f"{len(dataset.train_targets):,} training{own}, {len(dataset.test_targets):,} test"),
         ("shape", f"{' × '.join(map(str, dataset.shape))} ({dataset.outline.n_features:,} inputs)"),
+        ("inputs", f"tokens from 0 to {dataset.n_tokens - 1:,}" if dataset.is_tokens else dataset.kind),
         ("fingerprint", dataset.fingerprint),
         ("license", dataset.license),
         ("where", str(files[0] if len(files) == 1 else files[0].parent)),

@@ -113,7 +113,7 @@ def shared_settings(study: Study) -> dict[str, object]:
         "output",
         "select",
     }  # shown if they are not the default
-    defaults = default_settings()
+    defaults = default_settings(study.arms[0].spec.net)
     return {
         key: value
         for key, value in settings.items()

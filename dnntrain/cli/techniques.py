@@ -75,8 +75,8 @@ def parameters(technique: type[Technique]) -> list[str]:
 def usage(technique: type[Technique], *, flags: bool) -> str:
     """How to turn it on, on the command line or in a preset."""
     if issubclass(technique, Choice):
-        example = technique.name
-        for name, field in list(technique.model_fields.items())[:1]:
+        example = technique.example or technique.name
+        for name, field in list(technique.model_fields.items())[: not technique.example]:
             example += f"   or {technique.name}:{name}={format_value(field.default)}"
         return f"{flag(technique.slot)} {example}" if flags else f"{technique.slot}: {example}"
     assert issubclass(technique, Switch)

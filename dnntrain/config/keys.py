@@ -19,6 +19,7 @@ from dnntrain.config.renamed import check_value, unknown_key
 from dnntrain.data import DataSource, find_source, options, source_class
 from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.techniques.networks.base import fill_auto
 from dnntrain.utils.fields import field_extra, hyperparameter
 
 Settings = Mapping[str, Any]
@@ -105,7 +106,7 @@ def read_flat(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:
         if key not in model.model_fields:
             raise unknown_key(key, model.model_fields)
         check_value(key, settings[key])
-    flat = model(**{key: as_meant(key, model.model_fields[key], value) for key, value in settings.items()})
+    flat = model(**{key: as_meant(key, model.model_fields[key], value) for key, value in fill_auto(settings).items()})
     values = {name: getattr(flat, name) for name in plain_fields(spec)}
     values["source"] = _read_source(flat)
     for technique, field in switch_fields(spec).items():
@@ -144,13 +145,13 @@ def _read_switch(technique: type[Switch], flat: BaseModel) -> Switch | None:
 @cache
 def default_flat(spec: Spec) -> dict[str, Any]:
     """Every key with its default, as plain text, number, or None."""
-    return flat_model(spec)().model_dump()
+    return flat_model(spec)(**fill_auto({})).model_dump()
 
 
 def write_flat(spec: BaseModel, source: DataSource, switches: tuple[Switch, ...]) -> dict[str, Any]:
     """The inverse of `read_flat`: every key with its value as plain text, number, or None."""
     settings = default_flat(type(spec)) | spec.model_dump(include={*plain_fields(type(spec))})
-    settings |= source.model_dump(exclude={"path"})
+    settings |= source.model_dump(exclude={source.place})
     for switch in switches:
         if switch.primary is None:
             settings[switch.name] = True

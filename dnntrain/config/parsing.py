@@ -53,12 +53,19 @@ def write_hidden(widths: tuple[int, ...]) -> str:
 
 
 def read_activations(value: object) -> tuple[Activation, ...]:
-    """`elu` for all hidden layers, or a list with one per layer: `relu,elu:alpha=0.5,tanh`."""
+    """`elu` for all layers, or a list with one per layer: `relu,elu:alpha=0.5,tanh`; none for `auto`."""
+    if value == "auto":
+        return ()
     if isinstance(value, str):
         # a part with '=' belongs to the activation before it
         value = re.split(r",(?![^,:]*=)", value)
     parts = value if isinstance(value, list | tuple) else [value]
     return tuple(Activation.parse(part) for part in parts)
+
+
+def write_activations(activations: tuple[Activation, ...]) -> str:
+    """The inverse of `read_activations`."""
+    return ",".join(map(str, activations)) or "auto"
 
 
 def read_init(value: object) -> Initializer | None:

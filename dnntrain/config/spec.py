@@ -22,18 +22,28 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from dnntrain.config.keys import default_flat, flat_model, read_flat, switch_fields, write_flat
-from dnntrain.config.parsing import read_activations, read_hidden, read_init, read_scale, read_val, write_hidden
+from dnntrain.config.keys import flat_model, read_flat, switch_fields, write_flat
+from dnntrain.config.parsing import (
+    read_activations,
+    read_hidden,
+    read_init,
+    read_scale,
+    read_val,
+    write_activations,
+    write_hidden,
+)
 from dnntrain.config.renamed import to_new_names, to_old_names
 from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import SOURCES, DatasetInfo, DataSource, FileSource, find_source
+from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
+from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
 from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
-from dnntrain.techniques.initializers import Glorot, Initializer
+from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.networks.base import Net, fill_auto
 from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
@@ -78,16 +88,21 @@ class RunSpec(TransferSettings):
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto",
-        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images",
+        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images, "
+        "raw for tokens",
     )
+    net: Annotated[Net, BeforeValidator(Net.parse), PlainSerializer(str)] = hyperparameter("mlp", "network")
     hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
-        "300,100", "hidden layers: 300,100 or 20x100"
+        "auto", "hidden dense layers: 300,100 or 20x100; auto: 300,100 for net mlp, 128 for cnn, none for others"
     )
     act: Annotated[
         tuple[Activation, ...],
         BeforeValidator(read_activations),
-        PlainSerializer(lambda acts: ",".join(str(act) for act in acts)),
-    ] = hyperparameter("relu", "activation of all hidden layers, or one per layer: elu or relu,elu,tanh")
+        PlainSerializer(write_activations),
+    ] = hyperparameter(
+        "auto",
+        "activation of all layers, or one per layer: elu or relu,elu,tanh; auto: relu, or for your own module as it is",
+    )
     init: Annotated[
         Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
     ] = hyperparameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
@@ -133,15 +148,15 @@ class RunSpec(TransferSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_source(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        values = fill_auto(values)
         return values if "source" in values else values | {"source": find_source(values.get("data", "fashion-mini"))}
 
     @model_validator(mode="after")
     def _check_consistent(self) -> Self:
-        if self.source != find_source(self.data, self.source.model_dump(exclude={"path"})):
+        if self.source != find_source(self.data, self.source.model_dump(exclude={self.source.place})):
             raise ValueError(f"source {self.source!r} is not the data set '{self.data}'")
-        if len(self.act) not in (1, len(self.hidden)):
-            raise ValueError(f"act names {len(self.act)} activations for {len(self.hidden)} hidden layers")
+        self.net.check(self.hidden, self.act)
         self.check_reuse(self.epochs)
         exclusive: dict[str, str] = {}
         for switch in self.switches:
@@ -214,14 +229,8 @@ class RunSpec(TransferSettings):
 
     @property
     def activations(self) -> tuple[Activation, ...]:
-        """One activation for each hidden layer."""
-        return self.act * len(self.hidden) if len(self.act) == 1 else self.act
-
-    def initializer(self, layer: int) -> Initializer:
-        """The initializer of a layer (0-based); the output layer always has Glorot's."""
-        if layer == len(self.hidden):
-            return Glorot()
-        return self.init or Initializer.parse(self.activations[layer].init)
+        """One activation for each unit of the network: convolution blocks, then hidden dense layers."""
+        return self.act * (self.net.conv_units + len(self.hidden)) if len(self.act) == 1 else self.act
 
     def n_outputs(self, outline: DatasetInfo) -> int:
         """Units of the output layer; InputError for a sigmoid where there are not two classes."""
@@ -230,6 +239,13 @@ class RunSpec(TransferSettings):
         if len(outline.classes) != 2:
             raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
         return 1
+
+    def input_scale(self, kind: InputKind) -> str:
+        """How inputs of this kind are scaled: unit, standard, or raw; InputError for tokens that would be scaled."""
+        if kind == "tokens" and self.scale in ("unit", "standard"):
+            raise InputError(f"scale {self.scale}: the inputs are tokens, which are indices and cannot be scaled")
+        by_kind = {"images": "unit", "numbers": "standard", "tokens": "raw"}
+        return by_kind[kind] if self.scale == "auto" else self.scale
 
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
@@ -248,9 +264,9 @@ class RunSpec(TransferSettings):
         their old names here. The path of your own
         data is left out too: their bytes identify them.
         """
-        defaults = default_settings()
+        defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
-        if isinstance(self.source, FileSource):
+        if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
         text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -261,11 +277,11 @@ def flat_keys() -> dict[str, FieldInfo]:
     return flat_model(RunSpec).model_fields
 
 
-def default_settings() -> dict[str, Any]:
-    """The flat settings of a run for which nothing is given."""
-    return dict(default_flat(RunSpec))
+def default_settings(net: Net | None = None) -> dict[str, Any]:
+    """The flat settings of a run for which nothing is given; `hidden` and `act` are those of the network."""
+    return RunSpec.parse({}).settings() | dict(net.auto if net else {})
 
 
 def choice_keys() -> dict[str, type[Choice]]:
     """The keys whose value is the name of a technique, each with the family it chooses from."""
-    return {family.slot: family for family in (Activation, Initializer, Optimizer, Schedule)}
+    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, Schedule)}

@@ -2,7 +2,7 @@
 
 from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.registry import KINDS, SOURCES, find_source, load_dataset, options, source_class
-from dnntrain.data.source import DataLocation, DataSource, FileSource, default_data_dir
+from dnntrain.data.source import DataLocation, DataSource, OwnSource, default_data_dir
 
 __all__ = [
     "KINDS",
@@ -11,7 +11,7 @@ __all__ = [
     "DataSource",
     "Dataset",
     "DatasetInfo",
-    "FileSource",
+    "OwnSource",
     "default_data_dir",
     "find_source",
     "load_dataset",

@@ -118,7 +118,7 @@ class Cifar10(DataSource):
 
     def static_info(self) -> DatasetInfo:
         n_train = self.per_file * (len(self.binary.md5s) - 1)
-        return DatasetInfo(SHAPE, self.class_names, n_train, n_test=self.per_file)
+        return DatasetInfo(SHAPE, self.class_names, n_train, n_test=self.per_file, kind="images")
 
     def files(self, location: DataLocation) -> list[Path]:
         """Find the six files, or download them into the folder cifar10 of the location."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import read_names
 
-InputArray = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
+InputArray = NDArray[np.uint8] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+InputKind = Literal["images", "numbers", "tokens"]
+KIND_OF_TYPE: dict[str, InputKind] = {"uint8": "images", "int32": "tokens", "float32": "numbers", "float64": "numbers"}
+"""The type of the inputs says what they are. Tokens are indices into an embedding."""
 Targets = NDArray[np.int64] | NDArray[np.float64]
 
 MAX_LISTED_NAMES = 5
@@ -31,6 +35,10 @@ class DatasetInfo(NamedTuple):
     n_validation: int = 0
     """How many of them, the last ones, are the data set's own validation part."""
     n_test: int = 0
+    kind: InputKind = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    n_tokens: int = 0
+    """The number of tokens, 1 more than the highest in any part; 0 if the inputs are not tokens."""
 
     @property
     def n_features(self) -> int:
@@ -73,7 +81,8 @@ class Dataset:
     name: str
     train_inputs: InputArray
     """(N, *shape). Images are uint8 with levels from 0 to 255, gray (height, width) or color (3, height, width). Tables
-    are float32 or float64 columns (features,), nan where a value is missing. The engine scales both in float64."""
+    are float32 or float64 columns (features,), nan where a value is missing; other numbers may have any shape. The
+    engine scales both in float64. Tokens are int32 from 0, of any shape, and are not scaled."""
     train_targets: Targets
     """(N,). int64 class numbers from 0 to len(classes) - 1, or float64 numbers for regression."""
     test_inputs: InputArray
@@ -102,19 +111,41 @@ class Dataset:
 
     @property
     def outline(self) -> DatasetInfo:
-        """Shape, classes, and counts."""
-        shape = tuple(self.train_inputs.shape[1:])
-        return DatasetInfo(shape, self.classes, len(self.train_targets), self.n_validation, len(self.test_targets))
+        """Shape, classes, counts, and the kind of inputs."""
+        return DatasetInfo(
+            self.shape,
+            self.classes,
+            len(self.train_targets),
+            self.n_validation,
+            len(self.test_targets),
+            self.kind,
+            self.n_tokens,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example: (28, 28) for Fashion-MNIST."""
-        return self.outline.shape
+        return tuple(self.train_inputs.shape[1:])
+
+    @property
+    def kind(self) -> InputKind:
+        """What the inputs are: images, numbers, or tokens."""
+        return KIND_OF_TYPE[self.train_inputs.dtype.name]
 
     @property
     def is_image(self) -> bool:
-        """Whether the examples are images with levels from 0 to 255; nothing else is uint8."""
-        return self.train_inputs.dtype == np.uint8
+        """Whether the examples are images with levels from 0 to 255."""
+        return self.kind == "images"
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether the examples are tokens: indices into an embedding, which are never scaled."""
+        return self.kind == "tokens"
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """The number of tokens, 1 more than the highest in any part; 0 if the inputs are not tokens."""
+        return 1 + max(int(self.train_inputs.max()), int(self.test_inputs.max())) if self.is_tokens else 0
 
     def description(self) -> dict[str, Any]:
         """The data set's entry in a run record: name, fingerprint, counts, shape, task, classes, license, notes."""
@@ -158,17 +189,20 @@ class Dataset:
     def _check(self, part: str, inputs: InputArray, targets: Targets) -> None:
         where = f"data set {self.name}, {part} part"
         kind = np.int64 if self.classes else np.float64
-        if inputs.dtype not in (np.uint8, np.float32, np.float64) or targets.dtype != kind:
-            allowed = f"inputs must be uint8, float32 or float64, targets {kind.__name__}"
+        if inputs.dtype.name not in KIND_OF_TYPE or targets.dtype != kind:
+            allowed = f"inputs must be {', '.join(KIND_OF_TYPE)}, targets {kind.__name__}"
             raise InputError(f"{where}: {inputs.dtype} inputs, {targets.dtype} targets; {allowed}")
         if inputs.dtype == np.uint8 and inputs.ndim < 3:
-            raise InputError(f"{where}: uint8 inputs {inputs.shape} are not images; use float32 for columns")
+            instead = "use float32 for columns, int32 for tokens"
+            raise InputError(f"{where}: uint8 inputs {inputs.shape} are not images; {instead}")
         if inputs.shape[1:] != self.shape or targets.ndim != 1:
             raise InputError(f"{where}: inputs {inputs.shape}, targets {targets.shape}; one example is {self.shape}")
         if not len(inputs) or len(inputs) != len(targets):
             raise InputError(
                 f"{where}: {len(inputs)} inputs and {len(targets)} targets; must be equally many, at least one"
             )
+        if inputs.dtype == np.int32 and inputs.min(initial=0) < 0:
+            raise InputError(f"{where}: a token is {inputs.min()}; tokens are indices, from 0")
         if self.classes and (targets.min() < 0 or targets.max() >= len(self.classes)):
             wrong = next(int(label) for label in targets if not 0 <= label < len(self.classes))
             raise InputError(f"{where}: a label is {wrong}; must be from 0 to {len(self.classes) - 1}")

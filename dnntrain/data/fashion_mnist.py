@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.idx import read_idx
 from dnntrain.data.source import DataLocation, DataSource
-from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError
+from dnntrain.utils.torchvision_compat import import_torchvision
 
 FILE_NAMES = (
     "train-images-idx3-ubyte",
@@ -41,7 +41,7 @@ class _Fashion(DataSource):
     """What to do about a damaged or wrong file, for error messages."""
 
     def static_info(self) -> DatasetInfo:
-        return DatasetInfo(self.shape, self.class_names, self.counts[0], n_test=self.counts[1])
+        return DatasetInfo(self.shape, self.class_names, self.counts[0], n_test=self.counts[1], kind="images")
 
     def read(self, location: DataLocation) -> Dataset:
         """Read all the data; InputError names a file that is damaged, truncated, or of another data set."""

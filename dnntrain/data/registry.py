@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dnntrain.data.cifar10 import Cifar10
@@ -11,14 +10,14 @@ from dnntrain.data.dataset import Dataset
 from dnntrain.data.fashion_mnist import FashionMini, FashionMnist
 from dnntrain.data.image_folder import ImageFolder
 from dnntrain.data.npz import Npz
-from dnntrain.data.source import DataLocation, DataSource, FileSource
+from dnntrain.data.source import DataLocation, DataSource, OwnSource
 from dnntrain.data.tabular import Table
 from dnntrain.errors import InputError, did_you_mean
 
 SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (FashionMini, FashionMnist, Cifar10)}
 """The named sources, by the name that `--data` takes."""
 
-KINDS: tuple[type[FileSource], ...] = (Npz, Table, ImageFolder)
+KINDS: tuple[type[OwnSource], ...] = (Npz, Table, ImageFolder)
 """The sources for the user's own files. The first one that reads a path is used."""
 
 
@@ -41,7 +40,7 @@ def find_source(name: str, settings: Mapping[str, Any] | None = None) -> DataSou
     """Build the source for a name or a path; settings that are not options of this source are ignored."""
     source = source_class(name)
     options = {key: value for key, value in (settings or {}).items() if key in source.model_fields}
-    return source(**options, **({"path": Path(name)} if issubclass(source, FileSource) else {}))
+    return source(**options, **({source.place: name} if source.place else {}))
 
 
 def options() -> dict[str, tuple[Any, list[str]]]:
@@ -49,7 +48,7 @@ def options() -> dict[str, tuple[Any, list[str]]]:
     found: dict[str, tuple[Any, list[str]]] = {}
     for source in (*SOURCES.values(), *KINDS):
         for name, field in source.model_fields.items():
-            if name != "path":
+            if name != source.place:
                 found.setdefault(name, (field, []))[1].append(source.name)
     return found
 

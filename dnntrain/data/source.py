@@ -60,6 +60,8 @@ class DataSource(BaseModel):
     """Test examples per class, if known without reading the data."""
     decodes: ClassVar[bool] = False
     """Whether decoding is expensive, so that the arrays are cached on disk and shared by the workers."""
+    place: ClassVar[str] = ""
+    """The field that holds what `--data` was given, such as a path; empty for a named data set."""
     reads_chosen: ClassVar[bool] = False
     """Whether `read` returns only the chosen classes, so that faults in the others do not matter."""
 
@@ -111,7 +113,8 @@ class DataSource(BaseModel):
         chosen = class_numbers(self.classes, info.classes)
         n_train = sum(self.class_counts[number] for number in chosen)
         n_test = sum(self.test_class_counts[number] for number in chosen)
-        return DatasetInfo(info.shape, tuple(info.classes[number] for number in chosen), n_train, n_test=n_test)
+        names = tuple(info.classes[number] for number in chosen)
+        return info._replace(classes=names, n_train=n_train, n_test=n_test)
 
     def load(self, location: DataLocation) -> Dataset:
         """Load the chosen classes into memory, from the cache of decoded arrays if there is one.
@@ -120,7 +123,7 @@ class DataSource(BaseModel):
             InputError: The data cannot be found, downloaded, or read.
         """
         if self.decodes:
-            options = self.model_dump_json(exclude={"path"} if self.reads_chosen else {"path", "classes"})
+            options = self.model_dump_json(exclude={self.place, *([] if self.reads_chosen else ["classes"])})
             folder = location.folder / "decoded" / cache_key(self.name, self.fingerprint(location), options)
             dataset = load_or_decode(folder, lambda: self.read(location))
             dataset = replace(dataset, name=self.display_name())  # the cache may come from a copy at another path
@@ -147,20 +150,25 @@ _outlines: dict[DataSource, DatasetInfo] = {}
 """Of data that had to be read: a study asks for it many times."""
 
 
-class FileSource(DataSource):
-    """The user's own data, at a path."""
+class OwnSource(DataSource):
+    """The user's own data. Their contents identify them, not where they are."""
 
     reads_chosen: ClassVar[bool] = True
-
-    path: Path
-    test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
-
     license: ClassVar[str] = "your own data"
 
     @classmethod
-    def reads(cls, path: str) -> bool:
-        """Whether this source reads such a path; the path need not exist."""
+    def reads(cls, given: str) -> bool:
+        """Whether this source reads what `--data` was given, such as a path; the path need not exist."""
         raise NotImplementedError
+
+
+class FileSource(OwnSource):
+    """The user's own data, at a path."""
+
+    place: ClassVar[str] = "path"
+
+    path: Path
+    test: float = hyperparameter(0.2, "share held out as the test part, where the data have none", gt=0, lt=1)
 
     def display_name(self) -> str:
         return self.path.resolve().name

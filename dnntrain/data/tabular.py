@@ -21,9 +21,9 @@ from dnntrain.data.columns import (
 )
 from dnntrain.data.dataset import ColumnUse, Dataset
 from dnntrain.data.parquet import read_parquet
-from dnntrain.data.source import DataLocation
+from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
-    LabelledFileSource,
+    LabelledSource,
     build_dataset,
     chosen_rows,
     exclusion_note,
@@ -37,7 +37,7 @@ from dnntrain.utils.text_table import TextCells, read_cells
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
-class Table(LabelledFileSource):
+class Table(LabelledSource, FileSource):
     """A table of numbers and text. Copies of a row are separate observations, but stay in one part."""
 
     name: ClassVar[str] = "table"
@@ -97,6 +97,8 @@ class Table(LabelledFileSource):
             )
         dropped = read_names(self.drop_columns or "")
         for option, name in (("--target", self.target), *(("--drop-columns", name) for name in dropped)):
+            if option == "--target" and name not in names and set(name.split(",")) <= {*names}:
+                raise InputError(f"{self.path}: --target {name}: several targets are not supported; name one column")
             if not name or name not in names:
                 raise InputError(f"{self.path}: {option} {name}: no such column{did_you_mean(name, names)}")
         if self.target in dropped:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.copies import Indices, copy_notes, groups_kept_together, has_later_copy, hold_out
 from dnntrain.data.dataset import Dataset, InputArray, Targets, class_numbers, count_noun, join_names, renumber
-from dnntrain.data.source import DataLocation, FileSource
+from dnntrain.data.source import DataLocation, OwnSource
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
@@ -22,7 +22,7 @@ FEW_VALUES = 20
 """A target with up to this many distinct whole numbers is read as classes."""
 
 
-class LabelledFileSource(FileSource):
+class LabelledSource(OwnSource):
     """Data whose target is either a class or a number."""
 
     task: TaskOption = hyperparameter(
@@ -120,7 +120,7 @@ def split_rows(
 
 
 def build_dataset(
-    source: FileSource, location: DataLocation, inputs: InputArray, targets: Targets, classes: tuple[str, ...],
+    source: OwnSource, location: DataLocation, inputs: InputArray, targets: Targets, classes: tuple[str, ...],
     parts: Split, notes: tuple[str, ...],
 ) -> Dataset:  # fmt: skip
     """Build a data set of the chosen classes from inputs, (N, *shape), targets, (N,), and their split."""
@@ -128,7 +128,7 @@ def build_dataset(
         numbers = class_numbers(source.classes, classes)
         targets, classes = renumber(targets, numbers), tuple(classes[number] for number in numbers)
     return Dataset(
-        name=source.path.resolve().name,
+        name=source.display_name(),
         train_inputs=inputs[parts.train],
         train_targets=targets[parts.train],
         test_inputs=inputs[parts.test],

@@ -12,47 +12,41 @@ from itertools import accumulate
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.data import DatasetInfo
 from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, as_matrix, walk
-from dnntrain.nn.linear import DenseSpec
+from dnntrain.techniques.networks.base import NetworkSettings
+from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.utils.lazy import torch
 
 LayerSpecs = Sequence[LayerSpec]
 """One member's layers, from the lowest."""
 
 
-def layer_specs(spec: RunSpec, n_features: int, n_outputs: int) -> list[LayerSpec]:
-    """The layers of a run's dense network: `[Dense, BatchNorm, Activation, Dropout, …, Dense]`.
+def network_settings(spec: RunSpec, data: DatasetInfo) -> NetworkSettings:
+    """What a run's network is built from."""
+    skips = spec.techniques(SkipConnections)
+    return NetworkSettings(
+        data,
+        spec.n_outputs(data),
+        spec.hidden,
+        spec.activations,
+        spec.init,
+        spec.batch_norm,
+        spec.dropout,
+        skips[0].every if skips else 0,
+    )
 
-    Args:
-        spec: The run.
-        n_features: Numbers in one example.
-        n_outputs: Units of the output layer.
+
+def layer_specs(spec: RunSpec, data: DatasetInfo) -> list[LayerSpec]:
+    """The layers of a run's network, from the lowest: `[Dense, BatchNorm, Activation, Dropout, …, Dense]`.
+
+    Raises:
+        InputError: The network does not fit the data or the other settings.
     """
-    bn, dropout = spec.batch_norm, spec.dropout
-    bn_place = bn and bn.place
-    dropout_layers = dropout.layers(len(spec.hidden)) if dropout else set()
-    layers: list[LayerSpec] = []
-    if bn and bn.input:
-        layers.append(bn.layer("input", (n_features,)))
-    if dropout and 0 in dropout_layers:
-        layers.append(dropout.layer("input", (n_features,)))
-    width = n_features
-    for i, (units, activation) in enumerate(zip(spec.hidden, spec.activations, strict=True), start=1):
-        name = f"hidden{i}"
-        # batch norm subtracts the mean, and with it any bias, so there is none
-        layers.append(DenseSpec(name, width, units, spec.initializer(i - 1), bias=bn_place != "before"))
-        if bn and bn_place == "before":
-            layers.append(bn.layer(name, (units,)))
-        layers.append(activation.layer(name, (units,)))
-        if bn and bn_place == "after":
-            layers.append(bn.layer(name, (units,)))
-        if dropout and i in dropout_layers:
-            layers.append(dropout.layer(name, (units,)))
-        width = units
-    return [*layers, DenseSpec("output", width, n_outputs, spec.initializer(len(spec.hidden)))]
+    return spec.net.layers(network_settings(spec, data))
 
 
 def tensor_names(layers: LayerSpecs) -> list[str]:

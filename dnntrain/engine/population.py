@@ -67,8 +67,8 @@ class Population:
     def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
         """The population before its first step."""
         specs = [run.spec for run in runs]
-        n_features, n_outputs = dataset.outline.n_features, specs[0].n_outputs(dataset.outline)
-        layers = start.layers or [layer_specs(spec, n_features, n_outputs) for spec in specs]
+        n_outputs = specs[0].n_outputs(dataset.outline)
+        layers = start.layers or [layer_specs(spec, dataset.outline) for spec in specs]
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])

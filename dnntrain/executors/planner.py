@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.network import layer_specs
+from dnntrain.nn.layer_spec import walk
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
 Specs = Sequence[RunSpec]
@@ -53,7 +54,7 @@ class StepCost:
         moments = len(spec.optimizer.remembers)
         layer = 32e-6 + 75e-6 * normalized + 45e-6 * dropout + 33e-6 * clipped + 20e-6 * moments
         # the backward pass has two products for each one of the forward pass
-        products = 3 * spec.batch_size * size.flops / 120e9
+        products = 3 * spec.batch_size * (size.dense_flops / 120e9 + size.map_flops / 45e9)
         elements = spec.batch_size * size.units * (1.6e-9 + 3.4e-9 * normalized + 1.3e-9 * dropout)
         gradients = size.weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
         return cls(50e-6 + layer * size.layers, products + elements + gradients)
@@ -72,19 +73,33 @@ class NetworkSize(NamedTuple):
     weights: int
     units: int
     """Numbers in one example and in the outputs of these layers."""
-    flops: int
-    """Of the forward pass of one example."""
+    activations: int
+    """Numbers that the forward pass makes for one example, the inputs included."""
+    dense_flops: int
+    """Of the forward pass of one example, in layers whose output is flat."""
+    map_flops: int
+    """Of the forward pass of one example, in all other layers."""
+    n_parameters: int
+
+    @property
+    def flops(self) -> int:
+        """Of the forward pass of one example."""
+        return self.dense_flops + self.map_flops
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
         """The size of a run's network."""
         info = spec.source.outline()
-        layers = [layer for layer in layer_specs(spec, info.n_features, info.n_outputs) if layer.weights]
+        every = list(walk(layer_specs(spec, info)))
+        layers = [layer for layer in every if layer.weights]
         return cls(
             layers=len(layers),
             weights=sum(layer.n_weights for layer in layers),
             units=info.n_features + sum(prod(layer.shape_out) for layer in layers),
-            flops=sum(layer.flops for layer in layers),
+            activations=info.n_features + sum(layer.activations for layer in every),
+            dense_flops=sum(layer.flops for layer in layers if len(layer.shape_out) == 1),
+            map_flops=sum(layer.flops for layer in layers if len(layer.shape_out) > 1),
+            n_parameters=sum(layer.n_parameters for layer in every),
         )
 
 

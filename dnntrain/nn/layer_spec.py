@@ -62,6 +62,11 @@ class LayerSpec(ABC):
         return 0
 
     @property
+    def activations(self) -> int:
+        """How many numbers its forward pass makes for one example."""
+        return prod(self.shape_out)
+
+    @property
     def n_parameters(self) -> int:
         """How many numbers one member trains."""
         return sum(map(prod, self.parameters.values()))

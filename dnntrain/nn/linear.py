@@ -17,12 +17,17 @@ from dnntrain.utils.lazy import torch
 class WeightInit(Protocol):
     """Draws the first weights of one layer of one member."""
 
-    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        """The first weights, float32 (fan_in, fan_out)."""
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """The first weights, a float32 matrix of this shape, by default (fan_in, fan_out).
+
+        The fans of a convolution count its receptive field: it draws (C_in · k · k, C_out), with fan_out C_out · k · k.
+        """
         ...
 
-    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        """The first biases, float32 (fan_out,)."""
+    def bias(self, rng: np.random.Generator, fan_in: int, units: int) -> np.ndarray:
+        """The first biases, float32 (units,)."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.maps import channels_last
 from dnntrain.utils.lazy import torch
 
 
@@ -25,18 +26,28 @@ class Reshape(Layer):
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         self._shape_in = x.shape
-        return x.reshape(*x.shape[:2], *self.shape)
+        return reshaped(x, self.shape)
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        return grad.reshape(*grad.shape[:2], *self._shape_in[2:]) if self.needs_input_grad else None
+        return reshaped(grad, self._shape_in[2:]) if self.needs_input_grad else None
+
+
+def reshaped(x: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """x (P, rows, …) as (P, rows, *shape), maps with channels last in memory."""
+    x = x.reshape(*x.shape[:2], *shape)
+    return channels_last(x) if x.dim() == 5 else x
 
 
 @dataclass(frozen=True)
 class ReshapeSpec(LayerSpec):
-    """Makes examples of the shape `shape_out` out of as many numbers in another shape."""
+    """Makes examples of this shape out of as many numbers in another shape."""
 
     name: str
-    shape_out: Shape
+    shape: Shape
+
+    @property
+    def shape_out(self) -> Shape:
+        return self.shape
 
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Reshape:
-        return Reshape(self.name, self.shape_out)
+        return Reshape(self.name, self.shape)

@@ -71,3 +71,45 @@ class ResidualSpec(LayerSpec):
 
     def join(self, branches: Sequence[Sequential]) -> Residual:
         return Residual(*branches)
+
+
+class Subsample(Layer):
+    """Every few pixels of each map, and maps of zeros for new channels: a shortcut without weights (option A)."""
+
+    keeps_output = False
+
+    def __init__(self, name: str, channels: int, stride: int) -> None:
+        super().__init__(name)
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        self._shape_in = x.shape
+        some = x[..., :: self.stride, :: self.stride]
+        outputs = some.new_zeros(*some.shape[:2], self.channels, *some.shape[3:])
+        outputs[:, :, : x.shape[2]] = some
+        return outputs
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        if not self.needs_input_grad:
+            return None
+        grad_in = grad.new_zeros(self._shape_in)
+        grad_in[..., :: self.stride, :: self.stride] = grad[:, :, : self._shape_in[2]]
+        return grad_in
+
+
+@dataclass(frozen=True)
+class SubsampleSpec(LayerSpec):
+    """The shortcut of a block that makes maps smaller and more (He et al. 2016, section 4.2, option A)."""
+
+    name: str
+    shape_in: Shape
+    channels: int
+    stride: int
+
+    @property
+    def shape_out(self) -> Shape:
+        _, height, width = self.shape_in
+        return (self.channels, -(-height // self.stride), -(-width // self.stride))
+
+    def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Subsample:
+        return Subsample(self.name, self.channels, self.stride)

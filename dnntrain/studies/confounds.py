@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import pairwise
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
+from dnntrain.nn.layer_spec import walk
 
 
 def setting_differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
@@ -39,8 +40,9 @@ def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
 
 
 def initializers(spec: RunSpec) -> str:
-    """The distinct initializers of the hidden layers."""
-    return ", ".join(dict.fromkeys(str(spec.initializer(layer)) for layer in range(len(spec.hidden))))
+    """The distinct initializers of all layers but the output."""
+    settings = network_settings(spec, spec.source.outline())
+    return ", ".join(dict.fromkeys(str(settings.initializer(unit + 1)) for unit in range(len(spec.activations))))
 
 
 def biases(spec: RunSpec) -> bool:
@@ -50,10 +52,4 @@ def biases(spec: RunSpec) -> bool:
 
 def parameter_count(spec: RunSpec) -> int:
     """The number of trained parameters."""
-    outline, bn = spec.source.outline(), spec.batch_norm
-    features, outputs = outline.n_features, 1 if spec.output == "sigmoid" else outline.n_outputs
-    count = sum(a * b for a, b in pairwise((features, *spec.hidden, outputs))) + outputs
-    count += sum(spec.hidden) * biases(spec)
-    count += 2 * sum(spec.hidden) * (bn is not None) + 2 * features * (bn is not None and bn.input)
-    trained = (width for width, act in zip(spec.hidden, spec.activations, strict=True) if act.trained)
-    return count + sum(trained)
+    return sum(layer.n_parameters for layer in walk(layer_specs(spec, spec.source.outline())))

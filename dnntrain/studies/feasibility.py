@@ -54,9 +54,12 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError, starting with the key, for a setting that does not fit the data or the other settings."""
     check_split(spec, outline)
     spec.n_outputs(outline)
+    spec.input_scale(outline.kind)
+    if outline.kind == "tokens":
+        raise InputError("data: the inputs are tokens, which need a network with an embedding; an mlp takes numbers")
     for key in ("act", "init"):
         value = spec.settings()[key]
-        if not spec.hidden and value != default_settings()[key]:
+        if not spec.activations and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
@@ -104,7 +107,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps)
+    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.name, spec.net.conv_units)
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

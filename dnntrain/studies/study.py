@@ -232,7 +232,7 @@ def folder_name(text: str) -> str:
 
 def spec_label(spec: RunSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
-    settings, defaults = spec.settings(), default_settings()
+    settings, defaults = spec.settings(), default_settings(spec.net)
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
     return (
         ",".join(key if value is True else f"{key}={format_value(value)}" for key, value in changed.items())

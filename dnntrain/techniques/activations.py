@@ -1,4 +1,4 @@
-"""Activations: the nonlinearity after each hidden layer."""
+"""Activations: the nonlinearity after each hidden layer and convolution."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, autograd_vjp, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.maps import per_channel, pixel_rows
 from dnntrain.techniques.base import Choice
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -19,7 +20,7 @@ ALPHA, LAMBDA = 1.6732632423543772, 1.0507009873554805  # SELU's (Klambauer et a
 
 
 class Activation(Choice):
-    """A nonlinearity applied to every element of (P, rows, units)."""
+    """A nonlinearity applied to every element of (P, rows, units) or of maps (P, rows, C, H, W)."""
 
     family = "Activation"
     slot = "act"
@@ -28,10 +29,10 @@ class Activation(Choice):
     asymptotes: ClassVar[tuple[float, ...]] = ()
     """The values at which a bounded activation saturates."""
     trained: ClassVar[str | None] = None
-    """The hyper-parameter that is trained, with one value per unit that starts at the given one."""
+    """The hyper-parameter that is trained, with one value per unit or channel that starts at the given one."""
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
-        """The activation of z (P, rows, units), same shape; `trained`, if there is any, broadcasts to it."""
+        """The activation of z (P, rows, …), same shape; `trained`, if there is any, broadcasts to it."""
         raise NotImplementedError
 
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
@@ -47,7 +48,7 @@ class Activation(Choice):
 
 
 class ActivationLayer(Layer):
-    """Applies an activation; trains its slopes (P, 1, units), if it has any."""
+    """Applies an activation; trains its slopes (P, 1, units or channels, …), if it has any."""
 
     def __init__(self, name: str, activation: Activation, parameters: Tensors) -> None:
         super().__init__(name, parameters)
@@ -70,14 +71,14 @@ class ActivationLayer(Layer):
         vjp, real = self._saved
         del self._saved
         grad_in, *trained = vjp(grad)
-        for key, gradient in zip(self._parameters, trained, strict=True):
-            grads[f"{self.name}.{key}"] = real_rows(gradient, real).sum(dim=1, keepdim=True)
+        for (key, slope), gradient in zip(self._parameters.items(), trained, strict=True):
+            grads[f"{self.name}.{key}"] = pixel_rows(real_rows(gradient, real)).sum(dim=1).view_as(slope)
         return grad_in
 
 
 @dataclass(frozen=True)
 class ActivationSpec(LayerSpec):
-    """An activation of a layer's units."""
+    """An activation of a layer's units or maps."""
 
     name: str
     shape: Shape
@@ -90,7 +91,7 @@ class ActivationSpec(LayerSpec):
     @property
     def parameters(self) -> dict[str, Shape]:
         trained = self.activation.trained
-        return {} if trained is None else {trained: (1, *self.shape)}
+        return {} if trained is None else {trained: per_channel(self.shape)}
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         first = self.activation.model_dump()
@@ -143,7 +144,7 @@ class PReLU(Activation):
     """Leaky ReLU with a trained slope."""
 
     name = "prelu"
-    summary = "Leaky ReLU whose slope is learned, one for each unit."
+    summary = "Leaky ReLU whose slope is learned, one for each unit, or each channel of a convolution."
     paper = "He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852"
     formula = "max(0, z) + alpha min(0, z), alpha trained"
     advice = "Good on large image data sets; may overfit small ones. Keras starts the slope at 0."

@@ -32,11 +32,15 @@ class RunExtent:
     task: str
     """classification or regression."""
     hidden: int
-    """Number of hidden layers."""
+    """Number of hidden dense layers."""
     epochs: int
     n_train: int
     steps_per_epoch: int
     """Mini-batches per epoch."""
+    net: str = "mlp"
+    """The network's name."""
+    conv: int = 0
+    """Number of convolution blocks below the hidden dense layers."""
 
 
 class Technique(BaseModel):
@@ -80,6 +84,8 @@ class Choice(Technique):
     """The key of that setting: 'act' for `--act`."""
     aliases: ClassVar[dict[str, dict[str, Any]]] = {}
     """Other names for it, each with the hyperparameters that the name implies."""
+    example: ClassVar[str] = ""
+    """How to write it, if its name alone is not enough."""
 
     def __str__(self) -> str:
         parameters = self.model_dump(exclude_defaults=True)

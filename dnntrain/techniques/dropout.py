@@ -23,10 +23,10 @@ SELU_LOW = -1.7580993408473766
 
 
 def read_places(text: object) -> str:
-    """Where dropout goes: input, hidden, lastK, or some of them joined by '+'."""
+    """Where dropout goes: input, hidden, conv, lastK, or some of them joined by '+'."""
     places = str(text).replace(" ", "").split("+")
-    if not all(re.fullmatch(r"input|hidden|last[1-9]\d*", place) for place in places):
-        raise ValueError("is one of input, hidden, last1, last2, …, or some joined by '+', as input+hidden")
+    if not all(re.fullmatch(r"input|hidden|conv|last[1-9]\d*", place) for place in places):
+        raise ValueError("is one of input, hidden, conv, last1, last2, …, or some joined by '+', as input+hidden")
     return "+".join(places)
 
 
@@ -40,24 +40,45 @@ class DropoutBase(Switch):
     exclusive = True
     primary = "rate"
     rate: float = hyperparameter(0.2, "share of the units that is dropped", ge=0, le=0.99, per_member=True)
-    where: Places = hyperparameter("hidden", "input, hidden (all of them), last2 (the top two), or input+hidden")
+    where: Places = hyperparameter(
+        "hidden", "input, hidden (all dense ones), conv (after each block), last2 (the top two), or input+hidden"
+    )
+    spatial: bool = hyperparameter(False, "drop whole channels of a convolution instead of single units")
 
     def fault(self, run: RunExtent) -> str | None:
-        if self.layers(run.hidden):
+        places = self.where.split("+")
+        if "conv" in places and not run.conv:
+            return f"{self.name}_where {self.where}: the network has no convolutions; hidden means its dense layers"
+        if self.layers(run.hidden, run.conv):
             return None
-        return f"{self.name}: there are no hidden layers; {self.name}_where input drops inputs"
+        remedy = "conv drops after each convolution block" if run.conv else "input drops inputs"
+        return f"{self.name}: there are no hidden layers; {self.name}_where {remedy}"
 
-    def layers(self, hidden: int) -> set[int]:
-        """The layers whose outputs are dropped: 0 is the input, 1 to `hidden` the hidden layers."""
+    def idle(self, run: RunExtent) -> str | None:
+        if not self.spatial or (run.conv and min(self.layers(run.hidden, run.conv)) <= run.conv):
+            return None
+        remedy = f"; {self.name}_where conv does" if run.conv else ""
+        return f"{self.name}_spatial has no effect: nothing drops the channels of a convolution{remedy}"
+
+    def layers(self, hidden: int, conv: int = 0) -> set[int]:
+        """The layers whose outputs are dropped.
+
+        Args:
+            hidden: Number of hidden (dense) layers.
+            conv: Number of convolution blocks below them.
+
+        Returns:
+            Their indices: 0 is the input, 1 to `conv` are the convolution blocks, then come the hidden layers.
+        """
+        top = conv + hidden
         chosen: set[int] = set()
         for place in self.where.split("+"):
-            first = {"input": 0, "hidden": 1}.get(place)
-            first = hidden + 1 - int(place[4:]) if first is None else first
-            chosen |= {0} if place == "input" else set(range(max(first, 1), hidden + 1))
+            named = {"input": range(1), "conv": range(1, conv + 1), "hidden": range(conv + 1, top + 1)}
+            chosen |= set(named[place] if place in named else range(max(top + 1 - int(place[4:]), 1), top + 1))
         return chosen
 
     def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The noisy x (P, rows, units), and its slope; keep_mask (same shape) is 1 where a unit stays, else 0."""
+        """The noisy x (P, rows, …), and its slope; keep_mask (broadcasts to x) is 1 where a unit stays, else 0."""
         raise NotImplementedError
 
     def layer(self, name: str, shape: Shape) -> DropoutSpec:
@@ -72,20 +93,27 @@ class DropoutLayer(Layer):
         super().__init__(name)
         self.dropout = dropout
         self.threshold = random.threshold(torch.as_tensor(dropout.rate))
-        self._counters: dict[tuple[int, int], torch.Tensor] = {}
+        self._counters: dict[torch.Size, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         self._slope: torch.Tensor | None = None
         if ctx.dropout_keys is None:
             return x
-        rows, units = x.shape[1:]
-        if (rows, units) not in self._counters:
-            self._counters[rows, units] = random.counters(rows, units, x.device)
-        keep_mask = random.keep_mask(self._counters[rows, units], ctx.dropout_keys[self.index], self.threshold)
-        outputs, slope = self.dropout.drop(x, keep_mask)
+        outputs, slope = self.dropout.drop(x, self._keep_mask(x, ctx.dropout_keys[self.index]))
         if ctx.training and self.needs_input_grad:
             self._slope = slope
         return outputs
+
+    def _keep_mask(self, x: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """1 for each unit of x (or channel, if spatial) that is kept, else 0; broadcasts to x (P, rows, …)."""
+        shape = x.shape[1:]
+        if x.dim() == 5:  # draws follow the memory's order: channels last
+            rows, channels, height, width = shape
+            shape = torch.Size([rows, 1, 1, channels] if self.dropout.spatial else [rows, height, width, channels])
+        if shape not in self._counters:
+            self._counters[shape] = random.counters(shape[0], shape[1:].numel(), x.device)
+        keep_mask = random.keep_mask(self._counters[shape], keys, self.threshold)
+        return keep_mask.view(-1, *shape).movedim(-1, 2)  # a dense layer's units stand there already
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
         slope, self._slope = self._slope, None
@@ -102,7 +130,7 @@ class DropoutLayer(Layer):
 
 @dataclass(frozen=True)
 class DropoutSpec(LayerSpec):
-    """Dropout of a layer's units."""
+    """Dropout of a layer's units or maps."""
 
     name: str
     shape: Shape
@@ -128,13 +156,13 @@ class Dropout(DropoutBase):
     advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
 
     def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        slope = keep_mask.mul_(self.gain)
+        slope = keep_mask.mul_(per_member(self.gain, keep_mask))
         return x * slope, slope
 
     @cached_property
     def gain(self) -> torch.Tensor:
-        """What the survivors are multiplied by, (P, 1, 1)."""
-        return 1 / (1 - torch.as_tensor(self.rate).view(-1, 1, 1))
+        """What the survivors are multiplied by, (P,)."""
+        return 1 / (1 - torch.as_tensor(self.rate))
 
 
 class AlphaDropout(DropoutBase):

@@ -24,13 +24,22 @@ class Initializer(Choice):
     in_graph = False
     slot = "init"
 
-    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        """The first weights, float32 (fan_in, fan_out)."""
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """The first weights, a float32 matrix.
+
+        Args:
+            rng: The layer's own stream.
+            fan_in: Inputs of each output.
+            fan_out: Outputs that each input takes part in. Both fans count a convolution's receptive field.
+            shape: Rows and columns of the matrix, by default (fan_in, fan_out); (C_in · k · k, C_out) in a convolution.
+        """
         raise NotImplementedError
 
-    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        """The first biases, float32 (fan_out,)."""
-        return np.zeros(fan_out, np.float32)
+    def bias(self, rng: np.random.Generator, fan_in: int, units: int) -> np.ndarray:
+        """The first biases, float32 (units,)."""
+        return np.zeros(units, np.float32)
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray:
@@ -57,9 +66,11 @@ class VarianceScaling(Initializer):
         """The variance of each weight."""
         raise NotImplementedError
 
-    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
         draw = uniform if self.dist == "uniform" else truncated_normal
-        return draw(rng, (fan_in, fan_out), self.variance(fan_in, fan_out))
+        return draw(rng, shape or (fan_in, fan_out), self.variance(fan_in, fan_out))
 
 
 class Glorot(VarianceScaling):
@@ -115,11 +126,13 @@ class TorchDefault(Initializer):
     formula = "weights and biases U(-1/√fan_in, 1/√fan_in): variance 1 / (3 fan_in)"
     advice = "To compare with PyTorch code; too small for deep ReLU networks."
 
-    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        return uniform(rng, (fan_in, fan_out), 1.0 / (3.0 * fan_in))
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        return uniform(rng, shape or (fan_in, fan_out), 1.0 / (3.0 * fan_in))
 
-    def bias(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        return uniform(rng, (fan_out,), 1.0 / (3.0 * fan_in))
+    def bias(self, rng: np.random.Generator, fan_in: int, units: int) -> np.ndarray:
+        return uniform(rng, (units,), 1.0 / (3.0 * fan_in))
 
 
 class Normal(Initializer):
@@ -132,5 +145,7 @@ class Normal(Initializer):
     advice = "To show what a poor initialization does: too small vanishes, too large explodes."
     std: float = hyperparameter(0.05, "standard deviation of the weights", gt=0)
 
-    def kernel(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
-        return (self.std * rng.standard_normal((fan_in, fan_out))).astype(np.float32)
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        return (self.std * rng.standard_normal(shape or (fan_in, fan_out))).astype(np.float32)

@@ -11,13 +11,14 @@ import numpy as np
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.maps import like_maps, per_channel, pixel_rows
 from dnntrain.techniques.base import RunExtent, Switch
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
 class BatchNorm(Switch):
-    """Normalizes each unit over the mini-batch, then scales and shifts it by what it learns."""
+    """Normalizes each unit or channel over the mini-batch, then scales and shifts it by what it learns."""
 
     family = "Batch normalization"
     name = "bn"
@@ -31,7 +32,7 @@ class BatchNorm(Switch):
     alpha: float = hyperparameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
     def fault(self, run: RunExtent) -> str | None:
-        if not run.hidden and not self.input:
+        if not run.hidden and not run.conv and not self.input:
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
 
@@ -43,7 +44,8 @@ class BatchNorm(Switch):
 class BatchNormLayer(Layer):
     """Normalizes x (P, rows, units) over the real rows of the mini-batch; when testing, by the moving averages.
 
-    Trains `bn_scale` γ and `bn_shift` β, keeps `bn_mean` μ and `bn_variance` σ², all (P, 1, units).
+    Each pixel of maps (P, rows, C, H, W) counts as a row of C units. Trains `bn_scale` γ and `bn_shift` β, keeps
+    `bn_mean` μ and `bn_variance` σ², all (P, 1, units) or (P, 1, C, 1, 1).
     """
 
     keeps_output = False
@@ -53,39 +55,42 @@ class BatchNormLayer(Layer):
         self.bn = bn
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
-        scale, shift = self._parameters["bn_scale"], self._parameters["bn_shift"]
+        state = {key: tensor.flatten(2) for key, tensor in (self._parameters | self._buffers).items()}
+        h, scale, shift = pixel_rows(x), state["bn_scale"], state["bn_shift"]
         if not ctx.training:
-            inverse = torch.rsqrt(self._buffers["bn_variance"] + self.bn.eps)
-            return torch.addcmul(shift, x - self._buffers["bn_mean"], scale * inverse)
-        real = ctx.real or x.shape[1]
-        mean = real_rows(x, real).sum(dim=1, keepdim=True) / real  # eq. 15
-        centered = x - mean
+            inverse = torch.rsqrt(state["bn_variance"] + self.bn.eps)
+            return like_maps(torch.addcmul(shift, h - state["bn_mean"], scale * inverse), x)
+        real = (ctx.real or x.shape[1]) * h.shape[1] // x.shape[1]
+        mean = real_rows(h, real).sum(dim=1, keepdim=True) / real  # eq. 15
+        centered = h - mean
         variance = real_rows(centered, real).square().sum(dim=1, keepdim=True) / real  # eq. 16
         inverse = torch.rsqrt(variance + self.bn.eps)
         normalized = centered.mul_(inverse)  # eq. 17
         for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
             first = ctx.first and not self.pretrained
-            self._buffers[key].copy_(batch) if first else self._buffers[key].lerp_(batch, self.bn.alpha)  # eqs. 19, 20
+            state[key].copy_(batch) if first else state[key].lerp_(batch, self.bn.alpha)  # eqs. 19, 20
         self._saved = normalized, inverse, real
-        return torch.addcmul(shift, normalized, scale)  # eq. 18
+        return like_maps(torch.addcmul(shift, normalized, scale), x)  # eq. 18
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
         normalized, inverse, real = self._saved
         del self._saved
-        scale_grad = real_rows(grad * normalized, real).sum(dim=1, keepdim=True)
-        shift_grad = real_rows(grad, real).sum(dim=1, keepdim=True)
-        grads[f"{self.name}.bn_scale"], grads[f"{self.name}.bn_shift"] = scale_grad, shift_grad
+        scale, g = self._parameters["bn_scale"], pixel_rows(grad)
+        scale_grad = real_rows(g * normalized, real).sum(dim=1, keepdim=True)
+        shift_grad = real_rows(g, real).sum(dim=1, keepdim=True)
+        grads[f"{self.name}.bn_scale"] = scale_grad.view_as(scale)
+        grads[f"{self.name}.bn_shift"] = shift_grad.view_as(scale)
         if not self.needs_input_grad:
             return None
         # each row moves all others through mean and variance (Ioffe & Szegedy 2015, section 3)
         through_statistics = torch.addcmul(shift_grad / real, normalized, scale_grad / real)
-        grad_in = torch.sub(grad, through_statistics, out=through_statistics)
-        return grad_in.mul_(self._parameters["bn_scale"] * inverse)
+        grad_in = torch.sub(g, through_statistics, out=through_statistics)
+        return like_maps(grad_in.mul_(scale.flatten(2) * inverse), grad)
 
 
 @dataclass(frozen=True)
 class BatchNormSpec(LayerSpec):
-    """Batch normalization of a layer's units."""
+    """Batch normalization of a layer's units or channels."""
 
     name: str
     shape: Shape
@@ -97,15 +102,16 @@ class BatchNormSpec(LayerSpec):
 
     @property
     def parameters(self) -> dict[str, Shape]:
-        return dict.fromkeys(("bn_scale", "bn_shift"), (1, *self.shape))
+        return dict.fromkeys(("bn_scale", "bn_shift"), per_channel(self.shape))
 
     @property
     def buffers(self) -> dict[str, Shape]:
-        return dict.fromkeys(("bn_mean", "bn_variance"), (1, *self.shape))
+        return dict.fromkeys(("bn_mean", "bn_variance"), per_channel(self.shape))
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Scale 1, shift 0, and moving averages that the first mini-batch will set."""
-        ones, zeros = np.ones((1, *self.shape), np.float32), np.zeros((1, *self.shape), np.float32)
+        shape = per_channel(self.shape)
+        ones, zeros = np.ones(shape, np.float32), np.zeros(shape, np.float32)
         return {"bn_scale": ones, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
 
     def build(

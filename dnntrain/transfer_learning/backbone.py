@@ -9,7 +9,7 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL
-from dnntrain.data import Dataset
+from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.engine.network import LayerSpecs
 from dnntrain.errors import InputError
 from dnntrain.utils.lazy import torch
@@ -71,14 +71,13 @@ class Backbone(ABC):
         return {}
 
     @abstractmethod
-    def trained_layers(self, spec: RunSpec, frozen: int, n_features: int, n_outputs: int) -> LayerSpecs:
+    def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
         """The layers that a run trains, from the lowest.
 
         Args:
             spec: The run.
             frozen: How many of the lowest layers are frozen.
-            n_features: Numbers in the frozen features of one example.
-            n_outputs: Units of the output layer.
+            features: The frozen features, as data.
         """
 
 

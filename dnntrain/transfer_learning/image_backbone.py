@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataLocation, Dataset
+from dnntrain.data import DataLocation, Dataset, DatasetInfo
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext, Tensors
@@ -117,11 +117,11 @@ class ImageBackbone(Backbone):
         trunk = self._trunk(first, SMALLEST)
         return {f"{trunk.name}.{key}": value for key, value in trunk.initial_state().items()}
 
-    def trained_layers(self, spec: RunSpec, frozen: int, n_features: int, n_outputs: int) -> LayerSpecs:
+    def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
         if frozen == reused_count(spec, self):
-            return layer_specs(spec, n_features, n_outputs)
+            return layer_specs(spec, features)
         trunk = self._trunk(frozen, spec.resize)
-        return [trunk, *layer_specs(spec, trunk.shape_out[0], n_outputs)]
+        return [trunk, *layer_specs(spec, features._replace(shape=trunk.shape_out))]
 
     def _trunk(self, first: int, size: int) -> UpperLayersSpec:
         is_random = "@seed" in self.name

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.torchvision_compat import import_torchvision
 
 Triple = tuple[float, float, float]
 """One number each for red, green, and blue."""

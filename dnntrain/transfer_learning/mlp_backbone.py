@@ -9,7 +9,7 @@ import numpy as np
 
 from dnntrain.config.parsing import write_hidden
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import Dataset
+from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.engine.network import LayerSpecs, layer_specs, load_layers, tensor_names
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import EVAL, Sequential
@@ -33,6 +33,11 @@ class MLPBackbone(Backbone):
     shape: tuple[int, ...]
     """The shape of the examples that it was trained on."""
     classes: tuple[str, ...]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The data that it was trained on."""
+        return DatasetInfo(self.shape, self.classes, 0)
 
     @property
     def n_layers(self) -> int:
@@ -68,7 +73,7 @@ class MLPBackbone(Backbone):
         A run whose layers above the reused ones are new may use batch norm in those alone, or leave it out there.
         """
         first = count - min(spec.unfreeze_layers, count) + 1 if count < len(spec.hidden) else 1
-        names = tensor_names(layer_specs(spec, self.n_inputs, 2))
+        names = tensor_names(layer_specs(spec, self.info))
         has_input_norm, had_input_norm = "input.bn_scale" in names, "input.bn_scale" in self.state
         if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze_layers >= count):
             raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
@@ -130,7 +135,7 @@ class MLPBackbone(Backbone):
 
     def _layers(self, first: int, last: int) -> LayerSpecs:
         """Its hidden layers `first` + 1 to `last`. The lowest come with what normalizes the inputs."""
-        layers = layer_specs(self.spec, self.n_inputs, 1)
+        layers = layer_specs(self.spec, self.info)
         return layers[boundary(layers, first) : boundary(layers, last)]
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
@@ -140,13 +145,13 @@ class MLPBackbone(Backbone):
         measured = {name: value for name, value in self.state.items() if name in MEASURED}
         return measured | self.weights(0, frozen)
 
-    def trained_layers(self, spec: RunSpec, frozen: int, n_features: int, n_outputs: int) -> LayerSpecs:
-        layers = layer_specs(spec, self.n_inputs, n_outputs)
+    def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
+        layers = layer_specs(spec, features._replace(shape=self.shape))
         trained = layers[boundary(layers, frozen) :]
         dropout = spec.dropout
         if frozen and dropout and 0 in dropout.layers(len(spec.hidden)):
             # dropout on the inputs is dropout on what enters the trained layers: the frozen features
-            return [dropout.layer("input", (n_features,)), *trained]
+            return [dropout.layer("input", (features.n_features,)), *trained]
         return trained
 
 

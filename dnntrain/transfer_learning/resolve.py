@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataLocation, FileSource
+from dnntrain.data import DataLocation, DatasetInfo, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
@@ -56,7 +55,7 @@ def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
         )
     data, weights = record.data, store.weights(record.run)
     check_finite(weights, str(store.weights_file(record.run)), "this run cannot be reused")
-    expected = set(tensor_names(layer_specs(spec, math.prod(data.shape), len(data.classes) or 1)))
+    expected = set(tensor_names(layer_specs(spec, DatasetInfo(tuple(data.shape), tuple(data.classes), 0))))
     if weights.keys() - MEASURED != expected:
         differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
         raise InputError(
@@ -72,7 +71,7 @@ def check_leakage(backbone: Backbone, spec: RunSpec, store: RunStore, home: Data
         return
     source, target = backbone.spec.source, spec.source
     recorded = store.read(backbone.name).data.fingerprint
-    if recorded == target.fingerprint(home) and not isinstance(target, FileSource):
+    if recorded == target.fingerprint(home) and not isinstance(target, OwnSource):
         return  # the test part of a published data set is never trained on
     try:
         dataset = source.load(home)

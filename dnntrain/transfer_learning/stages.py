@@ -150,8 +150,7 @@ def prepare_stage(
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
     training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     features = backbone.features(dataset, spec, stage.frozen, rows, device)
-    n_features, n_outputs = features.dataset.outline.n_features, spec.n_outputs(dataset.outline)
-    layers = [backbone.trained_layers(each, stage.frozen, n_features, n_outputs) for each in specs]
+    layers = [backbone.trained_layers(each, stage.frozen, features.dataset.outline) for each in specs]
     pretrained, names = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_names(layers[0])
     start = StartState(
         weights=[{name: value for name, value in {**pretrained, **own}.items() if name in names} for own in known],

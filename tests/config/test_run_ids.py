@@ -15,7 +15,7 @@ WRITTEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "cases" / "dig
 """What version 0.1 made of varied settings: all settings by default, and for each run what was given, what differed
 from the defaults, and the id for the data's fingerprint 0123456789abcdef and engine 1. Keys and values have the names
 of that version."""
-LATER = {"select": "auto", "replicate": 0}
+LATER = {"net": "mlp", "select": "auto", "replicate": 0, "residual": False, "residual_every": 2, "inputs": "auto"}
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 
 

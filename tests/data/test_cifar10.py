@@ -219,7 +219,7 @@ def test_an_odd_pickle_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_checksums_are_torchvision_s() -> None:
     pytest.importorskip("torch")
-    from dnntrain.data.torchvision_compat import import_torchvision
+    from dnntrain.utils.torchvision_compat import import_torchvision
 
     known = import_torchvision().datasets.CIFAR10
     assert dict([*known.train_list, *known.test_list]) == Cifar10.pickled.md5s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +227,71 @@ def test_missing_values_are_noted(tmp_path: Path) -> None:
     x[3:5, 1] = np.nan
     loaded = load(saved(tmp_path, x=x, y=LABELS))
     assert "x: 2 values missing (nan); replaced by the column's mean" in loaded.notes
+
+
+# Any shape, and tokens
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (12, 1, 40), (3, 4, 5, 6), (2, 3, 4, 5, 6)])
+def test_numbers_of_any_shape_keep_it(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=(40, *shape)).astype(np.float32)
+    loaded = load(saved(tmp_path, x_train=x[:30], y_train=LABELS[:30], x_test=x[30:], y_test=LABELS[30:]))
+    assert (loaded.shape, loaded.kind, loaded.outline.kind) == (shape, "numbers", "numbers")
+    np.testing.assert_array_equal(loaded.test_inputs, x[30:])
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (40,), (40, 4, 5, 3)])
+def test_numbers_are_read_as_stored_on_request(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """By default whole numbers in the shape of images are images, and three channels move to the front."""
+    x = levels(255, *shape)
+    loaded = load(saved(tmp_path, x_train=x, y_train=LABELS, x_test=-x, y_test=LABELS), inputs="numbers")
+    assert loaded.kind == "numbers" and not any("read as" in note for note in loaded.notes)
+    np.testing.assert_array_equal(loaded.test_inputs, -x.reshape(40, *(shape[1:] or (1,))))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64])
+@pytest.mark.parametrize("shape", [(40,), (40, 6), (40, 6, 5)])
+def test_tokens_of_any_integer_type_and_shape(tmp_path: Path, kind: Any, shape: tuple[int, ...]) -> None:
+    x, top = levels(90, *shape).astype(kind), levels(99, *shape).astype(kind)
+    loaded = load(saved(tmp_path, x_train=x, y_train=LABELS, x_test=top, y_test=LABELS), inputs="tokens")
+    assert loaded.is_tokens and not loaded.is_image
+    assert loaded.outline[5:] == ("tokens", 100)  # over all parts
+    assert loaded.shape == (shape[1:] or (1,))
+    np.testing.assert_array_equal(loaded.test_inputs, top.reshape(40, *loaded.shape))
+
+
+@pytest.mark.parametrize(
+    ("x", "reason"),
+    [
+        (levels(9, 40, 6) - 1, "x: whole numbers from -1 to 8; tokens are indices, from 0 to 2,147,483,647 at most"),
+        (levels(9, 40, 6) + 2**31, "x: whole numbers from 2,147,483,648 to"),
+        (levels(9, 40, 6) / 1, "x: float64; tokens have an integer type"),
+        (levels(1, 40, 6) > 0, "x: bool; tokens have an integer type"),
+    ],
+)
+def test_what_can_be_no_token_is_refused(tmp_path: Path, x: np.ndarray, reason: str) -> None:
+    with pytest.raises(InputError, match=re.escape(reason)):
+        load(saved(tmp_path, x=x, y=LABELS), inputs="tokens")
+
+
+def test_copies_of_token_rows_stay_in_one_part(tmp_path: Path) -> None:
+    x = levels(50, 60, 4)
+    x[:5] = x[40:45]
+    y = np.arange(60) % 2
+    loaded = load(saved(tmp_path, x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:]), inputs="tokens")
+    assert len(loaded.train_inputs) == 35
+    assert any("5 rows left out of training or validation" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (np.eye(3)[LABELS] + np.eye(3)[2], "float64 of shape (40, 3): multi-label targets are not supported"),
+        (levels(9, 40, 3), "int64 of shape (40, 3): several targets per example, or a sequence of them, are not"),
+        (levels(9, 40, 3, 2) / 7, "float64 of shape (40, 3, 2): several targets per example, or a sequence of them"),
+        (levels(9, 40, 3).astype(str), "several targets per example"),
+    ],
+)
+def test_several_targets_are_refused_by_name(tmp_path: Path, targets: np.ndarray, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        load(saved(tmp_path, x=levels(9, 40, 4), y=targets))

@@ -121,7 +121,7 @@ def test_torch_is_not_imported() -> None:
 def test_torchvision_imports_here_and_knows_the_files() -> None:
     pytest.importorskip("torch")
     code = (
-        "from dnntrain.data.torchvision_compat import import_torchvision\n"
+        "from dnntrain.utils.torchvision_compat import import_torchvision\n"
         "known = import_torchvision().datasets.FashionMNIST\n"
         "print(len(known.mirrors) > 0, *sorted(name for name, md5 in known.resources))"
     )

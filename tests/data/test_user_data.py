@@ -584,6 +584,11 @@ TABLES: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {"target": "color"},
         "--target color: no such column; did you mean 'colour'?",
     ),
+    "two targets": (
+        "x,y,z\n1,2,3\n",
+        {"target": "y,z"},
+        "--target y,z: several targets are not supported; name one column",
+    ),
     "unknown drop": ("x,y\n1,2\n", {"target": "y", "drop_columns": "x,z"}, "--drop-columns z: no such column"),
     "target dropped": (
         "x,y\n1,2\n",

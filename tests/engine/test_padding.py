@@ -22,6 +22,7 @@ from dnntrain.studies.study import Arm
 from dnntrain.techniques.normalization import BatchNorm
 from tests.engine.test_bit_for_bit import assert_same
 from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.networks import data_info
 
 BATCH = 6
 """Examples in a batch, of 32 rows at the widths below: most rows are padding."""
@@ -82,7 +83,7 @@ def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, mon
 def plainly_trained(spec: RunSpec, dataset: Dataset) -> float:
     """The last val_loss of a training in float64 by autograd, with SGD: the same weights, batches and rules."""
     inputs = BatchSource(dataset, [spec], torch.device("cpu"))
-    names = initial_state(layer_specs(spec, inputs.n_features, inputs.n_outputs), spec.seed)
+    names = initial_state(layer_specs(spec, data_info(inputs.n_features, inputs.n_outputs)), spec.seed)
     state = {name: torch.from_numpy(value).double() for name, value in names.items()}
     trained = [name for name in state if not name.endswith(("bn_mean", "bn_variance"))]
     validation, labels = plain_rows(inputs.validation())

@@ -31,6 +31,7 @@ from dnntrain.techniques.initializers import Glorot, He
 from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer
 from tests.engine.test_bit_for_bit import assert_same
 from tests.engine.test_padding import fill_padding
+from tests.support.networks import data_info
 
 CPU = torch.device("cpu")
 SETTINGS = {"data": "fashion-mini", "batch_size": 20, "val": 30, "epochs": 2, "lr": 0.05}
@@ -327,7 +328,7 @@ def test_layers_must_end_in_the_datas_outputs(small: Dataset) -> None:
 
 def test_a_dense_network_reads_as_its_list_of_layers() -> None:
     spec = RunSpec.parse({"hidden": "7,5", "bn": True, "dropout": 0.1})
-    net = initialize([spec], [layer_specs(spec, 12, 4)], CPU)
+    net = initialize([spec], [layer_specs(spec, data_info(12, 4))], CPU)
     block = ["Dense", "BatchNormLayer", "ActivationLayer", "DropoutLayer"]
     assert [type(layer).__name__ for layer in net.layers] == [*block, *block, "Dense"]
     assert [layer.name for layer in net.layers] == ["hidden1"] * 4 + ["hidden2"] * 4 + ["output"]
@@ -339,7 +340,7 @@ def test_a_dense_network_reads_as_its_list_of_layers() -> None:
 
 def test_frozen_layers_and_a_trained_head_are_slices_with_their_names_kept() -> None:
     spec = RunSpec.parse({"hidden": "7,6,5", "bn": True, "act": "prelu"})
-    layers = layer_specs(spec, 12, 4)
+    layers = layer_specs(spec, data_info(12, 4))
     tensors, x = first_tensors(layers, 2), torch.randn(2, 9, 12)
     whole = build([layers] * 2, tensors, CPU)
     expected = whole.forward(x, EVAL)

@@ -12,7 +12,7 @@ from dnntrain.techniques.dropout import MonteCarloDropout
 def settings_with(technique: type[Technique]) -> dict[str, Any]:
     """Settings of a small run that uses the technique with the defaults of its declaration, or fewer passes."""
     if issubclass(technique, Choice):
-        return {technique.slot: technique.name}
+        return {technique.slot: technique.example or technique.name}
     assert issubclass(technique, Switch)
     if technique.primary is None:
         return {technique.name: True}

@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.data.torchvision_compat import import_torchvision
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext
 from dnntrain.transfer_learning.image_backbone import ImageBackbone, UpperLayersSpec
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, average_maps
 from dnntrain.transfer_learning.stages import train_transfer
 from dnntrain.transfer_learning.weights import TORCHVISION_WEIGHTS, fetch, load_model, packaged_weights
+from dnntrain.utils.torchvision_compat import import_torchvision
 
 if TYPE_CHECKING:
     from tests.support.loopback import Server

@@ -25,6 +25,7 @@ from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same
+from tests.support.networks import data_info
 from tests.support.command import error_of, succeeds
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
@@ -105,7 +106,7 @@ WHOLE = ["input", "hidden1", "hidden2", "hidden3", "output"]
 def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters_them(
     frozen: int, named: list[str], base: MLPBackbone
 ) -> None:
-    layers = base.trained_layers(reusing(dropout=0.1, dropout_where="input+hidden"), frozen, 99, 10)
+    layers = base.trained_layers(reusing(dropout=0.1, dropout_where="input+hidden"), frozen, data_info(99, 10))
     assert list(dict.fromkeys(layer.name for layer in layers)) == named
     assert layers[0].shape_out == ((99,) if frozen else (784,))
     expected = [name for name in base.state if name.split(".")[0] in named]

@@ -1,0 +1,155 @@
+"""Convolutions of P members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from dnntrain.nn.gradients import Gradients, batched_matmul
+from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
+from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix
+from dnntrain.nn.linear import WeightInit
+from dnntrain.nn.maps import channels_last, check_maps, each_member, pixel_rows
+from dnntrain.utils.lazy import torch
+
+
+class Convolution(Layer):
+    """A convolution with `kernel` (P, C_out, C_in, k, k) and, unless batch norm follows, `bias` (P, C_out).
+
+    Maps are (P, rows, C, H, W).
+    """
+
+    keeps_output = False
+
+    def __init__(self, name: str, stride: int, padding: int, parameters: Tensors) -> None:
+        super().__init__(name, parameters)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        x = channels_last(x).expand(len(self._parameters["kernel"]), -1, -1, -1, -1)
+        if ctx.training:
+            self._saved = x, ctx.real
+        return self.outputs(x)
+
+    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
+        x, real = self._saved
+        del self._saved
+        grad = channels_last(grad)
+        real_grad = real_rows(grad, real)
+        grads[f"{self.name}.kernel"] = self.kernel_gradient(real_grad, real_rows(x, real))
+        if "bias" in self._parameters:
+            grads[f"{self.name}.bias"] = pixel_rows(real_grad).sum(dim=1)
+        return self._derivative(0, grad, x) if self.needs_input_grad else None
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs (P, rows, C_out, H_out, W_out) for the inputs x (P, rows, C_in, H, W)."""
+
+        def of_one(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+            return torch.conv2d(x, kernel, bias, self.stride, self.padding).movedim(1, -1)
+
+        return each_member(of_one, x, *self._parameters.values()).movedim(-1, 2)
+
+    def kernel_gradient(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The kernel's gradient, from that of the outputs and from the inputs; all rows are real."""
+        return self._derivative(1, grad, x).contiguous()
+
+    def _derivative(self, of: int, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The gradient of the inputs (`of` = 0) or of the kernel (1), channels last."""
+        settings = (self.stride,) * 2, (self.padding,) * 2, (1, 1), False, (0, 0), 1, [of == 0, of == 1, False]
+
+        def of_one(grad: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+            gradient: torch.Tensor = torch.ops.aten.convolution_backward(grad, x, kernel, None, *settings)[of]
+            return gradient.movedim(1, -1)
+
+        return each_member(of_one, grad, x, self._parameters["kernel"]).movedim(-1, 2)
+
+
+class OneChannelConvolution(Convolution):
+    """A convolution of maps with one channel, as the product of all windows with the kernel.
+
+    With one channel, oneDNN has little to multiply for each output: 1→32 at 28×28 and batch 32 takes it 0.5 ms forward
+    and 2.6 ms for the kernel's gradient, where the windows (0.1 ms) and their product take 0.4 ms each time.
+    """
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        kernel, bias = self._parameters["kernel"], self._parameters.get("bias")
+        windows = self._windows(x)
+        products = batched_matmul(
+            windows.flatten(2).mT, as_matrix(kernel, 0), None if bias is None else bias.unsqueeze(1)
+        )
+        return products.view(*windows.shape[:1], *windows.shape[2:], -1).movedim(-1, 2)
+
+    def kernel_gradient(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        products = batched_matmul(self._windows(x).flatten(2), pixel_rows(grad))
+        return products.mT.reshape(self._parameters["kernel"].shape)
+
+    def _windows(self, x: torch.Tensor) -> torch.Tensor:
+        """The k · k inputs of each output, (P, k · k, rows, H_out, W_out)."""
+        size = self._parameters["kernel"].shape[-1]
+        padded = torch.nn.functional.pad(x.squeeze(2), (self.padding,) * 4)
+        windows = padded.unfold(2, size, self.stride).unfold(3, size, self.stride)  # a view (P, rows, H, W, k, k)
+        return windows.permute(0, 4, 5, 1, 2, 3).flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class ConvolutionSpec(LayerSpec):
+    """A convolution with a square kernel."""
+
+    name: str
+    shape_in: Shape
+    """(C_in, H, W)."""
+    channels: int
+    """C_out."""
+    init: WeightInit
+    kernel: int = 3
+    stride: int = 1
+    padding: int = 1
+    """Rows and columns of zeros at each edge."""
+    bias: bool = True
+    draws: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_maps(self.name, self.shape_in, "kernel", self.kernel, self.padding)
+
+    @property
+    def shape_out(self) -> Shape:
+        height, width = ((size + 2 * self.padding - self.kernel) // self.stride + 1 for size in self.shape_in[1:])
+        return (self.channels, height, width)
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of each output: the receptive field in every channel."""
+        return self.shape_in[0] * self.kernel**2
+
+    @property
+    def fan_out(self) -> int:
+        """Outputs that each input takes part in, as Keras and torch count them (without the stride)."""
+        return self.channels * self.kernel**2
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {"kernel": (self.channels, self.shape_in[0], self.kernel, self.kernel)}
+        return shapes | ({"bias": (self.channels,)} if self.bias else {})
+
+    @property
+    def weights(self) -> dict[str, int]:
+        return {"kernel": 0}
+
+    @property
+    def flops(self) -> int:
+        channels, height, width = self.shape_out
+        return 2 * self.fan_in * channels * height * width
+
+    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        matrix = self.init.kernel(rng, self.fan_in, self.fan_out, (self.fan_in, self.channels))
+        kernel = np.ascontiguousarray(matrix.T).reshape(self.parameters["kernel"])
+        return {"kernel": kernel} | ({"bias": self.init.bias(rng, self.fan_in, self.channels)} if self.bias else {})
+
+    def build(
+        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
+    ) -> Convolution:
+        kind = OneChannelConvolution if self.shape_in[0] == 1 else Convolution
+        return kind(self.name, self.stride, self.padding, parameters)

@@ -1,0 +1,159 @@
+"""What every network offers: its layers, in units that can be frozen, dropped, or counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from dnntrain.data import DatasetInfo
+from dnntrain.errors import InputError
+from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.linear import DenseSpec
+from dnntrain.techniques.activations import Activation
+from dnntrain.techniques.base import Choice
+from dnntrain.techniques.dropout import DropoutBase
+from dnntrain.techniques.initializers import Glorot, Initializer
+from dnntrain.techniques.normalization import BatchNorm
+
+Unit = list[LayerSpec]
+"""A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What a network is built from: its data, and the settings that decide its layers."""
+
+    data: DatasetInfo
+    n_outputs: int
+    """Units of the output layer."""
+    hidden: tuple[int, ...]
+    """Widths of the hidden dense layers."""
+    activations: Sequence[Activation]
+    """The activation of each unit but the output, from the lowest."""
+    init: Initializer | None
+    """The initializer of all units but the output; None to follow the activation."""
+    batch_norm: BatchNorm | None
+    dropout: DropoutBase | None
+    skip: int = 0
+    """Dense layers that each skip connection passes by; 0 for none."""
+
+    def activation(self, unit: int) -> Activation:
+        """The activation of a unit, counted from 1."""
+        return self.activations[unit - 1]
+
+    def initializer(self, unit: int) -> Initializer:
+        """The initializer of a unit, counted from 1."""
+        return self.init or Initializer.parse(self.activation(unit).init)
+
+    @property
+    def biases(self) -> bool:
+        """Whether layers with weights have biases: batch norm subtracts the mean, and with it any bias."""
+        return self.batch_norm is None or self.batch_norm.place == "after"
+
+    def norm(self, name: str, shape: Shape, place: str) -> Unit:
+        """Batch norm of activations of this shape, if it goes to this place (before, after, or input)."""
+        bn = self.batch_norm
+        is_there = bn is not None and (bn.input if place == "input" else bn.place == place)
+        return [bn.layer(name, shape)] if bn and is_there else []
+
+    def activated(self, name: str, shape: Shape, unit: int) -> Unit:
+        """A unit's activation, with batch norm on the side that it goes to."""
+        activation = self.activation(unit).layer(name, shape)
+        return [*self.norm(name, shape, "before"), activation, *self.norm(name, shape, "after")]
+
+    def dropped(self, name: str, shape: Shape, unit: int) -> Unit:
+        """Dropout of a unit's output, or of the inputs (unit 0), if it goes there."""
+        dropout = self.dropout
+        if dropout is None or unit not in dropout.layers(len(self.hidden), len(self.activations) - len(self.hidden)):
+            return []
+        return [dropout.layer(name, shape)]
+
+    def inputs(self, shape: Shape) -> Unit:
+        """What comes before the first unit."""
+        return [*self.norm("input", shape, "input"), *self.dropped("input", shape, 0)]
+
+    def dense(self, name: str, width: int, units: int, unit: int) -> DenseSpec:
+        """The dense layer of a unit; `width` is that of its input."""
+        return DenseSpec(name, width, units, self.initializer(unit), bias=self.biases)
+
+    def hidden_units(self, width: int) -> list[Unit]:
+        """The hidden dense layers, the last units below the output; `width` is that of their input."""
+        first = len(self.activations) - len(self.hidden) + 1
+        units: list[Unit] = []
+        for i, (fan_in, fan_out) in enumerate(zip((width, *self.hidden), self.hidden, strict=False)):
+            name, unit = f"hidden{i + 1}", first + i
+            after = [*self.activated(name, (fan_out,), unit), *self.dropped(name, (fan_out,), unit)]
+            units.append([self.dense(name, fan_in, fan_out, unit), *after])
+        return units
+
+    def output(self, width: int) -> Unit:
+        """The output layer, on activations of this width; it has Glorot's weights, as in Keras."""
+        return [DenseSpec("output", width, self.n_outputs, Glorot())]
+
+
+class Net(Choice):
+    """A network: which layers a run has."""
+
+    family = "Network"
+    slot = "net"
+    auto: ClassVar[Mapping[str, str]]
+    """The values of `hidden` and `act` where they are `auto`."""
+
+    @property
+    def conv_units(self) -> int:
+        """The number of units below the hidden dense layers."""
+        return 0
+
+    def check(self, hidden: Sequence[int], act: Sequence[Activation]) -> None:
+        """Raise ValueError for hidden layers or activations that the network cannot have."""
+        units = self.conv_units + len(hidden)
+        if len(act) not in (1, units):
+            raise ValueError(f"act names {len(act)} activations for {units} layers")
+
+    def units(self, settings: NetworkSettings) -> list[Unit]:
+        """All layers: what comes before the first unit, the units, and the output layer.
+
+        Raises:
+            InputError: The data or the settings do not fit the network.
+        """
+        raise NotImplementedError
+
+    def layers(self, settings: NetworkSettings) -> list[LayerSpec]:
+        """All layers, from the lowest."""
+        return list(chain.from_iterable(self.units(settings)))
+
+
+def fill_auto(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose `hidden` and `act` are those of the network where they are `auto` or not given."""
+    net = Net.parse(values.get("net", "mlp"))
+    return {**values, **{key: value for key, value in net.auto.items() if values.get(key, "auto") == "auto"}}
+
+
+def map_shape(net: str, data: DatasetInfo) -> Shape:
+    """The shape (C, H, W) of an example of images; InputError if it has another number of axes."""
+    shape = data.shape
+    if len(shape) == 2:
+        return (1, *shape)
+    if len(shape) != 3:
+        raise InputError(f"net {net}: needs images (channels, height, width); these examples have shape {shape}")
+    return shape
+
+
+def read_counts(value: object) -> str:
+    """Whole numbers joined by slashes, such as 32/64/128."""
+    parts = str(value).replace(" ", "").split("/")
+    if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
+        raise ValueError(f"{value!r} is not a list of whole numbers from 1 to 4096, such as 32/64/128")
+    return "/".join(str(int(part)) for part in parts)
+
+
+Counts = Annotated[str, BeforeValidator(read_counts)]
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """The numbers of a `Counts`."""
+    return tuple(map(int, text.split("/")))

@@ -1,0 +1,72 @@
+"""Multilayer perceptrons, with or without skip connections."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from dnntrain.nn.layer_spec import LayerSpec
+from dnntrain.nn.residual import ResidualSpec
+from dnntrain.techniques.base import RunExtent, Switch
+from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
+from dnntrain.utils.fields import hyperparameter
+
+
+class MLP(Net):
+    """Dense layers only."""
+
+    name = "mlp"
+    summary = "Dense layers, each on all outputs of the one below it; the inputs are one flat list of numbers."
+    paper = "Rumelhart et al. 1986, Learning representations by back-propagating errors"
+    formula = "h ← act(W h + b) for each layer of --hidden; outputs = W h + b"
+    advice = "For tables, and as a fast test bed for training techniques. On images, cnn and resnet do better."
+    auto: ClassVar = {"hidden": "300,100", "act": "relu"}
+
+    def units(self, settings: NetworkSettings) -> list[Unit]:
+        features = settings.data.n_features
+        units = settings.hidden_units(features)
+        width = settings.hidden[-1] if settings.hidden else features
+        return [
+            settings.inputs((features,)),
+            *(with_skips(units, settings) if settings.skip else units),
+            settings.output(width),
+        ]
+
+
+class SkipConnections(Switch):
+    """Skip connections around dense layers."""
+
+    family = "Residual connections"
+    name = "residual"
+    summary = "Adds the input of every few dense layers to their output, so that gradients reach the lowest layers."
+    paper = "He et al. 2016, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
+    formula = "h ← act(h + W₂ act(W₁ h + b₁) + b₂)"
+    advice = "Against vanishing gradients in deep mlps. Layers that change the width have no skip. resnet has its own."
+    every: int = hyperparameter(2, "dense layers that each skip connection passes by", ge=1, le=100)
+
+    def fault(self, run: RunExtent) -> str | None:
+        if run.net != "mlp":
+            return f"residual: for net mlp, not for {run.net}"
+        return None if run.hidden > self.every else f"residual: {run.hidden} hidden layers are too few for a skip"
+
+
+def with_skips(units: list[Unit], settings: NetworkSettings) -> list[Unit]:
+    """Hidden layers with a skip around every `settings.skip` of them that keep the width.
+
+    The last of these layers is activated after the sum. The block is one unit in place of the last; the units of the
+    others are empty, so that the units' numbers stay what they are.
+    """
+    widths, every = settings.hidden, settings.skip
+    result: list[Unit] = []
+    while len(result) < len(units):
+        first = len(result)
+        last = first + every
+        if first == 0 or last > len(units) or len(set(widths[first - 1 : last])) > 1:
+            result.append(units[first])
+            continue
+        body: list[LayerSpec] = [layer for unit in units[first : last - 1] for layer in unit]
+        dense, *after = units[last - 1]
+        n_before = len(settings.norm("", (1,), "before"))
+        block = ResidualSpec(f"skip{last}", (*body, dense, *after[:n_before]))
+        result += [[] for _ in range(every - 1)]
+        result.append([block, *after[n_before:]])
+    return result

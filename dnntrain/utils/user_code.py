@@ -1,0 +1,227 @@
+"""References to the user's own code: `mynet.py:Net:width=64` or `torchvision.models:resnet18:num_classes={classes}`.
+
+A file's code runs as it was read, and so does a package that is not installed but lies somewhere as source files. While
+`pinned` holds, references mean the code that was read before, whatever has become of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.utils.user_arguments import read_argument, split_arguments
+from dnntrain.utils.user_imports import import_code, import_module
+from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
+from dnntrain.utils.user_traceback import cut_traceback, user_frames
+
+LONGEST_HINT = 200
+"""Characters of a list of known names that an error message still shows."""
+
+
+@dataclass(frozen=True)
+class CodeReference:
+    """A callable of the user's, by file or package, with arguments for it.
+
+    Nothing is read before `sources` or `identity`, and nothing runs before `load` or `call`.
+    """
+
+    module: str
+    """'mynet.py', '/abs/mynet.py' or 'torchvision.models'."""
+    name: str
+    """The callable's name in the module: 'Net', or 'Net.small' for a class method."""
+    arguments: str = ""
+    """'width=64,depth=3'. Values are Python literals, else text, and may hold placeholders like {classes}."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `FILE.py:NAME[:arguments]` or `PACKAGE.MODULE:NAME[:arguments]`.
+
+        Raises:
+            InputError: The text has another form. Whether there is such a file is not looked at.
+        """
+        module, _, rest = (part.strip() for part in text.partition(":"))
+        name, _, arguments = (part.strip() for part in rest.partition(":"))
+        form = "write FILE.py:NAME or PACKAGE.MODULE:NAME, and :argument=value,… if there are any"
+        if not module or not name:
+            raise InputError(f"'{text}' names no {'callable in it' if module else 'module'}; {form}")
+        if not is_file(module) and not all(map(str.isidentifier, module.split("."))):
+            raise InputError(f"'{module}' is neither a .py file nor a package's name; {form}")
+        if not all(map(str.isidentifier, name.split("."))):
+            raise InputError(f"'{name}' is no name of a class or function; {form}")
+        try:
+            split_arguments(arguments)
+        except InputError as error:
+            raise InputError(f"{module}:{name}: {error}") from None
+        return cls(module, name, arguments)
+
+    def __str__(self) -> str:
+        return ":".join(filter(None, (self.module, self.name, self.arguments)))
+
+    def code(self) -> UserCode | None:
+        """The code that is meant: the pinned one, or that of the file as it is now; None for an installed package.
+
+        Raises:
+            InputError: There is no such file or package, or a file is not Python.
+        """
+        if self.module in _pinned.get():
+            return _pinned.get()[self.module]
+        file = Path(self.module) if is_file(self.module) else source_file(self.module)
+        return None if file is None else read_code(self.module, file)
+
+    def sources(self) -> dict[str, bytes]:
+        """The module's file, and the files that it imports from its folder, by relative path. Nothing is run.
+
+        Empty for an installed package.
+
+        Raises:
+            InputError: See `code`.
+        """
+        code = self.code()
+        return dict(code.files) if code else {}
+
+    def identity(self) -> str:
+        """SHA-256, in hexadecimal, of what decides the result of a call: sources, name and arguments.
+
+        The place of the folder does not count. An installed package counts with its name and version.
+
+        Raises:
+            InputError: See `code`.
+        """
+        code = self.code()
+        origin = code.digest if code else f"{self.module} of {installed_as(self.module.partition('.')[0])}"
+        content = [origin, self.name, sorted(split_arguments(self.arguments).items())]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def load(self) -> Callable[..., Any]:
+        """Import the callable; the same object as long as its code is the same. What it prints goes to stderr.
+
+        Raises:
+            InputError: The module cannot be found or imported, or holds no such callable; with file and line, and the
+                user's part of the traceback.
+        """
+        code = self.code()
+        try:
+            module = import_code(code) if code else import_module(self.module)
+        except MemoryError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(self._import_problem(error, code)) from None
+        found: Any = module
+        for part in self.name.split("."):
+            if not hasattr(found, part):
+                names = [name for name, value in vars(found).items() if callable(value) and name[0] != "_"]
+                own = [name for name in names if getattr(vars(found)[name], "__module__", "") == module.__name__]
+                raise InputError(f"{self.module}: has no '{part}'{_hint(part, own or names)}")
+            found = getattr(found, part)
+        if not callable(found):
+            raise InputError(f"{self.module}:{self.name}: is a {type(found).__name__}, not a class or function")
+        return found  # type: ignore[no-any-return]
+
+    def call(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> Any:
+        """Call it with its arguments.
+
+        Args:
+            placeholders: Values of `{classes}` and the like.
+            fill: Values for parameters of these names that the callable has and the arguments do not give.
+
+        Returns:
+            What the callable returns.
+
+        Raises:
+            InputError: The module cannot be loaded, the arguments do not fit the callable's signature, or it raises;
+                then with the user's part of the traceback.
+        """
+        function = self.load()
+        where = f"{self.module}:{self.name}"
+        try:
+            given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
+            keywords = _with_filled(function, given, fill)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        try:
+            with redirect_stdout(sys.stderr):
+                return function(**keywords)
+        except MemoryError:
+            raise
+        except (Exception, SystemExit) as error:
+            shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
+            raise InputError(
+                f"{where}: fails when called with ({shown})\n{cut_traceback(error, self._home())}"
+            ) from None
+
+    def _home(self) -> str | None:
+        """The folder of the code, for tracebacks."""
+        if code := self.code():
+            return code.folder
+        spec = importlib.util.find_spec(self.module.partition(".")[0])
+        return next(iter(spec.submodule_search_locations or ()), None) if spec else None
+
+    def _import_problem(self, error: BaseException, code: UserCode | None) -> str:
+        """Why the module cannot be imported, as an error message."""
+        frames = user_frames(error, self._home())
+        where = f"{self.module}:{frames[-1].lineno}" if len(frames) == 1 else self.module
+        if not isinstance(error, ModuleNotFoundError) or not error.name:
+            return f"{self.module}: cannot be imported\n{cut_traceback(error, self._home())}"
+        package, _, missing = error.name.rpartition(".")
+        if package in sys.modules:
+            there = [found.name for found in pkgutil.iter_modules(getattr(sys.modules[package], "__path__", []))]
+            return f"{where}: no module '{missing}' in {package}{_hint(missing, there)}"
+        top = error.name.partition(".")[0]
+        beside = [file.stem for file in Path(code.folder, code.entry).parent.glob("*.py")] if code else []
+        meant = did_you_mean(top, beside)
+        near = meant if meant.startswith("; did") else ""
+        return f"{where}: no package '{top}' is installed{near or f'; pip install {top}'}"
+
+
+_pinned: ContextVar[dict[str, UserCode]] = ContextVar("pinned", default={})  # noqa: B039 (never changed in place)
+
+
+@contextmanager
+def pinned(codes: Iterable[UserCode]) -> Iterator[None]:
+    """Let references to these modules mean this code, instead of what the files hold now."""
+    token = _pinned.set(_pinned.get() | {code.module: code for code in codes})
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
+
+
+def is_file(module: str) -> bool:
+    """Whether a reference's module is a file, as `mynet.py`, and not a package's name."""
+    return module.endswith(".py") or "/" in module
+
+
+def _with_filled(function: Callable[..., Any], given: dict[str, Any], fill: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a call, checked against the signature where the callable shows one."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (ValueError, TypeError):
+        return given
+    named = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in given:
+            if name not in named:
+                takes = _hint(name, named) if named else "; it takes no arguments"
+                raise InputError(f"has no parameter '{name}'{takes}")
+    keywords = {name: fill[name] for name in named if name in fill} | given
+    missing = [name for name, p in named.items() if p.default is p.empty and name not in keywords]
+    if missing:
+        raise InputError(f"needs {', '.join(missing)}; write {':' if not given else ','}{missing[0]}=VALUE after it")
+    return keywords
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    """`did_you_mean`, unless that would be a long list."""
+    hint = did_you_mean(word, known)
+    return hint if len(hint) <= LONGEST_HINT else ""
