@@ -6,10 +6,9 @@ from math import isqrt
 
 import keras
 from keras import layers
-from peer import CLASSES, EpochDone, Task, load, main
+from peer import CLASSES, KERNEL, EpochDone, Task, load, main
 
 INITIALIZERS = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
-KERNEL = 3
 
 
 def train(task: Task, epoch_done: EpochDone) -> float | None:

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLASSES = 10
+KERNEL = 3
+"""Height and width of every convolution's kernel."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Task:
     folder: str
     """Holds x_train.npy, y_train.npy, and those of val and test: uint8 (N, features) and int64 (N,)."""
     channels: list[int]
-    """Convolutions of 3×3, each followed by its activation and a max-pooling of 2×2, below the dense layers; or []."""
+    """Of the convolutions, each followed by its activation and a max-pooling of 2×2, below the dense layers; or []."""
     hidden: list[int]
     activation: str
     initializer: str

@@ -7,11 +7,10 @@ from itertools import pairwise
 from math import isqrt
 
 import torch
-from peer import CLASSES, Task
+from peer import CLASSES, KERNEL, Task
 from torch import nn
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "selu": nn.SELU}
-KERNEL = 3
 
 
 def network(task: Task, features: int) -> nn.Sequential:
