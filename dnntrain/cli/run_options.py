@@ -38,6 +38,10 @@ RUN_OPTIONS: dict[str, Any] = {
             help="whether to record what each run predicts for validation and test examples",
         ),
     ],
+    "reload_data": Annotated[
+        bool,
+        typer.Option("--reload-data", help="call the function that gives the data (module:FILE.py:NAME) again"),
+    ],
 }
 """The fields of `RunOptions` as command-line options."""
 

@@ -18,6 +18,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import score_of
+from dnntrain.store.code import unused_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import CHANGED
@@ -128,10 +129,13 @@ def gc(out: Out = RUNS, yes: Yes = False) -> None:
         raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
     unused += store.unused_targets(run for run in store.run_ids() if run in used)
+    if store.code.is_dir():
+        unused += unused_code(store.code, [store.read(run) for run in store.run_ids() if run in used])
     left = [*out.glob(".new-*"), *out.glob("*/.new-*"), *(out / "store").glob(".checkpoints")]
     remove([*unused, *left], yes)
-    with suppress(OSError):
-        store.targets.rmdir()  # unless some are used
+    for folder in (store.targets, store.code):
+        with suppress(OSError):
+            folder.rmdir()  # unless some are used
 
 
 def named_runs(names: list[str] | None, store: RunStore) -> list[str]:

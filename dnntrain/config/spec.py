@@ -38,7 +38,7 @@ from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_sour
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import CATALOGUE, Choice, Switch
+from dnntrain.techniques.base import CATALOGUE, Choice, Switch, Technique
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
 from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
@@ -49,6 +49,7 @@ from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.schedules import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
+from dnntrain.utils.user_code import CodeReference
 
 S = TypeVar("S", bound=Switch)
 
@@ -73,7 +74,8 @@ class RunSpec(TransferSettings):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
     data: str = hyperparameter(
-        "fashion-mini", f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv"
+        "fashion-mini",
+        f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv, or module:FILE.py:FUNCTION",
     )
     train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
     subset: Literal["per-seed", "shared"] = hyperparameter(
@@ -201,6 +203,12 @@ class RunSpec(TransferSettings):
         """Every flat key with its value as plain text, number, or None; `parse` reads it back."""
         return write_flat(self, self.source, self.switches)
 
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that the run uses."""
+        fields = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))
+        parts = (part for part in fields if isinstance(part, DataSource | Technique))
+        return tuple(dict.fromkeys(reference for part in parts for reference in part.references()))
+
     @property
     def stream_seed(self) -> int:
         """The seed that keys the run's random streams: its own, or for a replicate another one below 2**63."""
@@ -266,6 +274,8 @@ class RunSpec(TransferSettings):
         """
         defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
+        if "net" in settings:
+            settings["net"] = self.net.identity
         if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
         text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)

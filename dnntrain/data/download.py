@@ -82,7 +82,7 @@ def download(mirrors: Sequence[str], destination: Path, md5: str, progress: bool
 
 
 @contextmanager
-def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
+def exclusive_write(destination: Path, progress: bool = True, doing: str = "downloading") -> Iterator[None]:
     """Hold the lock on `destination` (the file NAME.lock next to it); other processes wait.
 
     The parent folder is created, and removed again if it stays empty.
@@ -90,6 +90,7 @@ def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
     Args:
         destination: The file or folder to be written.
         progress: Say on stderr when waiting for another process.
+        doing: What that process is doing.
 
     Raises:
         DnntrainError: An OSError occurred in the block, such as a full or read-only disk.
@@ -97,7 +98,7 @@ def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
     path = destination.with_name(destination.name + ".lock")
     lock = FileLock(path)
     try:
-        created_folder = _hold(lock, destination, progress)
+        created_folder = _hold(lock, destination, f"{doing} {destination.name}" if progress else "")
         try:
             yield
         finally:
@@ -110,8 +111,8 @@ def exclusive_write(destination: Path, progress: bool = True) -> Iterator[None]:
         raise DnntrainError(f"{destination}: cannot be written ({error.strerror or error}); {remedy}") from None
 
 
-def _hold(lock: BaseFileLock, destination: Path, progress: bool) -> bool:
-    """Wait for the lock. Returns whether its folder had to be created."""
+def _hold(lock: BaseFileLock, destination: Path, doing: str) -> bool:
+    """Wait for the lock, and say so unless `doing` is empty. Returns whether its folder had to be created."""
     created_folder, timeout, forever = False, 0, -1
     while not lock.is_locked:
         created_folder |= not destination.parent.exists()
@@ -120,8 +121,8 @@ def _hold(lock: BaseFileLock, destination: Path, progress: bool) -> bool:
             locks.acquire(lock, timeout)
         except Timeout:
             timeout = forever
-            if progress:
-                print(f"waiting for another process that is downloading {destination.name}", file=sys.stderr)
+            if doing:
+                print(f"waiting for another process that is {doing}", file=sys.stderr)
         except FileNotFoundError:
             continue  # the other process got nothing, and removed the folder
     return created_folder

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,14 @@ from dnntrain.data.levels import MAX_BIT_DEPTH, bit_depth, scaled_note, to_bytes
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+T = TypeVar("T")
 Images = NDArray[np.uint8]
 Fit = Literal["stretch", "crop", "pad"]
 
 IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """The formats that Pillow may try; it knows others, and some of them start another program."""
+
+
 PROGRESS_THRESHOLD = 2000
 """Progress is shown for more images than this."""
 FIT_NOTES = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padded with black bars"}
@@ -95,7 +98,7 @@ class Decoder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on large images, odd metadata
             try:
-                results = with_progress(pool.map(decode, rows), len(rows), root)
+                results = with_progress(pool.map(decode, rows), len(rows), f"images of {root}")
                 return dict(zip(rows, results, strict=True))
             finally:
                 pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
@@ -158,15 +161,15 @@ def decode_problem(error: Exception) -> str:
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def with_progress(results: Iterable[DecodeResult], count: int, root: Path) -> Iterable[DecodeResult]:
-    """Show a bar on stderr if there are many results, or one plain line if stderr is not a terminal."""
+def with_progress(steps: Iterable[T], count: int, what: str) -> Iterable[T]:
+    """Show a bar on stderr if there are many things to read, or one plain line if stderr is not a terminal."""
     if count <= PROGRESS_THRESHOLD:
-        return results
+        return steps
     if not sys.stderr.isatty():
-        print(f"reading {count:,} images of {root}", file=sys.stderr)
-        return results
+        print(f"reading {count:,} {what}", file=sys.stderr)
+        return steps
     from rich.progress import track
 
     from dnntrain.utils.console import console
 
-    return track(results, f"reading {root.name}", count, console=console(stderr=True))
+    return track(steps, f"reading {what}", count, console=console(stderr=True))

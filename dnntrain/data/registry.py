@@ -12,13 +12,14 @@ from dnntrain.data.image_folder import ImageFolder
 from dnntrain.data.npz import Npz
 from dnntrain.data.source import DataLocation, DataSource, OwnSource
 from dnntrain.data.tabular import Table
+from dnntrain.data.user_callable import UserCallable
 from dnntrain.errors import InputError, did_you_mean
 
 SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (FashionMini, FashionMnist, Cifar10)}
 """The named sources, by the name that `--data` takes."""
 
-KINDS: tuple[type[OwnSource], ...] = (Npz, Table, ImageFolder)
-"""The sources for the user's own files. The first one that reads a path is used."""
+KINDS: tuple[type[OwnSource], ...] = (Npz, Table, ImageFolder, UserCallable)
+"""The sources for the user's own data. The first one that reads a path is used; references to code look like none."""
 
 
 def source_class(name: str) -> type[DataSource]:
@@ -29,7 +30,7 @@ def source_class(name: str) -> type[DataSource]:
     """
     if name in SOURCES:
         return SOURCES[name]
-    kind = next((kind for kind in KINDS if kind.reads(name)), None)
+    kind = UserCallable if UserCallable.reads(name) else next((kind for kind in KINDS if kind.reads(name)), None)
     if kind is None:
         own = ", ".join(kind.summary for kind in KINDS)
         raise InputError(f"unknown data set '{name}'{did_you_mean(name, SOURCES)} (your own: {own})")

@@ -16,6 +16,7 @@ from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
 from dnntrain.utils.files import GZIP_MAGIC
+from dnntrain.utils.user_code import CodeReference
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
 
@@ -34,6 +35,8 @@ class DataLocation:
     """The folder for downloads and decoded arrays."""
     mirror: str | None = None
     """A URL (http, https, or file) or a folder to download from instead of the official servers."""
+    called_after: float = 0.0
+    """A function of the user's is called again if its data are from before this time, in seconds since 1970."""
 
     @classmethod
     def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
@@ -68,6 +71,10 @@ class DataSource(BaseModel):
     classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
+
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that makes the data."""
+        return ()
 
     def display_name(self) -> str:
         """The data set's name in records and tables."""

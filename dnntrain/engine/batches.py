@@ -99,7 +99,6 @@ class BatchSource:
         splits: Splits | None = None,
         fitted_targets: np.ndarray | None = None,
         layers: LayerSpecs | None = None,
-        per_channel: bool = False,
     ) -> None:
         """Put the data on the device.
 
@@ -110,8 +109,6 @@ class BatchSource:
             splits: Each member's examples; by default those of its spec.
             fitted_targets: The targets of the full training part, if the data set holds only some of its rows.
             layers: The network's layers, whose widths decide the padding; by default those of the spec.
-            per_channel: Whether inputs are scaled by the figures of their channel, the first axis of (C, H, W), instead
-                of their own. Examples (H, W) are one channel.
         """
         spec, outline = specs[0], dataset.outline
         self.device = device
@@ -130,9 +127,10 @@ class BatchSource:
             dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
         )
         self.is_tokens = dataset.is_tokens
-        channels = 1 if len(dataset.shape) == 2 else dataset.shape[0]
+        # a network that starts from maps (C, H, W) has its inputs scaled by the figures of their channel
+        shape = layers[0].shape_out
         self.offset, self.factor = self._scaling(
-            spec.input_scale(dataset.kind), dataset.is_image, channels if per_channel else self.n_features
+            spec.input_scale(dataset.kind), dataset.is_image, shape[0] if len(shape) == 3 else self.n_features
         )
 
     def _load_inputs(self, dataset: Dataset, fitted: np.ndarray) -> None:

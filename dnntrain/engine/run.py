@@ -13,7 +13,7 @@ from dnntrain.engine.health import diagnose
 from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
-from dnntrain.store.records import FORMAT, RunRecord
+from dnntrain.store.records import FORMAT, CodeRecord, RunRecord
 from dnntrain.utils.finite import nan_to_none
 
 ENGINE_VERSION = "5"
@@ -77,6 +77,8 @@ class Run:
             "seconds": round(self.seconds, 4),
             "history": self.history,
         }
+        if code := [CodeRecord.of(reference).content() for reference in self.spec.references()]:
+            content["code"] = code
         return RunRecord.model_validate(nan_to_none(content))
 
 

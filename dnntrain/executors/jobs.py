@@ -10,6 +10,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.utils.user_sources import UserCode
 
 if TYPE_CHECKING:
     from dnntrain.transfer_learning.backbone import Backbone
@@ -25,6 +26,8 @@ class Job:
     """auto, cpu, cuda or mps."""
     backbone: Backbone | None = None
     """The trained network that the runs reuse."""
+    code: tuple[UserCode, ...] = ()
+    """The user's own code that the runs use, as it was when they were asked for."""
     checkpoints: Mapping[RunSpec, Checkpoint] = field(default_factory=dict)
     """Where interrupted runs stopped, all at the same epoch; empty for new runs."""
     checkpoint_every: int | None = None
@@ -49,7 +52,7 @@ class Job:
 
     def without_weights(self) -> Job:
         """The job as events carry it: small enough to send after every epoch."""
-        return replace(self, backbone=None, checkpoints={})
+        return replace(self, backbone=None, code=(), checkpoints={})
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from dnntrain.executors.jobs import (
 )
 from dnntrain.metrics import score_of
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code import pinned
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -70,8 +71,9 @@ def run_job(
     brief = job.without_weights()
     try:
         torch.set_num_threads(1)
-        dataset = dataset or cached_dataset(job.specs[0].source, job.home)
-        train_job(job, dataset, EventReporter(brief, dataset, pick_device(job.device), send, stopping))
+        with pinned(job.code):
+            dataset = dataset or cached_dataset(job.specs[0].source, job.home)
+            train_job(job, dataset, EventReporter(brief, dataset, pick_device(job.device), send, stopping))
         return JobFinished(brief)
     except StopRequested:
         return JobFinished(brief)

@@ -50,6 +50,13 @@ def mix(x: torch.Tensor) -> torch.Tensor:
     return x.mul_(SECOND)
 
 
+def split_key(key: torch.Tensor, number: int) -> torch.Tensor:
+    """The number-th of the keys that follow from a key, int32 of the same shape. Works under `torch.func.vmap`."""
+    salt = ((number + 1) * 0x9E3779B9 + 2**31) % 2**32 - 2**31
+    x = mix(key ^ salt)
+    return x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF))  # `mix` leaves the low bits poor
+
+
 def counters(rows: int, units: int, device: torch.device) -> torch.Tensor:
     """One hashed counter for each element of a layer, int32 (1, rows, units): the part that never changes."""
     count = rows * units

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
+from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_sources import installed_as
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""
@@ -73,6 +75,29 @@ class EnvironmentRecord(Record):
     """Whether the promise of equal bits holds in this environment."""
 
 
+class CodeRecord(Record):
+    """A callable of the user's that a run used."""
+
+    reference: str
+    """As the settings have it after `module:`, such as 'mynet.py:Net:width=64'."""
+    identity: str
+    """SHA-256 of what decides the result of a call: sources, name and arguments."""
+    digest: str = ""
+    """SHA-256 of the source files, which names the folder that keeps them; empty for an installed package."""
+    entry: str = ""
+    """The module's own file among them."""
+    package: str = ""
+    """Name and version of an installed package."""
+
+    @classmethod
+    def of(cls, reference: CodeReference) -> CodeRecord:
+        """The record of a reference, with the code that it means now."""
+        given = {"reference": str(reference), "identity": reference.identity()}
+        if code := reference.code():
+            return cls(**given, digest=code.digest, entry=code.entry)
+        return cls(**given, package=installed_as(reference.module.partition(".")[0]))
+
+
 class Checksums(Record):
     """SHA-256 of a run's files."""
 
@@ -93,6 +118,8 @@ class RunRecord(Record):
     settings: RecordedSettings
     data: DatasetRecord
     environment: EnvironmentRecord
+    code: list[CodeRecord] = []
+    """The user's own code that the run used; not in records of runs without any."""
     status: str
     """finished or diverged."""
     epochs: int

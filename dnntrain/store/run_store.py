@@ -4,6 +4,7 @@
       store/<run>/run.json              settings, data, environment, results, history
       store/<run>/weights.safetensors   the weights that were kept
       store/<run>/predictions.npz       what these predict for validation and test examples (unless left out)
+      store/.code/<sha256>/…            the user's own code that runs used, each version once
       store/.targets/<sha256>.npy       the targets of such examples, shared by all runs of a split
       store/.checkpoints/<run>…         the state of an unfinished run
       <study>/study.json                what was asked: arms, seeds, question, published values
@@ -26,10 +27,12 @@ import numpy as np
 
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.code import read_code, write_code
 from dnntrain.store.locks import RunLocks, is_locked, study_lock
 from dnntrain.store.predictions import Predictions, read_predictions, target_files, write_predictions
 from dnntrain.store.records import RunRecord
 from dnntrain.utils.files import atomic_file, atomic_folder, scratch_folder, write_errors
+from dnntrain.utils.user_sources import UserCode
 
 
 class RunStore:
@@ -54,6 +57,11 @@ class RunStore:
     def targets(self) -> Path:
         """The folder with the targets of all predictions."""
         return self.root / "store" / ".targets"
+
+    @property
+    def code(self) -> Path:
+        """The folder with the user's own code that runs used: see `store.code`."""
+        return self.root / "store" / ".code"
 
     def has(self, run_id: str) -> bool:
         """Whether the run is recorded, with its weights."""
@@ -111,9 +119,15 @@ class RunStore:
         return sorted({*self.targets.glob("*.npy")} - used)
 
     def write(
-        self, record: RunRecord, weights: Mapping[str, np.ndarray], predictions: Predictions | None = None
+        self,
+        record: RunRecord,
+        weights: Mapping[str, np.ndarray],
+        predictions: Predictions | None = None,
+        code: Iterable[UserCode] = (),
     ) -> RunRecord:
-        """Write a run's record, its kept weights and its predictions, and remove its checkpoint.
+        """Write a run's record, its kept weights, its predictions and its code, and remove its checkpoint.
+
+        `code` may hold more than the record refers to, which is left out.
 
         Returns:
             The record as it was written, with checksums.
@@ -122,6 +136,9 @@ class RunStore:
 
         content = save(dict(weights), metadata={"run": record.run})
         record = record.with_checksums(content)
+        used = {each.digest for each in record.code}
+        with write_errors(self.root):
+            write_code(self.code, (each for each in code if each.digest in used))
         with write_errors(self.root), atomic_folder(self.folder(record.run)) as scratch:
             (scratch / "run.json").write_text(record.to_json(), encoding="utf-8")
             (scratch / "weights.safetensors").write_bytes(content)
@@ -137,6 +154,9 @@ class RunStore:
             record = self.read(run_id)
             self.weights(run_id)
             predictions = self.predictions(run_id)
+            for code in record.code:
+                if code.digest:
+                    read_code(self.code, code)
         except InputError as error:
             return str(error)
         if record.checksums is None:

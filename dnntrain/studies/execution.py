@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from dnntrain.data import DataLocation
+from dnntrain.data.user_callable import UserCallable
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.registry import EXECUTORS, read_options
 from dnntrain.store.provenance import data_notes
@@ -54,6 +57,8 @@ class RunOptions:
     """Epochs between checkpoints; by default one a minute."""
     predictions: bool = True
     """Whether to record what each run predicts for validation and test examples."""
+    reload_data: bool = False
+    """Whether functions that give the data (module:FILE.py:NAME) are called again."""
     executor_options: Mapping[str, Any] = field(default_factory=dict)
     """The executor's own options, such as a Ray cluster's address."""
 
@@ -61,16 +66,17 @@ class RunOptions:
         if self.device not in DEVICES:
             raise InputError(f"unknown device '{self.device}'{did_you_mean(str(self.device), DEVICES)}")
         read_options(self.executor, self.executor_options)
-        if not isinstance(self.predictions, bool):
-            raise InputError(f"predictions {self.predictions!r}: must be True or False")
+        for option, value in (("predictions", self.predictions), ("reload_data", self.reload_data)):
+            if not isinstance(value, bool):
+                raise InputError(f"{option} {value!r}: must be True or False")
         for option, count, most in (("workers", self.workers, 1024), ("checkpoint_every", self.checkpoint_every, None)):
             if count is not None and not (isinstance(count, int) and 1 <= count <= (most or count)):
                 raise InputError(f"{option} {count!r}: must be a whole number from 1{f' to {most}' if most else ''}")
 
-    @property
+    @cached_property
     def home(self) -> DataLocation:
         """Where data sets are found."""
-        return DataLocation.at(self.data_dir, self.mirror)
+        return replace(DataLocation.at(self.data_dir, self.mirror), called_after=time() if self.reload_data else 0.0)
 
 
 def check(study: Study, options: RunOptions) -> list[str]:
@@ -86,6 +92,8 @@ def check(study: Study, options: RunOptions) -> list[str]:
 
     if options.mirror is not None and not downloads(study):
         raise InputError(f"mirror {options.mirror}: this study's data are not downloaded")
+    if options.reload_data and not any(isinstance(arm.spec.source, UserCallable) for arm in study.arms):
+        raise InputError("reload_data: this study's data do not come from a function (module:FILE.py:NAME)")
     return check_study(study, options.home)
 
 

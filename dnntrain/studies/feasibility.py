@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import step_count, training_count, validation_count
+from dnntrain.engine.network import layer_specs
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.studies.study import Study
@@ -55,11 +56,11 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     check_split(spec, outline)
     spec.n_outputs(outline)
     spec.input_scale(outline.kind)
-    if outline.kind == "tokens":
-        raise InputError("data: the inputs are tokens, which need a network with an embedding; an mlp takes numbers")
+    if spec.reuse_from is None:
+        layer_specs(spec, outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
-        if not spec.activations and value != default_settings()[key]:
+        if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):

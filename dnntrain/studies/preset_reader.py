@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from dnntrain.studies.study import (
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.fields import format_value
+from dnntrain.utils.user_code import CodeReference, is_file
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
@@ -43,6 +45,8 @@ KEYS = (
     *("tune", "tune_seeds", "pretrain"),
 )
 """The keys of a preset."""
+CODE = "module:"
+"""The start of a reference to the user's code."""
 
 
 class Preset:
@@ -180,7 +184,16 @@ class Preset:
                 raise unknown_key(str(key), flat_keys())
             if key == "seed":
                 raise InputError("seed belongs under seeds")
-        return {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
+        settings = {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
+        return settings | {key: self.located(settings[key]) for key in ("data", "net") if key in settings}
+
+    def located(self, value: Any) -> Any:
+        """A reference to the user's code (module:FILE.py:NAME), whose file is relative to the preset's folder."""
+        if not isinstance(value, str) or not value.startswith(CODE):
+            return value
+        code = CodeReference.parse(value.removeprefix(CODE))
+        file = Path(self.document.where).parent / code.module
+        return f"{CODE}{replace(code, module=str(file))}" if is_file(code.module) else value
 
     def factor(self, name: str) -> dict[str, Any]:
         """The settings of one factor."""

@@ -24,6 +24,7 @@ from dnntrain.store.study_record import LookRecord
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
+from dnntrain.utils.user_code import code_of, pinned
 
 LOCKED_RUNS_SECONDS = 0.5
 """Pause before another look at runs that other processes train."""
@@ -103,14 +104,17 @@ class StudyRunner:
             InputError: The study cannot be trained as it is.
         """
         self.study, self.store, self.home, self.device = study, store, home or DataLocation(), device
-        fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
-        check_study(study, self.home)
-        self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
-        """The run id of every run."""
-        self.backbones = resolve_backbones([arm.spec for arm in study.arms], store, self.home)
-        for arm in study.arms:
-            if arm.spec.reuse_from:
-                check_leakage(self.backbones[arm.spec.reuse_from], arm.spec, store, self.home)
+        self.code = code_of(reference for arm in study.arms for reference in arm.spec.references())
+        """The user's own code as it is now: all runs use it, whatever becomes of the files."""
+        with pinned(self.code):
+            fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
+            check_study(study, self.home)
+            self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
+            """The run id of every run."""
+            self.backbones = resolve_backbones([arm.spec for arm in study.arms], store, self.home)
+            for arm in study.arms:
+                if arm.spec.reuse_from:
+                    check_leakage(self.backbones[arm.spec.reuse_from], arm.spec, store, self.home)
         self.records = RunRecords(store, self.ids.values())
         self.failures: list[JobFailed] = []
 
@@ -146,7 +150,7 @@ class StudyRunner:
             return TrainedStudy(self.study, self.ids, self.records, files)
         if missing:
             self.store.prepare()
-        with self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:
+        with pinned(self.code), self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:
             callback.start(self.study, self.records, self.ids)
             try:
                 while (missing := self.missing()) and not executor.stopping:
@@ -217,7 +221,7 @@ class StudyRunner:
         elif isinstance(event, RunsFinished):
             for run in event.runs:
                 record = run.to_record(self.ids[run.spec], event.data, event.environment)
-                self.records.add(self.store.write(record, run.weights, run.predictions))
+                self.records.add(self.store.write(record, run.weights, run.predictions, self.code))
                 locks.release(record.run)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
@@ -258,6 +262,7 @@ class JobQueue:
                     self.runner.home,
                     self.runner.device,
                     backbone,
+                    self.runner.code,
                     self.checkpoints,
                     self.checkpoint_every,
                     self.predictions,

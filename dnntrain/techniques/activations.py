@@ -42,6 +42,11 @@ class Activation(Choice):
         """
         return autograd_vjp(self, z, *trained)
 
+    def module(self) -> torch.nn.Module:
+        """torch's module of the same name and function, for networks that are modules."""
+        module: torch.nn.Module = getattr(torch.nn, type(self).__name__)(*self.model_dump().values())
+        return module
+
     def layer(self, name: str, shape: Shape) -> ActivationSpec:
         """The layer that applies it to activations of this shape (of one example)."""
         return ActivationSpec(name, shape, self)
@@ -154,6 +159,9 @@ class PReLU(Activation):
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z) + (self.alpha if trained is None else trained) * z.clamp(max=0)
+
+    def module(self) -> torch.nn.Module:
+        return torch.nn.PReLU(init=self.alpha)
 
 
 class ELU(Activation):

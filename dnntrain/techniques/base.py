@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by name, in the order of declaration."""
@@ -68,6 +69,10 @@ class Technique(BaseModel):
                 raise TypeError(f"two techniques are named {cls.name!r}")
             CATALOGUE[cls.name] = cls
 
+    def references(self) -> tuple[CodeReference, ...]:
+        """The user's own code that it runs."""
+        return ()
+
     def fault(self, run: RunExtent) -> str | None:
         """Why such a run cannot use this technique, starting with the offending key; None if it can."""
         return None
@@ -109,7 +114,12 @@ class Choice(Technique):
         technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
         if technique is None:
             raise InputError(f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names())}")
-        return technique.with_parameters(implied | read_parameters(rest))
+        return technique.with_parameters(implied | technique.read(rest))
+
+    @classmethod
+    def read(cls, text: str) -> dict[str, Any]:
+        """The hyperparameters that are written after the name."""
+        return dict(read_parameters(text))
 
     @classmethod
     def with_parameters(cls, parameters: dict[str, Any]) -> Self:

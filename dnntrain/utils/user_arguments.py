@@ -35,7 +35,7 @@ def split_arguments(text: str) -> dict[str, str]:
 def _parts(text: str) -> Iterator[str]:
     """The text between commas that are in neither quotes nor brackets."""
     depth, quote, start = 0, "", 0
-    for position, character in enumerate(text):
+    for position, character in enumerate(re.sub(r"\\.", "__", text)):  # an escaped quote ends nothing
         if quote:
             quote = "" if character == quote else quote
         elif character in "'\"":

@@ -6,22 +6,26 @@ A file's code runs as it was read, and so does a package that is not installed b
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import json
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Self
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_arguments import read_argument, split_arguments
 from dnntrain.utils.user_imports import import_code, import_module
+from dnntrain.utils.user_pickle import MAIN, by_value, sent_code, unpickle
 from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
 from dnntrain.utils.user_traceback import cut_traceback, user_frames
 
@@ -55,7 +59,7 @@ class CodeReference:
         form = "write FILE.py:NAME or PACKAGE.MODULE:NAME, and :argument=value,… if there are any"
         if not module or not name:
             raise InputError(f"'{text}' names no {'callable in it' if module else 'module'}; {form}")
-        if not is_file(module) and not all(map(str.isidentifier, module.split("."))):
+        if not (is_file(module) or is_by_value(module) or all(map(str.isidentifier, module.split(".")))):
             raise InputError(f"'{module}' is neither a .py file nor a package's name; {form}")
         if not all(map(str.isidentifier, name.split("."))):
             raise InputError(f"'{name}' is no name of a class or function; {form}")
@@ -76,6 +80,8 @@ class CodeReference:
         """
         if self.module in _pinned.get():
             return _pinned.get()[self.module]
+        if is_by_value(self.module):
+            return sent_code(self.module)
         file = Path(self.module) if is_file(self.module) else source_file(self.module)
         return None if file is None else read_code(self.module, file)
 
@@ -112,6 +118,8 @@ class CodeReference:
         """
         code = self.code()
         try:
+            if code and code.pickled:
+                return unpickle(code)
             module = import_code(code) if code else import_module(self.module)
         except MemoryError:
             raise
@@ -125,7 +133,7 @@ class CodeReference:
                 raise InputError(f"{self.module}: has no '{part}'{_hint(part, own or names)}")
             found = getattr(found, part)
         if not callable(found):
-            raise InputError(f"{self.module}:{self.name}: is a {type(found).__name__}, not a class or function")
+            raise InputError(f"{self.module}:{self.name}: not a class or function, but of type {type(found).__name__}")
         return found  # type: ignore[no-any-return]
 
     def call(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> Any:
@@ -163,7 +171,7 @@ class CodeReference:
     def _home(self) -> str | None:
         """The folder of the code, for tracebacks."""
         if code := self.code():
-            return code.folder
+            return None if code.pickled else code.folder
         spec = importlib.util.find_spec(self.module.partition(".")[0])
         return next(iter(spec.submodule_search_locations or ()), None) if spec else None
 
@@ -197,9 +205,52 @@ def pinned(codes: Iterable[UserCode]) -> Iterator[None]:
         _pinned.reset(token)
 
 
+def reference_of(function: Callable[..., Any], arguments: Mapping[str, Any] | None = None) -> CodeReference:
+    """Refer to a class or function that Python code holds.
+
+    One from a module is referred to by its file or package, and imported from there again. One from a notebook, from
+    the running script, or from within a function is sent by value, and its module is named `__main__@…`.
+
+    Args:
+        function: The class or function.
+        arguments: Literals such as numbers, text and lists, by parameter.
+
+    Raises:
+        InputError: It is neither a class nor a function, its source cannot be read, or an argument is not a literal.
+    """
+    if not isinstance(function, type | FunctionType):
+        raise InputError(f"{function!r} is neither a class nor a function; write a function that returns what is meant")
+    texts = [f"{name}={value!r}" for name, value in (arguments or {}).items()]
+    try:
+        if any(ast.literal_eval(repr(value)) != value for value in (arguments or {}).values()):
+            raise ValueError
+    except (ValueError, SyntaxError):
+        raise InputError(f"{function.__name__}: arguments must be literals, not {', '.join(texts)}") from None
+    module, name = sys.modules.get(function.__module__), function.__qualname__
+    file = getattr(module, "__file__", None)
+    top = function.__module__.partition(".")[0]
+    if module is None or function.__module__ == MAIN or "<locals>" in name or not file:
+        code = by_value(function)
+        name = function.__name__ if function.__name__.isidentifier() else "function"  # a lambda
+        return CodeReference.parse(":".join((code.module, name, ",".join(texts))))
+    where = function.__module__ if installed_as(top) else str(file)
+    return CodeReference.parse(":".join((where, name, ",".join(texts))))
+
+
+def code_of(references: Iterable[CodeReference]) -> tuple[UserCode, ...]:
+    """The code that references mean now, each module once. Installed packages have none to send."""
+    found = {reference.module: reference.code() for reference in references}
+    return tuple(code for code in found.values() if code)
+
+
 def is_file(module: str) -> bool:
     """Whether a reference's module is a file, as `mynet.py`, and not a package's name."""
     return module.endswith(".py") or "/" in module
+
+
+def is_by_value(module: str) -> bool:
+    """Whether a reference's module is `__main__@…`, that of a callable that is sent by value."""
+    return re.fullmatch(rf"{MAIN}@[0-9a-f]{{8}}", module) is not None
 
 
 def _with_filled(function: Callable[..., Any], given: dict[str, Any], fill: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,10 @@ class CodeImporter(MetaPathFinder, SourceLoader):  # type: ignore[misc]  # types
             if not self._is_folder(name):
                 return None
             return importlib.machinery.ModuleSpec(fullname, None, is_package=True)
-        return importlib.util.spec_from_file_location(fullname, Path(self.code.folder, file), loader=self)
+        spec = importlib.util.spec_from_file_location(fullname, Path(self.code.folder, file), loader=self)
+        if spec and spec.submodule_search_locations:
+            spec.submodule_search_locations = []  # or Python would look into the folder before it asks this finder
+        return spec
 
     def get_filename(self, fullname: str) -> str:
         return str(Path(self.code.folder, self.code.find(self._inner(fullname)) or ""))

@@ -8,7 +8,6 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -30,6 +29,8 @@ class UserCode:
     """The module's own file, relative to the folder: 'mynet.py', 'nets/mynet.py'."""
     files: Mapping[str, bytes]
     """Content by relative path, in order of path."""
+    pickled: bytes = b""
+    """A callable that is sent by value; the files hold its source for people to read."""
 
     @cached_property
     def digest(self) -> str:
@@ -60,8 +61,8 @@ def read_code(module: str, file: Path) -> UserCode:
     """
     path = expanded(str(file)).resolve()
     if not path.is_file():
-        near = [found.name for found in path.parent.glob("*.py")]
-        raise InputError(f"{file}: {'is a folder' if path.is_dir() else 'no such file'}{did_you_mean(path.name, near)}")
+        near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.py")])
+        raise InputError(f"{file}: {'is a folder' if path.is_dir() else f'no such file{near}'}")
     if path.suffix != ".py" or "." in path.stem:
         raise InputError(f"{file}: a Python file is named like mynet.py, with no other dot")
     root = path.parent
@@ -152,16 +153,18 @@ def source_file(module: str) -> Path | None:
     return file
 
 
-@cache
 def installed_as(top: str) -> str:
     """Name and version of what a top-level module was installed with; empty if it is the user's own code."""
     spec = importlib.util.find_spec(top)
-    found = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
-    origin = next(filter(None, found), "")
-    if not Path(origin).is_absolute():  # built-in or frozen
-        return f"python {platform.python_version()}"
-    for name in sorted(set(importlib.metadata.packages_distributions().get(top, ()))):
+    if spec is None:
+        return ""
+    origin = Path(next(filter(None, (spec.origin, *(spec.submodule_search_locations or ()))), ""))
+    for name in sorted(set(_distributions().get(top, ()))):
         distribution = importlib.metadata.distribution(name)
-        if Path(origin).is_relative_to(Path(str(distribution.locate_file("")))):  # else it runs from its sources
+        if origin.is_relative_to(Path(str(distribution.locate_file("")))):  # else it runs from its sources
             return f"{name} {distribution.version}"
-    return f"python {platform.python_version()}" if Path(origin).is_relative_to(sysconfig.get_path("stdlib")) else ""
+    is_standard = spec.origin in ("built-in", "frozen") or top in sys.stdlib_module_names
+    return f"python {platform.python_version()}" if is_standard else ""
+
+
+_distributions = cache(importlib.metadata.packages_distributions)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+INSTALLED = {"site-packages", "dist-packages"}
+"""Names of the folders into which packages are installed."""
+
 
 def user_frames(error: BaseException, folder_or_file_hint: str | None = None) -> list[traceback.FrameSummary]:
     """The frames of the user's code that an error passed through, the outermost first.
@@ -18,15 +21,15 @@ def user_frames(error: BaseException, folder_or_file_hint: str | None = None) ->
             is whatever belongs neither to dnntrain, nor to Python, nor to an installed package.
     """
     home = Path(folder_or_file_hint).resolve() if folder_or_file_hint else Path("/")
-    paths = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    installed = [PACKAGE, *(Path(path).resolve() for path in paths)]
-    # an installed package is the user's code only if the hint names it: a project's folder may hold a .venv
-    others = [folder for folder in installed if not home.is_relative_to(folder)]
+    python = [Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib")]
+    # a library is the user's code only if the hint names it: a project's folder may hold a .venv
+    libraries = [folder for folder in (PACKAGE, *python) if not home.is_relative_to(folder)]
 
     def is_users(filename: str) -> bool:
         path = Path(filename).resolve()
         outside = folder_or_file_hint is not None and not path.is_relative_to(home)
-        return not (outside or filename.startswith("<frozen") or any(map(path.is_relative_to, others)))
+        installed = INSTALLED & {*path.parts} and not INSTALLED & {*home.parts}
+        return not (outside or installed or filename.startswith("<frozen") or any(map(path.is_relative_to, libraries)))
 
     return [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
 

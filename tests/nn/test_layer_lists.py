@@ -278,18 +278,6 @@ def test_gradients_of_a_module_are_autograds() -> None:
             torch.testing.assert_close(densify(grads[name])[member], gradient[member], rtol=1e-4, atol=1e-6)
 
 
-def test_at_once_and_in_turn_give_the_same() -> None:
-    [spec] = WHOLE
-    layer = spec.build({}, {}, [], CPU)
-    tensors = {name.removeprefix("net."): tensor.double() for name, tensor in first_tensors(WHOLE, 3).items()}
-    layer.set_mode(ForwardContext(training=True), 7)
-    for x in (torch.randn(3, 7, 1, 8, 8).double(), torch.randn(1, 7, 1, 8, 8).double()):
-        states = [{name: tensor.clone() for name, tensor in tensors.items()} for _ in range(2)]
-        torch.testing.assert_close(layer._at_once(states[0], x), layer._in_turn(states[1], x))
-        for name in tensors:
-            torch.testing.assert_close(states[0][name], states[1][name])
-
-
 def test_a_module_keeps_its_own_initialization_and_torchs_generator_its_state() -> None:
     before = torch.get_rng_state()
     a, b = initial_state(WHOLE, 0), initial_state(WHOLE, 1)
@@ -310,12 +298,6 @@ def test_a_module_says_what_it_is() -> None:
     assert spec.flops == 2 * (36 * 27 + 270)
     embedding = ModuleSpec("net", lambda: torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Linear(4, 2)), (3,))
     assert embedding.weights == {"1.weight": 0}
-
-
-def test_a_modules_own_dropout_is_refused() -> None:
-    spec = ModuleSpec("net", lambda: torch.nn.Sequential(torch.nn.Linear(64, 10), torch.nn.Dropout(0.5)), (64,))
-    with pytest.raises(InputError, match=r"net: the module's own dropout \(1\) is not supported"):
-        initial_state([spec], 0)
 
 
 def test_layers_must_end_in_the_datas_outputs(small: Dataset) -> None:

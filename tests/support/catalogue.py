@@ -7,6 +7,7 @@ from typing import Any
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
 from dnntrain.techniques.dropout import MonteCarloDropout
+from dnntrain.techniques.networks.base import Net
 
 
 def settings_with(technique: type[Technique]) -> dict[str, Any]:
@@ -20,4 +21,15 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
     return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
 
 
-EVERY_TECHNIQUE = {name: settings_with(technique) for name, technique in CATALOGUE.items()}
+EVERY_TECHNIQUE = {
+    name: settings_with(technique) for name, technique in CATALOGUE.items() if not issubclass(technique, Net)
+}
+"""Settings of a run that uses the technique, for each that is not a network."""
+
+SMALL_NETWORKS = {
+    "mlp": {"net": "mlp", "hidden": "7,5,5,5"},
+    "cnn": {"net": "cnn:channels=4/4", "hidden": "5"},
+    "resnet": {"net": "resnet:blocks=1/1,width=4"},
+    "module": {"net": "module:tests/support/small_network.py:SmallNetwork"},
+}
+"""Settings of a small run of each network."""

@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.errors import InputError
+from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.transfer_learning.image_backbone import ImageBackbone, UpperLayersSpec
+from dnntrain.transfer_learning.image_backbone import ImageBackbone, UpperLayers, UpperLayersSpec
 from dnntrain.transfer_learning.image_models import ARCHITECTURES, LITE0_PACKAGE, average_maps
 from dnntrain.transfer_learning.stages import train_transfer
 from dnntrain.transfer_learning.weights import TORCHVISION_WEIGHTS, fetch, load_model, packaged_weights
@@ -327,43 +328,48 @@ def upper_layers(
     initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in upper.initial_state().items()}
     tensors = {k: t + 0.01 * torch.randn(t.shape, generator=rng) for k, t in initial.items()}
     x = net.run(net.preprocess(images(4), 64), 0, first).flatten(1)[None]
-    return upper, copies(tensors), x
+    return upper, tensors, x
+
+
+def layer_of(upper: UpperLayersSpec, tensors: dict[str, torch.Tensor]) -> UpperLayers:
+    """The layer of copies with these tensors."""
+    trained = {k: t for k, t in tensors.items() if not is_average(k)}
+    averages = {k: t for k, t in tensors.items() if is_average(k)}
+    layer = upper.build(trained, averages, [], torch.device("cpu"))
+    layer.connect(needs_input_grad=False, owns_input=False)
+    return layer
 
 
 def outputs(upper: UpperLayersSpec, tensors: dict[str, torch.Tensor], x: torch.Tensor, **ctx: bool) -> torch.Tensor:
-    """The outputs (P, rows, features) as a function of the tensors, open to autograd."""
-    layer = upper.build({}, {}, [], torch.device("cpu"))
-    layer.set_mode(ForwardContext(**ctx), x.shape[1])
-    return layer.outputs(tensors, x)
-
-
-def copies(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same tensors anew, those that are trained open to autograd."""
-    return {k: t.detach().clone().requires_grad_(not is_average(k)) for k, t in tensors.items()}
+    """The outputs (P, rows, features); running averages move."""
+    layer = layer_of(upper, tensors)
+    value = layer.forward(x, ForwardContext(**ctx))
+    for name, average in layer.buffers().items():
+        tensors[name.removeprefix("trunk.")].copy_(average)
+    return value
 
 
 def is_average(name: str) -> bool:
     return name.endswith(("running_mean", "running_var"))
 
 
-def with_gradients(value: torch.Tensor, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The value, the gradients of what is trained, and the running averages."""
-    trained = [t for t in tensors.values() if t.requires_grad]
-    averages = [t for t in tensors.values() if not t.requires_grad]
-    return value, *torch.autograd.grad(value.square().sum(), trained), *averages
+def with_gradients(layer: UpperLayers, x: torch.Tensor) -> list[torch.Tensor]:
+    """The value, the gradients of the sum of its squares for what is trained, and the running averages."""
+    value, grads = layer.forward(x, ForwardContext(training=True)), {}
+    layer.backward(2 * value, grads)
+    return [value, *(densify(gradient).clone() for gradient in grads.values()), *layer.buffers().values()]
 
 
 @pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
 def test_upper_layers_are_each_copy_trained_alone(name: str, first: int, last: int, new: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
-    together = copies(tensors)
-    three = with_gradients(outputs(upper, together, x, training=True), together)
+    three = with_gradients(layer_of(upper, tensors), x)
     assert three[0].shape == (3, 4, *upper.shape_out)
     assert any(is_average(k) for k in tensors) == new
     for i in range(3):
-        alone = copies({k: t[i : i + 1] for k, t in tensors.items()})
-        for ours, theirs in zip(with_gradients(outputs(upper, alone, x, training=True), alone), three, strict=True):
+        alone = layer_of(upper, {k: t[i : i + 1] for k, t in tensors.items()})
+        for ours, theirs in zip(with_gradients(alone, x), three, strict=True):
             assert torch.equal(ours[0], theirs[i])
 
 
@@ -371,16 +377,15 @@ def test_upper_layers_are_each_copy_trained_alone(name: str, first: int, last: i
 @pytest.mark.parametrize(("name", "first", "last"), UPPER)
 def test_upper_layers_are_equal_at_once_and_in_turn(name: str, first: int, last: int, new: bool, shared: bool) -> None:
     upper, tensors, x = upper_layers(name, first, last, new)
-    outputs(upper, copies(tensors), x, training=True)  # as it is while training
     upper.module.double()  # in float32, one rounding on the other side of a relu's kink is another gradient
     own = {k: t.double() for k, t in tensors.items()}
     x = (x if shared else torch.cat([x, x + 0.1, x - 0.1])).double()
-    maps = x.reshape(*x.shape[:2], *upper.shape_in)
-    layer = upper.build({}, {}, [], torch.device("cpu"))
     found = []
-    for way in (layer._at_once, layer._in_turn):
-        given = copies(own)
-        found.append(with_gradients(way(given, maps), given))
+    for at_once in (True, False):
+        layer = layer_of(upper, own)
+        layer.at_once = at_once
+        found.append(with_gradients(layer, x))
+        assert layer.in_turn == ""
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9 * max(1.0, float(other.detach().abs().max())))
 
@@ -389,13 +394,12 @@ def test_upper_layers_are_the_models_and_leave_it_unchanged() -> None:
     net = load_model("mobilenet_v3_small@seed1", DataLocation())
     upper = UpperLayersSpec(net, 10, net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
-    parameters = {k: torch.from_numpy(v)[None].requires_grad_() for k, v in upper.initial_state().items()}
+    layer = layer_of(upper, {k: torch.from_numpy(v)[None] for k, v in upper.initial_state().items()})
     middle = net.run(net.preprocess(images(), 64), 0, 10)
-    value = outputs(upper, parameters, middle.flatten(1)[None])
-    value.sum().backward()
+    value, *gradients = with_gradients(layer, middle.flatten(1)[None])
     torch.testing.assert_close(value[0], net.run(middle, 10, 13))
-    assert all(p.grad is not None for p in parameters.values())
-    assert min(int(k.split(".")[0]) for k in parameters) == 10
+    assert all(gradient.any() for gradient in gradients)
+    assert min(int(k.split(".")[1]) for k in layer.parameters()) == 10
     after = [tensor for layer in net.layers for tensor in layer.state_dict().values()]
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
@@ -406,7 +410,7 @@ def test_new_upper_layers_train_by_batch_and_test_by_running_averages() -> None:
         outputs(upper, tensors, x, training=True)[:, :2], outputs(upper, tensors, x[:, :2], training=True)
     )
     outputs(upper, tensors, x, training=True, first=True)
-    moved = copies(tensors)
+    moved = {k: t.clone() for k, t in tensors.items()}
     maps = torch.nn.functional.conv2d(x.view(4, *upper.shape_in), tensors["2.conv1.weight"][1], padding=1)
     torch.testing.assert_close(tensors["2.bn1.running_mean"][1], maps.mean((0, 2, 3)))
     torch.testing.assert_close(tensors["2.bn1.running_var"][1], maps.var((0, 2, 3)))  # unbiased, as torch's

@@ -25,8 +25,8 @@ from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same
-from tests.support.networks import data_info
 from tests.support.command import error_of, succeeds
+from tests.support.networks import data_info
 
 QUICK: dict[str, Any] = {"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 3, "act": "selu"}
 

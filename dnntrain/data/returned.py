@@ -1,0 +1,159 @@
+"""Turns what a function of the user's returned into arrays: a tuple or dict of arrays, or torch data sets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import numpy as np
+
+from dnntrain.data.arrays import AnyArray, Arrays
+from dnntrain.data.images import with_progress
+from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.utils.user_traceback import cut_traceback
+
+ROLES = {
+    f"{letter}_{part_name}": (part, kind)
+    for part_name, part in (("train", TRAIN), ("test", TEST), ("val", VALIDATION))
+    for kind, letter in enumerate("xy")
+}
+"""The names of the arrays, in the order of a tuple, and their roles."""
+NAMES = tuple(ROLES)
+RIGHT = (
+    f"must return ({', '.join(NAMES[:4])}), with {' and '.join(NAMES[4:])} or without, as a tuple or a dict; or a pair "
+    "(train, test) or triple (train, val, test) of torch data sets with a length and items (input, target)"
+)
+INSTEAD = {
+    "DataLoader": "return the data set that it loads, as dnntrain makes the batches",
+    "IterableDataset": "its items have no numbers; return a map-style data set",
+    "generator": "return all examples at once",
+}
+"""What to return instead of objects of these classes."""
+
+
+def read_returned(returned: object, where: str, home: str | None = None) -> Arrays:
+    """Read what a function returned.
+
+    Args:
+        returned: A tuple, list, or dict of arrays by `ROLES` (arrays, tensors, or lists of numbers or names), or two or
+            three map-style data sets, whose items are read one by one.
+        where: The function, which starts error messages.
+        home: The folder of the user's code, for tracebacks.
+
+    Raises:
+        InputError: It is something else, an item cannot be read, or the arrays of a part differ in length.
+    """
+    named = name_arrays(returned, where, home)
+    arrays = {ROLES[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
+    for part in sorted({part for part, _ in arrays}):
+        (x_name, x), (y_name, y) = arrays[part, 0], arrays[part, 1]
+        if not x.ndim or not y.ndim or not 0 < len(x) == len(y):
+            shapes = f"{x_name} of shape {x.shape} and {y_name} of shape {y.shape}"
+            raise InputError(f"{where}: returned {shapes}; must have equally many examples, at least one")
+    return arrays
+
+
+def name_arrays(returned: object, where: str, home: str | None) -> dict[str, Any]:
+    """The arrays by name, still of any type; InputError if something else was returned."""
+    if isinstance(returned, Mapping):
+        for key in returned:
+            if key not in ROLES:
+                raise InputError(f"{where}: returned a dict with the key {key!r}{did_you_mean(str(key), NAMES)}")
+        missing = [name for name in NAMES[:4] if name not in returned]
+        missing += [
+            name for name in NAMES[4:] if any(other in returned for other in NAMES[4:]) and name not in returned
+        ]
+        if missing:
+            raise InputError(f"{where}: returned a dict without {missing[0]}; {RIGHT}")
+        return {name: returned[name] for name in NAMES if name in returned}
+    if isinstance(returned, tuple | list):
+        if len(returned) in (4, 6) and not any(map(is_dataset, returned)):
+            return dict(zip(NAMES, returned, strict=False))
+        if len(returned) in (2, 3) and all(map(is_dataset, returned)):
+            parts = ("train", "test") if len(returned) == 2 else ("train", "val", "test")
+            read = {
+                part: read_items(items, f"{where}: {part}", home) for part, items in zip(parts, returned, strict=True)
+            }
+            return {
+                f"{letter}_{part}": values
+                for part, pair in read.items()
+                for letter, values in zip("xy", pair, strict=True)
+            }
+    inner = returned if isinstance(returned, tuple | list) else [returned]
+    classes = {base.__name__ for value in inner for base in type(value).__mro__}
+    instead = next((f"; {hint}" for name, hint in INSTEAD.items() if name in classes), "")
+    raise InputError(f"{where}: returned {describe(returned)}{instead}\n{RIGHT}")
+
+
+def is_dataset(value: object) -> bool:
+    """Whether a value is a map-style data set: it has a length and items, and is neither array nor container."""
+    if isinstance(value, Sequence | Mapping) or hasattr(value, "shape"):
+        return False
+    is_iterable_only = any(base.__name__ == "IterableDataset" for base in type(value).__mro__)
+    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not is_iterable_only
+
+
+def read_items(dataset: Any, where: str, home: str | None) -> tuple[AnyArray, AnyArray]:
+    """Read a data set item by item: inputs (N, *shape) and targets (N, ...). What its code prints goes to stderr."""
+    count, targets = len(dataset), []
+    if not count:
+        raise InputError(f"{where}: a {type(dataset).__name__} without items")
+    with redirect_stdout(sys.stderr):
+        for number in with_progress(range(count), count, f"items of {where}"):
+            at = f"{where}: item {number}"
+            try:
+                item = dataset[number]
+            except Exception as error:
+                raise InputError(f"{at} cannot be read\n{cut_traceback(error, home)}") from None
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                raise InputError(f"{at} is {describe(item)}; must be a pair (input, target)")
+            value, target = as_array(item[0], f"{at}: its input"), as_array(item[1], f"{at}: its target")
+            if not number:
+                inputs, first = np.empty((count, *value.shape), value.dtype), target
+            if (value.dtype, value.shape) != (inputs.dtype, inputs.shape[1:]):
+                kinds = f"{describe(value)}, and that of item 0 {describe(inputs[0])}"
+                raise InputError(f"{at}: its input is {kinds}; all must have one type and shape")
+            if (target.dtype.kind, target.shape) != (first.dtype.kind, first.shape):
+                kinds = f"{describe(target)}, and that of item 0 {describe(first)}"
+                raise InputError(f"{at}: its target is {kinds}; all must be numbers, or all classes, one per item")
+            inputs[number] = value
+            targets.append(target)
+    return inputs, np.stack(targets)
+
+
+def as_array(value: Any, where: str) -> AnyArray:
+    """Convert an array, tensor, gray or RGB image, number, text, or list of these; InputError for anything else."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    elif hasattr(value, "getbands") and value.mode not in ("L", "RGB"):
+        raise InputError(
+            f"{where} is an image of mode {value.mode}; must be L (gray) or RGB, as of image.convert('RGB')"
+        )
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{where} cannot become an array: {str(error).splitlines()[0]}") from None
+    if array.dtype == object:
+        hint = "array.astype(str) makes names text, and examples of different shapes need padding"
+        raise InputError(f"{where} is {describe(value)} of Python objects; must be numbers or text ({hint})")
+    return array
+
+
+def describe(value: Any) -> str:
+    """A value's type and, for arrays, shape: 'a tuple of 2 (float32 (100, 4), int64 (100,))'."""
+    if value is None:
+        return "None"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    if isinstance(value, Mapping):
+        return f"{article} {name} with the keys {', '.join(map(str, value))[:200]}"
+    if isinstance(value, tuple | list):
+        inner = ", ".join(describe(each) for each in value[:6]) + (", …" if len(value) > 6 else "")
+        return f"{article} {name} of {len(value)} ({inner})"
+    return f"{article} {name}"

@@ -1,0 +1,93 @@
+"""What is random in the passes of a user's module: each member draws from a key of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from dnntrain.nn import random
+from dnntrain.utils.lazy import torch
+
+
+def has_dropout_between_layers(part: torch.nn.Module) -> bool:
+    """Whether a part is a recurrent network that drops units between its layers."""
+    return isinstance(part, torch.nn.RNNBase) and part.num_layers > 1
+
+
+class MemberNoise:
+    """The random parts of one module in the passes of P members.
+
+    The module's dropout draws from the member's key (`MemberDropout`). Whatever else draws from torch's global
+    generator, such as dropout inside attention, finds it seeded by that key.
+    """
+
+    def __init__(self, module: torch.nn.Module, rates: Mapping[str, Sequence[float]], seeded: bool) -> None:
+        """Note the random parts of a module.
+
+        Args:
+            module: The module, with `MemberDropout` in the place of torch's.
+            rates: The P dropout rates of each part that has one, by the part's name.
+            seeded: Whether the module draws from torch's global generator while training, by itself.
+        """
+        from dnntrain.nn.torch_modules import MemberDropout
+
+        self.module, self.rates = module, dict(rates)
+        parts = {name: module.get_submodule(name) for name in rates}
+        self.dropouts = {name: part for name, part in parts.items() if isinstance(part, MemberDropout)}
+        self.others = {name: part for name, part in parts.items() if name not in self.dropouts}
+        """Torch's own parts with an attribute `dropout`, which they read in training mode only."""
+        self.seeded = seeded or any(rate > 0 for name in self.others for rate in rates[name])
+        encoders = [part for part in module.modules() if isinstance(part, torch.nn.TransformerEncoderLayer)]
+        self.switched = [*self.others.values(), *encoders] if rates else []
+        own = torch.tensor([list(rates[name]) for name in self.dropouts])
+        self.dropout_rates, self.thresholds = own, random.threshold(own.flatten()).view(own.shape)
+
+    def select(self, members: Sequence[int]) -> MemberNoise:
+        """That of some members, by their indices."""
+        rates = {name: [rates[m] for m in members] for name, rates in self.rates.items()}
+        return MemberNoise(self.module, rates, self.seeded)
+
+    def is_random(self) -> bool:
+        """Whether a pass with keys is random."""
+        return self.seeded or any(rate > 0 for rates in self.rates.values() for rate in rates)
+
+    def switch(self, on: bool) -> None:
+        """Switch torch's own parts on or off for the next passes, whatever the mode of the module.
+
+        Monte Carlo dropout needs their noise in test mode. Their own flag decides on nothing else but a fast path,
+        which leaves dropout out.
+        """
+        for part in self.switched:
+            part.training = on
+
+    def start_member(self, index: int, keys: torch.Tensor | None) -> None:
+        """Prepare the module for a pass of one member; keys are int32 (P,), None switches dropout off."""
+        for name, part in self.others.items():
+            part.dropout = self.rates[name][index]  # type: ignore[assignment]
+        if keys is None:
+            self.start_pass(None)
+            return
+        if self.seeded:
+            torch.manual_seed(int(keys[index]))
+        if self.dropouts:
+            self.start_pass(keys[index], self.dropout_rates[:, index], self.thresholds[:, index])
+
+    def start_pass(self, key: torch.Tensor | None, *rates_and_thresholds: torch.Tensor) -> None:
+        """Prepare the module's dropouts: a key int32 (), their rates and thresholds (D,)."""
+        for part in self.dropouts.values():
+            part.draws.key, part.calls = key, 0
+            if rates_and_thresholds:
+                part.draws.rates, part.draws.thresholds = rates_and_thresholds
+
+    def stacked(self, keys: torch.Tensor | None) -> list[tuple[torch.Tensor, int]]:
+        """The arguments of `start_pass` with the axis P, each with the number of that axis."""
+        if keys is None:
+            return []
+        return [(keys, 0), (self.dropout_rates.to(keys.device), 1), (self.thresholds.to(keys.device), 1)]
+
+    @contextmanager
+    def keeping_generators(self, device: torch.device, keys: torch.Tensor | None) -> Iterator[None]:
+        """Give torch's global generators their state back in the end."""
+        devices = [] if device.type == "cpu" else [device]
+        with torch.random.fork_rng(devices, enabled=self.seeded and keys is not None, device_type=device.type):
+            yield

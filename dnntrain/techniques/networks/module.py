@@ -1,0 +1,149 @@
+"""The user's own `torch.nn.Module`, from a file or an installed package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from dnntrain.data import DatasetInfo
+from dnntrain.errors import InputError
+from dnntrain.nn.layer_spec import Shape
+from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.techniques.activations import Activation
+from dnntrain.techniques.dropout import DropoutBase
+from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
+from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.utils.fields import hyperparameter
+from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code import CodeReference
+
+
+class Module(Net):
+    """A torch.nn.Module of your own."""
+
+    name = "module"
+    summary = "Your own torch.nn.Module: any callable that returns one, from a .py file or an installed package."
+    paper = "Paszke et al. 2019, PyTorch, arXiv:1912.01703; stacked members: torch.func"
+    formula = "outputs (rows, classes) = your module's forward of (rows, *shape of an example)"
+    advice = "act, dropout, bn and init change the module's own parts; --plan lists what they change."
+    example = "module:presets/mynet.py:Net"
+    auto: ClassVar = {"hidden": "none", "act": "auto"}
+    code: str = hyperparameter("", "FILE.py:NAME or PACKAGE.MODULE:NAME, then :argument=value,… if it takes any")
+
+    @classmethod
+    def read(cls, text: str) -> dict[str, Any]:
+        return {"code": str(CodeReference.parse(text))}
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.code}"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}:{self.reference.name}:{self.reference.identity()}"
+
+    @property
+    def conv_units(self) -> int:
+        return 1  # the module is one unit, whatever is in it
+
+    @cached_property
+    def reference(self) -> CodeReference:
+        """The user's code."""
+        return CodeReference.parse(self.code)
+
+    def references(self) -> Sequence[CodeReference]:
+        return (self.reference,)
+
+    def check(self, hidden: Sequence[int], act: Sequence[Activation]) -> None:
+        if hidden:
+            raise ValueError("hidden: your own module has its own layers; give their number to it as an argument")
+        if len(act) > 1:
+            raise ValueError("act: one activation replaces all of your own module's")
+
+    def units(self, settings: NetworkSettings) -> list[Unit]:
+        module = module_spec(self, settings)
+        if module.shape_out != (settings.n_outputs,):
+            needed = "one number" if not settings.data.classes else f"{settings.n_outputs} numbers"
+            raise InputError(
+                f"net {self}: gives outputs of shape (rows, {', '.join(map(str, module.shape_out))}); the data need "
+                f"{needed} for each example, (rows, {settings.n_outputs})"
+            )
+        return [[ReshapeSpec("input", module.shape_in)] if len(module.shape_in) > 1 else [], [module]]
+
+
+@lru_cache(maxsize=64)
+def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
+    """The module as a layer; one object for equal settings, since making it builds the module."""
+    shape = image_shape(settings.data)
+    act = next(iter(settings.activations), None)
+    changes = ModuleChanges(act, settings.dropout, settings.batch_norm, settings.init)
+    return ModuleSpec(
+        "net",
+        ModuleMaker(net.reference, net.identity, shape, settings.n_outputs, settings.data.n_tokens),
+        shape,
+        "int64" if settings.data.kind == "tokens" else "float32",
+        changes if changes != ModuleChanges() else None,
+    )
+
+
+def image_shape(data: DatasetInfo) -> Shape:
+    """The shape of an example as a module takes it: images are (C, H, W), anything else is as in the data."""
+    return (1, *data.shape) if data.kind == "images" and len(data.shape) == 2 else data.shape
+
+
+@dataclass(frozen=True)
+class ModuleMaker:
+    """Builds a module for some data."""
+
+    reference: CodeReference
+    identity: str
+    """Of the code: another one is another module."""
+    shape: Shape
+    n_outputs: int
+    n_tokens: int
+
+    def __call__(self) -> torch.nn.Module:
+        """A new module. What the arguments leave open is filled in from the data."""
+        channels = self.shape[0]
+        height, width = self.shape[-2:] if len(self.shape) > 2 else (None, None)
+        values = {"classes": self.n_outputs, "channels": channels, "height": height, "width": width}
+        fill = dict.fromkeys(("num_classes", "n_outputs"), self.n_outputs)
+        fill |= dict.fromkeys(("in_channels", "in_chans"), channels)
+        module: torch.nn.Module = self.reference.call(
+            values | {"tokens": self.n_tokens}, {**fill, "input_shape": self.shape}
+        )
+        return module
+
+
+@dataclass(frozen=True)
+class ModuleChanges:
+    """What techniques change in a module, by surgery."""
+
+    act: Activation | None = None
+    dropout: DropoutBase | None = None
+    batch_norm: BatchNorm | None = None
+    init: Initializer | None = None
+
+    def __call__(self, module: torch.nn.Module, rng: np.random.Generator) -> list[str]:
+        """Change a new module in place; InputError if a technique finds nothing to change.
+
+        Returns:
+            What was changed, a line for each part.
+        """
+        from dnntrain.nn.surgery import draw_weights, replace_activations, replace_norms, set_dropout
+
+        changes: list[str] = []
+        if self.batch_norm:
+            changes += replace_norms(module, self.batch_norm.eps, self.batch_norm.alpha)
+        if self.act:
+            changes += replace_activations(module, self.act.module)
+        if self.dropout:
+            changes += set_dropout(module, self.dropout.rate, self.dropout.spatial)
+        if self.init:
+            changes += draw_weights(module, self.init, rng)
+        return changes

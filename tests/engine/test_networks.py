@@ -1,0 +1,68 @@
+"""Every technique on every network: which ones apply, and that a run has the same bits alone and in company."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset
+from dnntrain.engine.loop import train_population
+from dnntrain.errors import InputError
+from dnntrain.studies.feasibility import check_run
+from dnntrain.techniques.base import techniques_in
+from dnntrain.techniques.networks.base import Net
+from tests.engine.test_bit_for_bit import assert_same
+from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS
+
+SETTINGS = {"batch_size": 20, "val": 70, "epochs": 2, "lr": 0.05, "train_size": 53}
+"""Three steps an epoch; the last mini-batch has 13 examples."""
+ON_MAPS = [name for name in SMALL_NETWORKS if name != "mlp"]
+REFUSED = {("cnn", "residual"), ("resnet", "residual"), ("module", "residual"), ("module", "alpha_dropout")}
+"""Techniques that a network does without."""
+
+
+@pytest.fixture(scope="module")
+def small_images(mini: Dataset) -> Dataset:
+    """Images of 8 × 8 pixels."""
+    train, test = (np.ascontiguousarray(part[:, 2:26:3, 2:26:3]) for part in (mini.train_inputs, mini.test_inputs))
+    return replace(
+        mini,
+        train_inputs=train[:300],
+        train_targets=mini.train_targets[:300],
+        test_inputs=test[:100],
+        test_targets=mini.test_targets[:100],
+    )
+
+
+def spec(network: str, **settings: Any) -> RunSpec:
+    # a resnet has no hidden dense layers
+    where = {
+        f"{name}_where": "conv" for name in ("dropout", "alpha_dropout") if name in settings and network == "resnet"
+    }
+    return RunSpec.parse(SETTINGS | SMALL_NETWORKS[network] | settings | where)
+
+
+def test_every_network_is_tested() -> None:
+    assert {net.name for net in techniques_in(Net)} == SMALL_NETWORKS.keys()
+
+
+@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+@pytest.mark.parametrize("network", ON_MAPS)
+def test_every_technique_alone_and_in_company(network: str, technique: str, small_images: Dataset) -> None:
+    settings = EVERY_TECHNIQUE[technique]
+    if (network, technique) in REFUSED:
+        with pytest.raises(InputError, match=technique):
+            check_run(spec(network, **settings), small_images.outline)
+        return
+    member = spec(network, seed=3, **settings)
+    others = [member.changed(seed=11, epochs=1), member.changed(seed=12, lr=0.3), member.changed(seed=13, lr=1e6)]
+    assert {other.graph() for other in others} == {member.graph()}
+    [alone] = train_population([member], small_images)
+    first, *_ = train_population([member, *others], small_images)
+    *_, last = train_population([*others[:2], member], small_images)
+    assert_same(alone, first)
+    assert_same(alone, last)
