@@ -12,6 +12,7 @@ from typing import Any, Literal
 from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
+from dnntrain.data.source import forget_outlines
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
@@ -191,7 +192,11 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
 
 
 def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
-    """Separate the fields of `RunOptions` from a run's settings; InputError for a key that neither has."""
+    """Separate the fields of `RunOptions` from a run's settings; InputError for a key that neither has.
+
+    Every function that trains starts here, and so looks at the data anew.
+    """
+    forget_outlines()
     options = {field.name for field in fields(RunOptions)}
     for key in settings:
         if key == "seed":

@@ -188,7 +188,8 @@ def read_classes(
     if len(distinct) < 2:
         raise InputError(f"{where}: fewer than two classes ({', '.join(map(str, distinct))})")
     if not any_number and len(distinct) > FEW_VALUES and 2 * len(distinct) > len(values):
-        raise InputError(f"{where}: {len(distinct)} different values in {len(values)} examples are not classes")
+        hint = "; task regression predicts the number" if values.dtype.kind in "iuf" else ""
+        raise InputError(f"{where}: {len(distinct)} different values in {len(values)} examples are not classes{hint}")
     names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in distinct.tolist())
     return numbers.astype(np.int64), tuple(map(str, names))
 

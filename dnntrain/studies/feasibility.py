@@ -56,6 +56,9 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     check_split(spec, outline)
     spec.n_outputs(outline)
     spec.input_scale(outline.kind)
+    if outline.kind == "tokens" and not spec.net.takes_tokens:
+        instead = "use a module of your own with one, or inputs=numbers"
+        raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
     if spec.reuse_from is None:
         layer_specs(spec, outline)
     for key in ("act", "init"):

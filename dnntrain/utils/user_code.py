@@ -216,24 +216,24 @@ def reference_of(function: Callable[..., Any], arguments: Mapping[str, Any] | No
         arguments: Literals such as numbers, text and lists, by parameter.
 
     Raises:
-        InputError: It is neither a class nor a function, its source cannot be read, or an argument is not a literal.
+        InputError: It is no class or function, its source cannot be read, or an argument is not a literal.
     """
-    if not isinstance(function, type | FunctionType):
-        raise InputError(f"{function!r} is neither a class nor a function; write a function that returns what is meant")
-    texts = [f"{name}={value!r}" for name, value in (arguments or {}).items()]
+    given = arguments or {}
+    texts = [f"{name}={value!r}" for name, value in given.items()]
     try:
-        if any(ast.literal_eval(repr(value)) != value for value in (arguments or {}).values()):
+        if any(ast.literal_eval(repr(value)) != value for value in given.values()):
             raise ValueError
     except (ValueError, SyntaxError):
-        raise InputError(f"{function.__name__}: arguments must be literals, not {', '.join(texts)}") from None
-    module, name = sys.modules.get(function.__module__), function.__qualname__
-    file = getattr(module, "__file__", None)
-    top = function.__module__.partition(".")[0]
-    if module is None or function.__module__ == MAIN or "<locals>" in name or not file:
-        code = by_value(function)
+        raise InputError(f"arguments must be literals such as numbers and text, not {', '.join(texts)}") from None
+    name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", None) or MAIN
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if name.replace(".", "").isidentifier() and module != MAIN and file:
+        where = module if installed_as(module.partition(".")[0]) else file
+    elif isinstance(function, type | FunctionType):
+        where = by_value(function).module
         name = function.__name__ if function.__name__.isidentifier() else "function"  # a lambda
-        return CodeReference.parse(":".join((code.module, name, ",".join(texts))))
-    where = function.__module__ if installed_as(top) else str(file)
+    else:
+        raise InputError(f"{function!r} is neither a class nor a function; write a function that returns what is meant")
     return CodeReference.parse(":".join((where, name, ",".join(texts))))
 
 

@@ -28,6 +28,8 @@ MAIN = "__main__"
 
 _sent: dict[str, UserCode] = {}
 """What was made a reference in this process, by module."""
+_callables: dict[str, Callable[..., Any]] = {}
+"""By digest. Unpickling a class where it was defined would replace its methods by copies with globals of their own."""
 
 
 def by_value(function: Callable[..., Any]) -> UserCode:
@@ -47,8 +49,9 @@ def by_value(function: Callable[..., Any]) -> UserCode:
         raise InputError(f"{function.__qualname__}: cannot be sent to a worker ({type(error).__name__}: {error}); "
                          "move it to a .py file") from None  # fmt: skip
     module = f"{MAIN}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    _sent[module] = UserCode(module, str(Path.cwd()), f"{MAIN}.py", {f"{MAIN}.py": text.encode()}, pickled)
-    return _sent[module]
+    code = UserCode(module, str(Path.cwd()), f"{MAIN}.py", {f"{MAIN}.py": text.encode()}, pickled)
+    _sent[module], _callables[code.digest] = code, function
+    return code
 
 
 def sent_code(module: str) -> UserCode:
@@ -59,13 +62,10 @@ def sent_code(module: str) -> UserCode:
 
 
 def unpickle(code: UserCode) -> Callable[..., Any]:
-    """The callable; the same object each time."""
-    if code.digest not in _unpickled:
-        _unpickled[code.digest] = pickle.loads(code.pickled)
-    return _unpickled[code.digest]
-
-
-_unpickled: dict[str, Callable[..., Any]] = {}
+    """The callable; the same object each time, and the original in the process that it comes from."""
+    if code.digest not in _callables:
+        _callables[code.digest] = pickle.loads(code.pickled)
+    return _callables[code.digest]
 
 
 @contextmanager
@@ -86,13 +86,13 @@ def _sources(function: Callable[..., Any]) -> tuple[list[str], list[ModuleType]]
     """The sources of all that is sent with a callable, in a fixed order, and the user's modules among it."""
     sources: set[str] = set()
     modules: dict[str, ModuleType] = {}
-    seen: dict[int, Any] = {}  # holds the objects, so that no id is used again
+    seen: dict[tuple[str, int], Any] = {}  # holds the objects, so that no id is used again
     todo: list[tuple[str, Any]] = [(function.__name__, function)]
     while todo:
         name, value = todo.pop()
-        if id(value) in seen:
+        if (name, id(value)) in seen:
             continue
-        seen[id(value)] = value
+        seen[name, id(value)] = value
         is_code = isinstance(value, FunctionType | type)
         module = value if isinstance(value, ModuleType) else sys.modules.get(value.__module__) if is_code else None
         if module is not None and module.__name__ != MAIN and "<locals>" not in getattr(value, "__qualname__", ""):

@@ -202,6 +202,7 @@ VALUES: dict[str, list[list[str]]] = {
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],
+    "reload_data": [["--reload-data"]],
     "baseline": [["--baseline", "elu"]],
     "method": [["--method", "paired"]],
     "pairs": [["--pairs"]],

@@ -15,7 +15,16 @@ WRITTEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "cases" / "dig
 """What version 0.1 made of varied settings: all settings by default, and for each run what was given, what differed
 from the defaults, and the id for the data's fingerprint 0123456789abcdef and engine 1. Keys and values have the names
 of that version."""
-LATER = {"net": "mlp", "select": "auto", "replicate": 0, "residual": False, "residual_every": 2, "inputs": "auto"}
+LATER = {
+    "net": "mlp",
+    "select": "auto",
+    "replicate": 0,
+    "inputs": "auto",
+    "dropout_spatial": False,
+    "alpha_dropout_spatial": False,
+    "residual": False,
+    "residual_every": 2,
+}
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 
 

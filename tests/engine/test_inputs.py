@@ -57,7 +57,7 @@ def test_tokens_are_not_scaled(scale: str) -> None:
 
 
 def test_a_dense_network_takes_no_tokens() -> None:
-    with pytest.raises(InputError, match=r"^net mlp: takes numbers, and the inputs are tokens"):
+    with pytest.raises(InputError, match=r"^net mlp: takes numbers, but the inputs are tokens"):
         check_run(spec(), dataset(np.ones((N, 5), np.int32)).outline)
 
 

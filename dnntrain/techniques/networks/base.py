@@ -18,7 +18,6 @@ from dnntrain.techniques.base import Choice
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.utils.user_code import CodeReference
 
 Unit = list[LayerSpec]
 """A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout."""
@@ -103,15 +102,13 @@ class Net(Choice):
     slot = "net"
     auto: ClassVar[Mapping[str, str]]
     """The values of `hidden` and `act` where they are `auto`."""
+    takes_tokens: ClassVar[bool] = False
+    """Whether it can have an embedding, so that inputs may be tokens."""
 
     @property
     def identity(self) -> str:
         """What identifies it in a run's digest; the same for the same computation."""
         return str(self)
-
-    def references(self) -> Sequence[CodeReference]:
-        """The user's code that it runs."""
-        return ()
 
     @property
     def conv_units(self) -> int:
@@ -145,19 +142,12 @@ def fill_auto(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def map_shape(net: str, data: DatasetInfo) -> Shape:
     """The shape (C, H, W) of an example of images; InputError if it has another number of axes."""
-    check_no_tokens(net, data)
     shape = data.shape
     if len(shape) == 2:
         return (1, *shape)
     if len(shape) != 3:
         raise InputError(f"net {net}: needs images (channels, height, width); these examples have shape {shape}")
     return shape
-
-
-def check_no_tokens(net: str, data: DatasetInfo) -> None:
-    """Raise InputError for data of tokens."""
-    if data.kind == "tokens":
-        raise InputError(f"net {net}: takes numbers, and the inputs are tokens, which need a module with an embedding")
 
 
 def read_counts(value: object) -> str:

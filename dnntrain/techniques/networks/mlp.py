@@ -7,7 +7,7 @@ from typing import ClassVar
 from dnntrain.nn.layer_spec import LayerSpec
 from dnntrain.nn.residual import ResidualSpec
 from dnntrain.techniques.base import RunExtent, Switch
-from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit, check_no_tokens
+from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
 from dnntrain.utils.fields import hyperparameter
 
 
@@ -22,7 +22,6 @@ class MLP(Net):
     auto: ClassVar = {"hidden": "300,100", "act": "relu"}
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
-        check_no_tokens(self.name, settings.data)
         features = settings.data.n_features
         units = settings.hidden_units(features)
         width = settings.hidden[-1] if settings.hidden else features

@@ -34,6 +34,7 @@ class Module(Net):
     advice = "act, dropout, bn and init change the module's own parts; --plan lists what they change."
     example = "module:presets/mynet.py:Net"
     auto: ClassVar = {"hidden": "none", "act": "auto"}
+    takes_tokens = True
     code: str = hyperparameter("", "FILE.py:NAME or PACKAGE.MODULE:NAME, then :argument=value,… if it takes any")
 
     @classmethod
@@ -56,7 +57,7 @@ class Module(Net):
         """The user's code."""
         return CodeReference.parse(self.code)
 
-    def references(self) -> Sequence[CodeReference]:
+    def references(self) -> tuple[CodeReference, ...]:
         return (self.reference,)
 
     def check(self, hidden: Sequence[int], act: Sequence[Activation]) -> None:
