@@ -167,4 +167,5 @@ def medians(timings: Sequence[Timing]) -> Timing:
         first.epochs,
         max((t.others for t in timings if t.others is not None), default=None),
         {arm: median([t.epoch_seconds[arm] for t in timings]) for arm in first.epoch_seconds},
+        median([t.trained for t in timings if t.trained]) if first.trained else None,
     )

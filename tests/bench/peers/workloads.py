@@ -22,7 +22,15 @@ from tests.bench.peers.peer import CLASSES, KERNEL, Task
 
 PRESET = Path(__file__).parents[3] / "presets" / "lecture.yaml"
 SMALL_CNN = Path(__file__).with_name("small-cnn.yaml")
-LECTURE, CNN = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (PRESET, SMALL_CNN))
+
+
+def read_preset(path: Path) -> dict[str, Any]:
+    """A preset as it is written."""
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
+
+
+LECTURE, CNN = map(read_preset, (PRESET, SMALL_CNN))
 FASHION = {"data": "fashion-mnist", "val": 0.3}
 COSTLY = ("act", "bn", "dropout")
 """The settings by which the arms of these workloads differ in cost."""
@@ -59,6 +67,11 @@ class Workload:
         """Epochs of one run."""
         return self.spec.epochs
 
+    @property
+    def study_arms(self) -> int:
+        """How many arms dnntrain trains."""
+        return 1 + len(read_preset(self.preset)["factors"]) if self.preset else 1
+
     def operations(self, exported: Exported) -> float:
         """Floating-point operations in the products of one run's epoch: a product and a sum for each use of a weight.
 
@@ -87,7 +100,7 @@ class Workload:
         """What a user of dnntrain would type, after `dnntrain`."""
         common = ["--seeds", str(self.seeds), "--out", str(out)]
         if self.preset:
-            base = yaml.safe_load(self.preset.read_text(encoding="utf-8"))["base"]
+            base = read_preset(self.preset)["base"]
             changed = {key: value for key, value in self.settings.items() if value != base.get(key)}
             sets = [part for key, value in changed.items() for part in ("--set", f"{key}={value}")]
             return ["ablate", str(self.preset), *common, *sets]
@@ -109,7 +122,7 @@ class Workload:
             channels=list(self.channels),
             hidden=list(spec.hidden),
             activation=spec.activations[0].name,
-            initializer=spec.initializer(0).name,
+            initializer=str(settings["init"]),
             batch_norm=settings.get("bn", False),
             dropout=settings.get("dropout", 0.0),
             clipvalue=settings.get("clipvalue"),
