@@ -15,7 +15,7 @@ from dnntrain.metrics import default_metric
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.backbone import Backbone
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
 
@@ -33,7 +33,7 @@ IMAGE_DEFAULTS: ArmSettings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3
 
 def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSettings:
     """The settings of a run that reuses the backbone: those of the recorded run, or defaults, then the given ones."""
-    if not isinstance(backbone, MLPBackbone):
+    if not isinstance(backbone, RunBackbone):
         return IMAGE_DEFAULTS | dict(given)
     theirs = backbone.spec.settings()
     return {key: value for key, value in theirs.items() if key not in NOT_INHERITED} | dict(given)
@@ -55,7 +55,7 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
         new = read_hidden(head) if head else ()
     except ValueError as error:
         raise InputError(f"head: {error}") from None
-    if not isinstance(backbone, MLPBackbone):
+    if not isinstance(backbone, RunBackbone):
         if drop:
             raise InputError("drop: only for a recorded run; an image network is reused as a whole")
         return settings | {"reuse_from": backbone.name} | ({"hidden": write_hidden(new)} if head else {})
@@ -74,7 +74,7 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
 def scratch_settings(settings: ArmSettings, backbone: Backbone, random_base: str | None) -> ArmSettings:
     """The same network trained from scratch: all its weights are new, and trained from the first epoch on."""
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
-    if isinstance(backbone, MLPBackbone):
+    if isinstance(backbone, RunBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
     return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
@@ -112,13 +112,13 @@ def strategies(name: str, backbone: Backbone, given: ArmSettings, head: str, ran
         if count == ALL or count < backbone.n_layers:
             word = "all" if count == ALL else str(count)
             arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze_layers": count}
-    if isinstance(backbone, MLPBackbone):
+    if isinstance(backbone, RunBackbone):
         arms |= head_variants(backbone, unfreezing, head)
     question = f"Which transfer strategy works best with {backbone.name} here?"
     return study_of(name, arms, question, SCRATCH)
 
 
-def head_variants(backbone: MLPBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
+def head_variants(backbone: RunBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
     """The strategies that drop, replace, or add top layers, and unfreeze everything in the end."""
     width = str(backbone.spec.hidden[-1])
     arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n < backbone.n_layers}
