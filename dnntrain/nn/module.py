@@ -128,10 +128,24 @@ class ModuleSpec(LayerSpec):
     def draws_globally(self) -> bool:
         """Whether the module draws from torch's global generator while training, by itself."""
         layer = ModuleLayer(self.name, self.module, self.shape_in, {}, {}, at_once=False)
+        layer.connect(needs_input_grad=False, owns_input=False)
         with torch.random.fork_rng(devices=[]):
             before = torch.get_rng_state()
             layer.forward(self.example(PROBED_ROWS)[None], ForwardContext(training=True))
             return not torch.equal(torch.get_rng_state(), before)
+
+    @cached_property
+    def in_turn(self) -> str:
+        """Why the members go one after the other on an accelerator too: what vmap refuses. Tried out on the CPU."""
+        states = [self.initial_state(np.random.default_rng(seed)) for seed in (0, 1)]
+        tensors = {key: torch.from_numpy(np.stack([state[key] for state in states])) for key in states[0]}
+        parameters, buffers = ({key: tensors[key] for key in shapes} for shapes in (self.parameters, self.buffers))
+        layer = self.build(parameters, buffers, [self, self], torch.device("cpu"), at_once=True)
+        layer.connect(needs_input_grad=False, owns_input=False)
+        x, keys = self.example(PROBED_ROWS)[None], torch.zeros((1, 2), dtype=torch.int32)
+        for training in (True, False):
+            layer.forward(x, ForwardContext(training=training, dropout_keys=keys if training else None))
+        return layer.in_turn
 
     @property
     def _rates(self) -> dict[str, float]:
@@ -180,8 +194,8 @@ class ModuleSpec(LayerSpec):
         templates: dict[Self, Self] = {}  # equal specs share one module
         rates_of = [templates.setdefault(spec, spec)._rates for spec in members]
         rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
-        noise = MemberNoise(self.module, rates, seeded=self.draws_globally)
         module = self.module if device.type == "cpu" else self.new_module(0, np.random.default_rng(0))[0].to(device)
+        noise = MemberNoise(module, rates, self.draws_globally, device)
         layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
         layer.norms_at_rest = norms_at_rest(module, self.frozen)
         return layer

@@ -27,7 +27,7 @@ def write_code(folder: Path, codes: Iterable[UserCode]) -> None:
                     scratch.write_bytes(content)
 
 
-def read_code(folder: Path, record: CodeRecord) -> UserCode:
+def read_kept_code(folder: Path, record: CodeRecord) -> UserCode:
     """Read the code of a run back.
 
     Raises:
@@ -64,7 +64,7 @@ def runnable_code(folder: Path, record: RunRecord, *, trust_code: bool) -> tuple
         if local and local.digest == each.digest:
             codes[reference.module] = local
         elif trust_code:
-            codes[reference.module] = read_code(folder, each)
+            codes[reference.module] = read_kept_code(folder, each)
         else:
             now = "is different now" if local else "is not here"
             raise InputError(

@@ -27,7 +27,7 @@ import numpy as np
 
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.store.code import read_code, write_code
+from dnntrain.store.code import read_kept_code, write_code
 from dnntrain.store.locks import RunLocks, is_locked, study_lock
 from dnntrain.store.predictions import Predictions, read_predictions, target_files, write_predictions
 from dnntrain.store.records import RunRecord
@@ -156,7 +156,7 @@ class RunStore:
             predictions = self.predictions(run_id)
             for code in record.code:
                 if code.digest:
-                    read_code(self.code, code)
+                    read_kept_code(self.code, code)
         except InputError as error:
             return str(error)
         if record.checksums is None:

@@ -15,7 +15,7 @@ from dnntrain.data.dataset import InputKind
 from dnntrain.engine.batches import evaluation_rows
 from dnntrain.engine.network import LayerSpecs, load_layers, network_settings, tensor_names
 from dnntrain.errors import InputError
-from dnntrain.nn.layer import EVAL, Sequential
+from dnntrain.nn.layer import EVAL
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
@@ -120,11 +120,9 @@ class RunBackbone(Backbone):
         if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze_layers >= count):
             raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
         for layer in range(first, count + 1):
-            differ = sorted({*tensor_names(units[layer])} ^ {*tensor_names(theirs[layer])})
-            if differ:
-                raise InputError(
-                    f"reuse_from {self.name}: layer {layer} does not fit: {', '.join(differ[:4])} is in one of them only"
-                )
+            if names := {*tensor_names(units[layer])} ^ {*tensor_names(theirs[layer])}:
+                differ = ", ".join(sorted(names)[:4])
+                raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
 
     def _check_kind(self, dataset: Dataset) -> None:
         """Raise InputError if one of the two data sets has images and the other has columns: they scale differently."""
@@ -135,7 +133,9 @@ class RunBackbone(Backbone):
             if self.kind != dataset.kind:
                 raise InputError(f"reuse_from {self.name}: it was trained on {self.kind}, these are {dataset.kind}")
             if dataset.n_tokens > self.n_tokens:
-                raise InputError(f"reuse_from {self.name}: it knows {self.n_tokens} tokens, here are {dataset.n_tokens}")
+                raise InputError(
+                    f"reuse_from {self.name}: it knows {self.n_tokens} tokens, here are {dataset.n_tokens}"
+                )
         elif (dataset.is_image and on_columns) or (on_images and not dataset.is_image):
             kinds = ("images", "columns of numbers")
             before, now = kinds if on_images else reversed(kinds)
@@ -149,7 +149,7 @@ class RunBackbone(Backbone):
         is_measured = bool(self.state.keys() & MEASURED)
         if frozen == 0 and not is_measured and (self.spec.scale != "auto" or dataset.kind != "numbers"):
             return FrozenFeatures(dataset, every, self.spec.scale)
-        layers = [*self._layers(0, frozen), *self._prepared(spec, frozen, self.info)[0]]
+        layers = [*self._layers(0, frozen), *self._above(spec, frozen, self.info)[0]]
         train, test = (self._outputs(part, layers, device) for part in (dataset.train_inputs, dataset.test_inputs))
         for outputs in (train, test) if frozen else ():
             bad = ~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)

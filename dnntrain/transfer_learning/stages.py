@@ -15,12 +15,14 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
-from dnntrain.engine.health import FIGURES
+from dnntrain.engine.health import FIGURES, WEIGHT_FIGURES
 from dnntrain.engine.loop import train_population
-from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes
+from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
+from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.techniques.activations import ActivationSpec
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -183,9 +185,11 @@ class StageCallback:
     ) -> None:
         self.runs, self.stage, self.frozen_weights, self.on_epoch = runs, stage, frozen_weights, on_epoch
         self.trained_names = frozenset(tensor_names(layers))
-        weights = [weight_names(part) for part in (network, layers)]
-        acts = [sum(isinstance(layer, ActivationSpec) for layer in walk(part)) for part in (network, layers)]
-        """How many layers of the runs' own networks are frozen."""
+        self.weights, trained = weight_names(network), weight_names(layers)
+        self.places = [self.weights.index(name) for name in trained]
+        """Where the stage's weights stand among those of the runs' own networks."""
+        whole, part = (sum(isinstance(layer, ActivationSpec) for layer in walk(each)) for each in (network, layers))
+        self.frozen_activations = whole - part
         self.earlier = [(list(run.history), run.seconds) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
@@ -201,8 +205,14 @@ class StageCallback:
 
     def whole_row(self, row: dict[str, object]) -> dict[str, object]:
         """A stage's row of history as the whole run's: epochs count from its start, frozen layers have no figures."""
-        blank = [float("nan")] * self.n_frozen
-        figures = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
+        nan = float("nan")
+        figures: dict[str, list[float]] = {name: row[name] for name in FIGURES if name in row}  # type: ignore[misc]
+        for name, values in figures.items():
+            if name in WEIGHT_FIGURES:
+                by_place = dict(zip(self.places, values, strict=True))
+                figures[name] = [by_place.get(place, nan) for place in range(len(self.weights))]
+            else:
+                figures[name] = [*[nan] * self.frozen_activations, *values]
         return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
     def finish(self, run: Run, part: Run) -> None:

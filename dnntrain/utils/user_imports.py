@@ -95,17 +95,19 @@ class CodeImporter(MetaPathFinder, SourceLoader):  # type: ignore[misc]  # types
         level: int = 0,
     ) -> ModuleType:
         """The `import` statement: an absolute import looks at this code first."""
-        found = None if level else next(filter(self._is_own, places(name, self.code.entry)), None)
+        top = name.partition(".")[0]
+        candidates = () if level else places(name, self.code.entry)
+        # if the first part is own code, then so is the rest, or it does not exist
+        found = next((p for p in candidates if self._is_own(p) or self._is_own(p.removesuffix(name) + top)), None)
         if found is None:
             return _builtin_import(name, globals, locals, fromlist, level)
         module = importlib.import_module(f"{self.package}.{found}")
         if fromlist:
             return _builtin_import(module.__name__, globals, locals, fromlist, 0)
-        return sys.modules[module.__name__.removesuffix(name) + name.partition(".")[0]]  # `import a.b` binds a
+        return sys.modules[module.__name__.removesuffix(name) + top]  # `import a.b` binds a
 
     def _is_own(self, name: str) -> bool:
-        top = name.partition(".")[0]
-        return self.code.find(name) is not None or self._is_folder(name) or self.code.find(top) is not None
+        return self.code.find(name) is not None or self._is_folder(name)
 
     def _is_folder(self, name: str) -> bool:
         """Whether the name is the package of all this code, or a folder in it."""

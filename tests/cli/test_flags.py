@@ -135,7 +135,7 @@ def planned_with(base: RunBackbone, settings: dict[str, Any], way: dict[str, Any
     study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
-            base.check(spec, base.shape)
+            base.check(spec, base.info)
     return study
 
 
@@ -202,6 +202,7 @@ VALUES: dict[str, list[list[str]]] = {
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],
+    "reload_data": [["--reload-data"]],
     "baseline": [["--baseline", "elu"]],
     "method": [["--method", "paired"]],
     "pairs": [["--pairs"]],

@@ -13,7 +13,7 @@ from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.executors.jobs import Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.local import LocalExecutor
-from dnntrain.store.code import PICKLE, read_code, runnable_code, unused_code, write_code
+from dnntrain.store.code import PICKLE, read_kept_code, runnable_code, unused_code, write_code
 from dnntrain.store.records import CodeRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
@@ -144,7 +144,7 @@ def test_kept_code_is_read_back_with_its_pickle(tmp_path: Path) -> None:
     write_code(tmp_path, [code, other, code])
     assert (tmp_path / code.digest / PICKLE).read_bytes() == b"pickled"
     record = CodeRecord(reference="net.py:Net", identity="", digest=other.digest, entry="net.py")
-    back = read_code(tmp_path, record)
+    back = read_kept_code(tmp_path, record)
     assert (back.files, back.digest, back.module) == (other.files, other.digest, "net.py")
     assert unused_code(tmp_path, []) == sorted(tmp_path.iterdir())
 

@@ -209,7 +209,7 @@ def test_images_and_columns_are_not_taken_for_each_other(base: RunBackbone, mini
 
 
 def check(base: RunBackbone, one: RunSpec) -> None:
-    base.check(one, (28, 28))
+    base.check(one, base.info)
     unfrozen_count(one, base)
 
 
@@ -249,7 +249,7 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, ba
     with pytest.raises(InputError, match=message):
         check(base, one)
     with pytest.raises(InputError, match=r"shape \(28, 28\), these are \(3, 32, 32\)"):
-        base.check(reusing(), (3, 32, 32))
+        base.check(reusing(), base.info._replace(shape=(3, 32, 32)))
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
     store = RunStore(tmp_path)
     base = as_base(spec(), mini)
     one = spec(reuse_from=base.name, hidden="20,16,12,9", transfer_layers=3, bn=True)
-    base.check(one, mini.shape)
+    base.check(one, mini.outline)
     [run] = train_transfer([one], mini, base)
     store.write(run.to_record("f" * 12, mini.description(), {}), run.weights)
     with pytest.raises(InputError, match=f"it froze layers of {base.name} that differ .*hidden1.b"):

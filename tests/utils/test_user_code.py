@@ -266,3 +266,13 @@ def test_references_need_no_torch(folder: Path) -> None:
     env = environment(PYTHONPATH=str(Path(__file__).parents[2]))
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_a_file_in_a_package_imports_installed_packages(tmp_path: Path) -> None:
+    folder = tmp_path / "nets" / "small"
+    folder.mkdir(parents=True)
+    for package in (folder, folder.parent):
+        (package / "__init__.py").write_text("")
+    (folder / "net.py").write_text("import numpy as np\n\ndef zeros() -> object:\n    return np.zeros(2)\n")
+    reference = CodeReference.parse(f"{folder / 'net.py'}:zeros")
+    assert list(reference.call({}, {})) == [0.0, 0.0]

@@ -83,7 +83,9 @@ class Module(Net):
                 f"net {self}: gives outputs of shape (rows, {', '.join(map(str, module.shape_out))}); the data need "
                 f"{needed} for each example, (rows, {settings.n_outputs})"
             )
-        inputs: Unit = [ReshapeSpec("input", module.shape_in)] if len(module.shape_in) > 1 and first == 0 != last else []
+        inputs: Unit = (
+            [ReshapeSpec("input", module.shape_in)] if len(module.shape_in) > 1 and first == 0 != last else []
+        )
         if first == 0 and last is None:
             return [*inputs, module]
         units = self.n_units(settings)
