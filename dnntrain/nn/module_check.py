@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from dnntrain.nn.module_layer import ModuleLayer
 from dnntrain.utils.lazy import torch
 
 
-def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: Sequence[int] = (PROBED_ROWS,)) -> None:
+@lru_cache(maxsize=256)  # a study checks the same module several times
+def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: tuple[int, ...] = (PROBED_ROWS,)) -> None:
     """Try a module out.
 
     Args:
