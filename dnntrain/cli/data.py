@@ -17,6 +17,8 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
 from dnntrain.data.dataset import Targets, join_names
+from dnntrain.data.source import DECODED
+from dnntrain.data.user_callable import CALLED
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.utils.console import show
@@ -118,18 +120,19 @@ def cache(
         bool, typer.Option("--clear", help="delete the cached files; they are computed again when needed")
     ] = False,
 ) -> None:
-    """Show or clear the cache: decoded images, and features computed by pretrained networks."""
+    """Show or clear the cache: decoded data, what functions returned, and features of pretrained networks."""
     home = DataLocation.at(data_dir)
-    features, decoded = FeatureCache(home), home.folder / "decoded"
+    features, folders = FeatureCache(home), [home.folder / name for name in (DECODED, CALLED)]
     entries = [(entry.path, entry.bytes) for entry in features.entries()]
-    entries += [(path, size_of(path)) for path in sorted(decoded.glob("[!.]*"))]
+    entries += [(path, size_of(path)) for folder in folders for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
     for path, size in entries:
         typer.echo(f"{size / 1e6:10,.1f} MB  {path}")
     typer.echo(f"{sum(size for _, size in entries) / 1e6:10,.1f} MB  total in {home.folder}")
     if clear:
         features.clear()
-        with write_errors(decoded):
-            shutil.rmtree(decoded, ignore_errors=True)
+        for folder in folders:
+            with write_errors(folder):
+                shutil.rmtree(folder, ignore_errors=True)
         typer.echo("cleared")
 
 

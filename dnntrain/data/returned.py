@@ -15,13 +15,13 @@ from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_traceback import cut_traceback
 
-ROLES = {
+PART_ARRAYS = {
     f"{letter}_{part_name}": (part, kind)
     for part_name, part in (("train", TRAIN), ("test", TEST), ("val", VALIDATION))
     for kind, letter in enumerate("xy")
 }
 """The names of the arrays, in the order of a tuple, and their roles."""
-NAMES = tuple(ROLES)
+NAMES = tuple(PART_ARRAYS)
 RIGHT = (
     f"must return ({', '.join(NAMES[:4])}), with {' and '.join(NAMES[4:])} or without, as a tuple or a dict; or a pair "
     "(train, test) or triple (train, val, test) of torch data sets with a length and items (input, target)"
@@ -38,8 +38,8 @@ def read_returned(returned: object, where: str, home: str | None = None) -> Arra
     """Read what a function returned.
 
     Args:
-        returned: A tuple, list, or dict of arrays by `ROLES` (arrays, tensors, or lists of numbers or names), or two or
-            three map-style data sets, whose items are read one by one.
+        returned: Arrays, tensors, or lists, as a dict by the names in `PART_ARRAYS` or a tuple in that order;
+            or two or three map-style data sets, whose items are read one by one.
         where: The function, which starts error messages.
         home: The folder of the user's code, for tracebacks.
 
@@ -47,7 +47,7 @@ def read_returned(returned: object, where: str, home: str | None = None) -> Arra
         InputError: It is something else, an item cannot be read, or the arrays of a part differ in length.
     """
     named = name_arrays(returned, where, home)
-    arrays = {ROLES[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
+    arrays = {PART_ARRAYS[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
     for part in sorted({part for part, _ in arrays}):
         (x_name, x), (y_name, y) = arrays[part, 0], arrays[part, 1]
         if not x.ndim or not y.ndim or not 0 < len(x) == len(y):
@@ -60,7 +60,7 @@ def name_arrays(returned: object, where: str, home: str | None) -> dict[str, Any
     """The arrays by name, still of any type; InputError if something else was returned."""
     if isinstance(returned, Mapping):
         for key in returned:
-            if key not in ROLES:
+            if key not in PART_ARRAYS:
                 raise InputError(f"{where}: returned a dict with the key {key!r}{did_you_mean(str(key), NAMES)}")
         missing = [name for name in NAMES[:4] if name not in returned]
         missing += [
@@ -85,7 +85,7 @@ def name_arrays(returned: object, where: str, home: str | None) -> dict[str, Any
     inner = returned if isinstance(returned, tuple | list) else [returned]
     classes = {base.__name__ for value in inner for base in type(value).__mro__}
     instead = next((f"; {hint}" for name, hint in INSTEAD.items() if name in classes), "")
-    raise InputError(f"{where}: returned {describe(returned)}{instead}\n{RIGHT}")
+    raise InputError(f"{where}: returned {type_and_shape(returned)}{instead}\n{RIGHT}")
 
 
 def is_dataset(value: object) -> bool:
@@ -109,15 +109,15 @@ def read_items(dataset: Any, where: str, home: str | None) -> tuple[AnyArray, An
             except Exception as error:
                 raise InputError(f"{at} cannot be read\n{cut_traceback(error, home)}") from None
             if not isinstance(item, tuple | list) or len(item) != 2:
-                raise InputError(f"{at} is {describe(item)}; must be a pair (input, target)")
+                raise InputError(f"{at} is {type_and_shape(item)}; must be a pair (input, target)")
             value, target = as_array(item[0], f"{at}: its input"), as_array(item[1], f"{at}: its target")
             if not number:
                 inputs, first = np.empty((count, *value.shape), value.dtype), target
             if (value.dtype, value.shape) != (inputs.dtype, inputs.shape[1:]):
-                kinds = f"{describe(value)}, and that of item 0 {describe(inputs[0])}"
+                kinds = f"{type_and_shape(value)}, and that of item 0 {type_and_shape(inputs[0])}"
                 raise InputError(f"{at}: its input is {kinds}; all must have one type and shape")
             if (target.dtype.kind, target.shape) != (first.dtype.kind, first.shape):
-                kinds = f"{describe(target)}, and that of item 0 {describe(first)}"
+                kinds = f"{type_and_shape(target)}, and that of item 0 {type_and_shape(first)}"
                 raise InputError(f"{at}: its target is {kinds}; all must be numbers, or all classes, one per item")
             inputs[number] = value
             targets.append(target)
@@ -139,11 +139,11 @@ def as_array(value: Any, where: str) -> AnyArray:
         raise InputError(f"{where} cannot become an array: {str(error).splitlines()[0]}") from None
     if array.dtype == object:
         hint = "array.astype(str) makes names text, and examples of different shapes need padding"
-        raise InputError(f"{where} is {describe(value)} of Python objects; must be numbers or text ({hint})")
+        raise InputError(f"{where} is {type_and_shape(value)} of Python objects; must be numbers or text ({hint})")
     return array
 
 
-def describe(value: Any) -> str:
+def type_and_shape(value: Any) -> str:
     """A value's type and, for arrays, shape: 'a tuple of 2 (float32 (100, 4), int64 (100,))'."""
     if value is None:
         return "None"
@@ -154,6 +154,6 @@ def describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{article} {name} with the keys {', '.join(map(str, value))[:200]}"
     if isinstance(value, tuple | list):
-        inner = ", ".join(describe(each) for each in value[:6]) + (", …" if len(value) > 6 else "")
+        inner = ", ".join(type_and_shape(each) for each in value[:6]) + (", …" if len(value) > 6 else "")
         return f"{article} {name} of {len(value)} ({inner})"
     return f"{article} {name}"

@@ -19,6 +19,9 @@ from dnntrain.utils.files import GZIP_MAGIC
 from dnntrain.utils.user_code import CodeReference
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
+DECODED = "decoded"
+"""The folder with decoded arrays, in that of a `DataLocation`."""
+
 
 def default_data_dir() -> Path:
     """$DNNTRAIN_DATA, or else the folder `dnntrain` in the platform's cache folder (`cache_dir`)."""
@@ -131,7 +134,7 @@ class DataSource(BaseModel):
         """
         if self.decodes:
             options = self.model_dump_json(exclude={self.place, *([] if self.reads_chosen else ["classes"])})
-            folder = location.folder / "decoded" / cache_key(self.name, self.fingerprint(location), options)
+            folder = location.folder / DECODED / cache_key(self.name, self.fingerprint(location), options)
             dataset = load_or_decode(folder, lambda: self.read(location))
             dataset = replace(dataset, name=self.display_name())  # the cache may come from a copy at another path
         else:

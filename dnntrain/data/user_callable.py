@@ -24,6 +24,8 @@ from dnntrain.utils.files import atomic_folder, read_json
 from dnntrain.utils.user_code import CodeReference
 
 PREFIX = "module:"
+CALLED = "called"
+"""The folder with what functions returned, in that of a `DataLocation`."""
 
 
 def check_reference(text: str) -> str:
@@ -116,7 +118,7 @@ class UserCallable(ArraySource):
     def _folder(self, location: DataLocation) -> Path:
         """Where the arrays of this code and these arguments are kept."""
         code = self.code
-        return location.folder / "called" / f"{Path(code.module).stem}.{code.name}-{code.identity()[:16]}"
+        return location.folder / CALLED / f"{Path(code.module).stem}.{code.name}-{code.identity()[:16]}"
 
     def _call(self, folder: Path) -> None:
         """Call the function, and write its arrays to the folder."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from dnntrain.nn import random
@@ -21,17 +21,20 @@ class MemberNoise:
     generator, such as dropout inside attention, finds it seeded by that key.
     """
 
-    def __init__(self, module: torch.nn.Module, rates: Mapping[str, Sequence[float]], seeded: bool) -> None:
+    def __init__(
+        self, module: torch.nn.Module, rates: Mapping[str, Sequence[float]], seeded: bool, device: torch.device
+    ) -> None:
         """Note the random parts of a module.
 
         Args:
             module: The module, with `MemberDropout` in the place of torch's.
             rates: The P dropout rates of each part that has one, by the part's name.
             seeded: Whether the module draws from torch's global generator while training, by itself.
+            device: Where the members compute.
         """
         from dnntrain.nn.torch_modules import MemberDropout
 
-        self.module, self.rates = module, dict(rates)
+        self.module, self.rates, self.device = module, dict(rates), device
         parts = {name: module.get_submodule(name) for name in rates}
         self.dropouts = {name: part for name, part in parts.items() if isinstance(part, MemberDropout)}
         self.others = {name: part for name, part in parts.items() if name not in self.dropouts}
@@ -39,13 +42,13 @@ class MemberNoise:
         self.seeded = seeded or any(rate > 0 for name in self.others for rate in rates[name])
         encoders = [part for part in module.modules() if isinstance(part, torch.nn.TransformerEncoderLayer)]
         self.switched = [*self.others.values(), *encoders] if rates else []
-        own = torch.tensor([list(rates[name]) for name in self.dropouts])
+        own = torch.tensor([list(rates[name]) for name in self.dropouts], device=device)
         self.dropout_rates, self.thresholds = own, random.threshold(own.flatten()).view(own.shape)
 
     def select(self, members: Sequence[int]) -> MemberNoise:
         """That of some members, by their indices."""
         rates = {name: [rates[m] for m in members] for name, rates in self.rates.items()}
-        return MemberNoise(self.module, rates, self.seeded)
+        return MemberNoise(self.module, rates, self.seeded, self.device)
 
     def is_random(self) -> bool:
         """Whether a pass with keys is random."""
@@ -66,10 +69,7 @@ class MemberNoise:
             part.dropout = self.rates[name][index]  # type: ignore[assignment]
         if keys is None:
             self.start_pass(None)
-            return
-        if self.seeded:
-            torch.manual_seed(int(keys[index]))
-        if self.dropouts:
+        elif self.dropouts:
             self.start_pass(keys[index], self.dropout_rates[:, index], self.thresholds[:, index])
 
     def start_pass(self, key: torch.Tensor | None, *rates_and_thresholds: torch.Tensor) -> None:
@@ -83,11 +83,17 @@ class MemberNoise:
         """The arguments of `start_pass` with the axis P, each with the number of that axis."""
         if keys is None:
             return []
-        return [(keys, 0), (self.dropout_rates.to(keys.device), 1), (self.thresholds.to(keys.device), 1)]
+        return [(keys, 0), (self.dropout_rates, 1), (self.thresholds, 1)]
 
     @contextmanager
-    def keeping_generators(self, device: torch.device, keys: torch.Tensor | None) -> Iterator[None]:
-        """Give torch's global generators their state back in the end."""
-        devices = [] if device.type == "cpu" else [device]
-        with torch.random.fork_rng(devices, enabled=self.seeded and keys is not None, device_type=device.type):
-            yield
+    def generators(self, keys: torch.Tensor | None) -> Iterator[Callable[[int], None]]:
+        """A function that seeds torch's global generators for a member; they have their own state again in the end."""
+        is_needed = self.seeded and keys is not None
+
+        def seed(index: int) -> None:
+            if is_needed:
+                torch.manual_seed(int(keys[index]))  # type: ignore[index]
+
+        devices = [] if self.device.type == "cpu" else [self.device]
+        with torch.random.fork_rng(devices, enabled=is_needed, device_type=self.device.type):
+            yield seed

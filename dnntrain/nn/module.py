@@ -15,6 +15,7 @@ from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.member_noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.module_call import checked_outputs, user_code
 from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.module_parts import cut, norms_at_rest
 from dnntrain.nn.module_structure import check_structure
 from dnntrain.utils.lazy import torch
 
@@ -42,6 +43,10 @@ class ModuleSpec(LayerSpec):
     """The type of its input's numbers: int64 for tokens."""
     surgery: Surgery | None = None
     """What is changed in each module after it is built."""
+    parts: tuple[int, int] | None = None
+    """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    frozen: frozenset[str] = frozenset()
+    """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
 
     def example(self, rows: int) -> torch.Tensor:
@@ -74,7 +79,10 @@ class ModuleSpec(LayerSpec):
                     module(self.example(PROBED_ROWS))  # lazy modules take their shapes from it
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
+            module = cut(module, *self.parts) if self.parts else module
             replace_dropout(module)
+            for key, parameter in module.named_parameters():
+                parameter.requires_grad_(parameter.requires_grad and key not in self.frozen)
         return module.eval(), changes
 
     @cached_property
@@ -120,10 +128,24 @@ class ModuleSpec(LayerSpec):
     def draws_globally(self) -> bool:
         """Whether the module draws from torch's global generator while training, by itself."""
         layer = ModuleLayer(self.name, self.module, self.shape_in, {}, {}, at_once=False)
+        layer.connect(needs_input_grad=False, owns_input=False)
         with torch.random.fork_rng(devices=[]):
             before = torch.get_rng_state()
             layer.forward(self.example(PROBED_ROWS)[None], ForwardContext(training=True))
             return not torch.equal(torch.get_rng_state(), before)
+
+    @cached_property
+    def in_turn(self) -> str:
+        """Why the members go one after the other on an accelerator too: what vmap refuses. Tried out on the CPU."""
+        states = [self.initial_state(np.random.default_rng(seed)) for seed in (0, 1)]
+        tensors = {key: torch.from_numpy(np.stack([state[key] for state in states])) for key in states[0]}
+        parameters, buffers = ({key: tensors[key] for key in shapes} for shapes in (self.parameters, self.buffers))
+        layer = self.build(parameters, buffers, [self, self], torch.device("cpu"), at_once=True)
+        layer.connect(needs_input_grad=False, owns_input=False)
+        x, keys = self.example(PROBED_ROWS)[None], torch.zeros((1, 2), dtype=torch.int32)
+        for training in (True, False):
+            layer.forward(x, ForwardContext(training=training, dropout_keys=keys if training else None))
+        return layer.in_turn
 
     @property
     def _rates(self) -> dict[str, float]:
@@ -172,6 +194,8 @@ class ModuleSpec(LayerSpec):
         templates: dict[Self, Self] = {}  # equal specs share one module
         rates_of = [templates.setdefault(spec, spec)._rates for spec in members]
         rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
-        noise = MemberNoise(self.module, rates, seeded=self.draws_globally)
         module = self.module if device.type == "cpu" else self.new_module(0, np.random.default_rng(0))[0].to(device)
-        return ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        noise = MemberNoise(module, rates, self.draws_globally, device)
+        layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        layer.norms_at_rest = norms_at_rest(module, self.frozen)
+        return layer

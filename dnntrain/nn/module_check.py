@@ -29,8 +29,8 @@ def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: Seq
     """
     who = f"{spec.name}: {type(spec.module).__name__}"
     if not spec.parameters:
-        frozen = ": all its parameters are frozen (requires_grad=False)" if any(spec.module.parameters()) else ""
-        raise InputError(f"{who} has nothing to train{frozen}")
+        why = ": all its parameters are frozen (requires_grad=False)" if [*spec.module.parameters()] else ""
+        raise InputError(f"{who} has nothing to train{why}")
     if n_outputs is not None and spec.shape_out != (n_outputs,):
         shape = (PROBED_ROWS, *spec.shape_out)
         raise InputError(
@@ -71,7 +71,7 @@ def check_test_mode(spec: ModuleSpec, state: dict[str, np.ndarray], who: str) ->
         if not same_bits(buffer, buffers[key]):
             raise InputError(f"{who} changes its buffer {key} in test mode; do that only if self.training")
     check_repeats(outputs, f"{who} gives other outputs in test mode each time, with the same tensors and inputs")
-    check_finite(outputs[0], f"{who} gives nan or infinite outputs with its first weights, in test mode")
+    check_numbers(outputs[0], f"{who} gives nan or infinite outputs with its first weights, in test mode")
 
 
 def check_training(spec: ModuleSpec, state: dict[str, np.ndarray], rows: int, who: str) -> None:
@@ -91,7 +91,7 @@ def check_training(spec: ModuleSpec, state: dict[str, np.ndarray], rows: int, wh
         check_repeats([one, again], f"{who} gives other numbers while training each time, with the same seed")
     for name, value in zip(("outputs", *spec.parameters), passes[0], strict=True):
         what = name if name == "outputs" else f"gradients of {name}"
-        check_finite(value, f"{who} gives nan or infinite {what} on its first training step, with {batch}")
+        check_numbers(value, f"{who} gives nan or infinite {what} on its first training step, with {batch}")
 
 
 def layer_of(spec: ModuleSpec, state: dict[str, np.ndarray]) -> ModuleLayer:
@@ -109,13 +109,14 @@ def tensors_of(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 def plain_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that a module holds as plain attributes."""
+    """The tensors that a module holds as plain attributes, and that share no parameter's memory."""
+    memory = {tensor.data_ptr() for _, tensor in tensors_of(module)}
     attributes = ((prefix, vars(part).items()) for prefix, part in module.named_modules())
     return {
         f"{prefix}.{key}".lstrip("."): value
         for prefix, items in attributes
         for key, value in items
-        if isinstance(value, torch.Tensor) and not value.requires_grad
+        if isinstance(value, torch.Tensor) and not value.requires_grad and value.data_ptr() not in memory
     }
 
 
@@ -142,7 +143,7 @@ def check_repeats(values: Sequence[torch.Tensor], refusal: str) -> None:
         raise InputError(refusal)
 
 
-def check_finite(value: torch.Tensor, refusal: str) -> None:
+def check_numbers(value: torch.Tensor, refusal: str) -> None:
     """Raise the refusal if there is a nan or an infinity."""
     if not bool(torch.isfinite(value).all()):
         raise InputError(refusal)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from dnntrain.errors import InputError
@@ -30,6 +33,9 @@ class ModuleLayer(Layer):
     population, so that it has the same bits. On an accelerator all go at once, under `torch.func.vmap`.
     """
 
+    norms_at_rest: Sequence[torch.nn.Module] = ()
+    """Norms that stay in test mode while training."""
+
     def __init__(
         self,
         name: str,
@@ -53,9 +59,10 @@ class ModuleLayer(Layer):
         """
         super().__init__(name, parameters, buffers)
         self.module, self.shape_in = module, shape_in
-        self.noise = noise or MemberNoise(module, {}, seeded=False)
         tensors = parameters | buffers
-        self.at_once = any(t.device.type != "cpu" for t in tensors.values()) if at_once is None else at_once
+        device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
+        self.noise = noise or MemberNoise(module, {}, seeded=False, device=device)
+        self.at_once = device.type != "cpu" if at_once is None else at_once
         self.in_turn = "it draws from torch's global generator" if self.noise.seeded else ""
         """Why the members go one after the other where they should go at once: what vmap refuses."""
         self._places = TensorPlaces(module, tensors)
@@ -86,6 +93,8 @@ class ModuleLayer(Layer):
         """Put the module in training or test mode, for a pass over so many real rows."""
         if self.module.training != ctx.training:
             self.module.train(ctx.training)
+            for norm in self.norms_at_rest:
+                norm.eval()
 
     def uses_keys(self) -> bool:
         return self.noise.is_random()
@@ -140,12 +149,13 @@ class ModuleLayer(Layer):
         members = self._members or [{} for _ in x]
         x = x.expand(len(members), *x.shape[1:])
         graphs = []
-        with self.noise.keeping_generators(x.device, keys):
+        with self.noise.generators(keys) as seed:
             for i, member in enumerate(members):
                 # a copy: autograd saves it, and the module may change it in place
                 own, tensors = x[i].clone(memory_format=torch.contiguous_format), dict(member)
                 leaves = self._leaves(own, member)
                 self.noise.start_member(i, keys)
+                seed(i)
                 with user_code(f"{self._who} fails on inputs of shape {tuple(own.shape)}"):
                     value = self._one(tensors, own)
                 graphs.append((checked_outputs(value, own, self._who), leaves))
@@ -170,10 +180,10 @@ class ModuleLayer(Layer):
 
         draws = self.noise.stacked(keys)
         in_dims = (0, None if shared else 0, *(axis for _, axis in draws))
+        at_once = torch.func.vmap(member, in_dims, randomness="error")
         try:
-            value, moved = torch.func.vmap(member, in_dims, randomness="error")(
-                tensors, x, *(tensor for tensor, _ in draws)
-            )
+            with vmap_settings():
+                value, moved = at_once(tensors, x, *(tensor for tensor, _ in draws))
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:  # whatever is wrong with the module itself shows again one by one
@@ -212,6 +222,19 @@ class ModuleLayer(Layer):
     def _who(self) -> str:
         """The beginning of messages."""
         return f"{self.name}: {type(self.module).__name__}"
+
+
+@contextmanager
+def vmap_settings() -> Iterator[None]:
+    """Keep torch's transformers off their fast path, which vmap cannot take, and hide how slow some functions are."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
 def aligned(tensor: torch.Tensor) -> torch.Tensor:

@@ -50,13 +50,14 @@ def check_tensors(module: torch.nn.Module, who: str) -> None:
 
 def unregistered(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     """The modules with parameters, and the tensors to be trained, that `module` holds without registering them."""
-    known = {*module.modules()}
+    known = {*module.modules(), *module.parameters()}
     for prefix, part in module.named_modules():
         for key, value in vars(part).items():
             held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
             if key not in ("_parameters", "_buffers", "_modules"):
                 for one in held:
-                    is_lost_module = isinstance(one, torch.nn.Module) and one not in known and any(one.parameters())
-                    is_lost_tensor = isinstance(one, torch.Tensor) and one.is_leaf and one.requires_grad
-                    if is_lost_module or is_lost_tensor:
+                    trains = (isinstance(one, torch.nn.Module) and next(one.parameters(), None) is not None) or (
+                        isinstance(one, torch.Tensor) and one.is_leaf and one.requires_grad
+                    )
+                    if trains and one not in known:
                         yield f"{prefix}.{key}".lstrip("."), one

@@ -153,7 +153,7 @@ def draw_weights(module: torch.nn.Module, init: WeightInit, rng: np.random.Gener
                 part.bias.copy_(torch.from_numpy(init.bias(rng, fan_in, units)))
         changes.append(f"{place or type(part).__name__}: weights drawn with fan in {fan_in}, fan out {fan_out}")
     if not changes:
-        raise nothing_found(module, None, "nn.Linear and nn.Conv", "these to let `init` draw their weights")
+        raise nothing_found(module, None, "nn.Linear or nn.Conv", "these to let `init` draw their weights")
     return changes
 
 

@@ -104,6 +104,8 @@ def test_the_card_of_a_function(folder: Path) -> None:
     assert "90 training, 60 test" in shown and "2 × 3 (6 inputs)" in shown and "up" in shown
     shown = succeeds("data", "info", "module:mydata.py:tokens", "--data-dir", "home", cwd=folder)
     assert "tokens from 0 to 399" in shown
+    cached = succeeds("data", "cache", "--data-dir", "home", "--clear", cwd=folder)
+    assert cached.count("called") == cached.count("decoded") == 2 and not (folder / "home" / "called").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""Networks as lists of layers: a convolution that only this file knows, and users' modules, train in a population."""
+"""Networks as lists of layers: convolutional ones and users' modules train in a population."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +18,16 @@ from dnntrain.engine.network import LayerSpecs, build, initial_state, initialize
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
-from dnntrain.nn.gradients import Gradients, batched_matmul, densify
-from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors, real_rows
-from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix
+from dnntrain.nn.convolution import ConvolutionSpec
+from dnntrain.nn.gradients import Gradients, densify
+from dnntrain.nn.layer import EVAL, ForwardContext, Sequential, Tensors
+from dnntrain.nn.layer_spec import as_matrix
 from dnntrain.nn.linear import Dense, DenseSpec
 from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.pooling import GlobalAveragePoolSpec, PoolSpec
 from dnntrain.nn.random import generator
-from dnntrain.nn.residual import Residual
+from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.nn.residual import Residual, ResidualSpec
 from dnntrain.techniques.activations import Activation, ActivationLayer, ReLU
 from dnntrain.techniques.dropout import Dropout
 from dnntrain.techniques.initializers import Glorot, He
@@ -61,84 +64,19 @@ def assert_alone_as_in_company(specs: Sequence[RunSpec], layers: LayerSpecs, dat
     assert_same(alone, together[2])
 
 
-# ---- a convolution
-
-
-class Convolution(Layer):
-    """A 3×3 convolution without padding, from flat maps (P, rows, C·H·W) to flat maps."""
-
-    keeps_output = False
-
-    def __init__(self, name: str, shape_in: Shape, parameters: Tensors) -> None:
-        super().__init__(name, parameters)
-        self.shape_in = shape_in
-
-    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
-        kernel, bias = self._parameters["kernel"], self._parameters["bias"]
-        members, rows = len(kernel), x.shape[1]
-        maps = x.expand(members, -1, -1).reshape(-1, *self.shape_in)
-        patches = torch.nn.functional.unfold(maps, 3).mT.reshape(members, -1, kernel.shape[1])
-        if ctx.training:
-            self._saved = patches, rows, ctx.real
-        outputs = batched_matmul(patches, kernel, bias)  # (P, rows · positions, channels)
-        return outputs.view(members, rows, -1, kernel.shape[2]).mT.flatten(2)
-
-    def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        (patches, rows, real), kernel = self._saved, self._parameters["kernel"]
-        members, _, channels = kernel.shape
-        grad = grad.view(members, rows, channels, -1).mT  # (P, rows, positions, channels)
-        real_grad = real_rows(grad, real).flatten(1, 2)
-        real_patches = real_rows(patches.view(members, rows, -1, patches.shape[2]), real).flatten(1, 2)
-        grads[f"{self.name}.kernel"] = batched_matmul(real_patches.mT, real_grad)
-        grads[f"{self.name}.bias"] = real_grad.sum(dim=1, keepdim=True)
-        if not self.needs_input_grad:
-            return None
-        grad_patches = batched_matmul(grad.flatten(1, 2), kernel.mT)
-        columns = grad_patches.view(members * rows, -1, patches.shape[2]).mT
-        return torch.nn.functional.fold(columns, self.shape_in[1:], 3).view(members, rows, -1)
-
-
-@dataclass(frozen=True)
-class ConvolutionSpec(LayerSpec):
-    name: str
-    shape_in: Shape
-    channels: int
-    draws: ClassVar[bool] = True
-
-    @property
-    def maps_out(self) -> Shape:
-        return (self.channels, self.shape_in[1] - 2, self.shape_in[2] - 2)
-
-    @property
-    def shape_out(self) -> Shape:
-        return (int(np.prod(self.maps_out)),)
-
-    @property
-    def parameters(self) -> dict[str, Shape]:
-        return {"kernel": (9 * self.shape_in[0], self.channels), "bias": (1, self.channels)}
-
-    @property
-    def weights(self) -> dict[str, int]:
-        return {"kernel": 1}
-
-    def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        kernel = He().kernel(rng, *self.parameters["kernel"])
-        return {"kernel": kernel, "bias": np.zeros((1, self.channels), np.float32)}
-
-    def build(
-        self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
-    ) -> Convolution:
-        return Convolution(self.name, self.shape_in, parameters)
-
+# ---- convolutions
 
 CNN = [
-    conv1 := ConvolutionSpec("conv1", (1, 8, 8), 3),
-    ReLU().layer("conv1", conv1.shape_out),
-    conv2 := ConvolutionSpec("conv2", conv1.maps_out, 2),
-    BatchNorm().layer("conv2", conv2.shape_out),
-    Activation.parse("prelu").layer("conv2", conv2.shape_out),
-    Dropout(rate=0.2).layer("conv2", conv2.shape_out),
-    DenseSpec("output", 32, 10, Glorot()),
+    ReshapeSpec("maps", (1, 8, 8)),
+    ConvolutionSpec("conv1", (1, 8, 8), 3, He(), padding=0),
+    ReLU().layer("conv1", (3, 6, 6)),
+    PoolSpec("conv1", (3, 6, 6)),
+    ConvolutionSpec("conv2", (3, 3, 3), 4, He()),
+    BatchNorm().layer("conv2", (4, 3, 3)),
+    Activation.parse("prelu").layer("conv2", (4, 3, 3)),
+    Dropout(rate=0.2).layer("conv2", (4, 3, 3)),
+    ReshapeSpec("flat", (36,)),
+    DenseSpec("output", 36, 10, Glorot()),
 ]
 
 
@@ -170,27 +108,64 @@ def test_padding_does_not_matter_to_a_convolution(small: Dataset, monkeypatch: p
     assert_same(run, expected)
 
 
-def test_gradients_of_a_convolution_are_autograds() -> None:
-    layers = build([CNN[:3]] * 2, tensors := first_tensors(CNN[:3], 2), CPU)
-    x, upstream = torch.randn(2, 7, 64), torch.randn(2, 7, 32)
-    value, grads = layers.forward(x.clone(), ForwardContext(5, training=True)), {}
-    upstream[:, 5:] = torch.nan  # what padding rows hold never matters
-    assert layers.backward(upstream.clone(), grads) is None
-    for tensor in tensors.values():
-        tensor.requires_grad_()
-    for member in range(2):
-        w = {name: tensor[member] for name, tensor in tensors.items()}
-        h = torch.relu(convolved(x[member].view(7, 1, 8, 8), w["conv1.kernel"], w["conv1.bias"]))
-        expected = convolved(h, w["conv2.kernel"], w["conv2.bias"])
-        torch.testing.assert_close(value[member], expected.flatten(1).detach(), rtol=1e-4, atol=1e-5)
-        found = torch.autograd.grad((expected.flatten(1)[:5] * upstream[member, :5]).sum(), [*tensors.values()])
-        for name, gradient in zip(tensors, found, strict=True):
-            torch.testing.assert_close(densify(grads[name])[member], gradient[member], rtol=1e-4, atol=1e-5)
+class TorchsResidual(torch.nn.Module):
+    def __init__(self, body: torch.nn.Module, shortcut: torch.nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) + self.shortcut(x)
 
 
-def convolved(maps: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    weight = kernel.T.reshape(-1, maps.shape[1], 3, 3)
-    return torch.nn.functional.conv2d(maps, weight, bias[0])
+def test_gradients_of_a_residual_convolutional_network_are_autograds() -> None:
+    """Layers of one list share memory: none may overwrite what another still reads."""
+    shape, wider = (4, 8, 8), (6, 4, 4)
+    layers = [
+        ReshapeSpec("maps", (1, 8, 8)),
+        ReLU().layer("input", (1, 8, 8)),
+        ConvolutionSpec("conv1", (1, 8, 8), 4, He()),
+        ReLU().layer("conv1", shape),
+        ResidualSpec(
+            "block1",
+            body=[
+                BatchNorm().layer("conv2", shape),
+                Activation.parse("prelu").layer("conv2", shape),
+                ConvolutionSpec("conv2", shape, 6, He(), stride=2),
+                ReLU().layer("conv2", wider),
+            ],
+            shortcut=[ConvolutionSpec("conv3", shape, 6, He(), kernel=1, stride=2, padding=0, bias=False)],
+        ),
+        ResidualSpec("block2", body=[ReLU().layer("conv4", wider), ConvolutionSpec("conv4", wider, 6, He())]),
+        PoolSpec("conv4", wider, "avg"),
+        ReLU().layer("conv4", (6, 2, 2)),
+        GlobalAveragePoolSpec("pool", (6, 2, 2)),
+        DenseSpec("output", 6, 10, Glorot()),
+    ]
+    nn = torch.nn
+    body = nn.Sequential(nn.BatchNorm2d(4), nn.PReLU(4), nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.ReLU())
+    theirs = nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.ReLU(), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(),
+        TorchsResidual(body, nn.Conv2d(4, 6, 1, stride=2, bias=False)),
+        TorchsResidual(nn.Sequential(nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1)), nn.Identity()),
+        nn.AvgPool2d(2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10),
+    )  # fmt: skip
+    tensors = first_tensors(layers, 3)
+    x, upstream, grads = torch.randn(3, 16, 64), torch.randn(3, 16, 10), {}
+    ours = build([layers] * 3, tensors, CPU)
+    value = ours.forward(x.clone(), ForwardContext(13, training=True))
+    ours.backward(upstream.clone(), grads)
+    for member in range(3):
+        weights = dict(zip(ours.parameters(), theirs.parameters(), strict=True))
+        for name, weight in weights.items():
+            first = tensors[name][member]
+            weight.data.copy_(first.T if name == "output.kernel" else first.view_as(weight))
+        expected = theirs(x[member, :13])
+        torch.testing.assert_close(value[member, :13], expected, rtol=1e-4, atol=1e-5)
+        found = torch.autograd.grad(expected, [*weights.values()], upstream[member, :13])
+        for name, gradient in zip(weights, found, strict=True):
+            own = densify(grads[name])[member]
+            own = own.T if name == "output.kernel" else own.view_as(gradient)
+            torch.testing.assert_close(own, gradient, rtol=1e-4, atol=1e-4)
 
 
 def first_tensors(layers: LayerSpecs, members: int) -> Tensors:
@@ -301,7 +276,7 @@ def test_a_module_says_what_it_is() -> None:
 
 
 def test_layers_must_end_in_the_datas_outputs(small: Dataset) -> None:
-    with pytest.raises(InputError, match=r"the last layer's shape is \(32,\); the data need \(10,\)"):
+    with pytest.raises(InputError, match=r"the last layer's shape is \(36,\); the data need \(10,\)"):
         train_layers(specs_of(), CNN[:-1], small)
 
 
