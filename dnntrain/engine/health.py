@@ -19,7 +19,9 @@ NEAR_ASYMPTOTE = 0.05
 """Share of an activation's range within which it counts as saturated: a sigmoid's slope there is below 0.05, a fifth
 of its largest (Glorot & Bengio 2010 look at the same region)."""
 
-FIGURES = ("grad_norm", "grad_max", "update_ratio", "act_mean", "act_std", "dead", "saturated")
+WEIGHT_FIGURES = ("grad_norm", "grad_max", "update_ratio")
+"""The figures of each weight."""
+FIGURES = (*WEIGHT_FIGURES, "act_mean", "act_std", "dead", "saturated")
 """The figures of each layer, from the lowest to the highest; the last four for hidden layers only."""
 
 # The thresholds of the diagnosis. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:

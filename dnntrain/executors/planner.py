@@ -137,6 +137,20 @@ def populations(
     return [list(batch.specs) for batch in balance(batches, workers)]
 
 
+def predicted_seconds(specs: Specs, workers: int, n_train: int, n_evaluated: int) -> float:
+    """A rough prediction of how long some runs take, without starting up and testing.
+
+    Args:
+        specs: The runs.
+        workers: How many populations train at the same time.
+        n_train: Training examples of each run.
+        n_evaluated: Validation examples of each run.
+    """
+    batches = [RunBatch(group, StepCost.of(group[0])) for group in populations(specs, workers)]
+    thousands = (n_train + n_evaluated / 3) / 1000  # the forward pass is a third of a step
+    return thousands * max(map(total, assign(batches, workers)))
+
+
 @dataclass(frozen=True)
 class RunBatch:
     """Runs that train together."""

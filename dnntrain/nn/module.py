@@ -15,6 +15,7 @@ from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.member_noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.module_call import checked_outputs, user_code
 from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.module_parts import cut, norms_at_rest
 from dnntrain.nn.module_structure import check_structure
 from dnntrain.utils.lazy import torch
 
@@ -42,6 +43,10 @@ class ModuleSpec(LayerSpec):
     """The type of its input's numbers: int64 for tokens."""
     surgery: Surgery | None = None
     """What is changed in each module after it is built."""
+    parts: tuple[int, int] | None = None
+    """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    frozen: frozenset[str] = frozenset()
+    """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
 
     def example(self, rows: int) -> torch.Tensor:
@@ -74,7 +79,10 @@ class ModuleSpec(LayerSpec):
                     module(self.example(PROBED_ROWS))  # lazy modules take their shapes from it
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
+            module = cut(module, *self.parts) if self.parts else module
             replace_dropout(module)
+            for key, parameter in module.named_parameters():
+                parameter.requires_grad_(parameter.requires_grad and key not in self.frozen)
         return module.eval(), changes
 
     @cached_property
@@ -188,4 +196,6 @@ class ModuleSpec(LayerSpec):
         rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
         module = self.module if device.type == "cpu" else self.new_module(0, np.random.default_rng(0))[0].to(device)
         noise = MemberNoise(module, rates, self.draws_globally, device)
-        return ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        layer.norms_at_rest = norms_at_rest(module, self.frozen)
+        return layer

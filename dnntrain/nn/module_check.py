@@ -109,13 +109,14 @@ def tensors_of(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 def plain_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that a module holds as plain attributes."""
+    """The tensors that a module holds as plain attributes, and that share no parameter's memory."""
+    memory = {tensor.data_ptr() for _, tensor in tensors_of(module)}
     attributes = ((prefix, vars(part).items()) for prefix, part in module.named_modules())
     return {
         f"{prefix}.{key}".lstrip("."): value
         for prefix, items in attributes
         for key, value in items
-        if isinstance(value, torch.Tensor) and not value.requires_grad
+        if isinstance(value, torch.Tensor) and not value.requires_grad and value.data_ptr() not in memory
     }
 
 

@@ -111,7 +111,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.name, spec.net.conv_units)
+    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

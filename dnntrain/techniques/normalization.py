@@ -95,6 +95,7 @@ class BatchNormSpec(LayerSpec):
     name: str
     shape: Shape
     bn: BatchNorm
+    first_scale: float = 1.0
 
     @property
     def shape_out(self) -> Shape:
@@ -109,10 +110,10 @@ class BatchNormSpec(LayerSpec):
         return dict.fromkeys(("bn_mean", "bn_variance"), per_channel(self.shape))
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Scale 1, shift 0, and moving averages that the first mini-batch will set."""
+        """The first scale, shift 0, and moving averages that the first mini-batch will set."""
         shape = per_channel(self.shape)
-        ones, zeros = np.ones(shape, np.float32), np.zeros(shape, np.float32)
-        return {"bn_scale": ones, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
+        ones, zeros, scale = (np.full(shape, value, np.float32) for value in (1, 0, self.first_scale))
+        return {"bn_scale": scale, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
 
     def build(
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device

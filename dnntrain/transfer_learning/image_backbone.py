@@ -56,9 +56,13 @@ class ImageBackbone(Backbone):
     def n_layers(self) -> int:
         return len(self.model.layers)
 
-    def check(self, spec: RunSpec, shape: tuple[int, ...]) -> None:
-        if len(shape) < 2:
-            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {shape}")
+    def check(self, spec: RunSpec, data: DatasetInfo) -> None:
+        if len(data.shape) < 2:
+            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {data.shape}")
+        if spec.net.kind != "mlp":
+            raise InputError(f"net {spec.net}: the layers on top of {self.name} are dense: give --hidden")
+        if spec.freeze_parameters is not None:
+            raise InputError(f"freeze_parameters: the layers of {self.name} are counted; give unfreeze_layers")
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)

@@ -15,12 +15,14 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
-from dnntrain.engine.health import FIGURES
+from dnntrain.engine.health import FIGURES, WEIGHT_FIGURES
 from dnntrain.engine.loop import train_population
-from dnntrain.engine.network import LayerSpecs, tensor_names
+from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
+from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.techniques.activations import ActivationSpec
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -79,6 +81,7 @@ def train_transfer(
         The runs, in the order of their specs.
     """
     device = device or torch.device("cpu")
+    backbone = backbone.for_run(specs[0])
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     stages = stages_of(specs[0], backbone)
     if checkpoints:
@@ -121,7 +124,8 @@ def train_stage(
     for run in runs:
         run.seconds += seconds
     frozen_weights = backbone.frozen_weights(stage.frozen)
-    callback = StageCallback(runs, stage, start.layers[0], frozen_weights, checkpoints, on_epoch)
+    network = backbone.whole_network(runs[0].spec, stage.frozen, start.layers[0])
+    callback = StageCallback(runs, stage, network, start.layers[0], frozen_weights, checkpoints, on_epoch)
     start = replace(start, checkpoints=checkpoints)
     train_population(specs, features, device, callback, start, keep_predictions)
 
@@ -151,9 +155,12 @@ def prepare_stage(
     training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     features = backbone.features(dataset, spec, stage.frozen, rows, device)
     layers = [backbone.trained_layers(each, stage.frozen, features.dataset.outline) for each in specs]
-    pretrained, names = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_names(layers[0])
+    pretrained, shapes = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_shapes(layers[0])
     start = StartState(
-        weights=[{name: value for name, value in {**pretrained, **own}.items() if name in names} for own in known],
+        weights=[
+            {name: value for name, value in {**pretrained, **own}.items() if shapes.get(name) == value.shape}
+            for own in known
+        ],
         layers=layers,
         splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
         # the features' rows depend on the population, the whole training part does not
@@ -170,6 +177,7 @@ class StageCallback:
         self,
         runs: list[Run],
         stage: TransferStage,
+        network: LayerSpecs,
         layers: LayerSpecs,
         frozen_weights: Mapping[str, np.ndarray],
         checkpoints: Sequence[Checkpoint],
@@ -177,8 +185,11 @@ class StageCallback:
     ) -> None:
         self.runs, self.stage, self.frozen_weights, self.on_epoch = runs, stage, frozen_weights, on_epoch
         self.trained_names = frozenset(tensor_names(layers))
-        self.n_frozen = len(runs[0].spec.hidden) + 1 - sum(len(layer.weights) for layer in layers)
-        """How many layers of the runs' own networks are frozen."""
+        self.weights, trained = weight_names(network), weight_names(layers)
+        self.places = [self.weights.index(name) for name in trained]
+        """Where the stage's weights stand among those of the runs' own networks."""
+        whole, part = (sum(isinstance(layer, ActivationSpec) for layer in walk(each)) for each in (network, layers))
+        self.frozen_activations = whole - part
         self.earlier = [(list(run.history), run.seconds) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
@@ -194,8 +205,14 @@ class StageCallback:
 
     def whole_row(self, row: dict[str, object]) -> dict[str, object]:
         """A stage's row of history as the whole run's: epochs count from its start, frozen layers have no figures."""
-        blank = [float("nan")] * self.n_frozen
-        figures = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
+        nan = float("nan")
+        figures: dict[str, list[float]] = {name: row[name] for name in FIGURES if name in row}  # type: ignore[misc]
+        for name, values in figures.items():
+            if name in WEIGHT_FIGURES:
+                by_place = dict(zip(self.places, values, strict=True))
+                figures[name] = [by_place.get(place, nan) for place in range(len(self.weights))]
+            else:
+                figures[name] = [*[nan] * self.frozen_activations, *values]
         return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
     def finish(self, run: Run, part: Run) -> None:
