@@ -3,7 +3,7 @@
     make bench
     make bench-quick
     .venv/bin/python -m tests.bench.peers [--quick] [--json FILE] [--figure FILE]
-    .venv/bin/python -m tests.bench.peers --quick --only "small CNN" --peer "PyTorch, tensors" --rounds 15
+    make bench-cnn
 
 dnntrain trains each workload whole, from the command line to the report. A peer trains a stated part of it in a
 process of its own, is timed by the epoch after a warm-up, and is scaled to the epochs that dnntrain trained: neither
@@ -42,8 +42,8 @@ class Bench:
     """One run of the benchmark."""
 
     quick: bool
-    peers: Sequence[str]
-    """The names of those that are timed beside dnntrain; all if it is empty."""
+    peers: tuple[str, ...]
+    """How the labels begin of those that are timed beside dnntrain."""
     python: str
     """The peers' interpreter."""
     exported: dict[str, Exported]
@@ -66,7 +66,7 @@ class Bench:
             self.timings[workload.name][report.OURS].append(self.time_ours(workload))
         fields = {workload.name: field_of(workload) for workload in workloads}
         for peer in dict.fromkeys(peer for peers in fields.values() for peer in peers):
-            if (peer.quick or not self.quick) and (not self.peers or peer.name in self.peers):
+            if (peer.quick or not self.quick) and peer.label.startswith(self.peers):
                 self.time_peer(peer, [workload for workload in workloads if peer in fields[workload.name]])
 
     def time_ours(self, workload: Workload) -> Timing:
@@ -119,7 +119,7 @@ def main() -> None:
     workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
     with tempfile.TemporaryDirectory() as folder:
         exported = {w.name: export(w, Path(folder, str(i))) for i, w in enumerate(workloads)}
-        bench = Bench(arguments.quick, arguments.peer or (), arguments.peers_python, exported)
+        bench = Bench(arguments.quick, tuple(arguments.peer or ("",)), arguments.peers_python, exported)
         rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
         # all workloads in one process save the peers' starts; one by one they are timed closer to each other
         batches = [workloads] if arguments.quick else [[workload] for workload in workloads]
@@ -153,8 +153,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there (.png, .svg)")
     parser.add_argument("--rounds", type=int, help=f"how often everybody is timed (default {ROUNDS}, quick 1)")
-    names = list(dict.fromkeys(peer.name for peer in PEERS))
-    parser.add_argument("--peer", action="append", choices=names, help="time this one only; repeatable")
+    labels = "one of: " + "; ".join(peer.label for peer in PEERS)
+    parser.add_argument("--peer", action="append", metavar="LABEL", help="time only those whose label begins so")
     parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
     parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
     arguments = parser.parse_args()
@@ -162,6 +162,9 @@ def read_arguments() -> argparse.Namespace:
         parser.error(f"--rounds {arguments.rounds}: at least 1")
     for file in filter(None, (arguments.json, arguments.figure)):
         check_target(parser, file)
+    for peer in arguments.peer or ():
+        if not any(other.label.startswith(peer) for other in PEERS):
+            parser.error(f"--peer {peer!r}: no label begins so; {labels}")
     if not Path(arguments.peers_python).is_file():
         parser.error(f"{arguments.peers_python} is not there: `make bench` installs the peers' environment")
     return arguments
