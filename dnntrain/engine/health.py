@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dnntrain.engine.network import LayerSpecs
 from dnntrain.nn.gradients import FactoredGradient, densify
+from dnntrain.nn.layer_spec import walk
+from dnntrain.nn.maps import pixel_rows
+from dnntrain.store.records import HEALTHY, NOT_JUDGED, LayerNames
 from dnntrain.techniques.clipping import norms
+from dnntrain.techniques.networks.base import Net
+from dnntrain.techniques.networks.mlp import MLP
 from dnntrain.utils.lazy import torch
 
 PROBES = 8
@@ -19,8 +25,9 @@ NEAR_ASYMPTOTE = 0.05
 """Share of an activation's range within which it counts as saturated: a sigmoid's slope there is below 0.05, a fifth
 of its largest (Glorot & Bengio 2010 look at the same region)."""
 
-FIGURES = ("grad_norm", "grad_max", "update_ratio", "act_mean", "act_std", "dead", "saturated")
-"""The figures of each layer, from the lowest to the highest; the last four for hidden layers only."""
+ACTIVATION_FIGURES = ("act_mean", "act_std", "dead", "saturated")
+FIGURES = ("grad_norm", "grad_max", "update_ratio", *ACTIVATION_FIGURES)
+"""The figures of a network from the lowest layer to the highest: three of each weight, four of each activation."""
 
 # The thresholds of the diagnosis. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
 VANISHING = 0.01
@@ -45,7 +52,8 @@ class Probe:
     device: torch.device
     steps: int = 0
     sums: dict[str, torch.Tensor] = field(default_factory=dict)
-    activations: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    activations: dict[str, list[list[torch.Tensor]]] = field(default_factory=dict)
+    """By the activation's name: the figures of ACTIVATION_FIGURES, each (P,), of every call of `activation`."""
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     largest: torch.Tensor | None = None
 
@@ -63,32 +71,70 @@ class Probe:
         changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
         self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
-    def activation(self, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
-        """Note the output h (P, real rows, …) of an activation, which saturates at its asymptotes."""
+    def activation(self, name: str, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
+        """Note the output h of an activation, as an `Observer` does."""
         margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(asymptotes)) if asymptotes else 0.0
-        flat = h.flatten(1)
+        flat = pixel_rows(h).flatten(1)
         near = [((flat - a).abs() < margin).float().mean(dim=1) for a in asymptotes]
         mean = flat.mean(dim=1)
-        figures = {
-            "act_mean": mean,
-            "act_std": (flat - mean.unsqueeze(1)).square().mean(dim=1).sqrt(),
-            "dead": (h.abs().amax(dim=1) == 0).flatten(1).float().mean(dim=1),
-            "saturated": torch.stack(near).sum(0) if near else torch.zeros_like(mean),
-        }
-        for name, figure in figures.items():
-            self.activations.setdefault(name, []).append(figure)
+        deviation = (flat - mean.unsqueeze(1)).square().mean(dim=1).sqrt()
+        saturated = torch.stack(near).sum(0) if near else torch.zeros_like(mean)
+        self.activations.setdefault(name, []).append([mean, deviation, dead_share(h), saturated])
 
     def _add(self, name: str, figures: list[torch.Tensor]) -> None:
         total = torch.stack(figures)
         self.sums[name] = self.sums[name] + total if name in self.sums else total
 
+    @property
+    def observed(self) -> dict[str, torch.Tensor]:
+        """By the activation's name, its figures (4, P); without those that only some of the members called."""
+        figures = {name: torch.cat(list(map(torch.stack, calls)), 1) for name, calls in self.activations.items()}
+        return {name: seen for name, seen in figures.items() if seen.shape[1] == self.members}
+
     def figures(self) -> dict[str, np.ndarray]:
-        """Every figure of FIGURES as (layers, P); the activations' lack the output layer."""
+        """Every figure of FIGURES: (weights, P) or (activations, P)."""
         means = {name: total / self.steps for name, total in self.sums.items()}
         means |= {} if self.largest is None else {"grad_max": self.largest}
-        seen = {name: torch.stack(figures) for name, figures in self.activations.items()}
+        observed = [*self.observed.values()]
+        seen = dict(zip(ACTIVATION_FIGURES, torch.stack(observed, 1), strict=True)) if observed else {}
         empty = np.zeros((0, self.members))
         return {name: empty for name in FIGURES} | {k: v.cpu().numpy() for k, v in (means | seen).items()}
+
+
+def dead_share(h: torch.Tensor) -> torch.Tensor:
+    """The share (P,) of the units that are 0 in all rows of an activation's output h (P, rows, …).
+
+    A unit is a channel of maps (rows, channels, height, width). Of a sequence it is the last axis, or behind a
+    convolution the first, (rows, channels, length): the other axis has hardly any dead ones, so the larger share counts.
+    """
+    active = h != 0
+    unit_axes = (2, 3) if h.dim() == 4 else (2,)
+    shares = []
+    for axis in unit_axes:
+        others = [k for k in range(1, h.dim()) if k != axis]
+        shares.append((~active.any(dim=others)).float().mean(dim=1))
+    return torch.stack(shares).amax(dim=0)
+
+
+def layer_names(net: Net, layers: LayerSpecs, observed: Iterable[str]) -> LayerNames:
+    """What a network's figures are recorded under: the name of each weight's layer, and of each activation.
+
+    The hidden layers of an mlp have numbers instead.
+
+    Args:
+        net: The kind of network.
+        layers: Its layers.
+        observed: The names of its activations, as an `Observer` receives them.
+    """
+    weights = [f"{spec.name}.{key}" for spec in walk(layers) for key in spec.weights]
+    names = {
+        "weights": [name.removesuffix(".kernel").removesuffix(".weight") for name in weights],
+        "activations": list(observed),
+        "unobserved": [text for spec in walk(layers) for text in spec.unobserved],
+    }
+    if isinstance(net, MLP):
+        names = {key: [name.removeprefix("hidden") for name in named] for key, named in names.items()}
+    return LayerNames(**names)
 
 
 def probed_steps(steps: int) -> set[int]:
@@ -101,9 +147,9 @@ class Diagnosis:
     """What is wrong with a run, where, and since when."""
 
     state: str
-    """healthy, vanishing, exploding, dead units or saturated."""
+    """HEALTHY, NOT_JUDGED, or one of SYMPTOMS."""
     layer: str = ""
-    """The layer that shows it most: 1 is the lowest hidden layer, the last may be 'output'."""
+    """The name of the layer that shows it most, as in `LayerNames`."""
     epoch: int = 0
     """The epoch (from 1) from which on it lasted until the end."""
 
@@ -111,25 +157,24 @@ class Diagnosis:
         return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
 
 
-def diagnose(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
+def diagnose(history: Sequence[dict[str, Any]], status: str, layers: LayerNames) -> Diagnosis:
     """The worst symptom that a run shows until its end.
 
     Args:
         history: A row for each epoch, with FIGURES.
         status: The run's: finished or diverged.
+        layers: The names of what the rows' lists are about.
     """
     if status == "diverged":
         last = history[-1]
-        return Diagnosis(
-            "exploding",
-            layer_name(int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf))), last),
-            last["epoch"],
-        )
+        layer = int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf)))
+        return Diagnosis("exploding", layers.weights[layer], last["epoch"])
     for state, symptom in SYMPTOMS.items():
         lasting = since(symptom, history)
         if lasting is not None:
-            return Diagnosis(state, layer_name(lasting[0], history[-1]), lasting[1])
-    return Diagnosis("healthy")
+            names = layers.activations if state in ACTIVATION_SYMPTOMS else layers.weights
+            return Diagnosis(state, names[lasting[0]], lasting[1])
+    return Diagnosis(NOT_JUDGED if layers.unobserved else HEALTHY)
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:
@@ -154,8 +199,11 @@ def saturated(row: dict[str, Any]) -> np.ndarray:
     return np.asarray(row["saturated"]) - SATURATED
 
 
-SYMPTOMS = {"exploding": exploding, "vanishing": vanishing, "dead units": dead, "saturated": saturated}
-"""The symptoms, the worst first."""
+ACTIVATION_SYMPTOMS = {"dead units": dead, "saturated": saturated}
+"""The symptoms of activations."""
+
+SYMPTOMS = {"exploding": exploding, "vanishing": vanishing, **ACTIVATION_SYMPTOMS}
+"""All symptoms, the worst first."""
 
 
 def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
@@ -167,8 +215,3 @@ def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dic
             break
         epoch = row["epoch"]
     return None if epoch is None else (int(np.nanargmax(symptom(history[-1]))), epoch)
-
-
-def layer_name(layer: int, row: dict[str, Any]) -> str:
-    """'1' for the lowest hidden layer, …, 'output'."""
-    return "output" if layer == len(row["grad_norm"]) - 1 else str(layer + 1)

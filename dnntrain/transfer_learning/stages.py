@@ -21,6 +21,7 @@ from dnntrain.engine.network import LayerSpecs, tensor_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.records import LayerNames
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -188,6 +189,9 @@ class StageCallback:
         for part in trained:
             run = self.runs[part.index]
             run.history.append(self.whole_row(part.history[-1]))
+            frozen = [str(k + 1) for k in range(self.n_frozen)]
+            weights, activations = ([*frozen, *names] for names in (part.layers.weights, part.layers.activations))
+            run.layers = LayerNames(weights=weights, activations=activations)
             if part.status != "running":
                 self.finish(run, part)
         self.on_epoch([self.runs[part.index] for part in trained], lambda: self.whole_checkpoints(take()))
