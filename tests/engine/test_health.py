@@ -97,6 +97,12 @@ def test_a_diagnosis_names_the_weight_or_the_activation(
     assert str(diagnose(history, status, names)) == diagnosis
 
 
+@pytest.mark.parametrize(("act", "diagnosis"), [("sigmoid", "vanishing (layer conv1, epoch 1)"), ("elu", "healthy")])
+def test_gradients_vanish_below_many_convolutions(act: str, diagnosis: str, small_images: Dataset) -> None:  # noqa: F811
+    [run] = trained(small_images, net="cnn:channels=4/4,blocks=4,pool=none", hidden="none", act=act)
+    assert str(diagnose(run.history, run.status, run.layers)) == diagnosis
+
+
 # ---- units
 
 
