@@ -259,7 +259,9 @@ def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str,
 def _history_rows(record: RunRecord, study: str, arm: str) -> Iterator[dict[str, Any]]:
     """The rows of history.csv for one run."""
     named = dict(zip(HISTORY_NAMES, (study, arm, record.seed, record.run), strict=True))
-    layers = {column: " ".join(names) for column, names in record.layers.columns().items()}
+    layers = {  # spaces separate the names, and a part of a user's module may have one in its name
+        column: " ".join(name.replace(" ", "_") for name in names) for column, names in record.layers.columns().items()
+    }
     for row in record.history:
         cells = {key: _figures(value) if isinstance(value, list) else value for key, value in row.items()}
         yield named | cells | layers
