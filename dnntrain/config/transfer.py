@@ -17,6 +17,16 @@ def read_count(value: Any) -> Any:
     return ALL if isinstance(value, str) and value.strip().lower() == "all" else value
 
 
+def read_patterns(value: Any) -> Any:
+    """Patterns with commas between them, without spaces around them."""
+    if not isinstance(value, str):
+        return value
+    patterns = [pattern.strip() for pattern in value.split(",")]
+    if not all(patterns):
+        raise ValueError(f"{value!r} is not a list of names, such as stem.*,layer1.*")
+    return ",".join(patterns)
+
+
 Count = Annotated[
     int, BeforeValidator(read_count), PlainSerializer(lambda n: "all" if n == ALL else n, return_type=int | str)
 ]
@@ -37,6 +47,9 @@ class TransferSettings(BaseModel):
         None, "epochs in which those layers stay frozen; to the end if not given", ge=0
     )
     unfreeze_layers: Count = hyperparameter(0, "how many of them, from the top, train after that (1, or all)", ge=0)
+    freeze_parameters: Annotated[str | None, BeforeValidator(read_patterns)] = hyperparameter(
+        None, "parameters of your own module that stay frozen, by name: stem.*,layer1.*"
+    )
     unfreeze_lr: float | None = hyperparameter(
         None, "learning rate of that stage; unchanged if not given", ge=0, le=1e6, per_member=True
     )

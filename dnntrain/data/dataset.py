@@ -156,6 +156,8 @@ class Dataset:
             "test_examples": len(self.test_targets),
             "n_validation": self.n_validation,
             "shape": list(self.shape),
+            "kind": self.kind,
+            **({"n_tokens": self.n_tokens} if self.is_tokens else {}),
             "task": self.outline.task,
             "classes": list(self.classes),
             "license": self.license,

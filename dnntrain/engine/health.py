@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.engine.network import LayerSpecs
+from dnntrain.engine.network import LayerSpecs, weight_names
 from dnntrain.nn.gradients import FactoredGradient, densify
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.maps import pixel_rows
@@ -25,16 +25,18 @@ NEAR_ASYMPTOTE = 0.05
 """Share of an activation's range within which it counts as saturated: a sigmoid's slope there is below 0.05, a fifth
 of its largest (Glorot & Bengio 2010 look at the same region)."""
 
+WEIGHT_FIGURES = ("grad_norm", "grad_max", "update_ratio")
+"""The figures of each weight, from the lowest layer to the highest."""
 ACTIVATION_FIGURES = ("act_mean", "act_std", "dead", "saturated")
-FIGURES = ("grad_norm", "grad_max", "update_ratio", *ACTIVATION_FIGURES)
-"""The figures of a network from the lowest layer to the highest: three of each weight, four of each activation."""
+"""The figures of each activation, likewise."""
+FIGURES = (*WEIGHT_FIGURES, *ACTIVATION_FIGURES)
 
-# The thresholds of the diagnosis. Measured on fashion-mini, 3 epochs: 33 dense networks of 1 to 100 hidden layers, and
-# (in brackets) 30 convolutional, residual, recurrent and attention networks that learn, 8 that learn poorly or with units
-# that do not work, and 15 that are stuck (tests/bench/health.py).
+# The thresholds of the diagnosis, measured on fashion-mini, 3 epochs, with 33 dense networks of 1 to 100 hidden layers.
+# In brackets are convolutional, residual, recurrent and attention networks (tests/bench/health.py): 33 that learn, 8 that
+# learn poorly or with units that do not work, and 17 that are stuck; 3 of these hide what is wrong in their activations.
 VANISHING = 0.01
-"""Smallest gradient norm of a weight over the largest. Networks that learn had 0.05 or more at every depth [0.06], those
-stuck at chance 0.003 (5 sigmoid layers) [4e-4], 2e-6 (10) [2e-9 for 12] and 1e-12 (20).
+"""Smallest gradient norm of a weight over the largest. Networks that learn had 0.05 or more at every depth [0.06],
+those stuck at chance 0.003 (5 sigmoid layers) [4e-4], 2e-6 (10) [2e-9 for 12] and 1e-12 (20).
 
 Norms are not divided by the root of the number of weights, although convolutions differ much in size: that brings
 networks that learn down to 0.02, as it favors the small kernels near the input, and separates them less."""
@@ -133,9 +135,8 @@ def layer_names(net: Net, layers: LayerSpecs, observed: Iterable[str]) -> LayerN
         layers: Its layers.
         observed: The names of its activations, as an `Observer` receives them.
     """
-    weights = [f"{spec.name}.{key}" for spec in walk(layers) for key in spec.weights]
     names = {
-        "weights": [name.removesuffix(".kernel").removesuffix(".weight") for name in weights],
+        "weights": [name.removesuffix(".kernel").removesuffix(".weight") for name in weight_names(layers)],
         "activations": list(observed),
         "unobserved": [text for spec in walk(layers) for text in spec.unobserved],
     }

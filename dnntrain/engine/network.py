@@ -16,7 +16,7 @@ from dnntrain.data import DatasetInfo
 from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors
-from dnntrain.nn.layer_spec import LayerSpec, as_matrix, walk
+from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix, walk
 from dnntrain.techniques.networks.base import NetworkSettings
 from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.utils.lazy import torch
@@ -52,6 +52,20 @@ def layer_specs(spec: RunSpec, data: DatasetInfo) -> list[LayerSpec]:
 def tensor_names(layers: LayerSpecs) -> list[str]:
     """The names of all parameters and buffers, as in records."""
     return [name for layer in walk(layers) for name in layer.tensor_names]
+
+
+def tensor_shapes(layers: LayerSpecs) -> dict[str, Shape]:
+    """The shapes of all parameters and buffers of one member, by full name."""
+    return {
+        f"{layer.name}.{key}": shape
+        for layer in walk(layers)
+        for key, shape in (layer.parameters | layer.buffers).items()
+    }
+
+
+def weight_names(layers: LayerSpecs) -> list[str]:
+    """The full names of all weights, in the order of health figures."""
+    return [f"{layer.name}.{key}" for layer in walk(layers) for key in layer.weights]
 
 
 def initial_state(layers: LayerSpecs, seed: int) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from dnntrain.nn.member_noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.module_activations import unobserved_activations
 from dnntrain.nn.module_call import checked_outputs, user_code
 from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.module_parts import cut, norms_at_rest
 from dnntrain.nn.module_structure import check_structure
 from dnntrain.utils.lazy import torch
 
@@ -43,7 +44,12 @@ class ModuleSpec(LayerSpec):
     """The type of its input's numbers: int64 for tokens."""
     surgery: Surgery | None = None
     """What is changed in each module after it is built."""
+    parts: tuple[int, int] | None = None
+    """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    frozen: frozenset[str] = frozenset()
+    """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
+    one_by_one: ClassVar[bool] = True
 
     def example(self, rows: int) -> torch.Tensor:
         """A batch to try the module with: standard normal numbers, or tokens 0."""
@@ -75,7 +81,10 @@ class ModuleSpec(LayerSpec):
                     module(self.example(PROBED_ROWS))  # lazy modules take their shapes from it
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
+            module = cut(module, *self.parts) if self.parts else module
             replace_dropout(module)
+            for key, parameter in module.named_parameters():
+                parameter.requires_grad_(parameter.requires_grad and key not in self.frozen)
         return module.eval(), changes
 
     @cached_property
@@ -105,6 +114,21 @@ class ModuleSpec(LayerSpec):
         with FlopCounterMode(display=False) as counter:
             self._probe()
         return int(counter.get_total_flops()) // PROBED_ROWS
+
+    @cached_property
+    def activations(self) -> int:
+        """Measured with a batch in test mode: the outputs of all parts that have no parts themselves."""
+        counted: list[int] = []
+
+        def count(part: torch.nn.Module, args: object, output: object) -> None:
+            counted.append(output.numel() if isinstance(output, torch.Tensor) else 0)
+
+        leaves = [part for part in self.module.modules() if not list(part.children())]
+        hooks = [part.register_forward_hook(count) for part in leaves]
+        self._probe()
+        for hook in hooks:
+            hook.remove()
+        return sum(counted) // PROBED_ROWS
 
     def _probe(self) -> torch.Tensor:
         """The module's outputs for a batch in test mode; not by fast paths, which gradients switch off."""
@@ -193,4 +217,6 @@ class ModuleSpec(LayerSpec):
         rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
         module = self.module if device.type == "cpu" else self.new_module(0, np.random.default_rng(0))[0].to(device)
         noise = MemberNoise(module, rates, self.draws_globally, device)
-        return ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
+        layer.norms_at_rest = norms_at_rest(module, self.frozen)
+        return layer

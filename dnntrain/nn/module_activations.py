@@ -12,8 +12,8 @@ from dnntrain.nn.source_calls import source_calls
 from dnntrain.nn.surgery import ACTIVATIONS, describe_activation, is_transformer_layer
 from dnntrain.utils.lazy import torch
 
-ASYMPTOTES = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Softsign": (-1.0, 1.0), "Hardsigmoid": (0.0, 1.0)}
-"""The values at which torch's bounded activations saturate, by class."""
+ASYMPTOTES = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Softsign": (-1.0, 1.0)}
+"""The values at which torch's bounded activations saturate, by class. Hardsigmoid is left out: it is a gate."""
 
 
 @contextmanager
@@ -32,7 +32,9 @@ def observing(module: torch.nn.Module, name: str, observe: Observer) -> Iterator
         calls[place] += 1
         call = f"[{calls[place]}]" if calls[place] > 1 else ""
         units = outputs.detach() if outputs.dim() > 1 else outputs.detach().unsqueeze(1)
-        observe(f"{name}.{place}{call}", units.unsqueeze(0), ASYMPTOTES.get(type(part).__name__, ()))
+        # a sigmoid for each channel is a gate (squeeze and excitation), which may well be open or closed
+        is_gate = units.shape[2:] == (1, 1)
+        observe(f"{name}.{place}{call}", units.unsqueeze(0), () if is_gate else ASYMPTOTES.get(type(part).__name__, ()))
 
     handles = [part.register_forward_hook(partial(show, place)) for place, part in activation_modules(module).items()]
     try:

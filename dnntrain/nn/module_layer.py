@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Self
 
@@ -33,6 +33,9 @@ class ModuleLayer(Layer):
     (convolutions of 10 copies at once took 1.5 times as long), and a member makes the same calls alone and in a
     population, so that it has the same bits. On an accelerator all go at once, under `torch.func.vmap`.
     """
+
+    norms_at_rest: Sequence[torch.nn.Module] = ()
+    """Norms that stay in test mode while training."""
 
     def __init__(
         self,
@@ -91,6 +94,8 @@ class ModuleLayer(Layer):
         """Put the module in training or test mode, for a pass over so many real rows."""
         if self.module.training != ctx.training:
             self.module.train(ctx.training)
+            for norm in self.norms_at_rest:
+                norm.eval()
 
     def uses_keys(self) -> bool:
         return self.noise.is_random()

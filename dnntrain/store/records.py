@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,6 +58,10 @@ class DatasetRecord(Record):
     """Examples at the end of the training part that the data set names as its validation part."""
     shape: list[int] = []
     """Of one example."""
+    kind: Literal["images", "numbers", "tokens"] = "numbers"
+    """What the inputs are; old records do not say."""
+    n_tokens: int = 0
+    """The number of tokens; 0 if the inputs are not tokens."""
     task: str = "classification"
     """classification or regression; the oldest records do not say, and are of the first."""
     classes: list[str] = []

@@ -30,7 +30,8 @@ from dnntrain.studies.study import (
 )
 from dnntrain.transfer_learning.backbone import Backbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.module_backbone import ModuleBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.weights import fetch
 
 BASE = "base"
@@ -158,7 +159,9 @@ class TransferDesign:
             raise InputError("train_sizes: gives the numbers of training examples; leave out train_size")
         if not self.scratch and (self.strategies or self.train_sizes is not None):
             raise InputError(f"scratch: {'strategies' if self.strategies else 'train_sizes'} compares with scratch")
-        if isinstance(base, MLPBackbone):
+        if isinstance(base, RunBackbone):
+            if "net" in settings and not isinstance(base, ModuleBackbone):
+                raise InputError(f"net: the network is that of {base.name}; drop and head change its dense layers")
             for key in ("hidden", "act"):
                 if key in settings:
                     raise InputError(f"{key}: the layers are those of {base.name}; drop and head change them")

@@ -15,7 +15,8 @@ from dnntrain.metrics import default_metric
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.backbone import Backbone
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.module_backbone import ModuleBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
 
@@ -33,7 +34,7 @@ IMAGE_DEFAULTS: ArmSettings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3
 
 def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSettings:
     """The settings of a run that reuses the backbone: those of the recorded run, or defaults, then the given ones."""
-    if not isinstance(backbone, MLPBackbone):
+    if not isinstance(backbone, RunBackbone):
         return IMAGE_DEFAULTS | dict(given)
     theirs = backbone.spec.settings()
     return {key: value for key, value in theirs.items() if key not in NOT_INHERITED} | dict(given)
@@ -55,11 +56,16 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
         new = read_hidden(head) if head else ()
     except ValueError as error:
         raise InputError(f"head: {error}") from None
-    if not isinstance(backbone, MLPBackbone):
+    if not isinstance(backbone, RunBackbone):
         if drop:
             raise InputError("drop: only for a recorded run; an image network is reused as a whole")
         return settings | {"reuse_from": backbone.name} | ({"hidden": write_hidden(new)} if head else {})
-    kept = backbone.n_layers - drop
+    if isinstance(backbone, ModuleBackbone):
+        return settings | {"reuse_from": backbone.name} | kept_parts(backbone, drop, head)
+    kept, convolutions = backbone.n_layers - drop, backbone.spec.net.conv_units
+    if convolutions and kept < convolutions:
+        dense = backbone.n_layers - convolutions
+        raise InputError(f"drop {drop}: {backbone.name} has {dense} hidden dense layers; only these can be left out")
     if kept < 1:
         raise InputError(
             f"drop {drop}: {backbone.name} has {backbone.n_layers} hidden layers; at least one must be left"
@@ -67,14 +73,28 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
     acts = [str(act) for act in backbone.spec.activations[:kept]]
     acts += [acts[-1]] * len(new)
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
-    hidden = write_hidden((*backbone.spec.hidden[:kept], *new))
+    hidden = write_hidden((*backbone.spec.hidden[: len(backbone.spec.hidden) - drop], *new))
     return settings | {"reuse_from": backbone.name, "transfer_layers": kept, "hidden": hidden, "act": act}
+
+
+def kept_parts(backbone: ModuleBackbone, drop: int, head: str) -> ArmSettings:
+    """Settings that reuse a module without its top parts, which start anew; InputError if that cannot be."""
+    if head:
+        raise InputError(f"head: {backbone.name} is your own module; its layers are in its code")
+    if not drop:
+        return {}
+    if not backbone.parts:
+        raise InputError(f"drop: {backbone.spec.net} has no parts to count (nn.Sequential, or names in `blocks`)")
+    kept = backbone.n_layers - drop
+    if kept < 1:
+        raise InputError(f"drop {drop}: {backbone.n_layers} parts of {backbone.name} can be reused; one must be left")
+    return {"transfer_layers": kept}
 
 
 def scratch_settings(settings: ArmSettings, backbone: Backbone, random_base: str | None) -> ArmSettings:
     """The same network trained from scratch: all its weights are new, and trained from the first epoch on."""
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
-    if isinstance(backbone, MLPBackbone):
+    if isinstance(backbone, RunBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
     return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
@@ -112,17 +132,17 @@ def strategies(name: str, backbone: Backbone, given: ArmSettings, head: str, ran
         if count == ALL or count < backbone.n_layers:
             word = "all" if count == ALL else str(count)
             arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze_layers": count}
-    if isinstance(backbone, MLPBackbone):
+    if isinstance(backbone, RunBackbone) and backbone.spec.hidden:
         arms |= head_variants(backbone, unfreezing, head)
     question = f"Which transfer strategy works best with {backbone.name} here?"
     return study_of(name, arms, question, SCRATCH)
 
 
-def head_variants(backbone: MLPBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
+def head_variants(backbone: RunBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
     """The strategies that drop, replace, or add top layers, and unfreeze everything in the end."""
-    width = str(backbone.spec.hidden[-1])
-    arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n < backbone.n_layers}
-    if backbone.n_layers > 1:
+    width, droppable = str(backbone.spec.hidden[-1]), backbone.n_layers - (backbone.spec.net.conv_units or 1)
+    arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n <= droppable}
+    if droppable:
         arms["replace 1"] = transfer_settings(backbone, unfreezing, 1, ",".join(filter(None, (width, head))))
     arms["add 1"] = transfer_settings(backbone, unfreezing, 0, ",".join(filter(None, (head, width))))
     return {name: settings | {"unfreeze_layers": ALL} for name, settings in arms.items()}

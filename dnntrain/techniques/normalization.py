@@ -32,6 +32,8 @@ class BatchNorm(Switch):
     alpha: float = hyperparameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
     def fault(self, run: RunExtent) -> str | None:
+        if run.net == "module" and (self.input or self.place != "before"):
+            return "bn: the norms of your own module stay where they are, so bn_place and bn_input have no meaning"
         if not run.hidden and not run.conv and not self.input:
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None

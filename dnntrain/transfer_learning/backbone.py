@@ -41,9 +41,17 @@ class Backbone(ABC):
     def n_layers(self) -> int:
         """How many layers can be reused."""
 
+    def for_run(self, spec: RunSpec) -> Backbone:
+        """The backbone as a run uses it."""
+        return self
+
     @abstractmethod
-    def check(self, spec: RunSpec, shape: tuple[int, ...]) -> None:
-        """Raise InputError if a run on examples of this shape cannot reuse the backbone."""
+    def check(self, spec: RunSpec, data: DatasetInfo) -> None:
+        """Raise InputError if a run on these data cannot reuse the backbone."""
+
+    def notes(self, spec: RunSpec, data: DatasetInfo) -> list[str]:
+        """What a run on these data takes from the backbone, where its settings do not say so, as text."""
+        return []
 
     @abstractmethod
     def features(
@@ -79,6 +87,10 @@ class Backbone(ABC):
             frozen: How many of the lowest layers are frozen.
             features: The frozen features, as data.
         """
+
+    def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
+        """All layers of the run's own network, of which `trained` are trained; the backbone's may not be among them."""
+        return trained
 
 
 def reused_count(spec: RunSpec, backbone: Backbone) -> int:

@@ -34,7 +34,7 @@ def evaluate_record(record: RunRecord, dataset: Dataset, store: RunStore, home: 
     spec, weights, device = RunSpec.from_record(record.settings), store.weights(record.run), torch.device("cpu")
     start = StartState(weights=[weights])
     if spec.reuse_from:
-        backbone, splits = resolve_backbone(spec.reuse_from, store, home), splits_of(dataset, [spec])
+        backbone, splits = resolve_backbone(spec.reuse_from, store, home).for_run(spec), splits_of(dataset, [spec])
         last = stages_of(spec, backbone)[-1]
         [spec], dataset, start = prepare_stage(last, [spec], dataset, splits, backbone, device, [weights])
     population = Population.start([Run(spec, 0)], dataset, device, start)

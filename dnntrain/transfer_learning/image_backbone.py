@@ -56,9 +56,13 @@ class ImageBackbone(Backbone):
     def n_layers(self) -> int:
         return len(self.model.layers)
 
-    def check(self, spec: RunSpec, shape: tuple[int, ...]) -> None:
-        if len(shape) < 2:
-            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {shape}")
+    def check(self, spec: RunSpec, data: DatasetInfo) -> None:
+        if len(data.shape) < 2:
+            raise InputError(f"reuse_from {self.name}: needs images, these examples have shape {data.shape}")
+        if spec.net.kind != "mlp":
+            raise InputError(f"net {spec.net}: the layers on top of {self.name} are dense: give --hidden")
+        if spec.freeze_parameters is not None:
+            raise InputError(f"freeze_parameters: the layers of {self.name} are counted; give unfreeze_layers")
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
         count = reused_count(spec, self)
@@ -149,6 +153,9 @@ class UpperLayers(ModuleLayer):
     """
 
     new_norms: Modules = []
+
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        return super().forward(x, replace(ctx, observe=None))  # the health of these layers is not measured
 
     def set_mode(self, ctx: ForwardContext, rows: int) -> None:
         if ctx.training and self.new_norms and rows < 2:

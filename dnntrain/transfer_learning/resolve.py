@@ -9,17 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataLocation, DatasetInfo, OwnSource
+from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
+from dnntrain.store.code import runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
+from dnntrain.techniques.networks.module import Module
 from dnntrain.transfer_learning.backbone import Backbone, unfrozen_count
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
-from dnntrain.transfer_learning.mlp_backbone import MEASURED, MLPBackbone
+from dnntrain.transfer_learning.module_backbone import ModuleBackbone
+from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone
 from dnntrain.utils.finite import check_finite
+from dnntrain.utils.user_code import pinned
 
 
 def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone:
@@ -37,13 +41,13 @@ def resolve_backbones(specs: Collection[RunSpec], store: RunStore, home: DataLoc
     backbones = {name: resolve_backbone(name, store, home) for name in {spec.reuse_from for spec in specs} if name}
     for spec in specs:
         if spec.reuse_from:
-            backbone = backbones[spec.reuse_from]
-            backbone.check(spec, spec.source.outline(home).shape)
+            backbone = backbones[spec.reuse_from].for_run(spec)
+            backbone.check(spec, spec.source.outline(home))
             unfrozen_count(spec, backbone)
     return backbones
 
 
-def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
+def run_backbone(record: RunRecord, store: RunStore) -> RunBackbone:
     """A recorded run as a backbone; InputError if it diverged, or a weight is nan or infinite."""
     if record.status != "finished":
         raise InputError(f"reuse_from {record.run}: this run {record.status}; reuse one that finished")
@@ -55,28 +59,32 @@ def run_backbone(record: RunRecord, store: RunStore) -> MLPBackbone:
         )
     data, weights = record.data, store.weights(record.run)
     check_finite(weights, str(store.weights_file(record.run)), "this run cannot be reused")
-    expected = set(tensor_names(layer_specs(spec, DatasetInfo(tuple(data.shape), tuple(data.classes), 0))))
-    if weights.keys() - MEASURED != expected:
-        differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
-        raise InputError(
-            f"reuse_from {record.run}: it froze layers of {spec.reuse_from} that differ from its own settings "
-            f"({differ}); reuse that run instead"
-        )
-    return MLPBackbone(record.run, spec, weights, tuple(data.shape), tuple(data.classes))
+    kind = ModuleBackbone if isinstance(spec.net, Module) else RunBackbone
+    backbone = kind(record.run, spec, weights, tuple(data.shape), tuple(data.classes), data.kind, data.n_tokens)
+    if kind is RunBackbone:  # what a module has to be is checked for each run, whose code it is
+        expected = set(tensor_names(layer_specs(spec, backbone.info)))
+        if weights.keys() - MEASURED != expected:
+            differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
+            raise InputError(
+                f"reuse_from {record.run}: it froze layers of {spec.reuse_from} that differ from its own settings "
+                f"({differ}); reuse that run instead"
+            )
+    return backbone
 
 
 def check_leakage(backbone: Backbone, spec: RunSpec, store: RunStore, home: DataLocation) -> None:
     """Raise InputError if the backbone was trained on test examples of this run, as far as can be known."""
-    if not isinstance(backbone, MLPBackbone):
+    if not isinstance(backbone, RunBackbone):
         return
     source, target = backbone.spec.source, spec.source
-    recorded = store.read(backbone.name).data.fingerprint
-    if recorded == target.fingerprint(home) and not isinstance(target, OwnSource):
+    record = store.read(backbone.name)
+    if record.data.fingerprint == target.fingerprint(home) and not isinstance(target, OwnSource):
         return  # the test part of a published data set is never trained on
     try:
-        dataset = source.load(home)
+        with pinned(runnable_code(store.code, record, trust_code=False)):
+            dataset = source.load(home)
     except DnntrainError:
-        return  # the backbone's data are gone
+        return  # the backbone's data are gone, or the code that makes them
     shared = count_overlap(dataset.train_inputs, target.load(home).test_inputs)
     if shared:
         raise InputError(

@@ -9,19 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
-from dnntrain.engine.health import FIGURES
+from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, layer_names
 from dnntrain.engine.loop import train_population
-from dnntrain.engine.network import LayerSpecs, tensor_names
+from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
+from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.records import LayerNames
+from dnntrain.techniques.activations import ActivationSpec
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -80,6 +83,7 @@ def train_transfer(
         The runs, in the order of their specs.
     """
     device = device or torch.device("cpu")
+    backbone = backbone.for_run(specs[0])
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     stages = stages_of(specs[0], backbone)
     if checkpoints:
@@ -122,7 +126,8 @@ def train_stage(
     for run in runs:
         run.seconds += seconds
     frozen_weights = backbone.frozen_weights(stage.frozen)
-    callback = StageCallback(runs, stage, start.layers[0], frozen_weights, checkpoints, on_epoch)
+    network = backbone.whole_network(runs[0].spec, stage.frozen, start.layers[0])
+    callback = StageCallback(runs, stage, network, start.layers[0], frozen_weights, checkpoints, on_epoch)
     start = replace(start, checkpoints=checkpoints)
     train_population(specs, features, device, callback, start, keep_predictions)
 
@@ -152,9 +157,12 @@ def prepare_stage(
     training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])
     features = backbone.features(dataset, spec, stage.frozen, rows, device)
     layers = [backbone.trained_layers(each, stage.frozen, features.dataset.outline) for each in specs]
-    pretrained, names = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_names(layers[0])
+    pretrained, shapes = backbone.weights(stage.frozen, reused_count(spec, backbone)), tensor_shapes(layers[0])
     start = StartState(
-        weights=[{name: value for name, value in {**pretrained, **own}.items() if name in names} for own in known],
+        weights=[
+            {name: value for name, value in {**pretrained, **own}.items() if shapes.get(name) == value.shape}
+            for own in known
+        ],
         layers=layers,
         splits=[(np.searchsorted(features.rows, train), np.searchsorted(features.rows, val)) for train, val in splits],
         # the features' rows depend on the population, the whole training part does not
@@ -171,6 +179,7 @@ class StageCallback:
         self,
         runs: list[Run],
         stage: TransferStage,
+        network: LayerSpecs,
         layers: LayerSpecs,
         frozen_weights: Mapping[str, np.ndarray],
         checkpoints: Sequence[Checkpoint],
@@ -178,8 +187,14 @@ class StageCallback:
     ) -> None:
         self.runs, self.stage, self.frozen_weights, self.on_epoch = runs, stage, frozen_weights, on_epoch
         self.trained_names = frozenset(tensor_names(layers))
-        self.n_frozen = len(runs[0].spec.hidden) + 1 - sum(len(layer.weights) for layer in layers)
-        """How many layers of the runs' own networks are frozen."""
+        self.weights, trained = weight_names(network), weight_names(layers)
+        self.places = [self.weights.index(name) for name in trained]
+        """Where the stage's weights stand among those of the runs' own networks."""
+        whole, part = (
+            [layer.name for layer in walk(each) if isinstance(layer, ActivationSpec)] for each in (network, layers)
+        )
+        self.names = layer_names(runs[0].spec.net, network, whole[: len(whole) - len(part)])
+        """The names of all weights, and of the activations of the frozen layers."""
         self.earlier = [(list(run.history), run.seconds) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
@@ -189,17 +204,26 @@ class StageCallback:
         for part in trained:
             run = self.runs[part.index]
             run.history.append(self.whole_row(part.history[-1]))
-            frozen = [str(k + 1) for k in range(self.n_frozen)]
-            weights, activations = ([*frozen, *names] for names in (part.layers.weights, part.layers.activations))
-            run.layers = LayerNames(weights=weights, activations=activations)
+            activations = [*self.names.activations, *part.layers.activations]
+            run.layers = LayerNames(
+                weights=self.names.weights, activations=activations, unobserved=part.layers.unobserved
+            )
+            # the parts of a module show their activations only from the stage on that unfreezes them
+            run.history[:] = [with_activations(row, len(activations)) for row in run.history]
             if part.status != "running":
                 self.finish(run, part)
         self.on_epoch([self.runs[part.index] for part in trained], lambda: self.whole_checkpoints(take()))
 
     def whole_row(self, row: dict[str, object]) -> dict[str, object]:
         """A stage's row of history as the whole run's: epochs count from its start, frozen layers have no figures."""
-        blank = [float("nan")] * self.n_frozen
-        figures = {name: [*blank, *row[name]] for name in FIGURES if name in row}  # type: ignore[misc]
+        nan = float("nan")
+        figures: dict[str, list[float]] = {name: row[name] for name in FIGURES if name in row}  # type: ignore[misc]
+        for name, values in figures.items():
+            if name in WEIGHT_FIGURES:
+                by_place = dict(zip(self.places, values, strict=True))
+                figures[name] = [by_place.get(place, nan) for place in range(len(self.weights))]
+            else:
+                figures[name] = [*[nan] * len(self.names.activations), *values]
         return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
     def finish(self, run: Run, part: Run) -> None:
@@ -221,3 +245,9 @@ class StageCallback:
                 part, stage=self.stage.number, earlier=history, earlier_seconds=seconds
             )
         return checkpoints
+
+
+def with_activations(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """A row of history with a figure for so many activations; the lowest ones, which it lacks, have none."""
+    seen = {name: row[name] for name in ACTIVATION_FIGURES if name in row}
+    return row | {name: [float("nan")] * (number - len(values)) + values for name, values in seen.items()}

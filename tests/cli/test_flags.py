@@ -23,7 +23,7 @@ from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Choice, Switch, techniques_in
 from dnntrain.techniques.early_stopping import validation_columns
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from tests.support.command_lines import COMMANDS
 from tests.support.inline import answer
 from tests.support.networks import first_weights
@@ -125,22 +125,22 @@ WAYS: dict[str, dict[str, Any]] = {"plain": {}, "strategies": {"strategies": Tru
 
 
 @pytest.fixture(scope="module")
-def base() -> MLPBackbone:
+def base() -> RunBackbone:
     spec = RunSpec.parse({"hidden": "8,6", "act": "selu"})
-    return MLPBackbone("0" * 12, spec, first_weights(spec), (28, 28), ())
+    return RunBackbone("0" * 12, spec, first_weights(spec), (28, 28), ())
 
 
-def planned_with(base: MLPBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
+def planned_with(base: RunBackbone, settings: dict[str, Any], way: dict[str, Any]) -> Study:
     """What `transfer --from` plans; InputError where the base does not fit an arm."""
     study = plan_transfer(base, settings, TransferDesign(**way), "x", None)
     for spec in specs(study):
         if spec.reuse_from and not spec.unfreeze_layers:  # what is unfrozen needs equal parameters, which says enough
-            base.check(spec, base.shape)
+            base.check(spec, base.info)
     return study
 
 
 @pytest.mark.parametrize(("way", "key"), [*product(WAYS, [key for key in transfer_keys() if key != "data"])])
-def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: MLPBackbone) -> None:
+def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: RunBackbone) -> None:
     target = {name: value for name, value in TARGET.items() if name != key and (way, name) != ("curve", "train_size")}
     given = {name: value for name, value in acting(key).items() if name != "reuse_from"}
     context = {name: value for name, value in given.items() if name != key}
@@ -167,7 +167,7 @@ def test_a_setting_changes_the_transfer_or_is_refused(way: str, key: str, base: 
     ],
 )
 def test_what_a_transfer_would_ignore_is_refused(
-    settings: dict[str, Any], way: dict[str, Any], said: str, base: MLPBackbone
+    settings: dict[str, Any], way: dict[str, Any], said: str, base: RunBackbone
 ) -> None:
     with pytest.raises(InputError) as caught:
         planned_with(base, settings, way)

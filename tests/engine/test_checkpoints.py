@@ -22,8 +22,8 @@ from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.backbone import Backbone
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company, spec
 from tests.support.catalogue import EVERY_TECHNIQUE
@@ -71,10 +71,10 @@ def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
 
 
 @pytest.fixture(scope="module")
-def base(mini: Dataset) -> MLPBackbone:
+def base(mini: Dataset) -> RunBackbone:
     below = RunSpec.parse({"hidden": "20,16,12", "train_size": 400, "val": 400, "epochs": 1, "seed": 7})
     [run] = train_population([below], mini)
-    return MLPBackbone("0123456789ab", below, run.weights, mini.shape, mini.classes)
+    return RunBackbone("0123456789ab", below, run.weights, mini.shape, mini.classes)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 5])
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_is_not_finite_is_named_and_not_used(
 
 
 @pytest.mark.parametrize("name", ["hidden2.kernel", "output.bias"])
-def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBackbone, tmp_path: Path) -> None:
+def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: RunBackbone, tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     data = {"shape": list(base.shape), "classes": list(base.classes)}
     record = made_record(base.name, settings=base.spec.settings(), data=data)
@@ -141,7 +141,7 @@ def test_a_recorded_run_that_is_not_finite_is_not_reused(name: str, base: MLPBac
         run_backbone(record, store)
 
 
-def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: MLPBackbone, mini: Dataset) -> None:
+def test_frozen_layers_whose_outputs_are_not_finite_are_refused(base: RunBackbone, mini: Dataset) -> None:
     huge = {key: value * np.float32(1e30) if value.ndim == 2 else value for key, value in base.state.items()}
     with pytest.raises(InputError, match=r"the outputs of layer 2 are nan or infinite for .* of 10,000 examples"):
         replace(base, state=huge).features(mini, base.spec, 2, np.arange(9), torch.device("cpu"))

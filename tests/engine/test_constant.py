@@ -14,7 +14,7 @@ from dnntrain.engine import population
 from dnntrain.engine.batches import splits_of
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.store.test_records import trained
 
@@ -88,7 +88,7 @@ def test_a_lost_run_has_it_like_its_neighbors_and_a_resumed_one_too() -> None:
 def test_a_transfer_counts_as_the_constant_of_its_own_data(mini: Dataset) -> None:
     settings = {"hidden": "20,16", "train_size": 100, "val": 200, "epochs": 2, "batch_size": 32}
     [below] = train_population([RunSpec.parse(settings)], mini)
-    base = MLPBackbone("0123456789ab", below.spec, below.weights, mini.shape, mini.classes)
+    base = RunBackbone("0123456789ab", below.spec, below.weights, mini.shape, mini.classes)
     reusing = {"reuse_from": base.name, "freeze_epochs": 1, "unfreeze_layers": 1}
     [run] = train_transfer([RunSpec.parse(settings | reusing)], mini, base)
     assert run.constant == below.constant and run.constant["test_acc"] == pytest.approx(0.1, abs=0.02)

@@ -14,7 +14,7 @@ from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
 from dnntrain.metrics import metrics_of
 from dnntrain.store.predictions import Predictions
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_constant import table
 
@@ -101,7 +101,7 @@ def test_a_lost_run_has_none_and_neither_has_one_that_is_not_to_keep_them() -> N
 def test_a_transfer_predicts_with_its_last_stage(stages: dict[str, Any], mini: Dataset) -> None:
     settings = {"hidden": "20,16", "train_size": 100, "val": 200, "epochs": 2, "batch_size": 32}
     [below] = train_population([RunSpec.parse(settings)], mini)
-    base = MLPBackbone("0123456789ab", below.spec, below.weights, mini.shape, mini.classes)
+    base = RunBackbone("0123456789ab", below.spec, below.weights, mini.shape, mini.classes)
     specs = [RunSpec.parse(settings | stages | {"reuse_from": base.name, "seed": seed}) for seed in range(2)]
     for run in train_transfer(specs, mini, base):
         assert check(run, mini).outputs["val"].shape == (200, 10)

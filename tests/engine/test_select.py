@@ -15,7 +15,7 @@ from dnntrain.engine.population import StartState
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.studies.presets import load_preset
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company
 from tests.engine.test_checkpoints import Keeper
@@ -123,7 +123,7 @@ def test_runs_go_on_together_that_were_cut_off_apart(runs: dict[RunSpec, Run], m
 def test_a_transfer_selects_among_the_epochs_of_its_last_stage(mini: Dataset) -> None:
     below = RunSpec.parse({"hidden": "20,16", "train_size": 200, "val": 200, "epochs": 1})
     [trained] = train_population([below], mini)
-    base = MLPBackbone("0123456789ab", below, trained.weights, mini.shape, mini.classes)
+    base = RunBackbone("0123456789ab", below, trained.weights, mini.shape, mini.classes)
     settings = {"reuse_from": base.name, "freeze_epochs": 3, "unfreeze_layers": 1, "epochs": 9, "lr": 0.8}
     last, best = (
         train_transfer([below.changed(**settings, seed=seed, **rule) for seed in range(3)], mini, base)

@@ -21,8 +21,8 @@ from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.backbone import unfrozen_count
-from dnntrain.transfer_learning.mlp_backbone import MLPBackbone
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same
 from tests.support.command import error_of, succeeds
@@ -36,20 +36,20 @@ def spec(**settings: Any) -> RunSpec:
 
 
 @pytest.fixture(scope="module")
-def base(mini: Dataset) -> MLPBackbone:
+def base(mini: Dataset) -> RunBackbone:
     return as_base(spec(seed=7, bn=True, bn_place="after"), mini)
 
 
-def as_base(settings: RunSpec, data: Dataset) -> MLPBackbone:
+def as_base(settings: RunSpec, data: Dataset) -> RunBackbone:
     [run] = train_population([settings], data)
-    return MLPBackbone("0123456789ab", settings, run.weights, data.shape, data.classes)
+    return RunBackbone("0123456789ab", settings, run.weights, data.shape, data.classes)
 
 
 def reusing(**settings: Any) -> RunSpec:
     return spec(**{"reuse_from": "0123456789ab", "bn": True, "bn_place": "after", "lr": 0.05} | settings)
 
 
-def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: MLPBackbone, mini: Dataset) -> None:
+def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: RunBackbone, mini: Dataset) -> None:
     runs = train_transfer([reusing(seed=s, transfer_layers=2) for s in (0, 1)], mini, base)
     for run in runs:
         assert run.status == "finished" and len(run.history) == 3
@@ -58,7 +58,7 @@ def test_frozen_layers_are_what_they_were_and_the_rest_is_not(base: MLPBackbone,
             assert same == name.startswith(("hidden1.", "hidden2.")), name
 
 
-def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: MLPBackbone, mini: Dataset) -> None:
+def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: RunBackbone, mini: Dataset) -> None:
     [frozen] = train_transfer([reusing(epochs=2)], mini, base)
     [thawed] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=2, unfreeze_lr=0)], mini, base)
     assert thawed.weights.keys() == frozen.weights.keys()
@@ -67,7 +67,7 @@ def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: MLPBackbone, mini: D
             np.testing.assert_array_equal(value, thawed.weights[name], name)
 
 
-def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: MLPBackbone, mini: Dataset) -> None:
+def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone, mini: Dataset) -> None:
     [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
     assert changed == {"hidden3", "output"}
@@ -76,7 +76,7 @@ def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: MLPBackbone,
     assert np.isfinite(run.history[3]["grad_norm"][2:]).all()
 
 
-def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, mini: Dataset) -> None:
+def test_cached_features_give_the_whole_networks_predictions(base: RunBackbone, mini: Dataset) -> None:
     [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers="all")], mini, base)
     w = {name: torch.from_numpy(value) for name, value in run.weights.items()}
     x = torch.from_numpy(mini.test_inputs.reshape(2000, -1)).float() / 255
@@ -91,7 +91,7 @@ def test_cached_features_give_the_whole_networks_predictions(base: MLPBackbone, 
 @pytest.mark.parametrize(
     "settings", [{}, {"freeze_epochs": 1, "unfreeze_layers": 1}, {"freeze_epochs": 0, "unfreeze_layers": "all"}]
 )
-def test_a_run_is_the_same_in_any_population(settings: dict[str, Any], base: MLPBackbone, mini: Dataset) -> None:
+def test_a_run_is_the_same_in_any_population(settings: dict[str, Any], base: RunBackbone, mini: Dataset) -> None:
     together = train_transfer([reusing(seed=seed, **settings) for seed in range(4)], mini, base)
     [alone] = train_transfer([reusing(seed=2, **settings)], mini, base)
     assert alone.test == together[2].test
@@ -104,7 +104,7 @@ WHOLE = ["input", "hidden1", "hidden2", "hidden3", "output"]
 
 @pytest.mark.parametrize(("frozen", "named"), [(0, WHOLE), (2, ["input", *WHOLE[3:]]), (3, ["input", *WHOLE[4:]])])
 def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters_them(
-    frozen: int, named: list[str], base: MLPBackbone
+    frozen: int, named: list[str], base: RunBackbone
 ) -> None:
     layers = base.trained_layers(reusing(dropout=0.1, dropout_where="input+hidden"), frozen, data_info(99, 10))
     assert list(dict.fromkeys(layer.name for layer in layers)) == named
@@ -113,7 +113,7 @@ def test_trained_layers_keep_their_names_and_dropout_of_inputs_is_on_what_enters
     assert sorted(tensor_names(layers)) == sorted(expected)
 
 
-def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: MLPBackbone, mini: Dataset) -> None:
+def test_a_checkpoint_that_numbered_a_stages_layers_from_1_is_not_used(base: RunBackbone, mini: Dataset) -> None:
     """As older versions did: hidden3 of the stage was hidden1."""
     kept: dict[int, Checkpoint] = {}
     one = reusing(epochs=3, freeze_epochs=1, unfreeze_layers=1)
@@ -134,7 +134,7 @@ def test_all_unfrozen_from_the_start_is_the_base_trained_on(mini: Dataset) -> No
     assert np.abs(run.weights["hidden1.kernel"] - base.state["hidden1.kernel"]).max() < 0.1
 
 
-def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: MLPBackbone, mini: Dataset) -> None:
+def test_learned_averages_are_moved_and_new_ones_are_set_by_the_first_batch(base: RunBackbone, mini: Dataset) -> None:
     """After one batch of 32, with a rate at which the weights stay where they are."""
     settings = {
         "freeze_epochs": 0,
@@ -168,7 +168,7 @@ def test_a_run_that_reuses_another_is_recorded_whole(mini: Dataset) -> None:
         assert run.weights.keys() == base.state.keys()
         moved = not np.array_equal(run.weights["input.bn_scale"], base.state["input.bn_scale"])
         assert moved == bool(stages)
-        again = MLPBackbone(
+        again = RunBackbone(
             "f" * 12, spec(scale="standard", bn=True, bn_input=True), run.weights, mini.shape, mini.classes
         )
         [reused] = train_transfer([spec(**settings | {"reuse_from": again.name}, lr=0.05)], mini, again)
@@ -199,7 +199,7 @@ def test_standardised_inputs_are_those_of_the_base(mini: Dataset) -> None:
     np.testing.assert_allclose(some.dataset.test_inputs, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_images_and_columns_are_not_taken_for_each_other(base: MLPBackbone, mini: Dataset) -> None:
+def test_images_and_columns_are_not_taken_for_each_other(base: RunBackbone, mini: Dataset) -> None:
     table = replace(mini, train_inputs=mini.train_inputs / 255, test_inputs=mini.test_inputs / 255)
     with pytest.raises(InputError, match="it was trained on images, these are columns"):
         train_transfer([reusing()], table, base)
@@ -208,8 +208,8 @@ def test_images_and_columns_are_not_taken_for_each_other(base: MLPBackbone, mini
         train_transfer([reusing()], mini, on_columns)
 
 
-def check(base: MLPBackbone, one: RunSpec) -> None:
-    base.check(one, (28, 28))
+def check(base: RunBackbone, one: RunSpec) -> None:
+    base.check(one, base.info)
     unfrozen_count(one, base)
 
 
@@ -233,7 +233,7 @@ WRONG = {
     [({"act": "elu"}, "act elu: layer 1 .* has selu"), ({"bn": False, "bn_place": "before"}, "layer 1 does not fit")],
 )
 def test_settings_that_frozen_layers_do_not_have_are_refused(
-    settings: dict[str, Any], message: str, base: MLPBackbone
+    settings: dict[str, Any], message: str, base: RunBackbone
 ) -> None:
     with pytest.raises(InputError, match=message):
         check(base, reusing(**settings))
@@ -242,14 +242,14 @@ def test_settings_that_frozen_layers_do_not_have_are_refused(
 
 
 @pytest.mark.parametrize(("settings", "message"), WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, base: MLPBackbone) -> None:
+def test_what_does_not_fit_is_refused(settings: dict[str, Any], message: str, base: RunBackbone) -> None:
     if settings.get("bn", True) is None:
         settings = settings | {"bn": False}
     one = reusing(**settings)
     with pytest.raises(InputError, match=message):
         check(base, one)
     with pytest.raises(InputError, match=r"shape \(28, 28\), these are \(3, 32, 32\)"):
-        base.check(reusing(), (3, 32, 32))
+        base.check(reusing(), base.info._replace(shape=(3, 32, 32)))
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ def test_a_run_that_froze_other_layers_than_its_own_is_not_reused(tmp_path: Path
     store = RunStore(tmp_path)
     base = as_base(spec(), mini)
     one = spec(reuse_from=base.name, hidden="20,16,12,9", transfer_layers=3, bn=True)
-    base.check(one, mini.shape)
+    base.check(one, mini.outline)
     [run] = train_transfer([one], mini, base)
     store.write(run.to_record("f" * 12, mini.description(), {}), run.weights)
     with pytest.raises(InputError, match=f"it froze layers of {base.name} that differ .*hidden1.b"):

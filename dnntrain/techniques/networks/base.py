@@ -20,7 +20,8 @@ from dnntrain.techniques.initializers import Glorot, Initializer
 from dnntrain.techniques.normalization import BatchNorm
 
 Unit = list[LayerSpec]
-"""A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout."""
+"""A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout. It begins with
+what prepares its inputs, such as making them flat."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ class Net(Choice):
         return str(self)
 
     @property
+    def kind(self) -> str:
+        """What two networks must share for one to start from weights of the other."""
+        return self.name
+
+    @property
     def conv_units(self) -> int:
         """The number of units below the hidden dense layers."""
         return 0
@@ -129,9 +135,13 @@ class Net(Choice):
         """
         raise NotImplementedError
 
-    def layers(self, settings: NetworkSettings) -> list[LayerSpec]:
-        """All layers, from the lowest."""
-        return list(chain.from_iterable(self.units(settings)))
+    def n_units(self, settings: NetworkSettings) -> int:
+        """The number of units, what comes before the first one and the output layer included."""
+        return len(self.units(settings))
+
+    def layers(self, settings: NetworkSettings, first: int = 0, last: int | None = None) -> list[LayerSpec]:
+        """The layers of `units[first:last]`, from the lowest; by default all."""
+        return list(chain.from_iterable(self.units(settings)[first:last]))
 
 
 def fill_auto(values: Mapping[str, Any]) -> dict[str, Any]:

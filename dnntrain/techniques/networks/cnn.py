@@ -74,6 +74,6 @@ class CNN(Net):
                     shape = pool.shape_out
                     unit.append(pool)
                 units.append([*unit, *settings.dropped(name, shape, number)])
-        units[-1].append(ReshapeSpec("flat", (prod(shape),)))
-        dense = settings.hidden_units(prod(shape))
-        return [*units, *dense, settings.output(settings.hidden[-1] if dense else prod(shape))]
+        width = prod(shape)
+        dense, *rest = [*settings.hidden_units(width), settings.output((width, *settings.hidden)[-1])]
+        return [*units, [ReshapeSpec("flat", (width,)), *dense], *rest]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from dnntrain.data import DatasetInfo
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.module_parts import check_parts, part_names
 from dnntrain.nn.reshape import ReshapeSpec
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.dropout import DropoutBase
@@ -49,6 +50,10 @@ class Module(Net):
         return f"{self.name}:{self.reference.name}:{self.reference.identity()}"
 
     @property
+    def kind(self) -> str:
+        return f"{self.name} {self.reference.name}"
+
+    @property
     def conv_units(self) -> int:
         return 1  # the module is one unit, whatever is in it
 
@@ -67,6 +72,10 @@ class Module(Net):
             raise ValueError("act: one activation replaces all of your own module's")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
+        return [self.layers(settings, unit, unit + 1) for unit in range(self.n_units(settings))]
+
+    def layers(self, settings: NetworkSettings, first: int = 0, last: int | None = None) -> Unit:
+        """The layers of some units: the parts of the module (`nn.module_parts`), which are one layer together."""
         module = module_spec(self, settings)
         if module.shape_out != (settings.n_outputs,):
             needed = "one number" if not settings.data.classes else f"{settings.n_outputs} numbers"
@@ -74,7 +83,38 @@ class Module(Net):
                 f"net {self}: gives outputs of shape (rows, {', '.join(map(str, module.shape_out))}); the data need "
                 f"{needed} for each example, (rows, {settings.n_outputs})"
             )
-        return [[ReshapeSpec("input", module.shape_in)] if len(module.shape_in) > 1 else [], [module]]
+        inputs: Unit = (
+            [ReshapeSpec("input", module.shape_in)] if len(module.shape_in) > 1 and first == 0 != last else []
+        )
+        if first == 0 and last is None:
+            return [*inputs, module]
+        units = self.n_units(settings)
+        begin, end = max(first, 1) - 1, (units if last is None else min(last, units)) - 1
+        return [*inputs, part_spec(self, settings, begin, end)] if begin < end else inputs
+
+    def n_units(self, settings: NetworkSettings) -> int:
+        return 1 + (len(module_parts(self, settings)) or 1)
+
+
+@lru_cache(maxsize=64)
+def module_parts(net: Module, settings: NetworkSettings) -> tuple[str, ...]:
+    """The names of the parts that the module can be cut into; empty if it does not say so."""
+    spec = module_spec(net, settings)
+    names = part_names(spec.module)
+    if names:
+        check_parts(spec.module, spec.example(2), f"net {net}: {type(spec.module).__name__}")
+    return names
+
+
+@lru_cache(maxsize=64)
+def part_spec(net: Module, settings: NetworkSettings, first: int, last: int) -> ModuleSpec:
+    """Parts `first` + 1 to `last` of the module as a layer; of a module without parts, all of it."""
+    whole = module_spec(net, settings)
+    if not module_parts(net, settings):
+        return whole
+    if first == 0:
+        return replace(whole, parts=(first, last))
+    return replace(whole, parts=(first, last), shape_in=part_spec(net, settings, 0, first).shape_out, dtype="float32")
 
 
 @lru_cache(maxsize=64)

@@ -56,11 +56,10 @@ class ResNet(Net):
                 unit = Block(self, settings, len(units), name, shape, self.width * 2**stage, stride).layers()
                 shape = unit[0].shape_out
                 units.append([*unit, *settings.dropped(name, shape, len(units))])
-        if self.preact:
-            units[-1] += settings.activated("final", shape, len(units) - 1)
-        units[-1].append(GlobalAveragePoolSpec("average", shape))
-        dense = settings.hidden_units(shape[0])
-        return [*units, *dense, settings.output(settings.hidden[-1] if dense else shape[0])]
+        final = settings.activated("final", shape, len(units) - 1) if self.preact else []
+        width = shape[0]
+        dense, *rest = [*settings.hidden_units(width), settings.output((width, *settings.hidden)[-1])]
+        return [*units, [*final, GlobalAveragePoolSpec("average", shape), *dense], *rest]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,242 @@
+"""A recorded run as the backbone of a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile, zip_longest
+
+import numpy as np
+
+from dnntrain.config.parsing import write_hidden
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset, DatasetInfo
+from dnntrain.data.dataset import InputKind
+from dnntrain.engine.batches import evaluation_rows
+from dnntrain.engine.network import LayerSpecs, load_layers, network_settings, tensor_names
+from dnntrain.errors import InputError
+from dnntrain.nn.layer import EVAL
+from dnntrain.nn.layer_spec import walk
+from dnntrain.nn.pooling import GlobalAveragePoolSpec
+from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.techniques.dropout import DropoutSpec
+from dnntrain.techniques.networks.base import NetworkSettings, Unit
+from dnntrain.techniques.normalization import BatchNormSpec
+from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count, unfrozen_count
+from dnntrain.utils.lazy import torch
+
+ROWS = 2_048
+"""Examples that pass through frozen dense layers at a time."""
+MEASURED = {"input.fill", "input.offset", "input.factor"}
+"""Recorded with a network's weights, but measured on its training data: the numbers that fill and scale its inputs."""
+
+
+@dataclass(frozen=True)
+class RunBackbone(Backbone):
+    """A recorded run: the units of its network below the output layer can be reused (`Net.units`).
+
+    A frozen layer is a unit with all that belongs to it, and what comes before the first one.
+    """
+
+    name: str
+    spec: RunSpec
+    state: Mapping[str, np.ndarray]
+    """Its recorded weights: `hidden1.kernel` and so on."""
+    shape: tuple[int, ...]
+    """The shape of the examples that it was trained on."""
+    classes: tuple[str, ...]
+    kind: InputKind = "numbers"
+    """What these examples are."""
+    n_tokens: int = 0
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The data that it was trained on."""
+        return DatasetInfo(self.shape, self.classes, 0, kind=self.kind, n_tokens=self.n_tokens)
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """What its network is built from."""
+        return network_settings(self.spec, self.info)
+
+    @property
+    def n_layers(self) -> int:
+        return self.spec.net.n_units(self.settings) - 2  # without the inputs and the output layer
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in one example."""
+        return int(np.prod(self.shape))
+
+    def check(self, spec: RunSpec, data: DatasetInfo) -> None:
+        self._check_inputs(spec, data)
+        if spec.freeze_parameters is not None:
+            raise InputError(
+                f"freeze_parameters: the layers of {self.name} are counted; give transfer_layers and unfreeze_layers"
+            )
+        self._check_layers(spec, reused_count(spec, self))
+
+    def _check_inputs(self, spec: RunSpec, data: DatasetInfo) -> None:
+        """Raise InputError if a run has another kind of network or of inputs."""
+        if data.shape != self.shape:
+            raise InputError(
+                f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {data.shape}"
+            )
+        for key, expected in (("scale", self.spec.scale), ("resize", spec.default_of("resize"))):
+            if getattr(spec, key) != expected:
+                raise InputError(f"{key} {getattr(spec, key)}: the reused layers need inputs as {self.name} had them")
+        if spec.net.kind != self.spec.net.kind:
+            raise InputError(f"net {spec.net}: {self.name} is of another kind, {self.spec.net.kind}")
+
+    def _check_layers(self, spec: RunSpec, count: int) -> None:
+        """Raise InputError if one of the lowest `count` layers is another in the run than here."""
+        ours, theirs = (one.net.units(network_settings(one, self.info)) for one in (spec, self.spec))
+        for cut in (count, count - unfrozen_count(spec, self)):
+            if cut and not theirs[cut]:
+                raise InputError(f"reuse_from {self.name}: cannot be cut above layer {cut}, which a skip passes by")
+        if len(ours) - 2 < count:
+            raise InputError(f"net {spec.net}: has {len(ours) - 2} layers, and {count} of {self.name} are reused")
+        for layer in range(1, count + 1):
+            if difference := first_difference(described(ours[layer]), described(theirs[layer])):
+                raise InputError(f"net {spec.net}: layer {layer} of {self.name} has {difference}")
+        hidden = self.spec.hidden[: max(0, count - self.spec.net.conv_units)]
+        if spec.hidden[: len(hidden)] != hidden:
+            raise InputError(
+                f"hidden {write_hidden(spec.hidden)}: the lowest {len(hidden)} of {self.name} are "
+                f"{write_hidden(hidden)}; give them, then new ones"
+            )
+        for layer, (act, given) in enumerate(zip(spec.activations[:count], self.spec.activations, strict=False)):
+            if act != given:
+                raise InputError(f"act {act}: layer {layer + 1} of {self.name} has {given}")
+        self._check_tensors(spec, count, ours, theirs)
+
+    def _check_tensors(self, spec: RunSpec, count: int, units: Sequence[Unit], theirs: Sequence[Unit]) -> None:
+        """Raise InputError if a reused layer would have other tensors in the run than it has here.
+
+        A run whose layers above the reused ones are new may use batch norm in those alone, or leave it out there.
+        """
+        first = count - min(spec.unfreeze_layers, count) + 1 if count < len(units) - 2 else 1
+        has_input_norm, had_input_norm = ("input.bn_scale" in tensor_names(each[0]) for each in (units, theirs))
+        if has_input_norm > had_input_norm or (has_input_norm < had_input_norm and spec.unfreeze_layers >= count):
+            raise InputError(f"bn_input: {self.name} was trained with{'' if had_input_norm else 'out'} it")
+        for layer in range(first, count + 1):
+            if names := {*tensor_names(units[layer])} ^ {*tensor_names(theirs[layer])}:
+                differ = ", ".join(sorted(names)[:4])
+                raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
+
+    def _check_kind(self, dataset: Dataset) -> None:
+        """Raise InputError if one of the two data sets has images and the other has columns: they scale differently."""
+        measured = self.state.keys() & MEASURED
+        on_columns = "input.fill" in measured
+        on_images = not measured and self.spec.scale != "raw"
+        if self.kind == "tokens" or dataset.is_tokens:
+            if self.kind != dataset.kind:
+                raise InputError(f"reuse_from {self.name}: it was trained on {self.kind}, these are {dataset.kind}")
+            if dataset.n_tokens > self.n_tokens:
+                raise InputError(
+                    f"reuse_from {self.name}: it knows {self.n_tokens} tokens, here are {dataset.n_tokens}"
+                )
+        elif (dataset.is_image and on_columns) or (on_images and not dataset.is_image):
+            kinds = ("images", "columns of numbers")
+            before, now = kinds if on_images else reversed(kinds)
+            raise InputError(f"reuse_from {self.name}: it was trained on {before}, these are {now}")
+
+    def features(
+        self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
+    ) -> FrozenFeatures:
+        self._check_kind(dataset)
+        every = np.arange(len(dataset.train_targets))
+        is_measured = bool(self.state.keys() & MEASURED)
+        if frozen == 0 and not is_measured and (self.spec.scale != "auto" or dataset.kind != "numbers"):
+            return FrozenFeatures(dataset, every, self.spec.scale)
+        layers = [*self._layers(0, frozen), *self._above(spec, frozen, self.info)[0]]
+        train, test = (self._outputs(part, layers, device) for part in (dataset.train_inputs, dataset.test_inputs))
+        for outputs in (train, test) if frozen else ():
+            bad = ~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)
+            if bad.any():
+                raise InputError(
+                    f"reuse_from {self.name}: the outputs of layer {frozen} are nan or infinite for {bad.sum():,} of "
+                    f"{len(bad):,} examples (the first is number {bad.argmax()}, counted from 0)"
+                )
+        return FrozenFeatures(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
+
+    def _outputs(self, inputs: np.ndarray, specs: LayerSpecs, device: torch.device) -> np.ndarray:
+        """The outputs of some layers for (N, *shape): float32 (N, …). Without layers, the scaled inputs, flat."""
+        layers = load_layers(specs, self.state, device)
+        rows = evaluation_rows(specs) if self.spec.net.conv_units else ROWS
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(inputs), rows):
+                chunk = torch.from_numpy(np.ascontiguousarray(inputs[start : start + rows]).reshape(-1, self.n_inputs))
+                parts.append(layers.forward(self._scaled(chunk.to(device)).unsqueeze(0), EVAL)[0].cpu().numpy())
+        return np.ascontiguousarray(np.concatenate(parts))
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
+        """Inputs (rows, features), with gaps filled and scaled as in the backbone's own training; float32, or int64 if
+        they are tokens.
+        """
+        if self.kind == "tokens":
+            return x.to(torch.int64)
+        measured = {name: torch.from_numpy(self.state[name]).to(x.device) for name in self.state.keys() & MEASURED}
+        images = x.dtype == torch.uint8
+        if "input.fill" in measured:
+            x = torch.where(x.isnan(), measured["input.fill"].to(x.dtype), x)
+        if "input.offset" in measured:
+            scaled = ((x - measured["input.offset"]) * measured["input.factor"]).to(torch.float32)
+            return torch.nan_to_num(scaled)  # records of engines before 5 have no fill: a gap is the mean, 0
+        return x.to(torch.float32) * (1.0 / 255.0 if self.spec.scale in ("auto", "unit") and images else 1.0)
+
+    def _layers(self, first: int, last: int) -> LayerSpecs:
+        """Its layers `first` + 1 to `last`. The lowest come with what is below the first unit."""
+        return self.spec.net.layers(self.settings, first and first + 1, last and last + 1)
+
+    def _above(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> tuple[LayerSpecs, LayerSpecs]:
+        """A run's layers above the frozen ones: first those that only change the shape, which work on the features
+        once and for all, then the rest.
+        """
+        above = spec.net.layers(network_settings(spec, data), frozen and frozen + 1)
+        is_shape = (isinstance(layer, ReshapeSpec | GlobalAveragePoolSpec) for layer in above)
+        count = len(list(takewhile(bool, is_shape))) if frozen else 0
+        return above[:count], above[count:]
+
+    def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
+        return {name: self.state[name] for name in tensor_names(self._layers(first, last))}
+
+    def frozen_weights(self, frozen: int) -> dict[str, np.ndarray]:
+        measured = {name: value for name, value in self.state.items() if name in MEASURED}
+        return measured | self.weights(0, frozen)
+
+    def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
+        data = features._replace(shape=self.shape, kind=self.kind, n_tokens=self.n_tokens)
+        _, trained = self._above(spec, frozen, data)
+        if not frozen:
+            return trained
+        shape, dropout = features.shape, spec.dropout
+        inputs: Unit = [ReshapeSpec("features", shape)] if len(shape) > 1 else []
+        if dropout and 0 in dropout.layers(len(spec.hidden), spec.net.conv_units):
+            # dropout on the inputs is dropout on what enters the trained layers: the frozen features
+            inputs.append(dropout.layer("input", shape))
+        return [*inputs, *trained]
+
+    def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
+        return [*self._layers(0, frozen), *trained]
+
+
+def described(unit: Unit) -> list[str]:
+    """What the layers of a unit compute, a line for each figure. Other checks are about widths and batch norm, and
+    dropout may differ.
+    """
+    lines = []
+    for layer in walk(unit):
+        if not isinstance(layer, BatchNormSpec | DropoutSpec | ReshapeSpec):
+            title = f"{type(layer).__name__.removesuffix('Spec').lower()} {layer.name}"
+            figures = {key: value for key, value in vars(layer).items() if isinstance(value, int | str)}
+            unchecked = ("name", "bias", "fan_in", "fan_out")
+            lines += [title, *(f"{title} with {key} {value}" for key, value in figures.items() if key not in unchecked)]
+    return lines
+
+
+def first_difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """The first line in which a run's layers differ from the recorded ones, as 'THEIRS, not OURS'; empty if none."""
+    pairs = zip_longest(ours, theirs, fillvalue="nothing more")
+    return next((f"{recorded}, not {given}" for given, recorded in pairs if given != recorded), "")
