@@ -13,6 +13,7 @@ from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison, ComparisonFamily, Interval, deviation, mean
 from dnntrain.store.published import PublishedValue
+from dnntrain.store.records import health_state
 from dnntrain.store.study_files import Results
 
 
@@ -106,8 +107,7 @@ def summarize_arms(
             verdict = arm_verdict(ours, theirs, comparison, is_identical, is_complete=is_judged)
             p = lost_p(ours, theirs)
         lost = {*ours.diverged, *ours.failed}
-        # without layer and epoch
-        diagnoses = Counter(str(text).split(" (")[0] for text in health.get(name, {}).values())
+        diagnoses = Counter(health_state(str(text)) for text in health.get(name, {}).values())
         arms.append(
             ArmSummary(
                 runs=ours,

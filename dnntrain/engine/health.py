@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dnntrain.engine.network import LayerSpecs, weight_names
 from dnntrain.nn.gradients import FactoredGradient, densify
+from dnntrain.nn.layer_spec import walk
+from dnntrain.nn.maps import pixel_rows
+from dnntrain.store.records import HEALTHY, NOT_JUDGED, LayerNames
 from dnntrain.techniques.clipping import norms
+from dnntrain.techniques.networks.base import Net
+from dnntrain.techniques.networks.mlp import MLP
 from dnntrain.utils.lazy import torch
 
 PROBES = 8
@@ -20,23 +26,30 @@ NEAR_ASYMPTOTE = 0.05
 of its largest (Glorot & Bengio 2010 look at the same region)."""
 
 WEIGHT_FIGURES = ("grad_norm", "grad_max", "update_ratio")
-"""The figures of each weight."""
-FIGURES = (*WEIGHT_FIGURES, "act_mean", "act_std", "dead", "saturated")
-"""The figures of each layer, from the lowest to the highest; the last four for hidden layers only."""
+"""The figures of each weight, from the lowest layer to the highest."""
+ACTIVATION_FIGURES = ("act_mean", "act_std", "dead", "saturated")
+"""The figures of each activation, likewise."""
+FIGURES = (*WEIGHT_FIGURES, *ACTIVATION_FIGURES)
 
-# The thresholds of the diagnosis. Measured on fashion-mini, 3 epochs, 33 networks of 1 to 100 hidden layers:
+# The thresholds of the diagnosis, measured on fashion-mini, 3 epochs, with 33 dense networks of 1 to 100 hidden layers.
+# In brackets are convolutional, residual, recurrent and attention networks (tests/bench/health.py): 33 that learn, 8 that
+# learn poorly or with units that do not work, and 17 that are stuck; 3 of these hide what is wrong in their activations.
 VANISHING = 0.01
-"""Smallest layer's gradient norm over the largest's. Networks that learn had 0.05 or more at every depth, those stuck
-at chance 0.003 (5 sigmoid layers), 2e-6 (10) and 1e-12 (20)."""
+"""Smallest gradient norm of a weight over the largest. Networks that learn had 0.05 or more at every depth [0.06],
+those stuck at chance 0.003 (5 sigmoid layers) [4e-4], 2e-6 (10) [2e-9 for 12] and 1e-12 (20).
+
+Norms are not divided by the root of the number of weights, although convolutions differ much in size: that brings
+networks that learn down to 0.02, as it favors the small kernels near the input, and separates them less."""
 EXPLODING = 100.0
-"""Largest gradient norm of a layer. Networks that learn had at most 20 once trained (some start near 100 and calm
-down); weights drawn too large had 100 to 2,000."""
+"""Largest gradient norm of a weight. Networks that learn had at most 20 once trained [5] (some start near 100 and calm
+down); weights drawn too large had 100 to 2,000 [100 to 400,000]."""
 DEAD = 0.4
 """Share of units that are never active. Karpathy (CS231n) names 40 % as the mark of a learning rate that is too high;
-here healthy ReLU layers had up to 0.3, a rate of 0.5 or Adam at 0.01 gave 0.5 to 0.7."""
+here healthy ReLU layers had up to 0.3 [0.39], a rate of 0.5 or Adam at 0.01 gave 0.5 to 0.7 [rate 0.2 or Adam at 0.03:
+0.7 to 1; depthwise convolutions without a norm: 0.6]."""
 SATURATED = 0.5
-"""Share of activations within 5 % of an asymptote. Healthy tanh and sigmoid layers had at most 0.04, weights drawn
-with deviation 1 gave 0.8 to 0.9."""
+"""Share of activations within 5 % of an asymptote. Healthy tanh and sigmoid layers had at most 0.04 [0.42, in a dense
+layer above convolutions], weights drawn with deviation 1 gave 0.8 to 0.9 [0.96; Adam at 0.003: 0.5 to 0.6]."""
 
 
 @dataclass
@@ -47,7 +60,8 @@ class Probe:
     device: torch.device
     steps: int = 0
     sums: dict[str, torch.Tensor] = field(default_factory=dict)
-    activations: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    activations: dict[str, list[list[torch.Tensor]]] = field(default_factory=dict)
+    """By the activation's name: the figures of ACTIVATION_FIGURES, each (P,), of every call of `activation`."""
     before: dict[str, torch.Tensor] = field(default_factory=dict)
     largest: torch.Tensor | None = None
 
@@ -65,32 +79,70 @@ class Probe:
         changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
         self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
 
-    def activation(self, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
-        """Note the output h (P, real rows, …) of an activation, which saturates at its asymptotes."""
+    def activation(self, name: str, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
+        """Note the output h of an activation, as an `Observer` does."""
         margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(asymptotes)) if asymptotes else 0.0
-        flat = h.flatten(1)
+        flat = pixel_rows(h).flatten(1)
         near = [((flat - a).abs() < margin).float().mean(dim=1) for a in asymptotes]
         mean = flat.mean(dim=1)
-        figures = {
-            "act_mean": mean,
-            "act_std": (flat - mean.unsqueeze(1)).square().mean(dim=1).sqrt(),
-            "dead": (h.abs().amax(dim=1) == 0).flatten(1).float().mean(dim=1),
-            "saturated": torch.stack(near).sum(0) if near else torch.zeros_like(mean),
-        }
-        for name, figure in figures.items():
-            self.activations.setdefault(name, []).append(figure)
+        deviation = (flat - mean.unsqueeze(1)).square_().mean(dim=1).sqrt()
+        saturated = torch.stack(near).sum(0) if near else torch.zeros_like(mean)
+        self.activations.setdefault(name, []).append([mean, deviation, dead_share(h), saturated])
 
     def _add(self, name: str, figures: list[torch.Tensor]) -> None:
         total = torch.stack(figures)
         self.sums[name] = self.sums[name] + total if name in self.sums else total
 
+    @property
+    def observed(self) -> dict[str, torch.Tensor]:
+        """By the activation's name, its figures (4, P); without those that only some of the members called."""
+        figures = {name: torch.cat(list(map(torch.stack, calls)), 1) for name, calls in self.activations.items()}
+        return {name: seen for name, seen in figures.items() if seen.shape[1] == self.members}
+
     def figures(self) -> dict[str, np.ndarray]:
-        """Every figure of FIGURES as (layers, P); the activations' lack the output layer."""
+        """Every figure of FIGURES: (weights, P) or (activations, P)."""
         means = {name: total / self.steps for name, total in self.sums.items()}
         means |= {} if self.largest is None else {"grad_max": self.largest}
-        seen = {name: torch.stack(figures) for name, figures in self.activations.items()}
+        observed = [*self.observed.values()]
+        seen = dict(zip(ACTIVATION_FIGURES, torch.stack(observed, 1), strict=True)) if observed else {}
         empty = np.zeros((0, self.members))
         return {name: empty for name in FIGURES} | {k: v.cpu().numpy() for k, v in (means | seen).items()}
+
+
+def dead_share(h: torch.Tensor) -> torch.Tensor:
+    """The share (P,) of the units that are 0 in all rows of an activation's output h (P, rows, …).
+
+    A unit is a channel of maps (rows, channels, height, width). Sequences are (rows, length, units), or behind a
+    convolution (rows, channels, length): the larger share is taken, since no place is 0 in all units.
+    """
+    unit_axes = (2, 3) if h.dim() == 4 else (2,)
+    shares = []
+    for axis in unit_axes:
+        others = [k for k in range(1, h.dim()) if k != axis]
+        # on maps, the extremes take a fifth of the time of `(h != 0).any`
+        dead = (h.amax(dim=others) == 0) & (h.amin(dim=others) == 0)
+        shares.append(dead.float().mean(dim=1))
+    return torch.stack(shares).amax(dim=0)
+
+
+def layer_names(net: Net, layers: LayerSpecs, observed: Iterable[str]) -> LayerNames:
+    """What a network's figures are recorded under: the name of each weight's layer, and of each activation.
+
+    The hidden layers of an mlp have numbers instead.
+
+    Args:
+        net: The kind of network.
+        layers: Its layers.
+        observed: The names of its activations, as an `Observer` receives them.
+    """
+    names = {
+        "weights": [name.removesuffix(".kernel").removesuffix(".weight") for name in weight_names(layers)],
+        "activations": list(observed),
+        "unobserved": [text for spec in walk(layers) for text in spec.unobserved],
+    }
+    if isinstance(net, MLP):
+        names = {key: [name.removeprefix("hidden") for name in named] for key, named in names.items()}
+    return LayerNames(**names)
 
 
 def probed_steps(steps: int) -> set[int]:
@@ -103,9 +155,9 @@ class Diagnosis:
     """What is wrong with a run, where, and since when."""
 
     state: str
-    """healthy, vanishing, exploding, dead units or saturated."""
+    """HEALTHY, NOT_JUDGED, or one of SYMPTOMS."""
     layer: str = ""
-    """The layer that shows it most: 1 is the lowest hidden layer, the last may be 'output'."""
+    """The name of the layer that shows it most, as in `LayerNames`."""
     epoch: int = 0
     """The epoch (from 1) from which on it lasted until the end."""
 
@@ -113,25 +165,24 @@ class Diagnosis:
         return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
 
 
-def diagnose(history: Sequence[dict[str, Any]], status: str) -> Diagnosis:
+def diagnose(history: Sequence[dict[str, Any]], status: str, layers: LayerNames) -> Diagnosis:
     """The worst symptom that a run shows until its end.
 
     Args:
         history: A row for each epoch, with FIGURES.
         status: The run's: finished or diverged.
+        layers: The names of what the rows' lists are about.
     """
     if status == "diverged":
         last = history[-1]
-        return Diagnosis(
-            "exploding",
-            layer_name(int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf))), last),
-            last["epoch"],
-        )
+        layer = int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf)))
+        return Diagnosis("exploding", layers.weights[layer], last["epoch"])
     for state, symptom in SYMPTOMS.items():
         lasting = since(symptom, history)
         if lasting is not None:
-            return Diagnosis(state, layer_name(lasting[0], history[-1]), lasting[1])
-    return Diagnosis("healthy")
+            names = layers.activations if state in ACTIVATION_SYMPTOMS else layers.weights
+            return Diagnosis(state, names[lasting[0]], lasting[1])
+    return Diagnosis(NOT_JUDGED if layers.unobserved else HEALTHY)
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:
@@ -156,8 +207,11 @@ def saturated(row: dict[str, Any]) -> np.ndarray:
     return np.asarray(row["saturated"]) - SATURATED
 
 
-SYMPTOMS = {"exploding": exploding, "vanishing": vanishing, "dead units": dead, "saturated": saturated}
-"""The symptoms, the worst first."""
+ACTIVATION_SYMPTOMS = {"dead units": dead, "saturated": saturated}
+"""The symptoms of activations."""
+
+SYMPTOMS = {"exploding": exploding, "vanishing": vanishing, **ACTIVATION_SYMPTOMS}
+"""All symptoms, the worst first."""
 
 
 def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
@@ -169,8 +223,3 @@ def since(symptom: Callable[[dict[str, Any]], np.ndarray], history: Sequence[dic
             break
         epoch = row["epoch"]
     return None if epoch is None else (int(np.nanargmax(symptom(history[-1]))), epoch)
-
-
-def layer_name(layer: int, row: dict[str, Any]) -> str:
-    """'1' for the lowest hidden layer, …, 'output'."""
-    return "output" if layer == len(row["grad_norm"]) - 1 else str(layer + 1)

@@ -16,7 +16,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
-from dnntrain.engine.health import Probe, probed_steps
+from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
@@ -128,8 +128,9 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
         return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
 
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
-    layers = probe.figures()
+    layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):
+        run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
         run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():

@@ -13,7 +13,7 @@ from dnntrain.engine.health import diagnose
 from dnntrain.metrics import metric_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
-from dnntrain.store.records import FORMAT, CodeRecord, RunRecord
+from dnntrain.store.records import FORMAT, CodeRecord, LayerNames, RunRecord
 from dnntrain.utils.finite import nan_to_none
 
 ENGINE_VERSION = "5"
@@ -31,6 +31,8 @@ class Run:
     """running, then finished or diverged."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """A row for each epoch: losses, accuracies, rate, health; plain numbers and lists of one number a layer."""
+    layers: LayerNames = field(default_factory=LayerNames)
+    """What those lists are about; known after the first epoch."""
     kept_epoch: int = 0
     """The epoch (from 1) whose weights are kept; 0 where none was finished."""
     weights: dict[str, np.ndarray] = field(default_factory=dict)
@@ -73,7 +75,8 @@ class Run:
             "best_epoch": self.kept_epoch or None,
             "results": {name: results[name] for name in names if self.status == "finished"},
             "constant": self.constant,
-            "health": str(diagnose(self.history, self.status)),
+            "health": str(diagnose(self.history, self.status, self.layers)),
+            "layers": self.layers.content(),
             "seconds": round(self.seconds, 4),
             "history": self.history,
         }

@@ -17,8 +17,10 @@ from dnntrain.utils.lazy import torch
 Tensors = dict[str, "torch.Tensor"]
 VJP = Callable[["torch.Tensor"], "tuple[torch.Tensor, ...]"]
 """Maps the gradient of a function's value to those of its inputs (a vector-Jacobian product)."""
-Observer = Callable[["torch.Tensor", tuple[float, ...]], None]
-"""Receives the output (P, real rows, …) of each activation, and the values at which that activation saturates."""
+Observer = Callable[[str, "torch.Tensor", tuple[float, ...]], None]
+"""Receives each activation's name, its output (P, real rows, …), and the values at which it saturates.
+
+A layer whose members go one after the other calls it for each of them, with P = 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ class LayerSpec(ABC):
         return {}
 
     @property
+    def unobserved(self) -> Sequence[str]:
+        """Its activations that an `Observer` does not see, as text such as "Net calls F.relu (net.py, line 9)"."""
+        return ()
+
+    @property
     def flops(self) -> int:
         """Floating-point operations of the forward pass of one example (a multiply-add counts as two)."""
         return 0

@@ -13,6 +13,7 @@ import numpy as np
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.member_noise import MemberNoise, has_dropout_between_layers
+from dnntrain.nn.module_activations import unobserved_activations
 from dnntrain.nn.module_call import checked_outputs, user_code
 from dnntrain.nn.module_layer import ModuleLayer
 from dnntrain.nn.module_parts import cut, norms_at_rest
@@ -192,6 +193,10 @@ class ModuleSpec(LayerSpec):
             f"{name}.weight" for name, part in self.module.named_modules() if isinstance(part, torch.nn.Embedding)
         }
         return {key: 0 for key, shape in self.parameters.items() if len(shape) > 1 and key not in embeddings}
+
+    @cached_property
+    def unobserved(self) -> Sequence[str]:
+        return unobserved_activations(self.module)
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         module, _ = self.new_module(int(rng.integers(2**63)), rng)

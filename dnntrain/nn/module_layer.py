@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Self
 
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients
-from dnntrain.nn.layer import ForwardContext, Layer, Tensors, pad_rows, real_rows
+from dnntrain.nn.layer import ForwardContext, Layer, Observer, Tensors, pad_rows, real_rows
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.member_noise import MemberNoise
+from dnntrain.nn.module_activations import observing
 from dnntrain.nn.module_call import TensorPlaces, checked_outputs, user_code
 from dnntrain.utils.lazy import torch
 
@@ -106,8 +107,8 @@ class ModuleLayer(Layer):
         self.noise.switch(on=ctx.training or keys is not None)
         with torch.inference_mode(False), torch.set_grad_enabled(ctx.training):
             x = x.reshape(*x.shape[:2], *self.shape_in)
-            together = self._at_once(x, keys)
-            graphs = [together] if together else self._in_turn(x, keys)
+            together = None if ctx.observe else self._at_once(x, keys)  # hooks do not see the tensors under vmap
+            graphs = [together] if together else self._in_turn(x, keys, ctx.observe)
             if ctx.training and any(leaves and not value.requires_grad for value, leaves in graphs):
                 raise InputError(f"{self._who} returns numbers that depend on none of its parameters")
             outputs = together[0].detach() if together else torch.stack([value.detach() for value, _ in graphs])
@@ -144,7 +145,7 @@ class ModuleLayer(Layer):
             # a copy, since the gradients of two leaves may be one tensor
             found[key].copy_(gradient.to_dense() if gradient.is_sparse else gradient)
 
-    def _in_turn(self, x: torch.Tensor, keys: torch.Tensor | None) -> list[Graph]:
+    def _in_turn(self, x: torch.Tensor, keys: torch.Tensor | None, observe: Observer | None) -> list[Graph]:
         """One member after the other; x is (P or 1, rows, *shape_in)."""
         members = self._members or [{} for _ in x]
         x = x.expand(len(members), *x.shape[1:])
@@ -156,7 +157,8 @@ class ModuleLayer(Layer):
                 leaves = self._leaves(own, member)
                 self.noise.start_member(i, keys)
                 seed(i)
-                with user_code(f"{self._who} fails on inputs of shape {tuple(own.shape)}"):
+                watched = observing(self.module, self.name, observe) if observe else nullcontext()
+                with watched, user_code(f"{self._who} fails on inputs of shape {tuple(own.shape)}"):
                     value = self._one(tensors, own)
                 graphs.append((checked_outputs(value, own, self._who), leaves))
                 if torch.is_grad_enabled():

@@ -9,6 +9,7 @@ from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Interval, deviation, mean
+from dnntrain.store.records import HEALTHY, NOT_JUDGED
 
 MAX_RUNS_LISTED = 5
 """An arm with at most this many runs shows the value of each."""
@@ -135,14 +136,14 @@ def brief(value: float) -> str:
 
 
 def health(arm: ArmSummary, summary: Summary) -> str:
-    """The health of the arm's runs, with counts unless all are healthy; empty for a table that does not say."""
+    """The health of the arm's runs, with counts unless all are equally healthy; empty for a table that does not say."""
     if summary.results.is_table:
         return ""
     total = arm.runs.made
     failed = total - sum(arm.health.values())
     states = {**arm.health} | ({"failed": failed} if failed else {})
-    if set(states) <= {"healthy"}:
-        return "healthy" if states else "not run yet"
+    if not states or states.keys() in ({HEALTHY}, {NOT_JUDGED}):
+        return next(iter(states), "not run yet")
     return ", ".join(f"{state} {count}/{total}" for state, count in states.items())
 
 

@@ -24,7 +24,17 @@ FORMAT = 1
 RecordedSettings = dict[str, bool | int | float | str | None]
 """A run's settings by key."""
 HistoryRow = dict[str, float | int | list[float | None] | None]
-"""One epoch: a number by name, or a list with one number per layer, from the lowest. None where it is not finite."""
+"""One epoch: a number by name, or a list with one number per layer, from the lowest (`LayerNames` says which). None
+where it is not finite."""
+
+HEALTHY = "healthy"
+NOT_JUDGED = "healthy (activations not judged)"
+"""The state of a network that shows no symptom, but not all of its activations either."""
+
+
+def health_state(health: str) -> str:
+    """The state that a diagnosis names, without layer and epoch: `dead units` for `dead units (layer 2, epoch 3)`."""
+    return health.partition(" (layer ")[0]
 
 
 class Record(BaseModel):
@@ -102,6 +112,21 @@ class CodeRecord(Record):
         return cls(**given, package=installed_as(reference.module.partition(".")[0]))
 
 
+class LayerNames(Record):
+    """What the lists in a run's history are about."""
+
+    weights: list[str] = []
+    """The name of each weight, for grad_norm, grad_max and update_ratio, from the lowest."""
+    activations: list[str] = []
+    """The name of each activation, for act_mean, act_std, dead and saturated, from the lowest."""
+    unobserved: list[str] = []
+    """The activations that have no figures, as text: those that a module of the user's own does not show."""
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of history.csv that say which layer each number of a cell is about; none for old records."""
+        return {"weights": self.weights, "activations": self.activations} if self.weights else {}
+
+
 class Checksums(Record):
     """SHA-256 of a run's files."""
 
@@ -138,6 +163,8 @@ class RunRecord(Record):
     out, and old records have none."""
     health: str
     """The diagnosis, with layer and epoch where there is one: `healthy` or `dead units (layer 2, epoch 3)`."""
+    layers: LayerNames = Field(default_factory=LayerNames)
+    """Old records have none. Their networks are dense, and their layers have numbers."""
     seconds: float
     history: list[HistoryRow] = Field(min_length=1)
     checksums: Checksums | None = None

@@ -68,6 +68,7 @@ class StudyFiles:
             record = records[run]
             rows.append(_results_row(record, study.name, arm, settings[run]))
             columns |= dict.fromkeys(key for row in record.history for key in row)
+            columns |= dict.fromkeys(record.layers.columns())
             provenance.add(arm, record)
             constants.setdefault(arm, []).append(record.constant)
         first = records[runs[0][1]]
@@ -258,12 +259,16 @@ def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str,
 def _history_rows(record: RunRecord, study: str, arm: str) -> Iterator[dict[str, Any]]:
     """The rows of history.csv for one run."""
     named = dict(zip(HISTORY_NAMES, (study, arm, record.seed, record.run), strict=True))
+    layers = {  # spaces separate the names, and a part of a user's module may have one in its name
+        column: " ".join(name.replace(" ", "_") for name in names) for column, names in record.layers.columns().items()
+    }
     for row in record.history:
-        yield named | {key: _layers(value) if isinstance(value, list) else value for key, value in row.items()}
+        cells = {key: _figures(value) if isinstance(value, list) else value for key, value in row.items()}
+        yield named | cells | layers
 
 
-def _layers(values: Sequence[float | None]) -> str:
-    """The values of all layers in one cell, the lowest layer first."""
+def _figures(values: Sequence[float | None]) -> str:
+    """The figures of all layers in one cell, the lowest layer first."""
     return " ".join("nan" if value is None else f"{value:.6g}" for value in values)
 
 

@@ -69,7 +69,7 @@ class ActivationLayer(Layer):
         else:
             h = self.activation(x, *trained)
         if ctx.observe:
-            ctx.observe(real_rows(h, ctx.real), self.activation.asymptotes)
+            ctx.observe(self.name, real_rows(h, ctx.real), self.activation.asymptotes)
         return h
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:

@@ -154,6 +154,9 @@ class UpperLayers(ModuleLayer):
 
     new_norms: Modules = []
 
+    def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
+        return super().forward(x, replace(ctx, observe=None))  # the health of these layers is not measured
+
     def set_mode(self, ctx: ForwardContext, rows: int) -> None:
         if ctx.training and self.new_norms and rows < 2:
             raise InputError("a new image network needs mini-batches of at least 2 images: it has batch norm")

@@ -9,19 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
-from dnntrain.engine.health import FIGURES, WEIGHT_FIGURES
+from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, layer_names
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
 from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.records import LayerNames
 from dnntrain.techniques.activations import ActivationSpec
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
@@ -188,8 +190,11 @@ class StageCallback:
         self.weights, trained = weight_names(network), weight_names(layers)
         self.places = [self.weights.index(name) for name in trained]
         """Where the stage's weights stand among those of the runs' own networks."""
-        whole, part = (sum(isinstance(layer, ActivationSpec) for layer in walk(each)) for each in (network, layers))
-        self.frozen_activations = whole - part
+        whole, part = (
+            [layer.name for layer in walk(each) if isinstance(layer, ActivationSpec)] for each in (network, layers)
+        )
+        self.names = layer_names(runs[0].spec.net, network, whole[: len(whole) - len(part)])
+        """The names of all weights, and of the activations of the frozen layers."""
         self.earlier = [(list(run.history), run.seconds) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
@@ -199,6 +204,12 @@ class StageCallback:
         for part in trained:
             run = self.runs[part.index]
             run.history.append(self.whole_row(part.history[-1]))
+            activations = [*self.names.activations, *part.layers.activations]
+            run.layers = LayerNames(
+                weights=self.names.weights, activations=activations, unobserved=part.layers.unobserved
+            )
+            # the parts of a module show their activations only from the stage on that unfreezes them
+            run.history[:] = [with_activations(row, len(activations)) for row in run.history]
             if part.status != "running":
                 self.finish(run, part)
         self.on_epoch([self.runs[part.index] for part in trained], lambda: self.whole_checkpoints(take()))
@@ -212,7 +223,7 @@ class StageCallback:
                 by_place = dict(zip(self.places, values, strict=True))
                 figures[name] = [by_place.get(place, nan) for place in range(len(self.weights))]
             else:
-                figures[name] = [*[nan] * self.frozen_activations, *values]
+                figures[name] = [*[nan] * len(self.names.activations), *values]
         return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
 
     def finish(self, run: Run, part: Run) -> None:
@@ -234,3 +245,9 @@ class StageCallback:
                 part, stage=self.stage.number, earlier=history, earlier_seconds=seconds
             )
         return checkpoints
+
+
+def with_activations(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """A row of history with a figure for so many activations; the lowest ones, which it lacks, have none."""
+    seen = {name: row[name] for name in ACTIVATION_FIGURES if name in row}
+    return row | {name: [float("nan")] * (number - len(values)) + values for name, values in seen.items()}

@@ -93,6 +93,7 @@ class Written:
         status: str = "finished",
         grads: str = "0.1 1",
         lr: tuple[float, ...] = (),
+        weights: str = "",
     ) -> None:
         """One run: its validation accuracy (and loss) by epoch."""
         final = values[-1] if status == "finished" else math.nan
@@ -101,7 +102,7 @@ class Written:
         for k, value in enumerate(values):
             rate = lr[k] if lr else 0.1
             figures = {"lr": rate, "grad_norm": grads, "val_acc": value, "val_loss": value}
-            figures |= {"train_acc": value / 2, "train_loss": value / 2}
+            figures |= {"train_acc": value / 2, "train_loss": value / 2} | ({"weights": weights} if weights else {})
             self.history.append({"arm": arm, "seed": seed, "epoch": k + 1} | figures)
 
     def summary(self, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -324,6 +325,16 @@ def test_the_heat_map_is_the_mean_log_of_the_norms(steady: Written) -> None:
     assert [label.get_text() for label in base.get_yticklabels()] == ["1", "2", "output"]
     assert "Dots: exactly zero" in words(figure) and "or not finite (diverged)" in words(figure)
     assert bar.get_ylabel() == "gradient norm"
+
+
+def test_the_heat_map_names_the_layers_that_the_history_names(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["dense", "cnn"], 1)
+    study.run("dense", 0, [0.5, 0.6], grads="0.1 1 2")  # as in a history from before layers had names
+    study.run("cnn", 0, [0.5, 0.6], grads="0.1 1 2", weights="conv1 hidden1 output")
+    dense, cnn, _ = drawn(draw_gradient_flow(study.summary(), read_history(tmp_path))).axes
+    assert [label.get_text() for label in dense.get_yticklabels()] == ["1", "2", "output"]
+    assert [label.get_text() for label in cnn.get_yticklabels()] == ["conv1", "hidden1", "output"]
+    assert dense.get_ylabel() == "layer"
 
 
 def test_a_run_without_a_gradient_leaves_the_mean_to_the_others() -> None:

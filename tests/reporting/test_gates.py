@@ -226,6 +226,31 @@ def test_lost_runs_and_health_are_facts(losing: Path, requirement: str, answer: 
     assert result.finding.error_rate == 0
 
 
+@pytest.mark.parametrize(
+    ("requirement", "answer"),
+    [
+        ("own.health == healthy", INCONCLUSIVE), ("own.health != healthy", INCONCLUSIVE),
+        ("own.health != dead units", INCONCLUSIVE), ("own.health != exploding", HOLDS),
+        ("own.health == vanishing", FAILS), ("mixed.health == healthy", FAILS), ("relu.health == healthy", HOLDS),
+    ],
+)  # fmt: skip
+def test_a_run_whose_activations_are_not_judged_is_not_known_to_be_healthy(
+    tmp_path: Path, requirement: str, answer: GateStatus
+) -> None:
+    folder = write_study(tmp_path / "made", {"relu": SAME, "own": SAME, "mixed": SAME})
+    path = folder / "results.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    health = rows[0].index("health")
+    for row in rows[1:]:
+        if row[1] != "relu":
+            row[health] = "healthy (activations not judged)"
+        if row[1:3] == ["mixed", "0"]:
+            row[health] = '"vanishing (layer net.rnn.weight_hh_l0, epoch 1)"'
+    path.write_text("\n".join(map(",".join, rows)) + "\n")
+    result = judged(requirement, folder)
+    assert result.answer is answer, result.reason
+
+
 def test_a_failed_job_is_lost_and_has_no_diagnosis(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"relu": SAME, "elu": ARMS["elu"][:4]}, failed={"elu": [4]})
     assert judged("elu.lost <= 0", folder).answer is FAILS

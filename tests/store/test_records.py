@@ -22,7 +22,7 @@ from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store import run_store
-from dnntrain.store.records import RunRecord, checksum
+from dnntrain.store.records import LayerNames, RunRecord, checksum
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles, read_study
 from dnntrain.store.study_record import StudyRecord
@@ -74,21 +74,23 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
     figures = dict.fromkeys(("train_loss", "train_acc", "val_loss", "val_acc"), 1.0) | {"lr": 0.1}
     history = [{"epoch": 1} | figures | layers, {"epoch": 2} | figures | layers | {"val_loss": math.nan}]
     spec = RunSpec.parse({"val": 0.2, "dropout": 0.5, "hidden": "3", "seed": 2**53 + 1})
-    run = Run(spec, 0, "finished", history, 1, {}, {"test_loss": 0.1, "test_acc": 0.25}, 1.23456)
+    names = LayerNames(weights=["1", "2", "output"], activations=["1"], unobserved=[])
+    results = {"test_loss": 0.1, "test_acc": 0.25}
+    run = Run(spec, 0, "finished", history, names, 1, {}, results, 1.23456)
     environment = {"python": "3.11", "threads": 1, "bit_for_bit": True, "new": [1, 2]}
     kept = {name: history[0].get(name) for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
-    names = {"n_validation": "own_validation", "license": "licence"}  # in files they keep their old names
-    data = {names.get(name, name): value for name, value in mini.description().items()}
+    old_names = {"n_validation": "own_validation", "license": "licence"}  # in files they keep their old names
+    data = {old_names.get(name, name): value for name, value in mini.description().items()}
     untyped = nan_to_none(
         {
             "format": 1, "run": RUNS[0], "engine": ENGINE_VERSION, "settings": spec.settings(),
             "data": data, "environment": environment, "status": "finished", "epochs": 2, "best_epoch": 1,
             "results": kept | {"test_loss": 0.1, "test_acc": 0.25, "mc_test_loss": None, "mc_test_acc": None},
-            "constant": {}, "health": "vanishing (layer 2, epoch 1)", "seconds": 1.2346, "history": history,
+            "constant": {}, "health": "exploding (layer output, epoch 1)", "layers": names.content(),
+            "seconds": 1.2346, "history": history,
         }
     )  # fmt: skip
     record = run.to_record(RUNS[0], mini.description(), environment)
-    untyped["health"] = record.health  # test_layers has the diagnoses
     content = json.dumps(untyped, sort_keys=True).encode()
     sums = {"record": hashlib.sha256(content).hexdigest(), "weights": hashlib.sha256(b"weights").hexdigest()}
     assert record.with_checksums(b"weights").to_json() == json.dumps(untyped | {"checksums": sums}, indent=1)

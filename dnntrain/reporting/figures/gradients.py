@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from matplotlib.ticker import MaxNLocator
 from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
-from dnntrain.reporting.figures.series import by_arm, gradients, omitted_note, select_arms
+from dnntrain.reporting.figures.series import by_arm, gradients, layer_labels, omitted_note, select_arms
 from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle
+from dnntrain.store.records import HEALTHY, NOT_JUDGED
 
 COLORMAP = "cividis"
 """Perceptually uniform, so it works in grayscale and for readers with color blindness (Nuñez et al. 2018)."""
@@ -40,19 +41,20 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
     shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
+    names = {arm.name: layer_labels(frames[arm.name]) for arm in shown}
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
     figure, grid = panels(
         len(shown),
         (2.3, max(1.7, min(0.5 + 0.11 * layers, 3.4))),
-        ("epoch", "layer (1 is the lowest)"),
-        same=len({flow.shape[0] for flow in flows.values()}) == 1,
+        ("epoch", "layer (1 is the lowest)" if all(named[0] == "1" for named in names.values()) else "layer"),
+        same=len({*map(tuple, names.values())}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
         caption=gradient_caption(flows.values()) + omitted_note(summary, shown),
     )
     colors = Normalize(*span([flows[arm.name] for arm in shown]))
     for axes, arm in zip(grid, shown, strict=True):
-        image = heat_map(axes, flows[arm.name], colors)
+        image = heat_map(axes, flows[arm.name], names[arm.name], colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
@@ -84,7 +86,7 @@ def span(flows: list[np.ndarray]) -> tuple[float, float]:
     return max(min(low, USUAL[0]), EXTREME[0]), min(max(high, USUAL[1]), EXTREME[1])
 
 
-def heat_map(axes: Axes, flow: np.ndarray, colors: Normalize) -> AxesImage:
+def heat_map(axes: Axes, flow: np.ndarray, names: Sequence[str], colors: Normalize) -> AxesImage:
     """Draws one arm's panel, the lowest layer at the bottom."""
     layers, epochs = flow.shape
     box = (0.5, epochs + 0.5, 0.5, layers + 0.5)
@@ -93,8 +95,8 @@ def heat_map(axes: Axes, flow: np.ndarray, colors: Normalize) -> AxesImage:
     hatch(axes, np.isneginf(flow), DOTS)
     finite = np.ma.masked_where(~np.isfinite(flow), flow)
     image = axes.imshow(finite, cmap=COLORMAP, norm=colors, **how)
-    ticks = whole_ticks(layers - 1)
-    axes.set_yticks([*ticks, layers], [*map(str, ticks), "output"])
+    ticks = [*whole_ticks(layers - 1), layers]
+    axes.set_yticks(ticks, [names[tick - 1] for tick in ticks])
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     return image
@@ -118,5 +120,5 @@ def whole_ticks(last: int) -> list[int]:
 def health_label(arm: ArmSummary) -> str:
     """A second title line with the diagnoses of the arm's runs."""
     total = sum(arm.health.values())
-    problems = [f"{state} {count}/{total}" for state, count in arm.health.items() if state != "healthy"]
-    return "\n" + (", ".join(problems) if problems else "healthy")
+    problems = [f"{state} {count}/{total}" for state, count in arm.health.items() if state not in (HEALTHY, NOT_JUDGED)]
+    return "\n" + (", ".join(problems) if problems else NOT_JUDGED if NOT_JUDGED in arm.health else HEALTHY)

@@ -19,6 +19,9 @@ from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS, metric_columns
 COLUMNS = ("arm", "seed", "epoch", "lr", TRAIN_LOSS, VAL_LOSS, "grad_norm")
 """The columns of history.csv that figures need, in addition to the metrics."""
 
+WEIGHTS = "weights"
+"""The column of the layers' names, which old histories lack."""
+
 MAX_SEEDS_FOR_RANGE = 3
 """With at most this many seeds, a band spans the range of their values; with more, ±1 standard deviation."""
 
@@ -27,16 +30,16 @@ def read_history(folder: Path) -> pd.DataFrame:
     """Reads a study's history, one row per run and epoch.
 
     Returns:
-        The columns of `COLUMNS` and every metric; no rows if the study has no history.csv.
+        The columns of `COLUMNS`, every metric, and `WEIGHTS` if it is there; no rows if the study has no history.csv.
 
     Raises:
         InputError: If the file is damaged.
     """
     path = folder / "history.csv"
-    text: dict[Hashable, Any] = {"arm": str, "grad_norm": str}
+    text: dict[Hashable, Any] = {"arm": str, "grad_norm": str, WEIGHTS: str}
     try:  # an arm may be named NA, so only numbers can be missing
-        recorded, metrics = pd.read_csv(path, nrows=0).columns, metric_columns()
-        columns = [*COLUMNS, *(column for column in recorded if column in metrics and column not in COLUMNS)]
+        recorded, optional = pd.read_csv(path, nrows=0).columns, {*metric_columns(), WEIGHTS}
+        columns = [*COLUMNS, *(column for column in recorded if column in optional and column not in COLUMNS)]
         numbers = [column for column in columns if column not in text]
         missing: dict[str, list[str]] = {column: ["", "nan", "NaN", "None"] for column in numbers}
         frame = pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False, na_values=missing)
@@ -128,6 +131,13 @@ def gradients(frame: pd.DataFrame) -> np.ndarray:
     epochs = frame["epoch"].to_numpy()
     last = int(epochs.max()) if len(epochs) else 0
     return np.array([mean_log(norms[epochs == epoch]) for epoch in range(1, last + 1)]).reshape(last, -1).T
+
+
+def layer_labels(frame: pd.DataFrame) -> list[str]:
+    """The names of an arm's layers, from the lowest; their numbers where the history does not name them."""
+    named = max(frame[WEIGHTS], key=len).split() if WEIGHTS in frame else []
+    n_layers = max((len(cell.split()) for cell in frame["grad_norm"]), default=0)
+    return named if len(named) == n_layers else [*map(str, range(1, n_layers)), "output"]
 
 
 def mean_log(norms: np.ndarray) -> np.ndarray:

@@ -14,8 +14,7 @@ from dnntrain.reporting.gates.grammar import Sentence, check_sign, plain_number
 from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, status_of
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
 from dnntrain.statistics.significance import rate_limit
-
-HEALTHY = "healthy"
+from dnntrain.store.records import HEALTHY, NOT_JUDGED, health_state
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,20 @@ class HealthClaim:
     left: Operand
     sign: str
     state: str
+    needs_activations: bool
+    """Whether it is about activations, so that a run that was not judged by them neither meets nor breaks it."""
 
     @classmethod
     def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
         """Reads a requirement whose left side is known; InputError if the sign or the state is wrong."""
-        from dnntrain.engine.health import SYMPTOMS  # takes a sixth of a second, which other reports need not wait
+        # takes a sixth of a second, which other reports need not wait
+        from dnntrain.engine.health import ACTIVATION_SYMPTOMS, SYMPTOMS
 
         check_sign(sentence, HEALTH, ("==", "!="))
         states = (HEALTHY, *SYMPTOMS)
         if sentence.right not in states:
             raise InputError(f"unknown health '{sentence.right}'{did_you_mean(sentence.right, states)}")
-        return cls(left, sentence.sign, sentence.right)
+        return cls(left, sentence.sign, sentence.right, sentence.right in (HEALTHY, *ACTIVATION_SYMPTOMS))
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -82,15 +84,16 @@ class HealthClaim:
         return (self.left,)
 
     def judge(self, scope: Scope) -> Finding:
-        """Judges the number of runs that are otherwise. A run whose job failed has no diagnosis."""
+        """Judges the number of runs that are otherwise. A run whose job failed is not known, nor one not judged."""
         arm, runs = scope.arms(HEALTH)[self.left.arm], scope.study.runs
         diagnosed = runs.loc[runs["arm"] == arm.name, HEALTH].dropna().astype(str)
-        states = Counter(text.partition(" (")[0] for text in diagnosed)
-        wrong = sum(count for state, count in states.items() if not OPERATORS[self.sign](state, self.state))
-        unknown = arm.made - states.total()
-        answer = GateStatus.FAILS if wrong else GateStatus.INCONCLUSIVE if unknown or not arm.made else GateStatus.HOLDS
+        states = Counter(map(health_state, diagnosed))
         shown = [f"{state} {count}/{arm.made}" for state, count in states.most_common()]
-        if unknown:
-            shown.append(f"not known {unknown}/{arm.made}")
+        failed = arm.made - states.total()
+        if failed:
+            shown.append(f"not known {failed}/{arm.made}")
+        unknown = failed + (states.pop(NOT_JUDGED, 0) if self.needs_activations else 0)
+        wrong = sum(count for state, count in states.items() if not OPERATORS[self.sign](state, self.state))
+        answer = GateStatus.FAILS if wrong else GateStatus.INCONCLUSIVE if unknown or not arm.made else GateStatus.HOLDS
         statement = f"health of {arm.name}: {', '.join(shown) or 'no run'}, required {self.sign} {self.state}"
         return Finding(answer, statement, *(float(wrong),) * 3, bound=0.0)

@@ -59,7 +59,7 @@ def main() -> None:
 
 def without_health(specs: Sequence[RunSpec], dataset: Any) -> None:
     """Train with no probe of gradients, updates and activations, and tell nobody."""
-    no_steps, nothing = (lambda steps: set()), (lambda probe, h, asymptotes: None)
+    no_steps, nothing = (lambda steps: set()), (lambda probe, name, h, asymptotes: None)
     with patch.object(engine, "probed_steps", no_steps), patch.object(Probe, "activation", nothing):
         engine.train_population(specs, dataset)
 
