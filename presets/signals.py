@@ -6,7 +6,7 @@ from torch import nn
 
 
 def load() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """4,000 training and 1,000 test signals, float32 (N, 1, 40), and their classes from 0 to 9. Nothing is downloaded."""
+    """4,000 training and 1,000 test signals, float32 (N, 1, 40), with their classes from 0 to 9."""
     from mnist1d.data import get_dataset_args, make_dataset
 
     made = make_dataset(get_dataset_args())
