@@ -22,8 +22,8 @@ from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.backbone import Backbone
-from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company, spec
 from tests.support.catalogue import EVERY_TECHNIQUE

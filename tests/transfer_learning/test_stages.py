@@ -21,8 +21,8 @@ from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.backbone import unfrozen_count
-from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same
 from tests.support.command import error_of, succeeds
