@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check torture fuzz bench bench-quick bench-more clean
+.PHONY: help install demo test check torture fuzz bench bench-quick bench-cnn bench-more clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,7 +40,7 @@ $(PEERS): tests/bench/peers/requirements.txt
 BENCH_OUT ?= build/bench
 ROUNDS ?= 1
 
-bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: half an hour to an hour
+bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: an hour
 	@mkdir -p $(BENCH_OUT)
 	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.png
 	$(BIN)/python -m tests.bench.population
@@ -48,6 +48,9 @@ bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what
 
 bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: some minutes
 	$(BIN)/python -m tests.bench.peers --quick
+
+bench-cnn: $(INSTALLED) $(PEERS)  ## a small CNN beside plain PyTorch, 15 rounds, the ratio with its interval: a quarter of an hour
+	$(BIN)/python -m tests.bench.peers --quick --only "small CNN" --peer "PyTorch, tensors, a process a core" --rounds 15
 
 bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes
 	$(BIN)/python -m tests.bench.error_rates

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
+from dnntrain.utils.user_code import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 
@@ -88,7 +90,8 @@ def ablate(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
-        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`.
+        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` take
+            classes and functions of your own: net=Net, or net=functools.partial(Net, width=64).
 
     Raises:
         InputError: If a setting is unknown or invalid.
@@ -107,8 +110,13 @@ def ablate(
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms, factors=factors, base={**(base or {}), **changes}, request=request, name=name, home=options.home,
-    )  # fmt: skip
+        arms=arms and with_references(arms),
+        factors=factors and with_references(factors),
+        base=with_references(base or {}) | changes,
+        request=request,
+        name=name,
+        home=options.home,
+    )
     return run_with_progress(study, options, progress)
 
 
@@ -207,7 +215,26 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
-    return RunOptions(Path(out).absolute(), workers, **chosen), spec
+    return RunOptions(Path(out).absolute(), workers, **chosen), with_references(spec)
+
+
+def with_references(settings: Settings) -> dict[str, Any]:
+    """Settings in which a callable for `net` or `data` is written as text: a class, a function, or a partial of one.
+
+    Args:
+        settings: A run's settings, or those of several arms by name.
+
+    Raises:
+        InputError: A callable's source cannot be read, or the arguments of a partial are not literals.
+    """
+    written = dict(settings)
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            written[key] = with_references(value)
+        elif key in ("net", "data") and callable(value):
+            function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
+            written[key] = f"module:{reference_of(function, arguments)}"
+    return written
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:

@@ -11,11 +11,17 @@ from rich.text import Text
 from dnntrain.config.spec import default_settings
 from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import options as data_options
-from dnntrain.executors.planner import populations
+from dnntrain.data.dataset import count_noun
+from dnntrain.engine.network import network_settings
+from dnntrain.executors.devices import default_workers
+from dnntrain.executors.planner import NetworkSize, populations, predicted_seconds
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
+from dnntrain.studies.feasibility import training_examples
+from dnntrain.studies.progress import duration
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -41,7 +47,7 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | 
         # raises InputError if an arm cannot reuse what it names
         backbones = resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
     study = continue_study(study, options.out)
-    show(plan_table(study))
+    show(plan_table(study, options))
     for arm in study.arms:
         if backbone := backbones.get(arm.spec.reuse_from or ""):
             for note in backbone.for_run(arm.spec).notes(arm.spec, arm.spec.source.outline(options.home)):
@@ -77,7 +83,7 @@ def print_result(result: StudyResult) -> None:
         typer.echo(f"records: {each.folder}")
 
 
-def plan_table(study: Study) -> Group:
+def plan_table(study: Study, options: RunOptions) -> Group:
     """A study's arms with the settings in which they differ, and the number of runs and populations."""
     from dnntrain.statistics import looks_up_to  # loads scipy
 
@@ -93,6 +99,7 @@ def plan_table(study: Study) -> Group:
         f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
         f"compared by {study.metric}; δ = {delta}",
+        *network_lines(study, options),
         "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in shared_settings(study).items()),
     ]
     if study.max_seeds:
@@ -104,6 +111,27 @@ def plan_table(study: Study) -> Group:
         more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))
         lines.append(f"then {study.tuning.key} is tuned for each arm over {values}: {more} more runs")
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+
+
+def network_lines(study: Study, options: RunOptions) -> list[str]:
+    """The size of the first arm's network, what techniques change in a module, and how long the study may take."""
+    spec = study.arms[0].spec
+    if spec.reuse_from:
+        return []  # its layers are known only once that network is there
+    from dnntrain.nn.surgery import unreachable
+
+    data = spec.source.outline(options.home)
+    size = NetworkSize.of(spec)
+    which = f" of arm {study.arms[0].name}" if len(study.arms) > 1 else ""
+    lines = [f"network{which}: {size.n_parameters:,} parameters, {size.flops:,} FLOPs an example (forward)"]
+    for arm in study.arms:
+        if isinstance(arm.spec.net, Module):
+            module = module_spec(arm.spec.net, network_settings(arm.spec, data))
+            lines += [f"arm {arm.name} changes {change}" for change in module.changes]
+            lines += [f"arm {arm.name} leaves {part}" for part in unreachable(module.module)]
+    n_train, workers = training_examples(spec, data), options.workers or default_workers(options.device)
+    seconds = predicted_seconds([run for _, run in study.runs()], workers, n_train, data.n_train - n_train)
+    return [*lines, f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')}"]
 
 
 def shared_settings(study: Study) -> dict[str, object]:

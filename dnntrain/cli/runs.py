@@ -18,13 +18,14 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import score_of
-from dnntrain.store.code import unused_code
+from dnntrain.store.code import runnable_code, unused_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console, show
 from dnntrain.utils.files import read_json, write_errors
 from dnntrain.utils.text_layout import TextTable
+from dnntrain.utils.user_code import pinned
 
 if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
+]
 
 
 @runs_app.command("list")
@@ -83,6 +87,7 @@ def evaluate(
     names: Annotated[list[str] | None, typer.Argument(help="studies or runs; by default all")] = None,
     out: Out = RUNS,
     data_dir: DataDir = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Predict held-out examples with recorded weights, for runs without predictions. Nothing is trained.
 
@@ -95,15 +100,20 @@ def evaluate(
     from dnntrain.transfer_learning.evaluation import evaluate_record
 
     store, home, counts, problems = opened(out), DataLocation.at(data_dir), Counter[str](), []
-    runs = named_runs(names, store)
+    runs, loaded = named_runs(names, store), set[str]()
     for run in runs:
         try:
             record = store.read(run)
             if record.status != "finished" or has_predictions(store, run):
                 counts["diverged" if record.status != "finished" else "had predictions"] += 1
                 continue
-            dataset = cached_dataset(RunSpec.from_record(record.settings).source, home)
-            store.write_predictions(run, evaluate_record(record, dataset, store, home))
+            code = runnable_code(store.code, record, trust_code=trust_code)
+            if (version := {each.digest for each in code}) != loaded:
+                loaded = version
+                cached_dataset.cache_clear()  # the same reference may mean other code in the next run
+            with pinned(code):
+                dataset = cached_dataset(RunSpec.from_record(record.settings).source, home)
+                store.write_predictions(run, evaluate_record(record, dataset, store, home))
             counts["evaluated"] += 1
         except InputError as error:
             problems.append(f"run {run}: {error}")

@@ -15,13 +15,13 @@ from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_traceback import cut_traceback
 
-ARRAYS = {
+PART_ARRAYS = {
     f"{letter}_{part_name}": (part, kind)
     for part_name, part in (("train", TRAIN), ("test", TEST), ("val", VALIDATION))
     for kind, letter in enumerate("xy")
 }
 """The names of the arrays, in the order of a tuple, and their roles."""
-NAMES = tuple(ARRAYS)
+NAMES = tuple(PART_ARRAYS)
 RIGHT = (
     f"must return ({', '.join(NAMES[:4])}), with {' and '.join(NAMES[4:])} or without, as a tuple or a dict; or a pair "
     "(train, test) or triple (train, val, test) of torch data sets with a length and items (input, target)"
@@ -38,8 +38,8 @@ def read_returned(returned: object, where: str, home: str | None = None) -> Arra
     """Read what a function returned.
 
     Args:
-        returned: Arrays, tensors, or lists, as a dict by the names in `ARRAYS` or as a tuple in their order; or two or
-            three map-style data sets, whose items are read one by one.
+        returned: Arrays, tensors, or lists, as a dict by the names in `PART_ARRAYS` or a tuple in that order;
+            or two or three map-style data sets, whose items are read one by one.
         where: The function, which starts error messages.
         home: The folder of the user's code, for tracebacks.
 
@@ -47,7 +47,7 @@ def read_returned(returned: object, where: str, home: str | None = None) -> Arra
         InputError: It is something else, an item cannot be read, or the arrays of a part differ in length.
     """
     named = name_arrays(returned, where, home)
-    arrays = {ARRAYS[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
+    arrays = {PART_ARRAYS[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
     for part in sorted({part for part, _ in arrays}):
         (x_name, x), (y_name, y) = arrays[part, 0], arrays[part, 1]
         if not x.ndim or not y.ndim or not 0 < len(x) == len(y):
@@ -60,7 +60,7 @@ def name_arrays(returned: object, where: str, home: str | None) -> dict[str, Any
     """The arrays by name, still of any type; InputError if something else was returned."""
     if isinstance(returned, Mapping):
         for key in returned:
-            if key not in ARRAYS:
+            if key not in PART_ARRAYS:
                 raise InputError(f"{where}: returned a dict with the key {key!r}{did_you_mean(str(key), NAMES)}")
         missing = [name for name in NAMES[:4] if name not in returned]
         missing += [

@@ -23,14 +23,14 @@ from dnntrain.errors import InputError
 from dnntrain.utils.files import atomic_folder, read_json
 from dnntrain.utils.user_code import CodeReference
 
-PREFIX = "module:"
+MODULE_PREFIX = "module:"
 CALLED = "called"
 """The folder with what functions returned, in that of a `DataLocation`."""
 
 
 def check_reference(text: str) -> str:
     """The text, if it is a reference to code; else InputError."""
-    CodeReference.parse(text.removeprefix(PREFIX))
+    CodeReference.parse(text.removeprefix(MODULE_PREFIX))
     return text
 
 
@@ -50,12 +50,12 @@ class UserCallable(ArraySource):
 
     @classmethod
     def reads(cls, given: str) -> bool:
-        return given.startswith(PREFIX)
+        return given.startswith(MODULE_PREFIX)
 
     @property
     def code(self) -> CodeReference:
         """The function and its arguments."""
-        return CodeReference.parse(self.reference.removeprefix(PREFIX))
+        return CodeReference.parse(self.reference.removeprefix(MODULE_PREFIX))
 
     def references(self) -> tuple[CodeReference, ...]:
         return (self.code,)

@@ -44,6 +44,8 @@ class StepCost:
     """The fixed part, for any number of members."""
     member: float
     """The part of each member."""
+    least_members: int = 8
+    """The number of members up to which they cost less together."""
 
     @classmethod
     def of(cls, spec: RunSpec) -> StepCost:
@@ -54,15 +56,17 @@ class StepCost:
         moments = len(spec.optimizer.remembers)
         layer = 32e-6 + 75e-6 * normalized + 45e-6 * dropout + 33e-6 * clipped + 20e-6 * moments
         # the backward pass has two products for each one of the forward pass
-        products = 3 * spec.batch_size * (size.dense_flops / 120e9 + size.map_flops / 45e9)
+        products = 3 * spec.batch_size * (size.batched_flops / 120e9 + size.single_flops / 45e9)
         elements = spec.batch_size * size.units * (1.6e-9 + 3.4e-9 * normalized + 1.3e-9 * dropout)
         gradients = size.weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
-        return cls(50e-6 + layer * size.layers, products + elements + gradients)
+        calls = 60e-6 * size.single_tensors
+        least = 1 if size.single_tensors else 8
+        return cls(50e-6 + layer * size.layers, products + elements + gradients + calls, least)
 
     @property
     def most_members(self) -> int:
         """The number of members at which the fixed part is small enough."""
-        return max(8, math.ceil(self.step / (FIXED_SHARE * self.member)))
+        return max(self.least_members, math.ceil(self.step / (FIXED_SHARE * self.member)))
 
 
 class NetworkSize(NamedTuple):
@@ -75,16 +79,18 @@ class NetworkSize(NamedTuple):
     """Numbers in one example and in the outputs of these layers."""
     activations: int
     """Numbers that the forward pass makes for one example, the inputs included."""
-    dense_flops: int
-    """Of the forward pass of one example, in layers whose output is flat."""
-    map_flops: int
-    """Of the forward pass of one example, in all other layers."""
+    batched_flops: int
+    """Of the forward pass of one example, in layers that all members pass at once."""
+    single_flops: int
+    """Of the forward pass of one example, in layers that members pass one after the other."""
+    single_tensors: int
+    """Parameter tensors of those layers."""
     n_parameters: int
 
     @property
     def flops(self) -> int:
         """Of the forward pass of one example."""
-        return self.dense_flops + self.map_flops
+        return self.batched_flops + self.single_flops
 
     @classmethod
     def of(cls, spec: RunSpec) -> Self:
@@ -92,13 +98,15 @@ class NetworkSize(NamedTuple):
         info = spec.source.outline()
         every = list(walk(layer_specs(spec, info)))
         layers = [layer for layer in every if layer.weights]
+        single = [layer for layer in every if layer.one_by_one]
         return cls(
             layers=len(layers),
             weights=sum(layer.n_weights for layer in layers),
             units=info.n_features + sum(prod(layer.shape_out) for layer in layers),
             activations=info.n_features + sum(layer.activations for layer in every),
-            dense_flops=sum(layer.flops for layer in layers if len(layer.shape_out) == 1),
-            map_flops=sum(layer.flops for layer in layers if len(layer.shape_out) > 1),
+            batched_flops=sum(layer.flops for layer in layers if not layer.one_by_one),
+            single_flops=sum(layer.flops for layer in single),
+            single_tensors=sum(len(layer.parameters) for layer in single),
             n_parameters=sum(layer.n_parameters for layer in every),
         )
 
@@ -135,6 +143,20 @@ def populations(
     room = (available() or math.inf) * MEMORY_SHARE / workers
     batches = [batch for group in groups.values() for batch in split_group(group, room, accelerated)]
     return [list(batch.specs) for batch in balance(batches, workers)]
+
+
+def predicted_seconds(specs: Specs, workers: int, n_train: int, n_evaluated: int) -> float:
+    """A rough prediction of how long some runs take, without starting up and testing.
+
+    Args:
+        specs: The runs.
+        workers: How many populations train at the same time.
+        n_train: Training examples of each run.
+        n_evaluated: Validation examples of each run.
+    """
+    batches = [RunBatch(group, StepCost.of(group[0])) for group in populations(specs, workers)]
+    thousands = (n_train + n_evaluated / 3) / 1000  # the forward pass is a third of a step
+    return thousands * max(map(total, assign(batches, workers)))
 
 
 @dataclass(frozen=True)
@@ -221,4 +243,8 @@ def total(load: Sequence[RunBatch]) -> float:
 def member_bytes(spec: RunSpec) -> int:
     """An upper estimate of the memory that one member takes."""
     size, rows = NetworkSize.of(spec), max(spec.batch_size, EVALUATION_ROWS)
-    return 4 * (COPIES_OF_WEIGHTS * size.weights + COPIES_OF_ACTIVATIONS * rows * size.units)
+    if size.single_tensors:  # smaller evaluation batches, and maps of every size
+        rows, activations = spec.batch_size, size.activations
+    else:
+        activations = size.units
+    return 4 * (COPIES_OF_WEIGHTS * size.weights + COPIES_OF_ACTIVATIONS * rows * activations)

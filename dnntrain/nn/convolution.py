@@ -10,7 +10,7 @@ import numpy as np
 
 from dnntrain.nn.gradients import Gradients, batched_matmul
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
-from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix
+from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import WeightInit
 from dnntrain.nn.maps import channels_last, check_maps, each_member, pixel_rows
 from dnntrain.utils.lazy import torch
@@ -68,19 +68,12 @@ class Convolution(Layer):
 
 
 class ProductConvolution(Convolution):
-    """A convolution as the product of all windows with the kernel, for one input channel or a 1×1 kernel.
+    """A convolution whose kernel's gradient is the product of all windows with the outputs' gradient.
 
-    With one channel, oneDNN has little to multiply for each output: 1→32 at 28×28 and batch 32 takes it 0.5 ms forward
-    and 2.6 ms for the kernel's gradient, where the windows (0.1 ms) and their product take 0.4 ms each time. With a
-    kernel of 1×1 and a stride, its gradient in channels-last memory writes beyond its buffers (torch 2.13).
+    For one input channel, where oneDNN has little to multiply for each output: 1→32 at 28×28 and batch 32 takes it
+    2.6 ms, and the windows and their product 0.4 ms. And for kernels of 1×1, since with a stride oneDNN's gradient in
+    channels-last memory writes beyond its buffers (torch 2.13).
     """
-
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        kernel, bias = self._parameters["kernel"], self._parameters.get("bias")
-        height, width = ((size + 2 * self.padding - kernel.shape[-1]) // self.stride + 1 for size in x.shape[3:])
-        bias = None if bias is None else bias.unsqueeze(1)
-        products = batched_matmul(self._windows(x), as_matrix(kernel, 0), bias)
-        return products.view(len(kernel), x.shape[1], height, width, -1).movedim(-1, 2)
 
     def kernel_gradient(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         products = batched_matmul(self._windows(x).mT, pixel_rows(grad))
@@ -112,6 +105,7 @@ class ConvolutionSpec(LayerSpec):
     """Rows and columns of zeros at each edge."""
     bias: bool = True
     draws: ClassVar[bool] = True
+    one_by_one: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_maps(self.name, self.shape_in, "kernel", self.kernel, self.padding)

@@ -27,6 +27,9 @@ class LayerSpec(ABC):
     draws: ClassVar[bool] = False
     """Whether its first weights are random. Each such layer has an init stream and a dropout key of its own."""
 
+    one_by_one: ClassVar[bool] = False
+    """Whether members go through it one after the other on a CPU, so that a larger population saves little."""
+
     @property
     @abstractmethod
     def shape_out(self) -> Shape:

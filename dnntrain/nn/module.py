@@ -50,6 +50,7 @@ class ModuleSpec(LayerSpec):
     frozen: frozenset[str] = frozenset()
     """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
+    one_by_one: ClassVar[bool] = True
 
     def example(self, rows: int) -> torch.Tensor:
         """A batch to try the module with: standard normal numbers, or tokens 0."""
@@ -114,6 +115,21 @@ class ModuleSpec(LayerSpec):
         with FlopCounterMode(display=False) as counter:
             self._probe()
         return int(counter.get_total_flops()) // PROBED_ROWS
+
+    @cached_property
+    def activations(self) -> int:
+        """Measured with a batch in test mode: the outputs of all parts that have no parts themselves."""
+        counted: list[int] = []
+
+        def count(part: torch.nn.Module, args: object, output: object) -> None:
+            counted.append(output.numel() if isinstance(output, torch.Tensor) else 0)
+
+        leaves = [part for part in self.module.modules() if not list(part.children())]
+        hooks = [part.register_forward_hook(count) for part in leaves]
+        self._probe()
+        for hook in hooks:
+            hook.remove()
+        return sum(counted) // PROBED_ROWS
 
     def _probe(self) -> torch.Tensor:
         """The module's outputs for a batch in test mode; not by fast paths, which gradients switch off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from dnntrain.nn.module_layer import ModuleLayer
 from dnntrain.utils.lazy import torch
 
 
-def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: Sequence[int] = (PROBED_ROWS,)) -> None:
+@lru_cache(maxsize=256)  # a study checks the same module several times
+def check_module(spec: ModuleSpec, n_outputs: int | None = None, batch_rows: tuple[int, ...] = (PROBED_ROWS,)) -> None:
     """Try a module out.
 
     Args:
@@ -109,13 +111,14 @@ def tensors_of(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 def plain_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors that a module holds as plain attributes."""
+    """The tensors that a module holds as plain attributes, and that share no parameter's memory."""
+    memory = {tensor.data_ptr() for _, tensor in tensors_of(module)}
     attributes = ((prefix, vars(part).items()) for prefix, part in module.named_modules())
     return {
         f"{prefix}.{key}".lstrip("."): value
         for prefix, items in attributes
         for key, value in items
-        if isinstance(value, torch.Tensor) and not value.requires_grad
+        if isinstance(value, torch.Tensor) and not value.requires_grad and value.data_ptr() not in memory
     }
 
 

@@ -30,7 +30,7 @@ def average_pooling(x: torch.Tensor, size: int) -> tuple[torch.Tensor, VJP]:
     return outputs, lambda g: (torch.ops.aten.avg_pool2d_backward(g, x, *settings),)
 
 
-class Pool(Layer):
+class WindowPool(Layer):
     """Makes one pixel of each window of maps (P, rows, C, H, W)."""
 
     keeps_output = False
@@ -73,8 +73,8 @@ class PoolSpec(LayerSpec):
         channels, height, width = self.shape_in
         return (channels, height // self.size, width // self.size)
 
-    def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Pool:
-        return Pool(self.name, {"max": max_pooling, "avg": average_pooling}[self.kind], self.size)
+    def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> WindowPool:
+        return WindowPool(self.name, {"max": max_pooling, "avg": average_pooling}[self.kind], self.size)
 
 
 class GlobalAveragePool(Layer):

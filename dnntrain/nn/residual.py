@@ -85,15 +85,16 @@ class Subsample(Layer):
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         self._shape_in = x.shape
         some = x[..., :: self.stride, :: self.stride]
-        outputs = some.new_zeros(*some.shape[:2], self.channels, *some.shape[3:])
+        outputs = x.new_zeros(*x.shape[:2], *some.shape[3:], self.channels).movedim(-1, 2)  # channels last in memory
         outputs[:, :, : x.shape[2]] = some
         return outputs
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
         if not self.needs_input_grad:
             return None
-        grad_in = grad.new_zeros(self._shape_in)
-        grad_in[..., :: self.stride, :: self.stride] = grad[:, :, : self._shape_in[2]]
+        members, rows, channels, height, width = self._shape_in
+        grad_in = grad.new_zeros(members, rows, height, width, channels).movedim(-1, 2)
+        grad_in[..., :: self.stride, :: self.stride] = grad[:, :, :channels]
         return grad_in
 
 

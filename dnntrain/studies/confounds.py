@@ -30,7 +30,7 @@ def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
     """What the differing settings change besides: initialization, biases, the number of parameters."""
     changes = []
     ours, theirs = initializers(arm), initializers(baseline)
-    if arm.init is None and ours != theirs:
+    if arm.init is None and arm.net.name != "module" and ours != theirs:
         changes.append(f"init {ours} by its activation, not {theirs}")
     if biases(arm) != biases(baseline):
         changes.append(f"{'no' if not biases(arm) else 'a'} bias in hidden layers")

@@ -10,15 +10,21 @@ from collections.abc import Iterable, Iterator
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
-from dnntrain.data.split import step_count, training_count, validation_count
-from dnntrain.engine.network import layer_specs
+from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
+from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
+from dnntrain.nn.module import ModuleSpec
+from dnntrain.studies.confounds import setting_differences
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique
 from dnntrain.techniques.early_stopping import metric_fault
+from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.fields import format_value
+
+SURGERY = ("act", "dropout", "bn")
+"""Settings that replace parts of a user's module."""
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:
@@ -32,6 +38,7 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
         except InputError as error:
             raise InputError(f"arm '{arm.name}': {error}") from None
         idle += [f"arm '{arm.name}': {reason}" for reason in idle_settings(arm.spec, outline)]
+    check_surgery(study, home)
     if isinstance(study.pretrain, RunSpec):
         check_run(study.pretrain, study.pretrain.source.outline(home))
     check_tuning(study, home)
@@ -59,8 +66,8 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     if outline.kind == "tokens" and not spec.net.takes_tokens:
         instead = "use a module of your own with one, or inputs=numbers"
         raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
-    if spec.reuse_from is None:
-        layer_specs(spec, outline)
+    if spec.reuse_from is None or isinstance(spec.net, Module):
+        check_network(spec, outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
         if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
@@ -72,6 +79,32 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     for technique in techniques_of(spec):
         if fault := technique.fault(extent):
             raise InputError(fault)
+
+
+def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
+    """Raise InputError if the network does not fit the data, or is a module that cannot be trained with them."""
+    full, last = batch_counts(training_examples(spec, outline), spec.batch_size)
+    rows = tuple(filter(None, (spec.batch_size if full else 0, last)))
+    for layer in layer_specs(spec, outline):
+        if isinstance(layer, ModuleSpec):
+            from dnntrain.nn.module_check import check_module  # loads torch
+
+            check_module(layer, spec.n_outputs(outline), rows)
+
+
+def check_surgery(study: Study, home: DataLocation) -> None:
+    """Raise InputError for an arm whose techniques change nothing in a module that the baseline does not."""
+    baseline = next((arm.spec for arm in study.arms if arm.name == study.baseline), None)
+    for arm in study.arms:
+        if baseline is None or not isinstance(arm.spec.net, Module) or arm.spec == baseline:
+            continue
+        differing = setting_differences(arm.spec, baseline)
+        if all(key.startswith(SURGERY) for key in differing):
+            outline = arm.spec.source.outline(home)
+            ours, theirs = (module_spec(s.net, network_settings(s, outline)) for s in (arm.spec, baseline))
+            if ours.changes == theirs.changes:
+                settings = ", ".join(f"{key} {format_value(arm.spec.settings()[key])}" for key in differing)
+                raise InputError(f"arm '{arm.name}': {settings}: {type(ours.module).__name__} has that already")
 
 
 def check_split(spec: RunSpec, outline: DatasetInfo) -> None:
@@ -111,7 +144,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.name, spec.net.conv_units)
+    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

@@ -38,6 +38,7 @@ from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.user_code import CodeReference, is_file
+from dnntrain.utils.user_dirs import expanded
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
@@ -192,7 +193,7 @@ class Preset:
         if not isinstance(value, str) or not value.startswith(CODE):
             return value
         code = CodeReference.parse(value.removeprefix(CODE))
-        file = Path(self.document.where).parent / code.module
+        file = Path(self.document.where).parent / expanded(code.module)
         return f"{CODE}{replace(code, module=str(file))}" if is_file(code.module) else value
 
     def factor(self, name: str) -> dict[str, Any]:

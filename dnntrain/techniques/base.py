@@ -38,10 +38,10 @@ class RunExtent:
     n_train: int
     steps_per_epoch: int
     """Mini-batches per epoch."""
-    net: str = "mlp"
-    """The network's name."""
     conv: int = 0
     """Number of convolution blocks below the hidden dense layers."""
+    net: str = "mlp"
+    """The network's name."""
 
 
 class Technique(BaseModel):

@@ -46,6 +46,10 @@ class DropoutBase(Switch):
     spatial: bool = hyperparameter(False, "drop whole channels of a convolution instead of single units")
 
     def fault(self, run: RunExtent) -> str | None:
+        if run.net == "module":
+            is_default = self.where == type(self).model_fields["where"].default
+            where = f"{self.name}_where {self.where}: your own module has dropout where its Dropout modules are"
+            return None if is_default else where
         places = self.where.split("+")
         if "conv" in places and not run.conv:
             return f"{self.name}_where {self.where}: the network has no convolutions; hidden means its dense layers"
@@ -173,6 +177,11 @@ class AlphaDropout(DropoutBase):
     paper = "Klambauer et al. 2017, Self-Normalizing Neural Networks, arXiv:1706.02515"
     formula = "x ← a · (x where kept, else -1.7581) + b, with a and b that restore mean 0 and deviation 1"
     advice = "Instead of dropout wherever the activation is SELU."
+
+    def fault(self, run: RunExtent) -> str | None:
+        if run.net == "module":
+            return "alpha_dropout: your own module has it where it uses nn.AlphaDropout; dropout sets its rate"
+        return super().fault(run)
 
     def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rate = per_member(self.rate, x)

@@ -32,6 +32,8 @@ class BatchNorm(Switch):
     alpha: float = hyperparameter(0.1, "share of the newest mini-batch in the moving averages", gt=0, le=1)
 
     def fault(self, run: RunExtent) -> str | None:
+        if run.net == "module" and (self.input or self.place != "before"):
+            return "bn: the norms of your own module stay where they are, so bn_place and bn_input have no meaning"
         if not run.hidden and not run.conv and not self.input:
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
@@ -95,6 +97,7 @@ class BatchNormSpec(LayerSpec):
     name: str
     shape: Shape
     bn: BatchNorm
+    first_scale: float = 1.0
 
     @property
     def shape_out(self) -> Shape:
@@ -109,10 +112,10 @@ class BatchNormSpec(LayerSpec):
         return dict.fromkeys(("bn_mean", "bn_variance"), per_channel(self.shape))
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Scale 1, shift 0, and moving averages that the first mini-batch will set."""
+        """The first scale, shift 0, and moving averages that the first mini-batch will set."""
         shape = per_channel(self.shape)
-        ones, zeros = np.ones(shape, np.float32), np.zeros(shape, np.float32)
-        return {"bn_scale": ones, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
+        ones, zeros, scale = (np.full(shape, value, np.float32) for value in (1, 0, self.first_scale))
+        return {"bn_scale": scale, "bn_shift": zeros, "bn_mean": zeros, "bn_variance": ones}
 
     def build(
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device

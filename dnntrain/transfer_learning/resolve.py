@@ -13,6 +13,7 @@ from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
+from dnntrain.store.code import runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.techniques.networks.module import Module
@@ -22,6 +23,7 @@ from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone
 from dnntrain.utils.finite import check_finite
+from dnntrain.utils.user_code import pinned
 
 
 def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone:
@@ -75,13 +77,14 @@ def check_leakage(backbone: Backbone, spec: RunSpec, store: RunStore, home: Data
     if not isinstance(backbone, RunBackbone):
         return
     source, target = backbone.spec.source, spec.source
-    recorded = store.read(backbone.name).data.fingerprint
-    if recorded == target.fingerprint(home) and not isinstance(target, OwnSource):
+    record = store.read(backbone.name)
+    if record.data.fingerprint == target.fingerprint(home) and not isinstance(target, OwnSource):
         return  # the test part of a published data set is never trained on
     try:
-        dataset = source.load(home)
+        with pinned(runnable_code(store.code, record, trust_code=False)):
+            dataset = source.load(home)
     except DnntrainError:
-        return  # the backbone's data are gone
+        return  # the backbone's data are gone, or the code that makes them
     shared = count_overlap(dataset.train_inputs, target.load(home).test_inputs)
     if shared:
         raise InputError(

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_arguments import read_argument, split_arguments
-from dnntrain.utils.user_imports import import_code, import_module
+from dnntrain.utils.user_imports import import_code, import_module, is_own
 from dnntrain.utils.user_pickle import MAIN, by_value, sent_code, unpickle
 from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
 from dnntrain.utils.user_traceback import cut_traceback, user_frames
@@ -128,9 +128,9 @@ class CodeReference:
         found: Any = module
         for part in self.name.split("."):
             if not hasattr(found, part):
-                names = [name for name, value in vars(found).items() if callable(value) and name[0] != "_"]
-                own = [name for name in names if getattr(vars(found)[name], "__module__", "") == module.__name__]
-                raise InputError(f"{self.module}: has no '{part}'{_hint(part, own or names)}")
+                held = {k: v for k, v in getattr(found, "__dict__", {}).items() if callable(v) and k[0] != "_"}
+                own = [name for name, value in held.items() if getattr(value, "__module__", "") == module.__name__]
+                raise InputError(f"{self.module}: has no '{part}'{_hint(part, own or held)}")
             found = getattr(found, part)
         if not callable(found):
             raise InputError(f"{self.module}:{self.name}: not a class or function, but of type {type(found).__name__}")
@@ -181,12 +181,14 @@ class CodeReference:
         where = f"{self.module}:{frames[-1].lineno}" if len(frames) == 1 else self.module
         if not isinstance(error, ModuleNotFoundError) or not error.name:
             return f"{self.module}: cannot be imported\n{cut_traceback(error, self._home())}"
+        beside = [file.stem for file in Path(code.folder, code.entry).parent.glob("*.py")] if code else []
         package, _, missing = error.name.rpartition(".")
+        if code and is_own(error.name):
+            return f"{where}: no file {missing}.py to import{_hint(missing, beside)}"
         if package in sys.modules:
             there = [found.name for found in pkgutil.iter_modules(getattr(sys.modules[package], "__path__", []))]
             return f"{where}: no module '{missing}' in {package}{_hint(missing, there)}"
         top = error.name.partition(".")[0]
-        beside = [file.stem for file in Path(code.folder, code.entry).parent.glob("*.py")] if code else []
         meant = did_you_mean(top, beside)
         near = meant if meant.startswith("; did") else ""
         return f"{where}: no package '{top}' is installed{near or f'; pip install {top}'}"

@@ -22,6 +22,14 @@ from types import ModuleType
 from dnntrain.utils.torchvision_compat import import_torchvision
 from dnntrain.utils.user_sources import UserCode, places
 
+PREFIX = "user_code_"
+"""The start of the names of packages that hold user code."""
+
+
+def is_own(module: str) -> bool:
+    """Whether an imported module's name is that of user code."""
+    return module.startswith(PREFIX)
+
 
 def import_code(code: UserCode) -> ModuleType:
     """Import the module; the same object each time. What it prints goes to stderr."""
@@ -50,7 +58,7 @@ class CodeImporter(MetaPathFinder, SourceLoader):  # type: ignore[misc]  # types
     def __init__(self, code: UserCode) -> None:
         self.code = code
         # the folder counts, since modules may read files next to their own
-        self.package = f"user_code_{hashlib.sha256((code.folder + code.digest).encode()).hexdigest()[:16]}"
+        self.package = f"{PREFIX}{hashlib.sha256((code.folder + code.digest).encode()).hexdigest()[:16]}"
         name = code.entry.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         self.entry = f"{self.package}.{name}"
 

@@ -22,6 +22,7 @@ LATER = {
     "inputs": "auto",
     "dropout_spatial": False,
     "alpha_dropout_spatial": False,
+    "freeze_parameters": None,
     "residual": False,
     "residual_every": 2,
 }

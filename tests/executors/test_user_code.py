@@ -19,7 +19,7 @@ from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
 from dnntrain.utils.user_code import CodeReference, code_of, pinned
 from dnntrain.utils.user_sources import UserCode
-from tests.support.command import dnntrain, succeeds
+from tests.support.command import dnntrain, error_of, succeeds
 
 DATA = """
 import numpy as np
@@ -121,6 +121,11 @@ def test_recorded_code_runs_if_it_is_the_same_or_trusted(folder: Path, monkeypat
     with pytest.raises(InputError, match=r"code/mydata.py, which is different now; look at .*--trust-code"):
         runnable_code(store.code, record, trust_code=False)
     reference = CodeReference.parse(record.code[0].reference)
+    shutil.rmtree(folder / "cache")
+    store.predictions_file(record.run).unlink()
+    assert "--trust-code" in error_of("runs", "evaluate", cwd=folder / "p")
+    evaluated = succeeds("runs", "evaluate", "--trust-code", "--data-dir", folder / "cache", cwd=folder / "p")
+    assert evaluated == "1 of 1 runs evaluated\n"
     with pinned(runnable_code(store.code, record, trust_code=True)):
         assert reference.identity() == record.code[0].identity
         assert len(reference.call({}, {})) == 4

@@ -21,6 +21,7 @@ from dnntrain.nn.maps import channels_last, pixel_rows
 from dnntrain.nn.pooling import GlobalAveragePoolSpec, PoolSpec
 from dnntrain.nn.random import generator
 from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.nn.residual import SubsampleSpec
 from dnntrain.techniques.initializers import Glorot, He, Initializer, TorchDefault
 
 CPU = torch.device("cpu")
@@ -169,9 +170,10 @@ def test_maps_stay_channels_last() -> None:
     specs: list[LayerSpec] = [
         ReshapeSpec("maps", shape),
         convolution(shape, 4),
-        PoolSpec("pool", (4, 8, 8)),
-        PoolSpec("pool", (4, 4, 4), "avg"),
-        ReshapeSpec("flat", (16,)),
+        SubsampleSpec("shortcut", (4, 8, 8), 6, 2),
+        PoolSpec("pool", (6, 4, 4)),
+        PoolSpec("pool", (6, 2, 2), "avg"),
+        ReshapeSpec("flat", (6,)),
     ]
     layers = Sequential([spec.build(parameters(spec), {}, [], CPU) for spec in specs])
     layers.connect(needs_input_grad=True, owns_input=False)
@@ -179,13 +181,13 @@ def test_maps_stay_channels_last() -> None:
     for layer in layers:
         h = layer.forward(h, ForwardContext(training=True))
         seen.append(h)
-    g: torch.Tensor | None = torch.randn(MEMBERS, 16, 16)
+    g: torch.Tensor | None = torch.randn(MEMBERS, 16, 6)
     for layer in reversed(layers.layers):
         assert g is not None
         g = layer.backward(g, {})
         assert g is not None
         seen.append(g)
-    assert sum(tensor.dim() == 5 for tensor in seen) == 8
+    assert sum(tensor.dim() == 5 for tensor in seen) == 10
     for tensor in seen:
         assert pixel_rows(tensor).data_ptr() == tensor.data_ptr()
 

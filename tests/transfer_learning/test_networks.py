@@ -296,7 +296,7 @@ DIFFERENT: dict[str, tuple[str, dict[str, Any], str]] = {
     "width": (
         "sequential",
         {"net": f"module:{CODE}:sequential:width=5"},
-        r"net.0.0.weight has shape \(5, 1, 3, 3\), in .* it is \(4, 1, 3, 3\)",
+        r"net.0.0.weight has shape \(5, 1, 3, 3\), in .* \(4, 1, 3, 3\)",
     ),
     "name": ("sequential", {"net": f"module:{CODE}:Declared"}, "is of another kind, module sequential"),
     "module act": ("sequential", {"act": "elu"}, "have 0.2: ReLU.*, not 0.2: ELU"),
@@ -374,7 +374,7 @@ def test_what_a_module_takes_and_what_is_new_is_said(images: Dataset, backbones:
     two = images.only("0,1")
     whole = as_backbone(spec("Undeclared", seed=7), images)
     one = reusing("Undeclared", freeze_parameters="stem.0.*", train_size=20, val=5)
-    said = whole.notes(one, two.outline)
+    said = whole.for_run(one).notes(one, two.outline)
     assert said == [
         "9 of 11 tensors: from 0123456789ab; head.1.weight, head.1.bias: new",
         "2 of 8 parameters are frozen: stem.0.weight, stem.0.bias",

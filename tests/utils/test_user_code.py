@@ -239,6 +239,7 @@ def test_errors_say_what_would_be_right(folder: Path, text: str, said: str) -> N
         ("import helper\nprint(undefined)\n", r"bad.py: cannot be imported\n  File .*bad.py\", line 2.*\nNameError"),
         ("import einopz\n", r"bad.py:1: no package 'einopz' is installed; pip install einopz"),
         ("\nimport helpr\n", r"bad.py:2: no package 'helpr' is installed; did you mean 'helper'\?"),
+        ("from .helpr import NAME\n", r"bad.py:1: no file helpr.py to import; did you mean 'helper'\?"),
         ("import sys\nsys.exit(3)\n", r"bad.py: cannot be imported\n.*\nSystemExit: 3"),
     ],
 )

@@ -34,7 +34,9 @@ class ResNet(Net):
     )
     preact: bool = hyperparameter(False, "norm and activation before each convolution instead of after it")
     zero_init: bool = hyperparameter(
-        False, "start each block as its shortcut: its last batch norm has scale 0, or without --bn its last kernel is 0"
+        False,
+        "start each block that keeps its shape as its shortcut: its last batch norm has scale 0, or without one after "
+        "the last convolution, that kernel is 0",
     )
 
     @property
@@ -90,12 +92,12 @@ class Block:
         return ConvolutionSpec(name, shape, self.channels, init, kernel, stride, kernel // 2, biases)
 
     def _join(self, body: Unit) -> ResidualSpec:
-        if self.net.zero_init:
-            last = max((i for i, layer in enumerate(body) if isinstance(layer, BatchNormSpec)), default=len(body) - 1)
-            layer = body[last]
-            zeroed = {"first_scale": 0.0} if isinstance(layer, BatchNormSpec) else {"init": Zeros()}
-            body[last] = replace(layer, **zeroed)  # type: ignore[type-var]
-        return ResidualSpec(self.name, body, self._shortcut())
+        shortcut = self._shortcut()
+        # the new channels of a shortcut without weights are 0: with 0 added, ReLU would keep them so for ever
+        if self.net.zero_init and not any(isinstance(layer, SubsampleSpec) for layer in shortcut):
+            zeroed = {"first_scale": 0.0} if isinstance(body[-1], BatchNormSpec) else {"init": Zeros()}
+            body[-1] = replace(body[-1], **zeroed)  # type: ignore[type-var]
+        return ResidualSpec(self.name, body, shortcut)
 
     def _shortcut(self) -> Unit:
         if self.stride == 1 and self.channels == self.shape_in[0]:

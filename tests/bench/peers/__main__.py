@@ -3,11 +3,13 @@
     make bench
     make bench-quick
     .venv/bin/python -m tests.bench.peers [--quick] [--json FILE] [--figure FILE]
+    make bench-cnn
 
 dnntrain trains each workload whole, from the command line to the report. A peer trains a stated part of it in a
 process of its own, is timed by the epoch after a warm-up, and is scaled to the epochs that dnntrain trained: neither
 its start nor its compilation is held against it. Every round times all contenders in turn, so that a machine whose
-speed drifts slows all of them alike; ratios are taken within a round, and the medians over the rounds count.
+speed drifts slows all of them alike; ratios are taken within a round, and the medians over the rounds count. From 6
+rounds on, each ratio has its 95 % interval; a claim takes 15 rounds.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.as_worker import check_target
+from tests.bench.epoch_ratio import median_interval
 from tests.bench.peers import own, report
-from tests.bench.peers.contenders import DNNTRAIN, Contender, Timing, field_of, medians, time_dnntrain, time_peer
+from tests.bench.peers.contenders import DNNTRAIN, PEERS, Contender, Timing, field_of, medians, time_dnntrain, time_peer
 from tests.bench.peers.machine import Failure, cores, description, matmul_rate, median
 from tests.bench.peers.workloads import WORKLOADS, Exported, Workload, available, export, part
 
@@ -39,6 +42,8 @@ class Bench:
     """One run of the benchmark."""
 
     quick: bool
+    peers: tuple[str, ...]
+    """How the labels begin of those that are timed beside dnntrain."""
     python: str
     """The peers' interpreter."""
     exported: dict[str, Exported]
@@ -61,7 +66,7 @@ class Bench:
             self.timings[workload.name][report.OURS].append(self.time_ours(workload))
         fields = {workload.name: field_of(workload) for workload in workloads}
         for peer in dict.fromkeys(peer for peers in fields.values() for peer in peers):
-            if peer.quick or not self.quick:
+            if (peer.quick or not self.quick) and peer.label.startswith(self.peers):
                 self.time_peer(peer, [workload for workload in workloads if peer in fields[workload.name]])
 
     def time_ours(self, workload: Workload) -> Timing:
@@ -88,17 +93,21 @@ class Bench:
         """The medians over the rounds; a contender that failed once has none."""
         timings, failures = self.timings[workload.name], self.failures[workload.name]
         ours = [timing.seconds for timing in timings[report.OURS]]
-        rows = [
-            report.Row(name, medians(found), median([t.seconds / o for t, o in zip(found, ours, strict=True)]))
-            for name, found in timings.items()
-            if name not in failures
-        ]
+        trained = [timing.trained for timing in timings[report.OURS] if timing.trained]
+
+        def row(name: str, found: Sequence[Timing]) -> report.Row:
+            references = [ours, trained] if trained else [ours]
+            ratios = [[t.seconds / r for t, r in zip(found, seconds, strict=True)] for seconds in references]
+            intervals = [median_interval(values) for values in ratios if len(values) >= report.FEWEST_ROUNDS]
+            return report.Row(name, medians(found), median(ratios[0]), intervals)
+
+        rows = [row(name, found) for name, found in timings.items() if name not in failures]
         rate = max(self.rates) / (len(cores()) if workload.alone else 1)
         return report.Result(workload, self.exported[workload.name], rows, rate, failures)
 
     def by_itself(self, workloads: Sequence[Workload], rounds: int) -> dict[str, Any]:
         """What dnntrain takes by itself, where the lecture's table is among the workloads."""
-        lecture = next((w for w in workloads if w.preset), None)
+        lecture = next((w for w in workloads if w.name == "lecture"), None)
         return own.measure(lecture, self.exported[lecture.name], max(self.rates), rounds, self.say) if lecture else {}
 
 
@@ -110,7 +119,7 @@ def main() -> None:
     workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
     with tempfile.TemporaryDirectory() as folder:
         exported = {w.name: export(w, Path(folder, str(i))) for i, w in enumerate(workloads)}
-        bench = Bench(arguments.quick, arguments.peers_python, exported)
+        bench = Bench(arguments.quick, tuple(arguments.peer or ("",)), arguments.peers_python, exported)
         rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
         # all workloads in one process save the peers' starts; one by one they are timed closer to each other
         batches = [workloads] if arguments.quick else [[workload] for workload in workloads]
@@ -144,6 +153,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there (.png, .svg)")
     parser.add_argument("--rounds", type=int, help=f"how often everybody is timed (default {ROUNDS}, quick 1)")
+    labels = "one of: " + "; ".join(peer.label for peer in PEERS)
+    parser.add_argument("--peer", action="append", metavar="LABEL", help="time only those whose label begins so")
     parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
     parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
     arguments = parser.parse_args()
@@ -151,6 +162,9 @@ def read_arguments() -> argparse.Namespace:
         parser.error(f"--rounds {arguments.rounds}: at least 1")
     for file in filter(None, (arguments.json, arguments.figure)):
         check_target(parser, file)
+    for peer in arguments.peer or ():
+        if not any(other.label.startswith(peer) for other in PEERS):
+            parser.error(f"--peer {peer!r}: no label begins so; {labels}")
     if not Path(arguments.peers_python).is_file():
         parser.error(f"{arguments.peers_python} is not there: `make bench` installs the peers' environment")
     return arguments

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dnntrain
-from dnntrain.executors.environment import WORKER_ENVIRONMENT
+from dnntrain.executors.environment import ALLOCATOR, WORKER_ENVIRONMENT
 from tests.bench.peers.machine import HERE, Ended, cores, median, run
 from tests.bench.peers.workloads import Exported, Workload
 
@@ -35,6 +35,8 @@ class Contender:
     steps_per_call: int = 1
     quick: bool = True
     """Whether `make bench-quick` has the time for it."""
+    convolutions: bool = True
+    """Whether it is timed on convolutional networks."""
 
     @property
     def label(self) -> str:
@@ -48,6 +50,8 @@ class Contender:
         return {RUN_BY_RUN: [None], ONE_THREAD: cores()[:1], AT_ONCE: cores()}[self.how]
 
 
+# a convolution's maps are megabytes, which glibc would map anew for each of them
+MAPS_KEPT = {name: str(value) for name, (_, value) in ALLOCATOR.items()}
 TF = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 JAX = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -59,12 +63,12 @@ PEERS = (
     Contender("Keras (JAX)", "keras_peer.py", environment=JAX, validation_rows=None),
     Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX, quick=False),
     Contender("Keras (JAX)", "keras_peer.py", AT_ONCE, JAX, steps_per_call=32),
-    Contender("Lightning", "lightning_peer.py"),
-    Contender("Lightning", "lightning_peer.py", AT_ONCE, quick=False),
-    Contender("PyTorch, DataLoader", "dataloader_peer.py"),
-    Contender("PyTorch, DataLoader", "dataloader_peer.py", AT_ONCE, quick=False),
-    Contender("PyTorch, tensors", "tensors_peer.py"),
-    Contender("PyTorch, tensors", "tensors_peer.py", AT_ONCE),
+    Contender("Lightning", "lightning_peer.py", convolutions=False),
+    Contender("Lightning", "lightning_peer.py", AT_ONCE, quick=False, convolutions=False),
+    Contender("PyTorch, DataLoader", "dataloader_peer.py", convolutions=False),
+    Contender("PyTorch, DataLoader", "dataloader_peer.py", AT_ONCE, quick=False, convolutions=False),
+    Contender("PyTorch, tensors", "tensors_peer.py", environment=MAPS_KEPT),
+    Contender("PyTorch, tensors", "tensors_peer.py", AT_ONCE, MAPS_KEPT),
     Contender("PyTorch, tensors", "tensors_peer.py", ONE_THREAD),
 )
 
@@ -74,7 +78,8 @@ DNNTRAIN = Contender("dnntrain", "dnntrain_peer.py", ONE_THREAD, WORKER_ENVIRONM
 
 def field_of(workload: Workload) -> list[Contender]:
     """Who is timed on a workload: a single run is one process's work, and a table is no work for one thread."""
-    return [peer for peer in PEERS if peer.how == RUN_BY_RUN or peer.how == (ONE_THREAD if workload.alone else AT_ONCE)]
+    how = (RUN_BY_RUN, ONE_THREAD if workload.alone else AT_ONCE)
+    return [peer for peer in PEERS if peer.how in how and (peer.convolutions or not workload.channels)]
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,9 @@ class Timing:
     """The share of the cores' time that other people's processes took meanwhile."""
     epoch_seconds: dict[str, float] = field(default_factory=dict)
     """By arm: what was timed, where the rest is scaled."""
+    trained: float | None = None
+    """dnntrain only: the part of the seconds in which the cores trained, validated and tested; the rest is its start,
+    reading the data, planning, records and report."""
 
 
 def time_peer(
@@ -103,20 +111,22 @@ def time_peer(
     ended = run(command, contender.environment, contender.places)
     answers = [json.loads(line) for output in ended.outputs for line in output.splitlines() if line.startswith("{")]
     return {
-        workload.name: scaled([a for a in answers if a["workload"] == workload.name], epochs, ended)
+        workload.name: scaled(workload, [a for a in answers if a["workload"] == workload.name], epochs, ended)
         for workload, _, epochs in work
     }
 
 
-def scaled(answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], ended: Ended) -> Timing:
+def scaled(workload: Workload, answers: Sequence[Mapping[str, Any]], epochs: Mapping[str, int], ended: Ended) -> Timing:
     """The whole work's seconds, from those of an epoch of each arm, in processes that share the work."""
     processes = len(ended.outputs)
     arms = {answer["arm"]: [other for other in answers if other["arm"] == answer["arm"]] for answer in answers}
-    seconds = {arm: sum(a["seconds"] for a in same) / len(same) / processes for arm, same in arms.items()}
+    seconds = {
+        arm: sum(a["seconds"] + a["test_seconds"] / workload.epochs for a in same) / len(same) / processes
+        for arm, same in arms.items()
+    }
     peaks = [max(a["peak_memory"] or 0 for a in same) for same in arms.values()]
     return Timing(
-        # an arm that was not timed counts as a constant one, which is the cheapest
-        seconds=sum(count * seconds.get(arm, seconds["constant"]) for arm, count in epochs.items()),
+        seconds=sum(count * seconds[arm] for arm, count in epochs.items()),
         val_acc=sum(a["val_acc"][-1] for a in answers) / len(answers),
         peak_memory=processes * max(peaks) or None,
         epochs=dict(epochs),
@@ -132,16 +142,13 @@ def time_dnntrain(workload: Workload) -> Timing:
         records = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("runs/store/*/run.json")]
     epochs: dict[str, int] = {}
     for record in records:
-        arm = arm_of(record["settings"])
+        # an arm that is not timed counts as the first, which is the cheapest
+        arm = workload.arm_of(record["settings"]) or next(iter(workload.arms))
         epochs[arm] = epochs.get(arm, 0) + record["epochs"]
-    compared = [record for record in records if arm_of(record["settings"]) in workload.arms and is_timed(record)]
+    compared = [record for record in records if workload.arm_of(record["settings"]) and is_timed(record)]
     val_acc = [record["history"][workload.timed]["val_acc"] for record in compared]
-    return Timing(ended.seconds, sum(val_acc) / len(val_acc), ended.peak_memory, epochs, ended.others)
-
-
-def arm_of(settings: Mapping[str, Any]) -> str:
-    """The arm of the peers that costs what this run costs."""
-    return "batch-norm" if settings.get("bn") else "dropout" if settings.get("dropout") else "constant"
+    mean_acc, trained = sum(val_acc) / len(val_acc), sum(record["seconds"] for record in records) / len(cores())
+    return Timing(ended.seconds, mean_acc, ended.peak_memory, epochs, ended.others, trained=trained)
 
 
 def is_timed(record: Mapping[str, Any]) -> bool:
@@ -160,4 +167,5 @@ def medians(timings: Sequence[Timing]) -> Timing:
         first.epochs,
         max((t.others for t in timings if t.others is not None), default=None),
         {arm: median([t.epoch_seconds[arm] for t in timings]) for arm in first.epoch_seconds},
+        median([t.trained for t in timings if t.trained]) if first.trained else None,
     )

@@ -6,7 +6,7 @@ import torch
 from peer import Arrays, EpochDone, Task, load, main
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
-from torch_network import CLIPVALUE, network
+from torch_network import network, optimizer_of
 
 
 def train(task: Task, epoch_done: EpochDone) -> None:
@@ -15,7 +15,7 @@ def train(task: Task, epoch_done: EpochDone) -> None:
     arrays = load(task)
     batches, val_batches = loaders(task, arrays)
     model = network(task, arrays.x.shape[1])
-    optimizer = torch.optim.SGD(model.parameters(), lr=task.lr)
+    optimizer = optimizer_of(task, model.parameters())
     for _ in range(task.epochs):
         model.train()
         loss_sum, correct = 0.0, 0
@@ -24,8 +24,8 @@ def train(task: Task, epoch_done: EpochDone) -> None:
             loss = cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()
-            if task.arm == "dropout":
-                torch.nn.utils.clip_grad_value_(model.parameters(), CLIPVALUE)
+            if task.clipvalue:
+                torch.nn.utils.clip_grad_value_(model.parameters(), task.clipvalue)
             optimizer.step()
             loss_sum += loss.item() * len(labels)
             correct += (logits.argmax(dim=1) == labels).sum().item()

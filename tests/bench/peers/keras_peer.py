@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import keras
 from keras import layers
-from peer import CLASSES, EpochDone, Task, load, main
+from peer import CLASSES, KERNEL, EpochDone, Task, load, main
 
 INITIALIZERS = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 
 
-def train(task: Task, epoch_done: EpochDone) -> None:
-    """Train, and validate after each epoch."""
+def train(task: Task, epoch_done: EpochDone) -> float | None:
+    """Train, and validate after each epoch, then test."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(task.seed)
     arrays = load(task)
     model = network(task, arrays.x.shape[1])
     model.compile(
-        optimizer=keras.optimizers.SGD(task.lr, clipvalue=1.0 if task.arm == "dropout" else None),
+        optimizer=optimizer_of(task),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=task.steps_per_call,
@@ -31,13 +33,29 @@ def train(task: Task, epoch_done: EpochDone) -> None:
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: epoch_done(logs["val_accuracy"]))],
         verbose=0,
     )
+    if not task.tests:
+        return None
+    tested = model.evaluate(arrays.x_test, arrays.y_test, task.validation_rows, verbose=0, return_dict=True)
+    return float(tested["accuracy"])
 
 
 def network(task: Task, features: int) -> keras.Sequential:
-    """Dense layers, each followed by what the arm adds, which also goes before the first."""
-    model = keras.Sequential([keras.Input((features,)), *extras(task)])
+    """Convolutions, if any, then dense layers, each followed by its activation and by what the arm adds.
+
+    Where the dense layers are the lowest, what the arm adds stands below them, too.
+    """
+    size, initializer = isqrt(features), INITIALIZERS[task.initializer]
+    model = keras.Sequential([keras.Input((features,))])
+    below = [layers.Reshape((size, size, 1))] if task.channels else extras(task)
+    for channels in task.channels:
+        below.append(layers.Conv2D(channels, KERNEL, padding="same", activation=task.activation,
+                                   kernel_initializer=initializer))  # fmt: skip
+        below.append(layers.MaxPooling2D())
+    below += [layers.Flatten()] if task.channels else []
+    for layer in below:
+        model.add(layer)
     for units in task.hidden:
-        model.add(layers.Dense(units, activation=task.activation, kernel_initializer=INITIALIZERS[task.initializer]))
+        model.add(layers.Dense(units, activation=task.activation, kernel_initializer=initializer))
         for layer in extras(task):
             model.add(layer)
     model.add(layers.Dense(CLASSES, activation="softmax"))
@@ -45,10 +63,17 @@ def network(task: Task, features: int) -> keras.Sequential:
 
 
 def extras(task: Task) -> list[layers.Layer]:
-    """What an arm adds after a layer."""
-    if task.arm == "batch-norm":
+    """What an arm adds after a dense layer."""
+    if task.batch_norm:
         return [layers.BatchNormalization()]
-    return [layers.Dropout(0.2)] if task.arm == "dropout" else []
+    return [layers.Dropout(task.dropout)] if task.dropout else []
+
+
+def optimizer_of(task: Task) -> keras.optimizers.Optimizer:
+    """The task's optimizer; Adam's ε is torch's."""
+    if task.optimizer == "adam":
+        return keras.optimizers.Adam(task.lr, epsilon=1e-8, clipvalue=task.clipvalue)
+    return keras.optimizers.SGD(task.lr, clipvalue=task.clipvalue)
 
 
 if __name__ == "__main__":

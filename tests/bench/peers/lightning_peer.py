@@ -10,7 +10,7 @@ import torch
 from dataloader_peer import loaders
 from peer import EpochDone, Task, load, main
 from torch.nn.functional import cross_entropy
-from torch_network import CLIPVALUE, network
+from torch_network import network, optimizer_of
 
 
 class Module(lightning.LightningModule):
@@ -18,7 +18,7 @@ class Module(lightning.LightningModule):
 
     def __init__(self, task: Task, features: int) -> None:
         super().__init__()
-        self.network, self.lr = network(task, features), task.lr
+        self.network, self.task = network(task, features), task
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
         return self.step("train", batch)
@@ -36,7 +36,7 @@ class Module(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=self.lr)
+        return optimizer_of(self.task, self.parameters())
 
 
 class Follow(lightning.Callback):
@@ -56,7 +56,7 @@ def train(task: Task, epoch_done: EpochDone) -> None:
     trainer = lightning.Trainer(
         accelerator="cpu",
         max_epochs=task.epochs,
-        gradient_clip_val=CLIPVALUE if task.arm == "dropout" else None,
+        gradient_clip_val=task.clipvalue,
         gradient_clip_algorithm="value",
         callbacks=[Follow(epoch_done)],
         num_sanity_val_steps=0,

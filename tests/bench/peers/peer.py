@@ -2,7 +2,8 @@
 
 A peer is a script that is given a JSON list of tasks and prints one JSON line for each:
 
-    {"workload", "arm", "seconds": an epoch's after the first, "val_acc": [one an epoch], "peak_memory": bytes}
+    {"workload", "arm", "seconds": an epoch's after the first, "val_acc": [one an epoch], "peak_memory": bytes,
+     "test_seconds": those of one pass over the test part, 0 without one, "test_acc"}
 
 The peers run in an environment of their own, so this module needs nothing but numpy.
 """
@@ -22,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLASSES = 10
+KERNEL = 3
+"""Height and width of every convolution's kernel."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,19 @@ class Task:
 
     workload: str
     arm: str
-    """constant, batch-norm or dropout: the arms of the lecture's table whose steps differ in cost."""
+    """Its name in the workload; what it changes is in the fields below."""
     folder: str
-    """Holds x_train.npy, y_train.npy, x_val.npy and y_val.npy: uint8 (N, features) and int64 (N,)."""
+    """Holds x_train.npy, y_train.npy, and those of val and test: uint8 (N, features) and int64 (N,)."""
+    channels: list[int]
+    """Of the convolutions, each followed by its activation and a max-pooling of 2×2, below the dense layers; or []."""
     hidden: list[int]
     activation: str
     initializer: str
+    batch_norm: bool
+    dropout: float
+    clipvalue: float | None
+    optimizer: str
+    """sgd or adam."""
     lr: float
     batch_size: int
     scale: str
@@ -43,11 +53,13 @@ class Task:
     """The first one is the warm-up: what is compiled in it is not held against anybody."""
     seed: int = 0
     validation_rows: int | None = None
-    """Rows of a validation batch; None: as the framework has it."""
+    """Rows of a validation or test batch; None: as the framework has it."""
     steps_per_call: int = 1
     """Keras only: steps that one call of the compiled function makes."""
     settings: dict[str, Any] = field(default_factory=dict)
     """dnntrain only: the run's settings."""
+    tests: bool = False
+    """Whether the network is tested at the end."""
     members: int = 1
     """dnntrain only: the runs that train together."""
 
@@ -60,13 +72,18 @@ class Arrays:
     y: NDArray[np.int64]
     x_val: NDArray[np.float32]
     y_val: NDArray[np.int64]
+    x_test: NDArray[np.float32]
+    y_test: NDArray[np.int64]
 
 
 EpochDone = Callable[[float], None]
 """Is told the validation accuracy after each epoch."""
 
-Train = Callable[[Task, EpochDone], None]
-"""What a peer is made of: trains one network, from the arrays that `load` gives."""
+Train = Callable[[Task, EpochDone], float | None]
+"""What a peer is made of: trains one network, from the arrays that `load` gives.
+
+Returns its accuracy on the test part, right after that pass; None where the task has none.
+"""
 
 
 def main(train: Train) -> None:
@@ -86,11 +103,12 @@ def answer(task: Task, train: Train) -> dict[str, Any]:
         accuracies.append(float(accuracy))
         ends.append(time.perf_counter())
 
-    train(task, epoch_done)
+    test_acc = train(task, epoch_done)
+    test_seconds = time.perf_counter() - ends[-1] if test_acc is not None else 0.0
     assert len(ends) == task.epochs, f"{len(ends)} epochs trained, not {task.epochs}"
     seconds = (ends[-1] - ends[0]) / (len(ends) - 1)
     answer = {"workload": task.workload, "arm": task.arm, "seconds": seconds, "val_acc": accuracies}
-    return answer | {"peak_memory": peak_memory("self")}
+    return answer | {"test_seconds": test_seconds, "test_acc": test_acc, "peak_memory": peak_memory("self")}
 
 
 def load(task: Task) -> Arrays:
@@ -101,14 +119,16 @@ def load(task: Task) -> Arrays:
 @lru_cache(maxsize=1)
 def load_scaled(folder: str, scale: str) -> Arrays:
     """The arrays of a folder: unit divides by 255, standard takes each pixel's mean and deviation in training."""
-    x, y, x_val, y_val = (np.load(Path(folder) / f"{name}.npy") for name in ("x_train", "y_train", "x_val", "y_val"))
+    (x, y), (x_val, y_val), (x_test, y_test) = (
+        [np.load(Path(folder) / f"{axis}_{part}.npy") for axis in "xy"] for part in ("train", "val", "test")
+    )
     mean, deviation = (x.mean(axis=0), x.std(axis=0)) if scale == "standard" else (0.0, 255.0)
     factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=np.greater(deviation, 0))
 
     def scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return ((pixels - np.float32(mean)) * np.float32(factor)).astype(np.float32, copy=False)
 
-    return Arrays(scaled(x), y, scaled(x_val), y_val)
+    return Arrays(scaled(x), y, scaled(x_val), y_val, scaled(x_test), y_test)
 
 
 def peak_memory(process: int | str) -> int | None:

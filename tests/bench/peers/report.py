@@ -17,6 +17,8 @@ COLOURS = {OURS: BLUE, "Keras (TF)": VERMILLION, "Keras (JAX)": ORANGE, "Lightni
            "PyTorch, DataLoader": GREEN, "PyTorch, tensors": SKY}  # fmt: skip
 
 
+FEWEST_ROUNDS = 6
+"""Below these, the order statistics give no 95 % interval of a median."""
 MOST_OTHERS = 0.05
 """The share of the cores' time that others may take before the figures mean nothing."""
 
@@ -29,6 +31,8 @@ class Row:
     timing: Timing
     ratio: float
     """To dnntrain, in the same round."""
+    intervals: Sequence[tuple[float, float, float]] = ()
+    """With enough rounds: the median ratio and its 95 % interval, to dnntrain whole, and to its training alone."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +67,41 @@ def table(result: Result) -> str:
         peak = f"{memory / 1e9:.1f} GB" if memory else "–"
         lines.append(f"{row.name:44}{scaled + number(seconds):>9}{row.ratio:>9.2f}{row.timing.val_acc:>9.1%}{peak:>9}")
     lines += [f"{name} failed: {message}"[:80] for name, message in result.failures.items()]
-    return "\n".join([*lines, *remarks(result)])
+    return "\n".join([*lines, *remarks(result), *intervals(result)])
+
+
+def intervals(result: Result) -> list[str]:
+    """The ratios with their intervals, where there are enough rounds."""
+    rows = [row for row in result.rows if row.intervals and row.name != OURS]
+    if not rows:
+        return []
+    lines = [f"{'ratio, with its 95 % interval':44}{'to the whole':>18}{'to training alone':>18}"]
+    for row in rows:
+        lines.append(f"{row.name:44}" + "".join(f"{f'{m:.2f} [{a:.2f}, {b:.2f}]':>18}" for m, a, b in row.intervals))
+    return lines
 
 
 def heading(result: Result) -> str:
     """The name, and what the work is."""
     workload, spec = result.workload, result.workload.spec
-    arms = "8 arms × " if workload.preset else ""
+    arms = f"{workload.study_arms} arms × " if workload.preset else ""
     work = f"{arms}{workload.seeds} {'seed' if workload.seeds == 1 else 'seeds'} × {workload.epochs} epochs"
-    network = f"{result.exported.features}-{workload.settings['hidden'].replace(',', '-')}-{CLASSES}"
+    hidden = str(workload.settings["hidden"]).replace(",", "-")
+    network = "-".join([str(result.exported.features), *map("conv{}".format, workload.channels), hidden, str(CLASSES)])
     title = f"{workload.name}: {work} of {network}, batch {spec.batch_size},"
     return f"{title}\n{result.exported.images:,} training images of {spec.data}"
 
 
 def remarks(result: Result) -> list[str]:
     """What is scaled, when the accuracy is taken, and how busy the cores are."""
-    workload = result.workload
+    workload, trained = result.workload, result.rows[0].timing.trained
     arms = f" of {', '.join(workload.arms)}" if workload.preset else ""
     timed = f"{workload.timed} epoch{'s'[: workload.timed != 1]}{arms} after a warm-up, one seed a process"
     return [
         f"~ timed on {timed}, and scaled;",
         f"  val acc: after {1 + workload.timed} epochs; "
         f"dnntrain reaches {result.share:.0%} of the matmul rate of {'a core' if workload.alone else 'the cores'}",
+        *([f"  dnntrain trains, validates and tests for {number(trained)} s"] if trained else []),
     ]
 
 

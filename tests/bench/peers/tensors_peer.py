@@ -5,16 +5,17 @@ from __future__ import annotations
 import torch
 from peer import EpochDone, Task, load, main
 from torch.nn.functional import cross_entropy
-from torch_network import CLIPVALUE, network
+from torch_network import network, optimizer_of
 
 
-def train(task: Task, epoch_done: EpochDone) -> None:
-    """Train, and validate after each epoch; loss and accuracy are summed up without waiting for them."""
+def train(task: Task, epoch_done: EpochDone) -> float | None:
+    """Train, and validate after each epoch, then test; loss and accuracy are summed up without waiting for them."""
     torch.manual_seed(task.seed)
     arrays = load(task)
     x, y, x_val, y_val = map(torch.from_numpy, (arrays.x, arrays.y, arrays.x_val, arrays.y_val))
     model = network(task, x.shape[1])
-    optimizer = torch.optim.SGD(model.parameters(), lr=task.lr)
+    optimizer = optimizer_of(task, model.parameters())
+    rows = task.validation_rows or task.batch_size
     for _ in range(task.epochs):
         model.train()
         loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
@@ -24,16 +25,19 @@ def train(task: Task, epoch_done: EpochDone) -> None:
             loss = cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()
-            if task.arm == "dropout":
-                torch.nn.utils.clip_grad_value_(model.parameters(), CLIPVALUE)
+            if task.clipvalue:
+                torch.nn.utils.clip_grad_value_(model.parameters(), task.clipvalue)
             optimizer.step()
             loss_sum += loss.detach() * len(index)
             correct += (logits.argmax(dim=1) == labels).sum()
-        epoch_done(validate(model, x_val, y_val, task.validation_rows or task.batch_size))
+        epoch_done(evaluate(model, x_val, y_val, rows))
+    if not task.tests:
+        return None
+    return evaluate(model, torch.from_numpy(arrays.x_test), torch.from_numpy(arrays.y_test), rows)
 
 
 @torch.no_grad()
-def validate(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, rows: int) -> float:
+def evaluate(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, rows: int) -> float:
     """The accuracy; the loss is computed too, as everybody's is."""
     model.eval()
     loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)

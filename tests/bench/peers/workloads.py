@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,27 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.data.split import split
 from dnntrain.nn.random import generator
-from tests.bench.peers.peer import CLASSES, Task
+from tests.bench.peers.peer import CLASSES, KERNEL, Task
 
 PRESET = Path(__file__).parents[3] / "presets" / "lecture.yaml"
-LECTURE: dict[str, Any] = yaml.safe_load(PRESET.read_text(encoding="utf-8"))["base"]
+SMALL_CNN = Path(__file__).with_name("small-cnn.yaml")
+
+
+def read_preset(path: Path) -> dict[str, Any]:
+    """A preset as it is written."""
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
+
+
+LECTURE, CNN = map(read_preset, (PRESET, SMALL_CNN))
 FASHION = {"data": "fashion-mnist", "val": 0.3}
+COSTLY = ("act", "bn", "dropout")
+"""The settings by which the arms of these workloads differ in cost."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One network over some seeds, or the lecture's table."""
+    """One network over some seeds, or a study."""
 
     name: str
     settings: dict[str, Any]
@@ -34,10 +46,14 @@ class Workload:
     seeds: int
     timed: int = 2
     """Epochs for which a peer is timed, after one of warm-up; the rest is scaled."""
-    arms: tuple[str, ...] = ("constant",)
-    """The arms that the peers are timed on; an arm that is not among them counts as a constant one."""
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"constant": {}})
+    """The arms that the peers are timed on, with what they change; all others cost what the first one costs."""
     preset: Path | None = None
     """What dnntrain runs whole; None for a single setting."""
+    channels: tuple[int, ...] = ()
+    """Those of the convolutions below the dense layers."""
+    tests: bool = False
+    """Whether the peers test each network at its end, as dnntrain always does."""
     alone: bool = False
     """Whether it is a single run in one process, for which dnntrain's engine is timed by the epoch as the peers are."""
 
@@ -51,20 +67,41 @@ class Workload:
         """Epochs of one run."""
         return self.spec.epochs
 
+    @property
+    def study_arms(self) -> int:
+        """How many arms dnntrain trains."""
+        return 1 + len(read_preset(self.preset)["factors"]) if self.preset else 1
+
     def operations(self, exported: Exported) -> float:
-        """Floating-point operations in the matrix products of one run's epoch: a product and a sum for each weight.
+        """Floating-point operations in the products of one run's epoch: a product and a sum for each use of a weight.
 
         Forward once, backward twice, but for the lowest layer, below which there is nothing to train; and validation.
         """
-        lowest, *others = (a * b for a, b in pairwise((exported.features, *self.spec.hidden, CLASSES)))
-        trained = 4 * lowest + 6 * sum(others)
-        return float(exported.images * trained + exported.validation * 2 * (lowest + sum(others)))
+        size, products = isqrt(exported.features), []
+        for fan_in, fan_out in pairwise((1, *self.channels) if self.channels else ()):
+            products.append(KERNEL**2 * fan_in * fan_out * size**2)
+            size //= 2
+        below = self.channels[-1] * size**2 if self.channels else exported.features
+        products += [a * b for a, b in pairwise((below, *self.spec.hidden, CLASSES))]
+        trained = 4 * products[0] + 6 * sum(products[1:])
+        return float(exported.images * trained + exported.validation * 2 * sum(products))
+
+    def arm_of(self, settings: Mapping[str, Any]) -> str | None:
+        """The arm that costs what a run of these settings costs; None if that is none of those that are timed."""
+
+        def cost(settings: Mapping[str, Any]) -> list[Any]:
+            return [settings.get(key) or None for key in COSTLY]
+
+        return next(
+            (arm for arm, changed in self.arms.items() if cost(self.settings | changed) == cost(settings)), None
+        )
 
     def command(self, out: Path) -> list[str]:
         """What a user of dnntrain would type, after `dnntrain`."""
         common = ["--seeds", str(self.seeds), "--out", str(out)]
         if self.preset:
-            changed = {key: value for key, value in self.settings.items() if value != LECTURE[key]}
+            base = read_preset(self.preset)["base"]
+            changed = {key: value for key, value in self.settings.items() if value != base.get(key)}
             sets = [part for key, value in changed.items() for part in ("--set", f"{key}={value}")]
             return ["ablate", str(self.preset), *common, *sets]
         flags = [part for key, value in self.settings.items() for part in (f"--{key.replace('_', '-')}", str(value))]
@@ -72,28 +109,39 @@ class Workload:
 
     def tasks(self, folder: Path, validation_rows: int | None, steps_per_call: int) -> list[dict[str, Any]]:
         """What a peer is asked, as plain JSON: one task for each arm that is timed."""
-        spec = self.spec
-        task = Task(
+        return [asdict(self.task(arm, folder, validation_rows, steps_per_call)) for arm in self.arms]
+
+    def task(self, arm: str, folder: Path, validation_rows: int | None, steps_per_call: int) -> Task:
+        """The task of one arm."""
+        settings = self.settings | self.arms[arm]
+        spec = RunSpec.parse(settings)
+        return Task(
             workload=self.name,
-            arm="",
+            arm=arm,
             folder=str(folder),
+            channels=list(self.channels),
             hidden=list(spec.hidden),
             activation=spec.activations[0].name,
-            initializer=spec.initializer(0).name,
+            initializer=str(settings["init"]),
+            batch_norm=settings.get("bn", False),
+            dropout=settings.get("dropout", 0.0),
+            clipvalue=settings.get("clipvalue"),
+            optimizer=spec.optimizer.name,
             lr=spec.lr,
             batch_size=spec.batch_size,
             scale=spec.scale,
             epochs=1 + self.timed,
             validation_rows=validation_rows,
             steps_per_call=steps_per_call,
-            settings=self.settings,
+            settings=settings,
+            tests=self.tests,
         )
-        return [asdict(replace(task, arm=arm)) for arm in self.arms]
 
 
-SINGLE = LECTURE | {"early_stop": "off"}
+SINGLE = LECTURE["base"] | {"early_stop": "off"}
+COSTS = {"constant": {}} | {arm: LECTURE["factors"][arm] for arm in ("batch-norm", "dropout")}
 WORKLOADS = (
-    Workload("lecture", LECTURE | FASHION, 5, arms=("constant", "batch-norm", "dropout"), preset=PRESET),
+    Workload("lecture", LECTURE["base"] | FASHION, 5, arms=COSTS, preset=PRESET),
     Workload("300-100", FASHION | {"hidden": "300,100", "init": "glorot", "batch_size": 32, "epochs": 5}, 10),
     Workload(
         "20x100 on CIFAR-10",
@@ -107,16 +155,27 @@ WORKLOADS = (
         10,
         timed=1,
     ),
+    Workload(
+        "small CNN",
+        CNN["base"],
+        5,
+        timed=1,
+        arms={"relu": {}} | CNN["factors"],
+        preset=SMALL_CNN,
+        channels=(32, 64),
+        tests=True,
+    ),
     Workload("single", SINGLE | FASHION, 1, alone=True),
 )
 """Everything, as `make bench` measures it."""
 
 MINI = {"data": "fashion-mini"}
 PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "lecture": (MINI | {"epochs": 3}, {"timed": 1, "arms": ("constant",)}),
+    "lecture": (MINI | {"epochs": 3}, {"timed": 1, "arms": {"constant": {}}}),
     "300-100": (MINI | {"epochs": 3}, {"timed": 1}),
     "20x100 on CIFAR-10": ({"val": 1500, "train_size": 3500, "epochs": 2}, {"timed": 1}),
     "100 layers SELU": (MINI | {"val": 500, "train_size": 1000, "hidden": "300,29x100"}, {}),
+    "small CNN": (MINI | {"train_size": 3200, "val": 800}, {}),
     "single": (MINI, {"timed": 1}),
 }
 """The parts of `make bench-quick`, as changes of settings and of the workload."""
@@ -156,13 +215,14 @@ class Exported:
 
 
 def export(workload: Workload, folder: Path) -> Exported:
-    """Write the images that dnntrain trains and validates on, as its loader gives them."""
+    """Write the images that dnntrain trains, validates and tests on, as its loader gives them."""
     spec = workload.spec
     dataset = data.load_dataset(spec.data)
     train, val = split(dataset, spec.val, spec.train_size, generator(0, "split"))
-    images = dataset.train_inputs.reshape(len(dataset.train_inputs), -1)
+    parts = {part: (dataset.train_inputs[i], dataset.train_targets[i]) for part, i in (("train", train), ("val", val))}
+    parts["test"] = dataset.test_inputs, dataset.test_targets
     folder.mkdir(parents=True)
-    for name, indices in (("train", train), ("val", val)):
-        np.save(folder / f"x_{name}.npy", images[indices])
-        np.save(folder / f"y_{name}.npy", dataset.train_targets[indices])
-    return Exported(folder, len(train), len(val), images.shape[1])
+    for name, (inputs, targets) in parts.items():
+        np.save(folder / f"x_{name}.npy", inputs.reshape(len(inputs), -1))
+        np.save(folder / f"y_{name}.npy", targets)
+    return Exported(folder, len(train), len(val), dataset.train_inputs[0].size)
