@@ -46,6 +46,8 @@ class ModuleSpec(LayerSpec):
     """What is changed in each module after it is built."""
     parts: tuple[int, int] | None = None
     """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    whole: ModuleSpec | None = None
+    """The layer of all of it."""
     frozen: frozenset[str] = frozenset()
     """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
@@ -78,7 +80,7 @@ class ModuleSpec(LayerSpec):
                 module = self.make()
             if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
                 with torch.no_grad(), user_code(f"{self.name}: {type(module).__name__} fails on its first batch"):
-                    module(self.example(PROBED_ROWS))  # lazy modules take their shapes from it
+                    module((self.whole or self).example(PROBED_ROWS))  # lazy modules take their shapes from it
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
             module = cut(module, *self.parts) if self.parts else module

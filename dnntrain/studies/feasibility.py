@@ -66,7 +66,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     if outline.kind == "tokens" and not spec.net.takes_tokens:
         instead = "use a module of your own with one, or inputs=numbers"
         raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
-    if spec.reuse_from is None:
+    if spec.reuse_from is None or isinstance(spec.net, Module):
         check_network(spec, outline)
     for key in ("act", "init"):
         value = spec.settings()[key]

@@ -112,9 +112,10 @@ def part_spec(net: Module, settings: NetworkSettings, first: int, last: int) -> 
     whole = module_spec(net, settings)
     if not module_parts(net, settings):
         return whole
+    part = replace(whole, parts=(first, last), whole=whole)
     if first == 0:
-        return replace(whole, parts=(first, last))
-    return replace(whole, parts=(first, last), shape_in=part_spec(net, settings, 0, first).shape_out, dtype="float32")
+        return part
+    return replace(part, shape_in=part_spec(net, settings, 0, first).shape_out, dtype="float32")
 
 
 @lru_cache(maxsize=64)
