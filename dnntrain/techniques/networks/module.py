@@ -129,6 +129,7 @@ def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
         ModuleMaker(net.reference, net.identity, shape, settings.n_outputs, settings.data.n_tokens),
         shape,
         "int64" if settings.data.kind == "tokens" else "float32",
+        settings.data.n_tokens,
         changes if changes != ModuleChanges() else None,
     )
 
