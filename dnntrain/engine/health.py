@@ -33,8 +33,7 @@ FIGURES = (*WEIGHT_FIGURES, *ACTIVATION_FIGURES)
 
 # The thresholds of the diagnosis, measured on fashion-mini, 3 epochs, with 33 dense networks of 1 to 100 hidden layers.
 # In brackets are convolutional, residual, recurrent and attention networks (tests/bench/health.py): 33 that learn, 8
-# that learn poorly or with units that do not work, and 17 that are stuck; 3 of these hide what is wrong in their
-# activations.
+# that learn poorly or with units that do not work, and 17 that are stuck. 3 of these hide it in their activations.
 VANISHING = 0.01
 """Smallest gradient norm of a weight over the largest. Networks that learn had 0.05 or more at every depth [0.06],
 those stuck at chance 0.003 (5 sigmoid layers) [4e-4], 2e-6 (10) [2e-9 for 12] and 1e-12 (20).
