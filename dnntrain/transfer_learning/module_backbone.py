@@ -15,7 +15,7 @@ from dnntrain.engine.network import LayerSpecs, network_settings, tensor_shapes
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.module import ModuleSpec
 from dnntrain.nn.module_parts import structure
-from dnntrain.techniques.networks.module import Module, module_parts
+from dnntrain.techniques.networks.module import Module, module_spec, parts_of
 from dnntrain.transfer_learning.backbone import FrozenFeatures, reused_count
 from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone, first_difference
 from dnntrain.utils.lazy import torch
@@ -41,7 +41,7 @@ class ModuleBackbone(RunBackbone):
     def parts(self) -> tuple[str, ...]:
         """The names of the parts, from the lowest; empty if the module has none."""
         assert isinstance(self.spec.net, Module)
-        return module_parts(self.spec.net, self.settings)
+        return parts_of(module_spec(self.spec.net, self.settings))
 
     @property
     def n_layers(self) -> int:

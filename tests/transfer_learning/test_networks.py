@@ -18,7 +18,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.engine.batches import BatchSource, splits_of
 from dnntrain.engine.loop import train_population
-from dnntrain.engine.network import initial_state, initialize, layer_specs
+from dnntrain.engine.network import initial_state, initialize, layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext
@@ -28,6 +28,7 @@ from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.techniques.dropout import DropoutSpec
 from dnntrain.transfer_learning.backbone import unfrozen_count
 from dnntrain.transfer_learning.evaluation import evaluate_record
+from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
@@ -402,6 +403,24 @@ def test_an_embedding_is_reused(mini: Dataset) -> None:
     assert run.weights["net.embed.weight"].shape == (9, 4)
     with pytest.raises(InputError, match="it knows 9 tokens, here are 10"):
         train_transfer([one], replace(data, train_inputs=tokens + 1), base)
+
+
+def test_dense_layers_only_go_on_top_of_an_image_network(images: Dataset) -> None:
+    one = spec("cnn", reuse_from="resnet18@0123")
+    with pytest.raises(InputError, match="the layers on top of resnet18@0123 are dense: give --hidden"):
+        ImageBackbone("resnet18@0123", DataLocation.at(None)).check(one, images.outline)
+
+
+def test_edited_code_is_another_network(tmp_path: Path, images: Dataset) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(Path(CODE).read_text())
+    for width in (4, 5):
+        file.write_text(file.read_text().replace("width: int = 4", f"width: int = {width}"))
+        one = RunSpec.parse(QUICK | {"net": f"module:{file}:sequential"})
+        weights = initial_state(layer_specs(one, images.outline), 0)
+        assert weights["net.0.0.weight"].shape == (width, 1, 3, 3)
+        settings = network_settings(one, images.outline)
+        assert one.net.layers(settings, 1, 2)[0].shape_out == (width, 8, 8)
 
 
 # The store and the command
