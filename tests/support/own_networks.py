@@ -9,10 +9,10 @@ from torch import nn
 class ConvNet(nn.Module):
     """Two convolutions with a norm each, and attention over the pixels that are left."""
 
-    def __init__(self, num_classes: int, in_channels: int, width: int = 4) -> None:
+    def __init__(self, num_classes: int, in_channels: int, width: int = 4, stride: int = 2) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(in_channels, width, 3, stride=2, padding=1),
+            nn.Conv2d(in_channels, width, 3, stride=stride, padding=1),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             nn.Conv2d(width, 2 * width, 3, padding=1),
