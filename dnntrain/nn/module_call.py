@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.nn.layer import Tensors
@@ -46,16 +47,17 @@ class TensorPlaces:
 
 @contextmanager
 def user_code(what: str) -> Iterator[None]:
-    """Turn an exception of the user's code into an InputError that shows their lines.
+    """Turn an exception of the user's code into an InputError that shows their lines. What it prints goes to stderr.
 
     Args:
         what: What their code did when it failed, as the beginning of the message.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (DnntrainError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{what}:\n{cut_traceback(error)}") from error
 
 

@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_arguments import read_argument, split_arguments
+from dnntrain.utils.user_dirs import expanded
 from dnntrain.utils.user_imports import import_code, import_module, is_own
 from dnntrain.utils.user_pickle import MAIN, by_value, sent_code, unpickle
 from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
@@ -82,7 +83,7 @@ class CodeReference:
             return _pinned.get()[self.module]
         if is_by_value(self.module):
             return sent_code(self.module)
-        file = Path(self.module) if is_file(self.module) else source_file(self.module)
+        file = expanded(self.module) if is_file(self.module) else source_file(self.module)
         return None if file is None else read_code(self.module, file)
 
     def sources(self) -> dict[str, bytes]:
@@ -164,9 +165,9 @@ class CodeReference:
             raise
         except (Exception, SystemExit) as error:
             shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
-            raise InputError(
-                f"{where}: fails when called with ({shown})\n{cut_traceback(error, self._home())}"
-            ) from None
+            # the frames of an installed package are not the user's
+            what = f"\n{cut_traceback(error, self._home())}" if self.code() else f": {type(error).__name__}: {error}"
+            raise InputError(f"{where}: fails when called with ({shown}){what}") from None
 
     def _home(self) -> str | None:
         """The folder of the code, for tracebacks."""

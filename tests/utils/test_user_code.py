@@ -171,6 +171,15 @@ def test_a_package_that_is_installed_has_no_sources_and_its_version_counts() -> 
     assert dumps.sources() == {} and code_of([dumps]) == ()
     assert len({reference(text).identity() for text in ("safetensors.numpy:save", "json:dumps", "json:loads")}) == 3
     assert reference("json:dumps:obj=[1]").call({}, {}) == "[1]"
+    with pytest.raises(InputError) as caught:  # in one line, without the package's frames
+        reference("json:loads:s=x").call({}, {})
+    assert str(caught.value).startswith("json:loads: fails when called with (s='x'): JSONDecodeError: Expecting value")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_may_begin_with_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert reference("~/mynet.py:Net:width=1").sources() == reference("mynet.py:Net").sources()
 
 
 # What identifies code

@@ -125,7 +125,8 @@ class Net(Choice):
         """Raise ValueError for hidden layers or activations that the network cannot have."""
         units = self.conv_units + len(hidden)
         if len(act) not in (1, units):
-            raise ValueError(f"act names {len(act)} activations for {units} layers")
+            parts = f" ({self.conv_units} convolution blocks and {len(hidden)} hidden)" if self.conv_units else ""
+            raise ValueError(f"act names {len(act)} activations for {units} layers{parts}; name one, or one per layer")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         """All layers: what comes before the first unit, the units, and the output layer.
@@ -164,7 +165,7 @@ def read_counts(value: object) -> str:
     """Whole numbers joined by slashes, such as 32/64/128."""
     parts = str(value).replace(" ", "").split("/")
     if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
-        raise ValueError(f"{value!r} is not a list of whole numbers from 1 to 4096, such as 32/64/128")
+        raise ValueError(f"{value!r} must be whole numbers from 1 to 4096 joined by slashes, as 2/4/8")
     return "/".join(str(int(part)) for part in parts)
 
 
