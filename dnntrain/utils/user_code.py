@@ -24,7 +24,6 @@ from typing import Any, Self
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.user_arguments import read_argument, split_arguments
-from dnntrain.utils.user_dirs import expanded
 from dnntrain.utils.user_imports import import_code, import_module, is_own
 from dnntrain.utils.user_pickle import MAIN, by_value, sent_code, unpickle
 from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
@@ -83,7 +82,7 @@ class CodeReference:
             return _pinned.get()[self.module]
         if is_by_value(self.module):
             return sent_code(self.module)
-        file = expanded(self.module) if is_file(self.module) else source_file(self.module)
+        file = Path(self.module) if is_file(self.module) else source_file(self.module)
         return None if file is None else read_code(self.module, file)
 
     def sources(self) -> dict[str, bytes]:

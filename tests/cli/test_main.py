@@ -233,11 +233,11 @@ def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path:
         (["train", "--act", "relu,elu,tanh"], "3 activations for"),
         (
             ["train", "--net", "cnn:channels=4", "--act", "relu,elu,tanh"],
-            "2 layers (1 convolution blocks and 1 hidden)",
+            "2 layers (1 block below 1 hidden); name one, or one per layer",
         ),
         (["train", "--net", "cnn:32/64"], "cnn: '32/64' is not of the form parameter=value (parameters: channels,"),
         (["train", "--net", "cnn:channels=32,64"], "parameter=value; join the values of a list by slashes"),
-        (["train", "--net", "cnn:channels=32/"], "cnn: channels: must be whole numbers from 1 to 4096 joined by"),
+        (["train", "--net", "cnn:channels=32/"], "cnn: channels: '32/' must be whole numbers from 1 to 4096 joined"),
         (["train", "--net", "cnn:padding=wide"], "cnn: padding 'wide': must be same, valid, or a number of pixels"),
         (["train", "--dropout", "0.2", "--dropout-where", "lastK"], "dropout_where 'lastK': must be input, hidden,"),
         (["train", "--hidden", "3,x"], "invalid layer width 'x'"),

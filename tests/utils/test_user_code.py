@@ -222,6 +222,7 @@ def test_pinned_code_is_used_whatever_becomes_of_the_files(folder: Path) -> None
     [
         ("mynt.py:Net", "mynt.py: no such file; did you mean 'mynet.py'?"),
         ("./lib:Net", "lib: is a folder"),
+        (f"{'x' * 3000}.py:Net", "x.py: File name too long"),
         ("mynet.py:Nte", "mynet.py: has no 'Nte'; did you mean 'Net'?"),
         ("mynet.py:VALUE", "mynet.py:VALUE: not a class or function, but of type int"),
         ("mynet.py:Net", "mynet.py:Net: needs width; write :width=VALUE after it"),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from dnntrain.data import DatasetInfo
+from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import DenseSpec
@@ -125,8 +126,9 @@ class Net(Choice):
         """Raise ValueError for hidden layers or activations that the network cannot have."""
         units = self.conv_units + len(hidden)
         if len(act) not in (1, units):
-            parts = f" ({self.conv_units} convolution blocks and {len(hidden)} hidden)" if self.conv_units else ""
-            raise ValueError(f"act names {len(act)} activations for {units} layers{parts}; name one, or one per layer")
+            layers = count_noun(units, "layer") if units else "no layers"
+            parts = f" ({count_noun(self.conv_units, 'block')} below {len(hidden)} hidden)" if self.conv_units else ""
+            raise ValueError(f"act names {len(act)} activations for {layers}{parts}; name one, or one per layer")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         """All layers: what comes before the first unit, the units, and the output layer.
