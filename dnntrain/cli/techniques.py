@@ -67,8 +67,9 @@ def parameters(technique: type[Technique]) -> list[str]:
         signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
         bounds = [f"{sign} {format_value(getattr(m, key))}" for m in field.metadata for key, sign in signs.items()
                   if hasattr(m, key)]  # fmt: skip
-        notes = [field_extra(field, "unit") or "", *bounds, f"default {format_value(field.default)}"]
-        lines.append(f"{name}: {field.description} ({', '.join(filter(None, notes))})")
+        default = "" if field.default == "" else f"default {format_value(field.default)}"
+        notes = ", ".join(filter(None, [field_extra(field, "unit"), *bounds, default]))
+        lines.append(f"{name}: {field.description}" + (f" ({notes})" if notes else ""))
     return lines
 
 

@@ -106,7 +106,7 @@ def read_items(dataset: Any, where: str, home: str | None) -> tuple[AnyArray, An
             at = f"{where}: item {number}"
             try:
                 item = dataset[number]
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise InputError(f"{at} cannot be read\n{cut_traceback(error, home)}") from None
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise InputError(f"{at} is {type_and_shape(item)}; must be a pair (input, target)")

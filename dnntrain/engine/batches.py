@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import gcd, prod
 
 import numpy as np
-import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
@@ -31,6 +30,7 @@ from dnntrain.metrics import TargetInfo, metrics_of
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
 from dnntrain.techniques.losses import choose_loss
+from dnntrain.utils.lazy import torch
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 SIMD_WIDTH = 32

@@ -69,5 +69,7 @@ def check_maps(name: str, shape: Shape, window: str, size: int, padding: int = 0
     if len(shape) != 3:
         raise InputError(f"{name} takes maps of shape (channels, height, width), not {shape}")
     if size > min(shape[1:]) + 2 * padding:
+        remedy = "pool=none" if window == "pool" else "a smaller kernel, more padding"
         edge = f" with padding {padding}" if padding else ""
-        raise InputError(f"{window} {size} is larger than the {shape[1]} × {shape[2]} map of {name}{edge}")
+        place = f"the {shape[1]} × {shape[2]} map of {name}{edge}"
+        raise InputError(f"{window} {size} is larger than {place}; {remedy} or fewer stages fit")

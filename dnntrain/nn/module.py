@@ -81,9 +81,10 @@ class ModuleSpec(LayerSpec):
             with user_code(f"{self.name}: the module cannot be built"):
                 module = self.make()
             if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
-                what = f"{self.name}: {type(module).__name__} fails on its first batch"
+                first = (self.whole or self).example(PROBED_ROWS)  # lazy modules take their shapes from it
+                what = f"{self.name}: {type(module).__name__} fails on its first batch, of shape {tuple(first.shape)}"
                 with torch.no_grad(), user_code(what, self._hint):
-                    module((self.whole or self).example(PROBED_ROWS))  # lazy modules take their shapes from it
+                    module(first)
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
             module = cut(module, *self.parts) if self.parts else module

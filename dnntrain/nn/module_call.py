@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.nn.layer import Tensors
@@ -45,18 +46,19 @@ class TensorPlaces:
 
 
 @contextmanager
-def user_code(what: str, hint: Callable[[Exception], str] = lambda _: "") -> Iterator[None]:
-    """Turn an exception of the user's code into an InputError that shows their lines.
+def user_code(what: str, hint: Callable[[BaseException], str] = lambda _: "") -> Iterator[None]:
+    """Turn an exception of the user's code into an InputError that shows their lines. What it prints goes to stderr.
 
     Args:
         what: What their code did when it failed, as the beginning of the message.
         hint: What to change after some exception, as the end of the message; empty if nothing is known.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (DnntrainError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError("\n".join(filter(None, (f"{what}:", cut_traceback(error), hint(error))))) from error
 
 

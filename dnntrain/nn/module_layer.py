@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Self
 
 from dnntrain.errors import InputError
@@ -184,11 +185,11 @@ class ModuleLayer(Layer):
         in_dims = (0, None if shared else 0, *(axis for _, axis in draws))
         at_once = torch.func.vmap(member, in_dims, randomness="error")
         try:
-            with vmap_settings():
+            with vmap_settings(), redirect_stdout(sys.stderr):
                 value, moved = at_once(tensors, x, *(tensor for tensor, _ in draws))
         except torch.cuda.OutOfMemoryError:
             raise
-        except Exception as error:  # whatever is wrong with the module itself shows again one by one
+        except (Exception, SystemExit) as error:  # whatever is wrong with the module itself shows again one by one
             self.in_turn = str(error).strip().split("\n")[0]
             return None
         if torch.is_grad_enabled():

@@ -15,6 +15,7 @@ from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
 from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.source_calls import Kind, source_calls
 from dnntrain.studies.confounds import setting_differences
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
@@ -23,8 +24,8 @@ from dnntrain.techniques.early_stopping import metric_fault
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.fields import format_value
 
-SURGERY = ("act", "dropout", "bn")
-"""Settings that replace parts of a user's module."""
+SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout", "bn": "norm"}
+"""Settings that replace parts of a user's module, each with the kind of function that does the same in its source."""
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:
@@ -100,7 +101,7 @@ def check_surgery(study: Study, home: DataLocation) -> None:
         if baseline is None or not isinstance(net, Module) or arm.spec == baseline:
             continue
         differing = setting_differences(arm.spec, baseline)
-        if all(key.startswith(SURGERY) for key in differing):
+        if all(key.startswith(tuple(SURGERY)) for key in differing):
             outline = arm.spec.source.outline(home)
             ours, theirs = (module_spec(net, network_settings(s, outline)) for s in (arm.spec, baseline))
             if ours.changes == theirs.changes:
@@ -134,18 +135,29 @@ def predictions_size(specs: Iterable[RunSpec], home: DataLocation) -> int:
 
 
 def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
-    """Reasons why settings have no effect on a run, such as a schedule whose first change comes after its end."""
+    """Reasons why settings have no effect on a run, such as a schedule whose first change comes after its end.
+
+    Or none on parts of a module, whose source calls functions.
+    """
     extent = extent_of(spec, outline)
     for technique in techniques_of(spec):
         if reason := technique.idle(extent):
             yield reason
+    if isinstance(spec.net, Module) and spec.reuse_from is None:
+        settings = network_settings(spec, outline)
+        module = module_spec(spec.net, settings).module
+        changing = {"act": settings.activations, "dropout": settings.dropout, "bn": settings.batch_norm}
+        for key, kind in SURGERY.items():
+            if changing[key] and (calls := source_calls(module, kind)):
+                more = f", and {len(calls) - 1} more calls stay" if len(calls) > 1 else ""
+                yield f"{key} has no effect where {calls[0]}{more}"
 
 
 def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, len(spec.hidden), spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
+    return RunExtent(outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

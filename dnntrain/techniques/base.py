@@ -32,8 +32,8 @@ class RunExtent:
 
     task: str
     """classification or regression."""
-    hidden: int
-    """Number of hidden dense layers."""
+    hidden: tuple[int, ...]
+    """Widths of the hidden dense layers."""
     epochs: int
     n_train: int
     steps_per_epoch: int
@@ -119,7 +119,11 @@ class Choice(Technique):
     @classmethod
     def read(cls, text: str) -> dict[str, Any]:
         """The hyperparameters that are written after the name."""
-        return dict(read_parameters(text))
+        try:
+            return dict(read_parameters(text))
+        except InputError as error:
+            known = ", ".join(cls.model_fields) or "none"
+            raise InputError(f"{cls.name}: {error} (parameters: {known})") from None
 
     @classmethod
     def with_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -207,11 +211,12 @@ def per_member(value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def read_parameters(text: str) -> dict[str, str]:
     """`s=10000,c=1` → {'s': '10000', 'c': '1'}."""
-    parameters = {}
+    parameters: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = part.partition("=")
         if not equals:
-            raise InputError(f"'{part}' is not of the form parameter=value")
+            slashes = "; join the values of a list by slashes" if parameters else ""
+            raise InputError(f"'{part}' is not of the form parameter=value{slashes}")
         parameters[key.strip()] = value.strip()
     return parameters
 

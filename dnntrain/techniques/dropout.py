@@ -26,7 +26,7 @@ def read_places(text: object) -> str:
     """Where dropout goes: input, hidden, conv, lastK, or some of them joined by '+'."""
     places = str(text).replace(" ", "").split("+")
     if not all(re.fullmatch(r"input|hidden|conv|last[1-9]\d*", place) for place in places):
-        raise ValueError("is one of input, hidden, conv, last1, last2, …, or some joined by '+', as input+hidden")
+        raise ValueError("must be input, hidden, conv, last1, last2, …, or some of them joined by +, as input+hidden")
     return "+".join(places)
 
 
@@ -53,13 +53,13 @@ class DropoutBase(Switch):
         places = self.where.split("+")
         if "conv" in places and not run.conv:
             return f"{self.name}_where {self.where}: the network has no convolutions; hidden means its dense layers"
-        if self.layers(run.hidden, run.conv):
+        if self.layers(len(run.hidden), run.conv):
             return None
         remedy = "conv drops after each convolution block" if run.conv else "input drops inputs"
         return f"{self.name}: there are no hidden layers; {self.name}_where {remedy}"
 
     def idle(self, run: RunExtent) -> str | None:
-        if not self.spatial or (run.conv and min(self.layers(run.hidden, run.conv)) <= run.conv):
+        if not self.spatial or (run.conv and min(self.layers(len(run.hidden), run.conv)) <= run.conv):
             return None
         remedy = f"; {self.name}_where conv does" if run.conv else ""
         return f"{self.name}_spatial has no effect: nothing drops the channels of a convolution{remedy}"

@@ -10,7 +10,7 @@ UNLIMITED = 1_000_000
 
 def console(*, stderr: bool = False) -> Console:
     """A console for stdout or stderr. Only a real terminal has a width; pipes, files and notebooks do not."""
-    made = Console(stderr=stderr, markup=False, highlight=False, force_jupyter=False)
+    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False, force_jupyter=False)
     if not made.file.isatty():
         made.width = UNLIMITED  # whatever COLUMNS and FORCE_COLOR say
     return made
@@ -27,7 +27,9 @@ def show(what: RenderableType) -> None:
 
 def as_text(what: RenderableType) -> str:
     """The plain text, of unlimited width and without trailing blanks."""
-    plain = Console(markup=False, highlight=False, force_jupyter=False, force_terminal=False, width=UNLIMITED)
+    plain = Console(
+        markup=False, emoji=False, highlight=False, force_jupyter=False, force_terminal=False, width=UNLIMITED
+    )
     with plain.capture() as captured:
         plain.print(what)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

@@ -164,9 +164,9 @@ class CodeReference:
             raise
         except (Exception, SystemExit) as error:
             shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
-            raise InputError(
-                f"{where}: fails when called with ({shown})\n{cut_traceback(error, self._home())}"
-            ) from None
+            # the frames of an installed package are not the user's
+            what = f"\n{cut_traceback(error, self._home())}" if self.code() else f": {type(error).__name__}: {error}"
+            raise InputError(f"{where}: fails when called with ({shown}){what}") from None
 
     def _home(self) -> str | None:
         """The folder of the code, for tracebacks."""

@@ -45,7 +45,7 @@ def by_value(function: Callable[..., Any]) -> UserCode:
     try:
         with _sent_by_value(modules):
             pickled: bytes = cloudpickle.dumps(function)
-    except Exception as error:  # whatever the user's objects raise
+    except (Exception, SystemExit) as error:  # whatever the user's objects raise
         raise InputError(f"{function.__qualname__}: cannot be sent to a worker ({type(error).__name__}: {error}); "
                          "move it to a .py file") from None  # fmt: skip
     module = f"{MAIN}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -163,7 +163,7 @@ def _fingerprint(name: str, value: Any) -> tuple[str, list[tuple[str, Any]]]:
     content = io.BytesIO()
     try:
         Pickler(content, protocol=5).dump(value)
-    except Exception as error:  # whatever the user's objects raise
+    except (Exception, SystemExit) as error:  # whatever the user's objects raise
         raise InputError(f"{name}: a {type(value).__name__} cannot be sent to a worker ({error})") from None
     return f"{type(value).__name__} {hashlib.sha256(content.getvalue()).hexdigest()}", found
 

@@ -60,7 +60,11 @@ def read_code(module: str, file: Path) -> UserCode:
         InputError: There is no such file, or one of the files is not Python; names file and line.
     """
     path = expanded(str(file)).resolve()
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{file}: {error.strerror}") from None
+    if not is_there:
         near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.py")])
         raise InputError(f"{file}: {'is a folder' if path.is_dir() else f'no such file{near}'}")
     if path.suffix != ".py" or "." in path.stem:

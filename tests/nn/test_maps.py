@@ -191,7 +191,7 @@ def test_convolution_blocks_count_below_the_hidden_layers(where: str, expected: 
 
 
 def extent(hidden: int, conv: int) -> RunExtent:
-    return RunExtent("classification", hidden, 5, 100, 10, conv=conv)
+    return RunExtent("classification", (10,) * hidden, 5, 100, 10, conv=conv)
 
 
 FAULTS = [

@@ -39,6 +39,13 @@ def check(make: Callable[[Any], None] | None = None, forward: Callable[..., Any]
     check_module(ModuleSpec("net", lambda: Net(make, forward), (4,)), 3, **options)
 
 
+def test_what_a_module_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    check(forward=lambda net, x, y: print("seen") or y)
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert "seen" in shown.err
+
+
 @pytest.mark.parametrize("name", [*SPECS, *RANDOM])
 def test_good_modules_pass(name: str) -> None:
     check_module(ModuleSpec("net", *(SPECS | RANDOM)[name]), 3)
@@ -107,6 +114,10 @@ def replace_buffer(net: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return y
 
 
+def leave(net: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    raise SystemExit(3)
+
+
 def count(net: Any, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     net.calls += 1
     return y * net.calls
@@ -167,6 +178,11 @@ def test_what_is_wrong_with_what_a_module_does_is_said(name: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         check(forward=forward)
     assert str(caught.value).count("\n") == 0
+
+
+def test_a_module_that_exits_is_refused() -> None:
+    with pytest.raises(InputError, match=r"net: Net fails on inputs of shape \(4, 4\):\n(.*\n)*SystemExit: 3"):
+        check(forward=leave)
 
 
 def test_no_module_and_one_without_parameters_are_refused() -> None:

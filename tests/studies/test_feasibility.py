@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
     (CLOTHES, {"hidden": "none", "init": "he"}, "init he: there are no hidden layers"),
     (CLOTHES, {"hidden": "none", "dropout": 0.2}, "dropout: there are no hidden layers; dropout_where input"),
     (CLOTHES, {"hidden": "none", "bn": True}, "bn: there are no hidden layers; bn_input"),
+    (CLOTHES, {"hidden": "30,20,10", "residual": True},
+     "residual: a skip needs 3 hidden layers of one width in a row, as hidden 3x100; hidden is 30,20,10"),
+    (CLOTHES, {"hidden": "5x20", "residual": True, "residual_every": 5}, "residual: a skip needs 6 hidden layers"),
+    (CLOTHES, {"hidden": "none", "residual": True}, "residual: a skip needs 3 hidden layers"),
+    (CLOTHES, {"net": "cnn:channels=4/4,stride=8"},
+     "pool 2 is larger than the 1 × 1 map of conv2; pool=none or fewer stages fit"),
 ]  # fmt: skip
 
 ACCEPTED: list[tuple[DatasetInfo, dict[str, Any]]] = [
@@ -57,6 +64,7 @@ ACCEPTED: list[tuple[DatasetInfo, dict[str, Any]]] = [
     (PARTED, {"output": "sigmoid", "train_size": 900}),
     (CLOTHES, {"hidden": "none", "dropout": 0.2, "dropout_where": "input", "bn": True, "bn_input": True}),
     (CLOTHES, {"batch_size": 2_000, "bn": True}),
+    (CLOTHES, {"hidden": "30,20,20", "residual": True, "residual_every": 1}),
 ]
 
 
@@ -90,6 +98,50 @@ def test_a_schedule_that_never_acts_is_warned_of(schedule: str, is_idle: bool) -
     reasons = list(idle_settings(RunSpec.parse({"schedule": schedule}), CLOTHES))
     assert bool(reasons) == is_idle
     assert all("constant in effect" in line for line in reasons)
+
+
+MODULES = """
+from torch import nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self, num_classes, size=28):
+        super().__init__()
+        self.first, self.act, self.last = nn.Linear(28 * size, 8), nn.ReLU(), nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        return self.last(F.relu(self.act(self.first(x.flatten(1)))))
+
+built, nothing = nn.Linear(784, 3), lambda: None
+"""
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> str:
+    """A file with modules."""
+    (tmp_path / "net.py").write_text(MODULES)
+    return f"module:{tmp_path / 'net.py'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("built", "net.py:built: is a module already; name its class Linear, or a function"),
+        ("nothing", "net.py:nothing: returns NoneType, not a torch.nn.Module"),
+        ("Net:size={tokens}", "net.py:Net: nothing is known for '{tokens}' here"),
+    ],
+)
+def test_a_callable_that_gives_no_module_is_named(modules: str, name: str, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        check_run(RunSpec.parse({"net": f"{modules}:{name}"}), CLOTHES)
+
+
+def test_calls_that_surgery_leaves_are_warned_of(modules: str) -> None:
+    spec = RunSpec.parse({"net": f"{modules}:Net"})
+    assert list(idle_settings(spec, CLOTHES)) == []
+    assert list(idle_settings(spec.changed(act="elu"), CLOTHES)) == [
+        "act has no effect where Net calls F.relu (net.py, line 11)"
+    ]
 
 
 def test_a_preset_says_file_line_and_key() -> None:

@@ -171,6 +171,15 @@ def test_a_package_that_is_installed_has_no_sources_and_its_version_counts() -> 
     assert dumps.sources() == {} and code_of([dumps]) == ()
     assert len({reference(text).identity() for text in ("safetensors.numpy:save", "json:dumps", "json:loads")}) == 3
     assert reference("json:dumps:obj=[1]").call({}, {}) == "[1]"
+    with pytest.raises(InputError) as caught:  # in one line, without the package's frames
+        reference("json:loads:s=x").call({}, {})
+    assert str(caught.value).startswith("json:loads: fails when called with (s='x'): JSONDecodeError: Expecting value")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_may_begin_with_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert reference("~/mynet.py:Net:width=1").sources() == reference("mynet.py:Net").sources()
 
 
 # What identifies code
@@ -213,6 +222,7 @@ def test_pinned_code_is_used_whatever_becomes_of_the_files(folder: Path) -> None
     [
         ("mynt.py:Net", "mynt.py: no such file; did you mean 'mynet.py'?"),
         ("./lib:Net", "lib: is a folder"),
+        (f"{'x' * 3000}.py:Net", "x.py: File name too long"),
         ("mynet.py:Nte", "mynet.py: has no 'Nte'; did you mean 'Net'?"),
         ("mynet.py:VALUE", "mynet.py:VALUE: not a class or function, but of type int"),
         ("mynet.py:Net", "mynet.py:Net: needs width; write :width=VALUE after it"),

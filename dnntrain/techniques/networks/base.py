@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from dnntrain.data import DatasetInfo
+from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import DenseSpec
@@ -125,7 +126,9 @@ class Net(Choice):
         """Raise ValueError for hidden layers or activations that the network cannot have."""
         units = self.conv_units + len(hidden)
         if len(act) not in (1, units):
-            raise ValueError(f"act names {len(act)} activations for {units} layers")
+            layers = count_noun(units, "layer") if units else "no layers"
+            parts = f" ({count_noun(self.conv_units, 'block')} below {len(hidden)} hidden)" if self.conv_units else ""
+            raise ValueError(f"act names {len(act)} activations for {layers}{parts}; name one, or one per layer")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         """All layers: what comes before the first unit, the units, and the output layer.
@@ -164,7 +167,7 @@ def read_counts(value: object) -> str:
     """Whole numbers joined by slashes, such as 32/64/128."""
     parts = str(value).replace(" ", "").split("/")
     if not all(part.isdecimal() and 1 <= int(part) <= 4096 for part in parts):
-        raise ValueError(f"{value!r} is not a list of whole numbers from 1 to 4096, such as 32/64/128")
+        raise ValueError(f"{value!r} must be whole numbers from 1 to 4096 joined by slashes, as 2/4/8")
     return "/".join(str(int(part)) for part in parts)
 
 

@@ -17,7 +17,7 @@ from dnntrain.utils.fields import hyperparameter
 def read_padding(text: object) -> str:
     """`same`, `valid`, or a number of pixels."""
     if text not in ("same", "valid") and not (str(text).isdecimal() and int(str(text)) <= 32):
-        raise ValueError("is same, valid, or a number of pixels up to 32")
+        raise ValueError("must be same, valid, or a number of pixels up to 32")
     return str(text)
 
 
@@ -37,7 +37,7 @@ class CNN(Net):
     padding: Annotated[str, AfterValidator(read_padding)] = hyperparameter(
         "same", "zeros around each map: same (as many as keep its size), valid (none), or a number"
     )
-    pool: Literal["max", "avg", "none"] = hyperparameter("max", "2 × 2 pool after each stage")
+    pool: Literal["max", "avg", "none"] = hyperparameter("max", "2 × 2 pool after each stage: max, avg or none")
 
     @model_validator(mode="after")
     def _check_kernel(self) -> CNN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from dnntrain.nn.layer_spec import LayerSpec
@@ -46,7 +47,21 @@ class SkipConnections(Switch):
     def fault(self, run: RunExtent) -> str | None:
         if run.net != "mlp":
             return f"residual: for net mlp, not for {run.net}"
-        return None if run.hidden > self.every else f"residual: {run.hidden} hidden layers are too few for a skip"
+        if skip_starts(run.hidden, self.every):
+            return None
+        widths, n = ",".join(map(str, run.hidden)) or "none", self.every + 1
+        return f"residual: a skip needs {n} hidden layers of one width in a row, as hidden {n}x100; hidden is {widths}"
+
+
+def skip_starts(widths: Sequence[int], every: int) -> list[int]:
+    """The first layers (from 0) of the skips: each is around `every` hidden layers that keep the width."""
+    starts: list[int] = []
+    first = 1  # the input of layer 0 has the width of the data
+    while first + every <= len(widths):
+        keeps_width = len(set(widths[first - 1 : first + every])) == 1
+        starts += [first] if keeps_width else []
+        first += every if keeps_width else 1
+    return starts
 
 
 def with_skips(units: list[Unit], settings: NetworkSettings) -> list[Unit]:
@@ -55,14 +70,14 @@ def with_skips(units: list[Unit], settings: NetworkSettings) -> list[Unit]:
     The last of these layers is activated after the sum. The block is one unit in place of the last; the units of the
     others are empty, so that the units' numbers stay what they are.
     """
-    widths, every = settings.hidden, settings.skip
+    every, starts = settings.skip, skip_starts(settings.hidden, settings.skip)
     result: list[Unit] = []
     while len(result) < len(units):
         first = len(result)
-        last = first + every
-        if first == 0 or last > len(units) or len(set(widths[first - 1 : last])) > 1:
+        if first not in starts:
             result.append(units[first])
             continue
+        last = first + every
         body: list[LayerSpec] = [layer for unit in units[first : last - 1] for layer in unit]
         dense, *after = units[last - 1]
         n_before = len(settings.norm("", (1,), "before"))

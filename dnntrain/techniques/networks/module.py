@@ -156,13 +156,17 @@ class ModuleMaker:
     def __call__(self) -> torch.nn.Module:
         """A new module. What the arguments leave open is filled in from the data."""
         channels = self.shape[0]
-        height, width = self.shape[-2:] if len(self.shape) > 2 else (None, None)
-        values = {"classes": self.n_outputs, "channels": channels, "height": height, "width": width}
+        values = {"classes": self.n_outputs, "channels": channels}
+        values |= dict(zip(("height", "width"), self.shape[-2:], strict=True)) if len(self.shape) > 2 else {}
+        values |= {"tokens": self.n_tokens} if self.n_tokens else {}
         fill = dict.fromkeys(("num_classes", "n_outputs"), self.n_outputs)
         fill |= dict.fromkeys(("in_channels", "in_chans"), channels)
-        module: torch.nn.Module = self.reference.call(
-            values | {"tokens": self.n_tokens}, {**fill, "input_shape": self.shape}
-        )
+        where = f"{self.reference.module}:{self.reference.name}"
+        if isinstance(built := self.reference.load(), torch.nn.Module):
+            raise InputError(f"{where}: is a module already; name its class {type(built).__name__}, or a function")
+        module = self.reference.call(values, {**fill, "input_shape": self.shape})
+        if not isinstance(module, torch.nn.Module):
+            raise InputError(f"{where}: returns {type(module).__name__}, not a torch.nn.Module")
         return module
 
 
