@@ -228,3 +228,44 @@ def test_arguments_that_would_be_ignored_or_fail_later_are_refused(settings: dic
     with pytest.raises(dt.InputError, match=r"give seeds|renamed to subset|must be 'auto'"):
         dt.train(out=tmp_path / "runs", hidden="4", **settings)
     assert not (tmp_path / "runs").exists()
+
+
+OWN_CODE = """
+import functools
+import numpy as np
+import torch
+import dnntrain as dt
+
+SIZE = 4
+
+class Net(torch.nn.Module):
+    def __init__(self, n_outputs, width=4):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(SIZE, width), torch.nn.Linear(width, n_outputs)
+        self.act = torch.nn.ReLU()
+
+    def forward(self, x):
+        return self.last(self.act(self.first(x)))
+
+def load(classes=2):
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % classes
+    x = rng.normal(size=(90, SIZE)).astype(np.float32) + y[:, None]
+    return x[:60], y[:60], x[60:], y[60:]
+
+settings = {"data": load, "epochs": 2, "val": 20, "batch_size": 8, "lr": 0.1}
+study = dt.ablate(net=Net, arms={"wide": {"net": functools.partial(Net, width=8)}, "elu": {"act": "elu"}}, seeds=1,
+                  **settings)
+run = dt.train(net=Net, **settings | {"data": functools.partial(load, classes=3)})
+for record in [*study.records.values(), *run.records.values()]:
+    print(record.status, len(record.data.classes), record.settings["act"], record.settings["net"])
+"""
+
+
+def test_a_script_sends_its_own_classes_and_functions(tmp_path: Path) -> None:
+    done = script(OWN_CODE, tmp_path)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    status, classes, acts, nets = zip(*(line.split(" ", 3) for line in done.stdout.splitlines()), strict=True)
+    assert {*status} == {"finished"} and classes == ("2", "2", "2", "3")
+    assert acts.count("elu") == 1 and [net.endswith(":Net:width=8") for net in nets].count(True) == 1
+    assert all(":Net" in net and net.startswith("module:__main__@") for net in nets)

@@ -42,11 +42,16 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | 
         result = run_here(study, options)
         print_result(result)
         return result
+    backbones = {}
     if study.pretrain is None:
         # raises InputError if an arm cannot reuse what it names
-        resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
+        backbones = resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
     study = continue_study(study, options.out)
     show(plan_table(study, options))
+    for arm in study.arms:
+        if backbone := backbones.get(arm.spec.reuse_from or ""):
+            for note in backbone.for_run(arm.spec).notes(arm.spec, arm.spec.source.outline(options.home)):
+                typer.echo(f"{arm.name}: {note}")
     if study.baseline is not None and len(study.arms) > 1:
         typer.echo("\n".join(power_lines(study, options.out)))
     return None

@@ -135,7 +135,11 @@ class Population:
         arrays = {name: tensor.cpu().numpy() for name, tensor in self.tensors().items()} if self.runs else {}
         return {
             run.index: Checkpoint(
-                list(run.history), run.kept_epoch, run.seconds, {k: a[m].copy() for k, a in arrays.items()}
+                list(run.history),
+                run.kept_epoch,
+                run.seconds,
+                # a module's buffers may have shape (), and then `a[m]` is a scalar and not an array
+                {k: np.array(a[m]) for k, a in arrays.items()},
             )
             for m, run in enumerate(self.runs)
         }

@@ -99,6 +99,7 @@ def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     if len(checkpoints) < len(job.specs) or any(c.environment != reporter.environment for c in checkpoints):
         checkpoints = []
     if job.backbone:
+        reporter.data["notes"] += job.backbone.for_run(job.specs[0]).notes(job.specs[0], dataset.outline)
         train_transfer(job.specs, dataset, job.backbone, reporter.device, reporter, checkpoints, job.predictions)
     else:
         start = StartState(checkpoints=checkpoints)

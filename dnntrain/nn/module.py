@@ -42,21 +42,25 @@ class ModuleSpec(LayerSpec):
     """The shape of one example as the module takes it."""
     dtype: Literal["float32", "int64"] = "float32"
     """The type of its input's numbers: int64 for tokens."""
+    n_tokens: int = 0
+    """The number of tokens in the data, for int64."""
     surgery: Surgery | None = None
     """What is changed in each module after it is built."""
     parts: tuple[int, int] | None = None
     """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    whole: ModuleSpec | None = None
+    """The layer of all of it."""
     frozen: frozenset[str] = frozenset()
     """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
     one_by_one: ClassVar[bool] = True
 
     def example(self, rows: int) -> torch.Tensor:
-        """A batch to try the module with: standard normal numbers, or tokens 0."""
+        """A batch to try the module with: standard normal numbers, or the highest token everywhere."""
         shape = (rows, *self.shape_in)
         with torch.inference_mode(False):  # autograd saves no tensor that was made in inference mode
             if self.dtype == "int64":
-                return torch.zeros(shape, dtype=torch.int64)
+                return torch.full(shape, max(self.n_tokens - 1, 0), dtype=torch.int64)
             return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     def new_module(self, seed: int, rng: np.random.Generator) -> tuple[torch.nn.Module, list[str]]:
@@ -77,8 +81,9 @@ class ModuleSpec(LayerSpec):
             with user_code(f"{self.name}: the module cannot be built"):
                 module = self.make()
             if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
-                with torch.no_grad(), user_code(f"{self.name}: {type(module).__name__} fails on its first batch"):
-                    module(self.example(PROBED_ROWS))  # lazy modules take their shapes from it
+                what = f"{self.name}: {type(module).__name__} fails on its first batch"
+                with torch.no_grad(), user_code(what, self._hint):
+                    module((self.whole or self).example(PROBED_ROWS))  # lazy modules take their shapes from it
             check_structure(module, self.name)
             changes = self.surgery(module, rng) if self.surgery else []
             module = cut(module, *self.parts) if self.parts else module
@@ -136,10 +141,21 @@ class ModuleSpec(LayerSpec):
         with (
             torch.inference_mode(False),
             torch.enable_grad(),
-            user_code(f"{who} fails on inputs of shape {tuple(example.shape)}"),
+            user_code(f"{who} fails on inputs of shape {tuple(example.shape)}", self._hint),
         ):
             outputs = self.module.eval()(example)
         return checked_outputs(outputs, example, who).detach()
+
+    def _hint(self, error: Exception) -> str:
+        """What to change if the module failed because of how the data's inputs are read; else empty."""
+        if self.dtype == "int64" and isinstance(error, IndexError):
+            return (
+                f"the data have {self.n_tokens} tokens, from 0 to {self.n_tokens - 1}; "
+                "use {tokens} as the argument for the number of embeddings"
+            )
+        if self.dtype == "float32" and "embedding" in str(error):
+            return "the inputs are read as numbers, and an embedding needs tokens; use inputs: tokens (--inputs tokens)"
+        return ""
 
     @cached_property
     def draws_globally(self) -> bool:

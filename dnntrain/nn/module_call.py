@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from dnntrain.errors import DnntrainError, InputError
@@ -45,18 +45,19 @@ class TensorPlaces:
 
 
 @contextmanager
-def user_code(what: str) -> Iterator[None]:
+def user_code(what: str, hint: Callable[[Exception], str] = lambda _: "") -> Iterator[None]:
     """Turn an exception of the user's code into an InputError that shows their lines.
 
     Args:
         what: What their code did when it failed, as the beginning of the message.
+        hint: What to change after some exception, as the end of the message; empty if nothing is known.
     """
     try:
         yield
     except (DnntrainError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:
-        raise InputError(f"{what}:\n{cut_traceback(error)}") from error
+        raise InputError("\n".join(filter(None, (f"{what}:", cut_traceback(error), hint(error))))) from error
 
 
 def checked_outputs(outputs: object, x: torch.Tensor, who: str) -> torch.Tensor:

@@ -88,7 +88,8 @@ def check_training(spec: ModuleSpec, state: dict[str, np.ndarray], rows: int, wh
         if generator_states()[1:] != before:
             raise InputError(f"{who} draws from Python's or NumPy's generator; draw by torch alone")
         passes.append([outputs, *(densify(gradient).clone() for gradient in grads.values())])
-    batch = f"a mini-batch of {rows} standard normal examples" if spec.dtype == "float32" else f"{rows} tokens 0"
+    examples = "standard normal examples" if spec.dtype == "float32" else f"examples of token {int(x.max())}"
+    batch = f"a mini-batch of {rows} {examples}"
     for one, again in zip(*passes, strict=True):
         check_repeats([one, again], f"{who} gives other numbers while training each time, with the same seed")
     for name, value in zip(("outputs", *spec.parameters), passes[0], strict=True):

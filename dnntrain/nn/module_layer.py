@@ -94,8 +94,8 @@ class ModuleLayer(Layer):
         """Put the module in training or test mode, for a pass over so many real rows."""
         if self.module.training != ctx.training:
             self.module.train(ctx.training)
-            for norm in self.norms_at_rest:
-                norm.eval()
+        for norm in self.norms_at_rest:
+            norm.eval()
 
     def uses_keys(self) -> bool:
         return self.noise.is_random()

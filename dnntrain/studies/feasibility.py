@@ -66,7 +66,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     if outline.kind == "tokens" and not spec.net.takes_tokens:
         instead = "use a module of your own with one, or inputs=numbers"
         raise InputError(f"net {spec.net.name}: takes numbers, but the inputs are tokens for an embedding; {instead}")
-    if spec.reuse_from is None:
+    if spec.reuse_from is None or isinstance(spec.net, Module):
         check_network(spec, outline)
     for key in ("act", "init"):
         value = spec.settings()[key]
@@ -96,12 +96,13 @@ def check_surgery(study: Study, home: DataLocation) -> None:
     """Raise InputError for an arm whose techniques change nothing in a module that the baseline does not."""
     baseline = next((arm.spec for arm in study.arms if arm.name == study.baseline), None)
     for arm in study.arms:
-        if baseline is None or not isinstance(arm.spec.net, Module) or arm.spec == baseline:
+        net = arm.spec.net
+        if baseline is None or not isinstance(net, Module) or arm.spec == baseline:
             continue
         differing = setting_differences(arm.spec, baseline)
         if all(key.startswith(SURGERY) for key in differing):
             outline = arm.spec.source.outline(home)
-            ours, theirs = (module_spec(s.net, network_settings(s, outline)) for s in (arm.spec, baseline))
+            ours, theirs = (module_spec(net, network_settings(s, outline)) for s in (arm.spec, baseline))
             if ours.changes == theirs.changes:
                 settings = ", ".join(f"{key} {format_value(arm.spec.settings()[key])}" for key in differing)
                 raise InputError(f"arm '{arm.name}': {settings}: {type(ours.module).__name__} has that already")

@@ -12,7 +12,6 @@ from dnntrain.config.parsing import write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.data.dataset import InputKind
-from dnntrain.engine.batches import evaluation_rows
 from dnntrain.engine.network import LayerSpecs, load_layers, network_settings, tensor_names
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import EVAL
@@ -162,6 +161,8 @@ class RunBackbone(Backbone):
 
     def _outputs(self, inputs: np.ndarray, specs: LayerSpecs, device: torch.device) -> np.ndarray:
         """The outputs of some layers for (N, *shape): float32 (N, …). Without layers, the scaled inputs, flat."""
+        from dnntrain.engine.batches import evaluation_rows  # loads torch
+
         layers = load_layers(specs, self.state, device)
         rows = evaluation_rows(specs) if self.spec.net.conv_units else ROWS
         parts = []

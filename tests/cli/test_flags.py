@@ -40,6 +40,7 @@ HOW = {
     "checkpoint_every": "how often a run in training is kept",
     "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
+    "trust_code": "which recorded code may run, as tests/executors/test_user_code.py holds",
     "yes": "answers a question that is asked only where something is removed",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",

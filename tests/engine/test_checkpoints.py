@@ -26,9 +26,21 @@ from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company, spec
+from tests.support import own_networks
 from tests.support.catalogue import EVERY_TECHNIQUE
 from tests.support.command import succeeds
-from tests.support.faults import RUNS, begun, children, results, undisturbed, wait_for, wait_for_workers
+from tests.support.faults import (
+    OWN_NETWORKS,
+    RUNS,
+    all_undisturbed,
+    begun,
+    children,
+    recorded,
+    results,
+    undisturbed,
+    wait_for,
+    wait_for_workers,
+)
 from tests.support.records import made_record
 
 
@@ -56,6 +68,16 @@ def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> 
     assert keeper.kept
     for index, run in zip(keeper.kept, rest, strict=True):
         assert_same(whole[index], run)
+
+
+@pytest.mark.parametrize("net", ["module:{file}:ConvNet", "module:{file}:RowReader", "cnn:channels=4"])
+def test_every_network_goes_on_where_it_was(net: str, mini: Dataset) -> None:
+    settings = {"net": net.format(file=own_networks.__file__), "train_size": 53, "epochs": 3, "dropout": 0.2}
+    member = RunSpec.parse({"batch_size": 20, "val": 40, "optimizer": "adam", "seed": 3} | settings)
+    keeper = Keeper(1)
+    [whole] = train_population([member], mini, on_epoch=keeper)
+    [rest] = train_population([member], mini, start=StartState(checkpoints=[keeper.kept[0]]))
+    assert_same(whole, rest)
 
 
 def test_early_stopping_remembers_its_best(mini: Dataset) -> None:
@@ -164,6 +186,17 @@ def test_a_study_that_was_ended_goes_on_from_its_checkpoints(end: signal.Signals
     assert checkpoints(tmp_path)
     succeeds("ablate", "long.yaml", cwd=tmp_path)
     assert results(tmp_path) == undisturbed()
+    assert not checkpoints(tmp_path)
+
+
+def test_users_modules_go_on_from_their_checkpoints(tmp_path: Path) -> None:
+    process = begun(tmp_path, "--checkpoint-every", "1", preset=OWN_NETWORKS)
+    wait_for(lambda: bool(checkpoints(tmp_path)) or process.poll() is not None, seconds=200)
+    process.kill()
+    process.communicate(timeout=200)
+    assert checkpoints(tmp_path)
+    succeeds("ablate", "long.yaml", cwd=tmp_path)
+    assert recorded(tmp_path) == all_undisturbed(OWN_NETWORKS)
     assert not checkpoints(tmp_path)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dnntrain.config.spec import RunSpec
@@ -27,7 +26,9 @@ from dnntrain.executors import base
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, JobFinished, RunsFinished
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.transfer_learning.backbone import Backbone
+from tests.support import faults
 from tests.support.command import QUICK, environment, error_of, succeeds
+from tests.support.faults import recorded
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -71,14 +72,6 @@ def begun(folder: Path, *words: str) -> subprocess.Popen[str]:
                             text=True)  # fmt: skip
 
 
-def recorded(folder: Path) -> dict[str, str | bytes]:
-    """What must not depend on where the runs were trained."""
-    table = pd.read_csv(folder / "runs" / "study" / "results.csv", dtype=str).drop(columns="seconds")
-    store = folder / "runs" / "store"
-    files = [*store.glob("*/weights.safetensors"), *store.glob("*/predictions.npz"), *store.glob(".targets/*.npy")]
-    return {"results": table.to_csv(), **{str(path.relative_to(store)): path.read_bytes() for path in files}}
-
-
 def kill_busy_node(cluster: Cluster) -> None:
     """Kill a node that trains, with all its processes, as a machine that loses its power."""
     for node in cluster.worker_nodes:
@@ -102,9 +95,9 @@ def test_a_cluster_gives_the_same_also_where_a_node_is_killed(cluster: Cluster, 
     assert "verdict" in out and "study: elu 100%" in err
     assert all(line.startswith("study: ") for line in err.splitlines()), err
     local.communicate(timeout=240)
-    expected = recorded(here)
+    expected = recorded(here, "study")
     assert len(expected) == 1 + 6 + 6 + 2
-    assert recorded(there) == expected
+    assert recorded(there, "study") == expected
 
     process = begun(killed, *on_ray, "--checkpoint-every", "2")
     assert process.stderr
@@ -113,7 +106,16 @@ def test_a_cluster_gives_the_same_also_where_a_node_is_killed(cluster: Cluster, 
     kill_busy_node(cluster)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    assert recorded(killed) == expected
+    assert recorded(killed, "study") == expected
+
+
+def test_users_modules_give_the_same_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    process = faults.begun(tmp_path, "--executor", "ray", "--address", cluster.address, preset=faults.OWN_NETWORKS)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    expected = faults.all_undisturbed(faults.OWN_NETWORKS)
+    assert len(expected) == 1 + 2 * faults.OWN_RUNS + 2
+    assert recorded(tmp_path) == expected
 
 
 class Killer:

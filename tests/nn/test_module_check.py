@@ -229,8 +229,31 @@ def test_an_exception_in_the_backward_pass_is_an_input_error() -> None:
         check(forward=lambda net, x, y: Broken.apply(y))
 
 
+def embedding_network() -> nn.Module:
+    return nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.Linear(6, 3))
+
+
+def lazy_embedding_network() -> nn.Module:
+    return nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.LazyLinear(3))
+
+
+@pytest.mark.parametrize("make", [embedding_network, lazy_embedding_network])
+def test_an_embedding_must_have_a_row_for_each_token(make: Callable[[], nn.Module]) -> None:
+    check_module(ModuleSpec("net", make, (3,), "int64", n_tokens=5), 3)
+    with pytest.raises(InputError, match=r"^net: Sequential fails on .*:\nIndexError: index out of range") as caught:
+        check_module(ModuleSpec("net", make, (3,), "int64", n_tokens=6), 3)
+    assert str(caught.value).splitlines()[-1] == (
+        "the data have 6 tokens, from 0 to 5; use {tokens} as the argument for the number of embeddings"
+    )
+
+
+def test_an_embedding_does_not_take_numbers() -> None:
+    with pytest.raises(InputError, match=r"\nRuntimeError: (.*\n)+the inputs are read as numbers.*--inputs tokens\)$"):
+        check_module(ModuleSpec("net", embedding_network, (3,)), 3)
+
+
 def test_tokens_beyond_the_vocabulary_are_an_input_error() -> None:
-    spec = ModuleSpec("net", lambda: nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.Linear(6, 3)), (3,), "int64")
+    spec = ModuleSpec("net", embedding_network, (3,), "int64")
     check_module(spec, 3)
     with pytest.raises(
         InputError, match=r"Sequential fails on inputs of shape \(2, 3\):\nIndexError: index out of range"

@@ -1,7 +1,8 @@
-"""A study that takes some seconds, begun as a process of its own, to be killed."""
+"""Studies that take some seconds, begun as processes of their own, to be killed."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,33 +13,61 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.support.command import environment, succeeds
+from tests.support import own_networks
+from tests.support.command import environment
 
 PRESET = "base: {hidden: 32, epochs: 9, train_size: 3500, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
 RUNS = 8
 WORKERS = 2
 
+OWN_NETWORKS = """
+base: {net: "module:own_networks.py:ConvNet:stride=4", train_size: 203, val: 100, epochs: 4, batch_size: 20, lr: 0.02}
+factors:
+  gelu: {act: gelu, dropout: 0.3}
+  adam: {optimizer: adam, schedule: cosine}
+  lstm: {net: "module:own_networks.py:RowReader", act: elu, dropout: 0.3, optimizer: adam, schedule: cosine}
+  cnn: {net: "cnn:channels=4", hidden: 8, dropout: 0.3}
+seeds: 1
+"""
+"""Modules as users write them, and a network of dnntrain's own."""
+OWN_RUNS = 5
 
-def begun(folder: Path, *words: str) -> subprocess.Popen[str]:
+
+def begun(folder: Path, *words: str, preset: str = PRESET) -> subprocess.Popen[str]:
     """The study, at work in this folder."""
-    (folder / "long.yaml").write_text(PRESET)
+    (folder / "long.yaml").write_text(preset)
+    shutil.copy(own_networks.__file__, folder)
     command = [sys.executable, "-m", "dnntrain", "ablate", "long.yaml", "--workers", str(WORKERS), *words]
     return subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)  # fmt: skip
 
 
-def results(folder: Path) -> str:
+def results(folder: Path, study: str = "long") -> str:
     """The study's results.csv without the times."""
-    return pd.read_csv(folder / "runs" / "long" / "results.csv", dtype=str).drop(columns=["seconds"]).to_csv()
+    return pd.read_csv(folder / "runs" / study / "results.csv", dtype=str).drop(columns=["seconds"]).to_csv()
+
+
+def recorded(folder: Path, study: str = "long") -> dict[str, str | bytes]:
+    """What must not depend on where the study's runs were trained: its results, and the files of each run."""
+    store = folder / "runs" / "store"
+    files = [*store.glob("*/weights.safetensors"), *store.glob("*/predictions.npz"), *store.glob(".targets/*.npy")]
+    return {"results": results(folder, study), **{str(path.relative_to(store)): path.read_bytes() for path in files}}
 
 
 @cache
 def undisturbed() -> str:
     """The results of the study when nobody kills it."""
+    return str(all_undisturbed()["results"])
+
+
+@cache
+def all_undisturbed(preset: str = PRESET) -> dict[str, str | bytes]:
+    """What is recorded of a study when nobody kills it."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "long.yaml").write_text(PRESET)
-        succeeds("ablate", "long.yaml", cwd=Path(folder), process=True)
-        return results(Path(folder))
+        process = begun(Path(folder), preset=preset)
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+        return recorded(Path(folder))
 
 
 def children(process: int) -> list[int]:

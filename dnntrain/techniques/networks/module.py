@@ -90,46 +90,51 @@ class Module(Net):
             return [*inputs, module]
         units = self.n_units(settings)
         begin, end = max(first, 1) - 1, (units if last is None else min(last, units)) - 1
-        return [*inputs, part_spec(self, settings, begin, end)] if begin < end else inputs
+        return [*inputs, part_spec(module, begin, end)] if begin < end else inputs
 
     def n_units(self, settings: NetworkSettings) -> int:
-        return 1 + (len(module_parts(self, settings)) or 1)
+        return 1 + (len(parts_of(module_spec(self, settings))) or 1)
+
+
+def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
+    """The module as a layer; one object for the same code and settings, since making it builds the module."""
+    shape = image_shape(settings.data)
+    act = next(iter(settings.activations), None)
+    changes = ModuleChanges(act, settings.dropout, settings.batch_norm, settings.init)
+    return shared(
+        ModuleSpec(
+            "net",
+            ModuleMaker(net.reference, net.identity, shape, settings.n_outputs, settings.data.n_tokens),
+            shape,
+            "int64" if settings.data.kind == "tokens" else "float32",
+            settings.data.n_tokens,
+            changes if changes != ModuleChanges() else None,
+        )
+    )
 
 
 @lru_cache(maxsize=64)
-def module_parts(net: Module, settings: NetworkSettings) -> tuple[str, ...]:
-    """The names of the parts that the module can be cut into; empty if it does not say so."""
-    spec = module_spec(net, settings)
-    names = part_names(spec.module)
+def shared(spec: ModuleSpec) -> ModuleSpec:
+    """The first of equal specs."""
+    return spec
+
+
+@lru_cache(maxsize=64)
+def parts_of(whole: ModuleSpec) -> tuple[str, ...]:
+    """The names of the parts that a module can be cut into; empty if it does not say so."""
+    names = part_names(whole.module)
     if names:
-        check_parts(spec.module, spec.example(2), f"net {net}: {type(spec.module).__name__}")
+        check_parts(whole.module, whole.example(2), f"{whole.name}: {type(whole.module).__name__}")
     return names
 
 
 @lru_cache(maxsize=64)
-def part_spec(net: Module, settings: NetworkSettings, first: int, last: int) -> ModuleSpec:
-    """Parts `first` + 1 to `last` of the module as a layer; of a module without parts, all of it."""
-    whole = module_spec(net, settings)
-    if not module_parts(net, settings):
+def part_spec(whole: ModuleSpec, first: int, last: int) -> ModuleSpec:
+    """Parts `first` + 1 to `last` of a module as a layer; of a module without parts, all of it."""
+    if not parts_of(whole):
         return whole
-    if first == 0:
-        return replace(whole, parts=(first, last))
-    return replace(whole, parts=(first, last), shape_in=part_spec(net, settings, 0, first).shape_out, dtype="float32")
-
-
-@lru_cache(maxsize=64)
-def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
-    """The module as a layer; one object for equal settings, since making it builds the module."""
-    shape = image_shape(settings.data)
-    act = next(iter(settings.activations), None)
-    changes = ModuleChanges(act, settings.dropout, settings.batch_norm, settings.init)
-    return ModuleSpec(
-        "net",
-        ModuleMaker(net.reference, net.identity, shape, settings.n_outputs, settings.data.n_tokens),
-        shape,
-        "int64" if settings.data.kind == "tokens" else "float32",
-        changes if changes != ModuleChanges() else None,
-    )
+    part = replace(whole, parts=(first, last), whole=whole)
+    return part if first == 0 else replace(part, shape_in=part_spec(whole, 0, first).shape_out, dtype="float32")
 
 
 def image_shape(data: DatasetInfo) -> Shape:
