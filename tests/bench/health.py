@@ -64,13 +64,11 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "separable": {"net": OWN + "Separable"},
     "separable 4": {"net": OWN + "Separable:depth=4"},
     "functional": {"net": OWN + "Functional"},
-    "small network": {"net": "module:tests/support/small_network.py:SmallNetwork", "lr": 0.01},
+    "small network": {"net": "module:tests/support/small_network.py:SmallNetwork:width=16", "lr": 0.01},
 }
 STRAINED: dict[str, dict[str, Any]] = {
     "cnn tanh": {"net": "cnn:channels=8/16", "hidden": "32", "act": "tanh"},
     "cnn sigmoid": {"net": "cnn:channels=8/16", "hidden": "32", "act": "sigmoid"},
-    "separable, no norm": {"net": OWN + "Separable:norm=False"},
-    "separable 4, no norm": {"net": OWN + "Separable:norm=False,depth=4"},
     "cnn adam 0.03": {"net": "cnn:channels=8/16", "hidden": "32", "lr": 0.03},
     "cnn sgd 0.2": {"net": "cnn:channels=8/16", "hidden": "32", "optimizer": SGD, "lr": 0.2},
     "cnn large weights": {"net": "cnn:channels=8/16/32", "hidden": "32", "init": "normal:std=1"},
@@ -93,7 +91,8 @@ SICK: dict[str, dict[str, Any]] = {
     "rnn adam 0.3": {"net": OWN + "Recurrent:kind=RNN", "lr": 0.3},
     "attention adam 0.3": {"net": OWN + "Attention", "lr": 0.3},
     "separable sigmoid": {"net": OWN + "Separable:act=Sigmoid,depth=3,norm=False"},
-    "separable, no norm, adam 0.03": {"net": OWN + "Separable:norm=False", "lr": 0.03},
+    "separable, no norm": {"net": OWN + "Separable:norm=False"},
+    "separable 4, no norm": {"net": OWN + "Separable:norm=False,depth=4"},
     "functional sigmoid": {"net": OWN + "Functional:act=sigmoid,depth=5"},
 }
 
