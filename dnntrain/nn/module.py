@@ -147,7 +147,7 @@ class ModuleSpec(LayerSpec):
             outputs = self.module.eval()(example)
         return checked_outputs(outputs, example, who).detach()
 
-    def _hint(self, error: Exception) -> str:
+    def _hint(self, error: BaseException) -> str:
         """What to change if the module failed because of how the data's inputs are read; else empty."""
         if self.dtype == "int64" and isinstance(error, IndexError):
             return (
