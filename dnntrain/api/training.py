@@ -21,7 +21,7 @@ from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
-from dnntrain.utils.user_code import reference_of
+from dnntrain.utils.user_code.reference import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 

@@ -118,7 +118,7 @@ def network_lines(study: Study, options: RunOptions) -> list[str]:
     spec = study.arms[0].spec
     if spec.reuse_from:
         return []  # its layers are known only once that network is there
-    from dnntrain.nn.surgery import unreachable
+    from dnntrain.nn.modules.surgery import unreachable
 
     data = spec.source.outline(options.home)
     size = NetworkSize.of(spec)

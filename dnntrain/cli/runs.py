@@ -25,7 +25,7 @@ from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console, show
 from dnntrain.utils.files import read_json, write_errors
 from dnntrain.utils.text_layout import TextTable
-from dnntrain.utils.user_code import pinned
+from dnntrain.utils.user_code.reference import pinned
 
 if TYPE_CHECKING:
     from dnntrain.store.study_files import Results

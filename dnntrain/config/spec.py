@@ -49,7 +49,7 @@ from dnntrain.techniques.optimizers import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.schedules import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
-from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_code.reference import CodeReference
 
 S = TypeVar("S", bound=Switch)
 

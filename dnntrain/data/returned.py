@@ -13,7 +13,7 @@ from dnntrain.data.arrays import AnyArray, Arrays
 from dnntrain.data.images import with_progress
 from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.utils.user_traceback import cut_traceback
+from dnntrain.utils.user_code.tracebacks import cut_traceback
 
 PART_ARRAYS = {
     f"{letter}_{part_name}": (part, kind)

@@ -16,7 +16,7 @@ from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
 from dnntrain.utils.files import GZIP_MAGIC
-from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_code.reference import CodeReference
 from dnntrain.utils.user_dirs import cache_dir, expanded
 
 DECODED = "decoded"

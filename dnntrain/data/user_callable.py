@@ -21,7 +21,7 @@ from dnntrain.data.source import DataLocation
 from dnntrain.data.user_data import read_targets
 from dnntrain.errors import InputError
 from dnntrain.utils.files import atomic_folder, read_json
-from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_code.reference import CodeReference
 
 MODULE_PREFIX = "module:"
 CALLED = "called"

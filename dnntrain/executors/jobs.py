@@ -10,7 +10,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
-from dnntrain.utils.user_sources import UserCode
+from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
     from dnntrain.transfer_learning.backbone import Backbone

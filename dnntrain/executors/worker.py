@@ -27,7 +27,7 @@ from dnntrain.executors.jobs import (
 )
 from dnntrain.metrics import score_of
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.user_code import pinned
+from dnntrain.utils.user_code.reference import pinned
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from dnntrain.errors import InputError
 from dnntrain.store.records import CodeRecord, RunRecord
 from dnntrain.utils.files import atomic_file
-from dnntrain.utils.user_code import CodeReference
-from dnntrain.utils.user_sources import UserCode
+from dnntrain.utils.user_code.reference import CodeReference
+from dnntrain.utils.user_code.sources import UserCode
 
 PICKLE = "value.pickle"
 """Next to the source of a callable that is sent by value."""

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
-from dnntrain.utils.user_code import CodeReference
-from dnntrain.utils.user_sources import installed_as
+from dnntrain.utils.user_code.reference import CodeReference
+from dnntrain.utils.user_code.sources import installed_as
 
 FORMAT = 1
 """The layout of the store; raised when an older dnntrain could no longer read it."""

@@ -32,7 +32,7 @@ from dnntrain.store.locks import RunLocks, is_locked, study_lock
 from dnntrain.store.predictions import Predictions, read_predictions, target_files, write_predictions
 from dnntrain.store.records import RunRecord
 from dnntrain.utils.files import atomic_file, atomic_folder, scratch_folder, write_errors
-from dnntrain.utils.user_sources import UserCode
+from dnntrain.utils.user_code.sources import UserCode
 
 
 class RunStore:

@@ -14,8 +14,8 @@ from dnntrain.data.split import batch_counts, step_count, training_count, valida
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_columns
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.source_calls import Kind, source_calls
+from dnntrain.nn.modules.source_calls import Kind, source_calls
+from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
@@ -88,7 +88,7 @@ def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
     rows = tuple(filter(None, (spec.batch_size if full else 0, last)))
     for layer in layer_specs(spec, outline):
         if isinstance(layer, ModuleSpec):
-            from dnntrain.nn.module_check import check_module  # loads torch
+            from dnntrain.nn.modules.check import check_module  # loads torch
 
             check_module(layer, spec.n_outputs(outline), rows)
 

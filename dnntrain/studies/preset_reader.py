@@ -37,7 +37,7 @@ from dnntrain.studies.study import (
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.fields import format_value
-from dnntrain.utils.user_code import CodeReference, is_file
+from dnntrain.utils.user_code.reference import CodeReference, is_file
 from dnntrain.utils.user_dirs import expanded
 
 KEYS = (

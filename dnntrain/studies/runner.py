@@ -24,7 +24,7 @@ from dnntrain.store.study_record import LookRecord
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
-from dnntrain.utils.user_code import code_of, pinned
+from dnntrain.utils.user_code.reference import code_of, pinned
 
 LOCKED_RUNS_SECONDS = 0.5
 """Pause before another look at runs that other processes train."""

@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_code.reference import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by name, in the order of declaration."""

@@ -19,7 +19,7 @@ from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
-from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.modules.layer import ModuleLayer
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps

@@ -13,8 +13,8 @@ from dnntrain.config.transfer import ALL
 from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.engine.network import LayerSpecs, network_settings, tensor_shapes
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.module_parts import structure
+from dnntrain.nn.modules.parts import structure
+from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.techniques.networks.module import Module, module_spec, parts_of
 from dnntrain.transfer_learning.backbone import FrozenFeatures, reused_count
 from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone, first_difference
@@ -23,7 +23,7 @@ from dnntrain.utils.lazy import torch
 
 @dataclass(frozen=True)
 class ModuleBackbone(RunBackbone):
-    """A recorded run of a module with parts (`nn.module_parts`), which is cut between them like any other network.
+    """A recorded run of a module with parts (`nn.modules.parts`), which is cut between them like any other network.
 
     `for_run` makes a `WholeModuleBackbone` of a module without parts.
     """

@@ -23,7 +23,7 @@ from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone
 from dnntrain.utils.finite import check_finite
-from dnntrain.utils.user_code import pinned
+from dnntrain.utils.user_code.reference import pinned
 
 
 def resolve_backbone(name: str, store: RunStore, home: DataLocation) -> Backbone:

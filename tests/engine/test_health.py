@@ -14,7 +14,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, Probe, dead_share, diagnose
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from dnntrain.nn.module_activations import observing, unobserved_activations
+from dnntrain.nn.modules.activations import observing, unobserved_activations
 from dnntrain.store.records import LayerNames
 from tests.engine.test_networks import small_images  # noqa: F401  # a fixture
 from tests.support.catalogue import SMALL_NETWORKS

@@ -17,8 +17,8 @@ from dnntrain.store.code import PICKLE, read_kept_code, runnable_code, unused_co
 from dnntrain.store.records import CodeRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset
-from dnntrain.utils.user_code import CodeReference, code_of, pinned
-from dnntrain.utils.user_sources import UserCode
+from dnntrain.utils.user_code.reference import CodeReference, code_of, pinned
+from dnntrain.utils.user_code.sources import UserCode
 from tests.support.command import dnntrain, error_of, succeeds
 
 DATA = """

@@ -23,7 +23,7 @@ from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import EVAL, ForwardContext, Sequential, Tensors
 from dnntrain.nn.layer_spec import as_matrix
 from dnntrain.nn.linear import Dense, DenseSpec
-from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.nn.pooling import GlobalAveragePoolSpec, PoolSpec
 from dnntrain.nn.random import generator
 from dnntrain.nn.reshape import ReshapeSpec

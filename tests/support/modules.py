@@ -9,8 +9,8 @@ import torch
 
 from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext, Tensors
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.nn.random import step_keys
 
 CPU = torch.device("cpu")

@@ -12,8 +12,8 @@ import numpy as np
 from dnntrain.data import DatasetInfo
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.module_parts import check_parts, part_names
+from dnntrain.nn.modules.parts import check_parts, part_names
+from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.nn.reshape import ReshapeSpec
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.dropout import DropoutBase
@@ -22,7 +22,7 @@ from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
 from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.user_code import CodeReference
+from dnntrain.utils.user_code.reference import CodeReference
 
 
 class Module(Net):
@@ -75,7 +75,7 @@ class Module(Net):
         return [self.layers(settings, unit, unit + 1) for unit in range(self.n_units(settings))]
 
     def layers(self, settings: NetworkSettings, first: int = 0, last: int | None = None) -> Unit:
-        """The layers of some units: the parts of the module (`nn.module_parts`), which are one layer together."""
+        """The layers of some units: the parts of the module (`nn.modules.parts`), which are one layer together."""
         module = module_spec(self, settings)
         if module.shape_out != (settings.n_outputs,):
             needed = "one number" if not settings.data.classes else f"{settings.n_outputs} numbers"
@@ -185,7 +185,7 @@ class ModuleChanges:
         Returns:
             What was changed, a line for each part.
         """
-        from dnntrain.nn.surgery import draw_weights, replace_activations, replace_norms, set_dropout
+        from dnntrain.nn.modules.surgery import draw_weights, replace_activations, replace_norms, set_dropout
 
         changes: list[str] = []
         if self.batch_norm:

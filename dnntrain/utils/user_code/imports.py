@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from dnntrain.utils.torchvision_compat import import_torchvision
-from dnntrain.utils.user_sources import UserCode, places
+from dnntrain.utils.user_code.sources import UserCode, places
 
 PREFIX = "user_code_"
 """The start of the names of packages that hold user code."""

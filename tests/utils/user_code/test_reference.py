@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dnntrain.errors import InputError
-from dnntrain.utils.user_arguments import split_arguments
-from dnntrain.utils.user_code import CodeReference, code_of, pinned
+from dnntrain.utils.user_code.arguments import split_arguments
+from dnntrain.utils.user_code.reference import CodeReference, code_of, pinned
 from tests.support.command import environment
 
 NET = """
@@ -258,7 +258,7 @@ def test_a_file_that_does_not_import_is_shown_with_its_line(folder: Path, text: 
     with pytest.raises(InputError) as caught:
         reference("bad.py:Net").load()
     assert re.search(said, str(caught.value), re.DOTALL), caught.value
-    assert "importlib" not in str(caught.value) and "user_imports" not in str(caught.value)
+    assert "importlib" not in str(caught.value) and "imports.py" not in str(caught.value)
 
 
 def test_an_error_of_a_call_is_shown_with_the_users_frames_only(folder: Path) -> None:
@@ -271,7 +271,7 @@ def test_an_error_of_a_call_is_shown_with_the_users_frames_only(folder: Path) ->
 
 def test_references_need_no_torch(folder: Path) -> None:
     program = (
-        "import sys\nfrom dnntrain.utils.user_code import CodeReference\n"
+        "import sys\nfrom dnntrain.utils.user_code.reference import CodeReference\n"
         "net = CodeReference.parse('mynet.py:Net')\nnet.identity(); net.load()\nprint('torch' in sys.modules)"
     )
     env = environment(PYTHONPATH=str(Path(__file__).parents[2]))

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.nn.module import ModuleSpec
+from dnntrain.nn.modules.spec import ModuleSpec
 from tests.support.modules import assert_same_bits, batches, build_layer, train, train_plainly
 
 

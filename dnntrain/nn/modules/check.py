@@ -12,8 +12,8 @@ import numpy as np
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import ForwardContext, Tensors
-from dnntrain.nn.module import PROBED_ROWS, ModuleSpec
-from dnntrain.nn.module_layer import ModuleLayer
+from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.nn.modules.spec import PROBED_ROWS, ModuleSpec
 from dnntrain.utils.lazy import torch
 
 

@@ -23,11 +23,11 @@ from types import FunctionType
 from typing import Any, Self
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.utils.user_arguments import read_argument, split_arguments
-from dnntrain.utils.user_imports import import_code, import_module, is_own
-from dnntrain.utils.user_pickle import MAIN, by_value, sent_code, unpickle
-from dnntrain.utils.user_sources import UserCode, installed_as, read_code, source_file
-from dnntrain.utils.user_traceback import cut_traceback, user_frames
+from dnntrain.utils.user_code.arguments import read_argument, split_arguments
+from dnntrain.utils.user_code.by_value import MAIN, by_value, sent_code, unpickle
+from dnntrain.utils.user_code.imports import import_code, import_module, is_own
+from dnntrain.utils.user_code.sources import UserCode, installed_as, read_code, source_file
+from dnntrain.utils.user_code.tracebacks import cut_traceback, user_frames
 
 LONGEST_HINT = 200
 """Characters of a list of known names that an error message still shows."""

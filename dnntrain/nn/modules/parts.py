@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 
 from dnntrain.errors import InputError
-from dnntrain.nn.module_call import user_code
+from dnntrain.nn.modules.call import user_code
 from dnntrain.utils.lazy import torch
 
 BLOCKS = "blocks"
@@ -77,7 +77,7 @@ def structure(module: torch.nn.Module) -> list[str]:
 
     Dropout is left out, since it does not act on frozen parts and holds no tensors.
     """
-    from dnntrain.nn.torch_modules import MemberDropout
+    from dnntrain.nn.modules.stand_ins import MemberDropout
 
     lines = [
         f"{place}: {part!r}"

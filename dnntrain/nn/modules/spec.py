@@ -12,12 +12,12 @@ import numpy as np
 
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
-from dnntrain.nn.member_noise import MemberNoise, has_dropout_between_layers
-from dnntrain.nn.module_activations import unobserved_activations
-from dnntrain.nn.module_call import checked_outputs, user_code
-from dnntrain.nn.module_layer import ModuleLayer
-from dnntrain.nn.module_parts import cut, norms_at_rest
-from dnntrain.nn.module_structure import check_structure
+from dnntrain.nn.modules.activations import unobserved_activations
+from dnntrain.nn.modules.call import checked_outputs, user_code
+from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.nn.modules.noise import MemberNoise, has_dropout_between_layers
+from dnntrain.nn.modules.parts import cut, norms_at_rest
+from dnntrain.nn.modules.structure import check_structure
 from dnntrain.utils.lazy import torch
 
 Surgery = Callable[["torch.nn.Module", np.random.Generator], list[str]]
@@ -47,7 +47,7 @@ class ModuleSpec(LayerSpec):
     surgery: Surgery | None = None
     """What is changed in each module after it is built."""
     parts: tuple[int, int] | None = None
-    """Only parts `first` + 1 to `last` of the module that is built (`nn.module_parts`); None for all of it."""
+    """Only parts `first` + 1 to `last` of the module that is built (`nn.modules.parts`); None for all of it."""
     whole: ModuleSpec | None = None
     """The layer of all of it."""
     frozen: frozenset[str] = frozenset()
@@ -73,7 +73,7 @@ class ModuleSpec(LayerSpec):
         Raises:
             InputError: The module cannot be built, or cannot be a layer of a population.
         """
-        from dnntrain.nn.torch_modules import replace_dropout
+        from dnntrain.nn.modules.stand_ins import replace_dropout
 
         # outside inference mode, since autograd cannot use a tensor that was made in it
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
@@ -184,7 +184,7 @@ class ModuleSpec(LayerSpec):
     @property
     def _rates(self) -> dict[str, float]:
         """The dropout rate of each part that has one, by the part's name."""
-        from dnntrain.nn.torch_modules import MemberDropout
+        from dnntrain.nn.modules.stand_ins import MemberDropout
 
         rates: dict[str, float] = {}
         for name, part in self.module.named_modules():

@@ -32,7 +32,7 @@ class MemberNoise:
             seeded: Whether the module draws from torch's global generator while training, by itself.
             device: Where the members compute.
         """
-        from dnntrain.nn.torch_modules import MemberDropout
+        from dnntrain.nn.modules.stand_ins import MemberDropout
 
         self.module, self.rates, self.device = module, dict(rates), device
         parts = {name: module.get_submodule(name) for name in rates}

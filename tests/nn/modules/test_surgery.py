@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from dnntrain.errors import InputError
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.surgery import draw_weights, replace_activations, replace_norms, set_dropout, unreachable
+from dnntrain.nn.modules.spec import ModuleSpec
+from dnntrain.nn.modules.surgery import draw_weights, replace_activations, replace_norms, set_dropout, unreachable
 from dnntrain.techniques.initializers import Glorot, He, Initializer, TorchDefault
-from tests.nn.test_module import Attention, Recurrent
+from tests.nn.modules.test_layer import Attention, Recurrent
 from tests.support.modules import batches, build_layer, train
 
 

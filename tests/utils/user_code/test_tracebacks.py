@@ -4,7 +4,7 @@ import runpy
 
 import pytest
 
-from dnntrain.utils.user_traceback import cut_traceback, user_frames
+from dnntrain.utils.user_code.tracebacks import cut_traceback, user_frames
 
 SOURCE = """import json
 def inner():

@@ -21,7 +21,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from dnntrain.errors import InputError
-from dnntrain.utils.user_sources import UserCode, installed_as, read_code
+from dnntrain.utils.user_code.sources import UserCode, installed_as, read_code
 
 MAIN = "__main__"
 """Modules of callables that are sent by value are named `__main__@`, then the first digits of what identifies them."""

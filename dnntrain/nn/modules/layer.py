@@ -12,9 +12,9 @@ from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Observer, Tensors, pad_rows, real_rows
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.member_noise import MemberNoise
-from dnntrain.nn.module_activations import observing
-from dnntrain.nn.module_call import TensorPlaces, checked_outputs, user_code
+from dnntrain.nn.modules.activations import observing
+from dnntrain.nn.modules.call import TensorPlaces, checked_outputs, user_code
+from dnntrain.nn.modules.noise import MemberNoise
 from dnntrain.utils.lazy import torch
 
 INPUT = ""

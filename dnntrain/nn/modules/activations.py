@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from dnntrain.nn.layer import Observer
-from dnntrain.nn.source_calls import source_calls
-from dnntrain.nn.surgery import ACTIVATIONS, describe_activation, is_transformer_layer
+from dnntrain.nn.modules.source_calls import source_calls
+from dnntrain.nn.modules.surgery import ACTIVATIONS, describe_activation, is_transformer_layer
 from dnntrain.utils.lazy import torch
 
 ASYMPTOTES = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "Softsign": (-1.0, 1.0)}

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from dnntrain.errors import InputError
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.module_check import check_module
-from tests.nn.test_module import RANDOM, SPECS
+from dnntrain.nn.modules.check import check_module
+from dnntrain.nn.modules.spec import ModuleSpec
+from tests.nn.modules.test_layer import RANDOM, SPECS
 from tests.support.modules import build_layer, train
 
 

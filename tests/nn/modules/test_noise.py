@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.nn.module import ModuleSpec
-from dnntrain.nn.module_layer import ModuleLayer
-from tests.nn.test_module import Attention, Recurrent
+from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.nn.modules.spec import ModuleSpec
+from tests.nn.modules.test_layer import Attention, Recurrent
 from tests.support.modules import assert_same_bits, batches, build_layer, train
 
 

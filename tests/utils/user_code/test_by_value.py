@@ -12,7 +12,7 @@ import pytest
 
 from dnntrain.errors import InputError
 from dnntrain.utils import user_code
-from dnntrain.utils.user_code import CodeReference, code_of, pinned, reference_of
+from dnntrain.utils.user_code.reference import CodeReference, code_of, pinned, reference_of
 from tests.support.command import environment
 
 PATH = str(Path(__file__).parents[2])
@@ -20,7 +20,7 @@ PATH = str(Path(__file__).parents[2])
 SCRIPT = """
 import pickle, sys
 import helper
-from dnntrain.utils.user_code import code_of, reference_of
+from dnntrain.utils.user_code.reference import code_of, reference_of
 
 WIDTH = 4
 def square(x):
@@ -49,7 +49,7 @@ HELPER = "FACTOR = 10\ndef scale(x):\n    return FACTOR * x\n"
 ELSEWHERE = """
 import pickle, sys
 from dnntrain.errors import InputError
-from dnntrain.utils.user_code import pinned
+from dnntrain.utils.user_code.reference import pinned
 with open(sys.argv[1], "rb") as file:
     net, codes = pickle.load(file)
 try:
@@ -63,7 +63,7 @@ with pinned(codes):
 NOTEBOOK = """
 import linecache, sys
 import __main__
-from dnntrain.utils.user_code import reference_of
+from dnntrain.utils.user_code.reference import reference_of
 
 def cell(number, text):
     # as IPython does it

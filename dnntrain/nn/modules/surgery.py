@@ -13,8 +13,8 @@ import numpy as np
 
 from dnntrain.errors import InputError
 from dnntrain.nn.linear import WeightInit
-from dnntrain.nn.member_noise import has_dropout_between_layers
-from dnntrain.nn.source_calls import Kind, source_calls
+from dnntrain.nn.modules.noise import has_dropout_between_layers
+from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.utils.lazy import torch
 
 ACTIVATIONS = (
@@ -94,7 +94,7 @@ def replace_norms(module: torch.nn.Module, eps: float, momentum: float) -> list[
         eps: The smoothing term.
         momentum: The share of the newest mini-batch in the running statistics.
     """
-    from dnntrain.nn.torch_modules import AnyBatchNorm
+    from dnntrain.nn.modules.stand_ins import AnyBatchNorm
 
     changes, found = [], False
     batch_norm, instance_norm = torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.instancenorm._InstanceNorm

@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.nn.layer import Tensors
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.user_traceback import cut_traceback
+from dnntrain.utils.user_code.tracebacks import cut_traceback
 
 
 class TensorPlaces:
