@@ -6,7 +6,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 
 INSTALLED = {"site-packages", "dist-packages"}
 """Names of the folders into which packages are installed."""
