@@ -274,7 +274,7 @@ def test_references_need_no_torch(folder: Path) -> None:
         "import sys\nfrom dnntrain.utils.user_code.reference import CodeReference\n"
         "net = CodeReference.parse('mynet.py:Net')\nnet.identity(); net.load()\nprint('torch' in sys.modules)"
     )
-    env = environment(PYTHONPATH=str(Path(__file__).parents[2]))
+    env = environment(PYTHONPATH=str(Path(__file__).parents[3]))
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=env, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
 
