@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from dnntrain.errors import InputError
-from dnntrain.utils.user_code import reference
 from dnntrain.utils.user_code.reference import CodeReference, code_of, pinned, reference_of
 from tests.support.command import environment
 
@@ -170,4 +169,4 @@ def test_a_callable_without_source_is_refused() -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     exec("def made(): pass", namespace)
     with pytest.raises(InputError, match=r"made: its source cannot be read.*move it to a \.py file"):
-        reference.reference_of(namespace["made"])  # type: ignore[arg-type]
+        reference_of(namespace["made"])  # type: ignore[arg-type]
