@@ -15,9 +15,13 @@ from dnntrain.studies.study import Study
 
 def power_lines(study: Study, out: Path) -> Iterator[str]:
     """What the planned seeds can find, by a pilot: the study's own runs so far, or a study on the same data."""
+    planned = study.max_seeds or len(study.seeds)
+    if planned == 1:
+        yield "One seed shows no difference, since it has no spread; plan 5 or more."
+        return
     found = outlook(study, out)
     if found is None:
-        yield f"What {study.max_seeds or len(study.seeds)} seeds can find is not known: {out} has no study like this."
+        yield f"What {planned} seeds can find is not known: {out} has no study like this."
         return
     name, runs = found.pilot.results.name, len(found.pilot.results.runs)
     pilot = f"the {runs} runs so far" if found.is_same_study else f"the {runs} runs of {name}, on the same data"

@@ -161,6 +161,9 @@ def test_the_plan_says_what_the_seeds_can_find(folder: Path, tmp_path: Path) -> 
     (folder / "like.yaml").write_text(PRESET.replace("name: grow", "name: like").replace("epochs: 2", "epochs: 3"))
     shown = " ".join(succeeds("ablate", "like.yaml", "--plan", cwd=folder).split())
     assert "judging by the spread of the 21 runs of grow, on the same data" in shown
+    one = PRESET.replace("name: grow", "name: one").replace("seeds: until-resolved\nmax_seeds: 8", "seeds: 1")
+    (folder / "one.yaml").write_text(one.replace("epochs: 2", "epochs: 3"))
+    assert "One seed shows no difference" in succeeds("ablate", "one.yaml", "--plan", cwd=folder)
     (tmp_path / "grow.yaml").write_text(PRESET)
     assert "8 seeds can find is not known" in " ".join(succeeds("ablate", "grow.yaml", "--plan", cwd=tmp_path).split())
 
