@@ -1,4 +1,4 @@
-"""Every technique on every network: which ones apply, and that a run has the same bits alone and in company."""
+"""Every technique on every network: which ones apply, and that a run has the same bits alone and in a population."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Transfer of convolutional and residual networks and of modules: against the whole network with its lower weights
-held, bit for bit in company, and the errors.
+held, bit for bit alone and in a population, and the errors.
 """
 
 from __future__ import annotations
