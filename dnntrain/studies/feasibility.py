@@ -157,9 +157,19 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
+    return RunExtent(
+        outline.task,
+        spec.hidden,
+        spec.epochs,
+        n_train,
+        steps,
+        spec.net.conv_units,
+        spec.net.name,
+        n_classes=len(outline.classes),
+    )
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:
     """Every technique that a run uses."""
-    return (*spec.act, spec.optimizer, spec.schedule, *spec.switches)
+    loss = () if spec.loss is None else (spec.loss,)
+    return (*spec.act, spec.optimizer, *loss, spec.schedule, *spec.switches)
