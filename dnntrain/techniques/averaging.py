@@ -45,7 +45,9 @@ class EMA(Averaging):
     name = "ema"
     primary = "decay"
     summary = "Evaluates an exponential moving average of the weights instead of the last ones."
-    paper = "Polyak & Juditsky 1992, Acceleration of Stochastic Approximation by Averaging; TensorFlow, timm, ModelEmaV3"
+    paper = (
+        "Polyak & Juditsky 1992, Acceleration of Stochastic Approximation by Averaging; TensorFlow, timm, ModelEmaV3"
+    )
     formula = "φ ← d φ + (1-d) θ after step t;  d = decay, with ema_warmup d = min(decay, (1+t)/(10+t))"
     advice = (
         "Steadier validation curves, and often a little better at a constant rate. The average spans about 1/(1-decay) "
@@ -101,7 +103,7 @@ class SWA(Averaging):
     def shares(self, t: np.ndarray, steps_per_epoch: int, total_steps: int) -> np.ndarray:
         first = self._first(steps_per_epoch, total_steps)
         if self.every == "step":
-            return 1 / np.maximum(1, t - np.floor(first))
+            return np.asarray(1 / np.maximum(1, t - np.floor(first)))
         count = t // steps_per_epoch - np.floor(first / steps_per_epoch)
         return np.where(t % steps_per_epoch == 0, 1 / np.maximum(1, count), 0.0)
 

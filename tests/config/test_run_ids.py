@@ -25,6 +25,12 @@ LATER = {
     "freeze_parameters": None,
     "residual": False,
     "residual_every": 2,
+    "ema": None,
+    "ema_warmup": True,
+    "swa": None,
+    "swa_every": "epoch",
+    "lookahead": None,
+    "lookahead_alpha": 0.5,
     "loss": "auto",
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
