@@ -14,6 +14,7 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
+from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
@@ -55,7 +56,9 @@ def train_population(
     while population.runs:
         started = time.perf_counter()
         trained = population.runs
-        validate(population, epoch, *train_epoch(population, epoch))
+        figures, probe = train_epoch(population, epoch)
+        complete_average(population, epoch)
+        validate(population, epoch, figures, probe)
         population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
@@ -69,6 +72,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
+    averaging = averaging_shares(p, epoch)
     keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
@@ -88,6 +92,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
         update(p, grads, rates[step])
+        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
         metrics.add(batch, outputs, losses)
@@ -122,10 +127,11 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
+    network = p.evaluated_network()
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         # the activations of one batch are enough
-        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
+        return network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
 
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)

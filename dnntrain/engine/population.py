@@ -19,6 +19,7 @@ from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.layer import Tensors
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.optimizers import State
@@ -55,6 +56,8 @@ class Population:
     inputs: BatchSource
     states: dict[str, State]
     """The optimizer's state for each parameter."""
+    averaged: Network | None
+    """The network with averaged weights; None if nothing is averaged."""
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
     clipping: Clipping | None
@@ -76,9 +79,11 @@ class Population:
             run.constant = values
         network = initialize(specs, layers, device, start.weights)
         states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
+        everyone = torch.arange(len(specs), device=device)
+        averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
-        population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
+        population = cls(runs, network, inputs, states, averaged, best, next(iter(clipping), None), rules, start)
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -97,6 +102,10 @@ class Population:
             rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.warmup, epoch, clock))
         return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
 
+    def evaluated_network(self) -> Network:
+        """The network that is validated, kept and tested: the averaged one if there is one."""
+        return self.averaged or self.network
+
     def update_best(self) -> None:
         """Copy the weights of the members that keep their best epoch and have just improved."""
         improved = []
@@ -111,12 +120,12 @@ class Population:
                 improved.append(m)
         if improved and self.best:
             index = torch.tensor(improved, device=self.inputs.device)
-            for name, tensor in self.network.state().items():
+            for name, tensor in self.evaluated_network().state().items():
                 self.best[name][index] = tensor[index]
 
     def best_network(self, members: list[int]) -> Network:
         """The network of some members, with the weights that they keep."""
-        network = self.network.select(torch.tensor(members, device=self.inputs.device))
+        network = self.evaluated_network().select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
             if self.runs[m].spec.best_epoch and self.runs[m].kept_epoch:
                 for name, tensor in network.state().items():
@@ -126,9 +135,10 @@ class Population:
     def tensors(self) -> Tensors:
         """All tensors that training changes, by name; the storage is shared."""
         now = {f"now.{name}": tensor for name, tensor in self.network.state().items()}
+        average = {f"average.{name}": tensor for name, tensor in self.averaged.state().items()} if self.averaged else {}
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
         states = {f"optimizer.{k}.{name}": t for k, state in self.states.items() for name, t in state.items()}
-        return now | best | states
+        return now | average | best | states
 
     def checkpoints(self) -> dict[int, Checkpoint]:
         """A checkpoint of each run that is still training, by the run's index."""
@@ -161,6 +171,7 @@ class Population:
             return
         index = torch.tensor(members, device=self.inputs.device)
         self.network = self.network.select(index)
+        self.averaged = self.averaged and self.averaged.select(index)
         self.inputs = self.inputs.select(members)
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}
