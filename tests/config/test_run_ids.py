@@ -25,6 +25,7 @@ LATER = {
     "freeze_parameters": None,
     "residual": False,
     "residual_every": 2,
+    "centralize": False,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 
