@@ -19,7 +19,7 @@ from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
-from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
@@ -71,8 +71,7 @@ def train_population(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
-    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    averaging = averaging_shares(p, epoch)
+    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
     keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
@@ -84,21 +83,31 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         losses, vjp = loss.value_and_vjp(outputs, batch.y)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
-        grads = add_penalties(p, network.backward(*vjp(shares)))
+        grads = add_penalties(p, centralize(p, network.backward(*vjp(shares))))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
             dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
-        update(p, grads, rates[step])
+        update(p, grads, rates, step)
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
         metrics.add(batch, outputs, losses)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
+    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
+
+
+def centralize(p: Population, grads: Gradients) -> Gradients:
+    """The gradients, those of the weights centered if gradient centralization is on."""
+    if p.centralization:
+        for name in p.network.kernels:
+            axis = p.updates[name].role.output_axis
+            assert axis is not None
+            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
+    return grads
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
@@ -109,17 +118,19 @@ def add_penalties(p: Population, grads: Gradients) -> Gradients:
     return grads
 
 
-def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
+def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
+    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
     p.steps += 1
+    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
     for rule in p.rules:
         for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr)
-    optimizer = p.network.spec.optimizer
+            rule.before_step(kernel, lr[None])
     for name, parameter in p.network.parameters.items():
-        # a convolution's kernel has more axes than a dense layer's
-        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
+        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
+        optimizer = update.optimizer
+        if rates.momentum is not None:
+            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
+        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)

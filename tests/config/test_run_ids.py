@@ -32,6 +32,7 @@ LATER = {
     "lookahead": None,
     "lookahead_alpha": 0.5,
     "loss": "auto",
+    "centralize": False,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 
