@@ -157,7 +157,18 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
+    return RunExtent(
+        outline.task,
+        spec.hidden,
+        spec.epochs,
+        n_train,
+        steps,
+        spec.net.conv_units,
+        spec.net.name,
+        outline.kind,
+        outline.shape,
+        reuses=spec.reuse_from is not None,
+    )
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

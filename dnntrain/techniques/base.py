@@ -42,6 +42,12 @@ class RunExtent:
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
 
 
 class Technique(BaseModel):
