@@ -10,7 +10,7 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DatasetInfo
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.techniques.augmentation.base import Augmentation, EpochOrder, ImageAugmentation
+from dnntrain.techniques.augmentation.base import EpochOrder, ImageAugmentation, TrainingAugmentation
 from dnntrain.techniques.augmentation.mixing import Mixing
 from dnntrain.techniques.augmentation.noise import Noise
 from dnntrain.techniques.base import stack
@@ -24,9 +24,9 @@ Mixed = tuple["torch.Tensor", "torch.Tensor | None", "torch.Tensor | None"]
 class BatchAugmentation:
     """The augmentation of P members of one graph. Without any, batches stay as they are."""
 
-    members: Sequence[tuple[Augmentation, ...]]
+    members: Sequence[tuple[TrainingAugmentation, ...]]
     """Each member's techniques, in the order in which they act."""
-    stacked: Sequence[Augmentation]
+    stacked: Sequence[TrainingAugmentation]
     """The same techniques, each with its values of all members."""
     shape: Shape
     """The shape of one example; (C, H, W) for images."""
@@ -36,11 +36,11 @@ class BatchAugmentation:
     def of(cls, specs: Sequence[RunSpec], data: DatasetInfo, device: torch.device) -> BatchAugmentation:
         """The augmentation of these runs."""
         shape = (1, *data.shape) if data.kind == "images" and len(data.shape) == 2 else data.shape
-        return cls.stack([spec.techniques(Augmentation) for spec in specs], shape, device)
+        return cls.stack([spec.techniques(TrainingAugmentation) for spec in specs], shape, device)
 
     @classmethod
     def stack(
-        cls, members: Sequence[tuple[Augmentation, ...]], shape: Shape, device: torch.device
+        cls, members: Sequence[tuple[TrainingAugmentation, ...]], shape: Shape, device: torch.device
     ) -> BatchAugmentation:
         """The augmentation of members with these techniques."""
         return cls(members, [stack(peers, device) for peers in zip(*members, strict=True)], shape, device)

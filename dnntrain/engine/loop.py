@@ -23,7 +23,8 @@ from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import VJP, ForwardContext
-from dnntrain.techniques.losses import Loss, mixed_value_and_vjp
+from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
+from dnntrain.techniques.losses import Loss
 
 NEW = StartState()
 

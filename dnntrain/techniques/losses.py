@@ -89,30 +89,6 @@ class SquaredError(Loss):
         return reduce(torch.add, passes) / count
 
 
-def mixed_value_and_vjp(
-    loss: Loss, outputs: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, share: torch.Tensor
-) -> tuple[torch.Tensor, VJP]:
-    """`Loss.value_and_vjp` of λ·loss(y) + (1 - λ)·loss(partner), the loss of mixed examples (Zhang et al. 2018).
-
-    For cross-entropy this is the loss of the mixed one-hot targets.
-
-    Args:
-        loss: The loss.
-        outputs: (P, rows, units).
-        y: The examples' own targets, (P, rows).
-        partner: The targets of the examples that are mixed in, (P, rows).
-        share: λ, (P, 1).
-    """
-    own, own_vjp = loss.value_and_vjp(outputs, y)
-    other, other_vjp = loss.value_and_vjp(outputs, partner)
-
-    def backward(grad: torch.Tensor) -> tuple[torch.Tensor]:
-        (to_own,), (to_other,) = own_vjp(grad * share), other_vjp(grad * (1 - share))
-        return (to_own.add_(to_other),)
-
-    return (own * share).add_(other * (1 - share)), backward
-
-
 def choose_loss(task: str, output: str) -> Loss:
     """The loss of a task and of the run's `output` setting."""
     losses: tuple[type[Loss], ...] = (CategoricalCrossEntropy, BinaryCrossEntropy, SquaredError)

@@ -43,12 +43,20 @@ class EpochOrder:
 
 
 class Augmentation(Switch):
-    """Changes the training examples of each step; validation and test examples stay as they are."""
+    """Changes examples on their way into the network."""
 
     family = "Augmentation"
 
     def fault(self, run: RunExtent) -> str | None:
-        return frozen_fault(self.name, run)
+        if not run.reuses:
+            return None
+        return (
+            f"{self.name}: not with reuse_from, since the outputs of frozen layers are computed once for each example"
+        )
+
+
+class TrainingAugmentation(Augmentation):
+    """Changes the training examples of each step; validation and test examples stay as they are."""
 
     def draw(self, order: EpochOrder, shape: Shape) -> np.ndarray:
         """The numbers that decide how one member's examples change in one epoch.
@@ -63,7 +71,7 @@ class Augmentation(Switch):
         raise NotImplementedError
 
 
-class ImageAugmentation(Augmentation):
+class ImageAugmentation(TrainingAugmentation):
     """Changes each image on its own, before the inputs are scaled."""
 
     def fault(self, run: RunExtent) -> str | None:
@@ -88,13 +96,6 @@ def image_fault(name: str, run: RunExtent) -> str | None:
         return None
     advice = "; images are whole numbers from 0 to 255" if len(run.shape) > 1 and run.kind == "numbers" else ""
     return f"{name}: needs images, and the inputs are {run.kind} of shape {run.shape}{advice}"
-
-
-def frozen_fault(name: str, run: RunExtent) -> str | None:
-    """Why augmentation cannot be used in a transfer; None if the run trains the whole network from scratch."""
-    if not run.reuses:
-        return None
-    return f"{name}: not with reuse_from, since the outputs of frozen layers are computed once for each example"
 
 
 def box_mask(boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from dnntrain.nn.layer import VJP
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.techniques.augmentation.base import Augmentation, EpochOrder, box_mask, image_fault
+from dnntrain.techniques.augmentation.base import EpochOrder, TrainingAugmentation, box_mask, image_fault
 from dnntrain.techniques.augmentation.images import centered_boxes
 from dnntrain.techniques.base import RunExtent, per_member
+from dnntrain.techniques.losses import Loss
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
-class Mixing(Augmentation):
+class Mixing(TrainingAugmentation):
     """Mixes each example with its partner, the one before it in the batch, by one share λ for each member and step."""
 
     exclusive = True
@@ -95,3 +97,25 @@ class CutMix(Mixing):
         channels, height, width = shape
         inside = box_mask(draws[:, 1:], height, width).view(-1, 1, 1, height * width)
         return torch.where(inside.expand(-1, 1, channels, -1).flatten(2), partner, x)
+
+
+def mixed_value_and_vjp(
+    loss: Loss, outputs: torch.Tensor, y: torch.Tensor, partner: torch.Tensor, share: torch.Tensor
+) -> tuple[torch.Tensor, VJP]:
+    """`Loss.value_and_vjp` of λ L(y) + (1 - λ) L(partner); for cross-entropy the loss of the mixed one-hot targets.
+
+    Args:
+        loss: The loss L.
+        outputs: (P, rows, units).
+        y: The examples' own targets, (P, rows).
+        partner: Their partners' targets, (P, rows).
+        share: λ, (P, 1).
+    """
+    own, own_vjp = loss.value_and_vjp(outputs, y)
+    other, other_vjp = loss.value_and_vjp(outputs, partner)
+
+    def backward(grad: torch.Tensor) -> tuple[torch.Tensor]:
+        (to_own,), (to_other,) = own_vjp(grad * share), other_vjp(grad * (1 - share))
+        return (to_own.add_(to_other),)
+
+    return (own * share).add_(other * (1 - share)), backward

@@ -8,13 +8,13 @@ import numpy as np
 
 from dnntrain.nn import random
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.techniques.augmentation.base import Augmentation, EpochOrder
+from dnntrain.techniques.augmentation.base import EpochOrder, TrainingAugmentation
 from dnntrain.techniques.base import RunExtent, per_member
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
 
-class Noise(Augmentation):
+class Noise(TrainingAugmentation):
     """Gaussian noise."""
 
     name = "noise"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dnntrain.techniques.augmentation.base import frozen_fault, image_fault
-from dnntrain.techniques.base import RunExtent, Switch
+from dnntrain.techniques.augmentation.base import Augmentation, image_fault
+from dnntrain.techniques.base import RunExtent
 
 
-class TestTimeFlips(Switch):
+class TestTimeFlips(Augmentation):
     """Flips at test time."""
 
     __test__ = False  # for pytest
 
-    family = "Augmentation"
     name = "tta"
     summary = "Averages the predictions for each validation and test image and its mirror image."
     paper = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, section 4.1"
@@ -19,4 +18,4 @@ class TestTimeFlips(Switch):
     advice = "A little accuracy for twice the cost of prediction; with flip in training. Training itself is unchanged."
 
     def fault(self, run: RunExtent) -> str | None:
-        return image_fault(self.name, run) or frozen_fault(self.name, run)
+        return image_fault(self.name, run) or super().fault(run)
