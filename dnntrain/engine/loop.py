@@ -16,14 +16,16 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
+from dnntrain.nn.layer import VJP, ForwardContext
+from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
+from dnntrain.techniques.losses import Loss
 
 NEW = StartState()
 
@@ -80,7 +82,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
         ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
         outputs = network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
+        losses, vjp = step_loss(loss, outputs, batch)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
         grads = add_penalties(p, centralize(p, network.backward(*vjp(shares))))
@@ -108,6 +110,13 @@ def centralize(p: Population, grads: Gradients) -> Gradients:
             assert axis is not None
             grads[name] = p.centralization.centralize(densify(grads[name]), axis)
     return grads
+
+
+def step_loss(loss: Loss, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, VJP]:
+    """The losses (P, rows) of a training step, and the map from their gradient to that of the outputs."""
+    if batch.partner is None or batch.share is None:
+        return loss.value_and_vjp(outputs, batch.y)
+    return mixed_value_and_vjp(loss, outputs, batch.y, batch.partner, batch.share)
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
@@ -138,12 +147,8 @@ def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> Non
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-    network = p.evaluated_network()
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        # the activations of one batch are enough
-        return network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
-
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):

@@ -167,7 +167,10 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
         steps,
         spec.net.conv_units,
         spec.net.name,
-        n_classes=len(outline.classes),
+        len(outline.classes),
+        outline.kind,
+        outline.shape,
+        reuses=spec.reuse_from is not None,
     )
 
 

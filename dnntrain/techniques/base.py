@@ -44,6 +44,12 @@ class RunExtent:
     """The network's name."""
     n_classes: int = 0
     """0 for a regression."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
 
 
 class Technique(BaseModel):
