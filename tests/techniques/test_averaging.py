@@ -215,7 +215,8 @@ def test_validation_figures_are_those_of_the_kept_average(mini: Dataset) -> None
         spec = RunSpec.parse(settings | averaging)
         [run] = train_population([spec], mini)
         population = Population.start([Run(spec, 0)], mini, torch.device("cpu"), StartState(weights=[run.weights]))
-        values = evaluate(population.inputs, "val", forward(population.network), population.inputs.validation())
+        inputs = population.inputs
+        values = evaluate(inputs, "val", forward(population.network, inputs.loss), inputs.validation())
         assert run.kept_row["val_loss"] == values["val_loss"][0]
 
 
@@ -228,7 +229,7 @@ def test_statistics_of_swa_are_right_to_a_percent(images: Dataset) -> None:
     assert inputs.steps_per_epoch > 100
     with torch.inference_mode():
         measure_statistics(network, inputs, [0], 2, batches=inputs.steps_per_epoch)
-        full = evaluate(inputs, "val", forward(network), inputs.validation())["val_loss"][0]
+        full = evaluate(inputs, "val", forward(network, inputs.loss), inputs.validation())["val_loss"][0]
     assert run.kept_row["val_loss"] == pytest.approx(full, rel=0.01)
 
 
