@@ -132,14 +132,21 @@ def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: str)
 def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float) -> ArmRuns:
     """The arm with what its lost runs count as."""
     declared = metric_of(metric)
-    constants = study.constants.get(arm.name) or next(iter(study.constants.values()), {})
-    value, is_assumed = constants.get(metric), False
+    value, is_assumed = constant_of(study, arm.name, metric), False
     if value is None:
         value = assumed_constant(study, arm.name, declared)
         is_assumed = not math.isnan(value)
     if not math.isnan(worst) and not math.isnan(value):
         value = min(value, worst) if declared.higher_is_better else max(value, worst)
     return replace(arm, lost_value=value, lost_value_is_assumed=is_assumed)
+
+
+def constant_of(study: StudyRecord, arm: str, metric: str) -> float | None:
+    """What a network scores that ignores its inputs, on an arm's data; None if it is not recorded.
+
+    An arm without finished runs takes that of another arm.
+    """
+    return (study.constants.get(arm) or next(iter(study.constants.values()), {})).get(metric)
 
 
 def assumed_constant(study: StudyRecord, arm: str, metric: Metric) -> float:
