@@ -22,9 +22,11 @@ class AreaUnderCurve(Metric):
     weighs_classes_equally = True
 
     def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+        if info.n_classes == 2:
+            logits = outputs.astype(float)  # probabilities near 1 would round to equal ones
+            return area_under_curve(logits[:, -1] - (logits[:, 0] if logits.shape[1] == 2 else 0.0), targets == 1)
         scores = class_probabilities(outputs)
-        classes = range(1, 2) if info.n_classes == 2 else range(info.n_classes)
-        areas = [area_under_curve(scores[:, label], targets == label) for label in classes]
+        areas = [area_under_curve(scores[:, label], targets == label) for label in range(info.n_classes)]
         known = [area for area in areas if not np.isnan(area)]
         return float(np.mean(known)) if known else np.nan
 
