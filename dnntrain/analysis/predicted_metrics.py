@@ -37,7 +37,7 @@ def with_metric(results: Results, column: str) -> Results:
     values = {each: [*runs[each]] if each in runs else [math.nan] * len(runs) for each in columns}
     constants: dict[str, list[dict[str, float]]] = {}
     n_missing = 0
-    for row, (arm, predictions) in enumerate(zip(runs["arm"], _predictions(results), strict=True)):
+    for row, (arm, predictions) in enumerate(zip(runs["arm"], predictions_of(results), strict=True)):
         n_missing += bool(is_finished.iloc[row] and predictions is None)
         if predictions is not None:
             for each in columns:
@@ -48,7 +48,7 @@ def with_metric(results: Results, column: str) -> Results:
         return results
     known = results.record.constants
     by_arm = {arm: {**known.get(arm, {}), **of_arm} for arm, of_arm in mean_constants(constants).items()}
-    notes = [f"{n_missing} of {len(runs)} runs have no predictions: {_remedy(results)}."] if n_missing else []
+    notes = [f"{n_missing} of {len(runs)} runs have no predictions: {remedy(results)}."] if n_missing else []
     return replace(
         results,
         runs=runs.assign(**values),
@@ -61,12 +61,12 @@ def no_metric(results: Results, column: str) -> str:
     """The error for a metric that a study lacks, and that its predictions do not give either."""
     part, _ = split_column(column)
     if part in HELD_OUT and _has_task(results, metric_of(column).tasks):
-        found = [predictions for predictions in _predictions(results) if predictions is not None]
+        found = [predictions for predictions in predictions_of(results) if predictions is not None]
         if not found:
-            return f"{results.folder}: {column} is computed from predictions, and none are recorded; {_remedy(results)}"
+            return f"{results.folder}: {column} is computed from predictions, and none are recorded; {remedy(results)}"
         if not all(predictions.is_complete for predictions in found):
             why = "the predictions of an older version lack what it needs"
-            return f"{results.folder}: {column} is not recorded, and {why}; {_remedy(results)}"
+            return f"{results.folder}: {column} is not recorded, and {why}; {remedy(results)}"
         return f"{results.folder}: {column} is not defined for these data"
     known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
     return f"{results.folder} has no metric {column}; it has {known}"
@@ -77,13 +77,14 @@ def _has_task(results: Results, tasks: tuple[str, ...]) -> bool:
     return not results.is_table and any(data.task in tasks for data in datasets_of(results.record))
 
 
-def _predictions(results: Results) -> Iterator[Predictions | None]:
+def predictions_of(results: Results) -> Iterator[Predictions | None]:
     """The predictions of each run in the order of the table; None for a run that did not finish or has none."""
     store = RunStore(results.folder.parent)
     for run, status in zip(results.runs["run"], results.runs["status"], strict=True):
         yield store.predictions(run) if status == "finished" else None
 
 
-def _remedy(results: Results) -> str:
+def remedy(results: Results) -> str:
+    """How predictions of a study's runs are made, as part of a message."""
     command = f"dnntrain runs evaluate {results.folder.name} --out {results.folder.parent}"
     return f"`{command}` makes them without training"

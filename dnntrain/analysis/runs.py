@@ -144,9 +144,11 @@ def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float
 def constant_of(study: StudyRecord, arm: str, metric: str) -> float | None:
     """What a network scores that ignores its inputs, on an arm's data; None if it is not recorded.
 
-    An arm without finished runs takes that of another arm.
+    An arm whose own runs do not say takes that of another arm on the same data.
     """
-    return (study.constants.get(arm) or next(iter(study.constants.values()), {})).get(metric)
+    on_same_data = next((data.arms for data in datasets_of(study) if arm in data.arms), [*study.constants])
+    known = (study.constants.get(name, {}).get(metric) for name in (arm, *on_same_data))
+    return next((value for value in known if value is not None), None)
 
 
 def assumed_constant(study: StudyRecord, arm: str, metric: Metric) -> float:

@@ -14,6 +14,7 @@ from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, exam
 from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.options import SORTS, AnalysisOptions
+from dnntrain.analysis.per_class import ArmClasses, classes_by_arm
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
@@ -58,6 +59,8 @@ class Summary:
     """Main effects and interactions of a factorial design."""
     contributions: Mapping[str, Contribution]
     """Solo gain and marginal loss of each factor of an in-and-out design."""
+    per_class: list[ArmClasses]
+    """How well each arm finds each class; empty unless that is asked for."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -171,6 +174,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         family=family,
         effects=factorial_effects(study, runs, delta, declared, level),
         contributions=contributions(study, runs, delta, declared, level),
+        per_class=classes_by_arm(results, metric) if options.per_class else [],
     )
 
 

@@ -29,6 +29,7 @@ def report(
     method: str | None = None,
     pairs: bool = False,
     population: bool = False,
+    per_class: bool = False,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -45,6 +46,8 @@ def report(
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
         pairs: Whether to compare every arm with every other as well.
         population: Whether to judge over other test examples as well, and not only over other seeds.
+        per_class: Whether to show precision, recall and F1 of each class, and confusion matrices. The CSV then has a
+            row for each arm and class.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -60,6 +63,7 @@ def report(
         sort=sort,
         pairs=pairs,
         population=population,
+        per_class=per_class,
     )
     if population and require:
         raise InputError("--population: not with --require, which judges over seeds")

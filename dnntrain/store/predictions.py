@@ -79,7 +79,7 @@ class Predictions:
 
 def write_predictions(path: Path, predictions: Predictions, targets_folder: Path) -> None:
     """Write predictions.npz, and the files of targets that are not there yet."""
-    # first, since a file whose end is damaged may seem to lack its last arrays, and without these it looks like an old one
+    # first, since a damaged file may seem to lack its last arrays, and without these it looks like an old one
     arrays: dict[str, Any] = {"train.mean": np.array(predictions.info["test"].mean)}
     if predictions.train_counts is not None:
         arrays["train.counts"] = predictions.train_counts

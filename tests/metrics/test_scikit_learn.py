@@ -43,7 +43,7 @@ def by_scikit_learn(name: str, outputs: np.ndarray, targets: np.ndarray, n_class
         "macro_f1": lambda: reference.f1_score(targets, predicted, average="macro"),
         "weighted_f1": lambda: reference.f1_score(targets, predicted, average="weighted"),
         "auc": lambda: (
-            reference.roc_auc_score(targets, outputs[:, -1] - (outputs[:, 0] if outputs.shape[1] == 2 else 0))
+            reference.roc_auc_score(targets, np.diff(outputs.astype(float), prepend=0 * outputs[:, :1])[:, -1])
             if n_classes == 2
             else reference.roc_auc_score(targets, scores, multi_class="ovr", average="macro", labels=classes)
         ),
