@@ -16,7 +16,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import EpochRates, Population, StartState
@@ -149,12 +149,15 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
     # the activations of one batch are enough
     predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
-    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
+    specs = [run.spec for run in p.runs]
+    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
+    watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
-        run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
+        run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
 
@@ -171,12 +174,16 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     if not finished:
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
-    outputs: list[np.ndarray] | None = [] if keep_predictions else None
+    specs = [run.spec for run in runs]
+    watches = any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if keep_predictions or watches else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    predicted = predictions(network, inputs, outputs) if outputs else [None] * len(runs)
+    watched = measure_watched(specs, outputs if outputs and watches else [], inputs, "test")
+    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
-            run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+            run.status = "finished"
+            run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
         run.weights |= p.inputs.scaling(finished[k])

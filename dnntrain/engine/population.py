@@ -12,7 +12,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
-from dnntrain.engine.evaluation import constant_metrics
+from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
@@ -100,6 +100,7 @@ class Population:
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        check_watched_metrics(inputs, specs)
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
             run.constant = values
         network = initialize(specs, layers, device, start.weights)

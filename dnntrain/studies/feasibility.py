@@ -13,7 +13,7 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import TRAIN_LOSS, metric_columns
+from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
@@ -77,6 +77,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
         value = spec.settings()[key]
         if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
+    modules_of(spec.watched_metrics)  # refuses metrics that workers cannot import
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
         raise InputError(fault)
