@@ -17,8 +17,8 @@ from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
+from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
@@ -70,21 +70,15 @@ def train_population(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
+    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
     averaging = averaging_shares(p, epoch)
-    keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
-        ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
-        outputs = network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
-        # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
-        grads = add_penalties(p, network.backward(*vjp(shares)))
+    for step, passes in enumerate(passes_by_step(p, epoch)):
+        grads = add_penalties(p, step_gradients(p, passes, metrics))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
@@ -95,7 +89,6 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
-        metrics.add(batch, outputs, losses)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe

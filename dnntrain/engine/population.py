@@ -24,6 +24,7 @@ from dnntrain.techniques.base import Switch, select, stack
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.optimizers import State
 from dnntrain.techniques.regularization import WeightRegularizer
+from dnntrain.techniques.sam import SAM
 from dnntrain.techniques.schedules import ScheduleContext, learning_rates
 
 S = TypeVar("S", bound=Switch)
@@ -61,6 +62,7 @@ class Population:
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
     clipping: Clipping | None
+    sam: SAM | None
     rules: list[WeightRegularizer]
     start_state: StartState
     steps: int = 0
@@ -82,8 +84,10 @@ class Population:
         everyone = torch.arange(len(specs), device=device)
         averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
-        population = cls(runs, network, inputs, states, averaged, best, next(iter(clipping), None), rules, start)
+        clipping = next(iter(stacked(specs, Clipping, device)), None)
+        sam = next(iter(stacked(specs, SAM, device)), None)
+        rules = stacked(specs, WeightRegularizer, device)
+        population = cls(runs, network, inputs, states, averaged, best, clipping, sam, rules, start)
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -176,6 +180,7 @@ class Population:
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}
         self.clipping = self.clipping and select(self.clipping, index)
+        self.sam = self.sam and select(self.sam, index)
         self.rules = [select(rule, index) for rule in self.rules]
 
 

@@ -37,11 +37,13 @@ class RunExtent:
     epochs: int
     n_train: int
     steps_per_epoch: int
-    """Mini-batches per epoch."""
+    """Optimizer steps per epoch."""
     conv: int = 0
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    batches_per_epoch: int = 0
+    """Mini-batches per epoch: more than the steps with gradient accumulation."""
     n_classes: int = 0
     """0 for a regression."""
 

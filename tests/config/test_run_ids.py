@@ -31,6 +31,8 @@ LATER = {
     "swa_every": "epoch",
     "lookahead": None,
     "lookahead_alpha": 0.5,
+    "sam": None,
+    "accumulate": None,
     "loss": "auto",
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
