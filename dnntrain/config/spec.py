@@ -48,9 +48,9 @@ from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
 from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.optimizers import Optimizer
+from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import Schedule, Warmup
+from dnntrain.techniques.schedules.base import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 from dnntrain.utils.user_code.reference import CodeReference
 
@@ -173,6 +173,8 @@ class RunSpec(TransferSettings):
         for switch in self.switches:
             if switch.exclusive and (other := exclusive.setdefault(switch.family, switch.name)) != switch.name:
                 raise ValueError(f"{other} and {switch.name} exclude each other: give one")
+        if conflict := self.optimizer.conflict(self.schedule, self.switches):
+            raise ValueError(conflict)
         if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
@@ -272,12 +274,15 @@ class RunSpec(TransferSettings):
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
+        # a cycled momentum is another computation; other schedules may share a population
+        cycled = {"momenta": True} if self.schedule.cycles_momentum else {}
         outside = {t.key(name) for t in switch_fields(type(self)) if not t.in_graph for name in t.model_fields}
-        return json.dumps({
+        shared = {
             key: value is not None if field_extra(keys[key], "per_member") else value
             for key, value in settings.items()
             if key not in outside
-        })  # fmt: skip
+        }
+        return json.dumps(shared | cycled)
 
     def digest(self, fingerprint: str, engine: str) -> str:
         """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.

@@ -14,7 +14,9 @@ from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
+from dnntrain.nn.layer import VJP, ForwardContext
+from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
+from dnntrain.techniques.losses import Loss
 
 
 class Pass(NamedTuple):
@@ -58,13 +60,20 @@ def mean_gradients(p: Population, passes: list[Pass], metrics: MetricAccumulator
     total = sum(loss.total_weight(batch.y, batch.real) for batch, _ in passes)
     for batch, ctx in passes:
         outputs = p.network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
+        losses, vjp = step_loss(loss, outputs, batch)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         own = p.network.backward(*vjp(torch.ones_like(losses).div_(total)))
         grads = own if len(passes) == 1 else with_sums(grads, own)
         if metrics:
             metrics.add(batch, outputs, losses)
     return grads
+
+
+def step_loss(loss: Loss, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, VJP]:
+    """The losses (P, rows) of a training step, and the map from their gradient to that of the outputs."""
+    if batch.partner is None or batch.share is None:
+        return loss.value_and_vjp(outputs, batch.y)
+    return mixed_value_and_vjp(loss, outputs, batch.y, batch.partner, batch.share)
 
 
 def with_sums(sums: Gradients, grads: Gradients) -> Gradients:

@@ -15,15 +15,13 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, predictions, test
 from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
 
 NEW = StartState()
 
@@ -71,27 +69,36 @@ def train_population(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
-    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    averaging = averaging_shares(p, epoch)
+    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, passes in enumerate(passes_by_step(p, epoch)):
-        grads = add_penalties(p, step_gradients(p, passes, metrics))
+        grads = add_penalties(p, centralize(p, step_gradients(p, passes, metrics)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
             dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
-        update(p, grads, rates[step])
+        update(p, grads, rates, step)
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
+    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
+
+
+def centralize(p: Population, grads: Gradients) -> Gradients:
+    """The gradients, those of the weights centered if gradient centralization is on."""
+    if p.centralization:
+        for name in p.network.kernels:
+            axis = p.updates[name].role.output_axis
+            assert axis is not None
+            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
+    return grads
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
@@ -102,17 +109,19 @@ def add_penalties(p: Population, grads: Gradients) -> Gradients:
     return grads
 
 
-def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
+def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
+    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
     p.steps += 1
+    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
     for rule in p.rules:
         for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr)
-    optimizer = p.network.spec.optimizer
+            rule.before_step(kernel, lr[None])
     for name, parameter in p.network.parameters.items():
-        # a convolution's kernel has more axes than a dense layer's
-        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
+        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
+        optimizer = update.optimizer
+        if rates.momentum is not None:
+            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
+        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)
@@ -120,12 +129,8 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-    network = p.evaluated_network()
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        # the activations of one batch are enough
-        return network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
-
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):

@@ -42,10 +42,16 @@ class RunExtent:
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
-    batches_per_epoch: int = 0
-    """Mini-batches per epoch: more than the steps with gradient accumulation."""
     n_classes: int = 0
     """0 for a regression."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
+    batches_per_epoch: int = 0
+    """Mini-batches per epoch: more than the steps with gradient accumulation."""
 
 
 class Technique(BaseModel):

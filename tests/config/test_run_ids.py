@@ -34,6 +34,22 @@ LATER = {
     "sam": None,
     "accumulate": None,
     "loss": "auto",
+    "centralize": False,
+    "flip": None,
+    "crop": None,
+    "crop_mode": "zero",
+    "color_jitter": False,
+    "color_jitter_brightness": 0.2,
+    "color_jitter_contrast": 0.2,
+    "color_jitter_saturation": 0.2,
+    "cutout": None,
+    "random_erasing": None,
+    "random_erasing_min_area": 0.02,
+    "random_erasing_max_area": 0.33,
+    "mixup": None,
+    "cutmix": None,
+    "noise": None,
+    "tta": False,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 

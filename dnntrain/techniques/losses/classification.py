@@ -150,6 +150,7 @@ class Focal(ClassTrainingLoss):
     """Cross-entropy that counts confident predictions less."""
 
     name = "focal"
+    example = "focal:gamma=2"
     summary = "Counts examples less that are classified well already, so that hard and rare ones count more."
     paper = "Lin et al. 2017, Focal Loss for Dense Object Detection, arXiv:1708.02002"
     formula = (
