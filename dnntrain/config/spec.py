@@ -47,7 +47,7 @@ from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, r
 from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.normalization import BatchNorm, Normalization
 from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.schedules.base import Schedule, Warmup
@@ -70,7 +70,7 @@ class RunSpec(TransferSettings):
 
     Two specs are equal when they describe the same run, and a spec is hashable. A technique that is off is None::
 
-        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), batch_norm=BatchNorm(), dropout=Dropout(rate=0.1))
+        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), norm=BatchNorm(), dropout=Dropout(rate=0.1))
         RunSpec.parse({"hidden": "2x50", "optimizer": "sgd:momentum=0.9", "bn": True, "dropout": 0.1})
     """
 
@@ -150,7 +150,7 @@ class RunSpec(TransferSettings):
     clipping: InstanceOf[Clipping] | None = None
     dropout: InstanceOf[DropoutBase] | None = None
     mc_dropout: InstanceOf[MonteCarloDropout] | None = None
-    batch_norm: InstanceOf[BatchNorm] | None = None
+    norm: InstanceOf[Normalization] | None = None
     regularizers: Annotated[tuple[InstanceOf[WeightRegularizer], ...], AfterValidator(_in_catalogue_order)] = ()
     warmup: InstanceOf[Warmup] | None = None
     early_stopping: InstanceOf[EarlyStopping] | None = None
@@ -179,10 +179,17 @@ class RunSpec(TransferSettings):
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
             raise ValueError(f"select {self.select} keeps the best epoch, early_stop_restore off the last: give one")
-        for key in ("batch_size", "train_size"):
-            if self.batch_norm and getattr(self, key) == 1:
-                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        self._check_batch_norm()
         return self
+
+    def _check_batch_norm(self) -> None:
+        if not isinstance(self.norm, BatchNorm):
+            return
+        for key in ("batch_size", "train_size"):
+            if getattr(self, key) == 1:
+                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        if (ghost := self.norm.ghost) and 2 * ghost > self.batch_size:
+            raise ValueError(f"bn_ghost {ghost}: a batch of {self.batch_size} has no two such parts")
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:

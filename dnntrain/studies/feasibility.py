@@ -19,12 +19,14 @@ from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
-from dnntrain.techniques.base import RunExtent, Technique
+from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.early_stopping import metric_fault
 from dnntrain.techniques.networks.module import Module, module_spec
+from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
 
-SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout", "bn": "norm"}
+SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout"}
+SURGERY |= {norm.name: "norm" for norm in techniques_in(Normalization)}
 """Settings that replace parts of a user's module, each with the kind of function that does the same in its source."""
 
 
@@ -148,9 +150,10 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
     if isinstance(spec.net, Module) and spec.reuse_from is None:
         settings = network_settings(spec, outline)
         module = module_spec(spec.net, settings).module
-        changing = {"act": settings.activations, "dropout": settings.dropout, "bn": settings.batch_norm}
+        changing: dict[str, object] = {"act": settings.activations, "dropout": settings.dropout}
+        changing |= {settings.norm.name: settings.norm} if settings.norm else {}
         for key, kind in SURGERY.items():
-            if changing[key] and (calls := source_calls(module, kind)):
+            if changing.get(key) and (calls := source_calls(module, kind)):
                 more = f", and {len(calls) - 1} more calls stay" if len(calls) > 1 else ""
                 yield f"{key} has no effect where {calls[0]}{more}"
 

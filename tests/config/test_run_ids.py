@@ -50,6 +50,16 @@ LATER = {
     "cutmix": None,
     "noise": None,
     "tta": False,
+    "bn_ghost": None,
+    "layer_norm": False,
+    "layer_norm_place": "before",
+    "layer_norm_eps": 1e-5,
+    "rms_norm": False,
+    "rms_norm_place": "before",
+    "rms_norm_eps": 1e-5,
+    "group_norm": None,
+    "group_norm_place": "before",
+    "group_norm_eps": 1e-5,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 

@@ -241,12 +241,8 @@ def test_validation_figures_are_those_of_the_kept_average(mini: Dataset) -> None
         spec = RunSpec.parse(settings | averaging)
         [run] = train_population([spec], mini)
         population = Population.start([Run(spec, 0)], mini, torch.device("cpu"), StartState(weights=[run.weights]))
-        values = evaluate(
-            population.inputs,
-            "val",
-            forward(population.network, population.inputs.loss),
-            population.inputs.validation(),
-        )
+        inputs = population.inputs
+        values = evaluate(inputs, "val", forward(population.network, inputs.loss), inputs.validation())
         assert run.kept_row["val_loss"] == values["val_loss"][0]
 
 
