@@ -39,6 +39,7 @@ from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_sour
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.metrics import Metric, metric_of
+from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch, Technique
 from dnntrain.techniques.clipping import Clipping
@@ -255,6 +256,11 @@ class RunSpec(TransferSettings):
         """The switches that are on, in the order of their keys."""
         held = (getattr(self, field) for field in dict.fromkeys(switch_fields(type(self)).values()))
         return tuple(switch for value in held for switch in (value if isinstance(value, tuple) else (value,)) if switch)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Mini-batches whose gradients make one optimizer step."""
+        return next((accumulation.batches for accumulation in self.techniques(Accumulation)), 1)
 
     def techniques(self, family: type[S]) -> tuple[S, ...]:
         """The switches of a family that are on."""

@@ -63,7 +63,14 @@ def complete_average(p: Population, epoch: int) -> None:
     """Make the averaged network ready to be evaluated after the epoch (0-based)."""
     if p.averaged is None:
         return
-    if p.averaged.buffers and any(a.measures_statistics for a in p.network.spec.techniques(Averaging)):
+    spec = p.network.spec
+    if spec.optimizer.averages:
+        for name, parameter in p.network.parameters.items():
+            p.averaged.parameters[name].copy_(p.updates[name].optimizer.evaluated(parameter, p.states[name]))
+        for name, buffer in p.network.buffers.items():
+            p.averaged.buffers[name].copy_(buffer)
+    measured = spec.optimizer.averages or any(a.measures_statistics for a in spec.techniques(Averaging))
+    if measured and p.averaged.buffers:
         measure_statistics(p.averaged, p.inputs, p.seeds, p.start_state.epochs + epoch)
 
 

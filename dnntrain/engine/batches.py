@@ -17,7 +17,7 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.balance import absent_notes
-from dnntrain.data.split import batch_counts, split, step_count
+from dnntrain.data.split import batch_count, batch_counts, split, step_count
 from dnntrain.engine.augmentation import BatchAugmentation
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.engine.scaling import (
@@ -130,7 +130,7 @@ class BatchSource:
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
-        self.batch_size = spec.batch_size
+        self.batch_size, self.batches_per_step = spec.batch_size, spec.batches_per_step
         layers = layers or layer_specs(spec, outline)
         self.evaluation_rows = evaluation_rows(layers)
         self.widths = {self.n_features, *(prod(layer.shape_out) for layer in walk(layers))}
@@ -186,9 +186,14 @@ class BatchSource:
         return int(self.train_indices.shape[1])
 
     @property
-    def steps_per_epoch(self) -> int:
+    def batches_per_epoch(self) -> int:
         """Mini-batches in an epoch, the last one included."""
-        return step_count(self.n_train, self.batch_size)
+        return batch_count(self.n_train, self.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch, the last one included."""
+        return step_count(self.batches_per_epoch, self.batches_per_step)
 
     def _scaling(self, scale: str, is_image: bool, channels: int) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.

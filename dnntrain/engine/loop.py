@@ -15,17 +15,13 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
+from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import VJP, ForwardContext
-from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
-from dnntrain.techniques.losses import Loss
 
 NEW = StartState()
 
@@ -72,20 +68,14 @@ def train_population(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
+    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
     rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
-    keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
-        ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
-        outputs = network.forward(batch.x, ctx)
-        losses, vjp = step_loss(loss, outputs, batch)
-        # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
-        grads = add_penalties(p, centralize(p, network.backward(*vjp(shares))))
+    for step, passes in enumerate(passes_by_step(p, epoch)):
+        grads = add_penalties(p, centralize(p, step_gradients(p, passes, metrics)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
@@ -96,7 +86,6 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
-        metrics.add(batch, outputs, losses)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
@@ -110,13 +99,6 @@ def centralize(p: Population, grads: Gradients) -> Gradients:
             assert axis is not None
             grads[name] = p.centralization.centralize(densify(grads[name]), axis)
     return grads
-
-
-def step_loss(loss: Loss, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, VJP]:
-    """The losses (P, rows) of a training step, and the map from their gradient to that of the outputs."""
-    if batch.partner is None or batch.share is None:
-        return loss.value_and_vjp(outputs, batch.y)
-    return mixed_value_and_vjp(loss, outputs, batch.y, batch.partner, batch.share)
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:

@@ -26,6 +26,7 @@ from dnntrain.techniques.centralization import GradientCentralization
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.optimizers.base import Optimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
+from dnntrain.techniques.sam import SAM
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 S = TypeVar("S", bound=Switch)
@@ -86,6 +87,7 @@ class Population:
     """Each member's best weights so far; empty if no member keeps its best epoch."""
     centralization: GradientCentralization | None
     clipping: Clipping | None
+    sam: SAM | None
     rules: list[WeightRegularizer]
     start_state: StartState
     steps: int = 0
@@ -110,12 +112,15 @@ class Population:
         }
         states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
         everyone = torch.arange(len(specs), device=device)
-        averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
+        averages = specs[0].techniques(Averaging) or specs[0].optimizer.averages
+        averaged = network.select(everyone) if averages else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
         centralization = next(iter(specs[0].techniques(GradientCentralization)), None)
-        clip = next(iter(clipping), None)
-        population = cls(runs, network, inputs, updates, states, averaged, best, centralization, clip, rules, start)
+        clipping = next(iter(stacked(specs, Clipping, device)), None)
+        sam, rules = next(iter(stacked(specs, SAM, device)), None), stacked(specs, WeightRegularizer, device)
+        population = cls(
+            runs, network, inputs, updates, states, averaged, best, centralization, clipping, sam, rules, start
+        )
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -220,6 +225,7 @@ class Population:
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}
         self.clipping = self.clipping and select(self.clipping, index)
+        self.sam = self.sam and select(self.sam, index)
         self.rules = [select(rule, index) for rule in self.rules]
 
 

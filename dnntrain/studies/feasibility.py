@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
-from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
+from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
@@ -162,19 +162,20 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
 def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
-    steps = step_count(n_train, spec.batch_size)
+    batches = batch_count(n_train, spec.batch_size)
     return RunExtent(
         outline.task,
         spec.hidden,
         spec.epochs,
         n_train,
-        steps,
+        step_count(batches, spec.batches_per_step),
         spec.net.conv_units,
         spec.net.name,
         len(outline.classes),
         outline.kind,
         outline.shape,
         reuses=spec.reuse_from is not None,
+        batches_per_epoch=batches,
     )
 
 

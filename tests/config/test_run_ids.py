@@ -31,6 +31,8 @@ LATER = {
     "swa_every": "epoch",
     "lookahead": None,
     "lookahead_alpha": 0.5,
+    "sam": None,
+    "accumulate": None,
     "loss": "auto",
     "centralize": False,
     "flip": None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import schedulefree
 import torch
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -36,6 +37,8 @@ from tests.support.plain_training import (
 SETTINGS = {"net": CONV_NET, "train_size": 200, "val": 150, "batch_size": 20, "lr": 0.1, "seed": 3, "epochs": 5}
 """Fifty steps; the network has batch norm."""
 LR = 0.1
+COUNT = "features.1.num_batches_tracked"
+"""The number of batches that the norm has seen. Nothing uses it, and update_bn sets it back."""
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +117,7 @@ def test_swa_is_that_of_torch(settings: dict[str, Any], first_step: int, images:
         evaluated = average if average.n_averaged else AveragedModel(module)
         update_bn([x for x, _ in batches(spec, images, epoch)], evaluated)
         losses.append(val_loss(evaluated, spec, images))
-    # the number of batches that a norm has counted is used by none
-    average.module.load_state_dict({"features.1.num_batches_tracked": torch.tensor(60)}, strict=False)
+    average.module.load_state_dict({COUNT: torch.tensor(60)}, strict=False)
     assert_trained_alike(run, average.module, losses)
 
 
@@ -137,6 +139,30 @@ def test_lookahead_is_the_papers_loop(images: Dataset) -> None:
                         mean.copy_(mean + 0.7 * (now - mean) if mean.is_floating_point() else now)
         losses.append(val_loss(slow, spec, images))
     assert_trained_alike(run, slow, losses)
+
+
+def test_schedule_free_is_evaluated_at_its_average(images: Dataset) -> None:
+    spec = RunSpec.parse(SETTINGS | {"optimizer": "schedule_free_sgd", "lr": 0.5})
+    run, _ = train_population([spec, spec.changed(seed=4, lr=0.1)], images)
+    module, losses = conv_net(spec, images), []
+    optimizer = schedulefree.SGDScheduleFree(module.parameters(), lr=0.5)
+    for epoch in range(spec.epochs):
+        optimizer.train()
+        for x, y in batches(spec, images, epoch):
+            optimizer.zero_grad()
+            cross_entropy(module(x), y).backward()
+            optimizer.step()
+        optimizer.eval()
+        evaluated = copy.deepcopy(module)
+        update_bn([x for x, _ in batches(spec, images, epoch)], evaluated)
+        losses.append(val_loss(evaluated, spec, images))
+    evaluated.load_state_dict({COUNT: torch.tensor(60)}, strict=False)
+    assert_trained_alike(run, evaluated, losses)
+
+
+def test_schedule_free_has_no_other_average() -> None:
+    with pytest.raises(InputError, match="swa: schedule_free_sgd evaluates an average of its own"):
+        RunSpec.parse({"optimizer": "schedule_free_sgd", "swa": "0.5"})
 
 
 ONE_STEP = {"hidden": "12,5", "train_size": 60, "val": 80, "batch_size": 60, "epochs": 8, "lr": 0.3, "bn": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch
 from dnntrain.techniques.optimizers.base import DecayingOptimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
@@ -31,6 +32,8 @@ class ScheduleFree(DecayingOptimizer):
         if not isinstance(schedule, Constant):
             return f"schedule {schedule}: {self.name} needs none; leave it out, and use warmup if the start needs one"
         for switch in switches:
+            if isinstance(switch, Averaging):
+                return f"{switch.name}: {self.name} evaluates an average of its own; give one of them"
             if isinstance(switch, WeightRegularizer) and switch.changes_weights:
                 return f"{switch.name}: {self.name} averages the weights, which nothing else may change; use its decay"
         return super().conflict(schedule, switches)
