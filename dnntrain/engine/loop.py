@@ -14,14 +14,16 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
+from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
-from dnntrain.engine.population import EpochRates, Population, StartState
+from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.engine.update import epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import Gradients, densify
+from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext
 
 NEW = StartState()
@@ -55,7 +57,9 @@ def train_population(
     while population.runs:
         started = time.perf_counter()
         trained = population.runs
-        validate(population, epoch, *train_epoch(population, epoch))
+        figures, probe = train_epoch(population, epoch)
+        complete_average(population, epoch)
+        validate(population, epoch, figures, probe)
         population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
@@ -68,7 +72,7 @@ def train_population(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
-    rates = p.rates(epoch)
+    rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
@@ -80,7 +84,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         losses, vjp = loss.value_and_vjp(outputs, batch.y)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         shares = torch.full_like(losses, 1 / batch.real)
-        grads = add_penalties(p, centralize(p, network.backward(*vjp(shares))))
+        grads = regularize(p, network.backward(*vjp(shares)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
@@ -88,6 +92,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
         update(p, grads, rates, step)
+        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
         metrics.add(batch, outputs, losses)
@@ -96,48 +101,13 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
 
 
-def centralize(p: Population, grads: Gradients) -> Gradients:
-    """The gradients, those of the weights centered if gradient centralization is on."""
-    if p.centralization:
-        for name in p.network.kernels:
-            axis = p.updates[name].role.output_axis
-            assert axis is not None
-            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
-    return grads
-
-
-def add_penalties(p: Population, grads: Gradients) -> Gradients:
-    """The gradients plus those of the penalties on the weights."""
-    for rule in p.rules:
-        for name in p.network.kernels:
-            grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
-    return grads
-
-
-def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
-    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
-    p.steps += 1
-    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr[None])
-    for name, parameter in p.network.parameters.items():
-        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
-        optimizer = update.optimizer
-        if rates.momentum is not None:
-            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
-        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.after_step(kernel)
-
-
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
+    network = p.evaluated_network()
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         # the activations of one batch are enough
-        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
+        return network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
 
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)

@@ -161,6 +161,8 @@ class Switch(Technique):
     """The parameter whose value turns it on (`--clipnorm 1`); None if the name alone does (`--bn`)."""
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
+    example: ClassVar[dict[str, Any]] = {}
+    """Settings with which a short run shows it, where the default of its primary parameter does not."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

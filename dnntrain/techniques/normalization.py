@@ -68,9 +68,9 @@ class BatchNormLayer(Layer):
         variance = real_rows(centered, real).square().sum(dim=1, keepdim=True) / real  # eq. 16
         inverse = torch.rsqrt(variance + self.bn.eps)
         normalized = centered.mul_(inverse)  # eq. 17
+        share = ctx.statistics_share(self.bn.alpha, is_new=not self.pretrained)
         for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
-            first = ctx.first and not self.pretrained
-            state[key].copy_(batch) if first else state[key].lerp_(batch, self.bn.alpha)  # eqs. 19, 20
+            state[key].copy_(batch) if share == 1 else state[key].lerp_(batch, share)  # eqs. 19, 20
         self._saved = normalized, inverse, real
         return like_maps(torch.addcmul(shift, normalized, scale), x)  # eq. 18
 

@@ -26,6 +26,12 @@ LATER = {
     "residual": False,
     "residual_every": 2,
     "centralize": False,
+    "ema": None,
+    "ema_warmup": True,
+    "swa": None,
+    "swa_every": "epoch",
+    "lookahead": None,
+    "lookahead_alpha": 0.5,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 

@@ -17,7 +17,7 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
     assert issubclass(technique, Switch)
     if technique.primary is None:
         return {technique.name: True}
-    settings = {technique.name: technique.model_fields[technique.primary].default}
+    settings = {technique.name: technique.model_fields[technique.primary].default} | technique.example
     return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
 
 
