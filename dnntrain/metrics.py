@@ -169,7 +169,10 @@ class RowMean(Metric):
 
 
 class MeanLoss(RowMean):
-    """The mean of the loss that is trained on: cross-entropy, or the squared error of the standardized target."""
+    """The mean loss: cross-entropy, or the squared error of the standardized target.
+
+    On the training part during training, it is the loss that the run trains on, if its `loss` names another one.
+    """
 
     name, tasks, label = "loss", ("classification", "regression"), "loss"
     higher_is_better, bounds, unit = False, (0.0, math.inf), "nats"

@@ -27,6 +27,7 @@ from dnntrain.config.parsing import (
     read_activations,
     read_hidden,
     read_init,
+    read_loss,
     read_scale,
     read_val,
     write_activations,
@@ -43,6 +44,7 @@ from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
 from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
 from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
 from dnntrain.techniques.normalization import BatchNorm
 from dnntrain.techniques.optimizers.base import Optimizer
@@ -113,6 +115,12 @@ class RunSpec(TransferSettings):
     )
     output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
+    )
+    loss: Annotated[
+        TrainingLoss | None, BeforeValidator(read_loss), PlainSerializer(lambda loss: str(loss or "auto"))
+    ] = hyperparameter(
+        "auto",
+        "loss to train on; auto: cross_entropy, or squared in a regression, by which validation and test are measured",
     )
     lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
@@ -299,4 +307,4 @@ def default_settings(net: Net | None = None) -> dict[str, Any]:
 
 def choice_keys() -> dict[str, type[Choice]]:
     """The keys whose value is the name of a technique, each with the family it chooses from."""
-    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, Schedule)}
+    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, TrainingLoss, Schedule)}

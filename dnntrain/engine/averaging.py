@@ -63,7 +63,12 @@ def complete_average(p: Population, epoch: int) -> None:
     """Make the averaged network ready to be evaluated after the epoch (0-based)."""
     if p.averaged is None:
         return
-    if p.averaged.buffers and any(a.measures_statistics for a in p.network.spec.techniques(Averaging)):
+    by_optimizer = p.network.spec.optimizer.averages
+    if by_optimizer:
+        for name, parameter in p.network.parameters.items():
+            p.averaged.parameters[name].copy_(p.updates[name].optimizer.evaluated(parameter, p.states[name]))
+    measures = by_optimizer or any(a.measures_statistics for a in p.network.spec.techniques(Averaging))
+    if p.averaged.buffers and measures:
         measure_statistics(p.averaged, p.inputs, p.seeds, p.start_state.epochs + epoch)
 
 

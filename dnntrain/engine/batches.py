@@ -29,7 +29,7 @@ from dnntrain.engine.scaling import (
 from dnntrain.metrics import TargetInfo, metrics_of
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
-from dnntrain.techniques.losses import choose_loss
+from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.memory import EVALUATION_ROWS
 
@@ -134,6 +134,7 @@ class BatchSource:
         self._load_targets(
             dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
         )
+        self.training_loss = self._training_loss(spec)
         self.is_tokens = dataset.is_tokens
         # a network that starts from maps (C, H, W) has its inputs scaled by the figures of their channel
         shape = layers[0].shape_out
@@ -159,6 +160,14 @@ class BatchSource:
                 targets, test_targets, fitted, self.val_indices
             )
         self.targets, self.test_targets = (torch.from_numpy(part).to(self.device) for part in (targets, test_targets))
+
+    def _training_loss(self, spec: RunSpec) -> Loss:
+        """The loss that the members train on, whose class weights may depend on their own examples."""
+        if spec.loss is None:
+            return self.loss
+        targets, n_classes = self.targets.cpu().numpy(), self.target_info["train"].n_classes
+        counts = [np.bincount(targets[i] if n_classes else [], minlength=n_classes) for i in self.train_indices]
+        return spec.loss.objective(self.loss, np.stack(counts), self.device)
 
     @property
     def n_train(self) -> int:
@@ -206,6 +215,7 @@ class BatchSource:
         """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
         some.train_indices = self.train_indices[members]
+        some.training_loss = self.training_loss.select(members)
         if self.offset is not None and len(self.offset) > 1:
             some.offset, some.factor = self.offset[members], self.factor[members]
         return some

@@ -12,7 +12,7 @@ from dnntrain.engine.network import Network, dropout_keys
 from dnntrain.metrics import Metric, TargetInfo
 from dnntrain.nn.layer import ForwardContext
 from dnntrain.store.predictions import Predictions
-from dnntrain.techniques.losses import Loss
+from dnntrain.techniques.losses.plain import PlainLoss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 Predict = Callable[[int, Batch], torch.Tensor]
@@ -143,7 +143,7 @@ def test(
     return results
 
 
-def monte_carlo_prediction(network: Network, loss: Loss, samples: int, seeds: Sequence[int]) -> Predict:
+def monte_carlo_prediction(network: Network, loss: PlainLoss, samples: int, seeds: Sequence[int]) -> Predict:
     """Predicts by the mean over `samples` passes with dropout on (Gal & Ghahramani 2016)."""
 
     def predict(number: int, batch: Batch) -> torch.Tensor:

@@ -71,7 +71,7 @@ def train_population(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
+    network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
     rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
@@ -83,7 +83,7 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         outputs = network.forward(batch.x, ctx)
         losses, vjp = loss.value_and_vjp(outputs, batch.y)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.full_like(losses, 1 / batch.real)
+        shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
         grads = regularize(p, network.backward(*vjp(shares)))
         if step in probes:
             probe.gradients(network.kernels, grads)

@@ -97,7 +97,8 @@ class Population:
         }
         states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
         everyone = torch.arange(len(specs), device=device)
-        averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
+        averages = specs[0].optimizer.averages or specs[0].techniques(Averaging)
+        averaged = network.select(everyone) if averages else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
         centralization = next(iter(specs[0].techniques(GradientCentralization)), None)

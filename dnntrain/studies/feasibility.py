@@ -13,7 +13,7 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_columns
+from dnntrain.metrics import TRAIN_LOSS, metric_columns
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
@@ -40,6 +40,8 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
             raise InputError(f"arm '{arm.name}': {error}") from None
         idle += [f"arm '{arm.name}': {reason}" for reason in idle_settings(arm.spec, outline)]
     check_surgery(study, home)
+    if study.metric == TRAIN_LOSS and len({arm.spec.loss for arm in study.arms}) > 1:
+        raise InputError(f"metric {TRAIN_LOSS}: the arms train on different losses; compare them by val_loss")
     if isinstance(study.pretrain, RunSpec):
         check_run(study.pretrain, study.pretrain.source.outline(home))
     check_tuning(study, home)
@@ -157,9 +159,19 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
+    return RunExtent(
+        outline.task,
+        spec.hidden,
+        spec.epochs,
+        n_train,
+        steps,
+        spec.net.conv_units,
+        spec.net.name,
+        n_classes=len(outline.classes),
+    )
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:
     """Every technique that a run uses."""
-    return (*spec.act, spec.optimizer, spec.schedule, *spec.switches)
+    loss = () if spec.loss is None else (spec.loss,)
+    return (*spec.act, spec.optimizer, *loss, spec.schedule, *spec.switches)

@@ -42,6 +42,8 @@ class RunExtent:
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    n_classes: int = 0
+    """0 for a regression."""
 
 
 class Technique(BaseModel):

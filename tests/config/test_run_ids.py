@@ -32,6 +32,7 @@ LATER = {
     "swa_every": "epoch",
     "lookahead": None,
     "lookahead_alpha": 0.5,
+    "loss": "auto",
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 

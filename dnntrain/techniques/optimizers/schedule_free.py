@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch
 from dnntrain.techniques.optimizers.base import DecayingOptimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
@@ -33,6 +34,8 @@ class ScheduleFree(DecayingOptimizer):
         for switch in switches:
             if isinstance(switch, WeightRegularizer) and switch.changes_weights:
                 return f"{switch.name}: {self.name} averages the weights, which nothing else may change; use its decay"
+            if isinstance(switch, Averaging):
+                return f"{switch.name}: {self.name} is evaluated at an average already"
         return super().conflict(schedule, switches)
 
     def state(self, p: torch.Tensor) -> State:
