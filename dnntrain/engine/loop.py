@@ -18,10 +18,11 @@ from dnntrain.engine.averaging import averaging_shares, complete_average, update
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.population import EpochRates, Population, StartState
+from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.engine.update import epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import Gradients, densify
+from dnntrain.nn.gradients import densify
 
 NEW = StartState()
 
@@ -69,13 +70,13 @@ def train_population(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
-    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
+    rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, passes in enumerate(passes_by_step(p, epoch)):
-        grads = add_penalties(p, centralize(p, step_gradients(p, passes, metrics)))
+        grads = regularize(p, step_gradients(p, passes, metrics))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
@@ -89,42 +90,6 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
-
-
-def centralize(p: Population, grads: Gradients) -> Gradients:
-    """The gradients, those of the weights centered if gradient centralization is on."""
-    if p.centralization:
-        for name in p.network.kernels:
-            axis = p.updates[name].role.output_axis
-            assert axis is not None
-            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
-    return grads
-
-
-def add_penalties(p: Population, grads: Gradients) -> Gradients:
-    """The gradients plus those of the penalties on the weights."""
-    for rule in p.rules:
-        for name in p.network.kernels:
-            grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
-    return grads
-
-
-def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
-    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
-    p.steps += 1
-    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr[None])
-    for name, parameter in p.network.parameters.items():
-        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
-        optimizer = update.optimizer
-        if rates.momentum is not None:
-            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
-        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.after_step(kernel)
 
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:

@@ -18,6 +18,7 @@ from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.optimizers.muon import orthogonalize
 from dnntrain.techniques.regularization import WeightDecay
 from dnntrain.utils.torchvision_compat import import_torchvision
+from tests.support.reference_optimizers import SinglePrecisionMuon
 
 import_torchvision()  # timm imports it too, and fails where torchvision's operators do not load
 
@@ -25,15 +26,6 @@ from timm.optim import Lion
 
 RATES = [1e-3, 1e-2, 0.3]
 STEPS = 50
-
-
-class SinglePrecisionMuon(torch.optim.Muon):
-    """torch's Muon, with the iterations in float32 as ours."""
-
-    def step(self, closure: Any = None) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.Tensor, "bfloat16", lambda matrix: matrix.clone())
-            return super().step(closure)
 
 
 def in_training(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,6 +256,8 @@ def test_decay_exempt_needs_a_decay(name: str) -> None:
         ({"schedule": "cosine"}, "schedule cosine: schedule_free_adamw needs none"),
         ({"weight_decay": 0.1}, "weight_decay: schedule_free_adamw averages the weights"),
         ({"max_norm": 1}, "max_norm: schedule_free_adamw averages the weights"),
+        ({"ema": 0.9}, "ema: schedule_free_adamw is evaluated at an average already"),
+        ({"lookahead": 5}, "lookahead: schedule_free_adamw is evaluated at an average already"),
     ],
 )
 def test_schedule_free_refuses_what_would_break_its_average(settings: dict[str, Any], said: str) -> None:
