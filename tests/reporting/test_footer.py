@@ -159,7 +159,7 @@ def test_training_metrics_of_mixed_examples_are_marked(tmp_path: Path) -> None:
     marked = "train_acc is measured on mixed examples for arm 1, against the target of the first one of each pair."
     assert marked in shown("train_acc")
     assert "train_loss is measured on mixed examples for arm 1." in shown("train_loss")
-    assert "mixed" not in shown("test_acc")
+    assert "mixed examples" not in shown("test_acc")
 
 
 def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> None:
