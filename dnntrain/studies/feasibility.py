@@ -21,6 +21,7 @@ from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.early_stopping import metric_fault
+from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
@@ -160,7 +161,11 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     steps = step_count(n_train, spec.batch_size)
-    return RunExtent(outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name)
+    skips = spec.techniques(SkipConnections)
+    blocks = spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0)
+    return RunExtent(
+        outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name, blocks=blocks
+    )
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:

@@ -42,6 +42,8 @@ class RunExtent:
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    blocks: int = 0
+    """Number of residual blocks."""
 
 
 class Technique(BaseModel):
@@ -161,6 +163,8 @@ class Switch(Technique):
     """The parameter whose value turns it on (`--clipnorm 1`); None if the name alone does (`--bn`)."""
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
+    example: ClassVar[dict[str, Any]] = {}
+    """Other settings without which it means nothing."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

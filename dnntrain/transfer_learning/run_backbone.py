@@ -18,6 +18,7 @@ from dnntrain.nn.layer import EVAL
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.techniques.drop_path import DropPathSpec
 from dnntrain.techniques.dropout import DropoutSpec
 from dnntrain.techniques.networks.base import NetworkSettings, Unit
 from dnntrain.techniques.normalization import NormSpec
@@ -229,7 +230,7 @@ def described(unit: Unit) -> list[str]:
     """
     lines = []
     for layer in walk(unit):
-        if not isinstance(layer, NormSpec | DropoutSpec | ReshapeSpec):
+        if not isinstance(layer, NormSpec | DropoutSpec | DropPathSpec | ReshapeSpec):
             title = f"{type(layer).__name__.removesuffix('Spec').lower()} {layer.name}"
             figures = {key: value for key, value in vars(layer).items() if isinstance(value, int | str)}
             unchecked = ("name", "bias", "fan_in", "fan_out")

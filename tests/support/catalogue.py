@@ -15,10 +15,8 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
     if issubclass(technique, Choice):
         return {technique.slot: technique.example or technique.name}
     assert issubclass(technique, Switch)
-    if technique.primary is None:
-        return {technique.name: True}
-    settings = {technique.name: technique.model_fields[technique.primary].default}
-    return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
+    on = True if technique.primary is None else technique.model_fields[technique.primary].default
+    return technique.example | {technique.name: 10 if technique is MonteCarloDropout else on}
 
 
 EVERY_TECHNIQUE = {
