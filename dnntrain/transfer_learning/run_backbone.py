@@ -22,6 +22,7 @@ from dnntrain.techniques.drop_path import DropPathSpec
 from dnntrain.techniques.dropout import DropoutSpec
 from dnntrain.techniques.networks.base import NetworkSettings, Unit
 from dnntrain.techniques.normalization import NormSpec
+from dnntrain.techniques.normalization.per_example import ExampleNormSpec
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -123,6 +124,12 @@ class RunBackbone(Backbone):
             if names := {*tensor_names(units[layer])} ^ {*tensor_names(theirs[layer])}:
                 differ = ", ".join(sorted(names)[:4])
                 raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
+            given, recorded = (
+                [str(part.norm) for part in walk(each[layer]) if isinstance(part, ExampleNormSpec)]
+                for each in (units, theirs)
+            )
+            if difference := first_difference(given, recorded):
+                raise InputError(f"reuse_from {self.name}: layer {layer} has the norm {difference}")
 
     def _check_kind(self, dataset: Dataset) -> None:
         """Raise InputError if one of the two data sets has images and the other has columns: they scale differently."""
