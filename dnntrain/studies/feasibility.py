@@ -21,6 +21,7 @@ from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.early_stopping import metric_fault
+from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
@@ -163,6 +164,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     batches = batch_count(n_train, spec.batch_size)
+    skips = spec.techniques(SkipConnections)
     return RunExtent(
         outline.task,
         spec.hidden,
@@ -176,6 +178,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
         outline.shape,
         reuses=spec.reuse_from is not None,
         batches_per_epoch=batches,
+        blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from dnntrain.data import Dataset
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
-from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.networks.base import Net
 
 
@@ -17,10 +16,8 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
     if issubclass(technique, Choice):
         return {technique.slot: technique.example or technique.name}
     assert issubclass(technique, Switch)
-    if technique.primary is None:
-        return {technique.name: True}
-    settings = {technique.name: technique.model_fields[technique.primary].default} | technique.example
-    return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
+    on = True if technique.primary is None else technique.model_fields[technique.primary].default
+    return {technique.name: on} | technique.example
 
 
 def data_for(technique: str, dataset: Dataset) -> Dataset:
