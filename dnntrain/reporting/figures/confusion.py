@@ -14,7 +14,7 @@ from dnntrain.reporting.figures.style import INK, MAX_PANELS, SMALL, canvas, lai
 MOST_COLUMNS = 4
 MOST_NUMBERED = 12
 """With more classes than this, cells have no numbers."""
-MOST_NAMED = 30
+MOST_CLASSES_NAMED = 30
 """With more classes than this, they are not named."""
 
 
@@ -53,7 +53,7 @@ def draw_matrix(axes: Axes, arm: ArmClasses) -> None:
     axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     axes.set_title(arm.arm)
     axes.spines[:].set_visible(False)
-    places = range(len(arm.classes)) if len(arm.classes) <= MOST_NAMED else []
+    places = range(len(arm.classes)) if len(arm.classes) <= MOST_CLASSES_NAMED else []
     names = [arm.classes[place] for place in places]
     axes.set_xticks(places, names, rotation=90)
     axes.set_yticks(places, names)
