@@ -27,6 +27,7 @@ from dnntrain.config.parsing import (
     read_activations,
     read_hidden,
     read_init,
+    read_loss,
     read_scale,
     read_val,
     write_activations,
@@ -44,11 +45,12 @@ from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
 from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
 from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
-from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.optimizers import Optimizer
+from dnntrain.techniques.normalization import BatchNorm, Normalization
+from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import Schedule, Warmup
+from dnntrain.techniques.schedules.base import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 from dnntrain.utils.user_code.reference import CodeReference
 
@@ -68,7 +70,7 @@ class RunSpec(TransferSettings):
 
     Two specs are equal when they describe the same run, and a spec is hashable. A technique that is off is None::
 
-        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), batch_norm=BatchNorm(), dropout=Dropout(rate=0.1))
+        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), norm=BatchNorm(), dropout=Dropout(rate=0.1))
         RunSpec.parse({"hidden": "2x50", "optimizer": "sgd:momentum=0.9", "bn": True, "dropout": 0.1})
     """
 
@@ -115,6 +117,12 @@ class RunSpec(TransferSettings):
     output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
     )
+    loss: Annotated[
+        TrainingLoss | None, BeforeValidator(read_loss), PlainSerializer(lambda loss: str(loss or "auto"))
+    ] = hyperparameter(
+        "auto",
+        "loss to train on; auto: cross_entropy, or squared in a regression, by which validation and test are measured",
+    )
     lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
         "constant", "learning-rate schedule", per_member=True
@@ -142,7 +150,7 @@ class RunSpec(TransferSettings):
     clipping: InstanceOf[Clipping] | None = None
     dropout: InstanceOf[DropoutBase] | None = None
     mc_dropout: InstanceOf[MonteCarloDropout] | None = None
-    batch_norm: InstanceOf[BatchNorm] | None = None
+    norm: InstanceOf[Normalization] | None = None
     regularizers: Annotated[tuple[InstanceOf[WeightRegularizer], ...], AfterValidator(_in_catalogue_order)] = ()
     warmup: InstanceOf[Warmup] | None = None
     early_stopping: InstanceOf[EarlyStopping] | None = None
@@ -165,14 +173,23 @@ class RunSpec(TransferSettings):
         for switch in self.switches:
             if switch.exclusive and (other := exclusive.setdefault(switch.family, switch.name)) != switch.name:
                 raise ValueError(f"{other} and {switch.name} exclude each other: give one")
+        if conflict := self.optimizer.conflict(self.schedule, self.switches):
+            raise ValueError(conflict)
         if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
             raise ValueError(f"select {self.select} keeps the best epoch, early_stop_restore off the last: give one")
-        for key in ("batch_size", "train_size"):
-            if self.batch_norm and getattr(self, key) == 1:
-                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        self._check_batch_norm()
         return self
+
+    def _check_batch_norm(self) -> None:
+        if not isinstance(self.norm, BatchNorm):
+            return
+        for key in ("batch_size", "train_size"):
+            if getattr(self, key) == 1:
+                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        if (ghost := self.norm.ghost) and 2 * ghost > self.batch_size:
+            raise ValueError(f"bn_ghost {ghost}: a batch of {self.batch_size} has no two such parts")
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:
@@ -266,12 +283,15 @@ class RunSpec(TransferSettings):
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
+        # a cycled momentum is another computation; other schedules may share a population
+        cycled = {"momenta": True} if self.schedule.cycles_momentum else {}
         outside = {t.key(name) for t in switch_fields(type(self)) if not t.in_graph for name in t.model_fields}
-        return json.dumps({
+        shared = {
             key: value is not None if field_extra(keys[key], "per_member") else value
             for key, value in settings.items()
             if key not in outside
-        })  # fmt: skip
+        }
+        return json.dumps(shared | cycled)
 
     def digest(self, fingerprint: str, engine: str) -> str:
         """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.
@@ -302,4 +322,4 @@ def default_settings(net: Net | None = None) -> dict[str, Any]:
 
 def choice_keys() -> dict[str, type[Choice]]:
     """The keys whose value is the name of a technique, each with the family it chooses from."""
-    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, Schedule)}
+    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, TrainingLoss, Schedule)}

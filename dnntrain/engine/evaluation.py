@@ -12,9 +12,9 @@ from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.network import Network, dropout_keys
 from dnntrain.errors import InputError
 from dnntrain.metrics import Metric, TargetInfo
-from dnntrain.nn.layer import ForwardContext
+from dnntrain.nn.layer import ForwardContext, Observer
 from dnntrain.store.predictions import Predictions
-from dnntrain.techniques.losses import Loss
+from dnntrain.techniques.losses.plain import PlainLoss
 from dnntrain.utils.memory import EVALUATION_ROWS
 
 Watched = list[dict[str, float]]
@@ -110,9 +110,16 @@ def on_host(outputs: torch.Tensor, batch: Batch) -> np.ndarray:
     return on_host
 
 
-def forward(network: Network) -> Predict:
-    """Predicts by the network itself."""
-    return lambda _, batch: network.forward(batch.x, ForwardContext(batch.real))
+def forward(network: Network, loss: PlainLoss, observe: Observer | None = None) -> Predict:
+    """Predicts by the network itself, or by its mean over test-time augmentation; `observe` sees the first batch."""
+
+    def predict(number: int, batch: Batch) -> torch.Tensor:
+        outputs = network.forward(batch.x, ForwardContext(batch.real, observe=None if number else observe))
+        if batch.mirrored is None:
+            return outputs
+        return loss.average((outputs, network.forward(batch.mirrored, ForwardContext(batch.real))), 2)
+
+    return predict
 
 
 @torch.no_grad()
@@ -124,7 +131,7 @@ def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.nda
         inputs: Their examples.
         test_outputs: What they predict for the batches of the test part; computed here if it is empty.
     """
-    predict, targets = forward(network), held_out_targets(inputs)
+    predict, targets = forward(network, inputs.loss), held_out_targets(inputs)
     test_outputs = test_outputs or [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.test())]
     val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
     by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}
@@ -184,7 +191,7 @@ def test(
 
     The outputs of each batch, without Monte Carlo dropout, are appended to `keep`, if that is a list.
     """
-    results = evaluate(inputs, "test", forward(network), inputs.test(), keep)
+    results = evaluate(inputs, "test", forward(network, inputs.loss), inputs.test(), keep)
     monte_carlo = network.spec.mc_dropout
     if monte_carlo:
         averaged = monte_carlo_prediction(network, inputs.loss, monte_carlo.samples, seeds)
@@ -192,13 +199,16 @@ def test(
     return results
 
 
-def monte_carlo_prediction(network: Network, loss: Loss, samples: int, seeds: Sequence[int]) -> Predict:
-    """Predicts by the mean over `samples` passes with dropout on (Gal & Ghahramani 2016)."""
+def monte_carlo_prediction(network: Network, loss: PlainLoss, samples: int, seeds: Sequence[int]) -> Predict:
+    """Predicts by the mean over `samples` passes with dropout on (Gal & Ghahramani 2016).
+
+    With test-time augmentation, each of them is for the examples and for their mirror images.
+    """
 
     def predict(number: int, batch: Batch) -> torch.Tensor:
         keys = dropout_keys(network, seeds, "mc_dropout", number * samples, samples)
-        return loss.average(
-            (network.forward(batch.x, ForwardContext(batch.real, dropout_keys=key)) for key in keys), samples
-        )
+        views = [batch.x] if batch.mirrored is None else [batch.x, batch.mirrored]
+        passes = (network.forward(x, ForwardContext(batch.real, dropout_keys=key)) for key in keys for x in views)
+        return loss.average(passes, samples * len(views))
 
     return predict

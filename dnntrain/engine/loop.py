@@ -14,15 +14,18 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
+from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, measure_watched, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.network import dropout_keys
-from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
+from dnntrain.nn.layer import VJP, ForwardContext
+from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
+from dnntrain.techniques.losses import Loss
 
 NEW = StartState()
 
@@ -55,7 +58,9 @@ def train_population(
     while population.runs:
         started = time.perf_counter()
         trained = population.runs
-        validate(population, epoch, *train_epoch(population, epoch))
+        figures, probe = train_epoch(population, epoch)
+        complete_average(population, epoch)
+        validate(population, epoch, figures, probe)
         population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
@@ -67,8 +72,8 @@ def train_population(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
-    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
+    network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
+    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
     keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
@@ -77,23 +82,41 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
         ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
         outputs = network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
+        losses, vjp = step_loss(loss, outputs, batch)
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.full_like(losses, 1 / batch.real)
-        grads = add_penalties(p, network.backward(*vjp(shares)))
+        shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
+        grads = add_penalties(p, centralize(p, network.backward(*vjp(shares))))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
             dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
-        update(p, grads, rates[step])
+        update(p, grads, rates, step)
+        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
         metrics.add(batch, outputs, losses)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
+    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
+
+
+def centralize(p: Population, grads: Gradients) -> Gradients:
+    """The gradients, those of the weights centered if gradient centralization is on."""
+    if p.centralization:
+        for name in p.network.kernels:
+            axis = p.updates[name].role.output_axis
+            assert axis is not None
+            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
+    return grads
+
+
+def step_loss(loss: Loss, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, VJP]:
+    """The losses (P, rows) of a training step, and the map from their gradient to that of the outputs."""
+    if batch.partner is None or batch.share is None:
+        return loss.value_and_vjp(outputs, batch.y)
+    return mixed_value_and_vjp(loss, outputs, batch.y, batch.partner, batch.share)
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
@@ -104,17 +127,19 @@ def add_penalties(p: Population, grads: Gradients) -> Gradients:
     return grads
 
 
-def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
+def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
+    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
     p.steps += 1
+    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
     for rule in p.rules:
         for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr)
-    optimizer = p.network.spec.optimizer
+            rule.before_step(kernel, lr[None])
     for name, parameter in p.network.parameters.items():
-        # a convolution's kernel has more axes than a dense layer's
-        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
+        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
+        optimizer = update.optimizer
+        if rates.momentum is not None:
+            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
+        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)
@@ -122,13 +147,10 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        # the activations of one batch are enough
-        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
-
     specs = [run.spec for run in p.runs]
     outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
     watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,12 +18,15 @@ from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.layer import Tensors
+from dnntrain.nn.layer_spec import ParameterRole, parameter_roles
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch, select, stack
+from dnntrain.techniques.centralization import GradientCentralization
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.optimizers import State
+from dnntrain.techniques.optimizers.base import Optimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 S = TypeVar("S", bound=Switch)
 
@@ -46,6 +49,26 @@ class StartState:
     """Each member's checkpoint of this training, to resume it."""
 
 
+@dataclass(frozen=True)
+class ParameterUpdate:
+    """How one parameter is updated."""
+
+    role: ParameterRole
+    optimizer: Optimizer
+    lr: float | None
+    """Its own base learning rate; None for each run's."""
+
+
+@dataclass(frozen=True)
+class EpochRates:
+    """What schedules set at each step of one epoch, each (steps, P, 1, 1)."""
+
+    lr: dict[float | None, torch.Tensor]
+    """Each member's learning rates, by the base rate that they scale: None for the run's own."""
+    momentum: torch.Tensor | None
+    """Each member's cycled momenta; None where the optimizer's own momentum holds."""
+
+
 @dataclass
 class Population:
     """The runs that are still training."""
@@ -53,10 +76,15 @@ class Population:
     runs: list[Run]
     network: Network
     inputs: BatchSource
+    updates: dict[str, ParameterUpdate]
+    """How each parameter is updated."""
     states: dict[str, State]
     """The optimizer's state for each parameter."""
+    averaged: Network | None
+    """The network with averaged weights; None if nothing is averaged."""
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
+    centralization: GradientCentralization | None
     clipping: Clipping | None
     rules: list[WeightRegularizer]
     start_state: StartState
@@ -76,10 +104,18 @@ class Population:
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
             run.constant = values
         network = initialize(specs, layers, device, start.weights)
-        states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
+        updates = {
+            name: ParameterUpdate(role, specs[0].optimizer.for_parameter(role), specs[0].optimizer.own_lr(role))
+            for name, role in parameter_roles(layers[0]).items()
+        }
+        states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
+        everyone = torch.arange(len(specs), device=device)
+        averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
         clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
-        population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
+        centralization = next(iter(specs[0].techniques(GradientCentralization)), None)
+        clip = next(iter(clipping), None)
+        population = cls(runs, network, inputs, updates, states, averaged, best, centralization, clip, rules, start)
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -89,14 +125,30 @@ class Population:
         """The seed of each member's random streams."""
         return [run.spec.stream_seed for run in self.runs]
 
-    def learning_rates(self, epoch: int) -> torch.Tensor:
-        """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
+    def rates(self, epoch: int) -> EpochRates:
+        """The learning rates of the epoch (0-based), and the momenta if the schedules cycle them."""
         steps = self.inputs.steps_per_epoch
-        rates = []
-        for run in self.runs:
-            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS))
-            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.warmup, epoch, clock))
-        return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
+        clocks = [ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS)) for run in self.runs]
+
+        def by_step(values: Callable[[RunSpec, ScheduleContext], np.ndarray]) -> torch.Tensor:
+            members = [values(run.spec, clock) for run, clock in zip(self.runs, clocks, strict=True)]
+            by_step = np.stack(members, axis=1).astype(np.float32)
+            return torch.from_numpy(by_step).to(self.inputs.device).view(steps, -1, 1, 1)
+
+        def lr(base: float | None) -> torch.Tensor:
+            return by_step(
+                lambda spec, clock: learning_rates(base or spec.lr, spec.schedule, spec.warmup, epoch, clock)
+            )
+
+        cycled = self.network.spec.schedule.cycles_momentum
+        return EpochRates(
+            {base: lr(base) for base in dict.fromkeys([None, *(update.lr for update in self.updates.values())])},
+            by_step(lambda spec, clock: momenta(spec.schedule, spec.warmup, epoch, clock)) if cycled else None,
+        )
+
+    def evaluated_network(self) -> Network:
+        """The network that is validated, kept and tested: the averaged one if there is one."""
+        return self.averaged or self.network
 
     def update_best(self) -> None:
         """Copy the weights of the members that keep their best epoch and have just improved."""
@@ -112,12 +164,12 @@ class Population:
                 improved.append(m)
         if improved and self.best:
             index = torch.tensor(improved, device=self.inputs.device)
-            for name, tensor in self.network.state().items():
+            for name, tensor in self.evaluated_network().state().items():
                 self.best[name][index] = tensor[index]
 
     def best_network(self, members: list[int]) -> Network:
         """The network of some members, with the weights that they keep."""
-        network = self.network.select(torch.tensor(members, device=self.inputs.device))
+        network = self.evaluated_network().select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
             if self.runs[m].spec.best_epoch and self.runs[m].kept_epoch:
                 for name, tensor in network.state().items():
@@ -127,9 +179,10 @@ class Population:
     def tensors(self) -> Tensors:
         """All tensors that training changes, by name; the storage is shared."""
         now = {f"now.{name}": tensor for name, tensor in self.network.state().items()}
+        average = {f"average.{name}": tensor for name, tensor in self.averaged.state().items()} if self.averaged else {}
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
         states = {f"optimizer.{k}.{name}": t for k, state in self.states.items() for name, t in state.items()}
-        return now | best | states
+        return now | average | best | states
 
     def checkpoints(self) -> dict[int, Checkpoint]:
         """A checkpoint of each run that is still training, by the run's index."""
@@ -162,6 +215,7 @@ class Population:
             return
         index = torch.tensor(members, device=self.inputs.device)
         self.network = self.network.select(index)
+        self.averaged = self.averaged and self.averaged.select(index)
         self.inputs = self.inputs.select(members)
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}

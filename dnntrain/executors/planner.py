@@ -51,7 +51,7 @@ class StepCost:
     def of(cls, spec: RunSpec) -> StepCost:
         """The cost of a step of runs like this one."""
         size = NetworkSize.of(spec)
-        dropout, normalized = spec.dropout is not None, spec.batch_norm is not None
+        dropout, normalized = spec.dropout is not None, spec.norm is not None
         clipped = bool(spec.clipping or spec.regularizers)
         moments = len(spec.optimizer.remembers)
         layer = 32e-6 + 75e-6 * normalized + 45e-6 * dropout + 33e-6 * clipped + 20e-6 * moments

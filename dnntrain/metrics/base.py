@@ -186,7 +186,10 @@ class ExampleMean(Metric):
 
 
 class MeanLoss(RowMean):
-    """The mean of the plain loss: cross-entropy (log loss), or the squared error of the standardized target."""
+    """The mean of the plain loss: cross-entropy (log loss), or the squared error of the standardized target.
+
+    On the training part during training, it is the loss that the run trains on, if its `loss` names another one.
+    """
 
     name, tasks, label = "loss", ("classification", "regression"), "loss"
     higher_is_better, bounds, unit = False, (0.0, math.inf), "nats"

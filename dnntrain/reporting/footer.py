@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
+from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
@@ -53,6 +54,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from lost_lines(summary, most)
     yield from missing_predictions_line(summary)
     yield from selection_lines(summary, most)
+    yield from training_loss_line(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
@@ -158,6 +160,17 @@ def selection_lines(summary: Summary, most: int) -> Iterator[str]:
         f"{text} Mean {summary.metric} − {summary.other_part} of the finished runs: {each} "
         f"{formatting.difference_unit(summary.metric)}; --metric {summary.other_part} judges by the test part."
     )
+
+
+def training_loss_line(summary: Summary, most: int) -> Iterator[str]:
+    """That train_loss cannot be compared, if the arms train on different losses."""
+    by_loss = arms_by_training_loss(summary.results.record)
+    if len(by_loss) > 1:
+        losses = "; ".join(f"{loss} ({formatting.listed(names, most)})" for loss, names in by_loss.items())
+        yield (
+            f"The arms train on different losses, so that train_loss cannot be compared: {losses}. All other figures "
+            "are comparable: validation and test are measured by the plain loss."
+        )
 
 
 def best_line(summary: Summary) -> Iterator[str]:

@@ -42,6 +42,14 @@ class RunExtent:
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    n_classes: int = 0
+    """0 for a regression."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
 
 
 class Technique(BaseModel):
@@ -161,6 +169,8 @@ class Switch(Technique):
     """The parameter whose value turns it on (`--clipnorm 1`); None if the name alone does (`--bn`)."""
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
+    example: ClassVar[dict[str, Any]] = {}
+    """Settings with which a short run shows it, where the default of its primary parameter does not."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

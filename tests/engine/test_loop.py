@@ -21,7 +21,7 @@ from dnntrain.engine.run import Run
 from dnntrain.metrics import METRICS, TargetInfo, recorded_metrics
 from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.base import Switch, techniques_in
-from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates
 from dnntrain.utils.fields import field_extra
 from tests.support.networks import first_weights, new_network
 

@@ -260,3 +260,15 @@ def test_metric_and_delta_reach_every_section(tmp_path: Path) -> None:
     assert "test_acc" not in shown and "val_acc" not in shown
     for words in ("test_loss ", "val_loss by epoch", "Monte Carlo dropout", "δ = 5% of arm 0's mean", "seeds for δ"):
         assert words in shown
+
+
+def test_arms_with_different_training_losses_are_named(tmp_path: Path) -> None:
+    settings = {"plain": {"loss": "auto"}, "named": {"loss": "cross_entropy"}, "focal": {"loss": "focal:gamma=1"}}
+    arms = {name: normal(0.8, 5, i) for i, name in enumerate([*settings, "old"])}
+    assert (
+        "The arms train on different losses, so that train_loss cannot be compared: "
+        "the plain loss (plain, named, old); focal:gamma=1 (focal)."
+        in text_of(made(tmp_path / "s", arms, settings=settings))
+    )
+    del arms["focal"]
+    assert "different losses" not in text_of(made(tmp_path / "same", arms, settings=settings))

@@ -30,7 +30,8 @@ REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
      "early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"),
     (CLOTHES, {"early_stop": 2, "early_stop_metric": "val_r2"},
      "early_stop_metric val_r2: a classification has val_loss, val_acc"),
-    (PRICES, {"select": "best:val_acc"}, "select best:val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"),
+    (PRICES, {"select": "best:val_acc"},
+     "select best:val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"),
     (CLOTHES, {"early_stop": 10}, "early_stop 10: never stops a run of 10 epochs"),
     (CLOTHES, {"warmup": "11ep"}, "warmup 11ep: longer than the run, 10 epochs of 25 iterations"),
     (CLOTHES, {"warmup": "251"}, "warmup 251: longer than the run"),
@@ -148,7 +149,8 @@ def test_a_preset_says_file_line_and_key() -> None:
     with pytest.raises(InputError) as caught:
         load_preset(str(CASES / "rg.yaml"), {"data": str(CASES / "reg.csv")})
     assert str(caught.value).endswith(
-        "rg.yaml:4: factors.es: early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"
+        "rg.yaml:4: factors.es: early_stop_metric val_acc: "
+        "a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"
     )
 
 
@@ -224,3 +226,10 @@ def test_early_stopping_watches_any_figure_in_its_own_direction() -> None:
     falling = [3.0, 2.0, 1.0]
     assert EarlyStopping(metric="val_rmse").best_epoch.improvements(falling) == [0, 1, 2]
     assert EarlyStopping(metric="val_r2").best_epoch.improvements(falling) == [0]
+
+
+def test_arms_with_different_losses_are_not_judged_by_train_loss() -> None:
+    text = "base: {train_size: 60, val: 60}\nfactors: {focal: {loss: focal}}\nmetric: "
+    check_study(read_preset(f"{text}val_loss\n", "p.yaml"), HOME)
+    with pytest.raises(InputError, match="metric train_loss: the arms train on different losses"):
+        check_study(read_preset(f"{text}train_loss\n", "p.yaml"), HOME)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from dnntrain.data import Dataset
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
 from dnntrain.techniques.dropout import MonteCarloDropout
@@ -17,8 +19,16 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
     assert issubclass(technique, Switch)
     if technique.primary is None:
         return {technique.name: True}
-    settings = {technique.name: technique.model_fields[technique.primary].default}
+    settings = {technique.name: technique.model_fields[technique.primary].default} | technique.example
     return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
+
+
+def data_for(technique: str, dataset: Dataset) -> Dataset:
+    """The data set; its class numbers as targets of a regression, if the technique is only for that."""
+    if getattr(CATALOGUE[technique], "task", "") != "regression":
+        return dataset
+    targets = (part.astype(float) for part in (dataset.train_targets, dataset.test_targets))
+    return replace(dataset, classes=(), train_targets=next(targets), test_targets=next(targets))
 
 
 EVERY_TECHNIQUE = {

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.analysis.training_losses import arms_by_training_loss
+from dnntrain.metrics import TRAIN_LOSS, metric_of, validation_column
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
@@ -103,6 +104,7 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     trained = {name: mean_curve(frame, training(metric), seeds) for name, frame in drawn.items()}
     diverged = divergences(summary, drawn, metric)
     limits = robust_limits(list(validation.values()), list(trained.values()), metric)
+    differ = len(arms_by_training_loss(summary.results.record)) > 1
     return Curves(
         metric=metric,
         validation=validation,
@@ -114,7 +116,8 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
         caption=curves_caption(
             seeds, limits.beyond, pale=any(np.isfinite(c.mean[c.complete :]).any() for c in validation.values())
         )
-        + (" ×: a run diverged." if diverged else ""),
+        + (" ×: a run diverged." if diverged else "")
+        + (" The arms' training losses differ in kind." if training(metric) == TRAIN_LOSS and differ else ""),
     )
 
 
