@@ -175,10 +175,10 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
     specs = [run.spec for run in runs]
-    watches = any(spec.watched_metrics for spec in specs)
-    outputs: list[np.ndarray] | None = [] if keep_predictions or watches else None
+    is_needed = keep_predictions or any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if is_needed else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    watched = measure_watched(specs, outputs if outputs and watches else [], inputs, "test")
+    watched = measure_watched(specs, outputs or [], inputs, "test")
     predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
