@@ -168,11 +168,11 @@ def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs:
 
     Args:
         specs: The members' runs.
-        outputs: Their outputs for each batch of the part, (P, real rows, units); empty if no member watches any.
+        outputs: Their outputs for each batch of the part, (P, real rows, units); not needed if no member watches any.
         inputs: Their examples.
         part: val or test.
     """
-    if not outputs:
+    if not any(spec.watched_metrics for spec in specs):
         return [{} for _ in specs]
     whole, targets, info = np.concatenate(outputs, axis=1), held_out_targets(inputs)[part], inputs.target_info[part]
     return [

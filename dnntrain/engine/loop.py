@@ -15,8 +15,13 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
+<<<<<<< HEAD
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.gradients import passes_by_step, step_gradients
+=======
+from dnntrain.engine.batches import Batch
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
+>>>>>>> metrics
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
@@ -94,10 +99,17 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
+<<<<<<< HEAD
     # the activations of one batch are enough
     predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
     specs = [run.spec for run in p.runs]
     outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+=======
+    specs = [run.spec for run in p.runs]
+    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
+>>>>>>> metrics
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
     watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
@@ -122,10 +134,10 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
     specs = [run.spec for run in runs]
-    watches = any(spec.watched_metrics for spec in specs)
-    outputs: list[np.ndarray] | None = [] if keep_predictions or watches else None
+    is_needed = keep_predictions or any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if is_needed else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    watched = measure_watched(specs, outputs if outputs and watches else [], inputs, "test")
+    watched = measure_watched(specs, outputs or [], inputs, "test")
     predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
