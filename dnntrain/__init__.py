@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dnntrain.api.reports import compare, load, report
-    from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
+    from dnntrain.api.training import RunOptions, StudyCallback, ablate, lr_find, train, transfer
     from dnntrain.errors import DnntrainError, InputError
+    from dnntrain.reporting.range_test import RangeTestResult
     from dnntrain.reporting.results import Report, StudyResult, StudySummary
 
 __version__ = "0.2.0"
@@ -19,6 +20,7 @@ __version__ = "0.2.0"
 __all__ = [
     "DnntrainError",
     "InputError",
+    "RangeTestResult",
     "Report",
     "RunOptions",
     "StudyCallback",
@@ -27,6 +29,7 @@ __all__ = [
     "ablate",
     "compare",
     "load",
+    "lr_find",
     "report",
     "train",
     "transfer",
@@ -34,6 +37,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
+_MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

@@ -6,7 +6,7 @@ The engine writes no files and prints nothing: it reports to `on_epoch` and retu
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,14 @@ from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import ForwardContext
 
 NEW = StartState()
+
+OnStep = Callable[[Batch, torch.Tensor], bool]
+"""Receives a step's mini-batch and the losses (P, rows) that it stepped on; returns whether to go on."""
+
+
+def go_on(batch: Batch, losses: torch.Tensor) -> bool:
+    """An OnStep that trains the whole epoch."""
+    return True
 
 
 @torch.inference_mode()
@@ -68,7 +76,7 @@ def train_population(
     return runs
 
 
-def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
+def train_epoch(p: Population, epoch: int, on_step: OnStep = go_on) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
     rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
@@ -96,6 +104,8 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         if step in probes:
             probe.updates(network.kernels)
         metrics.add(batch, outputs, losses)
+        if not on_step(batch, losses):
+            break
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe

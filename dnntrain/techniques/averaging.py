@@ -45,7 +45,9 @@ class EMA(Averaging):
     name = "ema"
     primary = "decay"
     summary = "Evaluates an exponential moving average of the weights instead of the last ones."
-    paper = "Polyak & Juditsky 1992, Acceleration of Stochastic Approximation by Averaging; TensorFlow, timm, ModelEmaV3"
+    paper = (
+        "Polyak & Juditsky 1992, Acceleration of Stochastic Approximation by Averaging; TensorFlow, timm, ModelEmaV3"
+    )
     formula = "φ ← d φ + (1-d) θ after step t;  d = decay, with ema_warmup d = min(decay, (1+t)/(10+t))"
     advice = (
         "Steadier validation curves, and often a little better at a constant rate. The average spans about 1/(1-decay) "
