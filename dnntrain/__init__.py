@@ -9,8 +9,9 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
+    from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
-    from dnntrain.api.training import RunOptions, StudyCallback, ablate, lr_find, train, transfer
+    from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
     from dnntrain.reporting.range_test import RangeTestResult
     from dnntrain.reporting.results import Report, StudyResult, StudySummary
@@ -37,7 +38,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
-_MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test"}
+_MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from dnntrain.cli.options import AsJson, Seeds, add_options
-from dnntrain.cli.plan import warn
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
 from dnntrain.statistics.range_test import RateRange
-from dnntrain.studies.range_test import UNUSED_OPTIONS, range_study, unused_settings
+from dnntrain.studies.range_test import UNUSED_OPTIONS, check_range_study, range_study, unused_settings
 from dnntrain.utils.console import console, show
 
 
@@ -37,11 +36,12 @@ def lr_find(
     A few hundred steps of several seeds; nothing is recorded. It takes the settings of a training but for those of the
     rate. Example: dnntrain lr-find --net cnn --optimizer adam
     """
-    from dnntrain.api.training import run_rates
+    from dnntrain.api.range_test import run_rates
 
     tried, run = RateRange(low, high, steps), read_run_options(options)
     study = range_study(settings, seeds, run)
-    warn(study, run)
+    for reason in check_range_study(study, run):
+        typer.echo(f"warning: {reason}", err=True)
     result = run_rates(study, tried, run, console(stderr=True), owns_process=True)
     if as_json:
         typer.echo(result.to_json(), nl=False)

@@ -38,6 +38,8 @@ from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
+from dnntrain.metrics import Metric, metric_of
+from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch, Technique
 from dnntrain.techniques.clipping import Clipping
@@ -46,10 +48,10 @@ from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, r
 from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
-from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.optimizers import Optimizer
+from dnntrain.techniques.normalization import BatchNorm, Normalization
+from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import Schedule, Warmup
+from dnntrain.techniques.schedules.base import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 from dnntrain.utils.user_code.reference import CodeReference
 
@@ -69,7 +71,7 @@ class RunSpec(TransferSettings):
 
     Two specs are equal when they describe the same run, and a spec is hashable. A technique that is off is None::
 
-        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), batch_norm=BatchNorm(), dropout=Dropout(rate=0.1))
+        RunSpec(hidden=(50, 50), optimizer=SGD(momentum=0.9), norm=BatchNorm(), dropout=Dropout(rate=0.1))
         RunSpec.parse({"hidden": "2x50", "optimizer": "sgd:momentum=0.9", "bn": True, "dropout": 0.1})
     """
 
@@ -149,7 +151,7 @@ class RunSpec(TransferSettings):
     clipping: InstanceOf[Clipping] | None = None
     dropout: InstanceOf[DropoutBase] | None = None
     mc_dropout: InstanceOf[MonteCarloDropout] | None = None
-    batch_norm: InstanceOf[BatchNorm] | None = None
+    norm: InstanceOf[Normalization] | None = None
     regularizers: Annotated[tuple[InstanceOf[WeightRegularizer], ...], AfterValidator(_in_catalogue_order)] = ()
     warmup: InstanceOf[Warmup] | None = None
     early_stopping: InstanceOf[EarlyStopping] | None = None
@@ -172,14 +174,23 @@ class RunSpec(TransferSettings):
         for switch in self.switches:
             if switch.exclusive and (other := exclusive.setdefault(switch.family, switch.name)) != switch.name:
                 raise ValueError(f"{other} and {switch.name} exclude each other: give one")
+        if conflict := self.optimizer.conflict(self.schedule, self.switches):
+            raise ValueError(conflict)
         if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
             raise ValueError(f"select {self.select} keeps the best epoch, early_stop_restore off the last: give one")
-        for key in ("batch_size", "train_size"):
-            if self.batch_norm and getattr(self, key) == 1:
-                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        self._check_batch_norm()
         return self
+
+    def _check_batch_norm(self) -> None:
+        if not isinstance(self.norm, BatchNorm):
+            return
+        for key in ("batch_size", "train_size"):
+            if getattr(self, key) == 1:
+                raise ValueError(f"bn: needs {key} of at least 2: one example has no variance")
+        if (ghost := self.norm.ghost) and 2 * ghost > self.batch_size:
+            raise ValueError(f"bn_ghost {ghost}: a batch of {self.batch_size} has no two such parts")
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> Self:
@@ -226,6 +237,13 @@ class RunSpec(TransferSettings):
         return int.from_bytes(digest[:8], "little") >> 1
 
     @property
+    def watched_metrics(self) -> list[Metric]:
+        """The metrics that early stopping or `select` watches and that runs do not record anyway."""
+        watched = (self.early_stopping and self.early_stopping.metric, self.best_epoch and self.best_epoch.metric)
+        metrics = {column: metric_of(column) for column in watched if column}
+        return [metric for metric in metrics.values() if not metric.recorded]
+
+    @property
     def best_epoch(self) -> BestEpoch | None:
         """How the epoch is found whose weights are kept; None if that is the last one."""
         if self.select.startswith(BEST):
@@ -238,6 +256,11 @@ class RunSpec(TransferSettings):
         """The switches that are on, in the order of their keys."""
         held = (getattr(self, field) for field in dict.fromkeys(switch_fields(type(self)).values()))
         return tuple(switch for value in held for switch in (value if isinstance(value, tuple) else (value,)) if switch)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Mini-batches whose gradients make one optimizer step."""
+        return next((accumulation.batches for accumulation in self.techniques(Accumulation)), 1)
 
     def techniques(self, family: type[S]) -> tuple[S, ...]:
         """The switches of a family that are on."""
@@ -266,12 +289,15 @@ class RunSpec(TransferSettings):
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
+        # a cycled momentum is another computation; other schedules may share a population
+        cycled = {"momenta": True} if self.schedule.cycles_momentum else {}
         outside = {t.key(name) for t in switch_fields(type(self)) if not t.in_graph for name in t.model_fields}
-        return json.dumps({
+        shared = {
             key: value is not None if field_extra(keys[key], "per_member") else value
             for key, value in settings.items()
             if key not in outside
-        })  # fmt: skip
+        }
+        return json.dumps(shared | cycled)
 
     def digest(self, fingerprint: str, engine: str) -> str:
         """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.

@@ -36,7 +36,7 @@ def averaging_shares(p: Population, epoch: int) -> list[torch.Tensor | None]:
         return [None] * steps
     by_step = np.stack(shares, axis=1).astype(np.float32)
     on_device = torch.from_numpy(by_step).to(p.inputs.device)
-    return [share if moves else None for share, moves in zip(on_device, by_step.any(axis=1), strict=True)]
+    return [share if row.any() else None for share, row in zip(on_device, by_step, strict=True)]
 
 
 def update_average(p: Population, share: torch.Tensor | None) -> None:
@@ -63,16 +63,25 @@ def complete_average(p: Population, epoch: int) -> None:
     """Make the averaged network ready to be evaluated after the epoch (0-based)."""
     if p.averaged is None:
         return
-    if p.averaged.buffers and any(a.measures_statistics for a in p.network.spec.techniques(Averaging)):
+    spec = p.network.spec
+    if spec.optimizer.averages:
+        for name, parameter in p.network.parameters.items():
+            p.averaged.parameters[name].copy_(p.updates[name].optimizer.evaluated(parameter, p.states[name]))
+        for name, buffer in p.network.buffers.items():
+            p.averaged.buffers[name].copy_(buffer)
+    measured = spec.optimizer.averages or any(a.measures_statistics for a in spec.techniques(Averaging))
+    if measured and p.averaged.buffers:
         measure_statistics(p.averaged, p.inputs, p.seeds, p.start_state.epochs + epoch)
 
 
-def measure_statistics(network: Network, inputs: BatchSource, seeds: Sequence[int], epoch: int) -> None:
+def measure_statistics(
+    network: Network, inputs: BatchSource, seeds: Sequence[int], epoch: int, batches: int = STATISTICS_BATCHES
+) -> None:
     """Set running statistics to their means over the first training batches of an epoch (0-based).
 
     Dropout is on, as while training and in `torch.optim.swa_utils.update_bn`.
     """
-    keys = dropout_keys(network, seeds, "statistics", epoch * STATISTICS_BATCHES, STATISTICS_BATCHES)
-    for number, batch in enumerate(islice(inputs.epoch(seeds, epoch), STATISTICS_BATCHES)):
+    keys = dropout_keys(network, seeds, "statistics", epoch * batches, batches)
+    for number, batch in enumerate(islice(inputs.epoch(seeds, epoch), batches)):
         ctx = ForwardContext(batch.real, training=True, dropout_keys=keys[number], statistics=1 / (number + 1))
         network.forward(batch.x, ctx)

@@ -6,7 +6,7 @@ The engine writes no files and prints nothing: it reports to `on_epoch` and retu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,25 +15,15 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
+from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.network import dropout_keys
-from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
 
 NEW = StartState()
-
-OnStep = Callable[[Batch, torch.Tensor], bool]
-"""Receives a step's mini-batch and the losses (P, rows) that it stepped on; returns whether to go on."""
-
-
-def go_on(batch: Batch, losses: torch.Tensor) -> bool:
-    """An OnStep that trains the whole epoch."""
-    return True
 
 
 @torch.inference_mode()
@@ -76,39 +66,46 @@ def train_population(
     return runs
 
 
-def train_epoch(p: Population, epoch: int, on_step: OnStep = go_on) -> tuple[dict[str, np.ndarray], Probe]:
-    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.training_loss, p.inputs.steps_per_epoch
-    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    averaging = averaging_shares(p, epoch)
-    keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
+def train_epoch(
+    p: Population, epoch: int, metrics: MetricAccumulator | None = None
+) -> tuple[dict[str, np.ndarray], Probe]:
+    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers.
+
+    `metrics` receives the outputs on the training examples; by default the metrics of the task are measured.
+    """
+    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
+    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
+    metrics = metrics or MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
-        ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
-        outputs = network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
-        # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.ones_like(losses).div_(loss.total_weight(batch.y, batch.real))
-        grads = add_penalties(p, network.backward(*vjp(shares)))
+    for step, passes in enumerate(passes_by_step(p, epoch)):
+        grads = add_penalties(p, centralize(p, step_gradients(p, passes, metrics)))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
             dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
-        update(p, grads, rates[step])
+        update(p, grads, rates, step)
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
-        metrics.add(batch, outputs, losses)
-        if not on_step(batch, losses):
+        if not metrics.end_step():
             break
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
+    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
+
+
+def centralize(p: Population, grads: Gradients) -> Gradients:
+    """The gradients, those of the weights centered if gradient centralization is on."""
+    if p.centralization:
+        for name in p.network.kernels:
+            axis = p.updates[name].role.output_axis
+            assert axis is not None
+            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
+    return grads
 
 
 def add_penalties(p: Population, grads: Gradients) -> Gradients:
@@ -119,17 +116,19 @@ def add_penalties(p: Population, grads: Gradients) -> Gradients:
     return grads
 
 
-def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
+def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
+    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
     p.steps += 1
+    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
     for rule in p.rules:
         for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr)
-    optimizer = p.network.spec.optimizer
+            rule.before_step(kernel, lr[None])
     for name, parameter in p.network.parameters.items():
-        # a convolution's kernel has more axes than a dense layer's
-        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
+        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
+        optimizer = update.optimizer
+        if rates.momentum is not None:
+            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
+        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)
@@ -137,18 +136,17 @@ def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-    network = p.evaluated_network()
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        # the activations of one batch are enough
-        return network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
-
-    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
+    specs = [run.spec for run in p.runs]
+    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
+    watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
-        run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
+        run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
 
@@ -165,12 +163,16 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     if not finished:
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
-    outputs: list[np.ndarray] | None = [] if keep_predictions else None
+    specs = [run.spec for run in runs]
+    watches = any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if keep_predictions or watches else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    predicted = predictions(network, inputs, outputs) if outputs else [None] * len(runs)
+    watched = measure_watched(specs, outputs if outputs and watches else [], inputs, "test")
+    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
-            run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+            run.status = "finished"
+            run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
         run.weights |= p.inputs.scaling(finished[k])

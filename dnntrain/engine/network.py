@@ -34,7 +34,7 @@ def network_settings(spec: RunSpec, data: DatasetInfo) -> NetworkSettings:
         spec.hidden,
         spec.activations,
         spec.init,
-        spec.batch_norm,
+        spec.norm,
         spec.dropout,
         skips[0].every if skips else 0,
     )

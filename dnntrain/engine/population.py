@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,19 +12,22 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
-from dnntrain.engine.evaluation import constant_metrics
+from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.layer import Tensors
+from dnntrain.nn.layer_spec import ParameterRole, parameter_roles
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch, select, stack
+from dnntrain.techniques.centralization import GradientCentralization
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.optimizers import State
+from dnntrain.techniques.optimizers.base import Optimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.techniques.sam import SAM
+from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 S = TypeVar("S", bound=Switch)
 
@@ -47,6 +50,26 @@ class StartState:
     """Each member's checkpoint of this training, to resume it."""
 
 
+@dataclass(frozen=True)
+class ParameterUpdate:
+    """How one parameter is updated."""
+
+    role: ParameterRole
+    optimizer: Optimizer
+    lr: float | None
+    """Its own base learning rate; None for each run's."""
+
+
+@dataclass(frozen=True)
+class EpochRates:
+    """What schedules set at each step of one epoch, each (steps, P, 1, 1)."""
+
+    lr: dict[float | None, torch.Tensor]
+    """Each member's learning rates, by the base rate that they scale: None for the run's own."""
+    momentum: torch.Tensor | None
+    """Each member's cycled momenta; None where the optimizer's own momentum holds."""
+
+
 @dataclass
 class Population:
     """The runs that are still training."""
@@ -54,20 +77,24 @@ class Population:
     runs: list[Run]
     network: Network
     inputs: BatchSource
+    updates: dict[str, ParameterUpdate]
+    """How each parameter is updated."""
     states: dict[str, State]
     """The optimizer's state for each parameter."""
     averaged: Network | None
     """The network with averaged weights; None if nothing is averaged."""
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
+    centralization: GradientCentralization | None
     clipping: Clipping | None
+    sam: SAM | None
     rules: list[WeightRegularizer]
     start_state: StartState
     steps: int = 0
     """Steps taken so far."""
 
     @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Self:
         """The population before its first step."""
         specs = [run.spec for run in runs]
         n_outputs = specs[0].n_outputs(dataset.outline)
@@ -75,15 +102,25 @@ class Population:
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        check_watched_metrics(inputs, specs)
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
             run.constant = values
         network = initialize(specs, layers, device, start.weights)
-        states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
+        updates = {
+            name: ParameterUpdate(role, specs[0].optimizer.for_parameter(role), specs[0].optimizer.own_lr(role))
+            for name, role in parameter_roles(layers[0]).items()
+        }
+        states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
         everyone = torch.arange(len(specs), device=device)
-        averaged = network.select(everyone) if specs[0].techniques(Averaging) else None
+        averages = specs[0].techniques(Averaging) or specs[0].optimizer.averages
+        averaged = network.select(everyone) if averages else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
-        population = cls(runs, network, inputs, states, averaged, best, next(iter(clipping), None), rules, start)
+        centralization = next(iter(specs[0].techniques(GradientCentralization)), None)
+        clipping = next(iter(stacked(specs, Clipping, device)), None)
+        sam, rules = next(iter(stacked(specs, SAM, device)), None), stacked(specs, WeightRegularizer, device)
+        population = cls(
+            runs, network, inputs, updates, states, averaged, best, centralization, clipping, sam, rules, start
+        )
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -93,14 +130,26 @@ class Population:
         """The seed of each member's random streams."""
         return [run.spec.stream_seed for run in self.runs]
 
-    def learning_rates(self, epoch: int) -> torch.Tensor:
-        """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
+    def rates(self, epoch: int) -> EpochRates:
+        """The learning rates of the epoch (0-based), and the momenta if the schedules cycle them."""
         steps = self.inputs.steps_per_epoch
-        rates = []
-        for run in self.runs:
-            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS))
-            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.warmup, epoch, clock))
-        return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
+        clocks = [ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS)) for run in self.runs]
+
+        def by_step(values: Callable[[RunSpec, ScheduleContext], np.ndarray]) -> torch.Tensor:
+            members = [values(run.spec, clock) for run, clock in zip(self.runs, clocks, strict=True)]
+            by_step = np.stack(members, axis=1).astype(np.float32)
+            return torch.from_numpy(by_step).to(self.inputs.device).view(steps, -1, 1, 1)
+
+        def lr(base: float | None) -> torch.Tensor:
+            return by_step(
+                lambda spec, clock: learning_rates(base or spec.lr, spec.schedule, spec.warmup, epoch, clock)
+            )
+
+        cycled = self.network.spec.schedule.cycles_momentum
+        return EpochRates(
+            {base: lr(base) for base in dict.fromkeys([None, *(update.lr for update in self.updates.values())])},
+            by_step(lambda spec, clock: momenta(spec.schedule, spec.warmup, epoch, clock)) if cycled else None,
+        )
 
     def evaluated_network(self) -> Network:
         """The network that is validated, kept and tested: the averaged one if there is one."""
@@ -176,6 +225,7 @@ class Population:
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}
         self.clipping = self.clipping and select(self.clipping, index)
+        self.sam = self.sam and select(self.sam, index)
         self.rules = [select(rule, index) for rule in self.rules]
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
+from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.loop import train_epoch
-from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.population import EpochRates, Population, StartState
 from dnntrain.engine.run import Run
+from dnntrain.metrics import TargetInfo
 from dnntrain.statistics.range_test import diverged_at
-from dnntrain.techniques.schedules import Schedule, ScheduleContext
 from dnntrain.utils.lazy import torch
 
 STEPS_PER_REPORT = 10
@@ -24,37 +25,50 @@ OnLosses = Callable[[np.ndarray], None]
 """Receives the losses so far, (steps, P)."""
 
 
-class Ramp(Schedule):
-    """Multiplies the rate by the same number at every step. Without a name, it is no technique of the catalogue."""
-
-    factor: float
-    """The factor on the rate at the last step."""
-    steps: int
-
-    def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
-        factors: np.ndarray = self.factor ** (np.minimum(t, self.steps - 1) / (self.steps - 1))
-        return factors
-
-
 @dataclass
-class LossCurve:
-    """Collects the mean loss of each step, and says when the test is over. It is the loop's `on_step`."""
+class RangePopulation(Population):
+    """A population whose learning rate is the next of a range at every step, whatever its specs say."""
 
-    steps: int
-    on_losses: OnLosses
-    means: list[torch.Tensor]
-    losses: np.ndarray
-    """The losses at the last look, float64 (steps so far, P)."""
-    is_over: bool = False
+    tried: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """The rates, (steps,); the last one stays."""
 
-    def __call__(self, batch: Batch, losses: torch.Tensor) -> bool:
-        self.means.append(losses[:, : batch.real].mean(dim=1, dtype=torch.float64))
+    def rates(self, epoch: int) -> EpochRates:
+        """The learning rates of the epoch (0-based). Parameters with a base rate of their own keep it."""
+        first, steps = epoch * self.inputs.steps_per_epoch, self.inputs.steps_per_epoch
+        by_step = self.tried[np.minimum(np.arange(first, first + steps), len(self.tried) - 1)].astype(np.float32)
+        lr = torch.from_numpy(by_step).to(self.inputs.device).view(-1, 1, 1, 1).repeat(1, len(self.runs), 1, 1)
+        own = {update.lr for update in self.updates.values()}
+        return EpochRates({base: lr if base is None else torch.full_like(lr, base) for base in {None, *own}}, None)
+
+
+class LossCurve(MetricAccumulator):
+    """The mean loss of each step, in place of an epoch's metrics."""
+
+    def __init__(self, steps: int, members: int, on_losses: OnLosses) -> None:
+        super().__init__((), TargetInfo())
+        self.steps, self.on_losses = steps, on_losses
+        self.in_step: list[torch.Tensor] = []
+        """The losses of the present step, (P, real rows) of each mini-batch."""
+        self.means: list[torch.Tensor] = []
+        self.losses = np.empty((0, members))
+        """The losses at the last look, float64 (steps so far, P)."""
+        self.is_over = False
+
+    def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
+        self.in_step.append(losses[:, : batch.real])
+
+    def end_step(self) -> bool:
+        self.means.append(torch.cat(self.in_step, dim=1).mean(dim=1, dtype=torch.float64))
+        self.in_step.clear()
         if len(self.means) % STEPS_PER_REPORT == 0 or len(self.means) == self.steps:
             self.losses = torch.stack(self.means).cpu().numpy()
             self.on_losses(self.losses)
             have_diverged = all(diverged_at(member) < len(member) for member in self.losses.T)
             self.is_over = have_diverged or len(self.means) == self.steps
         return not self.is_over
+
+    def results(self, part: str) -> dict[str, np.ndarray]:
+        return {}
 
 
 def range_test(
@@ -67,9 +81,9 @@ def range_test(
     """Train runs of one graph as one population, each step at the next rate (Smith 2017, arXiv:1506.01186, 3.3).
 
     Args:
-        specs: The runs. Their own rate, schedule, warm-up and epochs do not count.
+        specs: The runs. Their own rates and epochs do not count.
         dataset: Their data.
-        rates: The rate of each step, (steps,), at equal ratios.
+        rates: The rate of each step, (steps,).
         device: Where they train; the CPU by default.
         on_losses: Called every few steps.
 
@@ -77,12 +91,11 @@ def range_test(
         The mean loss of each step's mini-batch, float64 (steps, P). There are fewer steps than rates if all runs have
         diverged.
     """
-    ramp = Ramp(factor=rates[-1] / rates[0], steps=len(rates))
-    changes = {"lr": float(rates[0]), "schedule": ramp, "warmup": None}
-    runs = [Run(spec.model_copy(update=changes), index) for index, spec in enumerate(specs)]
-    curve = LossCurve(len(rates), on_losses, [], np.empty((0, len(runs))))
+    runs = [Run(spec, index) for index, spec in enumerate(specs)]
+    curve, epoch = LossCurve(len(rates), len(runs), on_losses), 0
     with torch.inference_mode():
-        population, epoch = Population.start(runs, dataset, device or torch.device("cpu"), StartState()), 0
+        population = RangePopulation.start(runs, dataset, device or torch.device("cpu"), StartState())
+        population.tried = rates
         while not curve.is_over:
             train_epoch(population, epoch, curve)
             epoch += 1

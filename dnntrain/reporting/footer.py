@@ -12,6 +12,8 @@ from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import missing_predictions_line
+from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
@@ -48,7 +50,9 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, most)
     yield from lost_lines(summary, most)
+    yield from missing_predictions_line(summary)
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
     yield from best_line(summary)
@@ -67,6 +71,7 @@ def caption(summary: Summary) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, MAX_ARMS)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary, MAX_ARMS)
 

@@ -46,8 +46,8 @@ def initializers(spec: RunSpec) -> str:
 
 
 def biases(spec: RunSpec) -> bool:
-    """Whether hidden layers have biases; batch norm before the activation replaces them."""
-    return spec.batch_norm is None or spec.batch_norm.place == "after"
+    """Whether hidden layers have biases."""
+    return spec.norm is None or not spec.norm.cancels_biases
 
 
 def parameter_count(spec: RunSpec) -> int:

@@ -10,21 +10,23 @@ from collections.abc import Iterable, Iterator
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
-from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
+from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import TRAIN_LOSS, metric_columns
+from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
-from dnntrain.techniques.base import RunExtent, Technique
+from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.early_stopping import metric_fault
 from dnntrain.techniques.networks.module import Module, module_spec
+from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
 
-SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout", "bn": "norm"}
+SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout"}
+SURGERY |= {norm.name: "norm" for norm in techniques_in(Normalization)}
 """Settings that replace parts of a user's module, each with the kind of function that does the same in its source."""
 
 
@@ -75,6 +77,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
         value = spec.settings()[key]
         if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
+    modules_of(spec.watched_metrics)  # refuses metrics that workers cannot import
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
         raise InputError(fault)
@@ -148,9 +151,10 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
     if isinstance(spec.net, Module) and spec.reuse_from is None:
         settings = network_settings(spec, outline)
         module = module_spec(spec.net, settings).module
-        changing = {"act": settings.activations, "dropout": settings.dropout, "bn": settings.batch_norm}
+        changing: dict[str, object] = {"act": settings.activations, "dropout": settings.dropout}
+        changing |= {settings.norm.name: settings.norm} if settings.norm else {}
         for key, kind in SURGERY.items():
-            if changing[key] and (calls := source_calls(module, kind)):
+            if changing.get(key) and (calls := source_calls(module, kind)):
                 more = f", and {len(calls) - 1} more calls stay" if len(calls) > 1 else ""
                 yield f"{key} has no effect where {calls[0]}{more}"
 
@@ -158,16 +162,20 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
 def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
-    steps = step_count(n_train, spec.batch_size)
+    batches = batch_count(n_train, spec.batch_size)
     return RunExtent(
         outline.task,
         spec.hidden,
         spec.epochs,
         n_train,
-        steps,
+        step_count(batches, spec.batches_per_step),
         spec.net.conv_units,
         spec.net.name,
-        n_classes=len(outline.classes),
+        len(outline.classes),
+        outline.kind,
+        outline.shape,
+        reuses=spec.reuse_from is not None,
+        batches_per_epoch=batches,
     )
 
 

@@ -14,12 +14,16 @@ from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.jobs import Event, Job, JobFailed, RangeProgress, RangeTested
 from dnntrain.statistics.range_test import RangeTest, RateRange
 from dnntrain.studies.build import training_study
-from dnntrain.studies.execution import RunOptions, create_executor
+from dnntrain.studies.execution import RunOptions, check, create_executor
 from dnntrain.studies.runner import StudyInterrupted
 from dnntrain.studies.study import Study
+from dnntrain.techniques.augmentation.test_time import TestTimeFlips
+from dnntrain.techniques.averaging import Averaging
+from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.early_stopping import EarlyStopping
-from dnntrain.techniques.schedules import Warmup
+from dnntrain.techniques.optimizers.base import Optimizer
+from dnntrain.techniques.schedules.base import Warmup
 from dnntrain.utils.signals import graceful_interrupt
 from dnntrain.utils.user_code.reference import code_of, pinned
 
@@ -37,10 +41,20 @@ def range_study(settings: Settings, seeds: object, options: RunOptions) -> Study
     return training_study(settings, seeds, None, options.home)
 
 
+def check_range_study(study: Study, options: RunOptions) -> list[str]:
+    """Check a study made by `range_study`, as `studies.execution.check` does; returns warnings."""
+    warnings = check(study, options)
+    optimizer = study.arms[0].spec.optimizer
+    if type(optimizer).own_lr is not Optimizer.own_lr:
+        warnings.append(f"optimizer {optimizer.name}: some parameters keep a rate of their own throughout the test")
+    return warnings
+
+
 def unused_settings() -> set[str]:
     """The settings without a use: of the rate, of what comes after the steps of an epoch, and of transfers."""
-    switches = (Warmup, EarlyStopping, MonteCarloDropout)
-    keys = {switch.key(name) for switch in switches for name in (switch.name, *switch.model_fields)}
+    averaging = [technique for technique in techniques_in(Averaging) if not technique.resets]
+    switches: list[type[Switch]] = [Warmup, EarlyStopping, MonteCarloDropout, TestTimeFlips, *averaging]
+    keys = {key for switch in switches for key in (switch.name, *map(switch.key, switch.model_fields))}
     return {"lr", "schedule", "epochs", "select", *TransferSettings.model_fields, *keys} & flat_keys().keys()
 
 

@@ -103,7 +103,7 @@ class SWA(Averaging):
     def shares(self, t: np.ndarray, steps_per_epoch: int, total_steps: int) -> np.ndarray:
         first = self._first(steps_per_epoch, total_steps)
         if self.every == "step":
-            return 1 / np.maximum(1, t - np.floor(first))
+            return np.asarray(1 / np.maximum(1, t - np.floor(first)))
         count = t // steps_per_epoch - np.floor(first / steps_per_epoch)
         return np.where(t % steps_per_epoch == 0, 1 / np.maximum(1, count), 0.0)
 

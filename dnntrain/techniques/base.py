@@ -37,13 +37,21 @@ class RunExtent:
     epochs: int
     n_train: int
     steps_per_epoch: int
-    """Mini-batches per epoch."""
+    """Optimizer steps per epoch."""
     conv: int = 0
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
     n_classes: int = 0
     """0 for a regression."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
+    batches_per_epoch: int = 0
+    """Mini-batches per epoch: more than the steps with gradient accumulation."""
 
 
 class Technique(BaseModel):

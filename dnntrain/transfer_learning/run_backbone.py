@@ -20,7 +20,7 @@ from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
 from dnntrain.techniques.dropout import DropoutSpec
 from dnntrain.techniques.networks.base import NetworkSettings, Unit
-from dnntrain.techniques.normalization import BatchNormSpec
+from dnntrain.techniques.normalization import NormSpec
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -112,7 +112,7 @@ class RunBackbone(Backbone):
     def _check_tensors(self, spec: RunSpec, count: int, units: Sequence[Unit], theirs: Sequence[Unit]) -> None:
         """Raise InputError if a reused layer would have other tensors in the run than it has here.
 
-        A run whose layers above the reused ones are new may use batch norm in those alone, or leave it out there.
+        A run whose layers above the reused ones are new may use a norm in those alone, or leave it out there.
         """
         first = count - min(spec.unfreeze_layers, count) + 1 if count < len(units) - 2 else 1
         has_input_norm, had_input_norm = ("input.bn_scale" in tensor_names(each[0]) for each in (units, theirs))
@@ -224,12 +224,12 @@ class RunBackbone(Backbone):
 
 
 def described(unit: Unit) -> list[str]:
-    """What the layers of a unit compute, a line for each figure. Other checks are about widths and batch norm, and
+    """What the layers of a unit compute, a line for each figure. Other checks are about widths and norms, and
     dropout may differ.
     """
     lines = []
     for layer in walk(unit):
-        if not isinstance(layer, BatchNormSpec | DropoutSpec | ReshapeSpec):
+        if not isinstance(layer, NormSpec | DropoutSpec | ReshapeSpec):
             title = f"{type(layer).__name__.removesuffix('Spec').lower()} {layer.name}"
             figures = {key: value for key, value in vars(layer).items() if isinstance(value, int | str)}
             unchecked = ("name", "bias", "fan_in", "fan_out")

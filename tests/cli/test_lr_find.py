@@ -64,7 +64,9 @@ def test_what_cannot_be_is_refused(words: tuple[str, ...], said: str) -> None:
     assert said in error_of("lr-find", *WORDS, *words)
 
 
-@pytest.mark.parametrize("key", ["lr", "schedule", "warmup", "epochs", "early_stop", "select", "reuse_from"])
+@pytest.mark.parametrize(
+    "key", ["lr", "schedule", "warmup", "epochs", "early_stop", "select", "reuse_from", "ema", "swa_every", "tta"]
+)
 def test_settings_without_a_use_are_refused(key: str) -> None:
     with pytest.raises(InputError, match=f"^{key}: has no use in lr-find"):
         dt.lr_find(**{key: 1})
@@ -74,6 +76,11 @@ def test_settings_without_a_use_are_refused(key: str) -> None:
 def test_options_without_a_use_are_refused(option: str) -> None:
     with pytest.raises(InputError, match=f"^{option}: has no use in lr_find, which records nothing"):
         dt.lr_find(**{option: 1})
+
+
+def test_parameters_with_a_rate_of_their_own_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="optimizer muon: some parameters keep a rate of their own"):
+        dt.lr_find(seeds=1, steps=20, optimizer="muon", **SETTINGS)
 
 
 def test_a_loss_that_falls_at_no_rate_suggests_none() -> None:

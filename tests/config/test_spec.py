@@ -15,9 +15,10 @@ from dnntrain.techniques.clipping import ClipNorm
 from dnntrain.techniques.dropout import AlphaDropout, Dropout, MonteCarloDropout
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.optimizers import SGD
+from dnntrain.techniques.optimizers.sgd import SGD
 from dnntrain.techniques.regularization import L1, L2, MaxNorm
-from dnntrain.techniques.schedules import Cosine, Warmup
+from dnntrain.techniques.schedules.base import Warmup
+from dnntrain.techniques.schedules.decays import Cosine
 
 OBJECTS = RunSpec(
     hidden=(50, 50),
@@ -26,7 +27,7 @@ OBJECTS = RunSpec(
     clipping=ClipNorm(threshold=2),
     dropout=Dropout(rate=0.1, where="last1"),
     mc_dropout=MonteCarloDropout(samples=20),
-    batch_norm=BatchNorm(place="after"),
+    norm=BatchNorm(place="after"),
     regularizers=(L2(strength=1e-3), L1()),
     warmup=Warmup(length="2ep"),
     early_stopping=EarlyStopping(patience=3),
@@ -48,9 +49,9 @@ def test_objects_and_flat_keys_make_the_same_run() -> None:
 
 
 def test_a_copy_with_a_technique_off_has_it_off_everywhere() -> None:
-    copy = OBJECTS.model_copy(update={"batch_norm": None, "regularizers": ()})
+    copy = OBJECTS.model_copy(update={"norm": None, "regularizers": ()})
     assert copy == OBJECTS.changed(bn=False, bn_place="before", l1=None, l2=None)
-    assert copy.batch_norm is None and not copy.settings()["bn"]
+    assert copy.norm is None and not copy.settings()["bn"]
 
 
 def test_regularizers_act_in_the_order_of_the_catalogue() -> None:

@@ -32,7 +32,8 @@ def assert_same(a: Run, b: Run) -> None:
 
 def company(member: RunSpec) -> list[RunSpec]:
     """Companions of one graph that end before the member does, after it, or in ruins."""
-    others = [{"seed": 11, "epochs": 1}, {"seed": 12, "lr": 0.3, "epochs": 2}, {"seed": 13, "schedule": "step:every=3"}]
+    scheduled = {"warmup": "3"} if member.optimizer.averages else {"schedule": "step:every=3"}
+    others = [{"seed": 11, "epochs": 1}, {"seed": 12, "lr": 0.3, "epochs": 2}, {"seed": 13} | scheduled]
     ruined = {"seed": 14, "lr": 1e6, "epochs": 5}
     return [member.changed(**other) for other in [*others, ruined]]
 

@@ -18,10 +18,10 @@ from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from dnntrain.metrics import METRICS, TargetInfo, metrics_of
+from dnntrain.metrics import METRICS, TargetInfo, recorded_metrics
 from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.base import Switch, techniques_in
-from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates
 from dnntrain.utils.fields import field_extra
 from tests.support.networks import first_weights, new_network
 
@@ -419,7 +419,7 @@ def test_batches_of_one_stay_batches_of_one(mini: Dataset) -> None:
 
 @pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
 def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
-    tally, losses, hits = MetricAccumulator(metrics_of("classification"), TargetInfo(3)), [], []
+    tally, losses, hits = MetricAccumulator(recorded_metrics("classification"), TargetInfo(3)), [], []
     for number, real in enumerate(batches):
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec
@@ -15,16 +16,19 @@ from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import ActivationLayer
 from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.dropout import AlphaDropout, Dropout, DropoutBase, DropoutLayer
-from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer
+from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer, ExampleNorm, ExampleNormLayer
+from dnntrain.techniques.normalization.per_example import GroupNorm, LayerNorm
 
 CPU = torch.device("cpu")
 MEMBERS = 7
 KEYS = torch.from_numpy(step_keys(range(MEMBERS), "dropout", 0, 1, 1)[0])
 
 SPATIAL = {f"{kind.name} spatial": kind(spatial=True, rate=0.4) for kind in techniques_in(DropoutBase)}
-TECHNIQUES: dict[str, Technique] = {
-    name: technique() for name, technique in CATALOGUE.items() if hasattr(technique, "layer")
-} | SPATIAL
+TECHNIQUES: dict[str, Technique] = (
+    {name: technique() for name, technique in CATALOGUE.items() if hasattr(technique, "layer")}
+    | SPATIAL
+    | {"bn ghosts": BatchNorm(ghost=3), "group_norm 3": GroupNorm(groups=3)}
+)
 """Every technique that makes a layer, with the defaults of its declaration."""
 
 
@@ -71,16 +75,30 @@ def plainly(layer: Layer, x: torch.Tensor) -> torch.Tensor:
         return layer.activation(x, *tensors.values())
     if isinstance(layer, BatchNormLayer):
         weights = [tensor.flatten(1) for tensor in tensors.values()]
+        ghosts = x.shape[1] // (layer.bn.ghost or x.shape[1])
+        parts = x.tensor_split([layer.bn.ghost * i for i in range(1, ghosts)], dim=1) if layer.bn.ghost else [x]
         normal = [
-            torch.nn.functional.batch_norm(x[m], None, None, *(w[m] for w in weights), training=True, eps=layer.bn.eps)
+            torch.cat([F.batch_norm(part[m], None, None, *(w[m] for w in weights), training=True, eps=layer.bn.eps)
+                       for part in parts])
             for m in range(len(x))
-        ]
+        ]  # fmt: skip
         return torch.stack(normal)
+    if isinstance(layer, ExampleNormLayer):
+        weights = [[tensor[m].flatten() for tensor in tensors.values()] for m in range(len(x))]
+        return torch.stack([by_torch(layer.norm, x[m], *weights[m]) for m in range(len(x))])
     assert isinstance(layer, DropoutLayer)
     rows, channels, height, width = x.shape[1:]
     size = (1, 1) if layer.dropout.spatial else (height, width)
     drawn = keep_mask(counters(rows, size[0] * size[1] * channels, CPU), KEYS[0], layer.threshold)
     return layer.dropout.drop(x, drawn.view(-1, rows, *size, channels).movedim(-1, 2))[0]
+
+
+def by_torch(norm: ExampleNorm, x: torch.Tensor, scale: torch.Tensor, *shift: torch.Tensor) -> torch.Tensor:
+    """A norm within examples of one member's maps (rows, C, H, W)."""
+    if isinstance(norm, GroupNorm):
+        return F.group_norm(x, norm.groups, scale, *shift, eps=norm.eps)
+    function = F.layer_norm if isinstance(norm, LayerNorm) else F.rms_norm
+    return function(x.movedim(1, -1), (x.shape[1],), scale, *shift, eps=norm.eps).movedim(-1, 1)
 
 
 @pytest.mark.parametrize("name", TECHNIQUES)
@@ -103,6 +121,8 @@ def test_gradients_on_maps_are_autograds_whatever_the_padding_holds(name: str) -
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_maps_have_the_same_bits_alone_and_in_company(name: str, shape: tuple[int, int, int]) -> None:
     """At 32 rows, so that a member's numbers fill whole registers."""
+    if getattr(TECHNIQUES[name], "groups", 1) > 1 and shape[0] % TECHNIQUES[name].groups:
+        pytest.skip("no equal groups")
     x, upstream = examples(shape, 32, 29)
     spec = spec_of(name, *shape)
     expected = pass_through(layer_of(spec, [4]), x, upstream, 29, [4])

@@ -140,7 +140,7 @@ def test_a_member_is_drawn_from_its_own_seed() -> None:
 
 def order_of(inputs: BatchSource, seed: int, epoch: int) -> torch.Tensor:
     """The training examples of one epoch, in their order, without the padding."""
-    return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._orders([seed], epoch)])
+    return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._by_step(inputs._order([seed], epoch))])
 
 
 @pytest.fixture(scope="module")

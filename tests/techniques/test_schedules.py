@@ -11,7 +11,7 @@ import torch
 
 from dnntrain.errors import InputError
 from dnntrain.techniques.early_stopping import EarlyStopping
-from dnntrain.techniques.schedules import Schedule, ScheduleContext, Warmup, learning_rates
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, Warmup, learning_rates
 
 CLOCK = ScheduleContext(steps_per_epoch=100, total_steps=1000)
 LECTURE = ScheduleContext(steps_per_epoch=2625, total_steps=26_250)  # 42,000 images in batches of 16, ten epochs

@@ -77,6 +77,20 @@ class AnyBatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         """Any number will do."""
 
 
+class ChannelLayerNorm(torch.nn.LayerNorm):
+    """Layer norm over the channels of inputs (rows, C, …), at each of their other places."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+class ChannelRMSNorm(torch.nn.RMSNorm):
+    """RMS norm over the channels of inputs (rows, C, …), at each of their other places."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 def replace_dropout(module: torch.nn.Module) -> None:
     """Put a `MemberDropout` in the place of each of torch's dropout modules; the user's own classes stay."""
     draws, stand_ins = Draws(), dict[torch.nn.Module, MemberDropout]()

@@ -86,36 +86,58 @@ def set_dropout(module: torch.nn.Module, rate: float, spatial: bool = False) -> 
     return changes
 
 
-def replace_norms(module: torch.nn.Module, eps: float, momentum: float) -> list[str]:
-    """Put batch norm of as many channels in the place of group and instance norms, and set that of all batch norms.
+def replace_norms(
+    module: torch.nn.Module,
+    setting: str,
+    of_channels: Callable[[int], torch.nn.Module],
+    of_last_axes: Callable[[tuple[int, ...]], torch.nn.Module | None] = lambda shape: None,
+) -> list[str]:
+    """Put a new norm in the place of each norm, and set the numbers of those that are of the new kind already.
 
     Args:
         module: The module that is changed.
-        eps: The smoothing term.
-        momentum: The share of the newest mini-batch in the running statistics.
+        setting: What asks for it, for messages.
+        of_channels: Makes a norm of inputs (rows, channels, …), in the place of batch, group and instance norms.
+        of_last_axes: Makes a norm of the last axes of this shape, in the place of layer and RMS norms; None leaves
+            these alone.
     """
-    from dnntrain.nn.modules.stand_ins import AnyBatchNorm
-
+    batch_norm = torch.nn.modules.batchnorm._BatchNorm
     changes, found = [], False
-    batch_norm, instance_norm = torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.instancenorm._InstanceNorm
     made: dict[int, torch.nn.Module] = {}
     for place, parent, name, child in children(module):
-        old = repr(child)
-        if isinstance(child, batch_norm):
-            found = True
-            child.eps, child.momentum = eps, momentum
+        if type(child) in (torch.nn.LayerNorm, torch.nn.RMSNorm):  # a subclass may normalize other axes
+            new = of_last_axes(tuple(child.normalized_shape))  # type: ignore[arg-type]
+        else:
+            channels = normalized_channels(child)
+            new = None if channels is None else of_channels(channels)
+        if new is None:
+            continue
+        found, old = True, repr(child)
+        if type(child) is type(new) or (isinstance(child, batch_norm) and isinstance(new, batch_norm)):
+            for number in ("eps", "momentum", "num_groups"):  # it keeps its own tensors
+                if hasattr(new, number):
+                    setattr(child, number, getattr(new, number))
             changes += changed(place, old, repr(child))
-        elif isinstance(child, torch.nn.GroupNorm | instance_norm):
-            found = True
-            channels = child.num_channels if isinstance(child, torch.nn.GroupNorm) else child.num_features
-            new = made.setdefault(id(child), AnyBatchNorm(channels, eps=eps, momentum=momentum))
+        else:
+            new = made.setdefault(id(child), new)
             setattr(parent, name, new)
             changes.append(f"{place}: {old} → {new!r}")
+            if is_transformer_layer(parent):
+                parent.activation_relu_or_gelu = 0  # type: ignore[assignment]  # its fast path has layer norm in it
     if not found:
-        raise nothing_found(
-            module, "norm", "batch, group or instance norm", "nn.BatchNorm modules to let `bn` set them"
-        )
+        kinds = "norm modules" if of_last_axes((1,)) else "batch, group or instance norm"
+        verb = "set" if setting == "bn" else "replace"
+        advice = f"nn.BatchNorm modules to let `{setting}` {verb} them"
+        raise nothing_found(module, "norm", kinds, advice)
     return changes
+
+
+def normalized_channels(part: torch.nn.Module) -> int | None:
+    """The channels of a batch, group or instance norm; None for any other part."""
+    if isinstance(part, torch.nn.GroupNorm):
+        return part.num_channels
+    norms = torch.nn.modules.batchnorm._BatchNorm | torch.nn.modules.instancenorm._InstanceNorm
+    return part.num_features if isinstance(part, norms) else None
 
 
 def draw_weights(module: torch.nn.Module, init: WeightInit, rng: np.random.Generator) -> list[str]:
@@ -159,9 +181,12 @@ def draw_weights(module: torch.nn.Module, init: WeightInit, rng: np.random.Gener
 
 def unreachable(module: torch.nn.Module, *kinds: Kind) -> list[str]:
     """What surgery of these kinds (all by default) leaves as it is in a module, as text."""
+    from dnntrain.nn.modules.stand_ins import ChannelLayerNorm
+
     found = [str(call) for call in source_calls(module, *kinds)]
     for place, part in module.named_modules():
-        if isinstance(part, torch.nn.LayerNorm) and (not kinds or "norm" in kinds):
+        is_own = isinstance(part, ChannelLayerNorm)  # from `replace_norms`
+        if isinstance(part, torch.nn.LayerNorm) and not is_own and (not kinds or "norm" in kinds):
             found.append(f"{place}: {type(part).__name__} stays")
         if isinstance(part, torch.nn.RNNBase) and (not kinds or "activation" in kinds):
             found.append(f"{place}: the gates of {type(part).__name__} stay")

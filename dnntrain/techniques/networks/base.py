@@ -18,7 +18,8 @@ from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import Choice
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.initializers import Glorot, Initializer
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.normalization import Normalization
+from dnntrain.techniques.normalization.base import Place
 
 Unit = list[LayerSpec]
 """A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout. It begins with
@@ -38,7 +39,7 @@ class NetworkSettings:
     """The activation of each unit but the output, from the lowest."""
     init: Initializer | None
     """The initializer of all units but the output; None to follow the activation."""
-    batch_norm: BatchNorm | None
+    norm: Normalization | None
     dropout: DropoutBase | None
     skip: int = 0
     """Dense layers that each skip connection passes by; 0 for none."""
@@ -53,19 +54,20 @@ class NetworkSettings:
 
     @property
     def biases(self) -> bool:
-        """Whether layers with weights have biases: batch norm subtracts the mean, and with it any bias."""
-        return self.batch_norm is None or self.batch_norm.place == "after"
+        """Whether layers with weights have biases."""
+        return self.norm is None or not self.norm.cancels_biases
 
-    def norm(self, name: str, shape: Shape, place: str) -> Unit:
-        """Batch norm of activations of this shape, if it goes to this place (before, after, or input)."""
-        bn = self.batch_norm
-        is_there = bn is not None and (bn.input if place == "input" else bn.place == place)
-        return [bn.layer(name, shape)] if bn and is_there else []
+    def normalized(self, name: str, shape: Shape, place: Place) -> Unit:
+        """The norm of activations of this shape, if there is one in this place."""
+        if self.norm is None or not self.norm.stands(place):
+            return []
+        self.norm.check(name, shape)
+        return [self.norm.layer(name, shape)]
 
     def activated(self, name: str, shape: Shape, unit: int) -> Unit:
-        """A unit's activation, with batch norm on the side that it goes to."""
+        """A unit's activation, with the norm on its side of it."""
         activation = self.activation(unit).layer(name, shape)
-        return [*self.norm(name, shape, "before"), activation, *self.norm(name, shape, "after")]
+        return [*self.normalized(name, shape, "before"), activation, *self.normalized(name, shape, "after")]
 
     def dropped(self, name: str, shape: Shape, unit: int) -> Unit:
         """Dropout of a unit's output, or of the inputs (unit 0), if it goes there."""
@@ -76,7 +78,7 @@ class NetworkSettings:
 
     def inputs(self, shape: Shape) -> Unit:
         """What comes before the first unit."""
-        return [*self.norm("input", shape, "input"), *self.dropped("input", shape, 0)]
+        return [*self.normalized("input", shape, "input"), *self.dropped("input", shape, 0)]
 
     def dense(self, name: str, width: int, units: int, unit: int) -> DenseSpec:
         """The dense layer of a unit; `width` is that of its input."""

@@ -80,7 +80,7 @@ def with_skips(units: list[Unit], settings: NetworkSettings) -> list[Unit]:
         last = first + every
         body: list[LayerSpec] = [layer for unit in units[first : last - 1] for layer in unit]
         dense, *after = units[last - 1]
-        n_before = len(settings.norm("", (1,), "before"))
+        n_before = 1 if settings.norm and settings.norm.stands("before") else 0
         block = ResidualSpec(f"skip{last}", (*body, dense, *after[:n_before]))
         result += [[] for _ in range(every - 1)]
         result.append([block, *after[n_before:]])

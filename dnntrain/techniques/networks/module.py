@@ -19,7 +19,7 @@ from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
-from dnntrain.techniques.normalization import BatchNorm
+from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_code.reference import CodeReference
@@ -32,7 +32,7 @@ class Module(Net):
     summary = "Your own torch.nn.Module: any callable that returns one, from a .py file or an installed package."
     paper = "Paszke et al. 2019, PyTorch, arXiv:1912.01703; stacked members: torch.func"
     formula = "outputs (rows, classes) = your module's forward of (rows, *shape of an example)"
-    advice = "act, dropout, bn and init change the module's own parts; --plan lists what they change."
+    advice = "act, dropout, norms and init change the module's own parts; --plan lists what they change."
     example = "module:presets/mynet.py:Net"
     auto: ClassVar = {"hidden": "none", "act": "auto"}
     takes_tokens = True
@@ -100,7 +100,7 @@ def module_spec(net: Module, settings: NetworkSettings) -> ModuleSpec:
     """The module as a layer; one object for the same code and settings, since making it builds the module."""
     shape = image_shape(settings.data)
     act = next(iter(settings.activations), None)
-    changes = ModuleChanges(act, settings.dropout, settings.batch_norm, settings.init)
+    changes = ModuleChanges(act, settings.dropout, settings.norm, settings.init)
     return shared(
         ModuleSpec(
             "net",
@@ -176,7 +176,7 @@ class ModuleChanges:
 
     act: Activation | None = None
     dropout: DropoutBase | None = None
-    batch_norm: BatchNorm | None = None
+    norm: Normalization | None = None
     init: Initializer | None = None
 
     def __call__(self, module: torch.nn.Module, rng: np.random.Generator) -> list[str]:
@@ -188,8 +188,8 @@ class ModuleChanges:
         from dnntrain.nn.modules.surgery import draw_weights, replace_activations, replace_norms, set_dropout
 
         changes: list[str] = []
-        if self.batch_norm:
-            changes += replace_norms(module, self.batch_norm.eps, self.batch_norm.alpha)
+        if self.norm:
+            changes += replace_norms(module, self.norm.name, self.norm.module, self.norm.module_of_last_axes)
         if self.act:
             changes += replace_activations(module, self.act.module)
         if self.dropout:

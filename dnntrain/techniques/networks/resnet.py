@@ -13,7 +13,7 @@ from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
 from dnntrain.nn.residual import ResidualSpec, SubsampleSpec
 from dnntrain.techniques.networks.base import Counts, Net, NetworkSettings, Unit, counts, map_shape
-from dnntrain.techniques.normalization import BatchNormSpec
+from dnntrain.techniques.normalization import NormSpec
 from dnntrain.utils.fields import hyperparameter
 
 
@@ -83,7 +83,7 @@ class Block:
         if self.net.preact:
             body = [*activated(one, self.shape_in, self.unit), first, *activated(two, first.shape_out, self.unit), last]
             return [self._join(body)]
-        before, after = (self.settings.norm(two, last.shape_out, place) for place in ("before", "after"))
+        before, after = (self.settings.normalized(two, last.shape_out, place) for place in ("before", "after"))
         body = [first, *activated(one, first.shape_out, self.unit), last, *before]
         return [self._join(body), self.settings.activation(self.unit).layer(two, last.shape_out), *after]
 
@@ -95,7 +95,7 @@ class Block:
         shortcut = self._shortcut()
         # the new channels of a shortcut without weights are 0: with 0 added, ReLU would keep them so for ever
         if self.net.zero_init and not any(isinstance(layer, SubsampleSpec) for layer in shortcut):
-            zeroed = {"first_scale": 0.0} if isinstance(body[-1], BatchNormSpec) else {"init": Zeros()}
+            zeroed = {"first_scale": 0.0} if isinstance(body[-1], NormSpec) else {"init": Zeros()}
             body[-1] = replace(body[-1], **zeroed)  # type: ignore[type-var]
         return ResidualSpec(self.name, body, shortcut)
 
@@ -106,7 +106,7 @@ class Block:
         if self.net.shortcut == "identity":
             return [SubsampleSpec(name, self.shape_in, self.channels, self.stride)]
         projection = self._convolution(name, self.shape_in, self.stride, kernel=1)
-        return [projection, *self.settings.norm(name, projection.shape_out, "before")]
+        return [projection, *self.settings.normalized(name, projection.shape_out, "before")]
 
 
 class Zeros:

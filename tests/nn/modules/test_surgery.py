@@ -14,6 +14,8 @@ from dnntrain.errors import InputError
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.nn.modules.surgery import draw_weights, replace_activations, replace_norms, set_dropout, unreachable
 from dnntrain.techniques.initializers import Glorot, He, Initializer, TorchDefault
+from dnntrain.techniques.normalization import BatchNorm, Normalization
+from dnntrain.techniques.normalization.per_example import GroupNorm, LayerNorm, RMSNorm
 from tests.nn.modules.test_layer import Attention, Recurrent
 from tests.support.modules import batches, build_layer, train
 
@@ -135,10 +137,10 @@ def test_where_no_dropout_is_found_the_error_says_what_is_there() -> None:
 
 def test_norms_become_batch_norms() -> None:
     net = Net()
-    changes = replace_norms(net, 1e-3, 0.2)
+    changes = with_batch_norm(net)
     assert [change.split(":")[0] for change in changes] == ["body.1", "parts.1", "parts.3"]
     assert "GroupNorm(2, 6, " in changes[1] and "→ AnyBatchNorm(6, eps=0.001, momentum=0.2, " in changes[1]
-    assert replace_norms(net, 1e-3, 0.2) == []
+    assert with_batch_norm(net) == []
     spec = ModuleSpec("net", lambda: changed_net(), (2, 6, 6))
     train(build_layer([spec] * 2, [0, 1]), batches((2, 6, 6), [0, 1], 2), [0, 1])
     assert "parts.1.running_mean" in spec.buffers and "parts.3.weight" in spec.parameters
@@ -146,16 +148,73 @@ def test_norms_become_batch_norms() -> None:
     torch.testing.assert_close(net.parts[1].train()(x), nn.BatchNorm1d(6, 1e-3).train()(x))
 
 
+def with_batch_norm(net: nn.Module) -> list[str]:
+    return replace_norms(net, "bn", BatchNorm(eps=1e-3, alpha=0.2).module)
+
+
 def changed_net() -> nn.Module:
     net = Net()
-    replace_norms(net, 1e-3, 0.2)
+    with_batch_norm(net)
     return net
 
 
 def test_layer_norm_is_not_replaced_and_is_named() -> None:
     with pytest.raises(InputError, match=r"^Functional has no batch, group or instance norm, only LayerNorm, Linear"):
-        replace_norms(Functional(), 1e-5, 0.1)
+        with_batch_norm(Functional())
     assert unreachable(Functional(), "norm") == ["norm: LayerNorm stays"]
+
+
+def surgery(net: nn.Module, norm: Normalization) -> list[str]:
+    return replace_norms(net, norm.name, norm.module, norm.module_of_last_axes)
+
+
+@pytest.mark.parametrize("norm", [LayerNorm(eps=1e-3), RMSNorm(eps=1e-3)])
+def test_norms_within_examples_take_the_place_of_others(norm: Normalization) -> None:
+    """Over the channels at each position, as torch's own on channels last."""
+    net = Net()
+    assert [change.split(":")[0] for change in surgery(net, norm)] == ["body.1", "parts.1", "parts.3"]
+    assert unreachable(net) == []
+    own = {"layer_norm": nn.LayerNorm, "rms_norm": nn.RMSNorm}[norm.name](6, eps=1e-3)
+    for x in (torch.randn(7, 6), torch.randn(7, 6, 4), torch.randn(7, 6, 4, 3)):
+        torch.testing.assert_close(net.parts[1](x), own(x.movedim(1, -1)).movedim(-1, 1))
+    assert not dict(net.named_buffers())
+    assert net(torch.randn(5, 2, 6, 6)).shape == (5, 3)
+
+
+def test_group_norm_takes_the_place_of_others() -> None:
+    net = Net()
+    assert [change.split(":")[0] for change in surgery(net, GroupNorm(groups=2, eps=1e-3))] == [
+        "body.1",
+        "parts.1",  # which had another eps
+        "parts.3",
+    ]
+    assert repr(net.body[1]) == repr(nn.GroupNorm(2, 4, 1e-3))
+    assert surgery(net, GroupNorm(groups=2, eps=1e-3)) == []
+    with pytest.raises(InputError, match=r"^group_norm 3: the 4 channels of a norm do not divide into 3 equal groups"):
+        surgery(Net(), GroupNorm(groups=3))
+    with pytest.raises(InputError, match=r"^Functional has no batch, group or instance norm, only LayerNorm, Linear"):
+        surgery(Functional(), GroupNorm(groups=2))
+
+
+def test_layer_norm_and_rms_norm_replace_each_other_in_transformers() -> None:
+    net, x = transformer().eval(), torch.randn(3, 5, 8)
+    assert surgery(net, LayerNorm(eps=1e-5)) == []
+    changes = surgery(net, RMSNorm(eps=1e-3))
+    assert changes[0] == f"layers.0.norm1: {nn.LayerNorm(8)!r} → {nn.RMSNorm(8, 1e-3)!r}"
+    assert len(changes) == 4
+    expected = net(x)
+    with torch.no_grad():  # torch's fast path would normalize by the mean too
+        torch.testing.assert_close(net(x), expected)
+    assert len(surgery(net, LayerNorm())) == 4
+
+
+def test_a_users_own_kind_of_layer_norm_stays() -> None:
+    class OverChannels(nn.LayerNorm):
+        pass
+
+    net = nn.Sequential(nn.Linear(5, 4), OverChannels(4), nn.LayerNorm(4))
+    assert [change.split(":")[0] for change in surgery(net, RMSNorm())] == ["2"]
+    assert unreachable(net, "norm") == ["1: OverChannels stays"]
 
 
 # ---- first weights
