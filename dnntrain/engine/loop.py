@@ -72,12 +72,17 @@ def train_population(
     return runs
 
 
-def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
-    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
+def train_epoch(
+    p: Population, epoch: int, metrics: MetricAccumulator | None = None
+) -> tuple[dict[str, np.ndarray], Probe]:
+    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers.
+
+    `metrics` receives the outputs on the training examples; by default the metrics of the task are measured.
+    """
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
     rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
+    metrics = metrics or MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, passes in enumerate(passes_by_step(p, epoch)):
@@ -92,6 +97,8 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
+        if not metrics.end_step():
+            break
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class Population:
     """Steps taken so far."""
 
     @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Self:
         """The population before its first step."""
         specs = [run.spec for run in runs]
         n_outputs = specs[0].n_outputs(dataset.outline)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
+from dnntrain.statistics.range_test import RateRange
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.utils.user_code.sources import UserCode
 
@@ -36,6 +39,8 @@ class Job:
     """Epochs between checkpoints; None for one a minute."""
     predictions: bool = True
     """Whether to keep what the runs predict for held-out examples."""
+    rates: RateRange | None = None
+    """The learning rates of a range test, which then is all that is trained."""
     retries: int = 0
     """How many workers were lost while training these runs."""
     number: int = 0
@@ -50,6 +55,8 @@ class Job:
         if isinstance(event, RunsFinished):
             finished = {run.spec for run in event.runs}
             return self.subset(tuple(spec for spec in self.specs if spec not in finished))
+        if isinstance(event, RangeTested):
+            return self.subset(())
         return replace(self, checkpoints=event.checkpoints) if isinstance(event, CheckpointSaved) else self
 
     def without_weights(self) -> Job:
@@ -91,6 +98,24 @@ class CheckpointSaved:
     checkpoints: dict[RunSpec, Checkpoint]
 
 
+@dataclass(frozen=True, eq=False)
+class RangeProgress:
+    """A range test has taken some more steps."""
+
+    job: Job
+    losses: np.ndarray
+    """The loss of each step so far, (steps, runs)."""
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTested:
+    """A range test is complete."""
+
+    job: Job
+    losses: np.ndarray
+    """The loss of each step, (steps, runs)."""
+
+
 @dataclass(frozen=True)
 class JobFinished:
     """The job has ended: all its runs are trained, or it was asked to stop."""
@@ -109,5 +134,5 @@ class JobFailed:
     """Whether the worker died or ran out of memory, so that fewer runs at a time may succeed."""
 
 
-Event = EpochEnd | RunsFinished | CheckpointSaved | JobFinished | JobFailed
+Event = EpochEnd | RunsFinished | CheckpointSaved | RangeProgress | RangeTested | JobFinished | JobFailed
 SendEvent = Callable[[Event], None]

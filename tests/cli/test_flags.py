@@ -215,6 +215,9 @@ VALUES: dict[str, list[list[str]]] = {
     "ok": [["--ok", "1"]],
     "lost_value": [["--lost-value", "f1=0.1"]],
     "looks": [["--looks", "3,6"]],
+    "low": [["--from", "1e-3"]],
+    "high": [["--to", "0.1"]],
+    "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
@@ -224,6 +227,7 @@ FROM = ("transfer", "--from", "RUN", "--classes", "sandal,shirt", "--val", "200"
 
 CONTEXTS: list[tuple[str, ...]] = [
     ("train", *BRIEF),
+    ("lr-find", "--hidden", "4", "--train-size", "60", "--val", "60", "--seeds", "2", "--steps", "20"),
     ("ablate", "study.yaml", "--plan"),
     ("transfer", "study.yaml", "--plan"),
     FROM,
