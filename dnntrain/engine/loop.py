@@ -15,13 +15,8 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-<<<<<<< HEAD
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.gradients import passes_by_step, step_gradients
-=======
-from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
->>>>>>> metrics
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
@@ -106,17 +101,10 @@ def train_epoch(
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-<<<<<<< HEAD
-    # the activations of one batch are enough
-    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
-    specs = [run.spec for run in p.runs]
-    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
-=======
     specs = [run.spec for run in p.runs]
     outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
     # the activations of one batch are enough
     predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
->>>>>>> metrics
     figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
     watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
