@@ -65,8 +65,8 @@ def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> Non
     p.steps += 1
     lr = {base: by_step[step] for base, by_step in rates.lr.items()}
     for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr[None])
+        for name, kernel in p.network.kernels.items():
+            rule.before_step(kernel, lr[p.updates[name].lr].view(-1, 1, 1))
     for name, parameter in p.network.parameters.items():
         update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
         optimizer = update.optimizer

@@ -14,6 +14,7 @@ from dnntrain.data.split import batch_count, batch_counts, step_count, training_
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
+from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
@@ -89,10 +90,13 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
-    """Raise InputError if the network does not fit the data, or is a module that cannot be trained with them."""
+    """Raise InputError if the network does not fit the data or the optimizer, or is a module that cannot be trained."""
     full, last = batch_counts(training_examples(spec, outline), spec.batch_size)
     rows = tuple(filter(None, (spec.batch_size if full else 0, last)))
-    for layer in layer_specs(spec, outline):
+    layers = layer_specs(spec, outline)
+    if misfit := spec.optimizer.misfit(parameter_roles(layers).values()):
+        raise InputError(misfit)
+    for layer in layers:
         if isinstance(layer, ModuleSpec):
             from dnntrain.nn.modules.check import check_module  # loads torch
 

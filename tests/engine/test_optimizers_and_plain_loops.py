@@ -92,6 +92,13 @@ def test_muon_trains_hidden_matrices_and_a_second_optimizer_the_rest(images: Dat
     assert_trained_alike(run, module, losses)
 
 
+def test_weight_decay_uses_each_parameters_own_rate(images: Dataset) -> None:
+    _, switch = trained(images, optimizer="muon:decay=0,second=adam", weight_decay=0.1)
+    _, inside = trained(images, optimizer="muon:decay=0.1,second=adamw:decay=0.1/decay_exempt=on")
+    for name, array in switch.weights.items():
+        torch.testing.assert_close(torch.from_numpy(array), torch.from_numpy(inside.weights[name]))
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [

@@ -11,8 +11,10 @@ import schedulefree
 import torch
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import ParameterRole
+from dnntrain.studies.feasibility import check_run
 from dnntrain.techniques.base import stack, techniques_in
 from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.optimizers.muon import orthogonalize
@@ -211,6 +213,13 @@ def test_muon_leaves_all_but_hidden_matrices_to_the_second_optimizer(role: Param
     muon = Optimizer.parse("muon:second=lion:decay=0.1/decay_exempt=on,second_lr=0.002")
     assert muon.for_parameter(role).name == rule
     assert muon.own_lr(role) == (None if rule == "muon" else 0.002)
+
+
+@pytest.mark.parametrize("settings", [{"hidden": "20"}, {"hidden": "none"}, {"hidden": "20,1"}])
+def test_muon_needs_a_hidden_matrix(settings: dict[str, Any], mini: Dataset) -> None:
+    with pytest.raises(InputError, match="optimizer muon: the network has no weights between its first and its output"):
+        check_run(RunSpec.parse({"optimizer": "muon"} | settings), mini.outline)
+    check_run(RunSpec.parse({"optimizer": "muon", "hidden": "20,2"}), mini.outline)
 
 
 @pytest.mark.parametrize("second", ["muon", "schedule_free_sgd", "adamx", "adamw:beta2=2", "adamw:beta3=0.5"])
