@@ -26,7 +26,7 @@ class Mixing(TrainingAugmentation):
         return super().fault(run)
 
     def idle(self, run: RunExtent) -> str | None:
-        if run.steps_per_epoch < run.n_train:
+        if run.batches_per_epoch < run.n_train:
             return None
         return f"{self.name} has no effect: a batch of one example has no partner"
 
