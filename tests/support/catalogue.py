@@ -10,10 +10,14 @@ from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.networks.base import Net
 
 
+CALMER: dict[str, dict[str, Any]] = {"relu2": {"lr": 0.005}}
+"""What keeps a small run from exploding: each layer of relu2 squares what the one below it does."""
+
+
 def settings_with(technique: type[Technique]) -> dict[str, Any]:
     """Settings of a small run that uses the technique with the defaults of its declaration, or fewer passes."""
     if issubclass(technique, Choice):
-        return {technique.slot: technique.example or technique.name}
+        return {technique.slot: technique.example or technique.name} | CALMER.get(technique.name, {})
     assert issubclass(technique, Switch)
     on = True if technique.primary is None else technique.model_fields[technique.primary].default
     return technique.example | {technique.name: 10 if technique is MonteCarloDropout else on}

@@ -18,7 +18,7 @@ from dnntrain.nn.modules.surgery import draw_weights
 from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import techniques_in
+from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
 from tests.support.catalogue import EVERY_TECHNIQUE
 from tests.support.networks import first_weights, new_network
@@ -217,8 +217,9 @@ CHANGES_NO_DRAW = [name for name, settings in EVERY_TECHNIQUE.items() if not {"i
 def test_adding_a_technique_changes_neither_weights_nor_order(
     technique: str, mini: Dataset, plain_order: list[torch.Tensor]
 ) -> None:
-    changed = spec(seed=7, **EVERY_TECHNIQUE[technique])
-    before, after = (first_weights(s) for s in (spec(seed=7), changed))
+    changed, kind = spec(seed=7, **EVERY_TECHNIQUE[technique]), CATALOGUE[technique]
+    plain = spec(seed=7, **(kind.example if issubclass(kind, Switch) else {}))
+    before, after = (first_weights(s) for s in (plain, changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])
     inputs = BatchSource(mini, [changed], torch.device("cpu"))
