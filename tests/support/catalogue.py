@@ -9,7 +9,6 @@ from dnntrain.techniques.base import Choice, Switch, Technique
 from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.networks.base import Net
 
-
 CALMER: dict[str, dict[str, Any]] = {"relu2": {"lr": 0.005}}
 """What keeps a small run from exploding: each layer of relu2 squares what the one below it does."""
 
