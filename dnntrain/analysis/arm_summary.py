@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from dnntrain.analysis.runs import ArmRuns, column_by_arm, lost_p, outcomes
-from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.selection import other_part_of, tuned_value
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison, ComparisonFamily, Interval, deviation, mean
 from dnntrain.store.published import PublishedValue
@@ -39,6 +39,8 @@ class ArmSummary:
     """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
+    tuned_value: float | None = None
+    """The value that was chosen for it on validation data, in a study that tunes a setting."""
 
     @property
     def name(self) -> str:
@@ -119,6 +121,7 @@ def summarize_arms(
                 seconds=mean([*seconds.get(name, {}).values()]),
                 published=results.record.published_of(arm),
                 implied=tuple(arm.implied),
+                tuned_value=tuned_value(arm.settings, study.tuned),
             )
         )
     return arms

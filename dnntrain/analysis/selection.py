@@ -37,6 +37,12 @@ def choices_by_validation(study: StudyRecord) -> list[str]:
     return choices + (["tuned values"] if study.tuned else [])
 
 
+def tuned_value(settings: Mapping[str, object], tuned: str) -> float | None:
+    """The value of the tuned setting among an arm's settings; None in a study that tunes none."""
+    value = settings.get(tuned) if tuned else None
+    return float(value) if isinstance(value, int | float) else None
+
+
 def other_part_of(metric: str) -> str:
     """The metric on the other part that is not trained on: val_acc for test_acc, and the reverse; else empty."""
     part, name = split_column(metric)

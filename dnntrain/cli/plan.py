@@ -144,6 +144,7 @@ def shared_settings(study: Study) -> dict[str, object]:
         "subset",
         "val_from",
         "output",
+        "loss",
         "select",
     }  # shown if they are not the default
     defaults = default_settings(study.arms[0].spec.net)

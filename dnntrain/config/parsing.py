@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.utils.fields import field_extra, odd_number
 
 MAX_UNITS, MAX_LAYERS = 16_384, 1_000
@@ -71,6 +72,11 @@ def write_activations(activations: tuple[Activation, ...]) -> str:
 def read_init(value: object) -> Initializer | None:
     """An initializer by name; None for `auto`."""
     return None if value in (None, "auto") else Initializer.parse(value)
+
+
+def read_loss(value: object) -> TrainingLoss | None:
+    """A training loss by name; None for `auto`."""
+    return None if value in (None, "auto") else TrainingLoss.parse(value)
 
 
 def read_val(value: object) -> float:

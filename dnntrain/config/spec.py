@@ -27,6 +27,7 @@ from dnntrain.config.parsing import (
     read_activations,
     read_hidden,
     read_init,
+    read_loss,
     read_scale,
     read_val,
     write_activations,
@@ -37,17 +38,20 @@ from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
+from dnntrain.metrics import Metric, metric_of
+from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch, Technique
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.dropout import DropoutBase, MonteCarloDropout
 from dnntrain.techniques.early_stopping import BEST, BestEpoch, EarlyStopping, read_select
 from dnntrain.techniques.initializers import Initializer
+from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.techniques.networks.base import Net, fill_auto
 from dnntrain.techniques.normalization import BatchNorm, Normalization
-from dnntrain.techniques.optimizers import Optimizer
+from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import Schedule, Warmup
+from dnntrain.techniques.schedules.base import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
 from dnntrain.utils.user_code.reference import CodeReference
 
@@ -114,6 +118,12 @@ class RunSpec(TransferSettings):
     output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
     )
+    loss: Annotated[
+        TrainingLoss | None, BeforeValidator(read_loss), PlainSerializer(lambda loss: str(loss or "auto"))
+    ] = hyperparameter(
+        "auto",
+        "loss to train on; auto: cross_entropy, or squared in a regression, by which validation and test are measured",
+    )
     lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
         "constant", "learning-rate schedule", per_member=True
@@ -164,6 +174,8 @@ class RunSpec(TransferSettings):
         for switch in self.switches:
             if switch.exclusive and (other := exclusive.setdefault(switch.family, switch.name)) != switch.name:
                 raise ValueError(f"{other} and {switch.name} exclude each other: give one")
+        if conflict := self.optimizer.conflict(self.schedule, self.switches):
+            raise ValueError(conflict)
         if self.mc_dropout and not self.dropout:
             raise ValueError("mc_dropout needs dropout or alpha_dropout")
         if self.select.startswith(BEST) and self.early_stopping and not self.early_stopping.restore:
@@ -225,6 +237,13 @@ class RunSpec(TransferSettings):
         return int.from_bytes(digest[:8], "little") >> 1
 
     @property
+    def watched_metrics(self) -> list[Metric]:
+        """The metrics that early stopping or `select` watches and that runs do not record anyway."""
+        watched = (self.early_stopping and self.early_stopping.metric, self.best_epoch and self.best_epoch.metric)
+        metrics = {column: metric_of(column) for column in watched if column}
+        return [metric for metric in metrics.values() if not metric.recorded]
+
+    @property
     def best_epoch(self) -> BestEpoch | None:
         """How the epoch is found whose weights are kept; None if that is the last one."""
         if self.select.startswith(BEST):
@@ -237,6 +256,11 @@ class RunSpec(TransferSettings):
         """The switches that are on, in the order of their keys."""
         held = (getattr(self, field) for field in dict.fromkeys(switch_fields(type(self)).values()))
         return tuple(switch for value in held for switch in (value if isinstance(value, tuple) else (value,)) if switch)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Mini-batches whose gradients make one optimizer step."""
+        return next((accumulation.batches for accumulation in self.techniques(Accumulation)), 1)
 
     def techniques(self, family: type[S]) -> tuple[S, ...]:
         """The switches of a family that are on."""
@@ -265,12 +289,15 @@ class RunSpec(TransferSettings):
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
+        # a cycled momentum is another computation; other schedules may share a population
+        cycled = {"momenta": True} if self.schedule.cycles_momentum else {}
         outside = {t.key(name) for t in switch_fields(type(self)) if not t.in_graph for name in t.model_fields}
-        return json.dumps({
+        shared = {
             key: value is not None if field_extra(keys[key], "per_member") else value
             for key, value in settings.items()
             if key not in outside
-        })  # fmt: skip
+        }
+        return json.dumps(shared | cycled)
 
     def digest(self, fingerprint: str, engine: str) -> str:
         """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.
@@ -301,4 +328,4 @@ def default_settings(net: Net | None = None) -> dict[str, Any]:
 
 def choice_keys() -> dict[str, type[Choice]]:
     """The keys whose value is the name of a technique, each with the family it chooses from."""
-    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, Schedule)}
+    return {family.slot: family for family in (Net, Activation, Initializer, Optimizer, TrainingLoss, Schedule)}

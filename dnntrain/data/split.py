@@ -55,10 +55,15 @@ def batch_counts(examples: int, batch_size: int) -> tuple[int, int]:
     return (full - 1, batch_size + 1) if last == 1 and full and batch_size > 1 else (full, last)
 
 
-def step_count(examples: int, batch_size: int) -> int:
+def batch_count(examples: int, batch_size: int) -> int:
     """The number of mini-batches per epoch, including the last one."""
     full, last = batch_counts(examples, batch_size)
     return full + (last > 0)
+
+
+def step_count(batches: int, batches_per_step: int) -> int:
+    """The number of optimizer steps per epoch, the last of which may have fewer mini-batches."""
+    return -(-batches // batches_per_step)
 
 
 def split(

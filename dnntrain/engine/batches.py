@@ -10,13 +10,15 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import gcd, prod
+from typing import Any
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.balance import absent_notes
-from dnntrain.data.split import batch_counts, split, step_count
+from dnntrain.data.split import batch_count, batch_counts, split, step_count
+from dnntrain.engine.augmentation import BatchAugmentation
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.engine.scaling import (
     column_means,
@@ -26,10 +28,11 @@ from dnntrain.engine.scaling import (
     min_and_range,
     standardize_targets,
 )
-from dnntrain.metrics import TargetInfo, metrics_of
+from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
-from dnntrain.techniques.losses import choose_loss
+from dnntrain.techniques.augmentation.test_time import TestTimeFlips
+from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.memory import EVALUATION_ROWS
 
@@ -50,6 +53,12 @@ class Batch:
     y: torch.Tensor
     real: int
     """The number of real rows; the rows behind them are padding."""
+    partner: torch.Tensor | None = None
+    """The targets (P, rows) of the examples that are mixed into these by mixup or cutmix; None without."""
+    share: torch.Tensor | None = None
+    """The share of its own target in each example's loss, (P, 1); the rest is the partner's. None without partners."""
+    mirrored: torch.Tensor | None = None
+    """With test-time augmentation, the inputs of the mirror images, like `x`."""
 
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -121,7 +130,7 @@ class BatchSource:
         spec, outline = specs[0], dataset.outline
         self.device = device
         self.n_features, self.n_outputs = outline.n_features, spec.n_outputs(outline)
-        self.batch_size = spec.batch_size
+        self.batch_size, self.batches_per_step = spec.batch_size, spec.batches_per_step
         layers = layers or layer_specs(spec, outline)
         self.evaluation_rows = evaluation_rows(layers)
         self.widths = {self.n_features, *(prod(layer.shape_out) for layer in walk(layers))}
@@ -134,7 +143,10 @@ class BatchSource:
         self._load_targets(
             dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
         )
+        self.training_loss = self._training_loss(spec)
         self.is_tokens = dataset.is_tokens
+        self.augmentation = BatchAugmentation.of(specs, dataset.outline, device)
+        self.mirrors = bool(spec.techniques(TestTimeFlips))
         # a network that starts from maps (C, H, W) has its inputs scaled by the figures of their channel
         shape = layers[0].shape_out
         self.offset, self.factor = self._scaling(
@@ -152,7 +164,7 @@ class BatchSource:
         """Standardize numbers by the `fitted` targets; classes stay as they are."""
         targets, test_targets = dataset.train_targets, dataset.test_targets
         task = dataset.outline.task
-        self.loss, self.metrics = choose_loss(task, output), metrics_of(task)
+        self.loss, self.metrics = choose_loss(task, output), recorded_metrics(task)
         self.target_info = dict.fromkeys(("train", "val", "test"), TargetInfo(len(dataset.classes)))
         if not dataset.classes:
             targets, test_targets, self.target_info = standardize_targets(
@@ -160,15 +172,28 @@ class BatchSource:
             )
         self.targets, self.test_targets = (torch.from_numpy(part).to(self.device) for part in (targets, test_targets))
 
+    def _training_loss(self, spec: RunSpec) -> Loss:
+        """The loss that the members train on, whose class weights may depend on their own examples."""
+        if spec.loss is None:
+            return self.loss
+        targets, n_classes = self.targets.cpu().numpy(), self.target_info["train"].n_classes
+        counts = [np.bincount(targets[i] if n_classes else [], minlength=n_classes) for i in self.train_indices]
+        return spec.loss.objective(self.loss, np.stack(counts), self.device)
+
     @property
     def n_train(self) -> int:
         """Training examples of each member."""
         return int(self.train_indices.shape[1])
 
     @property
-    def steps_per_epoch(self) -> int:
+    def batches_per_epoch(self) -> int:
         """Mini-batches in an epoch, the last one included."""
-        return step_count(self.n_train, self.batch_size)
+        return batch_count(self.n_train, self.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch, the last one included."""
+        return step_count(self.batches_per_epoch, self.batches_per_step)
 
     def _scaling(self, scale: str, is_image: bool, channels: int) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Offset and factor, each (P or 1, 1, features or 1): x = (values - offset) · factor; no offset is 0.
@@ -206,6 +231,8 @@ class BatchSource:
         """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
         some.train_indices = self.train_indices[members]
+        some.training_loss = self.training_loss.select(members)
+        some.augmentation = self.augmentation.select(members)
         if self.offset is not None and len(self.offset) > 1:
             some.offset, some.factor = self.offset[members], self.factor[members]
         return some
@@ -219,29 +246,43 @@ class BatchSource:
         return (values.to(self.offset.dtype) - self.offset).mul_(self.factor).to(torch.float32)
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
-        """The mini-batches of one epoch (0-based), each member's in its own order."""
-        for size, order in self._orders(seeds, epoch):
-            targets = self.targets.index_select(0, order.view(-1)).view(order.shape)
-            for index, y in zip(order, targets, strict=True):
-                yield Batch(self._gather(self.examples, index), y, size)
+        """The mini-batches of one epoch (0-based), each member's in its own order, augmented."""
+        order = self._order(seeds, epoch)
+        drawn = self.augmentation.draw(seeds, epoch, order, self.batch_size)
+        for size, indices, *draws in self._by_step(order, *drawn):
+            targets = self.targets.index_select(0, indices.view(-1)).view(indices.shape)
+            for index, y, *now in zip(indices, targets, *draws, strict=True):
+                levels = self.augmentation.change_images(self._gather(self.examples, index), now)
+                x, partner, share = self.augmentation.change_inputs(self.scaled(levels), y, size, now)
+                yield Batch(x, y, size, partner, share)
 
-    def _orders(self, seeds: Sequence[int], epoch: int) -> Iterator[tuple[int, torch.Tensor]]:
-        """Batches of one size and the examples of each step, int32 (steps, P, rows) on the device: the full ones, then
-        the last. The rows of padding hold the first example.
-        """
+    def _order(self, seeds: Sequence[int], epoch: int) -> np.ndarray:
+        """Each member's training examples in the order of an epoch, int32 (P, n)."""
         members = zip(seeds, self.train_indices, strict=True)
-        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        return np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+
+    def _by_step(self, *values: np.ndarray) -> Iterator[Any]:
+        """Numbers for each example in the order of an epoch, (P, n, …), by step: the full batches, then the last.
+
+        Yields:
+            The real rows of a batch, and each of `values` on the device, (steps, P, rows, …). Rows of padding hold 0.
+        """
         full, last = batch_counts(self.n_train, self.batch_size)
-        parts = np.split(order, [full * self.batch_size], axis=1)
-        for steps, size, part in zip((full, 1), (self.batch_size, last), parts, strict=True):
-            if part.size:
-                by_step = np.zeros((steps, len(order), padded_rows(size, self.widths)), np.int32)
-                by_step[:, :, :size] = part.reshape(len(order), steps, size).swapaxes(0, 1)
-                yield size, torch.from_numpy(by_step).to(self.device)
+        for steps, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
+            if not steps * size:
+                continue
+            found = []
+            for value in values:
+                members, rest = len(value), value.shape[2:]
+                by_step = np.zeros((steps, members, padded_rows(size, self.widths), *rest), value.dtype)
+                part = value[:, start : start + steps * size].reshape(members, steps, size, *rest)
+                by_step[:, :, :size] = part.swapaxes(0, 1)
+                found.append(torch.from_numpy(by_step).to(self.device))
+            yield size, *found
 
     def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """The examples that index (P, rows) names, scaled: (P, rows, features)."""
-        return self.scaled(examples.index_select(0, index.view(-1)).view(*index.shape, -1))
+        """The examples that index (P, rows) names, as in the files: (P, rows, features)."""
+        return examples.index_select(0, index.view(-1)).view(*index.shape, -1)
 
     def validation(self) -> Iterator[Batch]:
         """The validation examples in order, the same for every member (P = 1 unless members scale differently)."""
@@ -256,4 +297,6 @@ class BatchSource:
             chunk = indices[start : start + self.evaluation_rows].astype(np.int32)
             padded = np.pad(chunk, (0, -len(chunk) % SIMD_WIDTH))
             index = torch.from_numpy(padded).to(self.device).unsqueeze(0)
-            yield Batch(self._gather(examples, index), targets[index], len(chunk))
+            levels = self._gather(examples, index)
+            mirrored = self.scaled(self.augmentation.mirror(levels)) if self.mirrors else None
+            yield Batch(self.scaled(levels), targets[index], len(chunk), mirrored=mirrored)

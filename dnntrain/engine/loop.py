@@ -14,15 +14,15 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, predictions, test
+from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
+from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.engine.update import epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import ForwardContext
+from dnntrain.nn.gradients import densify
 
 NEW = StartState()
 
@@ -55,7 +55,9 @@ def train_population(
     while population.runs:
         started = time.perf_counter()
         trained = population.runs
-        validate(population, epoch, *train_epoch(population, epoch))
+        figures, probe = train_epoch(population, epoch)
+        complete_average(population, epoch)
+        validate(population, epoch, figures, probe)
         population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
@@ -67,72 +69,42 @@ def train_population(
 
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, loss, steps = p.network, p.inputs, p.inputs.loss, p.inputs.steps_per_epoch
-    rates = p.learning_rates(epoch).view(steps, -1, 1, 1)
-    keys = dropout_keys(network, p.seeds, "dropout", p.start_state.epochs * steps + p.steps, steps)
+    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
+    rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    for step, batch in enumerate(inputs.epoch(p.seeds, p.start_state.epochs + epoch)):
-        ctx = ForwardContext(batch.real, training=True, first=p.steps == 0, dropout_keys=keys[step])
-        outputs = network.forward(batch.x, ctx)
-        losses, vjp = loss.value_and_vjp(outputs, batch.y)
-        # members share no parameter, so the gradient of the sum of their mean losses is each member's own
-        shares = torch.full_like(losses, 1 / batch.real)
-        grads = add_penalties(p, network.backward(*vjp(shares)))
+    for step, passes in enumerate(passes_by_step(p, epoch)):
+        grads = regularize(p, step_gradients(p, passes, metrics))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
             dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
-        update(p, grads, rates[step])
+        update(p, grads, rates, step)
+        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
-        metrics.add(batch, outputs, losses)
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    return {"lr": rates[-1].flatten().cpu().numpy()} | figures, probe
-
-
-def add_penalties(p: Population, grads: Gradients) -> Gradients:
-    """The gradients plus those of the penalties on the weights."""
-    for rule in p.rules:
-        for name in p.network.kernels:
-            grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
-    return grads
-
-
-def update(p: Population, grads: Gradients, lr: torch.Tensor) -> None:
-    """One optimizer step, with the weight regularizers' parts before and after it; lr is (P, 1, 1)."""
-    p.steps += 1
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr)
-    optimizer = p.network.spec.optimizer
-    for name, parameter in p.network.parameters.items():
-        # a convolution's kernel has more axes than a dense layer's
-        rate = lr if parameter.dim() == lr.dim() else lr.view(-1, *[1] * (parameter.dim() - 1))
-        optimizer.update(parameter, grads[name], p.states[name], rate, p.steps)
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.after_step(kernel)
+    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
 
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
-
-    def predict(number: int, batch: Batch) -> torch.Tensor:
-        # the activations of one batch are enough
-        return p.network.forward(batch.x, ForwardContext(real=batch.real, observe=None if number else probe.activation))
-
-    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
+    # the activations of one batch are enough
+    predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
+    specs = [run.spec for run in p.runs]
+    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
+    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
+    watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
-        run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
+        run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
 
@@ -149,12 +121,16 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     if not finished:
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
-    outputs: list[np.ndarray] | None = [] if keep_predictions else None
+    specs = [run.spec for run in runs]
+    watches = any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if keep_predictions or watches else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    predicted = predictions(network, inputs, outputs) if outputs else [None] * len(runs)
+    watched = measure_watched(specs, outputs if outputs and watches else [], inputs, "test")
+    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
-            run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+            run.status = "finished"
+            run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
         run.weights |= p.inputs.scaling(finished[k])

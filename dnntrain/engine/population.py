@@ -12,18 +12,20 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
-from dnntrain.engine.evaluation import constant_metrics
+from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
-from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.layer import Tensors
+from dnntrain.nn.layer_spec import ParameterRole, parameter_roles
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch, select, stack
+from dnntrain.techniques.centralization import GradientCentralization
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.optimizers import State
+from dnntrain.techniques.optimizers.base import Optimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
-from dnntrain.techniques.schedules import ScheduleContext, learning_rates
+from dnntrain.techniques.sam import SAM
 
 S = TypeVar("S", bound=Switch)
 
@@ -46,6 +48,16 @@ class StartState:
     """Each member's checkpoint of this training, to resume it."""
 
 
+@dataclass(frozen=True)
+class ParameterUpdate:
+    """How one parameter is updated."""
+
+    role: ParameterRole
+    optimizer: Optimizer
+    lr: float | None
+    """Its own base learning rate; None for each run's."""
+
+
 @dataclass
 class Population:
     """The runs that are still training."""
@@ -53,11 +65,17 @@ class Population:
     runs: list[Run]
     network: Network
     inputs: BatchSource
+    updates: dict[str, ParameterUpdate]
+    """How each parameter is updated."""
     states: dict[str, State]
     """The optimizer's state for each parameter."""
+    averaged: Network | None
+    """The network with averaged weights; None if nothing is averaged."""
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
+    centralization: GradientCentralization | None
     clipping: Clipping | None
+    sam: SAM | None
     rules: list[WeightRegularizer]
     start_state: StartState
     steps: int = 0
@@ -72,13 +90,25 @@ class Population:
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        check_watched_metrics(inputs, specs)
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
             run.constant = values
         network = initialize(specs, layers, device, start.weights)
-        states = {name: specs[0].optimizer.state(p) for name, p in network.parameters.items()}
+        updates = {
+            name: ParameterUpdate(role, specs[0].optimizer.for_parameter(role), specs[0].optimizer.own_lr(role))
+            for name, role in parameter_roles(layers[0]).items()
+        }
+        states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
+        everyone = torch.arange(len(specs), device=device)
+        averages = specs[0].techniques(Averaging) or specs[0].optimizer.averages
+        averaged = network.select(everyone) if averages else None
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
-        clipping, rules = stacked(specs, Clipping, device), stacked(specs, WeightRegularizer, device)
-        population = cls(runs, network, inputs, states, best, next(iter(clipping), None), rules, start)
+        centralization = next(iter(specs[0].techniques(GradientCentralization)), None)
+        clipping = next(iter(stacked(specs, Clipping, device)), None)
+        sam, rules = next(iter(stacked(specs, SAM, device)), None), stacked(specs, WeightRegularizer, device)
+        population = cls(
+            runs, network, inputs, updates, states, averaged, best, centralization, clipping, sam, rules, start
+        )
         if start.checkpoints:
             population.restore(start.checkpoints)
         return population
@@ -88,14 +118,9 @@ class Population:
         """The seed of each member's random streams."""
         return [run.spec.stream_seed for run in self.runs]
 
-    def learning_rates(self, epoch: int) -> torch.Tensor:
-        """Each member's learning rate at each step of the epoch (0-based), float32 (steps, P)."""
-        steps = self.inputs.steps_per_epoch
-        rates = []
-        for run in self.runs:
-            clock = ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS))
-            rates.append(learning_rates(run.spec.lr, run.spec.schedule, run.spec.warmup, epoch, clock))
-        return torch.from_numpy(np.stack(rates, axis=1).astype(np.float32)).to(self.inputs.device)
+    def evaluated_network(self) -> Network:
+        """The network that is validated, kept and tested: the averaged one if there is one."""
+        return self.averaged or self.network
 
     def update_best(self) -> None:
         """Copy the weights of the members that keep their best epoch and have just improved."""
@@ -111,12 +136,12 @@ class Population:
                 improved.append(m)
         if improved and self.best:
             index = torch.tensor(improved, device=self.inputs.device)
-            for name, tensor in self.network.state().items():
+            for name, tensor in self.evaluated_network().state().items():
                 self.best[name][index] = tensor[index]
 
     def best_network(self, members: list[int]) -> Network:
         """The network of some members, with the weights that they keep."""
-        network = self.network.select(torch.tensor(members, device=self.inputs.device))
+        network = self.evaluated_network().select(torch.tensor(members, device=self.inputs.device))
         for k, m in enumerate(members):
             if self.runs[m].spec.best_epoch and self.runs[m].kept_epoch:
                 for name, tensor in network.state().items():
@@ -126,9 +151,10 @@ class Population:
     def tensors(self) -> Tensors:
         """All tensors that training changes, by name; the storage is shared."""
         now = {f"now.{name}": tensor for name, tensor in self.network.state().items()}
+        average = {f"average.{name}": tensor for name, tensor in self.averaged.state().items()} if self.averaged else {}
         best = {f"best.{name}": tensor for name, tensor in self.best.items()}
         states = {f"optimizer.{k}.{name}": t for k, state in self.states.items() for name, t in state.items()}
-        return now | best | states
+        return now | average | best | states
 
     def checkpoints(self) -> dict[int, Checkpoint]:
         """A checkpoint of each run that is still training, by the run's index."""
@@ -161,10 +187,12 @@ class Population:
             return
         index = torch.tensor(members, device=self.inputs.device)
         self.network = self.network.select(index)
+        self.averaged = self.averaged and self.averaged.select(index)
         self.inputs = self.inputs.select(members)
         self.states = {k: {n: t[index] for n, t in state.items()} for k, state in self.states.items()}
         self.best = {k: t[index] for k, t in self.best.items()}
         self.clipping = self.clipping and select(self.clipping, index)
+        self.sam = self.sam and select(self.sam, index)
         self.rules = [select(rule, index) for rule in self.rules]
 
 

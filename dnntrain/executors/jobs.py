@@ -28,6 +28,8 @@ class Job:
     """The trained network that the runs reuse."""
     code: tuple[UserCode, ...] = ()
     """The user's own code that the runs use, as it was when they were asked for."""
+    metric_modules: tuple[str, ...] = ()
+    """The user's own modules that declare metrics by which the runs stop or select their epoch."""
     checkpoints: Mapping[RunSpec, Checkpoint] = field(default_factory=dict)
     """Where interrupted runs stopped, all at the same epoch; empty for new runs."""
     checkpoint_every: int | None = None

@@ -13,6 +13,8 @@ from typing import NamedTuple, Self
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.network import layer_specs
 from dnntrain.nn.layer_spec import walk
+from dnntrain.techniques.averaging import Averaging
+from dnntrain.techniques.sam import SAM
 from dnntrain.utils.memory import EVALUATION_ROWS, available
 
 Specs = Sequence[RunSpec]
@@ -25,6 +27,9 @@ MEMORY_SHARE = 0.6
 
 COPIES_OF_WEIGHTS = 8
 """Weights, gradients, an optimizer's two moments, the best weights, a checkpoint being sent, and scratch space."""
+
+COPIES_OF_AVERAGE = 2
+"""The averaged weights, and their checkpoint being sent."""
 
 COPIES_OF_ACTIVATIONS = 4
 """For each layer: before and after the activation, batch norm, and the gradient."""
@@ -61,7 +66,8 @@ class StepCost:
         gradients = size.weights * (0.9e-9 * (clipped or moments > 0) + 1.5e-9 * moments)
         calls = 60e-6 * size.single_tensors
         least = 1 if size.single_tensors else 8
-        return cls(50e-6 + layer * size.layers, products + elements + gradients + calls, least)
+        passes = 1 + bool(spec.techniques(SAM))
+        return cls(passes * (50e-6 + layer * size.layers), passes * (products + elements + gradients + calls), least)
 
     @property
     def most_members(self) -> int:
@@ -247,4 +253,5 @@ def member_bytes(spec: RunSpec) -> int:
         rows, activations = spec.batch_size, size.activations
     else:
         activations = size.units
-    return 4 * (COPIES_OF_WEIGHTS * size.weights + COPIES_OF_ACTIVATIONS * rows * activations)
+    copies = COPIES_OF_WEIGHTS + COPIES_OF_AVERAGE * bool(spec.techniques(Averaging))
+    return 4 * (copies * size.weights + COPIES_OF_ACTIVATIONS * rows * activations)

@@ -25,7 +25,7 @@ from dnntrain.executors.jobs import (
     RunsFinished,
     SendEvent,
 )
-from dnntrain.metrics import score_of
+from dnntrain.metrics import import_metrics, score_of
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_code.reference import pinned
 
@@ -71,6 +71,7 @@ def run_job(
     brief = job.without_weights()
     try:
         torch.set_num_threads(1)
+        import_metrics(job.metric_modules)
         with pinned(job.code):
             dataset = dataset or cached_dataset(job.specs[0].source, job.home)
             train_job(job, dataset, EventReporter(brief, dataset, pick_device(job.device), send, stopping))

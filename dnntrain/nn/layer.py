@@ -36,6 +36,19 @@ class ForwardContext:
     dropout_keys: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (`Layer.index`, P); None switches dropout off."""
     observe: Observer | None = None
+    statistics: float | None = None
+    """The share of this mini-batch in running statistics; 0 leaves all buffers alone, None is each layer's own."""
+
+    def statistics_share(self, own: float, is_new: bool) -> float:
+        """The share of this mini-batch in a layer's running statistics.
+
+        Args:
+            own: The share that the layer has by itself.
+            is_new: Whether the first mini-batch initializes the layer's statistics.
+        """
+        if self.statistics is not None:
+            return self.statistics
+        return 1.0 if self.first and is_new else own
 
 
 EVAL = ForwardContext()

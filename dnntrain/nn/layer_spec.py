@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Self
 
@@ -58,6 +59,11 @@ class LayerSpec(ABC):
         alone.
         """
         return {}
+
+    @property
+    def embeddings(self) -> Collection[str]:
+        """The parameters that are tables of embeddings. They are not weights, although they have two axes."""
+        return ()
 
     @property
     def unobserved(self) -> Sequence[str]:
@@ -119,6 +125,40 @@ def walk(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:
         yield layer
         for branch in layer.branches:
             yield from walk(branch)
+
+
+@dataclass(frozen=True)
+class ParameterRole:
+    """What one trained tensor is in its network."""
+
+    name: str
+    """Its full name: `hidden1.kernel`."""
+    shape: Shape
+    """Its shape in one member."""
+    output_axis: int | None
+    """The output axis of weights, the first or the last of `shape`; None for biases, scales, and embeddings."""
+    is_first: bool
+    """Whether it is the lowest of the trained weights and embeddings."""
+    is_last: bool
+    """Whether it holds the weights of the output layer."""
+
+
+def parameter_roles(layers: Sequence[LayerSpec]) -> dict[str, ParameterRole]:
+    """The role of each parameter, by its full name.
+
+    In a user's module the lowest and the highest layers are those that its class assigns first and last.
+    """
+    shapes: dict[str, Shape] = {}
+    axes: dict[str, int] = {}
+    lowest: list[str] = []
+    for layer in walk(layers):
+        shapes |= {f"{layer.name}.{key}": shape for key, shape in layer.parameters.items()}
+        axes |= {f"{layer.name}.{key}": axis for key, axis in layer.weights.items()}
+        lowest += [f"{layer.name}.{key}" for key in layer.parameters if key in {*layer.weights, *layer.embeddings}]
+    return {
+        name: ParameterRole(name, shape, axes.get(name), name in lowest[:1], name in [*axes][-1:])
+        for name, shape in shapes.items()
+    }
 
 
 def as_matrix(weight: torch.Tensor, output_axis: int) -> torch.Tensor:

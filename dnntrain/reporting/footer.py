@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dnntrain.analysis import looks
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
+from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import missing_predictions_line
+from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
@@ -27,6 +30,9 @@ METHODS_IN_WORDS = {
     "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
 }
 """How each method is named."""
+
+MIXING = ("mixup", "cutmix")
+"""Settings that mix pairs of training examples."""
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
@@ -47,8 +53,12 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, most)
     yield from lost_lines(summary, most)
+    yield from missing_predictions_line(summary)
     yield from selection_lines(summary, most)
+    yield from training_loss_line(summary, most)
+    yield from mixed_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
@@ -65,6 +75,7 @@ def caption(summary: Summary) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, MAX_ARMS)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary, MAX_ARMS)
 
@@ -153,6 +164,26 @@ def selection_lines(summary: Summary, most: int) -> Iterator[str]:
         f"{text} Mean {summary.metric} − {summary.other_part} of the finished runs: {each} "
         f"{formatting.difference_unit(summary.metric)}; --metric {summary.other_part} judges by the test part."
     )
+
+
+def training_loss_line(summary: Summary, most: int) -> Iterator[str]:
+    """That train_loss cannot be compared, if the arms train on different losses."""
+    by_loss = arms_by_training_loss(summary.results.record)
+    if len(by_loss) > 1:
+        losses = "; ".join(f"{loss} ({formatting.listed(names, most)})" for loss, names in by_loss.items())
+        yield (
+            f"The arms train on different losses, so that train_loss cannot be compared: {losses}. All other figures "
+            "are comparable: validation and test are measured by the plain loss."
+        )
+
+
+def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms whose training metrics are not comparable with others', since they train on mixed examples."""
+    part, name = split_column(summary.metric)
+    mixed = [arm.name for arm in summary.results.record.arms if any(arm.settings.get(key) for key in MIXING)]
+    if part == "train" and mixed:
+        target = "" if name == "loss" else ", against the target of the first one of each pair"
+        yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

@@ -10,10 +10,12 @@ from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.statistics import ComparisonFamily, deviation, mean
+from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
 MAX_PICTURES = 60
@@ -35,6 +37,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
         yield ranks_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
+    yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
     if wide and summary.plans:
@@ -57,13 +60,15 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
     has_validation = bool(validation) and any(arm.other_part for arm in summary.arms)
-    headings = ["arm", "runs", formatting.heading(metric)]
+    tuned = [f"tuned {summary.results.record.tuned}"] if summary.results.record.tuned else []
+    headings = ["arm", *tuned, "runs", formatting.heading(metric)]
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
     headings += wide_headings(family) if family and wide else []
     rows = []
     for arm in summary.arms:
-        row = [arm.name, f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
+        row = [arm.name] + ["" if arm.tuned_value is None else format_value(arm.tuned_value)] * len(tuned)
+        row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:
             is_baseline = arm.name == summary.baseline

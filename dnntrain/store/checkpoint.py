@@ -28,7 +28,7 @@ class Checkpoint:
     """The epoch (from 1) whose weights are the best so far; 0 for none."""
     seconds: float
     tensors: dict[str, np.ndarray]
-    """Weights, optimizer state and the best weights, without the member axis P."""
+    """Weights, their average, optimizer state and the best weights, without the member axis P."""
     environment: dict[str, Any] = field(default_factory=dict)
     """What trained it. In another environment the rest could have other bits, so the run starts anew there."""
     stage: int = 0
@@ -62,6 +62,6 @@ class Checkpoint:
             checkpoint = cls(tensors=tensors, **state)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"no checkpoint ({error})") from None
-        weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("now.", "best."))}
+        weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("now.", "average.", "best."))}
         check_finite(weights, "no checkpoint")
         return checkpoint

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
-from dnntrain.data.split import batch_counts, step_count, training_count, validation_count
+from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_columns
+from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
@@ -43,6 +43,8 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
             raise InputError(f"arm '{arm.name}': {error}") from None
         idle += [f"arm '{arm.name}': {reason}" for reason in idle_settings(arm.spec, outline)]
     check_surgery(study, home)
+    if study.metric == TRAIN_LOSS and len({arm.spec.loss for arm in study.arms}) > 1:
+        raise InputError(f"metric {TRAIN_LOSS}: the arms train on different losses; compare them by val_loss")
     if isinstance(study.pretrain, RunSpec):
         check_run(study.pretrain, study.pretrain.source.outline(home))
     check_tuning(study, home)
@@ -76,6 +78,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
         value = spec.settings()[key]
         if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
+    modules_of(spec.watched_metrics)  # refuses metrics that workers cannot import
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
         raise InputError(fault)
@@ -160,14 +163,26 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
 def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
-    steps = step_count(n_train, spec.batch_size)
     skips = spec.techniques(SkipConnections)
-    blocks = spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0)
+    batches = batch_count(n_train, spec.batch_size)
     return RunExtent(
-        outline.task, spec.hidden, spec.epochs, n_train, steps, spec.net.conv_units, spec.net.name, blocks=blocks
+        outline.task,
+        spec.hidden,
+        spec.epochs,
+        n_train,
+        step_count(batches, spec.batches_per_step),
+        spec.net.conv_units,
+        spec.net.name,
+        len(outline.classes),
+        outline.kind,
+        outline.shape,
+        blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
+        reuses=spec.reuse_from is not None,
+        batches_per_epoch=batches,
     )
 
 
 def techniques_of(spec: RunSpec) -> tuple[Technique, ...]:
     """Every technique that a run uses."""
-    return (*spec.act, spec.optimizer, spec.schedule, *spec.switches)
+    loss = () if spec.loss is None else (spec.loss,)
+    return (*spec.act, spec.optimizer, *loss, spec.schedule, *spec.switches)

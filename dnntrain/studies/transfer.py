@@ -13,6 +13,8 @@ from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.metrics import default_metric
 from dnntrain.studies.study import Arm, Study, folder_name
+from dnntrain.techniques.augmentation.base import Augmentation
+from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.transfer_learning.backbone import Backbone
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
@@ -25,6 +27,8 @@ NOT_INHERITED = {
     *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "select", "seed", "replicate"),
     *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
     *TransferSettings.model_fields,
+    # which frozen layers rule out
+    *(key for t in techniques_in(Augmentation) for key in (t.name, *map(t.key, t.model_fields))),
 }
 """ArmSettings that a run does not inherit from the run that it reuses."""
 

@@ -37,11 +37,21 @@ class RunExtent:
     epochs: int
     n_train: int
     steps_per_epoch: int
-    """Mini-batches per epoch."""
+    """Optimizer steps per epoch."""
     conv: int = 0
     """Number of convolution blocks below the hidden dense layers."""
     net: str = "mlp"
     """The network's name."""
+    n_classes: int = 0
+    """0 for a regression."""
+    kind: str = "numbers"
+    """What the inputs are: images, numbers, or tokens."""
+    shape: tuple[int, ...] = ()
+    """The shape of one example."""
+    reuses: bool = False
+    """Whether it starts from a trained network."""
+    batches_per_epoch: int = 0
+    """Mini-batches per epoch: more than the steps with gradient accumulation."""
     blocks: int = 0
     """Number of residual blocks."""
 
@@ -164,7 +174,7 @@ class Switch(Technique):
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
     example: ClassVar[dict[str, Any]] = {}
-    """Other settings without which it means nothing."""
+    """Settings with which a short run shows it: those of others that it needs, or its own where the defaults do not."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

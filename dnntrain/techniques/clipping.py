@@ -35,6 +35,12 @@ def norms(grad: torch.Tensor) -> torch.Tensor:
     return norm
 
 
+def global_norm(grads: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The L2 norm of each member's gradients (P, …) together → (P,)."""
+    # added one by one, because how a reduction over stacked norms rounds depends on the number of members
+    return sum((norms(g).square() for g in grads), torch.zeros(())).sqrt()
+
+
 class ClipValue(Clipping):
     """Clipping by value."""
 
@@ -83,8 +89,7 @@ class GlobalClipNorm(Clipping):
     advice = "Choose the threshold from the gradient norms of a healthy run (in history.csv)."
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        # added one by one, because how a reduction over stacked norms rounds depends on the number of members
-        norm = sum((norms(g).square() for g in grads), torch.zeros(())).sqrt()
+        norm = global_norm(grads)
         scale = self.threshold / norm.clamp(min=self.threshold)
         for g in grads:
             g.mul_(per_member(scale, g))

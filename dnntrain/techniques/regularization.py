@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dnntrain.techniques.base import Switch, per_member
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -11,6 +13,8 @@ class WeightRegularizer(Switch):
     """Acts on each layer's weights w (P, in, out) at one or more of three points of a training step."""
 
     family = "Weight penalties"
+    changes_weights: ClassVar[bool] = False
+    """Whether it changes the weights themselves, before or after the step, and not only the gradient."""
 
     def penalize(self, grad: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         """The gradient (same shape as w) plus that of a penalty on the loss; called before clipping."""
@@ -57,11 +61,14 @@ class WeightDecay(WeightRegularizer):
     """Decoupled weight decay."""
 
     name = "weight_decay"
+    changes_weights = True
     primary = "strength"
     summary = "Shrinks the weights by a small factor at every step, independently of the gradient."
     paper = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
     formula = "w ← (1 - η λ) w before the step"
-    advice = "Works with any optimizer; 1e-2 is usual with Adam."
+    advice = (
+        "Works with any optimizer but the schedule-free ones; 1e-2 is usual with Adam. Leaves biases and norms alone."
+    )
     strength: float = hyperparameter(1e-2, "λ", ge=0, per_member=True)
 
     def before_step(self, w: torch.Tensor, lr: torch.Tensor) -> None:
@@ -72,6 +79,7 @@ class MaxNorm(WeightRegularizer):
     """Max-norm regularization."""
 
     name = "max_norm"
+    changes_weights = True
     primary = "radius"
     summary = "Rescales each unit's incoming weights to a norm of at most r after every step."
     paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"

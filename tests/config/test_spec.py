@@ -15,9 +15,10 @@ from dnntrain.techniques.clipping import ClipNorm
 from dnntrain.techniques.dropout import AlphaDropout, Dropout, MonteCarloDropout
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.normalization import BatchNorm
-from dnntrain.techniques.optimizers import SGD
+from dnntrain.techniques.optimizers.sgd import SGD
 from dnntrain.techniques.regularization import L1, L2, MaxNorm
-from dnntrain.techniques.schedules import Cosine, Warmup
+from dnntrain.techniques.schedules.base import Warmup
+from dnntrain.techniques.schedules.decays import Cosine
 
 OBJECTS = RunSpec(
     hidden=(50, 50),

@@ -11,7 +11,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, data_for
 
 # awkward on purpose: odd widths, a partial batch, rows that need padding
 SMALL = {"hidden": "37,20,5", "batch_size": 20, "train_size": 203, "val": 150, "epochs": 3, "lr": 0.05}
@@ -32,7 +32,8 @@ def assert_same(a: Run, b: Run) -> None:
 
 def company(member: RunSpec) -> list[RunSpec]:
     """Companions of one graph that end before the member does, after it, or in ruins."""
-    others = [{"seed": 11, "epochs": 1}, {"seed": 12, "lr": 0.3, "epochs": 2}, {"seed": 13, "schedule": "step:every=3"}]
+    scheduled = {"warmup": "3"} if member.optimizer.averages else {"schedule": "step:every=3"}
+    others = [{"seed": 11, "epochs": 1}, {"seed": 12, "lr": 0.3, "epochs": 2}, {"seed": 13} | scheduled]
     ruined = {"seed": 14, "lr": 1e6, "epochs": 5}
     return [member.changed(**other) for other in [*others, ruined]]
 
@@ -40,11 +41,11 @@ def company(member: RunSpec) -> list[RunSpec]:
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
 def test_every_technique_alone_and_in_company(technique: str, mini: Dataset) -> None:
     member = spec(seed=3, **EVERY_TECHNIQUE[technique])
-    others = company(member)
+    others, data = company(member), data_for(technique, mini)
     assert {other.graph() for other in others} == {member.graph()}
-    [alone] = train_population([member], mini)
-    first, *_ = train_population([member, *others], mini)
-    *_, last = train_population([*others[:2], member], mini)
+    [alone] = train_population([member], data)
+    first, *_ = train_population([member, *others], data)
+    *_, last = train_population([*others[:2], member], data)
     assert_same(alone, first)
     assert_same(alone, last)
 

@@ -27,7 +27,7 @@ from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_bit_for_bit import assert_same, company, spec
 from tests.support import own_networks
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, data_for
 from tests.support.command import succeeds
 from tests.support.faults import (
     OWN_NETWORKS,
@@ -59,11 +59,11 @@ class Keeper:
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
 def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> None:
     member = spec(seed=3, **EVERY_TECHNIQUE[technique]).changed(epochs=4)
-    members, keeper = [member, *company(member)], Keeper(2)
-    whole = train_population(members, mini, on_epoch=keeper)
+    members, keeper, data = [member, *company(member)], Keeper(2), data_for(technique, mini)
+    whole = train_population(members, data, on_epoch=keeper)
     # those that are over by then have no checkpoint, and the rest goes on without them
     rest = train_population(
-        [members[i] for i in keeper.kept], mini, start=StartState(checkpoints=list(keeper.kept.values()))
+        [members[i] for i in keeper.kept], data, start=StartState(checkpoints=list(keeper.kept.values()))
     )
     assert keeper.kept
     for index, run in zip(keeper.kept, rest, strict=True):

@@ -13,14 +13,18 @@ from dnntrain.data import Dataset
 from dnntrain.engine.loop import train_population
 from dnntrain.errors import InputError
 from dnntrain.studies.feasibility import check_run
+from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import techniques_in
+from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.networks.base import Net
 from tests.engine.test_bit_for_bit import assert_same
-from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS
+from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS, data_for
 
 SETTINGS = {"batch_size": 20, "val": 70, "epochs": 2, "lr": 0.05, "train_size": 53}
 """Three steps an epoch; the last mini-batch has 13 examples."""
 ON_MAPS = [name for name in SMALL_NETWORKS if name != "mlp"]
+INSIDE = [name for name in EVERY_TECHNIQUE if CATALOGUE[name].in_graph or issubclass(CATALOGUE[name], Initializer)]
+"""The others, such as schedules, act outside of the network: the dense one of test_bit_for_bit stands for all."""
 REFUSED = {
     *((network, "residual") for network in ON_MAPS),
     *((network, "maxout") for network in ("resnet", "module")),
@@ -55,10 +59,10 @@ def test_every_network_is_tested() -> None:
     assert {net.name for net in techniques_in(Net)} == SMALL_NETWORKS.keys()
 
 
-@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+@pytest.mark.parametrize("technique", INSIDE)
 @pytest.mark.parametrize("network", ON_MAPS)
 def test_every_technique_alone_and_in_company(network: str, technique: str, small_images: Dataset) -> None:
-    settings = EVERY_TECHNIQUE[technique]
+    settings, data = EVERY_TECHNIQUE[technique], data_for(technique, small_images)
     if technique == "drop_path":
         settings = {technique: settings[technique]}  # a resnet has blocks of its own
     if (network, technique) in REFUSED:
@@ -68,8 +72,8 @@ def test_every_technique_alone_and_in_company(network: str, technique: str, smal
     member = spec(network, seed=3, **settings)
     others = [member.changed(seed=11, epochs=1), member.changed(seed=12, lr=0.3), member.changed(seed=13, lr=1e6)]
     assert {other.graph() for other in others} == {member.graph()}
-    [alone] = train_population([member], small_images)
-    first, *_ = train_population([member, *others], small_images)
-    *_, last = train_population([*others[:2], member], small_images)
+    [alone] = train_population([member], data)
+    first, *_ = train_population([member, *others], data)
+    *_, last = train_population([*others[:2], member], data)
     assert_same(alone, first)
     assert_same(alone, last)

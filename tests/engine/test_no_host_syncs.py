@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.loop import train_population
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, data_for
 
 aten = torch.ops.aten
 AS_NUMBERS = {aten._local_scalar_dense, aten.item, aten.is_nonzero, aten.equal}
@@ -66,10 +66,12 @@ COUNTERS = [on_cpu, *([on_cuda] if torch.cuda.is_available() else [])]
 @pytest.mark.parametrize("count", COUNTERS)
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
 def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str, mini: Dataset) -> None:
+    data = data_for(technique, mini)
+
     def epoch(images: int) -> int:
         settings = {"hidden": "9,7", "batch_size": 10, "train_size": images, "val": 50, "epochs": 1}
         specs = [RunSpec.parse(settings | EVERY_TECHNIQUE[technique] | {"seed": seed}) for seed in (0, 1)]
-        return count(lambda device: train_population(specs, mini, device))
+        return count(lambda device: train_population(specs, data, device))
 
     assert epoch(200) == epoch(400)
 

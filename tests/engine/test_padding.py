@@ -22,7 +22,7 @@ from dnntrain.studies.study import Arm
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.normalization import BatchNorm, Normalization
 from tests.engine.test_bit_for_bit import assert_same
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, data_for
 from tests.support.networks import data_info
 
 BATCH = 6
@@ -67,16 +67,16 @@ def fill_padding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
 def test_what_the_padding_holds_never_matters(technique: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every technique, with and without batch norm, at every remainder of the last batch."""
-    settings = SMALL | EVERY_TECHNIQUE[technique]
+    settings, data = SMALL | EVERY_TECHNIQUE[technique], data_for(technique, tiny)
     takes_bn = technique == "bn" or not issubclass(CATALOGUE[technique], Normalization)
     # 12 to 17 examples: two full batches, then a last one of 0 or 2 to 5, or a second one of 7
     specs = [
         RunSpec.parse(settings | {"train_size": 2 * BATCH + left, "bn": takes_bn and left % 2 == 0})
         for left in range(BATCH)
     ]
-    expected = [train_population([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
+    expected = [train_population([spec, spec.changed(seed=1)], data)[0] for spec in specs]
     rows = fill_padding(monkeypatch)
-    runs = [train_population([spec, spec.changed(seed=1)], tiny)[0] for spec in specs]
+    runs = [train_population([spec, spec.changed(seed=1)], data)[0] for spec in specs]
     assert min(rows) >= 2
     for run, other in zip(runs, expected, strict=True):
         assert_same(run, other)

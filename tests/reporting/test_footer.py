@@ -149,6 +149,19 @@ def test_arms_that_keep_different_epochs_are_listed(tmp_path: Path) -> None:
     assert "different epochs" not in text_of(made(tmp_path / "same", arms_around(0.8, 3)))
 
 
+def test_training_metrics_of_mixed_examples_are_marked(tmp_path: Path) -> None:
+    def shown(metric: str) -> str:
+        values = {name: {metric: values} for name, values in arms_around(0.8, 3).items()}
+        settings = {"arm 1": {"mixup": 0.2}, "arm 2": {"cutmix": None}}
+        folder = write_study(tmp_path / metric, values, metric=metric, settings=settings)
+        return text_of(summarize(read_study(folder)))
+
+    marked = "train_acc is measured on mixed examples for arm 1, against the target of the first one of each pair."
+    assert marked in shown("train_acc")
+    assert "train_loss is measured on mixed examples for arm 1." in shown("train_loss")
+    assert "mixed examples" not in shown("test_acc")
+
+
 def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> None:
     arms: dict[str, list[Value]] = {
         "base": normal(0.8, 5, 1), "a": normal(0.9, 5, 2), "b": normal(0.9, 5, 3), "c": normal(0.7, 5, 4)
@@ -260,3 +273,15 @@ def test_metric_and_delta_reach_every_section(tmp_path: Path) -> None:
     assert "test_acc" not in shown and "val_acc" not in shown
     for words in ("test_loss ", "val_loss by epoch", "Monte Carlo dropout", "δ = 5% of arm 0's mean", "seeds for δ"):
         assert words in shown
+
+
+def test_arms_with_different_training_losses_are_named(tmp_path: Path) -> None:
+    settings = {"plain": {"loss": "auto"}, "named": {"loss": "cross_entropy"}, "focal": {"loss": "focal:gamma=1"}}
+    arms = {name: normal(0.8, 5, i) for i, name in enumerate([*settings, "old"])}
+    assert (
+        "The arms train on different losses, so that train_loss cannot be compared: "
+        "the plain loss (plain, named, old); focal:gamma=1 (focal)."
+        in text_of(made(tmp_path / "s", arms, settings=settings))
+    )
+    del arms["focal"]
+    assert "different losses" not in text_of(made(tmp_path / "same", arms, settings=settings))

@@ -224,3 +224,10 @@ def test_early_stopping_watches_any_figure_in_its_own_direction() -> None:
     falling = [3.0, 2.0, 1.0]
     assert EarlyStopping(metric="val_rmse").best_epoch.improvements(falling) == [0, 1, 2]
     assert EarlyStopping(metric="val_r2").best_epoch.improvements(falling) == [0]
+
+
+def test_arms_with_different_losses_are_not_judged_by_train_loss() -> None:
+    text = "base: {train_size: 60, val: 60}\nfactors: {focal: {loss: focal}}\nmetric: "
+    check_study(read_preset(f"{text}val_loss\n", "p.yaml"), HOME)
+    with pytest.raises(InputError, match="metric train_loss: the arms train on different losses"):
+        check_study(read_preset(f"{text}train_loss\n", "p.yaml"), HOME)

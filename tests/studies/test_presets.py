@@ -15,7 +15,7 @@ from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.clipping import Clipping
-from dnntrain.techniques.schedules import Schedule
+from dnntrain.techniques.schedules.base import Schedule
 
 SHIPPED = ("activations", "batchnorm", "exploding", "lecture", "overfitting", "schedules", "stretch-pants", "vanishing")
 

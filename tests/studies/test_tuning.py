@@ -84,8 +84,12 @@ def test_ablate_reports_the_fixed_and_the_tuned_comparison(tmp_path: Path) -> No
     shown = succeeds("ablate", preset, cwd=tmp_path)
     assert "fair-tuned" in shown
     assert "lr was chosen for each arm" in " ".join(shown.split())
+    table = shown.split("fair-tuned")[1]
+    assert "tuned lr" in table
     runs = tmp_path / "runs"
     arms = json.loads((runs / "fair-tuned" / "study.json").read_text())["arms"]
     assert {arm["settings"]["lr"] for arm in arms} == {0.1}
+    exported = csv.DictReader(succeeds("report", runs / "fair-tuned", "--csv", "-").splitlines())
+    assert {(row["tuned"], row["tuned_value"]) for row in exported} == {("lr", "0.1")}
     with (runs / "fair-tuning" / "results.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 12

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from dnntrain.data import Dataset
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
 from dnntrain.techniques.dropout import MonteCarloDropout
@@ -19,7 +21,23 @@ def settings_with(technique: type[Technique]) -> dict[str, Any]:
         return {technique.slot: technique.example or technique.name} | CALMER.get(technique.name, {})
     assert issubclass(technique, Switch)
     on = True if technique.primary is None else technique.model_fields[technique.primary].default
-    return technique.example | {technique.name: 10 if technique is MonteCarloDropout else on}
+    return {technique.name: 10 if technique is MonteCarloDropout else on} | technique.example
+
+
+def companions(technique: type[Technique]) -> dict[str, Any]:
+    """The other settings that a small run with the technique needs."""
+    if not issubclass(technique, Switch):
+        return {}
+    own = {technique.name, *(technique.key(name) for name in technique.model_fields)}
+    return {key: value for key, value in technique.example.items() if key not in own}
+
+
+def data_for(technique: str, dataset: Dataset) -> Dataset:
+    """The data set; its class numbers as targets of a regression, if the technique is only for that."""
+    if getattr(CATALOGUE[technique], "task", "") != "regression":
+        return dataset
+    targets = (part.astype(float) for part in (dataset.train_targets, dataset.test_targets))
+    return replace(dataset, classes=(), train_targets=next(targets), test_targets=next(targets))
 
 
 EVERY_TECHNIQUE = {

@@ -18,9 +18,9 @@ from dnntrain.nn.modules.surgery import draw_weights
 from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
-from dnntrain.techniques.base import Switch, techniques_in
+from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, companions
 from tests.support.networks import first_weights, new_network
 
 FAN_IN, FAN_OUT = 600, 400
@@ -201,7 +201,7 @@ def test_a_convolution_starts_as_the_identity() -> None:
 
 def order_of(inputs: BatchSource, seed: int, epoch: int) -> torch.Tensor:
     """The training examples of one epoch, in their order, without the padding."""
-    return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._orders([seed], epoch)])
+    return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._by_step(inputs._order([seed], epoch))])
 
 
 @pytest.fixture(scope="module")
@@ -217,8 +217,7 @@ CHANGES_NO_DRAW = [name for name, settings in EVERY_TECHNIQUE.items() if not {"i
 def test_adding_a_technique_changes_neither_weights_nor_order(
     technique: str, mini: Dataset, plain_order: list[torch.Tensor]
 ) -> None:
-    changed, kind = spec(seed=7, **EVERY_TECHNIQUE[technique]), CATALOGUE[technique]
-    plain = spec(seed=7, **(kind.example if issubclass(kind, Switch) else {}))
+    plain, changed = spec(seed=7, **companions(CATALOGUE[technique])), spec(seed=7, **EVERY_TECHNIQUE[technique])
     before, after = (first_weights(s) for s in (plain, changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])

@@ -106,7 +106,12 @@ class ModuleLayer(Layer):
         self.set_mode(ctx, x.shape[1])
         keys = None if ctx.dropout_keys is None or not self.uses_keys() else ctx.dropout_keys[self.index]
         self.noise.switch(on=ctx.training or keys is not None)
-        with torch.inference_mode(False), torch.set_grad_enabled(ctx.training):
+        self._moves_buffers = ctx.training and ctx.statistics != 0
+        with (
+            torch.inference_mode(False),
+            torch.set_grad_enabled(ctx.training),
+            nullcontext() if ctx.statistics is None else statistics_share(self.module, ctx.statistics),
+        ):
             x = x.reshape(*x.shape[:2], *self.shape_in)
             together = None if ctx.observe else self._at_once(x, keys)  # hooks do not see the tensors under vmap
             graphs = [together] if together else self._in_turn(x, keys, ctx.observe)
@@ -155,6 +160,8 @@ class ModuleLayer(Layer):
             for i, member in enumerate(members):
                 # a copy: autograd saves it, and the module may change it in place
                 own, tensors = x[i].clone(memory_format=torch.contiguous_format), dict(member)
+                if torch.is_grad_enabled() and not self._moves_buffers:  # a norm changes them in place
+                    tensors |= {key: member[key].clone() for key in self._buffers}
                 leaves = self._leaves(own, member)
                 self.noise.start_member(i, keys)
                 seed(i)
@@ -162,7 +169,7 @@ class ModuleLayer(Layer):
                 with watched, user_code(f"{self._who} fails on inputs of shape {tuple(own.shape)}"):
                     value = self._one(tensors, own)
                 graphs.append((checked_outputs(value, own, self._who), leaves))
-                if torch.is_grad_enabled():
+                if self._moves_buffers:
                     self._keep_buffers({key: member[key] for key in self._buffers}, tensors)
         return graphs
 
@@ -192,7 +199,7 @@ class ModuleLayer(Layer):
         except (Exception, SystemExit) as error:  # whatever is wrong with the module itself shows again one by one
             self.in_turn = str(error).strip().split("\n")[0]
             return None
-        if torch.is_grad_enabled():
+        if self._moves_buffers:
             self._keep_buffers(self._buffers, moved)
         return value, leaves
 
@@ -225,6 +232,20 @@ class ModuleLayer(Layer):
     def _who(self) -> str:
         """The beginning of messages."""
         return f"{self.name}: {type(self.module).__name__}"
+
+
+@contextmanager
+def statistics_share(module: torch.nn.Module, share: float) -> Iterator[None]:
+    """Set the share of a mini-batch in the running statistics of all norms, which torch calls momentum."""
+    norms = [part for part in module.modules() if isinstance(part, torch.nn.modules.batchnorm._NormBase)]
+    own = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = share
+        yield
+    finally:
+        for norm, momentum in zip(norms, own, strict=True):
+            norm.momentum = momentum
 
 
 @contextmanager

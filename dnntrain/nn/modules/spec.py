@@ -206,10 +206,12 @@ class ModuleSpec(LayerSpec):
 
     @property
     def weights(self) -> dict[str, int]:
-        embeddings = {
-            f"{name}.weight" for name, part in self.module.named_modules() if isinstance(part, torch.nn.Embedding)
-        }
-        return {key: 0 for key, shape in self.parameters.items() if len(shape) > 1 and key not in embeddings}
+        return {key: 0 for key, shape in self.parameters.items() if len(shape) > 1 and key not in self.embeddings}
+
+    @cached_property
+    def embeddings(self) -> frozenset[str]:
+        tables = (name for name, part in self.module.named_modules() if isinstance(part, torch.nn.Embedding))
+        return frozenset(f"{name}.weight" for name in tables)
 
     @cached_property
     def unobserved(self) -> Sequence[str]:

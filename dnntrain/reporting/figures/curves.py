@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.analysis.training_losses import arms_by_training_loss
+from dnntrain.metrics import TRAIN_LOSS, metric_of, validation_column
 from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
@@ -75,7 +76,9 @@ class Curves:
 
 @styled
 def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
-    """Draws validation (mean and band over seeds) and training by epoch; None without a history."""
+    """Draws validation (mean and band over seeds) and training by epoch; None without a history of the metric."""
+    if validation_column(summary.metric) not in history:
+        return None
     curves = collect(summary, history)
     if not curves.validation:
         return None
@@ -92,12 +95,16 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     metric = validation_column(summary.metric)
     frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
-    for column in (metric, training(metric)):
-        drawn = {name: frame.assign(**{column: frame[column] * factor}) for name, frame in drawn.items()}
+    columns = (metric, training(metric))  # a metric that early stopping watches is not measured on the training part
+    drawn = {
+        name: frame.assign(**{column: frame.get(column, math.nan) * factor for column in columns})
+        for name, frame in drawn.items()
+    }
     validation = {name: mean_curve(frame, metric, seeds) for name, frame in drawn.items()}
     trained = {name: mean_curve(frame, training(metric), seeds) for name, frame in drawn.items()}
     diverged = divergences(summary, drawn, metric)
     limits = robust_limits(list(validation.values()), list(trained.values()), metric)
+    differ = len(arms_by_training_loss(summary.results.record)) > 1
     return Curves(
         metric=metric,
         validation=validation,
@@ -109,7 +116,8 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
         caption=curves_caption(
             seeds, limits.beyond, pale=any(np.isfinite(c.mean[c.complete :]).any() for c in validation.values())
         )
-        + (" ×: a run diverged." if diverged else ""),
+        + (" ×: a run diverged." if diverged else "")
+        + (" The arms' training losses differ in kind." if training(metric) == TRAIN_LOSS and differ else ""),
     )
 
 

@@ -83,9 +83,9 @@ class BatchNormLayer(Layer):
             return like_maps(torch.addcmul(shift, h - state["bn_mean"], scale * inverse), x)
         parts = self._saved = self._ghost_batches(h, ctx.real or x.shape[1], h.shape[1] // x.shape[1])
         mean, variance = average([part.mean for part in parts]), average([part.variance for part in parts])
-        for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
-            first = ctx.first and not self.pretrained
-            state[key].copy_(batch) if first else state[key].lerp_(batch, self.bn.alpha)  # eqs. 19, 20
+        if share := ctx.statistics_share(self.bn.alpha, is_new=not self.pretrained):
+            for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
+                state[key].copy_(batch) if share == 1 else state[key].lerp_(batch, share)  # eqs. 19, 20
         normalized = joined([part.normalized for part in parts])
         return like_maps(torch.addcmul(shift, normalized, scale), x)  # eq. 18
 
