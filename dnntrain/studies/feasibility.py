@@ -180,9 +180,9 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
         len(outline.classes),
         outline.kind,
         outline.shape,
+        blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
         reuses=spec.reuse_from is not None,
         batches_per_epoch=batches,
-        blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
     )
 
 

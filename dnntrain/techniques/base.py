@@ -174,8 +174,7 @@ class Switch(Technique):
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
     example: ClassVar[dict[str, Any]] = {}
-    """Settings with which a short run shows it: those without which it means nothing, and its own where the default of
-    its primary parameter would do nothing."""
+    """Settings with which a short run shows it: those of others that it needs, or its own where the defaults do not."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

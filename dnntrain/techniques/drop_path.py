@@ -21,7 +21,7 @@ class DropPath(Switch):
     family = "Stochastic depth"
     name = "drop_path"
     primary = "rate"
-    example: ClassVar = {"residual": True}
+    example: ClassVar = {"hidden": "3x20", "residual": True}
     summary = "Skips each residual block for some examples of each step; the deeper the block, the more of them."
     paper = "Huang et al. 2016, Deep Networks with Stochastic Depth, arXiv:1603.09382"
     formula = "h ← s(h) + b f(h) / (1 - p_l), b = 0 with probability p_l = rate · l / L, else 1; testing: s(h) + f(h)"

@@ -67,7 +67,8 @@ def context_of(key: str) -> dict[str, Any]:
     for technique in techniques_in(Switch):
         if key in {technique.key(name) for name in technique.model_fields} | {technique.name}:
             on = True if technique.primary is None else technique.model_fields[technique.primary].default
-            return technique.example | ({} if key == technique.name else {technique.name: on})
+            needed = {"dropout": 0.2} if technique.name == "mc_dropout" else {}
+            return needed | ({} if key == technique.name else {technique.name: on})
     if key in TransferSettings.model_fields and key != "reuse_from":
         stages = {"reuse_from": "0" * 12, "freeze_epochs": 1, "unfreeze_layers": 1}
         return {name: value for name, value in stages.items() if name != key or key == "freeze_epochs"}

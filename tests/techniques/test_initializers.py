@@ -20,7 +20,7 @@ from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, companions
 from tests.support.networks import first_weights, new_network
 
 FAN_IN, FAN_OUT = 600, 400
@@ -217,8 +217,8 @@ CHANGES_NO_DRAW = [name for name, settings in EVERY_TECHNIQUE.items() if not {"i
 def test_adding_a_technique_changes_neither_weights_nor_order(
     technique: str, mini: Dataset, plain_order: list[torch.Tensor]
 ) -> None:
-    changed = spec(seed=7, **EVERY_TECHNIQUE[technique])
-    before, after = (first_weights(s) for s in (spec(seed=7), changed))
+    plain, changed = spec(seed=7, **companions(CATALOGUE[technique])), spec(seed=7, **EVERY_TECHNIQUE[technique])
+    before, after = (first_weights(s) for s in (plain, changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])
     inputs = BatchSource(mini, [changed], torch.device("cpu"))

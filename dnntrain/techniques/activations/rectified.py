@@ -91,7 +91,7 @@ class SquaredReLU(Activation):
     paper = "So et al. 2021, Primer: Searching for Efficient Transformers for Language Modeling, arXiv:2109.08668"
     formula = "max(0, z)²"
     advice = "In transformers instead of GELU. It grows fast: deep networks need a norm or a small rate."
-    init = "he"
+    init = "lecun"  # the variance that keeps the mean square is 0.8 / fan_in
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z).square()
