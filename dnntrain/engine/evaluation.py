@@ -41,10 +41,6 @@ class MetricAccumulator:
         if len(self.pending) * losses.shape[1] >= EVALUATION_ROWS:
             self._reduce()
 
-    def end_step(self) -> bool:
-        """Called after each training step; returns whether the epoch goes on."""
-        return True
-
     def results(self, part: str) -> dict[str, np.ndarray]:
         """The metrics of every member, each float64 (P,), by their columns."""
         if self.pending:

@@ -20,9 +20,8 @@ from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
-from dnntrain.engine.update import epoch_rates, regularize, update
+from dnntrain.engine.update import clip, epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import densify
 
 NEW = StartState()
 
@@ -67,33 +66,25 @@ def train_population(
     return runs
 
 
-def train_epoch(
-    p: Population, epoch: int, metrics: MetricAccumulator | None = None
-) -> tuple[dict[str, np.ndarray], Probe]:
-    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers.
-
-    `metrics` receives the outputs on the training examples; by default the metrics of the task are measured.
-    """
+def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
+    """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
     rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
-    metrics = metrics or MetricAccumulator(inputs.metrics, inputs.target_info["train"])
+    metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, passes in enumerate(passes_by_step(p, epoch)):
-        grads = regularize(p, step_gradients(p, passes, metrics))
+        grads = regularize(p, step_gradients(p, passes, metrics.add))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
-            dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
-            clipped += p.clipping.clip(list(dense.values()))
-            grads = dict(dense)
+            grads, is_clipped = clip(p.clipping, grads)
+            clipped += is_clipped
         update(p, grads, rates, step)
         update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
-        if not metrics.end_step():
-            break
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe

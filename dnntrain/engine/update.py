@@ -12,6 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.engine.population import Population
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
+from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 
@@ -58,6 +59,13 @@ def regularize(p: Population, grads: Gradients) -> Gradients:
         for name in p.network.kernels:
             grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
     return grads
+
+
+def clip(clipping: Clipping, grads: Gradients) -> tuple[Gradients, torch.Tensor]:
+    """The clipped gradients, and which members were clipped, bool (P,)."""
+    dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
+    is_clipped = clipping.clip(list(dense.values()))
+    return dict(dense), is_clipped
 
 
 def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
