@@ -83,9 +83,9 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             clipped += p.clipping.clip(list(dense.values()))
             grads = dict(dense)
         update(p, grads, rates, step)
-        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
+        update_average(p, averaging[step])
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
