@@ -39,6 +39,7 @@ from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_sour
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
 from dnntrain.metrics import Metric, metric_of
+from dnntrain.nn.precision import Precision
 from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import CATALOGUE, Choice, Switch, Technique
@@ -129,6 +130,11 @@ class RunSpec(TransferSettings):
         "constant", "learning-rate schedule", per_member=True
     )
     batch_size: int = hyperparameter(32, "examples per mini-batch", ge=1, le=65_536)
+    precision: Precision = hyperparameter(
+        "fp32",
+        "products and convolutions in fp32, tf32 (NVIDIA GPUs), or bf16; fp32 is torch's own default, in which cuDNN's "
+        "convolutions use tf32",
+    )
     epochs: int = hyperparameter(10, "maximum number of epochs", ge=1, le=100_000, per_member=True)
     select: Annotated[str, BeforeValidator(read_select)] = hyperparameter(
         "auto",

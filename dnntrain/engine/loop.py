@@ -82,9 +82,9 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
             grads, is_clipped = clip(p.clipping, grads)
             clipped += is_clipped
         update(p, grads, rates, step)
-        update_average(p, averaging[step])
         if step in probes:
             probe.updates(network.kernels)
+        update_average(p, averaging[step])
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe

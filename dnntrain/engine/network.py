@@ -17,6 +17,7 @@ from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix, walk
+from dnntrain.nn.precision import products_in
 from dnntrain.techniques.drop_path import DropPath
 from dnntrain.techniques.networks.base import NetworkSettings
 from dnntrain.techniques.networks.mlp import SkipConnections
@@ -138,12 +139,14 @@ class Network:
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext = EVAL) -> torch.Tensor:
         """Outputs (P, rows, units of the last layer) for the inputs x (P or 1, rows, features)."""
-        return self.layers.forward(x, ctx)
+        with products_in(self.spec.precision, x.device):
+            return self.layers.forward(x, ctx)
 
     def backward(self, grad: torch.Tensor) -> Gradients:
         """The gradients of all parameters, from that of the outputs of the last forward pass."""
         grads: Gradients = {}
-        self.layers.backward(grad, grads)
+        with products_in(self.spec.precision, grad.device):
+            self.layers.backward(grad, grads)
         return grads
 
     def select(self, members: torch.Tensor) -> Network:

@@ -16,7 +16,7 @@ import numpy as np
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError
-from dnntrain.executors.devices import pick_device
+from dnntrain.executors.devices import check_precision, pick_device
 from dnntrain.executors.environment import describe_environment
 from dnntrain.executors.jobs import (
     CheckpointSaved,
@@ -78,11 +78,13 @@ def run_job(
         torch.set_num_threads(1)
         import_metrics(job.metric_modules)
         with pinned(job.code):
+            device = pick_device(job.device)
+            check_precision(job.specs[0].precision, device)
             dataset = dataset or cached_dataset(job.specs[0].source, job.home)
             if job.rates:
                 test_rates(job, job.rates, dataset, send, stopping)
             else:
-                train_job(job, dataset, EventReporter(brief, dataset, pick_device(job.device), send, stopping))
+                train_job(job, dataset, EventReporter(brief, dataset, device, send, stopping))
         return JobFinished(brief)
     except StopRequested:
         return JobFinished(brief)

@@ -13,6 +13,7 @@ from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import WeightInit
 from dnntrain.nn.maps import channels_last, check_maps, each_member, pixel_rows
+from dnntrain.nn.precision import lowered
 from dnntrain.utils.lazy import torch
 
 
@@ -48,7 +49,8 @@ class Convolution(Layer):
         """The outputs (P, rows, C_out, H_out, W_out) for the inputs x (P, rows, C_in, H, W)."""
 
         def of_one(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-            return torch.conv2d(x, kernel, bias, self.stride, self.padding).movedim(1, -1)
+            maps = torch.conv2d(x, kernel, bias, self.stride, self.padding)
+            return maps.to(x.dtype).movedim(1, -1)  # see `products_in`
 
         return each_member(of_one, x, *self._parameters.values()).movedim(-1, 2)
 
@@ -61,8 +63,9 @@ class Convolution(Layer):
         settings = (self.stride,) * 2, (self.padding,) * 2, (1, 1), False, (0, 0), 1, [of == 0, of == 1, False]
 
         def of_one(grad: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-            gradient: torch.Tensor = torch.ops.aten.convolution_backward(grad, x, kernel, None, *settings)[of]
-            return gradient.movedim(1, -1)
+            inputs = lowered(grad, x, kernel)
+            gradient: torch.Tensor = torch.ops.aten.convolution_backward(*inputs, None, *settings)[of]
+            return gradient.to(x.dtype).movedim(1, -1)
 
         return each_member(of_one, grad, x, self._parameters["kernel"]).movedim(-1, 2)
 

@@ -21,7 +21,8 @@ def batched_matmul(a: torch.Tensor, b: torch.Tensor, bias: torch.Tensor | None =
     if len(a) == 1 and 1 in (*a.shape[1:], *b.shape[1:]):
         # a single vector would take a matrix-vector kernel, which rounds differently: two of them do not
         return batched_matmul(a.expand(2, -1, -1), b.expand(2, -1, -1), bias)[:1]
-    return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
+    product = torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
+    return product.to(a.dtype)  # see `products_in`
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from dnntrain.nn.gradients import FactoredGradient, Gradients, batched_matmul
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.precision import is_lowered
 from dnntrain.utils.lazy import torch
 
 
@@ -47,7 +48,8 @@ class Dense(Layer):
         x, real = self._saved
         del self._saved  # memory that is free early is reused while it is in the caches
         real_grad = real_rows(grad, real)
-        grads[f"{self.name}.kernel"] = FactoredGradient(real_rows(x, real), real_grad)
+        factored = FactoredGradient(real_rows(x, real), real_grad)
+        grads[f"{self.name}.kernel"] = factored.densify() if is_lowered(grad.device) else factored
         if "bias" in self._parameters:
             grads[f"{self.name}.bias"] = real_grad.sum(dim=1, keepdim=True)
         return batched_matmul(grad, self._parameters["kernel"].transpose(1, 2)) if self.needs_input_grad else None

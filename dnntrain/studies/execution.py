@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dnntrain.data import DataLocation
 from dnntrain.data.user_callable import UserCallable
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.executors.devices import accelerated, cpu_precision_fault
 from dnntrain.executors.registry import EXECUTORS, read_options
 from dnntrain.metrics import metric_of
 from dnntrain.store.provenance import data_notes
@@ -99,6 +100,10 @@ def check(study: Study, options: RunOptions) -> list[str]:
         raise InputError(f"mirror {options.mirror}: this study's data are not downloaded")
     if options.reload_data and not any(isinstance(arm.spec.source, UserCallable) for arm in study.arms):
         raise InputError("reload_data: this study's data do not come from a function (module:FILE.py:NAME)")
+    for arm in study.arms:
+        on_cpu = options.executor == "local" and not accelerated(options.device)
+        if on_cpu and (fault := cpu_precision_fault(arm.spec.precision)):
+            raise InputError(f"arm '{arm.name}': {fault}")
     return check_study(study, options.home)
 
 

@@ -33,6 +33,7 @@ LATER = {
     "lookahead_alpha": 0.5,
     "sam": None,
     "accumulate": None,
+    "precision": "fp32",
     "loss": "auto",
     "centralize": False,
     "flip": None,

@@ -24,7 +24,10 @@ from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.studies.feasibility import check_run, idle_settings
+from dnntrain.transfer_learning.run_backbone import RunBackbone
+from dnntrain.transfer_learning.stages import train_transfer
 from dnntrain.utils.torchvision_compat import import_torchvision
+from tests.engine.test_bit_for_bit import assert_same
 from tests.support.plain_training import (
     CONV_NET,
     assert_trained_alike,
@@ -298,3 +301,26 @@ def test_a_start_is_a_share_or_a_length(start: str | float, read: str) -> None:
     assert RunSpec.parse({"swa": start}).settings()["swa"] == read
     with pytest.raises(InputError, match="swa"):
         RunSpec.parse({"swa": "soon"})
+
+
+@pytest.mark.parametrize("settings", [{"ema": 0.9}, {"swa": "0.3"}, {"lookahead": 3}, {"sam": 0.05, "accumulate": 2}])
+def test_a_transfer_in_stages(settings: dict[str, Any], mini: Dataset) -> None:
+    """Each stage has an average of its own; the next one, and a resumed one, go on from where it ended."""
+    size = {"hidden": "20,16,12", "train_size": 200, "val": 200, "bn": True, "lr": 0.05}
+    below = RunSpec.parse(size | {"epochs": 1, "seed": 7})
+    [first] = train_population([below], mini)
+    base = RunBackbone("0123456789ab", below, first.weights, mini.shape, mini.classes)
+    stages = {"reuse_from": base.name, "freeze_epochs": 2, "unfreeze_layers": 1, "unfreeze_lr": 0.01, "epochs": 5}
+    spec, kept = RunSpec.parse(size | stages | settings), {}
+
+    def keep(runs: list[Run], take: TakeCheckpoints) -> None:
+        kept.update({(len(runs[0].history), index): made for index, made in take().items()})
+
+    whole, _ = train_transfer([spec, spec.changed(seed=1)], mini, base, on_epoch=keep)
+    [rest] = train_transfer([spec], mini, base, checkpoints=[kept[4, 0]])
+    assert_same(whole, rest)
+    assert kept[4, 0].stage == 1
+    assert whole.status == "finished" and whole.predictions is not None
+    assert whole.predictions.metrics("classification")["val_loss"] == pytest.approx(
+        whole.kept_row["val_loss"], rel=1e-6
+    )

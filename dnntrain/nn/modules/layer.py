@@ -15,6 +15,7 @@ from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.modules.activations import observing
 from dnntrain.nn.modules.call import TensorPlaces, checked_outputs, user_code
 from dnntrain.nn.modules.noise import MemberNoise
+from dnntrain.nn.precision import is_lowered
 from dnntrain.utils.lazy import torch
 
 INPUT = ""
@@ -226,6 +227,8 @@ class ModuleLayer(Layer):
         """One copy's outputs (rows, …). The buffers that it replaces are replaced in `tensors` as well."""
         with self._places.filled(tensors):
             outputs: torch.Tensor = self.module(x)
+            if is_lowered(x.device) and isinstance(outputs, torch.Tensor) and outputs.is_floating_point():
+                return outputs.to(torch.float32)
             return outputs
 
     @property
