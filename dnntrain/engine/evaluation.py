@@ -41,10 +41,6 @@ class MetricAccumulator:
         if len(self.pending) * losses.shape[1] >= EVALUATION_ROWS:
             self._reduce()
 
-    def end_step(self) -> bool:
-        """Called after each training step; returns whether the epoch goes on."""
-        return True
-
     def results(self, part: str) -> dict[str, np.ndarray]:
         """The metrics of every member, each float64 (P,), by their columns."""
         if self.pending:
@@ -172,11 +168,11 @@ def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs:
 
     Args:
         specs: The members' runs.
-        outputs: Their outputs for each batch of the part, (P, real rows, units); empty if no member watches any.
+        outputs: Their outputs for each batch of the part, (P, real rows, units); not needed if no member watches any.
         inputs: Their examples.
         part: val or test.
     """
-    if not outputs:
+    if not any(spec.watched_metrics for spec in specs):
         return [{} for _ in specs]
     whole, targets, info = np.concatenate(outputs, axis=1), held_out_targets(inputs)[part], inputs.target_info[part]
     return [

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, count, islice
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator
-from dnntrain.engine.loop import train_epoch
-from dnntrain.engine.population import EpochRates, Population, StartState
+from dnntrain.engine.gradients import Pass, passes_by_step, step_gradients
+from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
-from dnntrain.metrics import TargetInfo
+from dnntrain.engine.update import EpochRates, clip, regularize, update
 from dnntrain.statistics.range_test import diverged_at
 from dnntrain.utils.lazy import torch
 
@@ -23,52 +22,6 @@ STEPS_PER_REPORT = 10
 
 OnLosses = Callable[[np.ndarray], None]
 """Receives the losses so far, (steps, P)."""
-
-
-@dataclass
-class RangePopulation(Population):
-    """A population whose learning rate is the next of a range at every step, whatever its specs say."""
-
-    tried: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """The rates, (steps,); the last one stays."""
-
-    def rates(self, epoch: int) -> EpochRates:
-        """The learning rates of the epoch (0-based). Parameters with a base rate of their own keep it."""
-        first, steps = epoch * self.inputs.steps_per_epoch, self.inputs.steps_per_epoch
-        by_step = self.tried[np.minimum(np.arange(first, first + steps), len(self.tried) - 1)].astype(np.float32)
-        lr = torch.from_numpy(by_step).to(self.inputs.device).view(-1, 1, 1, 1).repeat(1, len(self.runs), 1, 1)
-        own = {update.lr for update in self.updates.values()}
-        return EpochRates({base: lr if base is None else torch.full_like(lr, base) for base in {None, *own}}, None)
-
-
-class LossCurve(MetricAccumulator):
-    """The mean loss of each step, in place of an epoch's metrics."""
-
-    def __init__(self, steps: int, members: int, on_losses: OnLosses) -> None:
-        super().__init__((), TargetInfo())
-        self.steps, self.on_losses = steps, on_losses
-        self.in_step: list[torch.Tensor] = []
-        """The losses of the present step, (P, real rows) of each mini-batch."""
-        self.means: list[torch.Tensor] = []
-        self.losses = np.empty((0, members))
-        """The losses at the last look, float64 (steps so far, P)."""
-        self.is_over = False
-
-    def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
-        self.in_step.append(losses[:, : batch.real])
-
-    def end_step(self) -> bool:
-        self.means.append(torch.cat(self.in_step, dim=1).mean(dim=1, dtype=torch.float64))
-        self.in_step.clear()
-        if len(self.means) % STEPS_PER_REPORT == 0 or len(self.means) == self.steps:
-            self.losses = torch.stack(self.means).cpu().numpy()
-            self.on_losses(self.losses)
-            have_diverged = all(diverged_at(member) < len(member) for member in self.losses.T)
-            self.is_over = have_diverged or len(self.means) == self.steps
-        return not self.is_over
-
-    def results(self, part: str) -> dict[str, np.ndarray]:
-        return {}
 
 
 def range_test(
@@ -92,11 +45,39 @@ def range_test(
         diverged.
     """
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
-    curve, epoch = LossCurve(len(rates), len(runs), on_losses), 0
     with torch.inference_mode():
-        population = RangePopulation.start(runs, dataset, device or torch.device("cpu"), StartState())
-        population.tried = rates
-        while not curve.is_over:
-            train_epoch(population, epoch, curve)
-            epoch += 1
-    return curve.losses
+        p = Population.start(runs, dataset, device or torch.device("cpu"), StartState())
+        in_step: list[torch.Tensor] = []  # the losses of the present step, (P, real rows) of each mini-batch
+        means: list[torch.Tensor] = []
+
+        def keep(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
+            in_step.append(losses[:, : batch.real])
+
+        for step, passes in enumerate(islice(endless_passes(p), len(rates))):
+            grads = regularize(p, step_gradients(p, passes, keep))
+            if p.clipping:
+                grads, _ = clip(p.clipping, grads)
+            update(p, grads, constant_rates(p, rates[step]), 0)
+            means.append(torch.cat(in_step, dim=1).mean(dim=1, dtype=torch.float64))
+            in_step.clear()
+            if len(means) % STEPS_PER_REPORT == 0 or len(means) == len(rates):
+                losses = torch.stack(means).cpu().numpy()
+                on_losses(losses)
+                if all(diverged_at(member) < len(member) for member in losses.T):
+                    break
+    return losses
+
+
+def endless_passes(p: Population) -> Iterator[list[Pass]]:
+    """The mini-batches of each step, epoch after epoch."""
+    return chain.from_iterable(passes_by_step(p, epoch) for epoch in count())
+
+
+def constant_rates(p: Population, rate: float) -> EpochRates:
+    """The rates of a single step at this learning rate. Parameters with a base rate of their own keep that one."""
+    bases = {update.lr for update in p.updates.values()} | {None}
+
+    def of_members(lr: float) -> torch.Tensor:
+        return torch.full((1, len(p.runs), 1, 1), lr, device=p.inputs.device)
+
+    return EpochRates({base: of_members(rate if base is None else base) for base in bases}, None)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dnntrain.metrics.base import PERCENT, ExampleMean, RowMean, TargetInfo, squared_errors
 
-ROUNDING = 1e-6
+NEARLY_ZERO = 1e-6
 """Targets this small, compared with their mean and deviation, are 0 for `mape`: standardizing in float32 rounds."""
 
 
@@ -64,7 +64,7 @@ class MeanAbsolutePercentageError(ExampleMean):
 
     def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
         sizes = np.abs(info.mean + info.deviation * targets.astype(float))
-        is_zero = sizes <= ROUNDING * max(abs(info.mean), info.deviation)
+        is_zero = sizes <= NEARLY_ZERO * max(abs(info.mean), info.deviation)
         errors = np.abs(outputs[:, 0].astype(float) - targets) * info.deviation
         shares: np.ndarray = np.divide(errors, sizes, out=np.full_like(sizes, np.nan), where=~is_zero)
         return shares

@@ -12,7 +12,7 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.statistics import deviation, mean
 from dnntrain.utils.text_layout import TextTable
 
-MOST_CLASSES = 12
+LARGEST_MATRIX = 12
 """With more classes than this, the most frequent confusions are listed instead of a matrix."""
 
 MOST_MATRICES = 3
@@ -29,7 +29,7 @@ def class_tables(summary: Summary) -> Iterator[TextTable]:
         return
     yield per_class_table(summary)
     for arm in shown_matrices(summary):
-        yield confusion_table(arm) if len(arm.classes) <= MOST_CLASSES else confusions_table(arm)
+        yield confusion_table(arm) if len(arm.classes) <= LARGEST_MATRIX else confusions_table(arm)
 
 
 def per_class_table(summary: Summary) -> TextTable:

@@ -31,6 +31,9 @@ METHODS_IN_WORDS = {
 }
 """How each method is named."""
 
+MIXING = ("mixup", "cutmix")
+"""Settings that mix pairs of training examples."""
+
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
 
@@ -55,6 +58,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from missing_predictions_line(summary)
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
+    yield from mixed_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
@@ -171,6 +175,15 @@ def training_loss_line(summary: Summary, most: int) -> Iterator[str]:
             f"The arms train on different losses, so that train_loss cannot be compared: {losses}. All other figures "
             "are comparable: validation and test are measured by the plain loss."
         )
+
+
+def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms whose training metrics are not comparable with others', since they train on mixed examples."""
+    part, name = split_column(summary.metric)
+    mixed = [arm.name for arm in summary.results.record.arms if any(arm.settings.get(key) for key in MIXING)]
+    if part == "train" and mixed:
+        target = "" if name == "loss" else ", against the target of the first one of each pair"
+        yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

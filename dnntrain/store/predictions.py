@@ -21,8 +21,8 @@ from dnntrain.metrics import HELD_OUT, METRICS, TargetInfo, split_column
 from dnntrain.store.records import RunRecord
 from dnntrain.utils.files import atomic_file
 
-ARRAYS = {f"{part}.{what}" for part in HELD_OUT for what in ("outputs", "targets", "info")}
-ARRAYS |= {"train.mean", "train.counts"}
+ARRAY_NAMES = {f"{part}.{what}" for part in HELD_OUT for what in ("outputs", "targets", "info")}
+ARRAY_NAMES |= {"train.mean", "train.counts"}
 """The names of all arrays in a predictions.npz. Older files lack those of the training part."""
 
 TOLERANCE = 1e-3
@@ -105,7 +105,7 @@ def read_predictions(path: Path, targets_folder: Path) -> Predictions | None:
     outputs, targets, info = {}, {}, {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if unknown := {*arrays.files} - ARRAYS:
+            if unknown := {*arrays.files} - ARRAY_NAMES:
                 raise ValueError(f"it has '{min(unknown)}'")
             mean, counts = float(arrays.get("train.mean", math.nan)), arrays.get("train.counts")
             for part in HELD_OUT:

@@ -338,6 +338,8 @@ def test_an_option_changes_something_or_is_refused(
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
+        ((*FROM, "--flip", "random"), "arm 'transfer': flip: not with reuse_from, since the outputs of frozen"),
+        ((*FROM[:-1], "--noise", "1"), "arm 'transfer': noise: not with reuse_from, since the outputs of frozen"),
         (("report", "runs", "--compare", "small", "small"), "error: --compare: renamed to --against"),
     ],
 )  # fmt: skip

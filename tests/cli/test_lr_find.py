@@ -80,7 +80,7 @@ def test_options_without_a_use_are_refused(option: str) -> None:
 
 def test_parameters_with_a_rate_of_their_own_are_warned_of() -> None:
     with pytest.warns(UserWarning, match="optimizer muon: some parameters keep a rate of their own"):
-        dt.lr_find(seeds=1, steps=20, optimizer="muon", **SETTINGS)
+        dt.lr_find(seeds=1, steps=20, optimizer="muon", **SETTINGS | {"hidden": "20,10"})
 
 
 def test_a_loss_that_falls_at_no_rate_suggests_none() -> None:

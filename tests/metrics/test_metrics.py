@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +204,73 @@ def test_an_unknown_early_stopping_metric_is_refused_with_the_nearest(tmp_path: 
     refused = answer(words, tmp_path)
     assert refused.code == 2 and "must be a validation metric; did you mean 'val_acc'" in refused.err
     assert "must be a validation metric" in answer([*words[:-1], "test_acc"], tmp_path).err
+
+
+# ---- a metric of one's own that runs do not record
+
+
+RARE = """
+import numpy as np
+from dnntrain.metrics import Metric, predicted_classes
+
+class Rarest(Metric):
+    name, tasks, label = "rarest", ("classification",), "recall of the last class"
+    higher_is_better, bounds, unit = True, (0.0, 1.0), "%"
+
+    def from_predictions(self, outputs, targets, info):
+        last = targets == info.n_classes - 1
+        return float((predicted_classes(outputs) == targets)[last].mean())
+"""
+
+SCRIPT = """
+import sys
+import dnntrain as dt
+import rare
+settings = dict(hidden=8, epochs=2, train_size=200, val=100, lr=0.1, progress=False, workers=1)
+made = dt.ablate(arms={"elu": {"act": "elu"}}, seeds=2, name="own", select="best:val_rarest", metric="rarest",
+                 **settings)
+print(made.metric, sorted(c for c in made.runs.columns if "rarest" in c))
+print(dt.report("runs", metric="val_rarest").studies[0].metric)
+"""
+
+
+def run_script(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "script.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | PATHS)
+
+
+PATHS = {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_a_metric_in_a_module_is_imported_by_the_workers(tmp_path: Path) -> None:
+    (tmp_path / "rare.py").write_text(RARE)
+    done = run_script(tmp_path, SCRIPT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["test_rarest ['test_rarest', 'val_rarest']", "val_rarest"]
+    # a process that does not know it reads the study all the same
+    shown = answer(["report", "runs", "--metric", "macro_f1"], tmp_path)
+    assert shown.code == 0 and "test_macro_f1" in shown.out, shown.err
+
+
+def test_a_metric_in_a_script_is_for_reports_only(tmp_path: Path) -> None:
+    done = run_script(tmp_path, SCRIPT.replace("import rare\n", RARE))
+    assert done.returncode != 0
+    assert "metric rarest: Rarest is declared in a script or a notebook, which the workers" in done.stderr
+    judged = SCRIPT.replace("import rare\n", RARE).replace(' select="best:val_rarest",', "")
+    done = run_script(tmp_path, judged)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("test_rarest")
+
+
+def test_a_notebook_cell_that_runs_again_replaces_its_metric() -> None:
+    def cell(label: str) -> None:
+        class Again(Metric):
+            name, tasks = "again", ("classification",)
+
+        Again.label = label
+
+    cell("first")
+    cell("second")
+    assert METRICS["again"].label == "second"
+    del METRICS["again"]

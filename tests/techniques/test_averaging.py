@@ -161,7 +161,7 @@ def test_schedule_free_is_evaluated_at_its_average(images: Dataset) -> None:
 
 
 def test_schedule_free_has_no_other_average() -> None:
-    with pytest.raises(InputError, match="swa: schedule_free_sgd evaluates an average of its own"):
+    with pytest.raises(InputError, match="swa: schedule_free_sgd is evaluated at an average already"):
         RunSpec.parse({"optimizer": "schedule_free_sgd", "swa": "0.5"})
 
 
