@@ -8,11 +8,12 @@ from typing import Any, Literal
 from rich.console import Console
 
 from dnntrain.api.training import SeedsLike, shows_progress, split_options
+from dnntrain.config.range_test import UNUSED_OPTIONS
 from dnntrain.errors import InputError
 from dnntrain.reporting.range_test import RangeTestResult
 from dnntrain.statistics.range_test import RateRange
 from dnntrain.studies.execution import RunOptions
-from dnntrain.studies.range_test import UNUSED_OPTIONS, check_range_study, range_study, run_range_test
+from dnntrain.studies.range_test import check_range_study, range_study, run_range_test
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import console
 

@@ -10,8 +10,7 @@ import typer
 from dnntrain.cli.options import AsJson, Seeds, add_options
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
-from dnntrain.statistics.range_test import RateRange
-from dnntrain.studies.range_test import UNUSED_OPTIONS, check_range_study, range_study, unused_settings
+from dnntrain.config.range_test import UNUSED_OPTIONS, unused_settings
 from dnntrain.utils.console import console, show
 
 
@@ -37,6 +36,8 @@ def lr_find(
     rate. Example: dnntrain lr-find --net cnn --optimizer adam
     """
     from dnntrain.api.range_test import run_rates
+    from dnntrain.statistics.range_test import RateRange
+    from dnntrain.studies.range_test import check_range_study, range_study
 
     tried, run = RateRange(low, high, steps), read_run_options(options)
     study = range_study(settings, seeds, run)

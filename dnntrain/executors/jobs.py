@@ -11,11 +11,11 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
-from dnntrain.statistics.range_test import RateRange
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
+    from dnntrain.statistics.range_test import RateRange
     from dnntrain.transfer_learning.backbone import Backbone
 
 

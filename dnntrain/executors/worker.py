@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,9 +31,11 @@ from dnntrain.executors.jobs import (
     SendEvent,
 )
 from dnntrain.metrics import import_metrics, score_of
-from dnntrain.statistics.range_test import RateRange
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_code.reference import pinned
+
+if TYPE_CHECKING:
+    from dnntrain.statistics.range_test import RateRange
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 

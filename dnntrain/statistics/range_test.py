@@ -10,7 +10,7 @@ import numpy as np
 
 from dnntrain.errors import InputError
 
-DIVERGED = 4.0
+DIVERGENCE_FACTOR = 4.0
 """A loss this many times the lowest one, and above the first one, has diverged."""
 RECENT = 5
 """Steps whose mean loss says whether a run has diverged."""
@@ -133,7 +133,7 @@ def diverged_at(losses: np.ndarray) -> int:
         return end
     recent = np.convolve(losses[:end], np.full(RECENT, 1 / RECENT), mode="valid")
     best = np.minimum(losses[0], np.minimum.accumulate(recent))
-    beyond = recent > np.maximum(losses[0], DIVERGED * best)
+    beyond = recent > np.maximum(losses[0], DIVERGENCE_FACTOR * best)
     return int(np.argmax(beyond)) + RECENT - 1 if beyond.any() else end
 
 

@@ -8,8 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from dnntrain.config.keys import Settings
-from dnntrain.config.spec import flat_keys
-from dnntrain.config.transfer import TransferSettings
+from dnntrain.config.range_test import unused_settings
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.jobs import Event, Job, JobFailed, RangeProgress, RangeTested
 from dnntrain.statistics.range_test import RangeTest, RateRange
@@ -17,18 +16,9 @@ from dnntrain.studies.build import training_study
 from dnntrain.studies.execution import RunOptions, check, create_executor
 from dnntrain.studies.runner import StudyInterrupted
 from dnntrain.studies.study import Study
-from dnntrain.techniques.augmentation.test_time import TestTimeFlips
-from dnntrain.techniques.averaging import Averaging
-from dnntrain.techniques.base import Switch, techniques_in
-from dnntrain.techniques.dropout import MonteCarloDropout
-from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.optimizers.base import Optimizer
-from dnntrain.techniques.schedules.base import Warmup
 from dnntrain.utils.signals import graceful_interrupt
 from dnntrain.utils.user_code.reference import code_of, pinned
-
-UNUSED_OPTIONS = ("out", "workers", "join", "checkpoint_every", "predictions")
-"""Fields of `RunOptions` without a use here: one population is trained, and nothing is recorded."""
 
 OnSteps = Callable[[int, float], None]
 """Receives the steps taken so far, and the mean loss of the last one over the seeds."""
@@ -48,14 +38,6 @@ def check_range_study(study: Study, options: RunOptions) -> list[str]:
     if type(optimizer).own_lr is not Optimizer.own_lr:
         warnings.append(f"optimizer {optimizer.name}: some parameters keep a rate of their own throughout the test")
     return warnings
-
-
-def unused_settings() -> set[str]:
-    """The settings without a use: of the rate, of what comes after the steps of an epoch, and of transfers."""
-    averaging = [technique for technique in techniques_in(Averaging) if not technique.resets]
-    switches: list[type[Switch]] = [Warmup, EarlyStopping, MonteCarloDropout, TestTimeFlips, *averaging]
-    keys = {key for switch in switches for key in (switch.name, *map(switch.key, switch.model_fields))}
-    return {"lr", "schedule", "epochs", "select", *TransferSettings.model_fields, *keys} & flat_keys().keys()
 
 
 def run_range_test(
