@@ -110,7 +110,8 @@ class SWA(Averaging):
     def _first(self, steps_per_epoch: int, total_steps: int) -> float:
         """The step after which averaging starts."""
         is_share = not self.start.endswith("ep") and float(self.start) < 1
-        return float(self.start) * total_steps if is_share else iterations(self.start, steps_per_epoch)
+        steps = float(self.start) * total_steps if is_share else iterations(self.start, steps_per_epoch)
+        return round(steps, 6)  # 0.7 of 330 steps is just below 231 in floating point, which would be a step too early
 
 
 class Lookahead(Averaging):

@@ -24,6 +24,7 @@ from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.studies.feasibility import check_run, idle_settings
+from dnntrain.techniques.averaging import SWA
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from dnntrain.utils.torchvision_compat import import_torchvision
@@ -122,6 +123,19 @@ def test_swa_is_that_of_torch(settings: dict[str, Any], first_step: int, images:
         losses.append(val_loss(evaluated, spec, images))
     average.module.load_state_dict({COUNT: torch.tensor(60)}, strict=False)
     assert_trained_alike(run, average.module, losses)
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+@pytest.mark.parametrize(
+    ("share", "length", "epochs", "steps"), [("0.7", "21ep", 30, 11), ("0.58", "29", 50, 1), ("0.29ep", "29", 1, 100)]
+)
+def test_swa_starts_at_the_same_step_however_it_is_written(
+    share: str, length: str, epochs: int, steps: int, every: Any
+) -> None:
+    """0.7 · 330 is 230.99999999999997 in floating point."""
+    t = np.arange(1.0, epochs * steps + 1)
+    one, other = (SWA(start=start, every=every).shares(t, steps, epochs * steps) for start in (share, length))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_lookahead_is_the_papers_loop(images: Dataset) -> None:
