@@ -127,9 +127,11 @@ class Lookahead(Averaging):
     alpha: float = hyperparameter(0.5, "share α of the way that they move", gt=0, le=1, per_member=True)
 
     def idle(self, run: RunExtent) -> str | None:
-        if self.every <= run.epochs * run.steps_per_epoch:
-            return None
-        return f"lookahead {self.every}: the run ends before the slow weights move"
+        if self.every > run.epochs * run.steps_per_epoch:
+            return f"lookahead {self.every}: the run ends before the slow weights move"
+        if self.alpha == 1 and run.steps_per_epoch % self.every == 0:
+            return f"lookahead {self.every}: with alpha 1, the slow weights are the trained ones after every epoch"
+        return None
 
     def shares(self, t: np.ndarray, steps_per_epoch: int, total_steps: int) -> np.ndarray:
         return np.where(t % self.every == 0, self.alpha, 0.0)
