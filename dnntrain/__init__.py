@@ -9,9 +9,11 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
+    from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
+    from dnntrain.reporting.range_test import RangeTestResult
     from dnntrain.reporting.results import Report, StudyResult, StudySummary
 
 __version__ = "0.2.0"
@@ -19,6 +21,7 @@ __version__ = "0.2.0"
 __all__ = [
     "DnntrainError",
     "InputError",
+    "RangeTestResult",
     "Report",
     "RunOptions",
     "StudyCallback",
@@ -27,6 +30,7 @@ __all__ = [
     "ablate",
     "compare",
     "load",
+    "lr_find",
     "report",
     "train",
     "transfer",
@@ -34,6 +38,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
+_MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

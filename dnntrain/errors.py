@@ -21,7 +21,8 @@ class InputError(DnntrainError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'relu'?` for the known word nearest to `word`, else the known words."""
     names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
     if near:
-        return f"; did you mean '{near[0]}'?"
+        completed = [name for name in near if name.startswith(word)]  # a word cut short, before one with a typo
+        return f"; did you mean '{(completed or near)[0]}'?"
     return f"; known: {', '.join(sorted(names))}" if names else ""

@@ -10,9 +10,8 @@ import numpy as np
 
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_of, split_column
+from dnntrain.metrics import HELD_OUT, metric_of, split_column
 from dnntrain.statistics.crossed import CrossedError, crossed_error
-from dnntrain.store.predictions import HELD_OUT
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_column
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import TableColumn, metric_of
+from dnntrain.metrics import TableColumn, column_named, metric_columns, metric_of
 from dnntrain.store.run_tables import RunTable, read_run_tables
 from dnntrain.store.study_files import Results, find_studies
 from dnntrain.store.study_record import ArmRecord, StudyRecord
@@ -54,6 +55,9 @@ def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]
             raise InputError(f"{option}: needed to read {paths[0]}; name one of its columns")
     files = [path for path in paths if not path.is_dir()]
     table = read_run_tables([*files, *(study.folder / "results.csv" for study in studies)])
+    if only_studies:
+        layout, studies = asked_metrics(layout, studies)
+        table = with_columns(table, layout.values, studies)
     values = [read_value_column(text, table.columns, is_study=only_studies) for text in layout.values]
     check_layout(layout, values)
     constants = constants_of(studies) if only_studies else {}
@@ -64,6 +68,7 @@ def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]
 
 def single_study(study: Results, layout: TableLayout) -> list[Results]:
     """A study of dnntrain by each value column, or by its own metric."""
+    layout, (study,) = asked_metrics(layout, [study])
     texts = layout.values or (study.record.metric,)
     values = [read_value_column(text, study.runs.columns, is_study=True) for text in texts]
     check_layout(layout, values)
@@ -71,6 +76,32 @@ def single_study(study: Results, layout: TableLayout) -> list[Results]:
     constants = {arm.name: {**study.record.constants.get(arm.name, {}), **lost} for arm in study.record.arms}
     changes = {"constants": constants} if lost else {}
     return [replace(study, record=study.record.model_copy(update=changes | {"metric": value})) for value in values]
+
+
+def asked_metrics(layout: TableLayout, studies: Sequence[Results]) -> tuple[TableLayout, list[Results]]:
+    """The layout with the columns that its values mean, and studies of dnntrain with metrics of their predictions.
+
+    Raises:
+        InputError: If a value is a metric that a study neither records nor has predictions for.
+    """
+    values = tuple(column_named(text) for text in layout.values)
+    for column in {*values} & {*metric_columns()}:
+        studies = [with_metric(study, column) for study in studies]
+        for study in studies:
+            if column not in study.runs.columns:
+                raise InputError(f"--value {column}: {no_metric(study, column)}")
+    lost_values = {column_named(name): value for name, value in layout.lost_values.items()}
+    return replace(layout, values=values, lost_values=lost_values), list(studies)
+
+
+def with_columns(table: RunTable, columns: Iterable[str], studies: Sequence[Results]) -> RunTable:
+    """The table of some studies' results.csv with columns that only the studies in memory have."""
+    new: dict[str, Sequence[str]] = {}
+    for column in columns:
+        if column not in table.columns and all(column in study.runs.columns for study in studies):
+            cells = [value for study in studies for value in study.runs[column]]
+            new[column] = ["" if math.isnan(value) else repr(float(value)) for value in cells]
+    return replace(table, columns={**table.columns, **new})
 
 
 def check_layout(layout: TableLayout, values: Sequence[str]) -> None:

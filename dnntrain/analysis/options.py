@@ -41,6 +41,9 @@ class AnalysisOptions:
     population: bool = False
     """Whether to judge over other test examples, too, and not only over other seeds with this test set."""
 
+    per_class: bool = False
+    """Whether to show how well each class is found."""
+
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
             value = getattr(self, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from dnntrain.analysis.predicted_metrics import with_metric
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, LEVEL, PublishedComparison, compare_published
@@ -44,6 +45,8 @@ def published_results(results: Results, metric: str, level: float = LEVEL) -> li
     """
     published = {arm.name: results.record.published_of(arm) for arm in results.record.arms}
     named = {column for values in published.values() for column in values}
+    for column in sorted(named):
+        results = with_metric(results, column)
     unknown = sorted(named - {*results.runs.columns})
     results = replace(results, runs=results.runs.reindex(columns=[*results.runs.columns, *unknown]))
     pairs = [

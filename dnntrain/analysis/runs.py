@@ -132,14 +132,23 @@ def worst_finished(study: StudyRecord, arms: Mapping[str, ArmRuns], metric: str)
 def _with_lost_value(arm: ArmRuns, study: StudyRecord, metric: str, worst: float) -> ArmRuns:
     """The arm with what its lost runs count as."""
     declared = metric_of(metric)
-    constants = study.constants.get(arm.name) or next(iter(study.constants.values()), {})
-    value, is_assumed = constants.get(metric), False
+    value, is_assumed = constant_of(study, arm.name, metric), False
     if value is None:
         value = assumed_constant(study, arm.name, declared)
         is_assumed = not math.isnan(value)
     if not math.isnan(worst) and not math.isnan(value):
         value = min(value, worst) if declared.higher_is_better else max(value, worst)
     return replace(arm, lost_value=value, lost_value_is_assumed=is_assumed)
+
+
+def constant_of(study: StudyRecord, arm: str, metric: str) -> float | None:
+    """What a network scores that ignores its inputs, on an arm's data; None if it is not recorded.
+
+    An arm whose own runs do not say takes that of another arm on the same data.
+    """
+    on_same_data = next((data.arms for data in datasets_of(study) if arm in data.arms), [*study.constants])
+    known = (study.constants.get(name, {}).get(metric) for name in (arm, *on_same_data))
+    return next((value for value in known if value is not None), None)
 
 
 def assumed_constant(study: StudyRecord, arm: str, metric: Metric) -> float:

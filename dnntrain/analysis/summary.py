@@ -14,7 +14,9 @@ from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, exam
 from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.options import SORTS, AnalysisOptions
+from dnntrain.analysis.per_class import ArmClasses, classes_by_arm
 from dnntrain.analysis.planning import SeedPlan, plan_family
+from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import (
@@ -23,7 +25,7 @@ from dnntrain.analysis.runs import (
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import Metric, metric_columns, metric_of
+from dnntrain.metrics import Metric, metric_of
 from dnntrain.statistics import (
     LEVEL,
     Comparison,
@@ -57,6 +59,8 @@ class Summary:
     """Main effects and interactions of a factorial design."""
     contributions: Mapping[str, Contribution]
     """Solo gain and marginal loss of each factor of an in-and-out design."""
+    per_class: list[ArmClasses]
+    """How well each arm finds each class; empty unless that is asked for."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -134,19 +138,21 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
 
     Args:
         results: The study as recorded.
-        metric: The metric with its part, such as test_acc; by default the study's own.
+        metric: The metric with its part, such as test_acc; by default the study's own. One that is not recorded is
+            computed from the runs' predictions.
         options: How to analyze it.
 
     Raises:
         InputError: For a metric that does not exist or that the study lacks, a δ that the metric cannot have, or a
             baseline that is not an arm.
     """
-    study, options = results.record, options or AnalysisOptions()
-    metric = metric or study.metric
+    options = options or AnalysisOptions()
+    metric = metric or results.record.metric
     declared = metric_of(metric)
+    results = with_metric(results, metric)
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
-    runs = arms_by_metric(results, metric)
+    study, runs = results.record, arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
     if options.delta is None and metric == study.metric:
         options = replace(options, delta=study.delta)
@@ -168,13 +174,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         family=family,
         effects=factorial_effects(study, runs, delta, declared, level),
         contributions=contributions(study, runs, delta, declared, level),
+        per_class=classes_by_arm(results, metric) if options.per_class else [],
     )
-
-
-def no_metric(results: Results, metric: str) -> str:
-    """The error for a metric that a study lacks."""
-    known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
-    return f"{results.folder} has no metric {metric}; it has {known}"
 
 
 def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:

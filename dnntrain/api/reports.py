@@ -12,7 +12,7 @@ from dnntrain.analysis.summary import summarize
 from dnntrain.analysis.table_layout import TableLayout
 from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_of
+from dnntrain.metrics import column_named, metric_of
 from dnntrain.reporting.gates import GateResult, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import METHODS, WELCH
@@ -29,6 +29,7 @@ def report(
     method: str | None = None,
     pairs: bool = False,
     population: bool = False,
+    per_class: bool = False,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -36,7 +37,8 @@ def report(
 
     Args:
         paths: Folders of studies, or folders that hold studies.
-        metric: What arms are compared by; by default each study's own.
+        metric: What arms are compared by, such as 'val_acc' or 'macro_f1' (on the test part); by default each study's
+            own. One that the runs did not record is computed from their predictions, without training.
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
         delta: The smallest difference that matters: '0.3pp' (points of a share), '2%' (of the baseline's mean), or a
             number in the metric's own unit. By default as the metric declares.
@@ -44,6 +46,8 @@ def report(
         method: How to compare: 'moderated' (the default), 'dunnett', 'paired' or 'welch'.
         pairs: Whether to compare every arm with every other as well.
         population: Whether to judge over other test examples as well, and not only over other seeds.
+        per_class: Whether to show precision, recall and F1 of each class, and confusion matrices. The CSV then has a
+            row for each arm and class.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -59,11 +63,13 @@ def report(
         sort=sort,
         pairs=pairs,
         population=population,
+        per_class=per_class,
     )
     if population and require:
         raise InputError("--population: not with --require, which judges over seeds")
-    studies = find_studies(folders)
-    summaries = [summarize(results, metric, options) for results in studies]
+    metric = None if metric is None else column_named(metric)
+    summaries = [summarize(results, metric, options) for results in find_studies(folders)]
+    studies = [summary.results for summary in summaries]
     requirements = as_strings(require)
     check_partial(allow_partial, requirements)
     gates = [

@@ -246,9 +246,12 @@ def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode)
     if isinstance(progress, bool) or progress == "auto":
         from dnntrain.studies.progress import ProgressDisplay
 
-        # ipykernel replaces stderr by a stream that is not a terminal
-        is_terminal = getattr(sys.stderr, "isatty", bool)()
-        shown = is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
-        wanted = shown if progress == "auto" else progress
+        wanted = shows_progress() if progress == "auto" else progress
         return run_study(study, options, ProgressDisplay(console(stderr=True)) if wanted else StudyCallback())
     return run_study(study, options, progress)
+
+
+def shows_progress() -> bool:
+    """Whether stderr is a terminal or a notebook; ipykernel replaces it by a stream that is not a terminal."""
+    is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
+    return is_terminal or type(sys.stderr).__module__.startswith("ipykernel")

@@ -21,6 +21,7 @@ from dnntrain.utils.user_dirs import provide_caches
 
 COMMANDS = {
     "train": "train",
+    "lr-find": "lr_find",
     "ablate": "ablate",
     "transfer": "transfer",
     "report": "report",
@@ -41,7 +42,7 @@ class CommandTable(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             attribute = COMMANDS[name]
-            command = getattr(importlib.import_module(f"dnntrain.cli.{name}"), attribute)
+            command = getattr(importlib.import_module(f"dnntrain.cli.{name.replace('-', '_')}"), attribute)
             loaded: Any
             if isinstance(command, typer.Typer):
                 loaded = typer.main.get_group(command)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
 WITHOUT_AGAINST = (
-    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population"),
+    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population", "per_class"),
     *(name for name in OUTPUTS if name != "as_json"),
 )
 """Options that `--against` does not take."""
@@ -30,7 +30,9 @@ def report(
     outputs: dict[str, Any],
     paths: Annotated[list[Path], typer.Argument(help="studies, or folders of studies such as runs/")],
     metric: Annotated[
-        str | None, typer.Option(help="what to compare by: val_acc, test_acc, val_loss, …; by default the study's own")
+        str | None,
+        typer.Option(help="what to compare by: val_acc, test_rmse, macro_f1 (on the test part), …; by default the "
+                          "study's own. What runs do not record is computed from their predictions"),
     ] = None,
     sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
     delta: Annotated[
@@ -60,6 +62,11 @@ def report(
     population: Annotated[
         bool, typer.Option("--population", help="judge over other test examples as well, not only over other seeds")
     ] = False,
+    per_class: Annotated[
+        bool,
+        typer.Option("--per-class", help="show precision, recall and F1 of each class, and which classes are confused; "
+                                         "--csv then writes a row for each arm and class"),
+    ] = False,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
     ] = False,
@@ -77,7 +84,7 @@ def report(
     shown.check_against(paths)
     result = reports.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
-        population=population,
+        population=population, per_class=per_class,
         require=require or (), allow_partial=allow_partial,
     )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])

@@ -164,9 +164,10 @@ def named_runs(names: list[str] | None, store: RunStore) -> list[str]:
 
 
 def has_predictions(store: RunStore, run: str) -> bool:
-    """Whether a run has predictions that can be read."""
+    """Whether a run has predictions that can be read, with all that metrics may ask for."""
     try:
-        return store.predictions(run) is not None
+        predictions = store.predictions(run)
+        return predictions is not None and predictions.is_complete
     except InputError:
         return False
 

@@ -38,6 +38,7 @@ from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
+from dnntrain.metrics import Metric, metric_of
 from dnntrain.nn.precision import Precision
 from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
@@ -240,6 +241,13 @@ class RunSpec(TransferSettings):
             return self.seed
         digest = hashlib.sha256(f"{self.seed}/{self.replicate}".encode()).digest()
         return int.from_bytes(digest[:8], "little") >> 1
+
+    @property
+    def watched_metrics(self) -> list[Metric]:
+        """The metrics that early stopping or `select` watches and that runs do not record anyway."""
+        watched = (self.early_stopping and self.early_stopping.metric, self.best_epoch and self.best_epoch.metric)
+        metrics = {column: metric_of(column) for column in watched if column}
+        return [metric for metric in metrics.values() if not metric.recorded]
 
     @property
     def best_epoch(self) -> BestEpoch | None:

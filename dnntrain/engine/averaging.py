@@ -69,8 +69,8 @@ def complete_average(p: Population, epoch: int) -> None:
             p.averaged.parameters[name].copy_(p.updates[name].optimizer.evaluated(parameter, p.states[name]))
         for name, buffer in p.network.buffers.items():
             p.averaged.buffers[name].copy_(buffer)
-    measured = spec.optimizer.averages or any(a.measures_statistics for a in spec.techniques(Averaging))
-    if measured and p.averaged.buffers:
+    measures = spec.optimizer.averages or any(a.measures_statistics for a in spec.techniques(Averaging))
+    if measures and p.averaged.buffers:
         measure_statistics(p.averaged, p.inputs, p.seeds, p.start_state.epochs + epoch)
 
 

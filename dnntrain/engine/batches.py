@@ -28,7 +28,7 @@ from dnntrain.engine.scaling import (
     min_and_range,
     standardize_targets,
 )
-from dnntrain.metrics import TargetInfo, metrics_of
+from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
 from dnntrain.techniques.augmentation.test_time import TestTimeFlips
@@ -164,7 +164,7 @@ class BatchSource:
         """Standardize numbers by the `fitted` targets; classes stay as they are."""
         targets, test_targets = dataset.train_targets, dataset.test_targets
         task = dataset.outline.task
-        self.loss, self.metrics = choose_loss(task, output), metrics_of(task)
+        self.loss, self.metrics = choose_loss(task, output), recorded_metrics(task)
         self.target_info = dict.fromkeys(("train", "val", "test"), TargetInfo(len(dataset.classes)))
         if not dataset.classes:
             targets, test_targets, self.target_info = standardize_targets(

@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import torch
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.network import Network, dropout_keys
+from dnntrain.errors import InputError
 from dnntrain.metrics import Metric, TargetInfo
 from dnntrain.nn.layer import ForwardContext, Observer
 from dnntrain.store.predictions import Predictions
 from dnntrain.techniques.losses.plain import PlainLoss
 from dnntrain.utils.memory import EVALUATION_ROWS
+
+Watched = list[dict[str, float]]
+"""For each member, metrics by column."""
 
 Predict = Callable[[int, Batch], torch.Tensor]
 """Outputs (P, rows, units) for the n-th batch: logits, log-probabilities or standardized numbers."""
@@ -131,8 +136,52 @@ def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.nda
     val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
     by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}
     info = {part: inputs.target_info[part] for part in by_part}
-    members = range(len(by_part["test"]))
-    return [Predictions({part: outputs[m] for part, outputs in by_part.items()}, targets, info) for m in members]
+    counts = train_counts(inputs)
+    return [
+        Predictions({part: outputs[m] for part, outputs in by_part.items()}, targets, info, counts[m])
+        for m in range(len(by_part["test"]))
+    ]
+
+
+def train_counts(inputs: BatchSource) -> list[np.ndarray | None]:
+    """How many training examples of each class each member has, (classes,); None for a regression."""
+    targets, n_classes = inputs.targets.cpu().numpy(), inputs.target_info["test"].n_classes
+    if not n_classes:
+        return [None] * len(inputs.train_indices)
+    return [np.bincount(targets[indices], minlength=n_classes) for indices in inputs.train_indices]
+
+
+def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None:
+    """Raise InputError if early stopping or `select` watches a metric that the validation targets do not define.
+
+    It would be nan after every epoch, so that no epoch would be the best.
+    """
+    targets, info = held_out_targets(inputs)["val"], inputs.target_info["val"]
+    train = inputs.targets.cpu().numpy()[inputs.train_indices[0]]
+    for metric in {metric.name: metric for spec in specs for metric in spec.watched_metrics}.values():
+        if not np.isfinite(metric.of_constant(train, targets, info)):
+            raise InputError(f"val_{metric.name}: these validation examples do not define it, so no epoch is the best")
+
+
+def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs: BatchSource, part: str) -> Watched:
+    """The metrics that each member's early stopping or `select` watches and that runs do not record, by column.
+
+    Args:
+        specs: The members' runs.
+        outputs: Their outputs for each batch of the part, (P, real rows, units); not needed if no member watches any.
+        inputs: Their examples.
+        part: val or test.
+    """
+    if not any(spec.watched_metrics for spec in specs):
+        return [{} for _ in specs]
+    whole, targets, info = np.concatenate(outputs, axis=1), held_out_targets(inputs)[part], inputs.target_info[part]
+    return [
+        {  # outputs that are not finite are those of a run that diverges
+            f"{part}_{m.name}": m.from_predictions(own, targets, info) if np.isfinite(own).all() else np.nan
+            for m in spec.watched_metrics
+        }
+        for spec, own in zip(specs, whole, strict=True)
+    ]
 
 
 def test(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
@@ -10,13 +10,15 @@ from typing import NamedTuple
 import torch
 
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population
 from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.nn.layer import VJP, ForwardContext
 from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
 from dnntrain.techniques.losses import Loss
+
+OnBatch = Callable[[Batch, torch.Tensor, torch.Tensor], None]
+"""Receives a mini-batch with its outputs (P, rows, units) and its losses (P, rows)."""
 
 
 class Pass(NamedTuple):
@@ -39,22 +41,22 @@ def passes_by_step(p: Population, epoch: int) -> Iterator[list[Pass]]:
         yield step
 
 
-def step_gradients(p: Population, passes: list[Pass], metrics: MetricAccumulator) -> Gradients:
+def step_gradients(p: Population, passes: list[Pass], on_batch: OnBatch) -> Gradients:
     """The gradients by which a step is taken, without penalties.
 
     Args:
         p: The population.
         passes: The step's mini-batches.
-        metrics: Receives their outputs with the present weights.
+        on_batch: Is called with the outputs and losses of the present weights.
     """
-    grads = mean_gradients(p, passes, metrics)
+    grads = mean_gradients(p, passes, on_batch)
     if p.sam:
         with p.sam.ascended(p.network.parameters, grads):
             grads = mean_gradients(p, [Pass(batch, replace(ctx, statistics=0.0)) for batch, ctx in passes])
     return grads
 
 
-def mean_gradients(p: Population, passes: list[Pass], metrics: MetricAccumulator | None = None) -> Gradients:
+def mean_gradients(p: Population, passes: list[Pass], on_batch: OnBatch | None = None) -> Gradients:
     """The gradients of the mean loss over all examples of some mini-batches."""
     loss, grads = p.inputs.training_loss, Gradients()
     total = sum(loss.total_weight(batch.y, batch.real) for batch, _ in passes)
@@ -64,8 +66,8 @@ def mean_gradients(p: Population, passes: list[Pass], metrics: MetricAccumulator
         # members share no parameter, so the gradient of the sum of their mean losses is each member's own
         own = p.network.backward(*vjp(torch.ones_like(losses).div_(total)))
         grads = own if len(passes) == 1 else with_sums(grads, own)
-        if metrics:
-            metrics.add(batch, outputs, losses)
+        if on_batch:
+            on_batch(batch, outputs, losses)
     return grads
 
 

@@ -81,7 +81,8 @@ class Probe:
 
     def activation(self, name: str, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
         """Note the output h of an activation, as an `Observer` does."""
-        margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(asymptotes)) if asymptotes else 0.0
+        # one that is bounded on one side only is 0 on the other
+        margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(*asymptotes, 0.0)) if asymptotes else 0.0
         flat = pixel_rows(h).flatten(1)
         near = [((flat - a).abs() < margin).float().mean(dim=1) for a in asymptotes]
         mean = flat.mean(dim=1)

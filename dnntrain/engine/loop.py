@@ -15,13 +15,13 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, predictions, test
+from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
 from dnntrain.engine.gradients import passes_by_step, step_gradients
 from dnntrain.engine.health import Probe, layer_names, probed_steps
-from dnntrain.engine.population import EpochRates, Population, StartState
+from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import OnEpoch, Run, ignore
+from dnntrain.engine.update import clip, epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import Gradients, densify
 
 NEW = StartState()
 
@@ -69,19 +69,18 @@ def train_population(
 def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
-    rates, averaging = p.rates(epoch), averaging_shares(p, epoch)
+    rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
     probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
     for step, passes in enumerate(passes_by_step(p, epoch)):
-        grads = add_penalties(p, centralize(p, step_gradients(p, passes, metrics)))
+        grads = regularize(p, step_gradients(p, passes, metrics.add))
         if step in probes:
             probe.gradients(network.kernels, grads)
         if p.clipping:
-            dense = {name: densify(gradient).contiguous() for name, gradient in grads.items()}
-            clipped += p.clipping.clip(list(dense.values()))
-            grads = dict(dense)
+            grads, is_clipped = clip(p.clipping, grads)
+            clipped += is_clipped
         update(p, grads, rates, step)
         if step in probes:
             probe.updates(network.kernels)
@@ -91,52 +90,19 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
 
 
-def centralize(p: Population, grads: Gradients) -> Gradients:
-    """The gradients, those of the weights centered if gradient centralization is on."""
-    if p.centralization:
-        for name in p.network.kernels:
-            axis = p.updates[name].role.output_axis
-            assert axis is not None
-            grads[name] = p.centralization.centralize(densify(grads[name]), axis)
-    return grads
-
-
-def add_penalties(p: Population, grads: Gradients) -> Gradients:
-    """The gradients plus those of the penalties on the weights."""
-    for rule in p.rules:
-        for name in p.network.kernels:
-            grads[name] = rule.penalize(densify(grads[name]), p.network.parameters[name])
-    return grads
-
-
-def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
-    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
-    p.steps += 1
-    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.before_step(kernel, lr[None])
-    for name, parameter in p.network.parameters.items():
-        update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
-        optimizer = update.optimizer
-        if rates.momentum is not None:
-            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
-        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
-    for rule in p.rules:
-        for kernel in p.network.kernels.values():
-            rule.after_step(kernel)
-
-
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
     """Measure validation and health after the epoch (0-based), and append a row to each run's history."""
+    specs = [run.spec for run in p.runs]
+    outputs: list[np.ndarray] | None = [] if any(spec.watched_metrics for spec in specs) else None
     # the activations of one batch are enough
     predict = forward(p.evaluated_network(), p.inputs.loss, observe=probe.activation)
-    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation())
+    figures |= evaluate(p.inputs, "val", predict, p.inputs.validation(), outputs)
+    watched = measure_watched(specs, outputs or [], p.inputs, "val")
     layers, names = probe.figures(), layer_names(p.network.spec.net, p.network.layer_specs, probe.observed)
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
-        run.history.append(row | {name: values[:, m].tolist() for name, values in layers.items()})
+        run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
 
@@ -153,12 +119,16 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     if not finished:
         return
     network, inputs, runs = p.best_network(finished), p.inputs.select(finished), [p.runs[m] for m in finished]
-    outputs: list[np.ndarray] | None = [] if keep_predictions else None
+    specs = [run.spec for run in runs]
+    is_needed = keep_predictions or any(spec.watched_metrics for spec in specs)
+    outputs: list[np.ndarray] | None = [] if is_needed else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
-    predicted = predictions(network, inputs, outputs) if outputs else [None] * len(runs)
+    watched = measure_watched(specs, outputs or [], inputs, "test")
+    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
-            run.status, run.test = "finished", {name: float(figures[k]) for name, figures in tested.items()}
+            run.status = "finished"
+            run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
         run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
         run.weights |= p.inputs.scaling(finished[k])

@@ -18,6 +18,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import EVAL, ForwardContext, Layer, Sequential, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape, as_matrix, walk
 from dnntrain.nn.precision import products_in
+from dnntrain.techniques.drop_path import DropPath
 from dnntrain.techniques.networks.base import NetworkSettings
 from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.utils.lazy import torch
@@ -28,7 +29,7 @@ LayerSpecs = Sequence[LayerSpec]
 
 def network_settings(spec: RunSpec, data: DatasetInfo) -> NetworkSettings:
     """What a run's network is built from."""
-    skips = spec.techniques(SkipConnections)
+    skips, drop_paths = spec.techniques(SkipConnections), spec.techniques(DropPath)
     return NetworkSettings(
         data,
         spec.n_outputs(data),
@@ -38,6 +39,8 @@ def network_settings(spec: RunSpec, data: DatasetInfo) -> NetworkSettings:
         spec.norm,
         spec.dropout,
         skips[0].every if skips else 0,
+        bool(skips and skips[0].zero_init),
+        drop_paths[0] if drop_paths else None,
     )
 
 

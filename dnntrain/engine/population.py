@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +12,10 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
-from dnntrain.engine.evaluation import constant_metrics
+from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
-from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.layer import Tensors
 from dnntrain.nn.layer_spec import ParameterRole, parameter_roles
 from dnntrain.store.checkpoint import Checkpoint
@@ -27,7 +26,6 @@ from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.optimizers.base import Optimizer, State
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.sam import SAM
-from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 S = TypeVar("S", bound=Switch)
 
@@ -60,16 +58,6 @@ class ParameterUpdate:
     """Its own base learning rate; None for each run's."""
 
 
-@dataclass(frozen=True)
-class EpochRates:
-    """What schedules set at each step of one epoch, each (steps, P, 1, 1)."""
-
-    lr: dict[float | None, torch.Tensor]
-    """Each member's learning rates, by the base rate that they scale: None for the run's own."""
-    momentum: torch.Tensor | None
-    """Each member's cycled momenta; None where the optimizer's own momentum holds."""
-
-
 @dataclass
 class Population:
     """The runs that are still training."""
@@ -94,7 +82,7 @@ class Population:
     """Steps taken so far."""
 
     @classmethod
-    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Population:
+    def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Self:
         """The population before its first step."""
         specs = [run.spec for run in runs]
         n_outputs = specs[0].n_outputs(dataset.outline)
@@ -102,6 +90,7 @@ class Population:
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
+        check_watched_metrics(inputs, specs)
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
             run.constant = values
         network = initialize(specs, layers, device, start.weights)
@@ -128,27 +117,6 @@ class Population:
     def seeds(self) -> list[int]:
         """The seed of each member's random streams."""
         return [run.spec.stream_seed for run in self.runs]
-
-    def rates(self, epoch: int) -> EpochRates:
-        """The learning rates of the epoch (0-based), and the momenta if the schedules cycle them."""
-        steps = self.inputs.steps_per_epoch
-        clocks = [ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS)) for run in self.runs]
-
-        def by_step(values: Callable[[RunSpec, ScheduleContext], np.ndarray]) -> torch.Tensor:
-            members = [values(run.spec, clock) for run, clock in zip(self.runs, clocks, strict=True)]
-            by_step = np.stack(members, axis=1).astype(np.float32)
-            return torch.from_numpy(by_step).to(self.inputs.device).view(steps, -1, 1, 1)
-
-        def lr(base: float | None) -> torch.Tensor:
-            return by_step(
-                lambda spec, clock: learning_rates(base or spec.lr, spec.schedule, spec.warmup, epoch, clock)
-            )
-
-        cycled = self.network.spec.schedule.cycles_momentum
-        return EpochRates(
-            {base: lr(base) for base in dict.fromkeys([None, *(update.lr for update in self.updates.values())])},
-            by_step(lambda spec, clock: momenta(spec.schedule, spec.warmup, epoch, clock)) if cycled else None,
-        )
 
     def evaluated_network(self) -> Network:
         """The network that is validated, kept and tested: the averaged one if there is one."""

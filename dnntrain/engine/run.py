@@ -10,7 +10,7 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
-from dnntrain.metrics import metric_columns
+from dnntrain.metrics import HELD_OUT, recorded_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.records import FORMAT, CodeRecord, LayerNames, RunRecord
@@ -61,7 +61,8 @@ class Run:
             data: The description of the data set that it was trained on.
             environment: What trained it: versions, threads, device.
         """
-        names = metric_columns(data["task"])
+        watched = [f"{part}_{metric.name}" for part in HELD_OUT for metric in self.spec.watched_metrics]
+        names = [*recorded_columns(data["task"]), *watched]
         results = {name: self.kept_row.get(name) for name in names} | self.test
         content = {
             "format": FORMAT,

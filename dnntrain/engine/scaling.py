@@ -46,7 +46,7 @@ def standardize_targets(
     train, test, fitted = ((part - mean) / deviation for part in (train, test, fitted))
     parts = {"train": fitted, "val": train[validation], "test": test}
     variances = {name: float(part.var()) if np.ptp(part) > 0 else 0.0 for name, part in parts.items()}
-    info = {name: TargetInfo(deviation=deviation, variance=variance) for name, variance in variances.items()}
+    info = {name: TargetInfo(0, deviation, variance, mean) for name, variance in variances.items()}
     return train.astype(np.float32), test.astype(np.float32), info
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
+from dnntrain.statistics.range_test import RateRange
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.utils.user_code.sources import UserCode
 
@@ -28,12 +31,16 @@ class Job:
     """The trained network that the runs reuse."""
     code: tuple[UserCode, ...] = ()
     """The user's own code that the runs use, as it was when they were asked for."""
+    metric_modules: tuple[str, ...] = ()
+    """The user's own modules that declare metrics by which the runs stop or select their epoch."""
     checkpoints: Mapping[RunSpec, Checkpoint] = field(default_factory=dict)
     """Where interrupted runs stopped, all at the same epoch; empty for new runs."""
     checkpoint_every: int | None = None
     """Epochs between checkpoints; None for one a minute."""
     predictions: bool = True
     """Whether to keep what the runs predict for held-out examples."""
+    rates: RateRange | None = None
+    """The learning rates of a range test, which then is all that is trained."""
     retries: int = 0
     """How many workers were lost while training these runs."""
     number: int = 0
@@ -48,6 +55,8 @@ class Job:
         if isinstance(event, RunsFinished):
             finished = {run.spec for run in event.runs}
             return self.subset(tuple(spec for spec in self.specs if spec not in finished))
+        if isinstance(event, RangeTested):
+            return self.subset(())
         return replace(self, checkpoints=event.checkpoints) if isinstance(event, CheckpointSaved) else self
 
     def without_weights(self) -> Job:
@@ -89,6 +98,24 @@ class CheckpointSaved:
     checkpoints: dict[RunSpec, Checkpoint]
 
 
+@dataclass(frozen=True, eq=False)
+class RangeProgress:
+    """A range test has taken some more steps."""
+
+    job: Job
+    losses: np.ndarray
+    """The loss of each step so far, (steps, runs)."""
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTested:
+    """A range test is complete."""
+
+    job: Job
+    losses: np.ndarray
+    """The loss of each step, (steps, runs)."""
+
+
 @dataclass(frozen=True)
 class JobFinished:
     """The job has ended: all its runs are trained, or it was asked to stop."""
@@ -107,5 +134,5 @@ class JobFailed:
     """Whether the worker died or ran out of memory, so that fewer runs at a time may succeed."""
 
 
-Event = EpochEnd | RunsFinished | CheckpointSaved | JobFinished | JobFailed
+Event = EpochEnd | RunsFinished | CheckpointSaved | RangeProgress | RangeTested | JobFinished | JobFailed
 SendEvent = Callable[[Event], None]

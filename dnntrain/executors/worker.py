@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError
@@ -22,10 +24,13 @@ from dnntrain.executors.jobs import (
     Job,
     JobFailed,
     JobFinished,
+    RangeProgress,
+    RangeTested,
     RunsFinished,
     SendEvent,
 )
-from dnntrain.metrics import score_of
+from dnntrain.metrics import import_metrics, score_of
+from dnntrain.statistics.range_test import RateRange
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.user_code.reference import pinned
 
@@ -71,11 +76,15 @@ def run_job(
     brief = job.without_weights()
     try:
         torch.set_num_threads(1)
+        import_metrics(job.metric_modules)
         with pinned(job.code):
             device = pick_device(job.device)
             check_precision(job.specs[0].precision, device)
             dataset = dataset or cached_dataset(job.specs[0].source, job.home)
-            train_job(job, dataset, EventReporter(brief, dataset, device, send, stopping))
+            if job.rates:
+                test_rates(job, job.rates, dataset, send, stopping)
+            else:
+                train_job(job, dataset, EventReporter(brief, dataset, device, send, stopping))
         return JobFinished(brief)
     except StopRequested:
         return JobFinished(brief)
@@ -88,6 +97,20 @@ def run_job(
             return JobFailed(brief, f"out of memory with {len(job.specs)} runs in one population", lost=True)
         where = traceback.extract_tb(error.__traceback__)[-1]
         return JobFailed(brief, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+
+
+def test_rates(job: Job, tried: RateRange, dataset: Dataset, send: SendEvent, stopping: Callable[[], bool]) -> None:
+    """Run a range test, and send its losses."""
+    from dnntrain.engine.range_test import range_test  # imports torch
+
+    brief = job.without_weights()
+
+    def report(losses: np.ndarray) -> None:
+        send(RangeProgress(brief, losses))
+        if stopping():
+            raise StopRequested
+
+    send(RangeTested(brief, range_test(job.specs, dataset, tried.rates(), pick_device(job.device), report)))
 
 
 def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:

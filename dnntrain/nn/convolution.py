@@ -143,8 +143,8 @@ class ConvolutionSpec(LayerSpec):
         return 2 * self.fan_in * channels * height * width
 
     def initial_state(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        matrix = self.init.kernel(rng, self.fan_in, self.fan_out, (self.fan_in, self.channels))
-        kernel = np.ascontiguousarray(matrix.T).reshape(self.parameters["kernel"])
+        shape = (self.shape_in[0], self.kernel, self.kernel, self.channels)
+        kernel = np.ascontiguousarray(np.moveaxis(self.init.kernel(rng, self.fan_in, self.fan_out, shape), -1, 0))
         return {"kernel": kernel} | ({"bias": self.init.bias(rng, self.fan_in, self.channels)} if self.bias else {})
 
     def build(

@@ -19,11 +19,11 @@ class WeightInit(Protocol):
     """Draws the first weights of one layer of one member."""
 
     def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
     ) -> np.ndarray:
-        """The first weights, a float32 matrix of this shape, by default (fan_in, fan_out).
+        """The first weights, float32 of this shape, inputs first and outputs last; by default (fan_in, fan_out).
 
-        The fans of a convolution count its receptive field: it draws (C_in · k · k, C_out), with fan_out C_out · k · k.
+        A convolution draws (C_in, k, k, C_out). Its fans count the receptive field: fan_out is C_out · k · k.
         """
         ...
 

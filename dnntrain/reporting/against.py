@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.runs import arms_by_metric
 from dnntrain.config.renamed import to_new_names
 from dnntrain.errors import InputError
+from dnntrain.metrics import column_named, metric_of
 from dnntrain.reporting import formatting
 from dnntrain.statistics import Interval, deviation, mean, paired_interval
 from dnntrain.store.provenance import environments_line
@@ -55,7 +57,8 @@ def compare_studies(names: tuple[str, str], folders: Sequence[Path], metric: str
         InputError: If a study does not exist or lacks the metric, or no arm has the same settings in both.
     """
     first, second = (find_study(name, folders) for name in names)
-    metric = metric or first.record.metric
+    metric = column_named(metric) if metric else first.record.metric
+    metric_of(metric)  # an unknown name is refused with the nearest
     return StudyComparison(metric, compared_arms(first, second, metric), comparison_notes(first, second))
 
 
@@ -83,9 +86,10 @@ class ComparedArm:
 
 def compared_arms(ours: Results, theirs: Results, metric: str) -> list[ComparedArm]:
     """Compares the arms that both studies have by a metric; InputError if there are none."""
+    ours, theirs = with_metric(ours, metric), with_metric(theirs, metric)
     for results in (ours, theirs):
         if metric not in results.runs.columns:
-            raise InputError(f"--against: {results.name} has no {metric}")
+            raise InputError(f"--against: {no_metric(results, metric)}")
     counterpart = {key(arm): arm.name for arm in theirs.record.arms}
     arms = [
         compared(arm.name, counterpart[key(arm)], ours, theirs, metric)

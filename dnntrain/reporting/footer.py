@@ -12,6 +12,8 @@ from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import missing_predictions_line
+from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
@@ -28,6 +30,9 @@ METHODS_IN_WORDS = {
     "welch": "Welch's t (Welch 1947) with Bonferroni's correction (Dunn 1961)",
 }
 """How each method is named."""
+
+MIXING = ("mixup", "cutmix")
+"""Settings that mix pairs of training examples."""
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
@@ -48,9 +53,12 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, most)
     yield from lost_lines(summary, most)
+    yield from missing_predictions_line(summary)
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
+    yield from mixed_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
@@ -67,6 +75,7 @@ def caption(summary: Summary) -> Iterator[str]:
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
+    yield from constant_lines(summary, MAX_ARMS)
     yield from lost_lines(summary, MAX_ARMS)
     yield from data_lines(summary, MAX_ARMS)
 
@@ -166,6 +175,15 @@ def training_loss_line(summary: Summary, most: int) -> Iterator[str]:
             f"The arms train on different losses, so that train_loss cannot be compared: {losses}. All other figures "
             "are comparable: validation and test are measured by the plain loss."
         )
+
+
+def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms whose training metrics are not comparable with others', since they train on mixed examples."""
+    part, name = split_column(summary.metric)
+    mixed = [arm.name for arm in summary.results.record.arms if any(arm.settings.get(key) for key in MIXING)]
+    if part == "train" and mixed:
+        target = "" if name == "loss" else ", against the target of the first one of each pair"
+        yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
@@ -36,6 +37,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
         yield ranks_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES:
         yield pictures_table(summary)
+    yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
     if wide and summary.plans:

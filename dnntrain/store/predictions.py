@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import TargetInfo, metrics_of
+from dnntrain.metrics import HELD_OUT, METRICS, TargetInfo, split_column
 from dnntrain.store.records import RunRecord
 from dnntrain.utils.files import atomic_file
 
-HELD_OUT = ("val", "test")
-"""The parts whose outputs are kept."""
+ARRAY_NAMES = {f"{part}.{what}" for part in HELD_OUT for what in ("outputs", "targets", "info")}
+ARRAY_NAMES |= {"train.mean", "train.counts"}
+"""The names of all arrays in a predictions.npz. Older files lack those of the training part."""
 
 TOLERANCE = 1e-3
 """How far a recorded metric may be from that of the predictions, relative and absolute: another processor rounds
@@ -41,28 +43,46 @@ class Predictions:
     """(rows,): class numbers, or standardized numbers."""
     info: Mapping[str, TargetInfo]
     """What metrics need to know of the targets."""
+    train_counts: np.ndarray | None = None
+    """How many training examples each class has, (classes,); None for a regression, and in older files."""
 
-    def metrics(self, task: str) -> dict[str, float]:
-        """The metrics of a task by column: val_loss, …"""
-        return {
-            f"{part}_{metric.name}": metric.from_predictions(self.outputs[part], self.targets[part], self.info[part])
-            for part in HELD_OUT
-            for metric in metrics_of(task)
-        }
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all that metrics may ask for; older files lack the class counts or the mean of the targets."""
+        info = self.info["test"]
+        return self.train_counts is not None if info.n_classes else not math.isnan(info.mean)
+
+    def metric(self, column: str) -> float:
+        """A metric of a held-out part, such as test_macro_f1; nan if it is not defined there."""
+        part, name = split_column(column)
+        return METRICS[name].from_predictions(self.outputs[part], self.targets[part], self.info[part])
+
+    def constant(self, column: str) -> float:
+        """The same of a network that ignores its inputs; nan if it is not defined, or not known."""
+        part, name = split_column(column)
+        if self.train_counts is None and self.info[part].n_classes:
+            return math.nan
+        train = np.repeat(np.arange(self.info[part].n_classes), [] if self.train_counts is None else self.train_counts)
+        return METRICS[name].of_constant(train, self.targets[part], self.info[part])
 
     def difference(self, record: RunRecord) -> str:
         """The first recorded metric that these predictions do not give, with both values; empty if there is none."""
-        ours = self.metrics(record.data.task)
         for column, theirs in record.results.items():
-            value = ours.get(column)
-            if value is not None and theirs is not None and not np.isclose(value, theirs, TOLERANCE, TOLERANCE):
+            part, name = split_column(column)
+            if theirs is None or part not in HELD_OUT or name not in METRICS:
+                continue
+            value = self.metric(column)
+            if not np.isclose(value, theirs, TOLERANCE, TOLERANCE):
                 return f"{column} is {theirs:.6g} in the record and {value:.6g} by the predictions"
         return ""
 
 
 def write_predictions(path: Path, predictions: Predictions, targets_folder: Path) -> None:
     """Write predictions.npz, and the files of targets that are not there yet."""
-    arrays: dict[str, Any] = {}
+    # first, since a damaged file may seem to lack its last arrays, and without these it looks like an old one
+    arrays: dict[str, Any] = {"train.mean": np.array(predictions.info["test"].mean)}
+    if predictions.train_counts is not None:
+        arrays["train.counts"] = predictions.train_counts
     for part in HELD_OUT:
         content = io.BytesIO()
         np.save(content, predictions.targets[part], allow_pickle=False)
@@ -74,7 +94,8 @@ def write_predictions(path: Path, predictions: Predictions, targets_folder: Path
                 scratch.write_bytes(content.getvalue())
         arrays[f"{part}.outputs"] = predictions.outputs[part]
         arrays[f"{part}.targets"] = np.array(digest)
-        arrays[f"{part}.info"] = np.array(astuple(predictions.info[part]), np.float64)
+        info = predictions.info[part]
+        arrays[f"{part}.info"] = np.array([info.n_classes, info.deviation, info.variance], np.float64)
     with path.open("wb") as file:
         np.savez(file, **arrays)
 
@@ -84,18 +105,21 @@ def read_predictions(path: Path, targets_folder: Path) -> Predictions | None:
     outputs, targets, info = {}, {}, {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if unknown := {*arrays.files} - ARRAY_NAMES:
+                raise ValueError(f"it has '{min(unknown)}'")
+            mean, counts = float(arrays.get("train.mean", math.nan)), arrays.get("train.counts")
             for part in HELD_OUT:
                 outputs[part] = arrays[f"{part}.outputs"]
                 targets[part] = _read_targets(targets_folder / f"{arrays[f'{part}.targets']}.npy")
                 n_classes, deviation, variance = arrays[f"{part}.info"].tolist()
-                info[part] = TargetInfo(int(n_classes), deviation, variance)
+                info[part] = TargetInfo(int(n_classes), deviation, variance, mean)
                 if outputs[part].shape[:1] != targets[part].shape or outputs[part].ndim != 2:
                     raise ValueError(f"{part} has outputs {outputs[part].shape} and targets {targets[part].shape}")
     except FileNotFoundError:
         return None
     except UNREADABLE as error:
         raise InputError(f"{path}: damaged ({error}); `dnntrain runs evaluate` makes it again") from None
-    return Predictions(outputs, targets, info)
+    return Predictions(outputs, targets, info, counts)
 
 
 def target_files(path: Path, targets_folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import VAL_LOSS, metric_columns
+from dnntrain.metrics import VAL_LOSS, metric_columns, recorded_columns
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
 from dnntrain.store.study_record import StudyRecord
@@ -143,13 +143,15 @@ class Results:
     def validation_curves(self, metric: str) -> dict[str, list[float]]:
         """Each arm's mean of a validation metric by epoch, over the runs that were trained for as long.
 
-        Empty if the study has no history. InputError where history.csv is damaged.
+        Empty if the study has no history, or the metric is not in it. InputError where history.csv is damaged.
         """
         if self.is_table:
             return {}
         records = self.run_records
         history = _read_history(self.folder, metric) if records is None else self._history(records, metric)
         means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()
+        if means.isna().all():
+            return {}
         by_arm = means.groupby(level="arm", sort=False)
         return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
 
@@ -237,6 +239,8 @@ def _read_history(folder: Path, metric: str) -> pd.DataFrame:
     path = folder / "history.csv"
     columns = ["arm", "epoch", metric]
     try:
+        if metric not in pd.read_csv(path, nrows=0).columns:
+            return pd.DataFrame(columns=columns)
         return pd.read_csv(path, usecols=columns, dtype={"arm": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         return pd.DataFrame(columns=columns)
@@ -252,7 +256,8 @@ def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str,
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record.seed, "run": record.run}
     outcome = {"status": record.status, "epochs_run": record.epochs, "best_epoch": record.best_epoch}
-    results = {name: record.results.get(name) for name in metric_columns(record.data.task)}
+    columns = [*recorded_columns(record.data.task), *record.results]  # and what early stopping or `select` watched
+    results = {name: record.results.get(name) for name in columns}
     return named | outcome | dict(settings) | results | {"health": record.health, "seconds": record.seconds}
 
 

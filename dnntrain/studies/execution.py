@@ -15,6 +15,7 @@ from dnntrain.data.user_callable import UserCallable
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.devices import accelerated, cpu_precision_fault
 from dnntrain.executors.registry import EXECUTORS, read_options
+from dnntrain.metrics import metric_of
 from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.weights import fetch
@@ -91,6 +92,10 @@ def check(study: Study, options: RunOptions) -> list[str]:
     """
     from dnntrain.studies.feasibility import check_study
 
+    metric = metric_of(study.metric)
+    is_measured = metric.recorded or all(metric in arm.spec.watched_metrics for arm in study.arms)
+    if not (options.predictions or is_measured):
+        raise InputError(f"metric {study.metric}: is computed from predictions, which --no-predictions leaves out")
     if options.mirror is not None and not downloads(study):
         raise InputError(f"mirror {options.mirror}: this study's data are not downloaded")
     if options.reload_data and not any(isinstance(arm.spec.source, UserCallable) for arm in study.arms):

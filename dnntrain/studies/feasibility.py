@@ -13,7 +13,8 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import TRAIN_LOSS, metric_columns
+from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
+from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
@@ -21,6 +22,7 @@ from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique, techniques_in
 from dnntrain.techniques.early_stopping import metric_fault
+from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
@@ -77,6 +79,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
         value = spec.settings()[key]
         if not spec.net.conv_units + len(spec.hidden) and value != default_settings()[key]:
             raise InputError(f"{key} {value}: there are no hidden layers")
+    modules_of(spec.watched_metrics)  # refuses metrics that workers cannot import
     best = spec.best_epoch
     if spec.select != "auto" and best and (fault := metric_fault(f"select {spec.select}", best.metric, outline.task)):
         raise InputError(fault)
@@ -87,10 +90,13 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
-    """Raise InputError if the network does not fit the data, or is a module that cannot be trained with them."""
+    """Raise InputError if the network does not fit the data or the optimizer, or is a module that cannot be trained."""
     full, last = batch_counts(training_examples(spec, outline), spec.batch_size)
     rows = tuple(filter(None, (spec.batch_size if full else 0, last)))
-    for layer in layer_specs(spec, outline):
+    layers = layer_specs(spec, outline)
+    if misfit := spec.optimizer.misfit(parameter_roles(layers).values()):
+        raise InputError(misfit)
+    for layer in layers:
         if isinstance(layer, ModuleSpec):
             from dnntrain.nn.modules.check import check_module  # loads torch
 
@@ -162,6 +168,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
     """The size of a run, which techniques are checked against."""
     n_train = training_examples(spec, outline)
     batches = batch_count(n_train, spec.batch_size)
+    skips = spec.techniques(SkipConnections)
     return RunExtent(
         outline.task,
         spec.hidden,
@@ -173,6 +180,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
         len(outline.classes),
         outline.kind,
         outline.shape,
+        blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
         reuses=spec.reuse_from is not None,
         batches_per_epoch=batches,
     )

@@ -54,8 +54,8 @@ def judge_look(results: Results, *, together: bool) -> LookRecord:
         results: The study, with the looks before.
         together: Whether arms are resolved only when all of them are.
     """
-    study = results.record
-    runs, summary = arms_by_metric(results, study.metric), summarize(results)
+    summary = summarize(results)
+    study, runs = summary.results.record, arms_by_metric(summary.results, summary.metric)
     if summary.family:
         baselines = dict.fromkeys(summary.family.comparisons, str(study.baseline))
         comparisons, pool = summary.family.comparisons, summary.family.pool

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dnntrain.analysis.looks import arms_to_judge
 from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.predicted_metrics import with_metric
 from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.statistics import SeedRange, plan_seeds, planned_detectable
@@ -72,7 +73,9 @@ def is_alike(study: Study, results: Results) -> bool:
     Under its own name, some arm has to be the same.
     """
     ours, theirs = settings_by_arm(study.to_record()), settings_by_arm(results.record)
-    if study.metric not in results.runs.columns or not arms_to_judge(results.record) or results.record.baseline is None:
+    if not arms_to_judge(results.record) or results.record.baseline is None:
+        return False
+    if study.metric not in with_metric(results, study.metric).runs.columns:
         return False
     if results.name == study.name:
         return any(theirs.get(name) == settings for name, settings in ours.items())

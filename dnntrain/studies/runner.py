@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dnntrain.analysis.predicted_metrics import no_metric, with_metric
+from dnntrain.analysis.runs import column_by_arm
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
@@ -16,6 +18,7 @@ from dnntrain.executors.base import Executor
 from dnntrain.executors.devices import accelerated
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
+from dnntrain.metrics import modules_of
 from dnntrain.store.locks import RunLocks
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
@@ -87,11 +90,14 @@ class TrainedStudy:
 
     def figures(self, metric: str) -> dict[str, list[float]]:
         """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
-        results: dict[str, list[float]] = {arm.name: [] for arm in self.study.arms}
-        for arm, spec in self.study.runs():
-            value = self.records[self.ids[spec]].results.get(metric)
-            results[arm.name].append(math.nan if value is None else value)
-        return results
+        results = with_metric(self.results, metric)
+        if metric not in results.runs.columns or results.notes:  # some runs have no predictions to compute it from
+            raise InputError("; ".join(results.notes) or no_metric(results, metric))
+        by_arm = column_by_arm(results.runs, metric)
+        return {
+            arm.name: [by_arm[arm.name].get(seed, math.nan) for seed in self.study.seeds_of(arm.name)]
+            for arm in self.study.arms
+        }
 
 
 class StudyRunner:
@@ -263,6 +269,7 @@ class JobQueue:
                     self.runner.device,
                     backbone,
                     self.runner.code,
+                    modules_of(metric for spec in specs for metric in spec.watched_metrics),
                     self.checkpoints,
                     self.checkpoint_every,
                     self.predictions,

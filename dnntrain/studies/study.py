@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from dnntrain.analysis.margins import read_margin
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.errors import InputError
-from dnntrain.metrics import DEFAULT_METRIC, metric_of
+from dnntrain.metrics import DEFAULT_METRIC, column_named, metric_of
 from dnntrain.store.published import PublishedValue
 from dnntrain.store.study_record import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
 from dnntrain.studies.confounds import implied_changes
@@ -241,9 +241,10 @@ def spec_label(spec: RunSpec) -> str:
 
 
 def check_metric(metric: object) -> str:
-    """Check that a metric exists; InputError with the nearest name if not."""
-    metric_of(str(metric))
-    return str(metric)
+    """The column of a metric, such as test_macro_f1 for macro_f1; InputError with the nearest name if there is none."""
+    column = column_named(str(metric))
+    metric_of(column)
+    return column
 
 
 def check_delta(delta: object, metric: str) -> str | None:

@@ -52,6 +52,8 @@ class RunExtent:
     """Whether it starts from a trained network."""
     batches_per_epoch: int = 0
     """Mini-batches per epoch: more than the steps with gradient accumulation."""
+    blocks: int = 0
+    """Number of residual blocks."""
 
 
 class Technique(BaseModel):
@@ -172,7 +174,7 @@ class Switch(Technique):
     exclusive: ClassVar[bool] = False
     """Whether a run can use only one technique of this family."""
     example: ClassVar[dict[str, Any]] = {}
-    """Settings with which a short run shows it, where the default of its primary parameter does not."""
+    """Settings with which a short run shows it: those of others that it needs, or its own where the defaults do not."""
 
     @classmethod
     def key(cls, parameter: str) -> str:

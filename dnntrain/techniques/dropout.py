@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator
 
@@ -196,6 +196,7 @@ class MonteCarloDropout(Switch):
     family = "Dropout"
     name = "mc_dropout"
     primary = "samples"
+    example: ClassVar = {"dropout": 0.2, "mc_dropout": 10}
     summary = "Averages the predicted probabilities of several passes with dropout on, besides plain test accuracy."
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"

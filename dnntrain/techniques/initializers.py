@@ -6,6 +6,7 @@ Normal distributions are truncated at two standard deviations and rescaled to th
 
 from __future__ import annotations
 
+from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -25,15 +26,16 @@ class Initializer(Choice):
     slot = "init"
 
     def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
     ) -> np.ndarray:
-        """The first weights, a float32 matrix.
+        """The first weights, float32.
 
         Args:
             rng: The layer's own stream.
             fan_in: Inputs of each output.
             fan_out: Outputs that each input takes part in. Both fans count a convolution's receptive field.
-            shape: Rows and columns of the matrix, by default (fan_in, fan_out); (C_in · k · k, C_out) in a convolution.
+            shape: Their shape, inputs first and outputs last: (fan_in, fan_out) by default; in a convolution the input
+                channels of a group, the kernel's height and width, and the output channels.
         """
         raise NotImplementedError
 
@@ -67,7 +69,7 @@ class VarianceScaling(Initializer):
         raise NotImplementedError
 
     def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
     ) -> np.ndarray:
         draw = uniform if self.dist == "uniform" else truncated_normal
         return draw(rng, shape or (fan_in, fan_out), self.variance(fan_in, fan_out))
@@ -127,7 +129,7 @@ class TorchDefault(Initializer):
     advice = "To compare with PyTorch code; too small for deep ReLU networks."
 
     def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
     ) -> np.ndarray:
         return uniform(rng, shape or (fan_in, fan_out), 1.0 / (3.0 * fan_in))
 
@@ -146,6 +148,63 @@ class Normal(Initializer):
     std: float = hyperparameter(0.05, "standard deviation of the weights", gt=0)
 
     def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
     ) -> np.ndarray:
         return (self.std * rng.standard_normal(shape or (fan_in, fan_out))).astype(np.float32)
+
+
+class Orthogonal(Initializer):
+    """Orthogonal columns or rows."""
+
+    name = "orthogonal"
+    summary = "Orthogonal weights: the layer turns its inputs and keeps their length, at any depth."
+    paper = "Saxe et al. 2014, Exact solutions to the nonlinear dynamics of learning, arXiv:1312.6120"
+    formula = "gain · Q from the QR decomposition of a normal matrix, its signs fixed by R's diagonal"
+    advice = "For very deep or recurrent networks; gain 1.414 for ReLU, since it passes half of its input."
+    gain: float = hyperparameter(1.0, "factor of the weights", gt=0)
+
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
+    ) -> np.ndarray:
+        *inputs, units = shape or (fan_in, fan_out)
+        normal = rng.standard_normal((units, prod(inputs)))
+        q, r = np.linalg.qr(normal.T if units < normal.shape[1] else normal)
+        q *= np.sign(np.diag(r))
+        matrix = q if units < normal.shape[1] else q.T
+        return (self.gain * matrix).astype(np.float32).reshape(*inputs, units)
+
+
+class Dirac(Initializer):
+    """The identity."""
+
+    name = "dirac"
+    aliases: ClassVar = {"identity": {}}
+    summary = "Starts each layer as the identity, as far as its shape allows: each output copies one input."
+    paper = "Zagoruyko & Komodakis 2017, DiracNets, arXiv:1706.00388; Le et al. 2015, arXiv:1504.00941 (dense)"
+    formula = "1 from input i to output i, for convolutions at the center of the kernel; all else 0"
+    advice = "For deep networks of one width. Outputs beyond the number of inputs are 0, and with ReLU may stay so."
+
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
+    ) -> np.ndarray:
+        inputs, *field, units = shape or (fan_in, fan_out)
+        weights = np.zeros((inputs, *field, units), np.float32)
+        per_group = fan_out // prod(field)  # outputs that each input goes to
+        for output in range(units):
+            if output % per_group < inputs:
+                weights[(output % per_group, *(size // 2 for size in field), output)] = 1.0
+        return weights
+
+
+class Zeros:
+    """Weights that start at 0, such as those that end a residual block; no choice for a whole network."""
+
+    def kernel(
+        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...] | None = None
+    ) -> np.ndarray:
+        """Zeros, float32."""
+        return np.zeros(shape or (fan_in, fan_out), np.float32)
+
+    def bias(self, rng: np.random.Generator, fan_in: int, units: int) -> np.ndarray:
+        """Zeros, float32 (units,)."""
+        return np.zeros(units, np.float32)

@@ -18,9 +18,11 @@ from dnntrain.nn.layer import EVAL
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.techniques.drop_path import DropPathSpec
 from dnntrain.techniques.dropout import DropoutSpec
 from dnntrain.techniques.networks.base import NetworkSettings, Unit
 from dnntrain.techniques.normalization import NormSpec
+from dnntrain.techniques.normalization.per_example import ExampleNormSpec
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
 
@@ -122,6 +124,12 @@ class RunBackbone(Backbone):
             if names := {*tensor_names(units[layer])} ^ {*tensor_names(theirs[layer])}:
                 differ = ", ".join(sorted(names)[:4])
                 raise InputError(f"reuse_from {self.name}: layer {layer} does not fit: {differ} is in one of them only")
+            given, recorded = (
+                [str(part.norm) for part in walk(each[layer]) if isinstance(part, ExampleNormSpec)]
+                for each in (units, theirs)
+            )
+            if difference := first_difference(given, recorded):
+                raise InputError(f"reuse_from {self.name}: layer {layer} has the norm {difference}")
 
     def _check_kind(self, dataset: Dataset) -> None:
         """Raise InputError if one of the two data sets has images and the other has columns: they scale differently."""
@@ -229,7 +237,7 @@ def described(unit: Unit) -> list[str]:
     """
     lines = []
     for layer in walk(unit):
-        if not isinstance(layer, NormSpec | DropoutSpec | ReshapeSpec):
+        if not isinstance(layer, NormSpec | DropoutSpec | DropPathSpec | ReshapeSpec):
             title = f"{type(layer).__name__.removesuffix('Spec').lower()} {layer.name}"
             figures = {key: value for key, value in vars(layer).items() if isinstance(value, int | str)}
             unchecked = ("name", "bias", "fan_in", "fan_out")

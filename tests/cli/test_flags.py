@@ -216,6 +216,9 @@ VALUES: dict[str, list[list[str]]] = {
     "ok": [["--ok", "1"]],
     "lost_value": [["--lost-value", "f1=0.1"]],
     "looks": [["--looks", "3,6"]],
+    "low": [["--from", "1e-3"]],
+    "high": [["--to", "0.1"]],
+    "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
@@ -225,6 +228,7 @@ FROM = ("transfer", "--from", "RUN", "--classes", "sandal,shirt", "--val", "200"
 
 CONTEXTS: list[tuple[str, ...]] = [
     ("train", *BRIEF),
+    ("lr-find", "--hidden", "4", "--train-size", "60", "--val", "60", "--seeds", "2", "--steps", "20"),
     ("ablate", "study.yaml", "--plan"),
     ("transfer", "study.yaml", "--plan"),
     FROM,
@@ -334,6 +338,8 @@ def test_an_option_changes_something_or_is_refused(
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),
         ((*FROM, "--curve", "20,60"), "error: --curve: renamed to --train-sizes"),
         (("train", "--curve", "20,60"), "No such option: --curve"),
+        ((*FROM, "--flip", "random"), "arm 'transfer': flip: not with reuse_from, since the outputs of frozen"),
+        ((*FROM[:-1], "--noise", "1"), "arm 'transfer': noise: not with reuse_from, since the outputs of frozen"),
         (("report", "runs", "--compare", "small", "small"), "error: --compare: renamed to --against"),
     ],
 )  # fmt: skip

@@ -61,6 +61,8 @@ LATER = {
     "group_norm": None,
     "group_norm_place": "before",
     "group_norm_eps": 1e-5,
+    "drop_path": None,
+    "residual_zero_init": False,
 }
 """The settings that later versions added, with their defaults, which leave ids as they were."""
 

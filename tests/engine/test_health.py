@@ -16,6 +16,7 @@ from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
 from dnntrain.nn.modules.activations import observing, unobserved_activations
 from dnntrain.store.records import LayerNames
+from dnntrain.techniques import CATALOGUE
 from tests.engine.test_networks import small_images  # noqa: F401  # a fixture
 from tests.support.catalogue import SMALL_NETWORKS
 from tests.support.small_network import SmallNetwork
@@ -36,7 +37,18 @@ def trained(data: Dataset, seeds: int = 1, **settings: Any) -> list[Run]:
     [
         (SMALL_NETWORKS["mlp"], "1 2 3 4 output", "1 2 3 4"),
         (SMALL_NETWORKS["mlp"] | {"residual": True}, "1 2 3 4 output", "1 2 3 4"),
+        (SMALL_NETWORKS["mlp"] | {"residual": True, "drop_path": 0.2}, "1 2 3 4 output", "1 2 3 4"),
         (SMALL_NETWORKS["cnn"], "conv1 conv2 hidden1 output", "conv1 conv2 hidden1"),
+        (
+            SMALL_NETWORKS["cnn"] | {"act": "maxout", "layer_norm": True},
+            "conv1 conv2 hidden1 output",
+            "conv1 conv2 hidden1",
+        ),
+        (
+            SMALL_NETWORKS["module"] | {"act": "relu2"},
+            "net.features.0 net.attention.in_proj_weight net.attention.out_proj net.head",
+            "net.features.2",
+        ),
         (
             {"net": "resnet:blocks=1/1,width=4,shortcut=projection"},
             "conv1 stage1.block1.conv1 stage1.block1.conv2 stage2.block1.conv1 stage2.block1.conv2 "
@@ -63,6 +75,15 @@ def test_figures_have_the_names_of_their_layers(
         lengths = {name: len(row[name]) for name in FIGURES}
         n_weights, n_activations = len(weights.split()), len(activations.split())
         assert lengths == {name: n_activations if name in ACTIVATION_FIGURES else n_weights for name in FIGURES}
+
+
+@pytest.mark.parametrize(("value", "share"), [(6.0, 1.0), (5.8, 1.0), (5.6, 0.0), (0.0, 0.0)])
+def test_relu6_saturates_at_6_and_is_dead_at_0(value: float, share: float) -> None:
+    probe = Probe(2, torch.device("cpu"))
+    probe.activation("1", torch.full((2, 8, 3), value), CATALOGUE["relu6"].asymptotes)  # type: ignore[attr-defined]
+    figures = dict(zip(ACTIVATION_FIGURES, probe.observed["1"], strict=True))
+    assert figures["saturated"].tolist() == [share, share]
+    assert figures["dead"].tolist() == [float(value == 0)] * 2
 
 
 @pytest.mark.parametrize("network", SMALL_NETWORKS)

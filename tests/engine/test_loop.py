@@ -18,11 +18,12 @@ from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from dnntrain.metrics import METRICS, TargetInfo, metrics_of
+from dnntrain.metrics import METRICS, TargetInfo, recorded_metrics
 from dnntrain.nn.layer import ForwardContext
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates
 from dnntrain.utils.fields import field_extra
+from tests.support.catalogue import companions
 from tests.support.networks import first_weights, new_network
 
 CPU = torch.device("cpu")
@@ -258,12 +259,13 @@ FROM_ZERO = [
 @pytest.mark.parametrize("technique", FROM_ZERO, ids=lambda technique: technique.name)
 def test_a_strength_of_zero_is_as_good_as_none_beside_others(technique: type[Switch], mini: Dataset) -> None:
     strong = technique.model_fields[technique.primary or ""].default
-    specs = [spec(**{technique.name: 0.0}), spec(**{technique.name: max(strong, 0.01)})]
+    others = companions(technique)
+    specs = [spec(**others | {technique.name: strength}) for strength in (0.0, max(strong, 0.01))]
     graphs: dict[str, list[RunSpec]] = {}
     for one in specs:
         graphs.setdefault(one.graph(), []).append(one)  # what an ablation puts together
     zero, other = (run for group in graphs.values() for run in train_population(group, mini))
-    [plain] = train_population([spec()], mini)
+    [plain] = train_population([spec(**others)], mini)
     assert zero.values("val_loss") == pytest.approx(plain.values("val_loss"), rel=1e-5)
     assert other.values("val_loss") != pytest.approx(plain.values("val_loss"), rel=1e-5)
 
@@ -419,7 +421,7 @@ def test_batches_of_one_stay_batches_of_one(mini: Dataset) -> None:
 
 @pytest.mark.parametrize("batches", [[3, 2], [300, 300, 5]])
 def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
-    tally, losses, hits = MetricAccumulator(metrics_of("classification"), TargetInfo(3)), [], []
+    tally, losses, hits = MetricAccumulator(recorded_metrics("classification"), TargetInfo(3)), [], []
     for number, real in enumerate(batches):
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)

@@ -25,7 +25,12 @@ SETTINGS = {"batch_size": 20, "val": 70, "epochs": 2, "lr": 0.05, "train_size": 
 ON_MAPS = [name for name in SMALL_NETWORKS if name != "mlp"]
 INSIDE = [name for name in EVERY_TECHNIQUE if CATALOGUE[name].in_graph or issubclass(CATALOGUE[name], Initializer)]
 """The others, such as schedules, act outside of the network: the dense one of test_bit_for_bit stands for all."""
-REFUSED = {("cnn", "residual"), ("resnet", "residual"), ("module", "residual"), ("module", "alpha_dropout")}
+REFUSED = {
+    *((network, "residual") for network in ON_MAPS),
+    *((network, "maxout") for network in ("resnet", "module")),
+    *((network, "drop_path") for network in ("cnn", "module")),
+    ("module", "alpha_dropout"),
+}
 """Techniques that a network does without."""
 
 
@@ -58,6 +63,8 @@ def test_every_network_is_tested() -> None:
 @pytest.mark.parametrize("network", ON_MAPS)
 def test_every_technique_alone_and_in_company(network: str, technique: str, small_images: Dataset) -> None:
     settings, data = EVERY_TECHNIQUE[technique], data_for(technique, small_images)
+    if technique == "drop_path":
+        settings = {technique: settings[technique]}  # a resnet has blocks of its own
     if (network, technique) in REFUSED:
         with pytest.raises(InputError, match=technique):
             check_run(spec(network, **settings), small_images.outline)

@@ -12,7 +12,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import splits_of
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
-from dnntrain.metrics import metrics_of
+from dnntrain.metrics import HELD_OUT, recorded_metrics
 from dnntrain.store.predictions import Predictions
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
@@ -40,7 +40,8 @@ def check(run: Run, data: Dataset) -> Predictions:
     assert run.predictions
     task = data.outline.task
     reported = {**run.kept_row, **run.test}
-    for column, value in run.predictions.metrics(task).items():
+    for column in (f"{part}_{metric.name}" for part in HELD_OUT for metric in recorded_metrics(task)):
+        value = run.predictions.metric(column)
         assert value == pytest.approx(reported[column], rel=1e-5, abs=1e-6), column
     for part, outputs in run.predictions.outputs.items():
         assert outputs.dtype == np.float32 and outputs.shape == (len(run.predictions.targets[part]), outputs.shape[1])
@@ -63,7 +64,7 @@ def test_predictions_give_the_metrics_of_the_run(task: str, settings: dict[str, 
                 np.testing.assert_array_equal(found.targets[part], targets)
             else:
                 np.testing.assert_allclose(np.corrcoef(found.targets[part], targets)[0, 1], 1)
-            per_example = metrics_of(data.outline.task)[0].per_example(
+            per_example = recorded_metrics(data.outline.task)[0].per_example(
                 found.outputs[part], found.targets[part], found.info[part]
             )
             assert per_example is not None and len(per_example) == len(targets)

@@ -224,7 +224,7 @@ def test_a_convolution_says_what_it_is() -> None:
     assert kernel.all()  # a view
 
 
-@pytest.mark.parametrize("name", Initializer.names())
+@pytest.mark.parametrize("name", [name for name in Initializer.names() if name not in ("orthogonal", "dirac")])
 def test_first_weights_count_the_receptive_field(name: str) -> None:
     """Their deviation is that of a dense layer with the same fans."""
     init = Initializer.parse(name)

@@ -24,7 +24,7 @@ from dnntrain.techniques.activations import Activation, ActivationLayer
 from dnntrain.techniques.base import stack
 from dnntrain.techniques.dropout import AlphaDropout, Dropout, DropoutLayer
 from dnntrain.techniques.losses import BinaryCrossEntropy, CategoricalCrossEntropy, Loss, SquaredError
-from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer
+from dnntrain.techniques.normalization import BatchNorm, BatchNormLayer, ExampleNormLayer
 from dnntrain.techniques.regularization import L1, L2, MaxNorm, WeightRegularizer
 from tests.support.networks import new_network
 
@@ -47,6 +47,12 @@ def whole(x: torch.Tensor, y: torch.Tensor) -> Batch:
 
 # ---- activations
 
+
+class Square(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x
+
+
 REFERENCES: dict[str, Callable[[], torch.nn.Module]] = {
     "relu": torch.nn.ReLU,
     "leaky_relu": torch.nn.LeakyReLU,
@@ -60,6 +66,10 @@ REFERENCES: dict[str, Callable[[], torch.nn.Module]] = {
     "gelu": torch.nn.GELU,
     "silu": torch.nn.SiLU,
     "mish": torch.nn.Mish,
+    "relu6": torch.nn.ReLU6,
+    "relu2": lambda: torch.nn.Sequential(torch.nn.ReLU(), Square()),
+    "celu": torch.nn.CELU,
+    "hard_swish": torch.nn.Hardswish,
 }
 """What each is with the defaults of its declaration: a new activation needs its line here."""
 
@@ -68,6 +78,7 @@ VARIANTS: dict[str, Callable[[], torch.nn.Module]] = {
     "elu:alpha=0.5": partial(torch.nn.ELU, 0.5),
     "prelu:alpha=0": partial(torch.nn.PReLU, init=0.0),
     "swish": torch.nn.SiLU,
+    "celu:alpha=0.5": partial(torch.nn.CELU, 0.5),
 }
 
 
@@ -80,9 +91,40 @@ def test_activation_is_torchs(text: str) -> None:
     upstream = randn(2, 8, 5)
     ours, theirs = Activation.parse(text)(z), make()(z)
     torch.testing.assert_close(ours, theirs)
+    by_rule, vjp = Activation.parse(text).value_and_vjp(z.detach().clone(), *slopes(text, z))
+    torch.testing.assert_close(by_rule, theirs.detach())
     gradients = [torch.autograd.grad(out, z, upstream)[0] for out in (ours, theirs)]
     torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(vjp(upstream.clone())[0], gradients[1])
     assert gradients[0].abs().max() > 0.1
+
+
+def slopes(text: str, z: torch.Tensor) -> list[torch.Tensor]:
+    """What the activation trains, at its first value, for each element of z."""
+    activation = Activation.parse(text)
+    return [torch.full_like(z, getattr(activation, activation.trained)).detach()] if activation.trained else []
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6), (2, 8, 6, 4, 3)], ids=["dense", "maps"])
+def test_maxout_is_the_largest_of_its_pieces(shape: tuple[int, ...]) -> None:
+    z, activation = randn(*shape), Activation.parse("maxout:pieces=3")
+    if len(shape) == 5:
+        z = z.movedim(2, -1).contiguous().movedim(-1, 2)
+    leaf = z.clone().requires_grad_()
+    expected = torch.stack([leaf[:, :, :2], leaf[:, :, 2:4], leaf[:, :, 4:]]).amax(0)
+    h, vjp = activation.value_and_vjp(z.clone())
+    torch.testing.assert_close(h, expected.detach())
+    upstream = randn(*h.shape, seed=1)
+    torch.testing.assert_close(vjp(upstream.clone())[0], *torch.autograd.grad(expected, leaf, upstream))
+    assert activation.layer("conv1", shape[2:]).shape_out == (2, *shape[3:])
+
+
+def test_maxout_multiplies_the_units_of_the_layer_below() -> None:
+    net, x = network(hidden="7,5", act="maxout:pieces=3,relu", layer_norm=True), randn(1, 16, FEATURES)
+    assert net.parameters["hidden1.kernel"].shape == (1, FEATURES, 21)
+    assert net.parameters["hidden1.layer_norm_scale"].shape == (1, 1, 21)  # before the activation
+    assert net.parameters["hidden2.kernel"].shape == (1, 7, 5)
+    assert net.forward(x).shape == (1, 16, CLASSES)
 
 
 def test_prelu_trains_a_slope_for_each_unit() -> None:
@@ -102,10 +144,10 @@ def test_prelu_trains_a_slope_for_each_unit() -> None:
 def test_asymptotes_are_where_it_goes(text: str) -> None:
     activation = Activation.parse(text)
     far = activation(torch.tensor([[[-1e4, 1e4]]])).flatten().tolist()
-    if activation.asymptotes:
-        assert far == pytest.approx(list(activation.asymptotes), abs=1e-3)
+    if activation.asymptotes:  # relu6 has one on the right only
+        assert far[-len(activation.asymptotes) :] == pytest.approx(list(activation.asymptotes), abs=1e-3)
     else:
-        assert far[1] > 1e3  # not bounded
+        assert far[-1] > 1e3  # not bounded
 
 
 # ---- batch normalization
@@ -224,6 +266,12 @@ def plain_forward(net: Network, x: torch.Tensor, keys: torch.Tensor | None) -> t
             mean, variance = x.mean(dim=1, keepdim=True), x.var(dim=1, keepdim=True, correction=0)
             normalized = (x - mean) / (variance + layer.bn.eps).sqrt()
             x = normalized * p[f"{layer.name}.bn_scale"] + p[f"{layer.name}.bn_shift"]
+        elif isinstance(layer, ExampleNormLayer):
+            normalize = (
+                torch.nn.functional.rms_norm if layer.norm.name == "rms_norm" else torch.nn.functional.layer_norm
+            )
+            scale, *shift = layer.parameters().values()
+            x = normalize(x, x.shape[2:], eps=layer.norm.eps) * scale + sum(shift)
         elif isinstance(layer, ActivationLayer):
             x = layer.activation(x, *layer.parameters().values())
         else:
@@ -234,10 +282,13 @@ def plain_forward(net: Network, x: torch.Tensor, keys: torch.Tensor | None) -> t
     return x
 
 
+NORMS = [("layer_norm", True, "before"), ("rms_norm", True, "after"), ("group_norm", 1, "before")]
 NETWORKS: list[dict[str, object]] = [
     *({"act": name} for name in Activation.names()),
+    {"act": "maxout:pieces=3,relu"},
     {"bn": True, "bn_input": True},
     {"bn": True, "bn_place": "after", "act": "tanh"},
+    *({name: on, f"{name}_place": place} for name, on, place in NORMS),
     {"dropout": 0.4, "dropout_where": "input+hidden"},
     {"act": "selu", "alpha_dropout": 0.3, "alpha_dropout_where": "input+hidden"},
     {"bn": True, "bn_input": True, "bn_place": "after", "dropout": 0.2, "act": "prelu"},

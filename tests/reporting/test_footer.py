@@ -149,6 +149,19 @@ def test_arms_that_keep_different_epochs_are_listed(tmp_path: Path) -> None:
     assert "different epochs" not in text_of(made(tmp_path / "same", arms_around(0.8, 3)))
 
 
+def test_training_metrics_of_mixed_examples_are_marked(tmp_path: Path) -> None:
+    def shown(metric: str) -> str:
+        values = {name: {metric: values} for name, values in arms_around(0.8, 3).items()}
+        settings = {"arm 1": {"mixup": 0.2}, "arm 2": {"cutmix": None}}
+        folder = write_study(tmp_path / metric, values, metric=metric, settings=settings)
+        return text_of(summarize(read_study(folder)))
+
+    marked = "train_acc is measured on mixed examples for arm 1, against the target of the first one of each pair."
+    assert marked in shown("train_acc")
+    assert "train_loss is measured on mixed examples for arm 1." in shown("train_loss")
+    assert "mixed examples" not in shown("test_acc")
+
+
 def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> None:
     arms: dict[str, list[Value]] = {
         "base": normal(0.8, 5, 1), "a": normal(0.9, 5, 2), "b": normal(0.9, 5, 3), "c": normal(0.7, 5, 4)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dnntrain.errors import InputError
-from dnntrain.metrics import METRICS, TargetInfo
+from dnntrain.metrics import HELD_OUT, METRICS, TargetInfo, recorded_metrics
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies import execution
@@ -158,8 +158,11 @@ def test_every_finished_run_has_predictions_with_its_metrics(trained: Path) -> N
         record, found = store.read(run), store.predictions(run)
         statuses.append(record.status)
         assert (found is None) == (record.status == "diverged")
-        for column, value in found.metrics(record.data.task).items() if found else ():
-            assert value == pytest.approx(record.results[column], rel=1e-5, abs=1e-6), (run, column)
+        for column in (f"{part}_{m.name}" for part in HELD_OUT for m in recorded_metrics(record.data.task)):
+            assert found is None or found.metric(column) == pytest.approx(record.results[column], rel=1e-5, abs=1e-6), (
+                run,
+                column,
+            )
     assert 1 <= statuses.count("diverged") <= 2 and len(statuses) == 21
     # classes, sigmoid and numbers have a validation and a test part each; the transfer's are those of the classes
     assert len([*store.targets.iterdir()]) == 6

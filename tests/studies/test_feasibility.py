@@ -27,10 +27,11 @@ HOME = DataLocation()
 
 REFUSED: list[tuple[DatasetInfo, dict[str, Any], str]] = [
     (PRICES, {"early_stop": 2, "early_stop_metric": "val_acc"},
-     "early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse"),
+     "early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"),
     (CLOTHES, {"early_stop": 2, "early_stop_metric": "val_r2"},
      "early_stop_metric val_r2: a classification has val_loss, val_acc"),
-    (PRICES, {"select": "best:val_acc"}, "select best:val_acc: a regression has val_loss, val_r2, val_rmse"),
+    (PRICES, {"select": "best:val_acc"},
+     "select best:val_acc: a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"),
     (CLOTHES, {"early_stop": 10}, "early_stop 10: never stops a run of 10 epochs"),
     (CLOTHES, {"warmup": "11ep"}, "warmup 11ep: longer than the run, 10 epochs of 25 iterations"),
     (CLOTHES, {"warmup": "251"}, "warmup 251: longer than the run"),
@@ -148,7 +149,8 @@ def test_a_preset_says_file_line_and_key() -> None:
     with pytest.raises(InputError) as caught:
         load_preset(str(CASES / "rg.yaml"), {"data": str(CASES / "reg.csv")})
     assert str(caught.value).endswith(
-        "rg.yaml:4: factors.es: early_stop_metric val_acc: a regression has val_loss, val_r2, val_rmse"
+        "rg.yaml:4: factors.es: early_stop_metric val_acc: "
+        "a regression has val_loss, val_r2, val_rmse, val_mae, val_mape"
     )
 
 

@@ -101,7 +101,8 @@ def test_exploding_holds_every_clipping_and_none() -> None:
 
 def test_activations_compares_the_whole_catalogue_in_one_network() -> None:
     study = load_preset("activations")
-    assert {arm.spec.act[0].name for arm in study.arms} == set(Activation.names())
+    # five layers that square each other's outputs need a norm
+    assert {arm.spec.act[0].name for arm in study.arms} == {*Activation.names()} - {"relu2"}
     assert study.varied() == ["act"]
 
 

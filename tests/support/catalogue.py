@@ -8,19 +8,27 @@ from typing import Any
 from dnntrain.data import Dataset
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
-from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.networks.base import Net
+
+CALMER: dict[str, dict[str, Any]] = {"relu2": {"lr": 0.005}}
+"""What keeps a small run from exploding: each layer of relu2 squares what the one below it does."""
 
 
 def settings_with(technique: type[Technique]) -> dict[str, Any]:
     """Settings of a small run that uses the technique with the defaults of its declaration, or fewer passes."""
     if issubclass(technique, Choice):
-        return {technique.slot: technique.example or technique.name}
+        return {technique.slot: technique.example or technique.name} | CALMER.get(technique.name, {})
     assert issubclass(technique, Switch)
-    if technique.primary is None:
-        return {technique.name: True}
-    settings = {technique.name: technique.model_fields[technique.primary].default} | technique.example
-    return settings | ({"dropout": 0.2, "mc_dropout": 10} if technique is MonteCarloDropout else {})
+    on = True if technique.primary is None else technique.model_fields[technique.primary].default
+    return {technique.name: on} | technique.example
+
+
+def companions(technique: type[Technique]) -> dict[str, Any]:
+    """The other settings that a small run with the technique needs."""
+    if not issubclass(technique, Switch):
+        return {}
+    own = {technique.name, *(technique.key(name) for name in technique.model_fields)}
+    return {key: value for key, value in technique.example.items() if key not in own}
 
 
 def data_for(technique: str, dataset: Dataset) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -28,11 +28,11 @@ def small_images(mini: Dataset) -> Dataset:
     return replace(mini, train_inputs=train, test_inputs=test[:300], test_targets=mini.test_targets[:300])
 
 
-def conv_net(spec: RunSpec, data: Dataset) -> ConvNet:
-    """The run's `ConvNet` before its first step."""
+def conv_net(spec: RunSpec, data: Dataset, make: Callable[[int, int], torch.nn.Module] = ConvNet) -> torch.nn.Module:
+    """The run's module, of this class, before its first step."""
     *_, layer = layer_specs(spec, data.outline)
     first = layer.initial_state(generator(spec.seed, "init", 0))
-    module = ConvNet(10, 1)
+    module = make(10, 1)
     module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in first.items()})
     return module.train()
 

@@ -13,12 +13,14 @@ from scipy import stats
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
+from dnntrain.nn.convolution import ConvolutionSpec
+from dnntrain.nn.modules.surgery import draw_weights
 from dnntrain.nn.random import generator
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, Initializer
-from tests.support.catalogue import EVERY_TECHNIQUE
+from tests.support.catalogue import EVERY_TECHNIQUE, companions
 from tests.support.networks import first_weights, new_network
 
 FAN_IN, FAN_OUT = 600, 400
@@ -29,6 +31,7 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
     "torch": lambda fan_in, fan_out: 1 / (3 * fan_in),
     "normal": lambda fan_in, fan_out: 0.05**2,
+    "orthogonal": lambda fan_in, fan_out: 1 / max(fan_in, fan_out),
 }
 """The stated variance of each: a new initializer needs its line here."""
 
@@ -135,6 +138,64 @@ def test_a_member_is_drawn_from_its_own_seed() -> None:
             assert np.array_equal(network.state()[name][member].numpy(), value)
 
 
+# ---- orthogonal and identity, against torch's
+
+
+class Given:
+    """A generator of these numbers."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        self.numbers = numbers.double().numpy()
+
+    def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self.numbers.reshape(shape)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7), (6, 4, 3, 3), (40, 2, 3, 3)], ids=str)
+def test_orthogonal_is_torchs_for_the_same_draws(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    theirs = torch.nn.init.orthogonal_(torch.empty(shape), gain=1.5)
+    torch.manual_seed(1)
+    drawn = torch.empty(shape[0], math.prod(shape[1:])).normal_()
+    ours = Initializer.parse(
+        "orthogonal:gain=1.5"
+    ).kernel(
+        Given(drawn),  # type: ignore[arg-type]
+        math.prod(shape[1:]),
+        shape[0],
+        (*shape[1:], shape[0]),
+    )
+    torch.testing.assert_close(torch.from_numpy(np.moveaxis(ours, -1, 0).copy()), theirs, rtol=1e-4, atol=1e-5)
+
+
+LAYERS = [
+    torch.nn.Linear(7, 5),
+    torch.nn.Linear(5, 7),
+    torch.nn.Conv2d(3, 8, 3),
+    torch.nn.Conv2d(8, 3, 5),
+    torch.nn.Conv1d(6, 6, 3, groups=3),
+    torch.nn.Conv2d(6, 12, 3, groups=6),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_dirac_is_torchs_and_the_identity_in_dense_layers(layer: torch.nn.Module) -> None:
+    draw_weights(layer, Initializer.parse("dirac"), generator(0, "init"))
+    weight = layer.weight.detach().clone()
+    if isinstance(layer, torch.nn.Linear):
+        assert torch.equal(weight, torch.nn.init.eye_(torch.empty_like(weight)))
+    else:
+        assert torch.equal(weight, torch.nn.init.dirac_(torch.empty_like(weight), layer.groups))
+
+
+def test_a_convolution_starts_as_the_identity() -> None:
+    init = Initializer.parse("identity")
+    spec = ConvolutionSpec("conv1", (3, 6, 6), 3, init, kernel=5, padding=2)
+    state = {key: torch.from_numpy(value) for key, value in spec.initial_state(generator(0, "init")).items()}
+    x = torch.randn(1, 3, 6, 6)
+    assert torch.equal(torch.conv2d(x, state["kernel"], padding=2), x)
+
+
 # ---- one more technique changes no other draw
 
 
@@ -156,8 +217,8 @@ CHANGES_NO_DRAW = [name for name, settings in EVERY_TECHNIQUE.items() if not {"i
 def test_adding_a_technique_changes_neither_weights_nor_order(
     technique: str, mini: Dataset, plain_order: list[torch.Tensor]
 ) -> None:
-    changed = spec(seed=7, **EVERY_TECHNIQUE[technique])
-    before, after = (first_weights(s) for s in (spec(seed=7), changed))
+    plain, changed = spec(seed=7, **companions(CATALOGUE[technique])), spec(seed=7, **EVERY_TECHNIQUE[technique])
+    before, after = (first_weights(s) for s in (plain, changed))
     for name in ("hidden1.kernel", "hidden2.kernel", "output.kernel"):
         assert np.array_equal(before[name], after[name])
     inputs = BatchSource(mini, [changed], torch.device("cpu"))

@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DatasetInfo
 from dnntrain.engine.network import initialize, layer_specs, network_settings
 from dnntrain.errors import InputError
-from dnntrain.nn.layer_spec import walk
+from dnntrain.nn.layer_spec import parameter_roles, walk
 
 CIFAR = DatasetInfo((3, 32, 32), tuple("abcdefghij"), 0, kind="images")
 GRAY = DatasetInfo((28, 28), tuple("abcdefghij"), 0, kind="images")
@@ -127,3 +127,41 @@ def test_first_weights_count_the_receptive_field() -> None:
     spec = RunSpec.parse({"net": "cnn:channels=64/64", "init": "he"})
     network = initialize([spec], [layer_specs(spec, GRAY)], torch.device("cpu"))
     assert np.isclose(network.parameters["conv2.kernel"].var().item(), 2 / (64 * 9), rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("settings", "first", "last", "others"),
+    [
+        ({"hidden": "5,5,5", "bn": True}, "hidden1.kernel", "output.kernel", {"hidden2.kernel", "hidden3.kernel"}),
+        ({"hidden": "none"}, "output.kernel", "output.kernel", set()),
+        (
+            {"net": "cnn:channels=4/4", "hidden": "5"}, "conv1.kernel", "output.kernel",
+            {"conv2.kernel", "hidden1.kernel"},
+        ),
+        (
+            {"net": "resnet:blocks=1,width=4"}, "conv1.kernel", "output.kernel",
+            {"stage1.block1.conv1.kernel", "stage1.block1.conv2.kernel"},
+        ),
+        (
+            {"net": "module:tests/support/own_networks.py:RowReader:layers=1"},
+            "net.rnn.weight_ih_l0", "net.head.3.weight", {"net.rnn.weight_hh_l0", "net.head.0.weight"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_roles_of_parameters(settings: dict[str, Any], first: str, last: str, others: set[str]) -> None:
+    layers = layer_specs(RunSpec.parse(settings), GRAY)
+    roles = parameter_roles(layers)
+    network = initialize([RunSpec.parse(settings)], [layers], torch.device("cpu"))
+    assert {name: role.shape for name, role in roles.items()} == {k: p.shape[1:] for k, p in network.parameters.items()}
+    assert {name for name, role in roles.items() if role.output_axis is not None} == network.kernels.keys()
+    assert [name for name, role in roles.items() if role.is_first] == [first]
+    assert [name for name, role in roles.items() if role.is_last] == [last]
+    assert others == network.kernels.keys() - {first, last}
+
+
+def test_an_embedding_is_the_first_layer() -> None:
+    data = DatasetInfo((6,), ("a", "b"), 0, kind="tokens", n_tokens=9)
+    spec = RunSpec.parse({"net": "module:tests/support/own_networks.py:BagOfWords:tokens={tokens}"})
+    embedding, *_ = roles = [*parameter_roles(layer_specs(spec, data)).values()]
+    assert embedding.is_first and embedding.output_axis is None
+    assert [role.name for role in roles if role.is_last] == ["net.head.weight"]

@@ -11,13 +11,16 @@ import schedulefree
 import torch
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import ParameterRole
+from dnntrain.studies.feasibility import check_run
 from dnntrain.techniques.base import stack, techniques_in
 from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.optimizers.muon import orthogonalize
 from dnntrain.techniques.regularization import WeightDecay
 from dnntrain.utils.torchvision_compat import import_torchvision
+from tests.support.reference_optimizers import SinglePrecisionMuon
 
 import_torchvision()  # timm imports it too, and fails where torchvision's operators do not load
 
@@ -25,15 +28,6 @@ from timm.optim import Lion
 
 RATES = [1e-3, 1e-2, 0.3]
 STEPS = 50
-
-
-class SinglePrecisionMuon(torch.optim.Muon):
-    """torch's Muon, with the iterations in float32 as ours."""
-
-    def step(self, closure: Any = None) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.Tensor, "bfloat16", lambda matrix: matrix.clone())
-            return super().step(closure)
 
 
 def in_training(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,6 +215,13 @@ def test_muon_leaves_all_but_hidden_matrices_to_the_second_optimizer(role: Param
     assert muon.own_lr(role) == (None if rule == "muon" else 0.002)
 
 
+@pytest.mark.parametrize("settings", [{"hidden": "20"}, {"hidden": "none"}, {"hidden": "20,1"}])
+def test_muon_needs_a_hidden_matrix(settings: dict[str, Any], mini: Dataset) -> None:
+    with pytest.raises(InputError, match="optimizer muon: the network has no weights between its first and its output"):
+        check_run(RunSpec.parse({"optimizer": "muon"} | settings), mini.outline)
+    check_run(RunSpec.parse({"optimizer": "muon", "hidden": "20,2"}), mini.outline)
+
+
 @pytest.mark.parametrize("second", ["muon", "schedule_free_sgd", "adamx", "adamw:beta2=2", "adamw:beta3=0.5"])
 def test_muon_refuses_what_cannot_be_second(second: str) -> None:
     with pytest.raises(InputError, match="muon: second"):
@@ -264,6 +265,8 @@ def test_decay_exempt_needs_a_decay(name: str) -> None:
         ({"schedule": "cosine"}, "schedule cosine: schedule_free_adamw needs none"),
         ({"weight_decay": 0.1}, "weight_decay: schedule_free_adamw averages the weights"),
         ({"max_norm": 1}, "max_norm: schedule_free_adamw averages the weights"),
+        ({"ema": 0.9}, "ema: schedule_free_adamw is evaluated at an average already"),
+        ({"lookahead": 5}, "lookahead: schedule_free_adamw is evaluated at an average already"),
     ],
 )
 def test_schedule_free_refuses_what_would_break_its_average(settings: dict[str, Any], said: str) -> None:

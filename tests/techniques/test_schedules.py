@@ -11,7 +11,7 @@ import torch
 
 from dnntrain.errors import InputError
 from dnntrain.techniques.early_stopping import EarlyStopping
-from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, Warmup, learning_rates
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, Warmup, learning_rates, momenta
 
 CLOCK = ScheduleContext(steps_per_epoch=100, total_steps=1000)
 LECTURE = ScheduleContext(steps_per_epoch=2625, total_steps=26_250)  # 42,000 images in batches of 16, ten epochs
@@ -107,6 +107,82 @@ def test_1cycle_passes_through_its_knots() -> None:
     t, expected = [0, 225, 450, 675, 900, 950, 1000], [0.1, 0.55, 1, 0.55, 0.1, 0.05005, 0.0001]
     assert factors("1cycle", t) == pytest.approx(expected)
     assert factors("1cycle:start=0.2,last=0.5", [0, 250, 500, 1000]) == pytest.approx([0.2, 1, 0.2, 0.0002])
+
+
+@pytest.mark.parametrize("final", [0.0, 0.1])
+def test_linear_is_torchs_linear_lr(final: float) -> None:
+    scheduler = torch.optim.lr_scheduler.LinearLR
+    rates = torch_rates(lambda optimizer: scheduler(optimizer, 1.0, final, total_iters=1000))
+    assert whole_run(f"linear:final={final}", lr=0.3) == pytest.approx(rates, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("power", [0.9, 2.0])
+def test_polynomial_is_torchs_polynomial_lr(power: float) -> None:
+    scheduler = torch.optim.lr_scheduler.PolynomialLR
+    rates = torch_rates(lambda optimizer: scheduler(optimizer, total_iters=1000, power=power))
+    assert whole_run(f"polynomial:power={power}", lr=0.3) == pytest.approx(rates, rel=1e-6, abs=1e-9)
+    ends = factors(f"polynomial:power={power},final=0.2", [0, 500, 1000])
+    assert ends == pytest.approx([1, 0.2 + 0.8 * 0.5**power, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("period", "growth", "final"), [("130", 1, 0.0), ("1.5ep", 1, 0.1), ("60", 2, 0.1), ("7", 3, 0)]
+)
+def test_cosine_restarts_are_torchs_warm_restarts(period: str, growth: int, final: float) -> None:
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts
+    length = 150 if period == "1.5ep" else int(period)
+    rates = torch_rates(lambda optimizer: scheduler(optimizer, length, growth, eta_min=0.3 * final))
+    ours = whole_run(f"cosine_restarts:period={period},growth={growth},final={final}", lr=0.3)
+    assert ours == pytest.approx(rates, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("shrink", "mode"), [(1.0, "triangular"), (0.5, "triangular2")])
+def test_cyclic_is_torchs_cyclic_lr(shrink: float, mode: str) -> None:
+    rates = torch_rates(
+        lambda optimizer: torch.optim.lr_scheduler.CyclicLR(
+            optimizer, base_lr=0.03, max_lr=0.3, step_size_up=70, mode=mode, cycle_momentum=False
+        )
+    )
+    assert whole_run(f"cyclic:half=70,low=0.1,shrink={shrink}", lr=0.3) == pytest.approx(rates, rel=1e-6)
+
+
+def test_inverse_sqrt_is_the_transformers_after_its_warm_up() -> None:
+    # Vaswani et al. 2017: d^-0.5 min(step^-0.5, step · w^-1.5) with steps from 1, in units of its largest value
+    step, w = np.arange(1, 1001), 150
+    paper = np.minimum(step**-0.5, step * w**-1.5) * w**0.5
+    ours = whole_run("inverse_sqrt:s=150", warmup="150")
+    # the paper's first step after the warm-up is its step w + 1, where the schedule here starts at t = 0
+    assert ours[:150] == pytest.approx(paper[:150])
+    assert ours[150:] == pytest.approx(paper[149:-1])
+    assert factors("inverse_sqrt:s=150", [0, 450]) == pytest.approx(factors("power:s=150,c=0.5", [0, 450]))
+
+
+def test_wsd_is_torchs_constant_then_linear() -> None:
+    def sequence(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        lr = torch.optim.lr_scheduler
+        parts = [lr.ConstantLR(optimizer, 1.0), lr.LinearLR(optimizer, 1.0, 0.1, total_iters=250)]
+        return lr.SequentialLR(optimizer, parts, milestones=[750])
+
+    assert whole_run("wsd:last=0.25,final=0.1", lr=0.3) == pytest.approx(torch_rates(sequence), rel=1e-6)
+    # the shape of Hägele et al. 2024, eq. 1: 1 - √u
+    ends = factors("wsd:shape=sqrt,last=0.5", [0, 500, 625, 1000])
+    assert ends == pytest.approx([1, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize("momenta", ["0.95/0.85", "0.9", "0.85/1", "a/b", "0.1/0.2/0.3", "on"])
+def test_momenta_are_a_range_below_1(momenta: str) -> None:
+    with pytest.raises(InputError, match="1cycle: momenta"):
+        Schedule.parse(f"1cycle:momenta={momenta}")
+
+
+def test_1cycles_momentum_falls_while_the_rate_rises_and_waits_for_the_warm_up() -> None:
+    schedule = Schedule.parse("1cycle:momenta=0.8/0.9")
+    t = np.array([0, 225, 450, 675, 900, 950, 1000.0])
+    assert schedule.momentum(t, CLOCK) == pytest.approx([0.9, 0.85, 0.8, 0.85, 0.9, 0.9, 0.9])
+    after = np.concatenate([momenta(schedule, Warmup(length="1.5ep"), epoch, CLOCK) for epoch in range(10)])
+    rest = ScheduleContext(CLOCK.steps_per_epoch, 850)
+    assert after[:150] == pytest.approx(np.full(150, 0.9))
+    assert after[150:] == pytest.approx(schedule.momentum(np.arange(850.0), rest))
 
 
 # ---- warm-up

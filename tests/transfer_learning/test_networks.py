@@ -43,10 +43,18 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "cnn": {"net": "cnn:channels=4/6", "hidden": "8,5", "bn": True},
     "resnet": {"net": "resnet:blocks=1/2,width=4", "bn": True},
     "preact": {"net": "resnet:blocks=1/1,width=4,preact=true,shortcut=projection", "bn": True, "hidden": "6"},
+    "group norm": {"net": "cnn:channels=4/6", "hidden": "8", "group_norm": 2, "act": "maxout"},
+    "drop path": {
+        "net": "resnet:blocks=1/1,width=4",
+        "rms_norm": True,
+        "drop_path": 0.4,
+        "dropout": 0.2,
+        "dropout_where": "conv",
+    },
     "sequential": {"net": f"module:{CODE}:sequential"},
     "declared": {"net": f"module:{CODE}:Declared"},
 }
-LAYERS = {"cnn": 4, "resnet": 4, "preact": 4, "sequential": 2, "declared": 2}
+LAYERS = {"cnn": 4, "resnet": 4, "preact": 4, "group norm": 3, "drop path": 3, "sequential": 2, "declared": 2}
 """How many layers of each network can be reused."""
 
 
@@ -288,6 +296,9 @@ DIFFERENT: dict[str, tuple[str, dict[str, Any], str]] = {
     "hidden": ("cnn", {"hidden": "9,5"}, "hidden 9,5: the lowest 2 of .* are 8,5"),
     "too few": ("cnn", {"hidden": "8"}, "has 3 layers, and 4 of .* are reused"),
     "bn": ("cnn", {"bn": False}, "layer 1 does not fit: conv1.bias, conv1.bn_"),
+    "norm": ("drop path", {"rms_norm": False, "layer_norm": True}, "does not fit: conv1.layer_norm_scale, conv1.la"),
+    "groups": ("group norm", {"group_norm": 4}, "layer 1 has the norm .*groups=2.*, not .*groups=4"),
+    "pieces": ("group norm", {"act": "relu"}, "layer 1 of .* channels 8, not .* channels 4"),
     "shortcut": (
         "resnet",
         {"net": "resnet:blocks=1/2,width=4,shortcut=projection"},

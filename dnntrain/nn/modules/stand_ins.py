@@ -77,6 +77,13 @@ class AnyBatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         """Any number will do."""
 
 
+class SquaredReLU(torch.nn.ReLU):
+    """max(0, x)². A kind of ReLU, so that whatever looks for activations finds it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).square()
+
+
 class ChannelLayerNorm(torch.nn.LayerNorm):
     """Layer norm over the channels of inputs (rows, C, …), at each of their other places."""
 

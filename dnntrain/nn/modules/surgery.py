@@ -162,7 +162,8 @@ def draw_weights(module: torch.nn.Module, init: WeightInit, rng: np.random.Gener
         shape = part.weight.shape
         field, inputs = prod(shape[2:]), shape[0] // groups if transposed else shape[1]
         fan_in, fan_out = inputs * field, units // groups * field
-        kernel = torch.from_numpy(init.kernel(rng, fan_in, fan_out, (fan_in, units)).T.copy())
+        drawn = init.kernel(rng, fan_in, fan_out, (inputs, *shape[2:], units))
+        kernel = torch.from_numpy(np.moveaxis(drawn, -1, 0).copy())
         if transposed:  # torch keeps (in, out / groups, …)
             by_group = kernel.view(groups, units // groups, inputs, *shape[2:])
             kernel = by_group.transpose(1, 2)

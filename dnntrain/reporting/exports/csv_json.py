@@ -12,9 +12,11 @@ import pandas as pd
 from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.published import PublishedResult
+from dnntrain.analysis.runs import constant_of
 from dnntrain.analysis.selection import arms_by_kept_epoch
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
+from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
@@ -90,8 +92,12 @@ def lost_data(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
 
 
 def to_csv(summaries: Sequence[Summary]) -> str:
-    """One row per study and arm."""
-    text: str = pd.DataFrame([row_of(arm, s) for s in summaries for arm in s.arms]).to_csv(index=False)
+    """One row per study and arm; per study, arm and class where classes are asked for."""
+    if any(summary.options.per_class for summary in summaries):
+        rows = [row for summary in summaries for row in class_rows(summary)]
+    else:
+        rows = [row_of(arm, summary) for summary in summaries for arm in summary.arms]
+    text: str = pd.DataFrame(rows).to_csv(index=False)
     return text
 
 
@@ -134,6 +140,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "data": record.data and record.data.content(),
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
+        "constants": {arm.name: constant_of(record, arm.name, summary.metric) for arm in summary.arms},
         "arms": [
             row_of(arm, summary)
             | lost_data(arm, summary)
@@ -145,6 +152,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
             for arm in summary.arms
         ],
         "axis": axis(summary),
+        "per_class": class_data(summary),
         "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],
         "published": [published_data(result) for result in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],

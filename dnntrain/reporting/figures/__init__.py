@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.summary import Summary
+from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
 from dnntrain.reporting.figures.effects import draw_effects, draw_score_against_time
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
@@ -25,6 +26,7 @@ from dnntrain.utils.files import write_errors
 
 __all__ = [
     "draw_all",
+    "draw_confusion",
     "draw_effects",
     "draw_gradient_flow",
     "draw_learning_curves",
@@ -74,6 +76,7 @@ def draw_all(summary: Summary) -> Iterator[tuple[str, Figure]]:
         "gradient-flow": lambda: draw_gradient_flow(summary, history),
         "learning-rates": lambda: draw_learning_rates(summary, history),
         "training-size": lambda: draw_training_size(summary),
+        "confusion": lambda: draw_confusion(summary),
         "time": lambda: draw_score_against_time(summary),
     }
     for name, make in figures.items():

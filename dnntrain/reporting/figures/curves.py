@@ -76,7 +76,9 @@ class Curves:
 
 @styled
 def draw_learning_curves(summary: Summary, history: pd.DataFrame) -> Figure | None:
-    """Draws validation (mean and band over seeds) and training by epoch; None without a history."""
+    """Draws validation (mean and band over seeds) and training by epoch; None without a history of the metric."""
+    if validation_column(summary.metric) not in history:
+        return None
     curves = collect(summary, history)
     if not curves.validation:
         return None
@@ -93,8 +95,11 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
     metric = validation_column(summary.metric)
     frames, seeds, factor = by_arm(history), len(summary.results.record.seeds), scale(metric)
     drawn = {arm.name: frames[arm.name] for arm in summary.arms if arm.name in frames}
-    for column in (metric, training(metric)):
-        drawn = {name: frame.assign(**{column: frame[column] * factor}) for name, frame in drawn.items()}
+    columns = (metric, training(metric))  # a metric that early stopping watches is not measured on the training part
+    drawn = {
+        name: frame.assign(**{column: frame.get(column, math.nan) * factor for column in columns})
+        for name, frame in drawn.items()
+    }
     validation = {name: mean_curve(frame, metric, seeds) for name, frame in drawn.items()}
     trained = {name: mean_curve(frame, training(metric), seeds) for name, frame in drawn.items()}
     diverged = divergences(summary, drawn, metric)

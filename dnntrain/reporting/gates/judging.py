@@ -8,7 +8,7 @@ from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.options import AnalysisOptions
 from dnntrain.analysis.summary import choose_baseline
 from dnntrain.errors import InputError
-from dnntrain.metrics import metric_columns
+from dnntrain.metrics import ALIASES, METRICS, column_named, metric_columns
 from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
 from dnntrain.reporting.gates.grammar import split_at_signs
 from dnntrain.reporting.gates.metric_claims import MetricClaim
@@ -55,6 +55,8 @@ def judge(
     """
     options = options or AnalysisOptions()
     columns = {str(column): column for column in (metric_columns() if metrics is None else metrics)}
+    if metrics is None:
+        columns |= {name: column_named(name) for name in (*METRICS, *ALIASES)}
     results, lacking = [], []
     for study in studies:
         baseline = choose_baseline(study.record, options.baseline)

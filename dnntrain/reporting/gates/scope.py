@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
-from dnntrain.analysis.summary import no_metric
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.store.study_files import Results
 
@@ -84,12 +84,16 @@ class Scope:
         return self.baseline
 
     def recorded(self, quantity: str) -> str:
-        """The quantity itself; NotInStudyError if the study does not record it."""
-        if quantity == LOST or quantity in self.study.runs.columns:
+        """The quantity itself; NotInStudyError if the study neither records it nor has predictions that give it."""
+        if quantity == LOST or quantity in self.study.runs.columns or quantity in self.read:
             return quantity
         if quantity in ABOUT_RUNS:
             raise NotInStudyError(f"{self.study.name} has no column {quantity}")
-        raise NotInStudyError(no_metric(self.study, quantity))
+        study = with_metric(self.study, quantity)
+        if quantity not in study.runs.columns:
+            raise NotInStudyError(no_metric(self.study, quantity))
+        self.read[quantity] = arms_by_metric(study, quantity)
+        return quantity
 
     def missing(self, text: str) -> NotInStudyError:
         """The error for text that is no operand."""
@@ -106,7 +110,7 @@ class Scope:
         """Each arm's runs by a metric; by the default one for a quantity that is none."""
         column = self.recorded(self.metric if quantity in ABOUT_RUNS else quantity)
         if column not in self.read:
-            self.read[column] = arms_by_metric(self.study, column)
+            self.read[column] = arms_by_metric(with_metric(self.study, column), column)
         return self.read[column]
 
     def unfinished(self) -> str:

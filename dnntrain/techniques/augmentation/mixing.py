@@ -26,7 +26,7 @@ class Mixing(TrainingAugmentation):
         return super().fault(run)
 
     def idle(self, run: RunExtent) -> str | None:
-        if run.steps_per_epoch < run.n_train:
+        if run.batches_per_epoch < run.n_train:
             return None
         return f"{self.name} has no effect: a batch of one example has no partner"
 
@@ -59,7 +59,7 @@ class Mixup(Mixing):
     summary = "Trains on weighted means of two examples and, with the same weights, of their losses."
     paper = "Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412"
     formula = "x ← λ x + (1 - λ) x', loss λ L(y) + (1 - λ) L(y'); λ ~ Beta(α, α) at each step, x' the one before x"
-    advice = "α of 0.1 to 0.4; for long trainings of large networks, on any data. It is slow to help: give it epochs."
+    advice = "α of 0.1 to 0.4, on any data; helps most in long training of large networks. train_acc uses label y."
     alpha: float = hyperparameter(0.2, "α of the Beta distribution of λ", gt=0, le=100, per_member=True)
 
     def shares(self, rng: np.random.Generator, steps: int, shape: Shape) -> np.ndarray:
@@ -78,7 +78,7 @@ class CutMix(Mixing):
     summary = "Replaces a box of each image by that of another image, and weighs the two losses by area."
     paper = "Yun et al. 2019, CutMix: Regularization Strategy to Train Strong Classifiers, arXiv:1905.04899"
     formula = "x ← x' in a box of √(1 - λ) of both sides, loss λ L(y) + (1 - λ) L(y'); λ ~ Beta(α, α), then the area's"
-    advice = "For images; stronger than mixup there. Needs long training."
+    advice = "For images, where it is stronger than mixup; helps most in long training. train_acc uses label y."
     alpha: float = hyperparameter(1.0, "α of the Beta distribution of λ", gt=0, le=100, per_member=True)
 
     def fault(self, run: RunExtent) -> str | None:

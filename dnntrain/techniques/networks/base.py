@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Annotated, Any, ClassVar
 
@@ -14,11 +14,13 @@ from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import DenseSpec
+from dnntrain.nn.residual import ResidualSpec
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import Choice
+from dnntrain.techniques.drop_path import DropPath
 from dnntrain.techniques.dropout import DropoutBase
-from dnntrain.techniques.initializers import Glorot, Initializer
-from dnntrain.techniques.normalization import Normalization
+from dnntrain.techniques.initializers import Glorot, Initializer, Zeros
+from dnntrain.techniques.normalization import Normalization, NormSpec
 from dnntrain.techniques.normalization.base import Place
 
 Unit = list[LayerSpec]
@@ -43,6 +45,9 @@ class NetworkSettings:
     dropout: DropoutBase | None
     skip: int = 0
     """Dense layers that each skip connection passes by; 0 for none."""
+    zero_skips: bool = False
+    """Whether the blocks of these layers start as their skip connections."""
+    drop_path: DropPath | None = None
 
     def activation(self, unit: int) -> Activation:
         """The activation of a unit, counted from 1."""
@@ -65,9 +70,10 @@ class NetworkSettings:
         return [self.norm.layer(name, shape)]
 
     def activated(self, name: str, shape: Shape, unit: int) -> Unit:
-        """A unit's activation, with the norm on its side of it."""
+        """A unit's activation of this shape, with the norm on its side of it."""
         activation = self.activation(unit).layer(name, shape)
-        return [*self.normalized(name, shape, "before"), activation, *self.normalized(name, shape, "after")]
+        after = self.normalized(name, activation.shape_out, "after")
+        return [*self.normalized(name, shape, "before"), activation, *after]
 
     def dropped(self, name: str, shape: Shape, unit: int) -> Unit:
         """Dropout of a unit's output, or of the inputs (unit 0), if it goes there."""
@@ -82,7 +88,8 @@ class NetworkSettings:
 
     def dense(self, name: str, width: int, units: int, unit: int) -> DenseSpec:
         """The dense layer of a unit; `width` is that of its input."""
-        return DenseSpec(name, width, units, self.initializer(unit), bias=self.biases)
+        outputs = units * self.activation(unit).inputs_per_unit
+        return DenseSpec(name, width, outputs, self.initializer(unit), bias=self.biases)
 
     def hidden_units(self, width: int) -> list[Unit]:
         """The hidden dense layers, the last units below the output; `width` is that of their input."""
@@ -90,9 +97,27 @@ class NetworkSettings:
         units: list[Unit] = []
         for i, (fan_in, fan_out) in enumerate(zip((width, *self.hidden), self.hidden, strict=False)):
             name, unit = f"hidden{i + 1}", first + i
-            after = [*self.activated(name, (fan_out,), unit), *self.dropped(name, (fan_out,), unit)]
-            units.append([self.dense(name, fan_in, fan_out, unit), *after])
+            dense = self.dense(name, fan_in, fan_out, unit)
+            after = [*self.activated(name, dense.shape_out, unit), *self.dropped(name, (fan_out,), unit)]
+            units.append([dense, *after])
         return units
+
+    def block(self, name: str, body: Unit, shortcut: Unit, place: float, zero_init: bool) -> ResidualSpec:
+        """A residual block.
+
+        Args:
+            name: Its name.
+            body: The layers of the residual.
+            shortcut: Those of the shortcut; an empty list is the identity.
+            place: Its number, counted from 1, divided by that of all blocks.
+            zero_init: Whether it starts as its shortcut.
+        """
+        if zero_init:
+            zeroed = {"first_scale": 0.0} if isinstance(body[-1], NormSpec) else {"init": Zeros()}
+            body = [*body[:-1], replace(body[-1], **zeroed)]  # type: ignore[type-var]
+        if self.drop_path:
+            body = [*body, self.drop_path.layer(name, body[-1].shape_out, place)]
+        return ResidualSpec(name, body, shortcut)
 
     def output(self, width: int) -> Unit:
         """The output layer, on activations of this width; it has Glorot's weights, as in Keras."""
@@ -124,6 +149,10 @@ class Net(Choice):
         """The number of units below the hidden dense layers."""
         return 0
 
+    def n_blocks(self, hidden: Sequence[int], skip: int) -> int:
+        """The number of residual blocks, with `skip` dense layers in each of those of an mlp (0 for none)."""
+        return 0
+
     def check(self, hidden: Sequence[int], act: Sequence[Activation]) -> None:
         """Raise ValueError for hidden layers or activations that the network cannot have."""
         units = self.conv_units + len(hidden)
@@ -131,6 +160,12 @@ class Net(Choice):
             layers = count_noun(units, "layer") if units else "no layers"
             parts = f" ({count_noun(self.conv_units, 'block')} below {len(hidden)} hidden)" if self.conv_units else ""
             raise ValueError(f"act names {len(act)} activations for {layers}{parts}; name one, or one per layer")
+
+    def refuse_pieces(self, act: Sequence[Activation], reason: str) -> None:
+        """Raise ValueError for an activation that makes one unit of several."""
+        for activation in act:
+            if activation.inputs_per_unit > 1:
+                raise ValueError(f"act {activation}: makes one unit of {activation.inputs_per_unit}, and {reason}")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         """All layers: what comes before the first unit, the units, and the output layer.

@@ -63,12 +63,13 @@ class CNN(Net):
             for block in range(self.blocks):
                 number = len(units)
                 name, stride = f"conv{number}", self.stride if block == 0 else 1
-                init = settings.initializer(number)
+                init, outputs = settings.initializer(number), channels * settings.activation(number).inputs_per_unit
                 convolution = ConvolutionSpec(
-                    name, shape, channels, init, self.kernel, stride, self.pixels, settings.biases
+                    name, shape, outputs, init, self.kernel, stride, self.pixels, settings.biases
                 )
                 shape = convolution.shape_out
                 unit = [convolution, *settings.activated(name, shape, number)]
+                shape = (channels, *shape[1:])
                 if self.pool != "none" and block == self.blocks - 1:
                     pool = PoolSpec(name, shape, self.pool)
                     shape = pool.shape_out

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec
-from dnntrain.nn.residual import ResidualSpec
 from dnntrain.techniques.base import RunExtent, Switch
 from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
 from dnntrain.utils.fields import hyperparameter
@@ -21,6 +21,9 @@ class MLP(Net):
     formula = "h ← act(W h + b) for each layer of --hidden; outputs = W h + b"
     advice = "For tables, and as a fast test bed for training techniques. On images, cnn and resnet do better."
     auto: ClassVar = {"hidden": "300,100", "act": "relu"}
+
+    def n_blocks(self, hidden: Sequence[int], skip: int) -> int:
+        return len(skip_starts(hidden, skip)) if skip else 0
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         features = settings.data.n_features
@@ -43,6 +46,9 @@ class SkipConnections(Switch):
     formula = "h ← act(h + W₂ act(W₁ h + b₁) + b₂)"
     advice = "Against vanishing gradients in deep mlps. Layers that change the width have no skip. resnet has its own."
     every: int = hyperparameter(2, "dense layers that each skip connection passes by", ge=1, le=100)
+    zero_init: bool = hyperparameter(
+        False, "start each block as its skip connection: its last kernel, or the scale of a norm behind it, is 0"
+    )
 
     def fault(self, run: RunExtent) -> str | None:
         if run.net != "mlp":
@@ -80,8 +86,12 @@ def with_skips(units: list[Unit], settings: NetworkSettings) -> list[Unit]:
         last = first + every
         body: list[LayerSpec] = [layer for unit in units[first : last - 1] for layer in unit]
         dense, *after = units[last - 1]
+        if (activation := settings.activation(last)).inputs_per_unit > 1:
+            raise InputError(f"act {activation}: hidden{last} ends a residual sum, which has no such pieces")
         n_before = 1 if settings.norm and settings.norm.stands("before") else 0
-        block = ResidualSpec(f"skip{last}", (*body, dense, *after[:n_before]))
+        body += [dense, *after[:n_before]]
+        place = (starts.index(first) + 1) / len(starts)
+        block = settings.block(f"skip{last}", body, [], place, settings.zero_skips)
         result += [[] for _ in range(every - 1)]
         result.append([block, *after[n_before:]])
     return result

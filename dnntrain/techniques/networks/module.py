@@ -70,6 +70,7 @@ class Module(Net):
             raise ValueError("hidden: your own module has its own layers; give their number to it as an argument")
         if len(act) > 1:
             raise ValueError("act: one activation replaces all of your own module's")
+        self.refuse_pieces(act, "the layers of your own module have no such pieces")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         return [self.layers(settings, unit, unit + 1) for unit in range(self.n_units(settings))]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
-
-import numpy as np
 
 from dnntrain.nn.convolution import ConvolutionSpec
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.pooling import GlobalAveragePoolSpec
 from dnntrain.nn.reshape import ReshapeSpec
 from dnntrain.nn.residual import ResidualSpec, SubsampleSpec
+from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.networks.base import Counts, Net, NetworkSettings, Unit, counts, map_shape
-from dnntrain.techniques.normalization import NormSpec
 from dnntrain.utils.fields import hyperparameter
 
 
@@ -41,7 +40,14 @@ class ResNet(Net):
 
     @property
     def conv_units(self) -> int:
-        return 1 + sum(counts(self.blocks))
+        return 1 + self.n_blocks()
+
+    def n_blocks(self, hidden: Sequence[int] = (), skip: int = 0) -> int:
+        return sum(counts(self.blocks))
+
+    def check(self, hidden: Sequence[int], act: Sequence[Activation]) -> None:
+        super().check(hidden, act)
+        self.refuse_pieces(act, "the sums of residual blocks have no such pieces")
 
     def units(self, settings: NetworkSettings) -> list[Unit]:
         shape = map_shape(self.name, settings.data)
@@ -69,6 +75,7 @@ class Block:
     net: ResNet
     settings: NetworkSettings
     unit: int
+    """The number of its unit, counted from 1: the stem is the first."""
     name: str
     shape_in: Shape
     channels: int
@@ -94,10 +101,8 @@ class Block:
     def _join(self, body: Unit) -> ResidualSpec:
         shortcut = self._shortcut()
         # the new channels of a shortcut without weights are 0: with 0 added, ReLU would keep them so for ever
-        if self.net.zero_init and not any(isinstance(layer, SubsampleSpec) for layer in shortcut):
-            zeroed = {"first_scale": 0.0} if isinstance(body[-1], NormSpec) else {"init": Zeros()}
-            body[-1] = replace(body[-1], **zeroed)  # type: ignore[type-var]
-        return ResidualSpec(self.name, body, shortcut)
+        zero_init = self.net.zero_init and not any(isinstance(layer, SubsampleSpec) for layer in shortcut)
+        return self.settings.block(self.name, body, shortcut, (self.unit - 1) / self.net.n_blocks(), zero_init)
 
     def _shortcut(self) -> Unit:
         if self.stride == 1 and self.channels == self.shape_in[0]:
@@ -107,17 +112,3 @@ class Block:
             return [SubsampleSpec(name, self.shape_in, self.channels, self.stride)]
         projection = self._convolution(name, self.shape_in, self.stride, kernel=1)
         return [projection, *self.settings.normalized(name, projection.shape_out, "before")]
-
-
-class Zeros:
-    """Weights that start at 0."""
-
-    def kernel(
-        self, rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, int] | None = None
-    ) -> np.ndarray:
-        """Zeros, float32 (rows, columns)."""
-        return np.zeros(shape or (fan_in, fan_out), np.float32)
-
-    def bias(self, rng: np.random.Generator, fan_in: int, units: int) -> np.ndarray:
-        """Zeros, float32 (units,)."""
-        return np.zeros(units, np.float32)

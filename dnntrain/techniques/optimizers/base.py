@@ -45,6 +45,10 @@ class Optimizer(Choice):
         """The parameter's own learning rate, which the schedule scales; None if it is the run's."""
         return None
 
+    def misfit(self, roles: Iterable[ParameterRole]) -> str | None:
+        """Why a network with these parameters has nothing for it to train, starting with the key; None if it has."""
+        return None
+
     def conflict(self, schedule: Schedule, switches: Iterable[Switch]) -> str | None:
         """Why it cannot work with this schedule or one of these switches, starting with the key; None if it can."""
         if schedule.cycles_momentum and self.cycled is None:

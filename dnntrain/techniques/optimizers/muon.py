@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, PrivateAttr
@@ -55,7 +56,9 @@ class Muon(Optimizer):
     second: Annotated[str, AfterValidator(read_second)] = hyperparameter(
         "adamw", "optimizer of the other parameters; with slashes between its own: adamw:beta2=0.95/decay=0.1"
     )
-    second_lr: float = hyperparameter(0.001, "learning rate of the other parameters", gt=0, le=1e6)
+    second_lr: float = hyperparameter(
+        0.001, "learning rate of the other parameters; unfreeze_lr leaves it alone", gt=0, le=1e6
+    )
     _output_axis: int = PrivateAttr(1)
     """The output axis of the weights that it updates, as in `ParameterRole`; a dense kernel's by default."""
 
@@ -68,6 +71,11 @@ class Muon(Optimizer):
 
     def own_lr(self, role: ParameterRole) -> float | None:
         return None if self.takes(role) else self.second_lr
+
+    def misfit(self, roles: Iterable[ParameterRole]) -> str | None:
+        if any(map(self.takes, roles)):
+            return None
+        return f"optimizer {self}: the network has no weights between its first and its output layer; use {self.second}"
 
     def takes(self, role: ParameterRole) -> bool:
         """Whether the parameter is a hidden matrix. One with a single row or column is a vector."""

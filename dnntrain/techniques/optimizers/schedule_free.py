@@ -32,10 +32,10 @@ class ScheduleFree(DecayingOptimizer):
         if not isinstance(schedule, Constant):
             return f"schedule {schedule}: {self.name} needs none; leave it out, and use warmup if the start needs one"
         for switch in switches:
-            if isinstance(switch, Averaging):
-                return f"{switch.name}: {self.name} evaluates an average of its own; give one of them"
             if isinstance(switch, WeightRegularizer) and switch.changes_weights:
                 return f"{switch.name}: {self.name} averages the weights, which nothing else may change; use its decay"
+            if isinstance(switch, Averaging):
+                return f"{switch.name}: {self.name} is evaluated at an average already"
         return super().conflict(schedule, switches)
 
     def state(self, p: torch.Tensor) -> State:

@@ -224,11 +224,11 @@ class Fans:
     """Notes what it is asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int, tuple[int, int]]] = []
+        self.asked: list[tuple[int, int, tuple[int, ...]]] = []
 
     def kernel(self, rng, fan_in, fan_out, shape=None):  # type: ignore[no-untyped-def]
         self.asked.append((fan_in, fan_out, shape))
-        return np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+        return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
 
     def bias(self, rng, fan_in, units):  # type: ignore[no-untyped-def]
         return np.full(units, fan_in, np.float32)
@@ -236,13 +236,13 @@ class Fans:
 
 LAYERS = {
     "linear": (nn.Linear(5, 7), (5, 7, (5, 7))),
-    "conv1d": (nn.Conv1d(4, 6, 5), (20, 30, (20, 6))),
-    "conv2d": (nn.Conv2d(4, 6, 3), (36, 54, (36, 6))),
-    "conv3d": (nn.Conv3d(2, 3, (1, 2, 3)), (12, 18, (12, 3))),
-    "grouped": (nn.Conv2d(4, 6, 3, groups=2), (18, 27, (18, 6))),
-    "depthwise": (nn.Conv2d(4, 4, 3, groups=4), (9, 9, (9, 4))),
-    "transposed": (nn.ConvTranspose2d(4, 6, 3), (36, 54, (36, 6))),
-    "transposed, grouped": (nn.ConvTranspose1d(4, 6, 5, groups=2), (10, 15, (10, 6))),
+    "conv1d": (nn.Conv1d(4, 6, 5), (20, 30, (4, 5, 6))),
+    "conv2d": (nn.Conv2d(4, 6, 3), (36, 54, (4, 3, 3, 6))),
+    "conv3d": (nn.Conv3d(2, 3, (1, 2, 3)), (12, 18, (2, 1, 2, 3, 3))),
+    "grouped": (nn.Conv2d(4, 6, 3, groups=2), (18, 27, (2, 3, 3, 6))),
+    "depthwise": (nn.Conv2d(4, 4, 3, groups=4), (9, 9, (1, 3, 3, 4))),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3), (36, 54, (4, 3, 3, 6))),
+    "transposed, grouped": (nn.ConvTranspose1d(4, 6, 5, groups=2), (10, 15, (2, 5, 6))),
 }
 
 
@@ -254,8 +254,9 @@ def test_weights_are_drawn_with_the_fans_of_one_groups_receptive_field(name: str
     assert init.asked == [asked]
     assert layer.bias.tolist() == [asked[0]] * len(layer.bias)
     # column j of the matrix are the weights of output j, whatever the layout of torch's kernel
-    values = np.arange(np.prod(asked[2]), dtype=np.float32).reshape(asked[2])
-    groups, units = getattr(layer, "groups", 1), asked[2][1]
+    units = asked[2][-1]
+    values = np.arange(np.prod(asked[2]), dtype=np.float32).reshape(-1, units)
+    groups = getattr(layer, "groups", 1)
     for unit in range(units):
         weight = layer.weight.detach()
         if getattr(layer, "transposed", False):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,8 @@ from dnntrain.metrics import (
     TargetInfo,
     metric_columns,
     metric_of,
-    metrics_of,
     predicted_classes,
+    recorded_metrics,
     split_column,
     study_score,
     task_of,
@@ -48,7 +51,7 @@ CASES = [("classification", "softmax", 4, 4), ("classification", "sigmoid", 1, 2
 def test_sums_over_batches_are_the_exact_metric(task: str, output: str, units: int, labels: int) -> None:
     outputs, targets = batches(units, labels)
     info = TargetInfo(labels, deviation=7.0, variance=float(targets.double().var(correction=0)) if not labels else 1.0)
-    metrics, loss = metrics_of(task), choose_loss(task, output)
+    metrics, loss = recorded_metrics(task), choose_loss(task, output)
     accumulator = MetricAccumulator(metrics, info)
     for start in range(0, 1500, 32):
         out, y = (part[:, start : start + 32] for part in (outputs, targets))
@@ -79,7 +82,7 @@ def test_a_constant_prediction_has_the_metrics_that_follow_from_its_definition()
 def test_a_mean_over_examples_has_a_value_for_each(task: str, output: str, units: int, labels: int) -> None:
     outputs, targets = batches(units, labels, 200)
     info, y, loss = TargetInfo(labels, deviation=7.0, variance=1.2), targets[0].numpy(), choose_loss(task, output)
-    for metric in metrics_of(task):
+    for metric in recorded_metrics(task):
         values = metric.per_example(outputs[0].numpy(), y, info)
         if metric.name in ("r2", "rmse"):
             assert values is None  # each follows from a mean, and is none
@@ -117,11 +120,12 @@ def test_two_metrics_of_one_name_are_refused() -> None:
 
 
 @pytest.fixture
-def macro_f1() -> Iterator[type[Metric]]:
-    """Macro F1, declared for one test."""
+def own_f1() -> Iterator[type[Metric]]:
+    """Macro F1 with an update, declared for one test."""
 
-    class MacroF1(Metric):
-        name, tasks, label = "macro_f1", ("classification",), "macro F1"
+    class OwnF1(Metric):
+        name, tasks, label = "own_f1", ("classification",), "own F1"
+        recorded = True
         higher_is_better, bounds, unit, decimals, delta = True, (0.0, 1.0), PERCENT, 2, 0.003
 
         def update(self, outputs: torch.Tensor, targets: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
@@ -144,16 +148,16 @@ def macro_f1() -> Iterator[type[Metric]]:
             ]
             return float(np.mean(f1))
 
-    yield MacroF1
-    del METRICS["macro_f1"]
+    yield OwnF1
+    del METRICS["own_f1"]
 
 
 STUDY = """
 name: f1
-base: {hidden: 8, epochs: 2, train_size: 300, val: 200, lr: 0.1, early_stop: 1, early_stop_metric: val_macro_f1}
+base: {hidden: 8, epochs: 2, train_size: 300, val: 200, lr: 0.1, early_stop: 1, early_stop_metric: val_own_f1}
 factors: {elu: {act: elu}}
 seeds: 3
-metric: val_macro_f1
+metric: val_own_f1
 """
 
 
@@ -162,37 +166,37 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
-def test_a_metric_of_ones_own_is_one_class(macro_f1: type[Metric], tmp_path: Path) -> None:
+def test_a_metric_of_ones_own_is_one_class(own_f1: type[Metric], tmp_path: Path) -> None:
     outputs, targets = batches(4, 4, 500)
-    totals = METRICS["macro_f1"].update(outputs, targets, torch.zeros(2, 500)).numpy()
-    exact = [METRICS["macro_f1"].from_predictions(out.numpy(), targets[0].numpy(), TargetInfo(4)) for out in outputs]
-    np.testing.assert_allclose(METRICS["macro_f1"].compute(totals, TargetInfo(4)), exact)
+    totals = METRICS["own_f1"].update(outputs, targets, torch.zeros(2, 500)).numpy()
+    exact = [METRICS["own_f1"].from_predictions(out.numpy(), targets[0].numpy(), TargetInfo(4)) for out in outputs]
+    np.testing.assert_allclose(METRICS["own_f1"].compute(totals, TargetInfo(4)), exact)
 
     (tmp_path / "f1.yaml").write_text(STUDY)
     trained = answer(["ablate", "f1.yaml"], tmp_path, seconds=300)
     assert trained.code == 0, trained.err
     rows = read_rows(tmp_path / "runs/f1/results.csv")
-    columns = [column for column in rows[0] if column.endswith("macro_f1")]
-    assert columns == ["train_macro_f1", "val_macro_f1", "test_macro_f1", "mc_test_macro_f1"]
-    assert all(0.05 < float(row["val_macro_f1"]) < 1 for row in rows)
-    assert "val_macro_f1 %" in trained.out
+    columns = [column for column in rows[0] if column.endswith("own_f1")]
+    assert columns == ["train_own_f1", "val_own_f1", "test_own_f1", "mc_test_own_f1"]
+    assert all(0.05 < float(row["val_own_f1"]) < 1 for row in rows)
+    assert "val_own_f1 %" in trained.out
 
     # early stopping keeps the epoch with the best macro F1
     history = read_rows(tmp_path / "runs/f1/history.csv")
     for row in rows:
-        own = [float(line["val_macro_f1"]) for line in history if line["run"] == row["run"]]
+        own = [float(line["val_own_f1"]) for line in history if line["run"] == row["run"]]
         assert own.index(max(own)) + 1 == int(row["best_epoch"])
 
     # the report takes it as a metric, in requirements and in figures
-    words = ["--metric", "test_macro_f1", "--require", "elu.val_macro_f1 >= 0.01", "--figures", "figures"]
+    words = ["--metric", "test_own_f1", "--require", "elu.val_own_f1 >= 0.01", "--figures", "figures"]
     report = answer(["report", "runs", *words], tmp_path, seconds=300)
     assert report.code == 0, report.err
-    assert "test_macro_f1 %" in report.out and "HOLDS: elu.val_macro_f1" in report.out
+    assert "test_own_f1 %" in report.out and "HOLDS: elu.val_own_f1" in report.out
     shown = json.loads(answer(["report", "runs", "--json"], tmp_path).out)["studies"][0]
-    assert shown["metric"] == "val_macro_f1"
-    assert shown["arms"][0]["mean"] == pytest.approx(np.mean([float(row["val_macro_f1"]) for row in rows[:3]]))
-    wrong = answer(["report", "runs", "--metric", "val_macro"], tmp_path)
-    assert wrong.code == 2 and "did you mean 'val_macro_f1'" in wrong.err
+    assert shown["metric"] == "val_own_f1"
+    assert shown["arms"][0]["mean"] == pytest.approx(np.mean([float(row["val_own_f1"]) for row in rows[:3]]))
+    wrong = answer(["report", "runs", "--metric", "val_own"], tmp_path)
+    assert wrong.code == 2 and "did you mean 'val_own_f1'" in wrong.err
 
 
 def test_an_unknown_early_stopping_metric_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -200,3 +204,73 @@ def test_an_unknown_early_stopping_metric_is_refused_with_the_nearest(tmp_path: 
     refused = answer(words, tmp_path)
     assert refused.code == 2 and "must be a validation metric; did you mean 'val_acc'" in refused.err
     assert "must be a validation metric" in answer([*words[:-1], "test_acc"], tmp_path).err
+
+
+# ---- a metric of one's own that runs do not record
+
+
+RARE = """
+import numpy as np
+from dnntrain.metrics import Metric, predicted_classes
+
+class Rarest(Metric):
+    name, tasks, label = "rarest", ("classification",), "recall of the last class"
+    higher_is_better, bounds, unit = True, (0.0, 1.0), "%"
+
+    def from_predictions(self, outputs, targets, info):
+        last = targets == info.n_classes - 1
+        return float((predicted_classes(outputs) == targets)[last].mean())
+"""
+
+SCRIPT = """
+import sys
+import dnntrain as dt
+import rare
+settings = dict(hidden=8, epochs=2, train_size=200, val=100, lr=0.1, progress=False, workers=1)
+made = dt.ablate(arms={"elu": {"act": "elu"}}, seeds=2, name="own", select="best:val_rarest", metric="rarest",
+                 **settings)
+print(made.metric, sorted(c for c in made.runs.columns if "rarest" in c))
+print(dt.report("runs", metric="val_rarest").studies[0].metric)
+"""
+
+
+def run_script(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    command = [sys.executable, "script.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | PATHS)
+
+
+PATHS = {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_a_metric_in_a_module_is_imported_by_the_workers(tmp_path: Path) -> None:
+    (tmp_path / "rare.py").write_text(RARE)
+    done = run_script(tmp_path, SCRIPT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:2] == ["test_rarest ['test_rarest', 'val_rarest']", "val_rarest"]
+    # a process that does not know it reads the study all the same
+    shown = answer(["report", "runs", "--metric", "macro_f1"], tmp_path)
+    assert shown.code == 0 and "test_macro_f1" in shown.out, shown.err
+
+
+def test_a_metric_in_a_script_is_for_reports_only(tmp_path: Path) -> None:
+    done = run_script(tmp_path, SCRIPT.replace("import rare\n", RARE))
+    assert done.returncode != 0
+    assert "metric rarest: Rarest is declared in a script or a notebook, which the workers" in done.stderr
+    judged = SCRIPT.replace("import rare\n", RARE).replace(' select="best:val_rarest",', "")
+    done = run_script(tmp_path, judged)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("test_rarest")
+
+
+def test_a_notebook_cell_that_runs_again_replaces_its_metric() -> None:
+    def cell(label: str) -> None:
+        class Again(Metric):
+            name, tasks = "again", ("classification",)
+
+        Again.label = label
+
+    cell("first")
+    cell("second")
+    assert METRICS["again"].label == "second"
+    del METRICS["again"]

@@ -1,33 +1,18 @@
-"""Metrics: how good predictions are. Each metric is one class, and everything that shows or compares it asks the class.
-
-A metric is measured on several parts of the data. A column of results.csv, and what `--metric` takes, is the part with
-the metric's name: `val_acc`, `test_rmse`, `mc_test_loss`.
-
-Declaring a subclass of `Metric` with a `name` registers it. From then on it is recorded for every run of its tasks, and
-`--metric`, early stopping, tables, figures and requirements know it. Each process that trains must have imported it.
-"""
+"""What a metric is, the registry of all metrics, and the metric that every task has: the loss."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.lazy import torch
-
-PARTS = ("train", "val", "test", "mc_test")
-"""What a metric is measured on; mc_test is the test part with Monte Carlo dropout."""
 
 TRAIN_LOSS, VAL_LOSS = "train_loss", "val_loss"
 """The loss is the one metric that every run has, whatever its task: divergence, the `performance` schedule, and the
 choice among several pretrained runs depend on it."""
-
-DEFAULT_METRIC = "test_acc"
-"""What a study of a classification is judged by, unless it names another metric."""
 
 PERCENT = "%"
 """The unit of a share: shown in percent, differences in percentage points."""
@@ -46,13 +31,20 @@ class TargetInfo:
     """Standard deviation of the training part's targets, in their own unit: targets and outputs are in multiples."""
     variance: float = 1.0
     """Variance of this part's targets, standardized."""
+    mean: float = 0.0
+    """Mean of the training part's targets, in their own unit; nan if it is not known."""
 
 
 class Metric:
     """A number that says how good a run's predictions are.
 
-    During training, `update` reduces a batch to a few sums per member, which add up over batches, and `compute` turns
-    the totals into the metric. `from_predictions` computes the same from stored outputs, without torch.
+    `from_predictions` computes it exactly from stored outputs, without torch. That is all a metric needs: a report
+    computes it from the recorded predictions of any study, and early stopping and `select` from the validation outputs
+    of each epoch.
+
+    A metric that is `recorded` is measured after every epoch of every run of its tasks, on the training part too. It
+    also needs `update`, which reduces a batch to a few sums per member that add up over batches, and `compute`, which
+    turns the totals into the metric.
     """
 
     name: str
@@ -72,11 +64,20 @@ class Metric:
     ('1%'), points of a share ('0.3pp'), or a number in the metric's own unit."""
     judges: ClassVar[tuple[str, ...]] = ()
     """The tasks whose studies are judged by this metric unless they name another: on the test part."""
+    recorded: ClassVar[bool] = False
+    """Whether every run records it: after each epoch, and in results.csv."""
+    weighs_classes_equally: ClassVar[bool] = False
+    """Whether a rare class counts as much as a frequent one, so that ignoring it shows."""
+    constant_is_good: ClassVar[bool] = False
+    """Whether a network that ignores its inputs can be good by it. `of_constant` then gives the worst value instead, so
+    that an arm cannot gain by losing runs."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" in cls.__dict__:
-            if cls.name in METRICS:
+            known = type(METRICS.get(cls.name))
+            # a notebook cell that runs again defines the same class once more
+            if cls.name in METRICS and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise TypeError(f"two metrics are named {cls.name!r}")
             METRICS[cls.name] = cls()
 
@@ -112,7 +113,10 @@ class Metric:
         raise NotImplementedError
 
     def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
-        """The metric of one run's outputs (rows, units) and targets (rows,), which are as in `update`."""
+        """The metric of one run's outputs (rows, units) and targets (rows,), which are as in `update`.
+
+        nan where these targets do not define it.
+        """
         raise NotImplementedError
 
     def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray | None:
@@ -126,6 +130,7 @@ class Metric:
         """The metric of a network that ignores its inputs.
 
         It predicts the training part's class shares, or the training mean, which standardized targets have at 0.
+        A lost run counts as that.
         """
         if info.n_classes:
             shares = np.bincount(train_targets, minlength=info.n_classes) / len(train_targets)
@@ -146,7 +151,9 @@ class Metric:
 
 
 class RowMean(Metric):
-    """A metric that follows from the mean of one number per row."""
+    """A metric that follows from the mean of one number per row, in torch and in NumPy alike. Runs record it."""
+
+    recorded = True
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         """The number of each row, (P, rows); torch tensors or NumPy arrays."""
@@ -168,8 +175,18 @@ class RowMean(Metric):
         return float(self.from_mean(self.rows(outputs.astype(float), targets, None).mean(), info))
 
 
+class ExampleMean(Metric):
+    """A metric that is the mean of one number per example, computed from predictions."""
+
+    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
+        raise NotImplementedError
+
+    def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
+        return float(self.per_example(outputs, targets, info).mean())
+
+
 class MeanLoss(RowMean):
-    """The mean loss: cross-entropy, or the squared error of the standardized target.
+    """The mean of the plain loss: cross-entropy (log loss), or the squared error of the standardized target.
 
     On the training part during training, it is the loss that the run trains on, if its `loss` names another one.
     """
@@ -198,145 +215,7 @@ class MeanLoss(RowMean):
         return float(self.per_example(outputs, targets, info).mean())
 
 
-class Accuracy(RowMean):
-    """The share of examples whose class is predicted right."""
-
-    name, tasks, label = "acc", ("classification",), "accuracy"
-    higher_is_better, bounds, unit, decimals = True, (0.0, 1.0), PERCENT, 2
-    delta, judges = "0.3pp", ("classification",)
-
-    def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
-        return predicted_classes(outputs) == targets
-
-    def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
-        is_right: np.ndarray = self.rows(outputs, targets, None).astype(float)
-        return is_right
-
-
-class R2(RowMean):
-    """The share of the target's variance that is explained, 1 - MSE / variance; nan where the targets are all equal."""
-
-    name, tasks, label = "r2", ("regression",), "R²"
-    higher_is_better, bounds, delta = True, (-math.inf, 1.0), "0.01"
-
-    def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
-        return squared_errors(outputs, targets)
-
-    def from_mean(self, mean: np.ndarray, info: TargetInfo) -> np.ndarray:
-        r2: np.ndarray = 1 - mean / (info.variance or np.nan)
-        return r2
-
-
-class RootMeanSquaredError(RowMean):
-    """The root of the mean squared error, in the target's own unit."""
-
-    name, tasks, label = "rmse", ("regression",), "RMSE"
-    higher_is_better, bounds, unit = False, (0.0, math.inf), "units of the target"
-    judges = ("regression",)
-
-    def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
-        return squared_errors(outputs, targets)
-
-    def from_mean(self, mean: np.ndarray, info: TargetInfo) -> np.ndarray:
-        rmse: np.ndarray = np.sqrt(mean) * info.deviation
-        return rmse
-
-
-def predicted_classes(outputs: Any) -> Any:
-    """The most likely class of outputs (…, units): the largest logit, or class 1 where a single unit is positive."""
-    return outputs.argmax(-1) if outputs.shape[-1] > 1 else outputs[..., 0] > 0
-
-
 def squared_errors(outputs: Any, targets: Any) -> Any:
     """(output - target)² of outputs (…, 1) and targets (…)."""
     error = outputs[..., 0] - targets
     return error * error
-
-
-def metrics_of(task: str) -> list[Metric]:
-    """The metrics of a task, in the order of their columns."""
-    return [metric for metric in METRICS.values() if task in metric.tasks]
-
-
-def metric_columns(task: str | None = None) -> list[str]:
-    """A task's columns in their order, train_loss, train_acc, val_loss, …; every metric's without a task."""
-    metrics = METRICS.values() if task is None else metrics_of(task)
-    return [f"{part}_{metric.name}" for part in PARTS for metric in metrics]
-
-
-def split_column(column: str) -> tuple[str, str]:
-    """Part and metric: 'val_acc' → ('val', 'acc'). A column of a table that dnntrain did not write has no part."""
-    if isinstance(column, TableColumn):
-        return "", column
-    part = next((part for part in PARTS if column.startswith(f"{part}_")), "")
-    return part, column.removeprefix(f"{part}_")
-
-
-class ColumnMetric(Metric):
-    """What is known of the numbers in a column of a table that dnntrain did not write: which direction is better."""
-
-    tasks = ()
-
-    def __init__(self, name: str, higher_is_better: bool) -> None:
-        self.name = self.label = name
-        self.higher_is_better = higher_is_better
-
-
-class TableColumn(str):
-    """The name of a column in a table that dnntrain did not write, which knows how to read its numbers."""
-
-    metric: Metric
-
-    def __new__(cls, name: str, metric: Metric) -> TableColumn:
-        """Make the name; `metric` says its direction, unit and bounds."""
-        column = super().__new__(cls, name)
-        column.metric = metric
-        return column
-
-
-def metric_of(column: str) -> Metric:
-    """The metric of a column such as val_acc; InputError with the nearest column where there is none."""
-    if isinstance(column, TableColumn):
-        return column.metric
-    part, name = split_column(column)
-    if not part or name not in METRICS:
-        raise InputError(f"unknown metric '{column}'{did_you_mean(column, metric_columns())}")
-    return METRICS[name]
-
-
-def score_of(task: str) -> Metric:
-    """What people judge a run of the task by: its first metric that is better the higher (accuracy, or R²)."""
-    return next(metric for metric in metrics_of(task) if metric.higher_is_better)
-
-
-def default_metric(task: str) -> str:
-    """What studies of a task are judged by unless they name another metric: one on the test part."""
-    return next(f"test_{metric.name}" for metric in METRICS.values() if task in metric.judges)
-
-
-def validation_column(column: str) -> str:
-    """The validation counterpart of a column: 'test_acc' → 'val_acc'; itself for a table that is not dnntrain's."""
-    return column if isinstance(column, TableColumn) else f"val_{metric_of(column).name}"
-
-
-def task_of(column: str, columns: Collection[str]) -> str:
-    """The task of a study that is judged by a metric.
-
-    Args:
-        column: The metric with its part, such as val_loss.
-        columns: All columns of the study. If the metric has several tasks, the one whose score is among them counts.
-
-    Returns:
-        The task; empty for a column of a table that dnntrain did not write.
-    """
-    tasks = metric_of(column).tasks
-    return next((task for task in tasks if f"val_{score_of(task).name}" in columns), tasks[0] if tasks else "")
-
-
-def study_score(column: str, columns: Collection[str]) -> Metric:
-    """The score of a study's task, which is shown along with the study's metric; without a task, the metric itself.
-
-    See `task_of` for the arguments.
-    """
-    task = task_of(column, columns)
-    return score_of(task) if task else metric_of(column)
