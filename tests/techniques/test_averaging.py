@@ -321,6 +321,4 @@ def test_a_transfer_in_stages(settings: dict[str, Any], mini: Dataset) -> None:
     assert_same(whole, rest)
     assert kept[4, 0].stage == 1
     assert whole.status == "finished" and whole.predictions is not None
-    assert whole.predictions.metrics("classification")["val_loss"] == pytest.approx(
-        whole.kept_row["val_loss"], rel=1e-6
-    )
+    assert whole.predictions.metric("val_loss") == pytest.approx(whole.kept_row["val_loss"], rel=1e-6)
