@@ -121,7 +121,7 @@ def run() -> int:
 
 
 def usage_message(error: Exception) -> str:
-    """A usage error with the help command to see, or with the new name of an option that was renamed."""
+    """A usage error with the help command to see, or what to know of an option that is gone or not for this command."""
     from dnntrain.config.keys import flag
     from dnntrain.config.renamed import NEW_KEYS
 
@@ -130,6 +130,11 @@ def usage_message(error: Exception) -> str:
     new = (RENAMED_OPTIONS | {flag(old): flag(new) for old, new in NEW_KEYS.items()}).get(option)
     if context and new in {name for parameter in context.command.params for name in parameter.opts}:
         return f"{option}: renamed to {new}"
+    if context and context.command.name == "lr-find":
+        from dnntrain.config.range_test import NO_USE, unused_settings
+
+        if option.lstrip("-").removeprefix("no-").replace("-", "_") in unused_settings():
+            return f"{option}: {NO_USE}"
     where = f" (see {context.command_path} --help)" if context else ""
     return click_message(error).rstrip(".") + where
 

@@ -52,6 +52,11 @@ class BatchNorm(Normalization):
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
 
+    def idle(self, run: RunExtent) -> str | None:
+        if self.ghost is None or run.n_train >= 2 * self.ghost:
+            return None
+        return f"bn_ghost {self.ghost}: a batch of all {run.n_train} training examples has no two such parts"
+
     def layer(self, name: str, shape: Shape) -> BatchNormSpec:
         return BatchNormSpec(name, shape, self)
 
