@@ -41,16 +41,6 @@ def test_each_step_has_the_next_rate_over_several_epochs(mini: Dataset) -> None:
     np.testing.assert_allclose(made[:, 0], expected, rtol=1e-4)
 
 
-def test_lookahead_moves_the_weights_back(mini: Dataset) -> None:
-    """3 steps an epoch: the slow weights move after steps 2, 4, …, whatever the epoch."""
-    ahead, plain = (range_test([spec(**more)], mini, RATES)[:, 0] for more in ({"lookahead": 2}, {}))
-    np.testing.assert_array_equal(ahead[:2], plain[:2])
-    half = range_test([spec(lookahead=1, lookahead_alpha=0.5)], mini, RATES)[:, 0]
-    slower = range_test([spec()], mini, RATES / 2)[:, 0]  # half of every step, each from where the last one ended
-    np.testing.assert_allclose(half, slower, rtol=1e-4)
-    assert (ahead[2:] != plain[2:]).all()
-
-
 @pytest.mark.parametrize("network", SMALL_NETWORKS)
 def test_every_network_alone_and_in_a_population(network: str, mini: Dataset) -> None:
     members = [spec(seed=seed, dropout=None, **SMALL_NETWORKS[network] | {"optimizer": "adam"}) for seed in (0, 1, 2)]
