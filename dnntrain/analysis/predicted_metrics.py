@@ -67,7 +67,8 @@ def no_metric(results: Results, column: str) -> str:
         if not all(predictions.is_complete for predictions in found):
             why = "the predictions of an older version lack what it needs"
             return f"{results.folder}: {column} is not recorded, and {why}; {remedy(results)}"
-        return f"{results.folder}: {column} is not defined for these data"
+        needs = metric_of(column).needs
+        return f"{results.folder}: {column} is not defined for these data{needs and f': it needs {needs}'}"
     known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
     return f"{results.folder} has no metric {column}; it has {known}"
 
