@@ -102,11 +102,7 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
         ),
         (lambda: dt.ablate(factors={"a": {"acts": "elu"}}), "ablate(): factors.a: unknown key 'acts'"),
         (lambda: dt.ablate(arms={"a": {}}, base={"lr": 1}, lr=2), "lr: given both in base and as a keyword"),
-<<<<<<< HEAD
-        (lambda: dt.ablate(arms={"a": {}}, metric="accu"), "ablate(): metric: unknown metric 'accu'"),
-=======
         (lambda: dt.ablate(arms={"a": {}}, metric="ac"), "ablate(): metric: unknown metric 'ac'"),
->>>>>>> breaker
         (lambda: dt.transfer("nowhere"), "nowhere"),
         (lambda: dt.load("nowhere"), "nowhere"),
         (lambda: dt.report("nowhere"), "nowhere: no such folder"),
