@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count, islice
+from itertools import count, islice
 
 import numpy as np
 
@@ -54,12 +54,12 @@ def range_test(
         def keep(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
             in_step.append(losses[:, : batch.real])
 
-        for step, (passes, share) in enumerate(islice(endless_passes(p), len(rates))):
+        for step, (passes, averaging) in enumerate(islice(endless_steps(p), len(rates))):
             grads = regularize(p, step_gradients(p, passes, keep))
             if p.clipping:
                 grads, _ = clip(p.clipping, grads)
             update(p, grads, constant_rates(p, rates[step]), 0)
-            update_average(p, share)
+            update_average(p, averaging)
             means.append(torch.cat(in_step, dim=1).mean(dim=1, dtype=torch.float64))
             in_step.clear()
             if len(means) % STEPS_PER_REPORT == 0 or len(means) == len(rates):
@@ -70,11 +70,13 @@ def range_test(
     return losses
 
 
-def endless_passes(p: Population) -> Iterator[tuple[list[Pass], torch.Tensor | None]]:
-    """The mini-batches of each step, epoch after epoch, and the share of its weights in the average: lookahead's."""
-    return chain.from_iterable(
-        zip(passes_by_step(p, epoch), averaging_shares(p, epoch), strict=True) for epoch in count()
-    )
+def endless_steps(p: Population) -> Iterator[tuple[list[Pass], torch.Tensor | None]]:
+    """The mini-batches of each step, and the members' shares for `update_average` after it, epoch after epoch.
+
+    The only average that a range test takes is lookahead's, from which training goes on.
+    """
+    for epoch in count():
+        yield from zip(passes_by_step(p, epoch), averaging_shares(p, epoch), strict=True)
 
 
 def constant_rates(p: Population, rate: float) -> EpochRates:
