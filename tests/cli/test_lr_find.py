@@ -53,7 +53,7 @@ def test_json_has_the_rules_and_every_loss() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--lr", "0.1"), "No such option: --lr"),
+        (("--lr", "0.1"), "--lr: has no use in lr-find"),
         (("--from", "1", "--to", "0.1"), "from 1 to 0.1: must be rates that grow, above 0 and at most 1e6"),
         (("--steps", "3"), "steps 3: must be from 20 to 100000"),
         (("--loss", "huber"), "loss huber: is for a regression"),
