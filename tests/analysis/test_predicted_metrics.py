@@ -238,6 +238,8 @@ def test_metrics_that_a_study_cannot_have(trained: Path) -> None:
     assert "is a regression, which has no classes" in answer(["report", "runs/numbers", "--per-class"], trained).err
     table = answer(["report", "runs/classes", "--against", "classes", "classes", "--per-class"], trained)
     assert table.code == 2 and "--per-class: not with --against" in table.err
+    known = answer(["report", "runs/classes", "--metric", "mae"], trained).err
+    assert "test_acc" in known and "test_macro_f1" in known and "mc_test" not in known and "rmse" not in known
     # with two classes, the top five are all; that arm has no value, and the others do
     study = report(trained, "runs/classes", "--metric", "top5")
     assert {arm["arm"]: arm["not_measured"] for arm in study["arms"]} == {"baseline": 0, "elu": 0, "wild": 0, "two": 3}
