@@ -102,10 +102,11 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
         ),
         (lambda: dt.ablate(factors={"a": {"acts": "elu"}}), "ablate(): factors.a: unknown key 'acts'"),
         (lambda: dt.ablate(arms={"a": {}}, base={"lr": 1}, lr=2), "lr: given both in base and as a keyword"),
-        (lambda: dt.ablate(arms={"a": {}}, metric="acc"), "ablate(): metric: unknown metric 'acc'"),
+        (lambda: dt.ablate(arms={"a": {}}, metric="ac"), "ablate(): metric: unknown metric 'ac'"),
         (lambda: dt.transfer("nowhere"), "nowhere"),
         (lambda: dt.load("nowhere"), "nowhere"),
         (lambda: dt.report("nowhere"), "nowhere: no such folder"),
+        (lambda: dt.report(".", metric=["acc"]), "metric ['acc']: must be a name, such as val_acc or macro_f1"),
         (lambda: dt.report(sort="x"), "unknown sort 'x'"),
     ],
 )

@@ -63,7 +63,7 @@ def test_the_wheel_trains_and_finds_its_presets_and_data_in_another_environment(
 
 
 THROW_AWAY = {
-    "activations.py": '''
+    "activations/exponential.py": '''
 
 class Throwaway(Activation):
     """Half of the input."""
@@ -78,7 +78,7 @@ class Throwaway(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return z * self.slope
 ''',
-    "schedules.py": '''
+    "schedules/decays.py": '''
 
 class Throwaway(Schedule):
     """Half of the rate."""
@@ -92,7 +92,7 @@ class Throwaway(Schedule):
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         return np.full_like(t, 0.5)
 ''',
-    "optimizers.py": '''
+    "optimizers/sgd.py": '''
 
 class Throwaway(Optimizer):
     """The sign of the gradient."""

@@ -67,9 +67,17 @@ def no_metric(results: Results, column: str) -> str:
         if not all(predictions.is_complete for predictions in found):
             why = "the predictions of an older version lack what it needs"
             return f"{results.folder}: {column} is not recorded, and {why}; {remedy(results)}"
-        return f"{results.folder}: {column} is not defined for these data"
-    known = ", ".join(name for name in metric_columns() if name in results.runs.columns)
-    return f"{results.folder} has no metric {column}; it has {known}"
+        needs = metric_of(column).needs
+        return f"{results.folder}: {column} is not defined for these data{needs and f': it needs {needs}'}"
+    columns = results.runs.columns[results.runs.notna().any()]
+    known = [name for name in metric_columns() if name in columns or _is_computed(results, name)]
+    return f"{results.folder} has no metric {column}; it has {', '.join(known)}"
+
+
+def _is_computed(results: Results, column: str) -> bool:
+    """Whether a metric is one that reports compute from predictions, for the study's task."""
+    metric = metric_of(column)
+    return not metric.recorded and _has_task(results, metric.tasks)
 
 
 def _has_task(results: Results, tasks: tuple[str, ...]) -> bool:

@@ -32,8 +32,9 @@ def lr_find(
 ) -> None:
     """Find a learning rate: train while the rate grows from step to step, and look where the loss falls.
 
-    A few hundred steps of several seeds; nothing is recorded. It takes the settings of a training but for those of the
-    rate. Example: dnntrain lr-find --net cnn --optimizer adam
+    Trains a few hundred steps over several seeds; nothing is recorded. It takes most flags of `train`.
+
+    Example: dnntrain lr-find --net cnn --optimizer adam
     """
     from dnntrain.api.range_test import run_rates
     from dnntrain.statistics.range_test import RateRange

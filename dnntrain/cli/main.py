@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from dnntrain import __version__
 from dnntrain.errors import DnntrainError
@@ -48,7 +48,7 @@ class CommandTable(Mapping[str, Any]):
                 loaded = typer.main.get_group(command)
             else:
                 alone = typer.Typer(add_completion=False)
-                alone.command(name)(command)
+                alone.command(name, cls=WholeHelp)(command)
                 loaded = typer.main.get_command(alone)
             loaded.name = name
             self._loaded[name] = loaded
@@ -59,6 +59,23 @@ class CommandTable(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(COMMANDS)
+
+
+class WholeHelp(TyperCommand):
+    """A command whose help breaks a long flag over two lines, where typer would cut it on a terminal of 80 columns."""
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        from rich.table import Table
+        from typer import rich_utils
+
+        class OptionsTable(Table):
+            def add_row(self, *cells: Any, **options: Any) -> None:
+                super().add_row(*cells, **options)
+                for column in self.columns:
+                    column.overflow = "fold"
+
+        rich_utils.Table = OptionsTable  # type: ignore[attr-defined]
+        super().format_help(context, formatter)
 
 
 class LazyGroup(TyperGroup):
@@ -121,7 +138,7 @@ def run() -> int:
 
 
 def usage_message(error: Exception) -> str:
-    """A usage error with the help command to see, or with the new name of an option that was renamed."""
+    """A usage error with the help command to see, or what became of an option that this command does not take."""
     from dnntrain.config.keys import flag
     from dnntrain.config.renamed import NEW_KEYS
 
@@ -130,6 +147,11 @@ def usage_message(error: Exception) -> str:
     new = (RENAMED_OPTIONS | {flag(old): flag(new) for old, new in NEW_KEYS.items()}).get(option)
     if context and new in {name for parameter in context.command.params for name in parameter.opts}:
         return f"{option}: renamed to {new}"
+    if context and context.command.name == "lr-find":
+        from dnntrain.config.range_test import NO_USE, unused_settings
+
+        if option.lstrip("-").removeprefix("no-").replace("-", "_") in unused_settings():
+            return f"{option}: {NO_USE}"
     where = f" (see {context.command_path} --help)" if context else ""
     return click_message(error).rstrip(".") + where
 

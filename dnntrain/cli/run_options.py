@@ -40,7 +40,7 @@ RUN_OPTIONS: dict[str, Any] = {
     ],
     "reload_data": Annotated[
         bool,
-        typer.Option("--reload-data", help="call the function that gives the data (module:FILE.py:NAME) again"),
+        typer.Option("--reload-data", help="call the function that --data names again"),
     ],
 }
 """The fields of `RunOptions` as command-line options."""

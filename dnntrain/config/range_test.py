@@ -13,6 +13,10 @@ from dnntrain.techniques.schedules.base import Warmup
 
 UNUSED_OPTIONS = ("out", "workers", "join", "checkpoint_every", "predictions")
 """Options of a training without a use here: one population is trained, and nothing is recorded."""
+NO_USE = "has no use in lr-find, which trains some steps from scratch at rising rates"
+
+NO_USE = "has no use in lr-find, which trains some steps from scratch at rising rates"
+"""Why a setting is refused."""
 
 
 def unused_settings() -> set[str]:

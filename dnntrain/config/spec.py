@@ -243,10 +243,19 @@ class RunSpec(TransferSettings):
         return int.from_bytes(digest[:8], "little") >> 1
 
     @property
+    def watched(self) -> dict[str, Metric]:
+        """The metrics that early stopping or `select` watches, by the setting that names them."""
+        columns = {}
+        if self.early_stopping:
+            columns[f"early_stop_metric {self.early_stopping.metric}"] = self.early_stopping.metric
+        if self.select.startswith(BEST):
+            columns[f"select {self.select}"] = self.select.removeprefix(BEST)
+        return {setting: metric_of(column) for setting, column in columns.items()}
+
+    @property
     def watched_metrics(self) -> list[Metric]:
-        """The metrics that early stopping or `select` watches and that runs do not record anyway."""
-        watched = (self.early_stopping and self.early_stopping.metric, self.best_epoch and self.best_epoch.metric)
-        metrics = {column: metric_of(column) for column in watched if column}
+        """Those among them that runs do not record anyway."""
+        metrics = {metric.name: metric for metric in self.watched.values()}
         return [metric for metric in metrics.values() if not metric.recorded]
 
     @property

@@ -62,6 +62,12 @@ class TransferSettings(BaseModel):
         """Whether the reused layers are never trained."""
         return self.unfreeze_layers == 0 or self.freeze_epochs is None
 
+    def longest_stage(self, epochs: int) -> int:
+        """How many of the run's epochs its longest stage has; all of them if there is only one."""
+        if self.frozen_to_the_end or self.freeze_epochs is None:
+            return epochs
+        return max(self.freeze_epochs, epochs - self.freeze_epochs)
+
     def check_reuse(self, epochs: int) -> None:
         """Raise ValueError if the stages contradict each other or the number of epochs."""
         given = [key for key in TransferSettings.model_fields if getattr(self, key) != self.default_of(key)]

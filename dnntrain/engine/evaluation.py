@@ -158,9 +158,10 @@ def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None
     """
     targets, info = held_out_targets(inputs)["val"], inputs.target_info["val"]
     train = inputs.targets.cpu().numpy()[inputs.train_indices[0]]
-    for metric in {metric.name: metric for spec in specs for metric in spec.watched_metrics}.values():
+    for setting, metric in {setting: metric for spec in specs for setting, metric in spec.watched.items()}.items():
         if not np.isfinite(metric.of_constant(train, targets, info)):
-            raise InputError(f"val_{metric.name}: these validation examples do not define it, so no epoch is the best")
+            needs = metric.needs and f", which needs {metric.needs}"
+            raise InputError(f"{setting}: these validation examples do not define it{needs}; no epoch would be best")
 
 
 def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs: BatchSource, part: str) -> Watched:

@@ -4,8 +4,8 @@ A metric is measured on several parts of the data. A column of results.csv, and 
 the metric's name: `val_acc`, `test_rmse`, `mc_test_loss`.
 
 Declaring a subclass of `Metric` with a `name` registers it. It has to be declared where it is asked for only: by a
-report, or by a run that stops early or selects its epoch by it. One that is `recorded` is measured in every run, and
-each process that trains must have imported it.
+report, or by a run that stops early or selects its epoch by it. One that is `recorded` is measured in every run.
+Workers import the modules that declare what they measure.
 """
 
 from dnntrain.metrics.base import (

@@ -64,6 +64,8 @@ class Metric:
     ('1%'), points of a share ('0.3pp'), or a number in the metric's own unit."""
     judges: ClassVar[tuple[str, ...]] = ()
     """The tasks whose studies are judged by this metric unless they name another: on the test part."""
+    needs: ClassVar[str] = ""
+    """What must be true of the targets that define it, in words; empty if all do."""
     recorded: ClassVar[bool] = False
     """Whether every run records it: after each epoch, and in results.csv."""
     weighs_classes_equally: ClassVar[bool] = False

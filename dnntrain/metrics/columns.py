@@ -47,9 +47,15 @@ def metric_columns(task: str | None = None) -> list[str]:
 
 
 def column_named(text: str) -> str:
-    """The column that a user means: 'macro_f1' is on the test part, 'val_log_loss' is val_loss; other text as it is."""
+    """The column that a user means: 'macro_f1' is on the test part, 'val_log_loss' is val_loss; other text as it is.
+
+    Raises:
+        InputError: If it is no text.
+    """
     if isinstance(text, TableColumn):
         return text
+    if not isinstance(text, str):
+        raise InputError(f"metric {text!r}: must be a name, such as val_acc or macro_f1")
     part, name = split_column(text)
     name = ALIASES.get(name, name)
     return f"{part or 'test'}_{name}" if name in METRICS else text

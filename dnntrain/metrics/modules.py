@@ -6,17 +6,17 @@ import importlib
 from collections.abc import Iterable
 
 from dnntrain.errors import InputError
-from dnntrain.metrics.base import Metric
+from dnntrain.metrics.base import METRICS, Metric
 
 
-def modules_of(metrics: Iterable[Metric]) -> tuple[str, ...]:
-    """The modules outside dnntrain that declare some metrics.
+def modules_of(watched: Iterable[Metric]) -> tuple[str, ...]:
+    """The modules outside dnntrain that declare what workers measure: the watched metrics, and all that are recorded.
 
     Raises:
         InputError: If a metric is declared in a script or a notebook, which no other process can import.
     """
     modules = {}
-    for metric in metrics:
+    for metric in (*watched, *(metric for metric in METRICS.values() if metric.recorded)):
         declared = type(metric)
         if declared.__module__ == "__main__":
             raise InputError(

@@ -20,6 +20,7 @@ class AreaUnderCurve(Metric):
     name, tasks, label = "auc", ("classification",), "AUC"
     higher_is_better, bounds, decimals, delta = True, (0.0, 1.0), 4, "0.003"
     weighs_classes_equally = True
+    needs = "examples of at least two classes"
 
     def from_predictions(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> float:
         if info.n_classes == 2:

@@ -18,6 +18,7 @@ class R2(RowMean):
 
     name, tasks, label = "r2", ("regression",), "R²"
     higher_is_better, bounds, delta = True, (-math.inf, 1.0), "0.01"
+    needs = "targets that differ"
 
     def rows(self, outputs: Any, targets: Any, losses: Any) -> Any:
         return squared_errors(outputs, targets)
@@ -61,6 +62,7 @@ class MeanAbsolutePercentageError(ExampleMean):
 
     name, tasks, label = "mape", ("regression",), "MAPE"
     higher_is_better, bounds, unit = False, (0.0, math.inf), PERCENT
+    needs = "targets other than 0"
 
     def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
         sizes = np.abs(info.mean + info.deviation * targets.astype(float))

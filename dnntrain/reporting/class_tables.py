@@ -44,7 +44,8 @@ def per_class_table(summary: Summary) -> TextTable:
             name = ""
     part = PARTS_IN_WORDS[summary.per_class[0].part]
     headings = ["class", "arm", "examples", "precision %", "recall %", "F1 %"]
-    title = f"per class, on the {part} part (mean ± standard deviation over runs)"
+    over = "mean ± standard deviation over runs, of precision over those that predict the class"
+    title = f"per class, on the {part} part ({over})"
     return TextTable(title, headings, rows, frozenset(headings[2:]))
 
 

@@ -10,7 +10,7 @@ from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validatio
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
-from dnntrain.metrics import split_column
+from dnntrain.metrics import TRAIN_LOSS, split_column
 from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import missing_predictions_line
 from dnntrain.reporting.constant_notes import constant_lines
@@ -171,6 +171,8 @@ def training_loss_line(summary: Summary, most: int) -> Iterator[str]:
     by_loss = arms_by_training_loss(summary.results.record)
     if len(by_loss) > 1:
         losses = "; ".join(f"{loss} ({formatting.listed(names, most)})" for loss, names in by_loss.items())
+        if summary.metric == TRAIN_LOSS:
+            yield "These verdicts compare different losses and say nothing; --metric val_loss compares the plain loss."
         yield (
             f"The arms train on different losses, so that train_loss cannot be compared: {losses}. All other figures "
             "are comparable: validation and test are measured by the plain loss."

@@ -35,7 +35,8 @@ def lost_lines(summary: Summary, most: int) -> Iterator[str]:
     missing = [arm for arm in summary.arms if arm.runs.not_measured]
     if missing:
         counts = ", ".join(f"{arm.name} {len(arm.runs.not_measured)} of {arm.runs.made} runs" for arm in missing)
-        yield f"Finished without a value of {summary.metric}, and not counted: {counts}."
+        needs = metric_of(summary.metric).needs and f", which needs {metric_of(summary.metric).needs}"
+        yield f"Finished without a value of {summary.metric}{needs}, and not counted: {counts}."
     if any(arm.runs.lost_value_is_assumed for arm in losing):
         yield "Chance assumes equally frequent classes, because the records do not have the class counts."
 
@@ -62,6 +63,8 @@ def counted_as(arm: ArmSummary, summary: Summary) -> str:
         return f"count as {shown}"
     if any(value == finished for each in summary.arms for finished in each.runs.finished.values()):
         return f"count as the worst finished run ({shown})"
+    if metric_of(summary.metric).constant_is_good:
+        return f"count as the worst value ({shown})"
     is_classification = task_of(summary.metric, summary.results.runs.columns) == "classification"
     return f"count as {'chance' if is_classification else 'a prediction of the mean'} ({shown})"
 

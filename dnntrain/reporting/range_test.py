@@ -95,8 +95,8 @@ def curve_lines(test: RangeTest) -> Text:
     if np.isfinite(rate):
         place = min(width - 1, int(np.searchsorted(test.rates, rate) * width / len(mean)))
         lines.append(f"{'':>8} {'':>{place}}▲ {rate:.2g}")
-    ends = f"{test.rates[0]:.2g}", f"{test.rates[-1]:.2g}"
-    lines.append(f"{'lr':>8} {ends[0]:<{width - len(ends[1])}}{ends[1]}")
+    first, last = f"{test.rates[0]:.2g}", f"{test.rates[-1]:.2g}"
+    lines.append(f"{'lr':>8} {first:<{max(len(first) + 1, width - len(last))}}{last}")
     return Text("\n".join(lines), no_wrap=True)
 
 
@@ -106,8 +106,10 @@ def rule_table(test: RangeTest) -> TextTable:
     rows = []
     for rule, text in RULES.items():
         found = test.suggestions[rule]
-        ends = [f"{found.low:.2g} to {found.high:.2g}"] if several else []
-        rows.append([f"{found.rate:.2g}" if np.isfinite(found.rate) else "none", *ends, text])
+        rate, ends = "none", "-"
+        if np.isfinite(found.rate):
+            rate, ends = f"{found.rate:.2g}", f"{found.low:.2g} to {found.high:.2g}"
+        rows.append([rate, *([ends] if several else []), text])
     headings = ["lr", *(["seeds"] if several else []), "rule"]
     return TextTable("", headings, rows, frozenset({"lr"}), frozenset({"rule"}))
 

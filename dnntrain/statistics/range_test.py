@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -43,6 +44,9 @@ class RateRange:
     steps: int = 200
 
     def __post_init__(self) -> None:
+        for name, value, kind in (("from", self.low, Real), ("to", self.high, Real), ("steps", self.steps, Integral)):
+            if not isinstance(value, kind):
+                raise InputError(f"{name} {value!r}: must be a {'number' if kind is Real else 'whole number'}")
         if not 0 < self.low < self.high <= 1e6:
             raise InputError(f"from {self.low:g} to {self.high:g}: must be rates that grow, above 0 and at most 1e6")
         if not 20 <= self.steps <= 100_000:

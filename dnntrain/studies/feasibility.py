@@ -183,6 +183,7 @@ def extent_of(spec: RunSpec, outline: DatasetInfo) -> RunExtent:
         blocks=spec.net.n_blocks(spec.hidden, skips[0].every if skips else 0),
         reuses=spec.reuse_from is not None,
         batches_per_epoch=batches,
+        longest_stage=spec.longest_stage(spec.epochs),
     )
 
 

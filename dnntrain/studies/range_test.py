@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from dnntrain.config.keys import Settings
-from dnntrain.config.range_test import unused_settings
+from dnntrain.config.range_test import NO_USE, unused_settings
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.jobs import Event, Job, JobFailed, RangeProgress, RangeTested
 from dnntrain.statistics.range_test import RangeTest, RateRange
@@ -27,7 +27,7 @@ OnSteps = Callable[[int, float], None]
 def range_study(settings: Settings, seeds: object, options: RunOptions) -> Study:
     """The runs of a range test, as a study; InputError for a setting that the test replaces or cannot use."""
     if unused := unused_settings().intersection(settings):
-        raise InputError(f"{min(unused)}: has no use in lr-find, which trains some steps from scratch at rising rates")
+        raise InputError(f"{min(unused)}: {NO_USE}")
     return training_study(settings, seeds, None, options.home)
 
 

@@ -7,5 +7,5 @@ import pkgutil
 
 from dnntrain.techniques.base import CATALOGUE as CATALOGUE
 
-for _module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-    importlib.import_module(f"{__name__}.{_module}")
+for _module in sorted(info.name for info in pkgutil.walk_packages(__path__, f"{__name__}.")):
+    importlib.import_module(_module)

@@ -80,7 +80,7 @@ class SWA(Averaging):
     formula = "φ ← φ + (θ - φ)/n, the n-th time after the start; batch norm's statistics are measured for φ"
     advice = (
         "Use a constant or cyclic rate that is rather high after the start, or all weights in the mean are alike. "
-        "Before the start, the network itself is evaluated."
+        "Before the start, the network itself is evaluated. A transfer in two stages averages each on its own."
     )
     example: ClassVar = {"swa": "0.3"}
     measures_statistics = True
@@ -90,12 +90,14 @@ class SWA(Averaging):
     every: Literal["epoch", "step"] = hyperparameter("epoch", "average the weights after each epoch or after each step")
 
     def fault(self, run: RunExtent) -> str | None:
-        if self._first(run.steps_per_epoch, run.epochs * run.steps_per_epoch) < run.epochs * run.steps_per_epoch:
+        total = run.longest_stage * run.steps_per_epoch
+        if self._first(run.steps_per_epoch, total) < total:
             return None
-        return f"swa {self.start}: the run's {run.epochs} epochs end before averaging starts"
+        stage = "run" if run.longest_stage == run.epochs else "longest stage"
+        return f"swa {self.start}: the {stage}'s {run.longest_stage} epochs end before averaging starts"
 
     def idle(self, run: RunExtent) -> str | None:
-        total = run.epochs * run.steps_per_epoch
+        total = run.longest_stage * run.steps_per_epoch
         if self.shares(np.array([float(total)]), run.steps_per_epoch, total)[0] < 1:
             return None
         return f"swa {self.start}: the average has the weights of the last {self.every} only; start earlier"
@@ -128,9 +130,11 @@ class Lookahead(Averaging):
     alpha: float = hyperparameter(0.5, "share α of the way that they move", gt=0, le=1, per_member=True)
 
     def idle(self, run: RunExtent) -> str | None:
-        if self.every <= run.epochs * run.steps_per_epoch:
-            return None
-        return f"lookahead {self.every}: the run ends before the slow weights move"
+        if self.every > run.longest_stage * run.steps_per_epoch:
+            return f"lookahead {self.every}: the run ends before the slow weights move"
+        if self.alpha == 1 and run.steps_per_epoch % self.every == 0:
+            return f"lookahead {self.every}: with alpha 1, the slow weights are the trained ones after every epoch"
+        return None
 
     def shares(self, t: np.ndarray, steps_per_epoch: int, total_steps: int) -> np.ndarray:
         return np.where(t % self.every == 0, self.alpha, 0.0)

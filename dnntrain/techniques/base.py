@@ -54,6 +54,8 @@ class RunExtent:
     """Mini-batches per epoch: more than the steps with gradient accumulation."""
     blocks: int = 0
     """Number of residual blocks."""
+    longest_stage: int = 0
+    """Epochs of the longest stage, where a transfer has two; else those of the run."""
 
 
 class Technique(BaseModel):

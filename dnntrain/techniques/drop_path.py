@@ -34,6 +34,9 @@ class DropPath(Switch):
         remedy = "residual gives an mlp some" if run.net == "mlp" else "resnet and an mlp with residual have some"
         return f"drop_path: net {run.net} has no residual blocks; {remedy}"
 
+    def idle(self, run: RunExtent) -> str | None:
+        return None if self.rate else "drop_path 0: skips no block"
+
     def layer(self, name: str, shape: Shape, share: float) -> DropPathSpec:
         """The layer at the end of a block's body.
 

@@ -117,6 +117,8 @@ def test_lost_runs_count_as_the_training_parts_majority_class(trained: Path) -> 
     assert not wild["lost_value_is_assumed"]
     by_error = report(trained, "runs/classes", "--metric", "ece")
     assert next(arm for arm in by_error["arms"] if arm["arm"] == "wild")["lost_value"] == 1.0
+    shown = answer(["report", "runs/classes", "--metric", "ece"], trained).out
+    assert "they count as the worst value (100.00 %)" in shown  # chance is well calibrated
 
 
 def test_the_exports_have_the_classes(trained: Path, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_metrics_that_a_study_cannot_have(trained: Path) -> None:
     cases = {
         ("classes", "mae"): "has no metric test_mae; it has",
         ("classes", "train_macro_f1"): "metric train_macro_f1: macro_f1 is computed from predictions, of the parts val",
-        ("rare", "top5"): "test_top5 is not defined for these data",
+        ("rare", "top5"): "test_top5 is not defined for these data: it needs more than 5 classes",
         ("numbers", "macro_f"): "unknown metric 'macro_f'",
     }
     for (study, metric), expected in cases.items():
@@ -236,6 +238,8 @@ def test_metrics_that_a_study_cannot_have(trained: Path) -> None:
     assert "is a regression, which has no classes" in answer(["report", "runs/numbers", "--per-class"], trained).err
     table = answer(["report", "runs/classes", "--against", "classes", "classes", "--per-class"], trained)
     assert table.code == 2 and "--per-class: not with --against" in table.err
+    known = answer(["report", "runs/classes", "--metric", "mae"], trained).err
+    assert "test_acc" in known and "test_macro_f1" in known and "mc_test" not in known and "rmse" not in known
     # with two classes, the top five are all; that arm has no value, and the others do
     study = report(trained, "runs/classes", "--metric", "top5")
     assert {arm["arm"]: arm["not_measured"] for arm in study["arms"]} == {"baseline": 0, "elu": 0, "wild": 0, "two": 3}

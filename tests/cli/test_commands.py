@@ -26,6 +26,14 @@ def test_the_help_lists_every_command_with_its_own_first_line() -> None:
         assert f"dnntrain {name} " in " ".join(succeeds(name, "--help", COLUMNS="200").split())
 
 
+@pytest.mark.parametrize("command", ["train", "lr-find"])
+def test_no_flag_is_cut_in_the_help_on_80_columns(command: str) -> None:
+    shown = succeeds(command, "--help", COLUMNS="80")
+    for written in ("[:P=V,…]", "(1, 2, …)"):
+        shown = shown.replace(written, "")
+    assert "--color-jitter" in shown and "…" not in shown
+
+
 def test_every_file_of_a_command_is_listed() -> None:
     from dnntrain import cli
 

@@ -199,6 +199,7 @@ VALUES: dict[str, list[list[str]]] = {
     "require": [["--require", "elu >= bn"]],
     "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
+    "per_class": [["--per-class"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],

@@ -53,7 +53,10 @@ def test_json_has_the_rules_and_every_loss() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--lr", "0.1"), "No such option: --lr"),
+        (("--lr", "0.1"), "--lr: has no use in lr-find, which trains some steps from scratch at rising rates"),
+        (("--no-tta",), "--no-tta: has no use in lr-find"),
+        (("--swa-every", "step"), "--swa-every: has no use in lr-find"),
+        (("--llr", "0.1"), "No such option: --llr"),
         (("--from", "1", "--to", "0.1"), "from 1 to 0.1: must be rates that grow, above 0 and at most 1e6"),
         (("--steps", "3"), "steps 3: must be from 20 to 100000"),
         (("--loss", "huber"), "loss huber: is for a regression"),
@@ -88,3 +91,11 @@ def test_a_loss_that_falls_at_no_rate_suggests_none() -> None:
     assert math.isnan(made.suggestion)
     assert "The loss falls at no rate: nothing is suggested." in notes(made.analysis)
     assert "nothing is suggested" in str(made)
+
+
+def test_seeds_that_all_diverge_at_once_have_a_readable_table() -> None:
+    """Only a few steps are left, so that the curve is narrower than the rates at its ends."""
+    made = str(dt.lr_find(seeds=2, steps=50, low=1e5, high=1e6, **SETTINGS))
+    assert "nan" not in made
+    [axis] = [line.split() for line in made.splitlines() if line.lstrip().startswith("lr ") and "rule" not in line]
+    assert len(axis) == 3 and float(axis[1]) == 1e5 < float(axis[2])

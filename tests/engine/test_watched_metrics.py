@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,15 @@ def test_a_transfer_selects_by_it(mini: Dataset) -> None:
 
 
 def test_a_metric_that_validation_does_not_define_is_refused() -> None:
-    with pytest.raises(InputError, match="val_top5: these validation examples do not define it"):
+    said = "^select best:val_top5: these validation examples do not define it, which needs more than 5 classes; "
+    with pytest.raises(InputError, match=said):
         train_population([RunSpec.parse(SMALL | {"select": "best:val_top5"})], table(3))
+    data = table(0)
+    zero = replace(data, train_targets=np.zeros_like(data.train_targets))
+    with pytest.raises(InputError, match=r"^early_stop_metric val_mape: .* needs targets other than 0; no epoch"):
+        train_population([RunSpec.parse(SMALL | {"early_stop": 2, "early_stop_metric": "val_mape"})], zero)
+    with pytest.raises(InputError, match=r"^select best:val_r2: .* needs targets that differ; no epoch"):
+        train_population([RunSpec.parse(SMALL | {"select": "best:val_r2"})], zero)  # which every run records
 
 
 def test_the_tables_have_the_columns_that_were_watched(tmp_path: Path) -> None:

@@ -263,6 +263,40 @@ def test_a_metric_in_a_script_is_for_reports_only(tmp_path: Path) -> None:
     assert done.stdout.startswith("test_rarest")
 
 
+RECORDED = """
+from dnntrain.metrics import RowMean, predicted_classes
+
+class Errors(RowMean):
+    name, tasks, label = "errors", ("classification",), "share of errors"
+    higher_is_better, bounds, unit = False, (0.0, 1.0), "%"
+
+    def rows(self, outputs, targets, losses):
+        return predicted_classes(outputs) != targets
+"""
+
+RECORDING = """
+import dnntrain as dt
+import errors
+made = dt.train(hidden=8, epochs=1, train_size=200, val=100, seeds=2, name="own", progress=False, workers=1)
+print((made.runs["train_errors"] + made.runs["train_acc"]).tolist())
+print((made.runs["test_errors"] + made.runs["test_acc"]).tolist())
+"""
+
+
+def test_a_recorded_metric_in_a_module_is_measured_by_the_workers(tmp_path: Path) -> None:
+    (tmp_path / "errors.py").write_text(RECORDED)
+    done = run_script(tmp_path, RECORDING)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[1.0, 1.0]\n[1.0, 1.0]\n"
+
+
+def test_a_recorded_metric_in_a_script_is_refused(tmp_path: Path) -> None:
+    done = run_script(tmp_path, RECORDING.replace("import errors\n", RECORDED))
+    assert done.returncode != 0
+    assert "metric errors: Errors is declared in a script or a notebook, which the workers" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_notebook_cell_that_runs_again_replaces_its_metric() -> None:
     def cell(label: str) -> None:
         class Again(Metric):

@@ -283,5 +283,8 @@ def test_arms_with_different_training_losses_are_named(tmp_path: Path) -> None:
         "the plain loss (plain, named, old); focal:gamma=1 (focal)."
         in text_of(made(tmp_path / "s", arms, settings=settings))
     )
+    by_training = {name: {"train_loss": values} for name, values in arms.items()}
+    judged = read_study(write_study(tmp_path / "t", by_training, settings=settings))
+    assert "These verdicts compare different losses" in text_of(summarize(judged, "train_loss"))
     del arms["focal"]
     assert "different losses" not in text_of(made(tmp_path / "same", arms, settings=settings))

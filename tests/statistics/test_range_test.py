@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,17 @@ def test_rates_that_cannot_be_tried_are_refused(low: float, high: float, steps: 
         RateRange(low, high, steps)
     with pytest.raises(InputError, match="steps 5: must be from 20 to 100000"):
         RateRange(steps=5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"low": "x"}, "from 'x': must be a number"),
+        ({"high": None}, "to None: must be a number"),
+        ({"steps": 30.5}, "steps 30.5: must be a whole number"),
+        ({"steps": "many"}, "steps 'many': must be a whole number"),
+    ],
+)
+def test_what_is_no_number_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=f"^{said}$"):
+        RateRange(**wrong)

@@ -101,6 +101,51 @@ def test_a_schedule_that_never_acts_is_warned_of(schedule: str, is_idle: bool) -
     assert all("constant in effect" in line for line in reasons)
 
 
+PHOTOS = DatasetInfo((3, 8, 8), ("a", "b", "c"), 100, kind="images")
+GRAY = DatasetInfo((8, 8), ("a", "b", "c"), 100, kind="images")
+WITHOUT_EFFECT: list[tuple[DatasetInfo, dict[str, Any], str]] = [
+    (PRICES, {"noise": 0}, "noise 0: adds nothing to the inputs"),
+    (GRAY, {"random_erasing": 0}, "random_erasing 0: changes no image"),
+    (GRAY, {"random_erasing": 0.5, "random_erasing_min_area": 0.9, "random_erasing_max_area": 1},
+     "random_erasing_min_area 0.9: no such box fits into 8 × 8 pixels"),
+    (GRAY, {"random_erasing": 0.5, "random_erasing_min_area": 0.001, "random_erasing_max_area": 0.002},
+     "random_erasing_max_area 0.002: such boxes have no pixel of 8 × 8"),
+    (PHOTOS, {"color_jitter": True, "color_jitter_brightness": 0, "color_jitter_contrast": 0,
+              "color_jitter_saturation": 0}, "color_jitter: changes no image with strengths of 0"),
+    (GRAY, {"color_jitter": True, "color_jitter_brightness": 0, "color_jitter_contrast": 0},
+     "color_jitter: changes no gray image with strengths of 0"),
+    (CLOTHES, {"hidden": "3x20", "residual": True, "drop_path": 0}, "drop_path 0: skips no block"),
+    (CLOTHES, {"lookahead": 5, "lookahead_alpha": 1},  # 25 steps in an epoch
+     "lookahead 5: with alpha 1, the slow weights are the trained ones after every epoch"),
+    (CLOTHES, {"bn": True, "bn_ghost": 8, "train_size": 15},
+     "bn_ghost 8: a batch of all 15 training examples has no two such parts"),
+    (CLOTHES, {"loss": "cross_entropy:class_weights=2/2/2"},
+     "loss cross_entropy: class_weights 2/2/2: all classes have the same weight"),
+    (CLOTHES, {"loss": "focal:class_weights=balanced", "batch_size": 1},
+     "loss focal: class_weights balanced: no effect on steps of one example, whose weight is 1"),
+]  # fmt: skip
+WITH_EFFECT: list[tuple[DatasetInfo, dict[str, Any]]] = [
+    (GRAY, {"random_erasing": 0.5}),
+    (PHOTOS, {"color_jitter": True, "color_jitter_brightness": 0, "color_jitter_contrast": 0}),
+    (CLOTHES, {"lookahead": 4, "lookahead_alpha": 1}),
+    (CLOTHES, {"bn": True, "bn_ghost": 8, "train_size": 16}),
+    (CLOTHES, {"loss": "cross_entropy:class_weights=balanced,label_smoothing=0.1", "batch_size": 1}),
+    (CLOTHES, {"loss": "cross_entropy:class_weights=1/2/2", "batch_size": 1, "accumulate": 2}),
+]
+
+
+@pytest.mark.parametrize(("outline", "settings", "said"), WITHOUT_EFFECT, ids=lambda item: str(item)[:60])
+def test_a_value_without_effect_is_warned_of(outline: DatasetInfo, settings: dict[str, Any], said: str) -> None:
+    spec = RunSpec.parse(settings)
+    check_run(spec, outline)
+    assert list(idle_settings(spec, outline)) == [said]
+
+
+@pytest.mark.parametrize(("outline", "settings"), WITH_EFFECT, ids=lambda item: str(item)[:60])
+def test_a_value_with_an_effect_is_not(outline: DatasetInfo, settings: dict[str, Any]) -> None:
+    assert not list(idle_settings(RunSpec.parse(settings), outline))
+
+
 MODULES = """
 from torch import nn
 import torch.nn.functional as F

@@ -10,8 +10,10 @@ import pytest
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.studies.feasibility import techniques_of
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
+from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.clipping import Clipping
@@ -521,3 +523,10 @@ def test_a_changed_base_is_a_study_of_its_own() -> None:
 def test_a_note_says_that_it_speaks_of_other_settings() -> None:
     assert load_preset("vanishing", {"lr": 0.5}).note.endswith("preset as it is; this study has lr=0.5.)")
     assert "as it is" not in load_preset("vanishing").note
+
+
+def test_every_technique_is_in_a_preset() -> None:
+    specs = [arm.spec for name in shipped_presets() for arm in load_preset(name).arms]
+    used = {technique.name for spec in specs for technique in techniques_of(spec)}
+    used |= {spec.net.name for spec in specs} | {spec.init.name for spec in specs if spec.init}
+    assert CATALOGUE.keys() <= used

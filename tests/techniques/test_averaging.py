@@ -291,12 +291,25 @@ def test_a_run_has_one_average(pair: tuple[dict[str, Any], dict[str, Any]]) -> N
         RunSpec.parse(pair[0] | pair[1])
 
 
+STAGES = {"reuse_from": "0123456789ab", "freeze_epochs": 5, "unfreeze_layers": 1, "epochs": 10}
+"""Two stages of 5 epochs, each of which averages anew."""
+
+
 @pytest.mark.parametrize(
     ("settings", "find", "said"),
     [
         ({"swa": "20ep"}, check_run, "swa 20ep: the run's 10 epochs end before averaging starts"),
         ({"swa": "0.95"}, idle_settings, "swa 0.95: the average has the weights of the last epoch only; start earlier"),
         ({"lookahead": 10**6}, idle_settings, "lookahead 1000000: the run ends before the slow weights move"),
+        (STAGES | {"swa": "6ep"}, check_run, "swa 6ep: the longest stage's 5 epochs end before averaging starts"),
+        (
+            STAGES | {"swa": "0.8"},
+            idle_settings,
+            "swa 0.8: the average has the weights of the last epoch only; start earlier",
+        ),
+        (STAGES | {"swa": "0.7"}, idle_settings, ""),
+        (STAGES | {"lookahead": 2_000}, idle_settings, "lookahead 2000: the run ends before the slow weights move"),
+        (STAGES | {"lookahead": 1_000}, idle_settings, ""),
     ],
 )
 def test_an_average_without_effect(
@@ -307,7 +320,7 @@ def test_an_average_without_effect(
         found = list(find(spec, mini.outline))
     except InputError as error:
         found = [str(error)]
-    assert found == [said]
+    assert found == ([said] if said else [])
 
 
 @pytest.mark.parametrize(("start", "read"), [("0.75", "0.75"), (0.5, "0.5"), ("1000", "1000"), ("5 epochs", "5ep")])
@@ -335,6 +348,4 @@ def test_a_transfer_in_stages(settings: dict[str, Any], mini: Dataset) -> None:
     assert_same(whole, rest)
     assert kept[4, 0].stage == 1
     assert whole.status == "finished" and whole.predictions is not None
-    assert whole.predictions.metrics("classification")["val_loss"] == pytest.approx(
-        whole.kept_row["val_loss"], rel=1e-6
-    )
+    assert whole.predictions.metric("val_loss") == pytest.approx(whole.kept_row["val_loss"], rel=1e-6)

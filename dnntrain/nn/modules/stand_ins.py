@@ -77,7 +77,7 @@ class AnyBatchNorm(torch.nn.modules.batchnorm._BatchNorm):
         """Any number will do."""
 
 
-class SquaredReLU(torch.nn.ReLU):
+class ReLUSquared(torch.nn.ReLU):
     """max(0, x)². A kind of ReLU, so that whatever looks for activations finds it."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

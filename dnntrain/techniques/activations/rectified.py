@@ -101,6 +101,6 @@ class SquaredReLU(Activation):
         return positive.square(), lambda g: (g.mul_(positive).mul_(2),)
 
     def module(self) -> torch.nn.Module:
-        from dnntrain.nn.modules.stand_ins import SquaredReLU as SquaredReLUModule
+        from dnntrain.nn.modules.stand_ins import ReLUSquared
 
-        return SquaredReLUModule()
+        return ReLUSquared()

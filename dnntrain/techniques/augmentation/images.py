@@ -98,8 +98,10 @@ class ColorJitter(ImageAugmentation):
     saturation: float = hyperparameter(0.2, "strength of changes in saturation", ge=0, le=1, per_member=True)
 
     def idle(self, run: RunExtent) -> str | None:
-        default = type(self).model_fields["saturation"].default
-        if len(run.shape) == 2 and self.saturation != default:
+        is_gray, default = len(run.shape) == 2, type(self).model_fields["saturation"].default
+        if not self.brightness and not self.contrast and (is_gray or not self.saturation):
+            return f"color_jitter: changes no {'gray ' if is_gray else ''}image with strengths of 0"
+        if is_gray and self.saturation != default:
             return f"color_jitter_saturation {self.saturation:g} has no effect on gray images"
         return None
 
@@ -171,6 +173,17 @@ class RandomErasing(ImageAugmentation):
         if self.min_area > self.max_area:
             return f"random_erasing_min_area {self.min_area:g}: more than random_erasing_max_area {self.max_area:g}"
         return super().fault(run)
+
+    def idle(self, run: RunExtent) -> str | None:
+        height, width = run.shape[-2:]
+        if not self.probability:
+            return "random_erasing 0: changes no image"
+        # sides are rounded, and are whole pixels smaller than the image
+        if self.min_area * height * width > (height - 0.5) * (width - 0.5):
+            return f"random_erasing_min_area {self.min_area:g}: no such box fits into {height} × {width} pixels"
+        if self.max_area * height * width < 0.25:
+            return f"random_erasing_max_area {self.max_area:g}: such boxes have no pixel of {height} × {width}"
+        return None
 
     def draw(self, order: EpochOrder, shape: Shape) -> np.ndarray:
         rng, size = order.generator(self.name), np.array(shape[-2:])

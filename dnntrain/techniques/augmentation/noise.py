@@ -30,6 +30,9 @@ class Noise(TrainingAugmentation):
             return "noise: the inputs are tokens, which are indices and cannot be noisy"
         return super().fault(run)
 
+    def idle(self, run: RunExtent) -> str | None:
+        return None if self.std else "noise 0: adds nothing to the inputs"
+
     def draw(self, order: EpochOrder, shape: Shape) -> np.ndarray:
         """A key for each step, int32 (n, 1): too many numbers are drawn to draw them in advance."""
         keys = order.generator(self.name).integers(-(2**31), 2**31, (order.steps, 1))

@@ -47,6 +47,14 @@ class ClassTrainingLoss(TrainingLoss):
             return f"loss {self.name}: class_weights {weights}: must be {run.n_classes} weights, one for each class"
         return super().fault(run)
 
+    def idle(self, run: RunExtent) -> str | None:
+        weights = self.class_weights
+        if "/" in weights and len(set(weights.split("/"))) == 1:
+            return f"loss {self.name}: class_weights {weights}: all classes have the same weight"
+        if weights != "none" and not self.smoothing and run.steps_per_epoch == run.n_train:
+            return f"loss {self.name}: class_weights {weights}: no effect on steps of one example, whose weight is 1"
+        return None
+
     @property
     def smoothing(self) -> float:
         """The share of the target that is spread evenly over all classes."""
@@ -161,7 +169,7 @@ class Focal(ClassTrainingLoss):
     gamma: float = hyperparameter(2.0, "how much confident predictions are played down, γ", ge=0, le=100)
 
     def idle(self, run: RunExtent) -> str | None:
-        return None if self.gamma else "loss focal: with gamma 0 it is cross_entropy"
+        return super().idle(run) if self.gamma else "loss focal: with gamma 0 it is cross_entropy"
 
     def value_and_slope(self, log_p: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rest = torch.expm1(log_p).neg_().clamp_min_(torch.finfo(log_p.dtype).tiny)  # 1 - p, without cancellation

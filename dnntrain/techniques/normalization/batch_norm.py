@@ -52,6 +52,11 @@ class BatchNorm(Normalization):
             return "bn: there are no hidden layers; bn_input normalizes the inputs"
         return "bn: needs at least 2 training examples" if run.n_train < 2 else None
 
+    def idle(self, run: RunExtent) -> str | None:
+        if self.ghost is None or run.n_train >= 2 * self.ghost:
+            return None
+        return f"bn_ghost {self.ghost}: a batch of all {run.n_train} training examples has no two such parts"
+
     def layer(self, name: str, shape: Shape) -> BatchNormSpec:
         return BatchNormSpec(name, shape, self)
 
@@ -82,11 +87,11 @@ class BatchNormLayer(Layer):
             inverse = torch.rsqrt(state["bn_variance"] + self.bn.eps)
             return like_maps(torch.addcmul(shift, h - state["bn_mean"], scale * inverse), x)
         parts = self._saved = self._ghost_batches(h, ctx.real or x.shape[1], h.shape[1] // x.shape[1])
-        mean, variance = average([part.mean for part in parts]), average([part.variance for part in parts])
+        mean, variance = mean_of([part.mean for part in parts]), mean_of([part.variance for part in parts])
         if share := ctx.statistics_share(self.bn.alpha, is_new=not self.pretrained):
             for key, batch in (("bn_mean", mean), ("bn_variance", variance)):
                 state[key].copy_(batch) if share == 1 else state[key].lerp_(batch, share)  # eqs. 19, 20
-        normalized = joined([part.normalized for part in parts])
+        normalized = concatenated([part.normalized for part in parts])
         return like_maps(torch.addcmul(shift, normalized, scale), x)  # eq. 18
 
     def _ghost_batches(self, h: torch.Tensor, real: int, pixels: int) -> list[GhostBatch]:
@@ -107,12 +112,12 @@ class BatchNormLayer(Layer):
         own = torch.split(pixel_rows(grad), sizes, dim=1)
         found = [part.parameter_gradients(g) for part, g in zip(parts, own, strict=True)]
         for key, gradients in zip(("bn_scale", "bn_shift"), zip(*found, strict=True), strict=True):
-            grads[f"{self.name}.{key}"] = total(gradients).view_as(scale)
+            grads[f"{self.name}.{key}"] = sum_of(gradients).view_as(scale)
         if not self.needs_input_grad:
             return None
         factor = scale.flatten(2)
         grads_in = [part.input_gradient(g, factor, *pair) for part, g, pair in zip(parts, own, found, strict=True)]
-        return like_maps(joined(grads_in), grad)
+        return like_maps(concatenated(grads_in), grad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +157,17 @@ class GhostBatch:
         return grad_in.mul_(scale * self.inverse)
 
 
-def total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def sum_of(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """The sum, added one by one."""
     return sum(parts[1:], parts[0])
 
 
-def average(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def mean_of(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """The mean, added one by one."""
-    return parts[0] if len(parts) == 1 else total(parts) / len(parts)
+    return parts[0] if len(parts) == 1 else sum_of(parts) / len(parts)
 
 
-def joined(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def concatenated(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """The rows (P, rows, units) of all ghost batches."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
 
