@@ -136,6 +136,17 @@ def test_cosine_restarts_are_torchs_warm_restarts(period: str, growth: int, fina
     assert ours == pytest.approx(rates, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("growth", [1, 2])
+def test_cosine_restarts_in_the_step_that_its_length_says(growth: int) -> None:
+    """0.55 epochs of 100 steps are 55.00000000000001 in floating point."""
+    of_epochs = whole_run(f"cosine_restarts:period=0.55ep,growth={growth}")
+    np.testing.assert_allclose(of_epochs, whole_run(f"cosine_restarts:period=55,growth={growth}"), atol=1e-9)
+    after_warmup = whole_run(f"cosine_restarts:period=20,growth={growth}", warmup="0.55ep")
+    np.testing.assert_allclose(
+        after_warmup, whole_run(f"cosine_restarts:period=20,growth={growth}", warmup="55"), atol=1e-9
+    )
+
+
 @pytest.mark.parametrize(("shrink", "mode"), [(1.0, "triangular"), (0.5, "triangular2")])
 def test_cyclic_is_torchs_cyclic_lr(shrink: float, mode: str) -> None:
     rates = torch_rates(

@@ -71,7 +71,8 @@ class CosineRestarts(Schedule):
     final: float = hyperparameter(0.0, "fraction of the rate that is left at the end of a cycle", ge=0, lt=1)
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
-        length = iterations(self.period, context.steps_per_epoch)
+        # 0.55 epochs of 100 steps are just above 55 in floating point, which would put off the restart by a step
+        t, length = t.round(6), round(iterations(self.period, context.steps_per_epoch), 6)
         if self.growth == 1:
             u = t % length / length
         else:
