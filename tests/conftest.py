@@ -16,6 +16,11 @@ from dnntrain import data
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests, which start clusters, come first, so that no process is left with them at the end."""
+    items.sort(key=lambda item: "test_ray" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def mini() -> data.Dataset:
     """The embedded data set."""
