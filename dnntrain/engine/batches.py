@@ -176,9 +176,13 @@ class BatchSource:
         """The loss that the members train on, whose class weights may depend on their own examples."""
         if spec.loss is None:
             return self.loss
+        return spec.loss.objective(self.loss, self.class_counts(), self.device)
+
+    def class_counts(self) -> np.ndarray:
+        """Training examples of each class for each member, (P, classes); no columns in a regression."""
         targets, n_classes = self.targets.cpu().numpy(), self.target_info["train"].n_classes
         counts = [np.bincount(targets[i] if n_classes else [], minlength=n_classes) for i in self.train_indices]
-        return spec.loss.objective(self.loss, np.stack(counts), self.device)
+        return np.stack(counts)
 
     @property
     def n_train(self) -> int:

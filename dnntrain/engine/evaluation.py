@@ -136,19 +136,13 @@ def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.nda
     val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
     by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}
     info = {part: inputs.target_info[part] for part in by_part}
-    counts = train_counts(inputs)
+    counts = inputs.class_counts()
     return [
-        Predictions({part: outputs[m] for part, outputs in by_part.items()}, targets, info, counts[m])
+        Predictions(
+            {part: outputs[m] for part, outputs in by_part.items()}, targets, info, counts[m] if counts.size else None
+        )
         for m in range(len(by_part["test"]))
     ]
-
-
-def train_counts(inputs: BatchSource) -> list[np.ndarray | None]:
-    """How many training examples of each class each member has, (classes,); None for a regression."""
-    targets, n_classes = inputs.targets.cpu().numpy(), inputs.target_info["test"].n_classes
-    if not n_classes:
-        return [None] * len(inputs.train_indices)
-    return [np.bincount(targets[indices], minlength=n_classes) for indices in inputs.train_indices]
 
 
 def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None:
