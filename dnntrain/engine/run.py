@@ -81,7 +81,8 @@ class Run:
             "seconds": round(self.seconds, 4),
             "history": self.history,
         }
-        if code := [CodeRecord.of(reference).content() for reference in self.spec.references()]:
+        plugins = self.spec.plugin_references()
+        if code := [CodeRecord.of(each, each in plugins).content() for each in self.spec.references()]:
             content["code"] = code
         return RunRecord.model_validate(nan_to_none(content))
 

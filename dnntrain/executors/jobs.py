@@ -12,6 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.utils.plugins import Plugin, loaded_plugins
 from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 class Job:
     """One population to train."""
 
+    plugins: tuple[Plugin, ...] = field(default_factory=loaded_plugins, kw_only=True)
+    """The plug-ins of this process. They are the first field, so that they are unpickled, and with it loaded, before the
+    specs, whose classes they may declare."""
     specs: tuple[RunSpec, ...]
     home: DataLocation
     device: str = "cpu"
