@@ -108,7 +108,9 @@ def root(
     # taken from the command line by `run`; here for the help
     plugin: Annotated[
         list[str] | None,
-        typer.Option("--plugin", metavar="FILE.py", help="load techniques, metrics and the like from a file; repeatable"),
+        typer.Option(
+            "--plugin", metavar="FILE.py", help="load techniques, metrics and the like from a file; repeatable"
+        ),
     ] = None,
 ) -> None:
     """Find out which training techniques really help on your network and data, and by how much.

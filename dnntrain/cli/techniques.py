@@ -31,7 +31,10 @@ def overview() -> Group:
     tables: list[RenderableType] = []
     by_family = sorted(CATALOGUE.values(), key=lambda technique: technique.family)
     for family, members in groupby(by_family, key=lambda technique: technique.family):
-        tables += [Text(family, style="bold"), definitions([(each.name, each.summary + origin(each)) for each in members])]
+        tables += [
+            Text(family, style="bold"),
+            definitions([(each.name, each.summary + origin(each)) for each in members]),
+        ]
     return Group(*tables, Text("dnntrain techniques NAME shows one technique in detail.", style="dim"))
 
 

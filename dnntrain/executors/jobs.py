@@ -25,8 +25,7 @@ class Job:
     """One population to train."""
 
     plugins: tuple[Plugin, ...] = field(default_factory=loaded_plugins, kw_only=True)
-    """The plug-ins of this process. They are the first field, so that they are unpickled, and with it loaded, before the
-    specs, whose classes they may declare."""
+    """The plug-ins of this process. Unpickling loads them, so they come before the specs, which hold their classes."""
     specs: tuple[RunSpec, ...]
     home: DataLocation
     device: str = "cpu"

@@ -99,7 +99,7 @@ def _runnable(folder: Path, record: RunRecord, code: CodeRecord, trust_code: boo
         return read_kept_code(folder, code)
     what = f"the plug-in {reference.module}" if code.plugin else f"code from {reference.module}"
     now = "is different now" if local else "is not here"
-    load = f"load it with --plugin {Path(reference.module).name}, or " if code.plugin else ""
+    load = f"load it with --plugin {Path(reference.module).name}, or " if code.plugin and not local else ""
     raise InputError(
         f"run {record.run} was trained with {what}, which {now}; {load}look at {folder / code.digest} and run that "
         "with --trust-code (trust_code=True in Python)"

@@ -29,8 +29,9 @@ from dnntrain.utils.fields import format_value
 
 
 def surgery() -> dict[str, Kind]:
-    """Settings that replace parts of a user's module, each with the kind of function that does the same in its source."""
-    return {"act": "activation", "dropout": "dropout"} | {norm.name: "norm" for norm in techniques_in(Normalization)}
+    """Settings that replace parts of a user's module, each with the kind of function that does it in the source."""
+    norms: dict[str, Kind] = {norm.name: "norm" for norm in techniques_in(Normalization)}
+    return {"act": "activation", "dropout": "dropout", **norms}
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 from dnntrain.errors import InputError
 from dnntrain.utils.user_code.imports import import_code, package_name
-from dnntrain.utils.user_code.reference import CodeReference, keep_loaded
+from dnntrain.utils.user_code.reference import LOADED, CodeReference
 from dnntrain.utils.user_code.sources import UserCode, read_code
 from dnntrain.utils.user_code.tracebacks import user_frames
 
@@ -85,7 +85,7 @@ _caches: list[Any] = []
 def cached(function: F) -> F:
     """`functools.cache` for what follows from the registries. Loading a plug-in clears it."""
     _caches.append(cache(function))
-    return cast(F, _caches[-1])
+    return cast("F", _caches[-1])
 
 
 def loaded_plugins() -> tuple[Plugin, ...]:
@@ -186,12 +186,12 @@ def load_code(code: UserCode) -> Plugin:
         if other.version == plugin.version:
             return other
         if other.module == plugin.module or other.file == plugin.file:
-            _unload(other)
+            unload(other)
     _load(plugin, code.folder, lambda: import_code(code))
     if not any(_is_of(plugin, each) for registry in _registries.values() for each in registry.values()):
-        _unload(plugin)
+        unload(plugin)
         raise PluginError(f"plug-in {plugin}: declares no technique, network, loss, metric, or the like")
-    keep_loaded(code)
+    LOADED[code.module] = code
     return plugin
 
 
@@ -238,7 +238,7 @@ def _load(plugin: Plugin, folder: str | None, run: Callable[[], object]) -> None
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:
-        _unload(plugin)
+        unload(plugin)
         if isinstance(error, PluginError):
             raise
         frames = user_frames(error, folder)
@@ -254,12 +254,15 @@ def _one_line(error: BaseException) -> str:
     return " ".join(f"{kind}{error}".split())
 
 
-def _unload(plugin: Plugin) -> None:
+def unload(plugin: Plugin) -> None:
     """Forget a plug-in and all that it declared."""
+    for each in _caches:
+        each.cache_clear()
     for registry in _registries.values():
         for name in [name for name, each in registry.items() if _is_of(plugin, each)]:
             del registry[name]
     del _loaded[plugin.module]
+    LOADED.pop(plugin.module, None)
 
 
 def _is_of(plugin: Plugin, declared: object) -> bool:

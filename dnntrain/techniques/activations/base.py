@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, autograd_vjp, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
@@ -45,9 +46,22 @@ class Activation(Choice):
         return autograd_vjp(self, z, *trained)
 
     def module(self) -> torch.nn.Module:
-        """torch's module of the same name and function, for networks that are modules."""
-        module: torch.nn.Module = getattr(torch.nn, type(self).__name__)(*self.model_dump().values())
-        return module
+        """A module for networks that are modules: torch's of the same name and function, or one that applies this.
+
+        Raises:
+            InputError: It trains slopes, and torch has no such module.
+        """
+        named: type[torch.nn.Module] | None = getattr(torch.nn, type(self).__name__, None)
+        if named:
+            return named(*self.model_dump().values())
+        if self.trained:
+            raise InputError(f"act {self.name}: trains {self.trained}, and has no module for networks that are modules")
+
+        class Applied(torch.nn.Module):
+            def forward(_, z: torch.Tensor) -> torch.Tensor:
+                return self(z)
+
+        return Applied()
 
     def layer(self, name: str, shape: Shape) -> ActivationSpec:
         """The layer that applies it to activations of this shape (of one example)."""

@@ -32,7 +32,7 @@ def is_own(module: str) -> bool:
 
 
 def package_name(code: UserCode) -> str:
-    """The name of the package that holds the modules of some code. Its folder counts, since they may read files there."""
+    """The name of the package of a code's modules. The folder counts, since they may read files next to their own."""
     return f"{PREFIX}{hashlib.sha256((code.folder + code.digest).encode()).hexdigest()[:16]}"
 
 

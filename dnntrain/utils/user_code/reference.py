@@ -80,7 +80,7 @@ class CodeReference:
         Raises:
             InputError: There is no such file or package, or a file is not Python.
         """
-        if known := _pinned.get().get(self.module) or _loaded.get(self.module):
+        if known := _pinned.get().get(self.module) or LOADED.get(self.module):
             return known
         if is_by_value(self.module):
             return sent_code(self.module)
@@ -198,13 +198,9 @@ class CodeReference:
 
 _pinned: ContextVar[dict[str, UserCode]] = ContextVar("pinned", default={})  # noqa: B039 (never changed in place)
 
-_loaded: dict[str, UserCode] = {}
-"""The code of plug-ins: a process keeps the version that it has imported."""
-
-
-def keep_loaded(code: UserCode) -> None:
-    """Let references to this module mean this code from now on, unless another is pinned."""
-    _loaded[code.module] = code
+LOADED: dict[str, UserCode] = {}
+"""The code of the plug-ins that this process has imported, by module: what references to them mean, unless another code
+is pinned."""
 
 
 @contextmanager
