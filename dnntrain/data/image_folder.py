@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from dnntrain.data.balance import MIN_CLASS_EXAMPLES
 from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import MAX_LISTED_NAMES, Dataset, class_numbers, join_names
+from dnntrain.data.image_files import IMAGE_SUFFIXES, PART_FOLDERS, subfolders, visible_files
 from dnntrain.data.images import FIT_NOTES, Decoder, DecodeResult, Fit, Images
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
-    TEST,
     TRAIN,
-    VALIDATION,
     build_dataset,
     chosen_rows,
     exclusion_note,
@@ -31,12 +30,6 @@ from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
 Color = Literal["auto", "gray", "color"]
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-PART_FOLDERS = {
-    "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
-    "test": TEST, "testing": TEST,
-}  # fmt: skip
 
 
 class ImageFile(NamedTuple):
@@ -178,22 +171,6 @@ def part_folders(root: Path) -> list[tuple[int, Path]]:
     if TRAIN not in {part for part, _ in named}:
         raise InputError(f"{root}: has {named[0][1].name}/, but no train/")
     return named
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The subfolders that are not hidden, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """All files below a folder that are not hidden."""
-    found = (path for path in folder.rglob("*") if not any(map(is_hidden, path.relative_to(folder).parts)))
-    return [path for path in found if path.is_file()]
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden, or is __MACOSX, which macOS adds to archives."""
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def other_files(root: Path, items: Sequence[ImageFile]) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.data.arrays import AnyArray, Arrays
+from dnntrain.data.array_inputs import AnyArray
+from dnntrain.data.arrays import Arrays
 from dnntrain.data.images import with_progress
 from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
 from dnntrain.errors import InputError, did_you_mean
