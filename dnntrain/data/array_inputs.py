@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -118,3 +119,38 @@ def as_tokens(values: AnyArray, where: str, kept: NDArray[np.bool_]) -> NDArray[
         allowed = f"tokens are indices, from 0 to {MAX_TOKEN:,} at most"
         raise InputError(f"{where}: whole numbers from {lowest:,} to {highest:,}; {allowed}")
     return np.ascontiguousarray(values, np.int32)
+
+
+def as_array(value: Any, where: str) -> AnyArray:
+    """Convert an array, tensor, gray or RGB image, number, text, or list of these; InputError for anything else."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    elif hasattr(value, "getbands") and value.mode not in ("L", "RGB"):
+        raise InputError(
+            f"{where} is an image of mode {value.mode}; must be L (gray) or RGB, as of image.convert('RGB')"
+        )
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{where} cannot become an array: {str(error).splitlines()[0]}") from None
+    if array.dtype == object:
+        hint = "array.astype(str) makes names text, and examples of different shapes need padding"
+        raise InputError(f"{where} is {type_and_shape(value)} of Python objects; must be numbers or text ({hint})")
+    return array
+
+
+def type_and_shape(value: Any) -> str:
+    """A value's type and, for arrays, shape: 'a tuple of 2 (float32 (100, 4), int64 (100,))'."""
+    if value is None:
+        return "None"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    if isinstance(value, Mapping):
+        return f"{article} {name} with the keys {', '.join(map(str, value))[:200]}"
+    if isinstance(value, tuple | list):
+        inner = ", ".join(type_and_shape(each) for each in value[:6]) + (", …" if len(value) > 6 else "")
+        return f"{article} {name} of {len(value)} ({inner})"
+    return f"{article} {name}"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from dnntrain.data.array_inputs import AnyArray, Reading, as_inputs
+from dnntrain.data.array_preprocessing import ArrayPreprocessing
 from dnntrain.data.copies import Indices, copy_groups
 from dnntrain.data.dataset import Dataset, Targets, count_noun
-from dnntrain.data.levels import check_scales
+from dnntrain.data.image_preprocessing import ImagePreprocessing
+from dnntrain.data.levels import bit_depth, check_scales
 from dnntrain.data.npz_file import Role
+from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.data.source import DataLocation
 from dnntrain.data.user_data import (
     FEW_VALUES,
@@ -74,7 +78,15 @@ class ArraySource(LabelledSource):
         if inputs.dtype.kind == "f" and (gaps := int(np.isnan(inputs[kept]).sum())):
             input_notes += (f"{inputs_key}: {count_noun(gaps, 'value')} missing (nan); replaced by the column's mean",)
         notes = target_notes + notes + input_notes
-        return build_dataset(self, location, inputs, targets, classes, parts, notes)
+        dataset = build_dataset(self, location, inputs, targets, classes, parts, notes)
+        preprocessing: Preprocessing
+        if dataset.is_image:
+            preprocessing = ImagePreprocessing(shape=dataset.shape, depth=bit_depth(int(values.max())))
+        else:
+            preprocessing = ArrayPreprocessing(
+                shape=dataset.shape, channels_first=reading == "auto", n_tokens=dataset.n_tokens
+            )
+        return replace(dataset, preprocessing=preprocessing)
 
 
 def concatenate_parts(arrays: Arrays, where: str) -> tuple[tuple[str, AnyArray], tuple[str, AnyArray], Indices]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import compress, islice
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
@@ -17,6 +18,7 @@ from dnntrain.data.balance import MIN_CLASS_EXAMPLES
 from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import MAX_LISTED_NAMES, Dataset, class_numbers, join_names
 from dnntrain.data.image_files import IMAGE_SUFFIXES, PART_FOLDERS, subfolders, visible_files
+from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.images import FIT_NOTES, Decoder, DecodeResult, Fit, Images
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
@@ -91,9 +93,10 @@ class ImageFolder(FileSource):
         check_classes(list(compress(items, chosen)), self.path)
         notes = exclusion_note(other_files(self.path, items), "file", "not an image in a class's folder")
         decoder = Decoder(self.image_size, self.color == "gray", self.fit)
-        images, outcomes, level_notes = decoder.decode([item.path for item in items], chosen, self.path)
+        decoded = decoder.decode([item.path for item in items], chosen, self.path)
+        images, outcomes = decoded.images, decoded.outcomes
         problems = {row: outcome.problem for row, outcome in outcomes.items() if outcome.problem}
-        notes += level_notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
+        notes += decoded.notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
         readable = np.isin(np.arange(len(items)), list(outcomes.keys() - problems.keys()))
         kept, copy_notes = drop_copies(items, images, readable)
         check_classes(list(compress(items, kept)), self.path)
@@ -102,7 +105,11 @@ class ImageFolder(FileSource):
             images = images[:, 0]
         # split before anything is left out, so that the choice of classes does not move an image to another part
         parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
-        return build_dataset(self, location, images, targets, classes, parts, notes)
+        dataset = build_dataset(self, location, images, targets, classes, parts, notes)
+        preprocessing = ImagePreprocessing(
+            shape=dataset.shape, fit=self.fit, depth=decoded.depth, deep_depth=decoded.deep_depth
+        )
+        return replace(dataset, preprocessing=preprocessing)
 
     def check_corrupt(self, problems: Mapping[str, str]) -> tuple[str, ...]:
         """A note on unreadable files, given each one's path and problem; InputError if there are too many."""
