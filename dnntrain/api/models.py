@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dnntrain.data import DataLocation
 from dnntrain.inference.choice import choose_runs
-from dnntrain.inference.prediction import predict as predict_data
+from dnntrain.inference.prediction import predict_examples
 from dnntrain.inference.recorded import RecordedModel
 from dnntrain.reporting.results import StudyResult
 from dnntrain.store.run_store import RunStore
@@ -58,7 +58,7 @@ def predict(
     text = str(run.folder if isinstance(run, StudyResult) else run)
     store, ids, _ = choose_runs(text, RunStore(Path(out)), arm, ensemble)
     home = DataLocation.at(data_dir)
-    predicted = predict_data([RecordedModel.load(store, each, home, trust_code) for each in ids], data, proba)
-    for note in predicted.notes:
-        warnings.warn(note, stacklevel=2)
+    predicted = predict_examples([RecordedModel.load(store, each, home, trust_code) for each in ids], data, proba)
+    if predicted.notes:
+        warnings.warn("\n".join(predicted.notes), stacklevel=2)
     return predicted.frame

@@ -24,9 +24,7 @@ def predict(
     proba: Annotated[bool, typer.Option("--proba", help="add a column with the probability of each class")] = False,
     ensemble: Annotated[
         bool,
-        typer.Option(
-            "--ensemble", help="the mean over all seeds of the best arm, and how far they spread"
-        ),
+        typer.Option("--ensemble", help="the mean over all seeds of the best arm, and how far they spread"),
     ] = False,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="an arm of the study; by default the best by validation")
@@ -41,7 +39,7 @@ def predict(
     """
     from dnntrain.data import DataLocation
     from dnntrain.inference.choice import choose_runs
-    from dnntrain.inference.prediction import predict as predict_data
+    from dnntrain.inference.prediction import predict_examples
     from dnntrain.inference.recorded import RecordedModel
     from dnntrain.store.run_store import RunStore
 
@@ -50,7 +48,7 @@ def predict(
     store, ids, words = choose_runs(run, RunStore(runs), arm, ensemble)
     home = DataLocation.at(data_dir)
     models = [RecordedModel.load(store, each, home, trust_code) for each in ids]
-    predicted = predict_data(models, data, proba, progress=True)
+    predicted = predict_examples(models, data, proba, progress=True)
     typer.echo(f"predicted by {words}", err=True)
     for line in (*predicted.notes, *metric_line(predicted, models[0].info.task)):
         typer.echo(line, err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.metrics import VAL_LOSS, metric_of, validation_column
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import read_study
 from dnntrain.transfer_learning.resolve import resolve_run
@@ -44,6 +44,7 @@ def choose_runs(
         raise InputError(f"--arm {arm}: no such arm in {folder}{did_you_mean(arm, names)}")
     runs = study.runs[(study.runs["arm"] == arm) & (study.runs["status"] == "finished")]
     column = validation_column(study.record.metric)
+    column = column if column in runs and not runs[column].isna().any() else VAL_LOSS
     runs = runs.sort_values(column, ascending=not metric_of(column).higher_is_better)
     ids = [str(run) for run in runs["run"]]
     if len(ids) < (2 if ensemble else 1):

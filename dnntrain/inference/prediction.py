@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from dnntrain.errors import InputError
 from dnntrain.inference.recorded import RecordedModel
 from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.utils.lazy import pandas as pd
-
-Columns = dict[str, Any]
-"""Columns of the table of predictions, (N,) each, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +30,9 @@ class Predicted:
     """How many examples have a target; the metrics are over these."""
 
 
-def predict(models: Sequence[RecordedModel], data: object, proba: bool = False, progress: bool = False) -> Predicted:
+def predict_examples(
+    models: Sequence[RecordedModel], data: object, proba: bool = False, progress: bool = False
+) -> Predicted:
     """Predict new data by the mean over some runs.
 
     The mean is that of the probabilities, or of the numbers in a regression.
@@ -64,23 +62,27 @@ def predict(models: Sequence[RecordedModel], data: object, proba: bool = False, 
     return Predicted(frame, list(dict.fromkeys(map(escape_unprintable, notes))), metrics, n_labeled)
 
 
-def class_columns(models: Sequence[RecordedModel], outputs: Sequence[np.ndarray]) -> tuple[Columns, np.ndarray]:
+def class_columns(
+    models: Sequence[RecordedModel], outputs: Sequence[np.ndarray]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The columns of a classification, and the logarithms of the mean probabilities, (N, classes)."""
     logs = np.stack([model.log_probabilities(each) for model, each in zip(models, outputs, strict=True)])
     mean: np.ndarray = np.logaddexp.reduce(logs) - np.log(len(models))
     chosen, every = mean.argmax(axis=1), np.arange(mean.shape[0])
     names = np.array(models[0].classes, object)
-    columns: Columns = {"prediction": names[chosen], "confidence": np.exp(mean[every, chosen])}
+    columns: dict[str, np.ndarray] = {"prediction": names[chosen], "confidence": np.exp(mean[every, chosen])}
     if len(models) > 1:
         columns["spread"] = np.exp(logs[:, every, chosen]).std(axis=0, ddof=1)
     return columns, mean
 
 
-def number_columns(models: Sequence[RecordedModel], outputs: Sequence[np.ndarray]) -> tuple[Columns, np.ndarray]:
+def number_columns(
+    models: Sequence[RecordedModel], outputs: Sequence[np.ndarray]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The columns of a regression, and the mean predictions, (N,)."""
     numbers = np.stack([model.to_numbers(each) for model, each in zip(models, outputs, strict=True)])
     mean: np.ndarray = numbers.mean(axis=0)
-    columns: Columns = {"prediction": mean}
+    columns: dict[str, np.ndarray] = {"prediction": mean}
     if len(models) > 1:
         columns["spread"] = numbers.std(axis=0, ddof=1)
     return columns, mean
