@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnntrain.cli.options import DataDir, Out
+from dnntrain.cli.options import DataDir, Out, TrustCode
 from dnntrain.cli.run_options import RUNS
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
-TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
-]
 
 
 @runs_app.command("list")

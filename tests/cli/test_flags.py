@@ -221,6 +221,9 @@ VALUES: dict[str, list[list[str]]] = {
     "high": [["--to", "0.1"]],
     "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
+    "proba": [["--proba"]],
+    "ensemble": [["--ensemble"]],
+    "runs": [["--runs", "elsewhere"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -235,6 +238,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     FROM,
     (*FROM, "--strategies"),
     (*FROM, "--train-sizes", "20,60"),
+    ("predict", "RUN", "images"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
     ("report", "runs", "--against", "small", "small"),
