@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
+    from dnntrain.api.trackers import track
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
     from dnntrain.reporting.range_test import RangeTestResult
@@ -32,6 +33,7 @@ __all__ = [
     "load",
     "lr_find",
     "report",
+    "track",
     "train",
     "transfer",
 ]
@@ -39,6 +41,7 @@ __all__ = [
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
+_MODULES |= {"track": "dnntrain.api.trackers"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

@@ -221,6 +221,9 @@ VALUES: dict[str, list[list[str]]] = {
     "high": [["--to", "0.1"]],
     "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
+    "track": [["--track", "tensorboard:logs"]],
+    "to": [["--to", "mlflow"]],
+    "runs": [["--runs", "nowhere"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -251,6 +254,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]
 """Command lines that every option of the command is added to."""
@@ -267,7 +271,8 @@ CASES = [
     (words, name)
     for words in CONTEXTS
     for name in options_of(words)
-    if VALUES[name][0][0] not in words and not ("--plan" in words and name == "out")  # nothing is written then
+    if VALUES[name][0][0] not in words
+    and not ("--plan" in words and name in ("out", "track"))  # nothing is written then
 ]
 
 
