@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dnntrain.api.models import predict
     from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
+    from dnntrain.api.trackers import track
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
     from dnntrain.reporting.range_test import RangeTestResult
@@ -34,6 +35,7 @@ __all__ = [
     "lr_find",
     "predict",
     "report",
+    "track",
     "train",
     "transfer",
 ]
@@ -42,6 +44,7 @@ _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= {"predict": "dnntrain.api.models"}
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
+_MODULES |= {"track": "dnntrain.api.trackers"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

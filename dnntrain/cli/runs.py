@@ -14,6 +14,7 @@ import typer
 
 from dnntrain.cli.options import DataDir, Out, TrustCode
 from dnntrain.cli.run_options import RUNS
+from dnntrain.cli.track import track
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
 runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
+runs_app.command()(track)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 

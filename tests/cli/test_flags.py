@@ -224,6 +224,8 @@ VALUES: dict[str, list[list[str]]] = {
     "proba": [["--proba"]],
     "ensemble": [["--ensemble"]],
     "runs": [["--runs", "elsewhere"]],
+    "track": [["--track", "tensorboard:logs"]],
+    "to": [["--to", "mlflow"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -255,6 +257,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]
 """Command lines that every option of the command is added to."""
@@ -271,7 +274,8 @@ CASES = [
     (words, name)
     for words in CONTEXTS
     for name in options_of(words)
-    if VALUES[name][0][0] not in words and not ("--plan" in words and name == "out")  # nothing is written then
+    if VALUES[name][0][0] not in words
+    and not ("--plan" in words and name in ("out", "track"))  # nothing is written then
 ]
 
 
