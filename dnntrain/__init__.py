@@ -9,6 +9,7 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
+    from dnntrain.api.models import to_torch
     from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
@@ -32,11 +33,13 @@ __all__ = [
     "load",
     "lr_find",
     "report",
+    "to_torch",
     "train",
     "transfer",
 ]
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
+_MODULES |= {"to_torch": "dnntrain.api.models"}
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
