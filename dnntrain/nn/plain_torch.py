@@ -18,8 +18,7 @@ class ResidualBlock(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs of the body's shape."""
-        sum_: torch.Tensor = self.shortcut(x) + self.body(x)
-        return sum_
+        return torch.add(self.shortcut(x), self.body(x))
 
 
 class StochasticDepth(torch.nn.Module):

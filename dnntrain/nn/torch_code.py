@@ -73,7 +73,7 @@ def in_sequence(parts: Sequence[TorchCode]) -> TorchCode:
 def source_of(helper: Callable[..., object]) -> str:
     """The source of a class or function that an export copies; InputError if it cannot be read."""
     try:
-        return inspect.getsource(helper).rstrip()
+        return inspect.getsource(helper).rstrip().replace("torch.nn.", "nn.")
     except (OSError, TypeError):
         raise InputError(f"{helper.__qualname__}: cannot be exported, since its source cannot be read") from None
 

@@ -216,5 +216,7 @@ class MonteCarloDropout(Switch):
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
     advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
-    not_exported = "mc_dropout: average the probabilities of several passes with the dropout modules in training mode."
+    not_exported = (
+        "Monte Carlo dropout is not part of it; average the probabilities of passes with its dropout in training mode."
+    )
     samples: int = hyperparameter(100, "number T of passes", ge=1, le=10_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from textwrap import indent, wrap
 
 from dnntrain.inference.exporters.plain_model import PlainModel
@@ -16,16 +17,17 @@ LOADERS = {".pt": "torch.load({file}, weights_only=True)", ".safetensors": "load
 """How a weights file is read, by its suffix."""
 
 
-def model_source(model: PlainModel, weights: str = "model.pt") -> str:
+def model_source(model: PlainModel, weights: str = "model.pt", code: Path | None = None) -> str:
     """The text of model.py.
 
     Args:
         model: The model.
         weights: The name of the weights file next to it.
+        code: The folder with the user's code; by default `code`, next to it.
     """
     helpers = unique(chain.from_iterable(part.helpers for part in model.parts.values()))
     blocks = [
-        f'"""{docstring(model)}"""\n\n{imports(model, weights)}\n\n{constants(model)}'.rstrip(),
+        f'"""{docstring(model)}"""\n\n{imports(model, weights)}\n\n{constants(model, code)}'.rstrip(),
         *helpers,
         model_class(model),
         load_function(weights),
@@ -52,7 +54,8 @@ def docstring(model: PlainModel) -> str:
     if model.target:
         returns = "Returns numbers (N, 1) in the target's unit."
     title, *rest = wrap(about, WIDTH)
-    paragraphs = [f"Recorded on its test part: {figures}.", f"{takes} {returns}", *model.notes]
+    recorded = [f"Recorded on its test part: {figures}."] if figures else []
+    paragraphs = [*recorded, f"{takes} {returns}", *model.notes]
     # text of the user's may hold anything
     text = "\n\n".join(["\n".join([title, *rest]), *("\n".join(wrap(each, WIDTH)) for each in paragraphs)])
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + "\n"
@@ -69,14 +72,15 @@ def imports(model: PlainModel, weights: str) -> str:
     return "from __future__ import annotations\n\n" + "\n\n".join("\n".join(group) for group in groups)
 
 
-def constants(model: PlainModel) -> str:
+def constants(model: PlainModel, code: Path | None) -> str:
     """The class names, and where the user's code is."""
     lines = []
     if classes := model.data.classes:
         line = f"CLASSES = {literal(list(classes))}"
         lines.append(line if len(line) <= WIDTH else "CLASSES = [\n" + items(map(literal, classes)) + "]")
     if model.code:
-        lines.append('CODE = Path(__file__).resolve().with_name("code")')
+        own = 'Path(__file__).resolve().with_name("code")'
+        lines.append(f"CODE = {own if code is None else f'Path({literal(str(code))})'}")
     return "\n".join(lines)
 
 

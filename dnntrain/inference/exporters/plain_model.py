@@ -49,7 +49,7 @@ class PlainModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the model lacks, or does otherwise than in training, as sentences."""
-        lacks = (f"It lacks {switch.not_exported}" for switch in self.spec.switches if switch.not_exported)
+        lacks = (switch.not_exported for switch in self.spec.switches if switch.not_exported)
         precision = f"It was trained in {self.spec.precision}, and computes in float32."
         of_parts = (note for part in self.parts.values() for note in part.notes)
         return unique((*of_parts, *lacks, *([] if self.spec.precision == "fp32" else [precision])))

@@ -21,8 +21,8 @@ def torch_module(model: PlainModel) -> torch.nn.Module:
             import_module(line.split()[1])  # torchvision may not import by itself
     path = f"model.py of run {model.record.run}"
     namespace: dict[str, Any] = {"__name__": f"run_{model.record.run}", "__file__": path}
-    exec(compile(model_source(model), path, "exec"), namespace)  # the project's own code, as an export writes it
-    namespace["CODE"] = model.code_folder
+    source = model_source(model, code=model.code_folder)
+    exec(compile(source, path, "exec"), namespace)
     module: torch.nn.Module = namespace["Model"]()
     module.load_state_dict(model.state_dict())
     return module.eval()

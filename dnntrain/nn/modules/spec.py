@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
+from textwrap import indent
 from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -269,10 +270,8 @@ class ModuleSpec(LayerSpec):
         statements, helpers = surgery_statements(original, changed)
         if not statements:
             return replace(built, state=state)
-        lines = [f"net = {built.code}", *statements, "return net"]
-        comment = "the parts that the run's settings changed"
-        lines.insert(1, f"# {comment}")
-        body = "\n".join(f"{INDENT}{line}" for line in lines)
+        comment = "# the parts that the run's settings changed"
+        body = indent("\n".join([f"net = {built.code}", comment, *statements, "return net"]), INDENT)
         function = f'def new_{self.name}() -> nn.Module:\n{INDENT}"""The network without its weights."""\n{body}'
         return replace(built, code=f"new_{self.name}()", state=state, helpers=(*built.helpers, *helpers, function))
 

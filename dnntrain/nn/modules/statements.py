@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from dnntrain.nn.torch_code import literal, source_of, unique
+from dnntrain.errors import InputError
+from dnntrain.nn.torch_code import INDENT, literal, source_of, unique
 from dnntrain.utils.lazy import torch
+
+LONGEST = 116
+"""Columns of a statement."""
 
 
 def surgery_statements(original: torch.nn.Module, changed: torch.nn.Module) -> tuple[list[str], tuple[str, ...]]:
@@ -30,11 +36,19 @@ def surgery_statements(original: torch.nn.Module, changed: torch.nn.Module) -> t
         else:
             parent, _, name = place.rpartition(".")
             new = f"net.get_submodule({literal(places[part])})" if part in places else constructor(part)
-            statements.append(f"setattr(net.get_submodule({literal(parent)}), {literal(name)}, {new})")
+            statements.append(setting(f"net.get_submodule({literal(parent)})", literal(name), new))
             if not is_from_torch(part):
                 helpers.append(source_of(type(part)))
         places.setdefault(part, place)
     return statements, unique(helpers)
+
+
+def setting(*arguments: str) -> str:
+    """A call of `setattr`, over several lines if it is long."""
+    line = f"setattr({', '.join(arguments)})"
+    if len(line) <= LONGEST:
+        return line
+    return "setattr(\n" + "".join(f"{INDENT}{argument},\n" for argument in arguments) + ")"
 
 
 def numbers(old: object, new: object) -> Iterator[tuple[str, str]]:
@@ -46,8 +60,20 @@ def numbers(old: object, new: object) -> Iterator[tuple[str, str]]:
 
 
 def constructor(part: torch.nn.Module) -> str:
-    """The expression that makes a module that surgery puts in; the text of these modules is one."""
-    return f"{'nn.' if is_from_torch(part) else ''}{part!r}"
+    """The expression that makes a module, which its text is; arguments that are defaults are left out.
+
+    Raises:
+        InputError: Its text is no such expression.
+    """
+    try:
+        call = ast.parse(repr(part), mode="eval").body
+    except SyntaxError:
+        call = None
+    if not isinstance(call, ast.Call):
+        raise InputError(f"{type(part).__name__}: cannot be exported, since its `repr` is not how it is made")
+    defaults = inspect.signature(type(part)).parameters
+    call.keywords = [k for k in call.keywords if ast.literal_eval(k.value) != defaults[str(k.arg)].default]
+    return f"{'nn.' if is_from_torch(part) else ''}{ast.unparse(call)}"
 
 
 def is_from_torch(part: torch.nn.Module) -> bool:

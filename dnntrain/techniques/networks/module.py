@@ -188,14 +188,14 @@ class ModuleMaker:
             package = self.reference.module
             return TorchCode(f"{package}.{name}({arguments})", imports=(f"import {package}",))
         if code.pickled:
-            loaded = f"cloudpickle.loads((CODE / {literal(PICKLE)}).read_bytes())"
-            return TorchCode(f"{loaded}({arguments})", imports=("import cloudpickle",))
+            loaded = f"user_callable = cloudpickle.loads((CODE / {literal(PICKLE)}).read_bytes())"
+            return TorchCode(f"user_callable({arguments})", helpers=(loaded,), imports=("import cloudpickle",))
         module = code.entry.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         files = [PurePosixPath(file) for file in code.files]
         own = sorted({file.parts[0].removesuffix(".py") for file in files} | {file.stem for file in files})
+        loaded = f"user_code = user_module(\n    CODE,\n    {literal(module)},\n    own={literal(own)},\n)"
         imports = ("import importlib", "import sys", "from types import ModuleType")
-        loaded = f"user_module(CODE, {literal(module)}, own={literal(own)}).{name}"
-        return TorchCode(f"{loaded}({arguments})", helpers=(source_of(user_module),), imports=imports)
+        return TorchCode(f"user_code.{name}({arguments})", helpers=(source_of(user_module), loaded), imports=imports)
 
 
 @dataclass(frozen=True)

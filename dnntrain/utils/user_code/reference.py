@@ -164,9 +164,10 @@ class CodeReference:
 
     def keywords(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments that `call` calls it with, by name; InputError if they do not fit its signature."""
+        function = self.load()
         try:
             given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
-            return _with_filled(self.load(), given, fill)
+            return _with_filled(function, given, fill)
         except InputError as error:
             raise InputError(f"{self.module}:{self.name}: {error}") from None
 
