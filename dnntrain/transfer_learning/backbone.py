@@ -71,6 +71,20 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        """The same outputs for new examples. They are not kept.
+
+        Args:
+            inputs: (N, *shape), as in the data.
+            spec: The run.
+            frozen: How many of the lowest layers are frozen.
+            device: Where the layers compute.
+
+        Returns:
+            What enters the trained layers, float32 (N, …).
+        """
+
+    @abstractmethod
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Parameters and buffers of its layers `first` + 1 to `last`, by full name, without the axis P."""
 

@@ -98,9 +98,7 @@ class ImageBackbone(Backbone):
         images = dataset.train_inputs if part == "train" else dataset.test_inputs
 
         def compute(rows: np.ndarray) -> np.ndarray:
-            x = torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
-            outputs: np.ndarray = self.model.to(device).outputs(x, size, frozen).cpu().numpy()
-            return outputs
+            return self._outputs(images[rows], size, frozen, device)
 
         # the same files give other images with other options, classes or versions of the code
         content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
@@ -116,6 +114,14 @@ class ImageBackbone(Backbone):
         refusal = f"{self.name}: the outputs of layer {frozen} are nan or infinite for {part} image"
         values: np.ndarray = FeatureCache(self.home).rows(key, len(images), rows, compute, on_progress, refusal)
         return values
+
+    def _outputs(self, images: np.ndarray, size: int, frozen: int, device: torch.device) -> np.ndarray:
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        outputs: np.ndarray = self.model.to(device).outputs(x, size, frozen).cpu().numpy()
+        return outputs
+
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        return self._outputs(inputs, spec.resize, frozen, device).reshape(len(inputs), -1)
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         if first >= last:

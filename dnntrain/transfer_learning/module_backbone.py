@@ -12,12 +12,13 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL
 from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.engine.network import LayerSpecs, layer_specs, network_settings, tensor_shapes
+from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.modules.parts import structure
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.techniques.networks.module import Module, module_spec, parts_of
 from dnntrain.transfer_learning.backbone import FrozenFeatures, reused_count
-from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone, first_difference
+from dnntrain.transfer_learning.run_backbone import RunBackbone, first_difference
 from dnntrain.utils.lazy import torch
 
 
@@ -114,6 +115,9 @@ class WholeModuleBackbone(RunBackbone):
     ) -> FrozenFeatures:
         """The inputs, scaled as in the backbone's own training."""
         return super().features(dataset, spec, 0, rows, device)
+
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        return super().outputs(inputs, spec, 0, device)
 
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         return {name: value for name, value in self.state.items() if name not in MEASURED}

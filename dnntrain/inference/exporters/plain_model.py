@@ -11,6 +11,7 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.engine.network import LayerSpecs, layer_specs, tensor_names
+from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, torch_sequence
 from dnntrain.nn.torch_code import Arrays, TorchCode, unique
@@ -18,7 +19,6 @@ from dnntrain.store.code import kept_files, runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.resolve import resolve_backbone
-from dnntrain.transfer_learning.run_backbone import MEASURED
 from dnntrain.transfer_learning.stages import stages_of
 from dnntrain.utils.finite import check_finite
 from dnntrain.utils.lazy import torch
