@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
+import inspect
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import dnntrain as dt
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
+from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
-from dnntrain.utils.user_code.reference import code_of
-from tests.support.command import environment, succeeds
+from dnntrain.utils.user_code.reference import code_of, reference_of
+from tests.support.command import environment, error_of, succeeds
 
-QUICK: dict[str, Any] = {"batch_size": 20, "val": 40, "epochs": 1, "lr": 0.05}
+QUICK: dict[str, Any] = {"batch_size": 20, "val": 20, "epochs": 1, "lr": 0.05}
 CODE = "tests/support/cut_modules.py"
 RUNS: dict[str, dict[str, Any]] = {
     "mlp on a table": {"hidden": "6", "bn": True},
@@ -44,9 +50,9 @@ TRANSFERS: dict[str, dict[str, Any]] = {
     "flattened": {"net": "cnn:channels=4/4", "hidden": "7", "dropout": 0.1, "transfer_layers": 2},
     "module parts": {"net": f"module:{CODE}:sequential", "transfer_layers": 1},
     "image model": {"reuse_from": "resnet18@seed0", "resize": 32, "hidden": "5", "bn": True},
-    "image model, upper layers trained": {"reuse_from": "resnet18@seed0", "resize": 32, "hidden": "none",
+    "image model, upper layers trained": {"reuse_from": "mobilenet_v3_small@seed0", "resize": 32, "hidden": "none",
                                           "freeze_epochs": 0, "unfreeze_layers": 1},
-    "image model, lower layers": {"reuse_from": "resnet18@seed0", "resize": 32, "hidden": "none",
+    "image model, lower layers": {"reuse_from": "mobilenet_v3_small@seed0", "resize": 32, "hidden": "none",
                                   "transfer_layers": 2},
 }  # fmt: skip
 
@@ -79,21 +85,21 @@ class Trained:
 
 
 def dataset(inputs: np.ndarray, targets: np.ndarray, classes: tuple[str, ...]) -> Dataset:
-    """200 examples: 160 to train on, 40 to test on."""
-    parts = inputs[:160], targets[:160], inputs[160:], targets[160:]
+    """100 examples: 80 to train on, 20 to test on."""
+    parts = inputs[:80], targets[:80], inputs[80:], targets[80:]
     return Dataset("made", *parts, classes, "0" * 16, "none")
 
 
 def made() -> dict[str, Dataset]:
     """A data set of each kind, by the runs that it is for."""
     rng = np.random.default_rng(0)
-    labels = np.arange(200) % 2
-    images = rng.integers(0, 128, (200, 3, 8, 8), np.uint8) + 100 * labels[:, None, None, None].astype(np.uint8)
-    columns = rng.normal(1e4, 50, (200, 6)) + 100 * labels[:, None]
-    columns[rng.random((200, 6)) < 0.1] = np.nan
-    tokens = rng.integers(0, 9, (200, 5)).astype(np.int32) + 9 * labels[:, None].astype(np.int32)
+    labels = np.arange(100) % 2
+    images = rng.integers(0, 128, (100, 3, 8, 8), np.uint8) + 100 * labels[:, None, None, None].astype(np.uint8)
+    columns = rng.normal(1e4, 50, (100, 6)) + 100 * labels[:, None]
+    columns[rng.random((100, 6)) < 0.1] = np.nan
+    tokens = rng.integers(0, 9, (100, 5)).astype(np.int32) + 9 * labels[:, None].astype(np.int32)
     classes = ("a", "b")
-    targets = 300 + 7 * np.nan_to_num(columns[:, 0] - 1e4) / 50 + rng.normal(0, 1, 200)
+    targets = 300 + 7 * np.nan_to_num(columns[:, 0] - 1e4) / 50 + rng.normal(0, 1, 100)
     table = dataset(columns, labels, classes)
     own = {"mlp on a table": table, "package": table, "tokens": dataset(tokens, labels, classes)}
     own["regression"] = dataset(columns, targets, ())
@@ -173,3 +179,158 @@ def test_an_export_gives_the_recorded_predictions_without_dnntrain(
         np.testing.assert_allclose(outputs, expected * info.deviation + info.mean, rtol=1e-5)
         rmse = np.sqrt(np.mean((outputs[:, 0] - each.data.test_targets) ** 2))
         assert rmse == pytest.approx(each.run.test["test_rmse"], rel=1e-4)
+
+
+class Model(torch.nn.Module):
+    """A user's class of the name that the exported one has."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, num_classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
+
+
+def to_torch(store: RunStore, run_id: str) -> torch.nn.Module:
+    return dt.to_torch(run_id, out=store.root, data_dir=str(store.root / "home"))
+
+
+def test_a_class_that_is_sent_by_value_is_exported(store: RunStore, tmp_path: Path) -> None:
+    class Local(torch.nn.Sequential):
+        """Defined where it cannot be imported."""
+
+        def __init__(self, num_classes: int) -> None:
+            super().__init__(torch.nn.Flatten(), torch.nn.Linear(192, num_classes))
+
+    data = made()["cnn"]
+    [run] = train_population([RunSpec.parse(QUICK | {"net": f"module:{reference_of(Local)}"})], data)
+    record(store, "f" * 12, run, data)
+    assert run.predictions
+    with torch.no_grad():
+        outputs = to_torch(store, "f" * 12)(torch.from_numpy(data.test_inputs))
+    np.testing.assert_allclose(outputs, run.predictions.outputs["test"], rtol=1e-4, atol=1e-5)
+    export(store, "f" * 12, "torch", tmp_path / "out")
+    assert (tmp_path / "out" / "code" / "value.pickle").is_file()
+
+
+@pytest.mark.parametrize("name", ["resnet", "module"])
+def test_the_module_can_be_trained_further(name: str, store: RunStore, trained: Mapping[str, Trained]) -> None:
+    each = trained[name]
+    module = to_torch(store, each.run_id).train()
+    x, y = torch.from_numpy(each.data.train_inputs[:64]), torch.from_numpy(each.data.train_targets[:64])
+    optimizer, losses = torch.optim.SGD(module.parameters(), lr=0.02), []
+    for _ in range(6):
+        loss = torch.nn.functional.cross_entropy(module(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert min(losses[3:]) < losses[0]
+
+
+def test_an_export_is_written_once_and_replaces_nothing(
+    store: RunStore, trained: Mapping[str, Trained], tmp_path: Path
+) -> None:
+    one, other = trained["cnn"].run_id, trained["resnet"].run_id
+    words = ("runs", "export", one, "--to", "torch", "--runs", store.root)
+    assert succeeds(*words, cwd=tmp_path).strip() == f"{one}-torch"
+    before = {path: path.read_bytes() for path in (tmp_path / f"{one}-torch").iterdir()}
+    assert {path.name for path in before} == {"model.py", "model.pt"}
+    succeeds(*words, cwd=tmp_path)  # the same again
+    error = error_of("runs", "export", other, "--to", "torch", "--runs", store.root, "--out", tmp_path / f"{one}-torch")
+    assert "holds something else; name a new folder, or remove this one" in error
+    assert {path: path.read_bytes() for path in (tmp_path / f"{one}-torch").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == [f"{one}-torch"]
+
+
+@pytest.mark.parametrize("name", ["mlp on a table", "resnet", "module", "image model"])
+def test_the_source_is_formatted_and_says_what_it_is(
+    name: str, store: RunStore, trained: Mapping[str, Trained], tmp_path: Path
+) -> None:
+    each = trained[name]
+    export(store, each.run_id, "torch", tmp_path / "out")
+    source = (tmp_path / "out" / "model.py").read_text()
+    assert each.run_id in source and "test_acc" in source and 'CLASSES = ["a", "b"]' in source
+    assert "dnntrain" not in source
+    command = [sys.executable, "-m", "ruff", "format", "--line-length", "120", "--diff", "-"]
+    done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_cannot_be_exported_is_said(store: RunStore, trained: Mapping[str, Trained], tmp_path: Path) -> None:
+    each = trained["cnn"]
+    words = ("runs", "export", each.run_id, "--runs", store.root, "--out", tmp_path / "out")
+    assert "--to keras: no such exporter" in error_of(*words, "--to", "keras")
+    (tmp_path / "file").write_text("")
+    assert "is a file; name a new folder" in error_of(*words[:-1], tmp_path / "file", "--to", "torch")
+    diverged = replace(each.run, status="diverged", history=[row | {"epoch": 1} for row in each.run.history])
+    record(store, "e" * 12, diverged, each.data)
+    assert "diverged, so there is no model to export" in error_of(*words[:2], "e" * 12, *words[3:], "--to", "torch")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_that_is_missing_is_named(
+    store: RunStore, trained: Mapping[str, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "onnx" else find(name, *more))
+    words = ("runs", "export", trained["cnn"].run_id, "--to", "onnx", "--runs", store.root, "--out", tmp_path / "out")
+    assert "--to onnx: needs onnx; pip install 'dnntrain[onnx]'" in error_of(*words)
+
+
+def test_code_that_has_changed_is_not_run_unless_it_is_trusted(store: RunStore, tmp_path: Path) -> None:
+    file, data = tmp_path / "model.py", made()["cnn"]  # a name that the export has too
+    file.write_text(f"import torch\n\n\n{inspect.getsource(Model)}")
+    [run] = train_population([RunSpec.parse(QUICK | {"net": f"module:{file}:Model"})], data)
+    record(store, "d" * 12, run, data)
+    file.write_text(file.read_text().replace("192", "64 * 3"))
+    with pytest.raises(dt.InputError, match="which is different now"):
+        to_torch(store, "d" * 12)
+    module = dt.to_torch("d" * 12, out=store.root, trust_code=True)
+    assert run.predictions
+    with torch.no_grad():
+        outputs = module(torch.from_numpy(data.test_inputs))
+    np.testing.assert_allclose(outputs, run.predictions.outputs["test"], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_a_table_become_the_inputs_that_training_had(tmp_path: Path) -> None:
+    rng, places = np.random.default_rng(0), ["Rome", "Oslo", ""]
+    lines = ["age,place,member,label"]
+    for number in range(120):
+        age = "NA" if number % 7 == 0 else f"{rng.normal(40, 9):.1f}"
+        lines.append(f"{age},{places[number % 3]},{number % 2 == 0},{'yes' if rng.random() < 0.5 else 'no'}")
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    flags = ("--hidden", "4", "--epochs", "1", "--name", "table", "--out", tmp_path / "runs")
+    succeeds("train", "--target", "label", "--data", tmp_path / "table.csv", *flags)
+    succeeds("runs", "export", tmp_path / "runs" / "table", "--to", "torch", "--out", tmp_path / "out")
+    spec = importlib.util.spec_from_file_location("exported_table", tmp_path / "out" / "model.py")
+    assert spec and spec.loader
+    model = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(model)
+    content = json.loads((tmp_path / "out" / "preprocessing.json").read_text())
+    expected = Preprocessing.parse(content).read(tmp_path / "table.csv").inputs
+    with (tmp_path / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    inputs = model.encode(rows)
+    np.testing.assert_array_equal(inputs.numpy(), expected)
+    assert model.load()(inputs).isfinite().all()
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", [*RUNS, *TRANSFERS])
+def test_onnx_gives_the_recorded_predictions(
+    name: str, store: RunStore, trained: Mapping[str, Trained], tmp_path: Path
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    each = trained[name]
+    export(store, each.run_id, "onnx", tmp_path / "out")
+    session = runtime.InferenceSession(tmp_path / "out" / "model.onnx", providers=["CPUExecutionProvider"])
+    kind = session.get_inputs()[0].type
+    types = {"tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64}
+    [outputs] = session.run(None, {"input": each.data.test_inputs.astype(types.get(kind, np.uint8))})
+    assert each.run.predictions
+    expected, info = each.run.predictions.outputs["test"], each.run.predictions.info["test"]
+    scaled = expected if each.data.classes else expected * info.deviation + info.mean
+    np.testing.assert_allclose(outputs, scaled, rtol=1e-3, atol=1e-4)

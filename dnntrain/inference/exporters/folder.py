@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def write_export(model: PlainModel, exporter: Exporter, folder: Path) -> None:
         scratch = scratch_folder(folder.parent)
         try:
             exporter.write(model, scratch)
+            if preprocessing := model.record.data.preprocessing:
+                text = json.dumps(preprocessing, indent=1, ensure_ascii=False)
+                (scratch / "preprocessing.json").write_text(text, encoding="utf-8")
             found = contents(folder)
             if not found:
                 if folder.exists():

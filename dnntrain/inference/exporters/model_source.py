@@ -8,8 +8,10 @@ from itertools import chain
 from pathlib import Path
 from textwrap import indent, wrap
 
+from dnntrain.data.numbers import MISSING_NUMBERS
+from dnntrain.data.table_preprocessing import TablePreprocessing
 from dnntrain.inference.exporters.plain_model import PlainModel
-from dnntrain.nn.torch_code import INDENT, literal, unique
+from dnntrain.nn.torch_code import INDENT, literal, source_of, unique
 
 WIDTH = 100
 """Columns of text in the file."""
@@ -32,6 +34,8 @@ def model_source(model: PlainModel, weights: str = "model.pt", code: Path | None
         model_class(model),
         load_function(weights),
     ]
+    if model.table:
+        blocks += table_functions(model.table)
     return "\n\n\n".join(blocks) + "\n"
 
 
@@ -53,6 +57,8 @@ def docstring(model: PlainModel) -> str:
         returns = "Returns one logit (N, 1); its sigmoid is the probability of CLASSES[1]."
     if model.target:
         returns = "Returns numbers (N, 1) in the target's unit."
+    if model.table:
+        takes += " `encode` makes them from rows of the table."
     title, *rest = wrap(about, WIDTH)
     recorded = [f"Recorded on its test part: {figures}."] if figures else []
     paragraphs = [*recorded, f"{takes} {returns}", *model.notes]
@@ -65,6 +71,8 @@ def imports(model: PlainModel, weights: str) -> str:
     """The import statements, sorted."""
     lines = {"from pathlib import Path", "import torch", "from torch import nn"}
     lines |= {line for part in model.parts.values() for line in part.imports}
+    if model.table:
+        lines |= {"from collections.abc import Collection, Mapping, Sequence", "from typing import Any"}
     if weights.endswith(".safetensors"):
         lines.add("from safetensors.torch import load_file")
     standard = {line for line in lines if line.split()[1].partition(".")[0] in sys.stdlib_module_names}
@@ -143,3 +151,17 @@ def load_function(weights: str) -> str:
     model = Model()
     model.load_state_dict({loaded})
     return model.eval()'''
+
+
+def table_functions(table: TablePreprocessing) -> list[str]:
+    """What turns rows of a table into inputs: the columns, and the functions that read them."""
+    from dnntrain.inference.exporters.table_rows import encode_rows
+
+    columns = [literal(column.model_dump(exclude_defaults=True) | {"kind": column.kind}) for column in table.columns]
+    missing = literal(sorted({"", *table.missing}))
+    encode = f'''def encode(rows: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+{INDENT}"""Inputs of the model, from rows that have a number or text for each column by its name."""
+{INDENT}return encode_rows(rows, COLUMNS, MISSING, MISSING_NUMBERS)'''
+    numbers = items(map(literal, sorted({text.lower() for text in MISSING_NUMBERS})))
+    constants = f"COLUMNS = [\n{items(columns)}]\nMISSING = {missing}\nMISSING_NUMBERS = [\n{numbers}]"
+    return [constants, source_of(encode_rows), encode]

@@ -10,6 +10,8 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, DatasetInfo
+from dnntrain.data.preprocessing import Preprocessing
+from dnntrain.data.table_preprocessing import TablePreprocessing
 from dnntrain.engine.network import LayerSpecs, layer_specs, tensor_names
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError
@@ -45,6 +47,13 @@ class PlainModel:
     """The user's own code that it imports, by its path in the folder `code`."""
     code_folder: Path
     """Where that code is now."""
+
+    @property
+    def table(self) -> TablePreprocessing | None:
+        """How rows of a table become inputs; None for other data, and if an old record does not say so."""
+        content = self.record.data.preprocessing
+        found = None if content is None else Preprocessing.parse(content)
+        return found if isinstance(found, TablePreprocessing) else None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,7 +120,7 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
         parts,
         scaling={name.removeprefix("input."): weights[name] for name in sorted(MEASURED) if name in weights},
         scales_itself="@" in (spec.reuse_from or ""),
-        target=None if data.classes else target_scaling(run, store),
+        target=None if data.classes else target_scaling(record, store),
         code={path: content for each in code for path, content in kept_files(each).items()},
         code_folder=next((store.code / each.digest for each in code), store.code).resolve(),
     )
@@ -153,10 +162,13 @@ def named_parts(layers: LayerSpecs, weights: Arrays) -> dict[str, TorchCode]:
     return parts
 
 
-def target_scaling(run: str, store: RunStore) -> tuple[float, float]:
+def target_scaling(record: RunRecord, store: RunStore) -> tuple[float, float]:
     """Mean and deviation of a regression's targets; InputError if they are not recorded."""
-    predictions = store.predictions(run)
+    if record.target:
+        return record.target.mean, record.target.deviation
+    predictions = store.predictions(record.run)  # older records have them there
     if predictions is None or not predictions.is_complete:
+        run = record.run
         raise InputError(f"run {run}: the scale of its targets is not recorded; `dnntrain runs evaluate {run}` adds it")
     info = predictions.info["test"]
     return info.mean, info.deviation
