@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnntrain.cli.export import export
 from dnntrain.cli.options import DataDir, Out, TrustCode
 from dnntrain.cli.run_options import RUNS
 from dnntrain.cli.track import track
@@ -31,7 +32,8 @@ from dnntrain.utils.user_code.reference import pinned
 if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
-runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
+runs_app = typer.Typer(help="List, show, verify, evaluate, export, track and remove recorded runs.")
+runs_app.command()(export)
 runs_app.command()(track)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
