@@ -25,6 +25,7 @@ COMMANDS = {
     "lr-find": "lr_find",
     "ablate": "ablate",
     "transfer": "transfer",
+    "predict": "predict",
     "report": "report",
     "compare": "compare",
     "techniques": "techniques",

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnntrain.cli.options import DataDir, Out
+from dnntrain.cli.export import export
+from dnntrain.cli.options import DataDir, Out, TrustCode
 from dnntrain.cli.run_options import RUNS
+from dnntrain.cli.track import track
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
@@ -30,12 +32,11 @@ from dnntrain.utils.user_code.reference import pinned
 if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
-runs_app = typer.Typer(help="List, show, verify, evaluate and remove recorded runs.")
+runs_app = typer.Typer(help="List, show, verify, evaluate, export, track and remove recorded runs.")
+runs_app.command()(export)
+runs_app.command()(track)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
-TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
-]
 
 
 @runs_app.command("list")

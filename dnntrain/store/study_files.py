@@ -74,7 +74,7 @@ class StudyFiles:
         first = records[runs[0][1]]
         results_csv = "".join(_csv_lines(list(dict.fromkeys(key for row in rows for key in row)), rows))
         origin = {
-            "data": first.data,
+            "data": first.data.without_preprocessing(),
             "environment": first.environment,
             "datasets": provenance.datasets,
             "environments": provenance.environments,

@@ -54,6 +54,9 @@ class StudyCallback:
     def progress(self, event: EpochEnd) -> None:
         """A population has trained one more epoch."""
 
+    def run_finished(self, record: RunRecord) -> None:
+        """A run is finished and recorded, after the `progress` of its last epoch."""
+
     def stopping(self) -> None:
         """The study was asked to stop. It does so at the end of the current epochs."""
 
@@ -229,6 +232,7 @@ class StudyRunner:
                 record = run.to_record(self.ids[run.spec], event.data, event.environment)
                 self.records.add(self.store.write(record, run.weights, run.predictions, self.code))
                 locks.release(record.run)
+                callback.run_finished(record)
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)

@@ -11,6 +11,7 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
+from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
 from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.code import recorded_plugins, runnable_code
@@ -21,7 +22,7 @@ from dnntrain.transfer_learning.backbone import Backbone, unfrozen_count
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
-from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.utils.finite import check_finite
 from dnntrain.utils.user_code.reference import pinned
 
@@ -64,8 +65,8 @@ def run_backbone(record: RunRecord, store: RunStore) -> RunBackbone:
     backbone = kind(record.run, spec, weights, tuple(data.shape), tuple(data.classes), data.kind, data.n_tokens)
     if kind is RunBackbone:  # what a module has to be is checked for each run, whose code it is
         expected = set(tensor_names(layer_specs(spec, backbone.info)))
-        if weights.keys() - MEASURED != expected:
-            differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
+        if weights.keys() - {*MEASURED} != expected:
+            differ = ", ".join(sorted((weights.keys() - {*MEASURED}) ^ expected)[:4])
             raise InputError(
                 f"reuse_from {record.run}: it froze layers of {spec.reuse_from} that differ from its own settings "
                 f"({differ}); reuse that run instead"

@@ -30,8 +30,8 @@ REGISTRIES = {
     "dnntrain.metrics": "dnntrain.metrics",
     "dnntrain.techniques": "dnntrain.techniques",
     "dnntrain.executors": "dnntrain.executors.registry",
-    "dnntrain.exporters": "dnntrain.inference.exporters",
-    "dnntrain.trackers": "dnntrain.trackers",
+    "dnntrain.exporters": "dnntrain.inference.exporters.registry",
+    "dnntrain.trackers": "dnntrain.trackers.registry",
 }
 """The module that imports the plug-ins of each group of entry points, from the lowest layer."""
 

@@ -221,6 +221,11 @@ VALUES: dict[str, list[list[str]]] = {
     "high": [["--to", "0.1"]],
     "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
+    "proba": [["--proba"]],
+    "ensemble": [["--ensemble"]],
+    "runs": [["--runs", "elsewhere"]],
+    "track": [["--track", "tensorboard:logs"]],
+    "to": [["--to", "mlflow"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -235,6 +240,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     FROM,
     (*FROM, "--strategies"),
     (*FROM, "--train-sizes", "20,60"),
+    ("predict", "RUN", "images"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
     ("report", "runs", "--against", "small", "small"),
@@ -251,6 +257,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]
 """Command lines that every option of the command is added to."""
@@ -267,7 +274,8 @@ CASES = [
     (words, name)
     for words in CONTEXTS
     for name in options_of(words)
-    if VALUES[name][0][0] not in words and not ("--plan" in words and name == "out")  # nothing is written then
+    if VALUES[name][0][0] not in words
+    and not ("--plan" in words and name in ("out", "track"))  # nothing is written then
 ]
 
 
