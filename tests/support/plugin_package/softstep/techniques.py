@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from dnntrain.nn.layer_spec import Shape
+from dnntrain.nn.torch_code import Arrays, TorchCode
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import per_member
 from dnntrain.techniques.losses import Loss, TrainingLoss
@@ -28,6 +30,10 @@ class SoftStep(Activation):
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return z * torch.rsqrt(1 + z * z)
+
+    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+        forward = "    def forward(self, z):\n        return z * torch.rsqrt(1 + z * z)"
+        return TorchCode("SoftStep()", helpers=(f"class SoftStep(nn.Module):\n{forward}",))
 
 
 class Elastic(WeightRegularizer):
