@@ -25,6 +25,7 @@ COMMANDS = {
     "ablate": "ablate",
     "transfer": "transfer",
     "report": "report",
+    "watch": "watch",
     "compare": "compare",
     "techniques": "techniques",
     "data": "data_app",
