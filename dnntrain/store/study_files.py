@@ -158,6 +158,23 @@ class Results:
         by_arm = means.groupby(level="arm", sort=False)
         return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
 
+    def history(self) -> pd.DataFrame:
+        """A row per run and epoch, as in history.csv, which is written when the study ends.
+
+        Raises:
+            InputError: history.csv is missing or damaged.
+        """
+        path: Path | io.StringIO = self.folder / "history.csv"
+        if self.progress is not None and self.run_records is not None:
+            runs = zip(self.runs["arm"], self.runs["run"], strict=True)
+            rows = [row for arm, run in runs for row in _history_rows(self.run_records[run], self.name, arm)]
+            columns = [*HISTORY_NAMES, *dict.fromkeys(key for row in rows for key in row if key not in HISTORY_NAMES)]
+            path = io.StringIO("".join(_csv_lines(columns, rows)))
+        try:
+            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.folder / "history.csv", error) from None
+
     def _history(self, records: Mapping[str, RunRecord], metric: str) -> pd.DataFrame:
         runs = zip(self.runs["arm"], self.runs["run"], strict=True)
         rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]

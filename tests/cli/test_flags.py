@@ -181,6 +181,9 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "study": [["--study", "small"]],
+    "everything": [["--all"]],
+    "since": [["--since", "2100-01-01"]],
     "until_resolved": [["--until-resolved"]],
     "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
@@ -248,6 +251,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("data", "show", "images"),
     ("data", "cache"),
     ("runs", "list"),
+    ("runs", "list", "--study", "small"),
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
