@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dnntrain.studies.build import StudyRequest
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder where runs and studies are recorded")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
+]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
 Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]

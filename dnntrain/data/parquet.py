@@ -12,7 +12,7 @@ from dnntrain.data.columns import CellGrid, Column
 from dnntrain.errors import InputError
 
 if TYPE_CHECKING:
-    from pandas import Series
+    from pandas import DataFrame, Series
 
 
 def read_parquet(path: Path) -> CellGrid:
@@ -25,6 +25,11 @@ def read_parquet(path: Path) -> CellGrid:
         raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
     except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
         raise InputError(f"{path}: damaged, or not a Parquet file ({error})") from None
+    return frame_grid(frame)
+
+
+def frame_grid(frame: DataFrame) -> CellGrid:
+    """The columns of a DataFrame."""
     return CellGrid([Column(str(name).strip(), series_values(column)) for name, column in frame.items()])
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator
 
-from dnntrain.data.arrays import AnyArray, Arrays, ArraySource, Reading
+from dnntrain.data.array_inputs import AnyArray, Reading
+from dnntrain.data.arrays import Arrays, ArraySource
 from dnntrain.data.dataset import Dataset, Targets
 from dnntrain.data.download import exclusive_write
 from dnntrain.data.npz import read_arrays
