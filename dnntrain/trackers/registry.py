@@ -55,7 +55,7 @@ def read_trackers(track: TrackLike) -> list[Tracker]:
     """The trackers that are meant by names, such as `mlflow` or `tensorboard:logs`, and by objects.
 
     Raises:
-        InputError: There is no such tracker, or its package is not installed.
+        InputError: There is no such tracker, its package is not installed, or two would log to the same place.
     """
     trackers = []
     for each in [track] if isinstance(track, str | Tracker) else track:
@@ -68,4 +68,9 @@ def read_trackers(track: TrackLike) -> list[Tracker]:
         if colon and not where:
             raise InputError(f"track '{each}': names no place after the colon; write {name} or {name}:WHERE")
         trackers.append(create_tracker(name, where or None))
+    places: dict[Path, Tracker] = {}
+    for tracker in trackers:
+        other = places.setdefault(Path(tracker.where).absolute(), tracker)
+        if other is not tracker:
+            raise InputError(f"trackers {other.name} and {tracker.name}: both log to {tracker.where}; name two folders")
     return trackers
