@@ -11,6 +11,7 @@ from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.mlflow import MLflowTracker
 from dnntrain.trackers.tensorboard import TensorBoardTracker
 from dnntrain.trackers.wandb import WandbTracker
+from dnntrain.utils.plugins import load_plugins, owner
 
 T = TypeVar("T", bound=type[Tracker])
 
@@ -22,7 +23,10 @@ TRACKERS: dict[str, type[Tracker]] = {}
 
 
 def register_tracker(tracker: T) -> T:
-    """Make a tracker known under its name; a class decorator."""
+    """Make a tracker known under its name; a class decorator. TypeError for a name that exists already."""
+    if tracker.name in TRACKERS:
+        other = owner(TRACKERS[tracker.name])
+        raise TypeError(f"two trackers are named {tracker.name!r}; the other one is in {other}")
     TRACKERS[tracker.name] = tracker
     return tracker
 
@@ -74,3 +78,6 @@ def read_trackers(track: TrackLike) -> list[Tracker]:
         if other is not tracker:
             raise InputError(f"trackers {other.name} and {tracker.name}: both log to {tracker.where}; name two folders")
     return trackers
+
+
+load_plugins("dnntrain.trackers", TRACKERS)

@@ -17,7 +17,7 @@ from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, torch_sequence
 from dnntrain.nn.torch_code import Arrays, TorchCode, unique
-from dnntrain.store.code import kept_files, runnable_code
+from dnntrain.store.code import kept_files, recorded_plugins, runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.resolve import resolve_backbone
@@ -103,6 +103,7 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
     record = store.read(run)
     if record.status != "finished":
         raise InputError(f"run {run}: it {record.status}, so there is no model to export")
+    recorded_plugins(store.code, record, trust_code=trust_code)
     spec, weights, data = RunSpec.from_record(record.settings), store.weights(run), recorded_data(record)
     check_finite(weights, str(store.weights_file(run)), "this run cannot be exported")
     of_network = {str(reference) for reference in spec.net.references()}
