@@ -9,9 +9,10 @@ TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer 
 if TYPE_CHECKING:
     from typing import Any
 
-    from dnntrain.api.models import to_torch
+    from dnntrain.api.models import predict, to_torch
     from dnntrain.api.range_test import lr_find
     from dnntrain.api.reports import compare, load, report
+    from dnntrain.api.trackers import track
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
     from dnntrain.reporting.range_test import RangeTestResult
@@ -32,16 +33,19 @@ __all__ = [
     "compare",
     "load",
     "lr_find",
+    "predict",
     "report",
     "to_torch",
+    "track",
     "train",
     "transfer",
 ]
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
-_MODULES |= {"to_torch": "dnntrain.api.models"}
+_MODULES |= dict.fromkeys(("predict", "to_torch"), "dnntrain.api.models")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
+_MODULES |= {"track": "dnntrain.api.trackers"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 

@@ -1,4 +1,4 @@
-"""Converts arrays to the inputs of a data set: images, numbers, or tokens."""
+"""Converts arrays to what a data set holds: images, numbers, or tokens; and a column of targets."""
 
 from __future__ import annotations
 
@@ -119,6 +119,41 @@ def as_tokens(values: AnyArray, where: str, kept: NDArray[np.bool_]) -> NDArray[
         allowed = f"tokens are indices, from 0 to {MAX_TOKEN:,} at most"
         raise InputError(f"{where}: whole numbers from {lowest:,} to {highest:,}; {allowed}")
     return np.ascontiguousarray(values, np.int32)
+
+
+def is_one_hot(values: AnyArray) -> bool:
+    """Whether each row of (N, K) has a single 1 and zeros otherwise."""
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all())
+
+
+def as_column(values: AnyArray, name: str, where: str) -> tuple[AnyArray, tuple[str, ...]]:
+    """Convert targets, (N,), (N, 1), or one-hot (N, K), to (N,), with notes on what was changed.
+
+    Blanks around texts are dropped, as in a table.
+
+    Raises:
+        InputError: The shape or type is another.
+    """
+    notes: tuple[str, ...] = ()
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "iufb" and is_one_hot(values):
+        notes = (f"{name}: one-hot rows of {values.shape[1]}, read as classes by the column of the 1",)
+        values = values.argmax(axis=1)
+    if values.ndim != 1 or values.dtype.kind not in "iufbU":
+        what = f"{values.dtype} of shape {values.shape}"
+        if values.ndim > 1:
+            is_binary = values.ndim == 2 and values.dtype.kind in "iufb" and bool(((values == 0) | (values == 1)).all())
+            several = (
+                "multi-label targets are" if is_binary else "several targets per example, or a sequence of them, are"
+            )
+            what += f": {several} not supported"
+        raise InputError(f"{where}: {name}: {what}; must be one number or class per example")
+    if values.dtype.kind == "U":
+        padded, values = values, np.char.strip(values)
+        if len(np.unique(padded)) > len(np.unique(values)):
+            notes = (f"{name}: blanks around texts are dropped, which makes some of them equal",)
+    return values, notes
 
 
 def as_array(value: Any, where: str) -> AnyArray:

@@ -28,7 +28,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
 PROGRESS_THRESHOLD = 2000
-"""Progress is shown for more images than this."""
+"""Progress is shown for more things to read than this."""
 FIT_NOTES = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padded with black bars"}
 """What each fit does to an image that is not square, for notes."""
 
@@ -197,9 +197,11 @@ def decode_problem(error: Exception) -> str:
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def with_progress(steps: Iterable[T], count: int, what: str, doing: str = "reading") -> Iterable[T]:
+def with_progress(
+    steps: Iterable[T], count: int, what: str, doing: str = "reading", threshold: int = PROGRESS_THRESHOLD
+) -> Iterable[T]:
     """Show a bar on stderr if there are many things to do, or one plain line if stderr is not a terminal."""
-    if count <= PROGRESS_THRESHOLD:
+    if count <= threshold:
         return steps
     if not sys.stderr.isatty():
         print(f"{doing} {count:,} {what}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnntrain.data.array_inputs import AnyArray, as_array
+from dnntrain.data.array_inputs import AnyArray, as_array, as_column
 from dnntrain.data.npz_file import INPUTS, open_npz, role_of
 from dnntrain.data.preprocessing import existing_path
 from dnntrain.errors import InputError
@@ -57,11 +57,13 @@ def read_new_npz(path: Path) -> NewArray:
             raise InputError(f"{path}: {' and '.join(inputs)} are inputs; give a file with one array of them, as x")
         [key] = inputs
         part = (roles[key] or (0, 0))[0]
-        labels = next((np.asarray(file[name]) for name, role in roles.items() if role == (part, 1)), None)
-        values = np.asarray(file[key])
-    if labels is not None and (not labels.ndim or not values.ndim or len(labels) != len(values)):
-        raise InputError(f"{path}: {key} of shape {values.shape}, but targets of shape {labels.shape}")
-    return NewArray(f"{path}: {key}", values, labels)
+        targets = next((name for name, role in roles.items() if role == (part, 1)), "")
+        values, labels = np.asarray(file[key]), np.asarray(file[targets]) if targets else None
+    if labels is None:
+        return NewArray(f"{path}: {key}", values)
+    if not labels.ndim or not values.ndim or len(labels) != len(values):
+        raise InputError(f"{path}: {key} of shape {values.shape}, but {targets} of shape {labels.shape}")
+    return NewArray(f"{path}: {key}", values, as_column(labels, targets, str(path))[0])
 
 
 def check_shape(array: NewArray, values: AnyArray, shape: tuple[int, ...]) -> None:
