@@ -318,7 +318,7 @@ def test_rows_of_a_table_become_the_inputs_that_training_had(tmp_path: Path) -> 
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("name", [*RUNS, *TRANSFERS])
+@pytest.mark.parametrize("name", [*RUNS, "from a run", "image model"])
 def test_onnx_gives_the_recorded_predictions(
     name: str, store: RunStore, trained: Mapping[str, Trained], tmp_path: Path
 ) -> None:

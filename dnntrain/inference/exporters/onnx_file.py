@@ -25,7 +25,10 @@ TOLERANCE = 1e-3
 
 
 class OnnxExporter(Exporter):
-    """One file for other runtimes: `input` is the raw inputs, `output` what model.py of `--to torch` returns."""
+    """One file for other runtimes: `input` is the raw inputs, `output` what model.py of `--to torch` returns.
+
+    ONNX does not convert types: images are uint8, tokens int64, columns of a table float64, other numbers float32.
+    """
 
     name = "onnx"
     summary = "model.onnx, for onnxruntime and others"

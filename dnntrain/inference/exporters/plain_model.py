@@ -74,7 +74,10 @@ class PlainModel:
         return {name: torch.from_numpy(np.array(array, order="C")) for name, array in self.arrays().items()}
 
     def example(self, rows: int) -> torch.Tensor:
-        """Raw inputs (rows, *shape) to try the model with: random pixels, tokens, or numbers near the training mean."""
+        """Raw inputs (rows, *shape) to try the model with: random pixels, tokens, or numbers near the training mean.
+
+        Numbers are float64 if they are columns of a table, which may need it, as time stamps do; else float32.
+        """
         rng, shape = np.random.default_rng(0), (rows, *self.data.shape)
         if self.data.kind == "images":
             return torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
@@ -84,7 +87,7 @@ class PlainModel:
         x = rng.standard_normal((rows, self.data.n_features))
         if factor is not None and offset is not None:
             x = offset + np.divide(x, factor, out=np.zeros_like(x), where=factor != 0)
-        return torch.from_numpy(x.reshape(shape).astype(np.float32))
+        return torch.from_numpy(x.reshape(shape).astype(np.float64 if self.table else np.float32))
 
 
 def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bool) -> PlainModel:
