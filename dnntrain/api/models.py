@@ -1,4 +1,4 @@
-"""Functions that use recorded runs as models: `predict`."""
+"""Functions that use recorded runs as models: `predict` and `to_torch`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from dnntrain.store.run_store import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
-__all__ = ["predict"]
+__all__ = ["predict", "to_torch"]
 
 
 def predict(
@@ -55,10 +56,40 @@ def predict(
     Raises:
         InputError: There is no such run, or the data do not fit what it was trained on.
     """
-    text = str(run.folder if isinstance(run, StudyResult) else run)
-    store, ids, _ = choose_runs(text, RunStore(Path(out)), arm, ensemble)
+    store, ids, _ = choose_runs(run_text(run), RunStore(Path(out)), arm, ensemble)
     home = DataLocation.at(data_dir)
     predicted = predict_examples([RecordedModel.load(store, each, home, trust_code) for each in ids], data, proba)
     if predicted.notes:
         warnings.warn("\n".join(predicted.notes), stacklevel=2)
     return predicted.frame
+
+
+def to_torch(
+    run: str | Path | StudyResult, *, out: str | Path = "runs", trust_code: bool = False, data_dir: str | None = None
+) -> torch.nn.Module:
+    """A recorded run's model as a `torch.nn.Module` that needs no dnntrain, to predict with or to train further.
+
+    Args:
+        run: A run's id or folder, or a study, whose best run by validation is taken.
+        out: Folder where runs are recorded.
+        trust_code: Whether to run the recorded code of a module of your own where the code here is another.
+        data_dir: Folder with data sets and pretrained weights.
+
+    Returns:
+        The module, in eval mode. It takes raw inputs (N, *shape): uint8 images, tokens, or numbers with nan where one
+        is missing. It returns logits (N, classes), one logit (N, 1) where the run's output is a sigmoid, or numbers
+        (N, 1) in the target's unit. All parameters require a gradient.
+
+    Raises:
+        InputError: If there is no such run, it did not finish, or a layer has no form in plain torch.
+    """
+    from dnntrain.inference.exporters.plain_model import plain_model
+    from dnntrain.inference.exporters.torch_module import torch_module
+
+    store, [run_id], _ = choose_runs(run_text(run), RunStore(Path(out)))
+    return torch_module(plain_model(run_id, store, DataLocation.at(data_dir), trust_code=trust_code))
+
+
+def run_text(run: str | Path | StudyResult) -> str:
+    """A run or study as it is written on the command line."""
+    return str(run.folder if isinstance(run, StudyResult) else run)

@@ -17,9 +17,13 @@ from dnntrain.data.source import forget_outlines
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
+from dnntrain.studies.callbacks import CallbackGroup
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.trackers.base import Tracker
+from dnntrain.trackers.live import LiveTracking
+from dnntrain.trackers.registry import TrackLike, read_trackers
 from dnntrain.utils.console import console
 from dnntrain.utils.user_code.reference import reference_of
 
@@ -36,6 +40,7 @@ def train(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Train one setting over one or several seeds.
@@ -46,6 +51,8 @@ def train(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the run, such as act='elu', and the other fields of `RunOptions`.
 
     Raises:
@@ -53,7 +60,7 @@ def train(
         DnntrainError: If a run could not be trained.
     """
     options, spec = split_options(settings, out, workers)
-    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress)
+    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress, track)
 
 
 def ablate(
@@ -70,6 +77,7 @@ def ablate(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Train the arms of an ablation and compare them.
@@ -90,6 +98,8 @@ def ablate(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` take
             classes and functions of your own: net=Net, or net=functools.partial(Net, width=64).
 
@@ -106,7 +116,7 @@ def ablate(
             if value is not None:
                 raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
         study = build.preset_study(str(preset), changes, request, options.home, "settings")
-        return run_with_progress(study, options, progress)
+        return run_with_progress(study, options, progress, track)
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
@@ -117,7 +127,7 @@ def ablate(
         name=name,
         home=options.home,
     )
-    return run_with_progress(study, options, progress)
+    return run_with_progress(study, options, progress, track)
 
 
 def transfer(
@@ -136,6 +146,7 @@ def transfer(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
@@ -158,6 +169,8 @@ def transfer(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of
             `RunOptions`.
 
@@ -172,16 +185,24 @@ def transfer(
         weights=None if weights is None else Path(weights), request=build.StudyRequest(seeds, max_seeds, delta=delta),
         name=name, out=options.out, home=options.home,
     )  # fmt: skip
-    return run_with_progress(study, options, progress)
+    return run_with_progress(study, options, progress, track)
 
 
-def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
+def run_study(
+    study: Study,
+    options: RunOptions,
+    callback: StudyCallback,
+    trackers: Sequence[Tracker] = (),
+    *,
+    owns_process: bool = False,
+) -> StudyResult:
     """Train a study's missing runs, then those with tuned values if the study asks for them.
 
     Args:
         study: What to train.
         options: Where and how to train it.
         callback: Receives progress and notes.
+        trackers: Log the study while it trains. One that fails is named on stderr, and costs no run.
         owns_process: Whether this process belongs to the study, as on the command line.
 
     Raises:
@@ -190,13 +211,21 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
     """
     from dnntrain.analysis.summary import summarize
 
+    for tracker in trackers:
+        tracker.check_place(options.out)
+    live = [LiveTracking(tracker) for tracker in trackers]
+    callback = CallbackGroup(callback, *live)
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
     if tuning := study.tuning:
         study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
         chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
         tuned = StudyResult(StudySummary(summarize(chosen.results)))
-    return StudyResult(StudySummary(summarize(trained.results)), tuned)
+    result = StudyResult(StudySummary(summarize(trained.results)), tuned)
+    for tracking in live:
+        for each in filter(None, (result, tuned)):
+            tracking.finish(each)
+    return result
 
 
 def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
@@ -237,18 +266,19 @@ def with_references(settings: Settings) -> dict[str, Any]:
     return written
 
 
-def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:
+def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:
     """Check and run a study with the callback that `progress` asks for. Settings without effect raise a warning."""
     if not (isinstance(progress, StudyCallback | bool) or progress == "auto"):
         raise InputError(f"progress {progress!r}: must be 'auto', True, False, or a StudyCallback")
+    trackers = read_trackers(track)
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
     if isinstance(progress, bool) or progress == "auto":
         from dnntrain.studies.progress import ProgressDisplay
 
         wanted = shows_progress() if progress == "auto" else progress
-        return run_study(study, options, ProgressDisplay(console(stderr=True)) if wanted else StudyCallback())
-    return run_study(study, options, progress)
+        progress = ProgressDisplay(console(stderr=True)) if wanted else StudyCallback()
+    return run_study(study, options, progress, trackers)
 
 
 def shows_progress() -> bool:

@@ -32,6 +32,12 @@ Delta = Annotated[
     str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
 ]
 Name = Annotated[str | None, typer.Option(help="the study's name; derived from the settings by default")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER[:WHERE]", help="log the study while it trains: tensorboard, wandb or mlflow; repeatable"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 Command = Callable[..., None]

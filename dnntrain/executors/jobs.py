@@ -12,6 +12,8 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.records import LayerNames
+from dnntrain.utils.plugins import Plugin, loaded_plugins
 from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 class Job:
     """One population to train."""
 
+    plugins: tuple[Plugin, ...] = field(default_factory=loaded_plugins, kw_only=True)
+    """The plug-ins of this process. Unpickling loads them, so they come before the specs, which hold their classes."""
     specs: tuple[RunSpec, ...]
     home: DataLocation
     device: str = "cpu"
@@ -75,6 +79,10 @@ class EpochEnd:
     """The score of the data's task: val_acc or val_r2."""
     val_score: dict[int, float]
     """The latest value of that score."""
+    rows: dict[int, list[dict[str, Any]]]
+    """The rows of history that no earlier event of the job has; the first event also has those before a checkpoint."""
+    layers: LayerNames
+    """What the lists in these rows are about."""
     finished: frozenset[int]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import numpy as np
 
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
-from dnntrain.errors import DnntrainError
+from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.devices import check_precision, pick_device
 from dnntrain.executors.environment import describe_environment
 from dnntrain.executors.jobs import (
@@ -60,6 +61,9 @@ def worker_main() -> None:
                 connection.send(run_job(job, connection.send, connection.poll))
         except (EOFError, ConnectionError):
             return  # the coordinator has ended
+        except InputError as error:  # a plug-in of the job, which cannot be loaded here
+            sys.stderr.write(f"error: {error}\n")
+            sys.exit(error.exit_code)
 
 
 def run_job(
@@ -152,6 +156,8 @@ class EventReporter:
         self.environment, self.data = describe_environment(device), dataset.description()
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all runs split the data alike
         self.last_checkpoint = time.monotonic()
+        self.reported = [0] * len(job.specs)
+        """How many epochs of each run were reported."""
         if stopping():
             raise StopRequested
 
@@ -160,7 +166,11 @@ class EventReporter:
         finished = [run for run in runs if run.status != "running"]
         epochs = {run.index: len(run.history) for run in runs}
         val_score = {run.index: run.history[-1][self.metric] for run in runs}
-        self.send(EpochEnd(self.job, epochs, self.metric, val_score, frozenset(run.index for run in finished)))
+        rows = {run.index: run.history[self.reported[run.index] :] for run in runs}
+        for index, epoch in epochs.items():
+            self.reported[index] = epoch
+        ended = frozenset(run.index for run in finished)
+        self.send(EpochEnd(self.job, epochs, self.metric, val_score, rows, runs[0].layers, ended))
         if finished:
             self.send(RunsFinished(self.job, finished, self.environment, self.data))
         stopping = self.stopping()

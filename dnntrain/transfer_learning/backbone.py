@@ -106,6 +106,16 @@ class Backbone(ABC):
         """All layers of the run's own network, of which `trained` are trained; the backbone's may not be among them."""
         return trained
 
+    @abstractmethod
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        """All layers that make a run's outputs of its scaled inputs, or of raw images if the backbone scales them.
+
+        Args:
+            spec: The run.
+            frozen: How many of the lowest layers are frozen in its last stage.
+            data: Its own data.
+        """
+
 
 def reused_count(spec: RunSpec, backbone: Backbone) -> int:
     """How many of the backbone's layers a run reuses; InputError if it has fewer."""

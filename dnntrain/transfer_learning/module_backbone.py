@@ -11,7 +11,7 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL
 from dnntrain.data import Dataset, DatasetInfo
-from dnntrain.engine.network import LayerSpecs, network_settings, tensor_shapes
+from dnntrain.engine.network import LayerSpecs, layer_specs, network_settings, tensor_shapes
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.modules.parts import structure
@@ -62,6 +62,9 @@ class ModuleBackbone(RunBackbone):
     def notes(self, spec: RunSpec, data: DatasetInfo) -> list[str]:
         count = reused_count(spec, self)
         return [f"{', '.join(self.parts[:count])}: from {self.name}; {', '.join(self.parts[count:])}: new"]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        return layer_specs(spec, data)  # its lower parts are those of the backbone, and have the same names
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,9 @@ class WholeModuleBackbone(RunBackbone):
 
     def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
         return [replace(layer, frozen=frozenset()) if isinstance(layer, ModuleSpec) else layer for layer in trained]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        return layer_specs(spec, data)
 
     def _network(self, spec: RunSpec, data: DatasetInfo) -> ModuleSpec:
         """The run's module."""

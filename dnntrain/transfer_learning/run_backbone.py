@@ -215,6 +215,14 @@ class RunBackbone(Backbone):
     def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
         return [*self._layers(0, frozen), *trained]
 
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        if not frozen:
+            return self.trained_layers(spec, frozen, data)
+        lower = [*self._layers(0, frozen), *self._above(spec, frozen, data)[0]]
+        first, *rest = self.trained_layers(spec, frozen, data._replace(shape=lower[-1].shape_out))
+        # features are stored flat, and the layers that are trained on them begin with their shape
+        return [*lower, *rest] if isinstance(first, ReshapeSpec) else [*lower, first, *rest]
+
 
 def described(unit: Unit) -> list[str]:
     """What the layers of a unit compute, a line for each figure. Other checks are about widths and norms, and

@@ -73,13 +73,15 @@ class CodeReference:
         return ":".join(filter(None, (self.module, self.name, self.arguments)))
 
     def code(self) -> UserCode | None:
-        """The code that is meant: the pinned one, or that of the file as it is now; None for an installed package.
+        """The code that is meant: the pinned one, that of a loaded plug-in, or that of the file as it is now.
+
+        None for an installed package.
 
         Raises:
             InputError: There is no such file or package, or a file is not Python.
         """
-        if self.module in _pinned.get():
-            return _pinned.get()[self.module]
+        if known := _pinned.get().get(self.module) or LOADED.get(self.module):
+            return known
         if is_by_value(self.module):
             return sent_code(self.module)
         file = Path(self.module) if is_file(self.module) else source_file(self.module)
@@ -150,13 +152,7 @@ class CodeReference:
             InputError: The module cannot be loaded, the arguments do not fit the callable's signature, or it raises;
                 then with the user's part of the traceback.
         """
-        function = self.load()
-        where = f"{self.module}:{self.name}"
-        try:
-            given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
-            keywords = _with_filled(function, given, fill)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+        function, keywords = self.load(), self.keywords(placeholders, fill)
         try:
             with redirect_stdout(sys.stderr):
                 return function(**keywords)
@@ -166,7 +162,16 @@ class CodeReference:
             shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
             # the frames of an installed package are not the user's
             what = f"\n{cut_traceback(error, self._home())}" if self.code() else f": {type(error).__name__}: {error}"
-            raise InputError(f"{where}: fails when called with ({shown}){what}") from None
+            raise InputError(f"{self.module}:{self.name}: fails when called with ({shown}){what}") from None
+
+    def keywords(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that `call` calls it with, by name; InputError if they do not fit its signature."""
+        function = self.load()
+        try:
+            given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
+            return _with_filled(function, given, fill)
+        except InputError as error:
+            raise InputError(f"{self.module}:{self.name}: {error}") from None
 
     def _home(self) -> str | None:
         """The folder of the code, for tracebacks."""
@@ -195,6 +200,10 @@ class CodeReference:
 
 
 _pinned: ContextVar[dict[str, UserCode]] = ContextVar("pinned", default={})  # noqa: B039 (never changed in place)
+
+LOADED: dict[str, UserCode] = {}
+"""The code of the plug-ins that this process has imported, by module: what references to them mean, unless another code
+is pinned."""
 
 
 @contextmanager
