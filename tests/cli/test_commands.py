@@ -37,7 +37,7 @@ def test_no_flag_is_cut_in_the_help_on_80_columns(command: str) -> None:
 def test_every_file_of_a_command_is_listed() -> None:
     from dnntrain import cli
 
-    helpers = {"main", "options", "outputs", "plan", "run_options", "spec_options", "power", "__init__"}
+    helpers = {"main", "options", "outputs", "plan", "run_options", "spec_options", "power", "runs_list", "__init__"}
     files = {path.stem for path in Path(cli.__path__[0]).glob("*.py")}
     assert files - helpers == {name.replace("-", "_") for name in COMMANDS}
 
