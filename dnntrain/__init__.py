@@ -47,7 +47,12 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'dnntrain' has no attribute '{name}'")
     module = importlib.import_module(_MODULES.get(name, "dnntrain.api.training"))
-    value = globals()[name] = getattr(module, name)
+    value = getattr(module, name)
+    if callable(value) and not isinstance(value, type):
+        from dnntrain.utils.python_calls import python_call
+
+        value = python_call(value)
+    globals()[name] = value
     return value
 
 

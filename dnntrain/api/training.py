@@ -13,7 +13,8 @@ from typing import Any, Literal
 from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
-from dnntrain.data.source import forget_outlines
+from dnntrain.data.in_memory import keep
+from dnntrain.data.source import DataLocation, forget_outlines
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
@@ -110,9 +111,9 @@ def ablate(
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms and with_references(arms),
-        factors=factors and with_references(factors),
-        base=with_references(base or {}) | changes,
+        arms=named_with_references(arms, options.home),
+        factors=named_with_references(factors, options.home),
+        base=with_references(base or {}, options.home) | changes,
         request=request,
         name=name,
         home=options.home,
@@ -215,26 +216,45 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
-    return RunOptions(Path(out).absolute(), workers, **chosen), with_references(spec)
+    found = RunOptions(Path(out).absolute(), workers, **chosen)
+    return found, with_references(spec, found.home)
 
 
-def with_references(settings: Settings) -> dict[str, Any]:
-    """Settings in which a callable for `net` or `data` is written as text: a class, a function, or a partial of one.
+def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
+    """Settings in which objects for `net` and `data` are written as text.
+
+    Classes, functions, and partials of them become references to code. Data in memory are kept in the data folder.
 
     Args:
-        settings: A run's settings, or those of several arms by name.
+        settings: A run's settings.
+        home: Where data are kept.
 
     Raises:
-        InputError: A callable's source cannot be read, or the arguments of a partial are not literals.
+        InputError: A callable's source cannot be read, the arguments of a partial are not literals, or the data cannot
+            be used.
     """
     written = dict(settings)
     for key, value in settings.items():
-        if isinstance(value, Mapping):
-            written[key] = with_references(value)
-        elif key in ("net", "data") and callable(value):
+        if key not in ("net", "data"):
+            written[key] = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers and arrays
+        elif callable(value):
             function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
             written[key] = f"module:{reference_of(function, arguments)}"
+        elif key == "data" and isinstance(value, Path):
+            written[key] = str(value)
+        elif key == "data" and not isinstance(value, str):
+            written[key] = keep(value, home)
     return written
+
+
+def named_with_references(named: Mapping[str, Settings] | None, home: DataLocation) -> Mapping[str, Settings] | None:
+    """The settings of several arms or factors, each by `with_references`."""
+    if not isinstance(named, Mapping):
+        return named
+    return {
+        name: with_references(settings, home) if isinstance(settings, Mapping) else settings
+        for name, settings in named.items()
+    }
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +82,16 @@ class ArraySource(LabelledSource):
             input_notes += (f"{inputs_key}: {count_noun(gaps, 'value')} missing (nan); replaced by the column's mean",)
         notes = target_notes + notes + input_notes
         return build_dataset(self, location, inputs, targets, classes, parts, notes)
+
+
+class TypedArraySource(ArraySource):
+    """Arrays from Python code, where the type of the targets says what they are: floats are numbers, others classes."""
+
+    def classes_or_numbers(self, column: AnyArray, where: str) -> tuple[Targets, tuple[str, ...]]:
+        task = self.task
+        if task == "auto":
+            task = "regression" if column.dtype.kind == "f" and not self.classes else "classification"
+        return read_targets(column, task, where, chosen=self.classes)
 
 
 def concatenate_parts(arrays: Arrays, where: str) -> tuple[tuple[str, AnyArray], tuple[str, AnyArray], Indices]:
@@ -260,3 +271,12 @@ def as_column(values: AnyArray, name: str, where: str) -> tuple[AnyArray, tuple[
         if len(np.unique(padded)) > len(np.unique(values)):
             notes = (f"{name}: blanks around texts are dropped, which makes some of them equal",)
     return values, notes
+
+
+def fingerprint(arrays: Mapping[str, AnyArray]) -> str:
+    """16 hexadecimal digits of the SHA-256 of the arrays' names, types, shapes, and values, in this order."""
+    digest = hashlib.sha256()
+    for name, values in arrays.items():
+        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return digest.hexdigest()[:16]
