@@ -16,6 +16,7 @@ from dnntrain.config.spec import flat_keys
 from dnntrain.data.in_memory import keep
 from dnntrain.data.source import DataLocation, forget_outlines
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
@@ -223,7 +224,8 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
 def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
     """Settings in which objects for `net` and `data` are written as text.
 
-    Classes, functions, and partials of them become references to code. Data in memory are kept in the data folder.
+    Classes, functions, and partials of them become references to code, and so do modules, whose parameters each run
+    draws anew. Data in memory are kept in the data folder.
 
     Args:
         settings: A run's settings.
@@ -237,6 +239,8 @@ def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
     for key, value in settings.items():
         if key not in ("net", "data"):
             written[key] = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers and arrays
+        elif key == "net" and is_module(value):
+            written[key] = f"module:{reference_of_module(value)}"
         elif callable(value):
             function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
             written[key] = f"module:{reference_of(function, arguments)}"

@@ -23,7 +23,7 @@ KINDS: tuple[type[OwnSource], ...] = (Npz, Table, ImageFolder, UserCallable)
 """The sources for the user's own data. The first one that reads a path is used; references to code look like none."""
 
 IN_MEMORY: tuple[type[OwnSource], ...] = (InMemoryArrays, InMemoryTable)
-"""The sources for what Python code gave."""
+"""The sources for what Python code gave. Their options are among those of the others."""
 
 
 def source_class(name: str) -> type[DataSource]:
@@ -55,7 +55,7 @@ def find_source(name: str, settings: Mapping[str, Any] | None = None) -> DataSou
 def options() -> dict[str, tuple[Any, list[str]]]:
     """Map each option of any source to its pydantic field and the names of the sources that have it."""
     found: dict[str, tuple[Any, list[str]]] = {}
-    for source in (*SOURCES.values(), *KINDS, *IN_MEMORY):
+    for source in (*SOURCES.values(), *KINDS):
         for name, field in source.model_fields.items():
             if name != source.place:
                 found.setdefault(name, (field, []))[1].append(source.name)
