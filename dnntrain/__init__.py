@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from dnntrain.api.reports import compare, load, report
     from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
     from dnntrain.errors import DnntrainError, InputError
+    from dnntrain.reporting.arm_result import ArmResult
     from dnntrain.reporting.range_test import RangeTestResult
     from dnntrain.reporting.results import Report, StudyResult, StudySummary
 
 __version__ = "0.2.0"
 
 __all__ = [
+    "ArmResult",
     "DnntrainError",
     "InputError",
     "RangeTestResult",
@@ -38,6 +40,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
+_MODULES |= {"ArmResult": "dnntrain.reporting.arm_result"}
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 

@@ -20,9 +20,11 @@ from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
+from dnntrain.studies.guarded_callback import GuardedCallback
+from dnntrain.studies.notebook_progress import in_notebook
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
-from dnntrain.utils.console import console
+from dnntrain.utils.console import ProgressConsole
 from dnntrain.utils.user_code.reference import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
@@ -267,15 +269,29 @@ def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode)
         raise InputError(f"progress {progress!r}: must be 'auto', True, False, or a StudyCallback")
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
-    if isinstance(progress, bool) or progress == "auto":
-        from dnntrain.studies.progress import ProgressDisplay
+    callback = progress_callback(progress)
+    try:
+        return run_study(study, options, callback)
+    except KeyboardInterrupt:
+        callback.note(f"{study.name}: interrupted; finished runs are recorded, and the same call continues from there")
+        raise
 
-        wanted = shows_progress() if progress == "auto" else progress
-        return run_study(study, options, ProgressDisplay(console(stderr=True)) if wanted else StudyCallback())
-    return run_study(study, options, progress)
+
+def progress_callback(progress: ProgressMode) -> StudyCallback:
+    """What follows a study: the user's own callback, or progress on stderr or in a notebook, or nothing."""
+    if isinstance(progress, StudyCallback):
+        return GuardedCallback(progress)
+    if not (shows_progress() if progress == "auto" else progress):
+        return StudyCallback()
+    from dnntrain.studies.progress import ProgressDisplay
+
+    return ProgressDisplay(ProgressConsole(), notebook=in_notebook())
 
 
 def shows_progress() -> bool:
     """Whether stderr is a terminal or a notebook; ipykernel replaces it by a stream that is not a terminal."""
-    is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
-    return is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
+    try:
+        is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
+    except ValueError:  # closed
+        return False
+    return is_terminal or in_notebook()

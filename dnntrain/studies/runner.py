@@ -157,8 +157,8 @@ class StudyRunner:
         if missing:
             self.store.prepare()
         with pinned(self.code), self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:
-            callback.start(self.study, self.records, self.ids)
             try:
+                callback.start(self.study, self.records, self.ids)
                 while (missing := self.missing()) and not executor.stopping:
                     jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every, predictions)
                     executor.run(jobs, lambda event: self.handle(event, callback, locks))
@@ -166,12 +166,14 @@ class StudyRunner:
                         time.sleep(LOCKED_RUNS_SECONDS)
                     self.records.refresh()
             finally:
-                callback.stop()
-                # an interrupt may have come between writing a record and noting it
-                self.records.refresh()
-                if self.records:
-                    files = self.study_files()
-                    files.write(folder)
+                try:
+                    callback.stop()
+                finally:
+                    # an interrupt may have come between writing a record and noting it
+                    self.records.refresh()
+                    if self.records:
+                        files = self.study_files()
+                        files.write(folder)
         if missing:
             raise StudyInterrupted(
                 "interrupted; what is finished stays recorded, and running it again continues from there"

@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dnntrain.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 FLAG = re.compile(r"(?<![\w-])--(no-)?([a-z][a-z-]*[a-z])")
 RENAMED_FLAGS = {"from": "source"}
 """Flags whose argument has another name, since theirs is a keyword of Python."""
@@ -40,6 +41,9 @@ def python_call(function: F) -> F:
         InputError: An argument has the wrong type; otherwise whatever the function raises.
     """
     signature = inspect.signature(function)
+    # what is returned need not be imported
+    parameters = SimpleNamespace(__annotations__={**function.__annotations__})
+    parameters.__annotations__.pop("return", None)
 
     @wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -47,9 +51,9 @@ def python_call(function: F) -> F:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:  # as Python words it, without the frames of this module
             raise TypeError(f"{function.__name__}() {error}") from None
-        hints = get_type_hints(function)
+        hints = get_type_hints(parameters, function.__globals__)
         for name, value in given.items():
-            if signature.parameters[name].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL):
+            if name in hints and signature.parameters[name].kind not in VARIADIC:
                 check_type(name, value, hints[name])
         try:
             return function(*args, **kwargs)
