@@ -15,7 +15,8 @@ from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_colu
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, column_named, metric_columns, metric_of
 from dnntrain.store.run_tables import RunTable, read_run_tables
-from dnntrain.store.study_files import Results, find_studies
+from dnntrain.store.studies import find_studies
+from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils.fields import odd_number
 
@@ -45,6 +46,9 @@ def read_comparison(tables: Sequence[Path | pd.DataFrame], layout: TableLayout) 
     """
     folders = [table for table in tables if isinstance(table, Path) and table.is_dir()]
     studies = find_studies(folders) if folders else []
+    for study in studies:
+        if study.progress is not None:
+            raise InputError(f"{study.folder}: not complete yet; `dnntrain report {study.folder}` shows how far it is")
     if len(studies) == 1 == len(tables) and not any((layout.arm, layout.seed, layout.block, layout.status)):
         return single_study(studies[0], layout)
     only_studies = len(folders) == len(tables)

@@ -1,4 +1,6 @@
-"""The Python API: `train`, `ablate`, `transfer`, `lr_find`, `report`, `load`, `compare`. Provisional until version 1.0.
+"""The Python API: `train`, `ablate`, `transfer`, `lr_find`, `report`, `load`, `compare`, `predict`.
+
+It is provisional until version 1.0.
 
     import dnntrain as dt
 

@@ -15,7 +15,8 @@ from dnntrain.metrics import column_named, metric_of
 from dnntrain.reporting.gates import inconclusive_if_partial, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import METHODS, WELCH
-from dnntrain.store.study_files import Results, find_studies, read_study
+from dnntrain.store.studies import find_studies, open_study
+from dnntrain.store.study_files import Results
 from dnntrain.utils.lazy import pandas
 
 
@@ -33,7 +34,7 @@ def report(
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
-    """Analyze recorded studies.
+    """Analyze recorded studies. Those in training are shown as far as they are, without verdicts.
 
     Args:
         paths: Folders of studies, or folders that hold studies.
@@ -81,7 +82,7 @@ def report(
 
 
 def load(path: str | Path) -> StudyResult:
-    """Load one recorded study.
+    """Load one study. One that is in training or was interrupted has the runs that are recorded, without verdicts.
 
     Args:
         path: The study's folder.
@@ -89,7 +90,7 @@ def load(path: str | Path) -> StudyResult:
     Raises:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
-    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
+    return StudyResult(StudySummary(summarize(open_study(Path(path).absolute()))))
 
 
 def compare(

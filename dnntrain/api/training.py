@@ -19,11 +19,15 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
+from dnntrain.studies.callbacks import CallbackGroup
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.guarded_callback import GuardedCallback
 from dnntrain.studies.notebook_progress import in_notebook
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.trackers.base import Tracker
+from dnntrain.trackers.live import LiveTracking
+from dnntrain.trackers.registry import TrackLike, read_trackers
 from dnntrain.utils.console import ProgressConsole
 from dnntrain.utils.user_code.reference import reference_of
 
@@ -40,6 +44,7 @@ def train(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Train one setting over one or several seeds.
@@ -50,6 +55,8 @@ def train(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the run, such as act='elu', and the other fields of `RunOptions`.
 
     Raises:
@@ -57,7 +64,7 @@ def train(
         DnntrainError: If a run could not be trained.
     """
     options, spec = split_options(settings, out, workers)
-    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress)
+    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress, track)
 
 
 def ablate(
@@ -74,6 +81,7 @@ def ablate(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Train the arms of an ablation and compare them.
@@ -94,6 +102,8 @@ def ablate(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` take
             classes and functions of your own: net=Net, or net=functools.partial(Net, width=64).
 
@@ -110,7 +120,7 @@ def ablate(
             if value is not None:
                 raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
         study = build.preset_study(str(preset), changes, request, options.home, "settings")
-        return run_with_progress(study, options, progress)
+        return run_with_progress(study, options, progress, track)
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
@@ -121,7 +131,7 @@ def ablate(
         name=name,
         home=options.home,
     )
-    return run_with_progress(study, options, progress)
+    return run_with_progress(study, options, progress, track)
 
 
 def transfer(
@@ -140,6 +150,7 @@ def transfer(
     out: str | Path = "runs",
     workers: int | None = None,
     progress: ProgressMode = "auto",
+    track: TrackLike = (),
     **settings: Any,
 ) -> StudyResult:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
@@ -162,6 +173,8 @@ def transfer(
         out: Folder where runs and studies are recorded.
         workers: Worker processes; by default one per core.
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
+        track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
+            or a `Tracker`; or several in a list.
         settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of
             `RunOptions`.
 
@@ -176,16 +189,24 @@ def transfer(
         weights=None if weights is None else Path(weights), request=build.StudyRequest(seeds, max_seeds, delta=delta),
         name=name, out=options.out, home=options.home,
     )  # fmt: skip
-    return run_with_progress(study, options, progress)
+    return run_with_progress(study, options, progress, track)
 
 
-def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, owns_process: bool = False) -> StudyResult:
+def run_study(
+    study: Study,
+    options: RunOptions,
+    callback: StudyCallback,
+    trackers: Sequence[Tracker] = (),
+    *,
+    owns_process: bool = False,
+) -> StudyResult:
     """Train a study's missing runs, then those with tuned values if the study asks for them.
 
     Args:
         study: What to train.
         options: Where and how to train it.
         callback: Receives progress and notes.
+        trackers: Log the study while it trains. One that fails is named on stderr, and costs no run.
         owns_process: Whether this process belongs to the study, as on the command line.
 
     Raises:
@@ -194,13 +215,19 @@ def run_study(study: Study, options: RunOptions, callback: StudyCallback, *, own
     """
     from dnntrain.analysis.summary import summarize
 
+    live = [LiveTracking(tracker) for tracker in trackers]
+    callback = CallbackGroup(callback, *live)
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
     tuned = None
     if tuning := study.tuning:
         study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
         chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
         tuned = StudyResult(StudySummary(summarize(chosen.results)))
-    return StudyResult(StudySummary(summarize(trained.results)), tuned)
+    result = StudyResult(StudySummary(summarize(trained.results)), tuned)
+    for tracking in live:
+        for each in filter(None, (result, tuned)):
+            tracking.finish(each)
+    return result
 
 
 def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
@@ -263,15 +290,16 @@ def named_with_references(named: Mapping[str, Settings] | None, home: DataLocati
     }
 
 
-def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode) -> StudyResult:
+def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:
     """Check and run a study with the callback that `progress` asks for. Settings without effect raise a warning."""
     if not (isinstance(progress, StudyCallback | bool) or progress == "auto"):
         raise InputError(f"progress {progress!r}: must be 'auto', True, False, or a StudyCallback")
+    trackers = read_trackers(track)
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
     callback = progress_callback(progress)
     try:
-        return run_study(study, options, callback)
+        return run_study(study, options, callback, trackers)
     except KeyboardInterrupt:
         callback.note(f"{study.name}: interrupted; finished runs are recorded, and the same call continues from there")
         raise

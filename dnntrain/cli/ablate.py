@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, UntilResolved, add_options, read_study_request
+from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, Track, UntilResolved, add_options, read_study_request
 from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import read_assignments
@@ -21,6 +21,7 @@ def ablate(
     until_resolved: UntilResolved = False,
     max_seeds: MaxSeeds = None,
     delta: Delta = None,
+    track: Track = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the preset's base; repeatable"),
@@ -31,7 +32,9 @@ def ablate(
     Runs that are recorded are not trained again. Example: dnntrain ablate presets/vanishing.yaml
     """
     from dnntrain.studies.build import preset_study
+    from dnntrain.trackers.registry import read_trackers
 
-    run = read_run_options(options)
+    run, trackers = read_run_options(options), read_trackers(track or [])
     request = read_study_request(seeds, until_resolved, max_seeds, delta)
-    plan_or_run(preset_study(preset, read_assignments(assignments or []), request, run.home), run, plan)
+    study = preset_study(preset, read_assignments(assignments or []), request, run.home)
+    plan_or_run(study, run, plan, trackers)

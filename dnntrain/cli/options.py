@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dnntrain.studies.build import StudyRequest
 
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder where runs and studies are recorded")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
+]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
 Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
@@ -28,6 +32,12 @@ Delta = Annotated[
     str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
 ]
 Name = Annotated[str | None, typer.Option(help="the study's name; derived from the settings by default")]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER[:WHERE]", help="log the study while it trains: tensorboard, wandb or mlflow; repeatable"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of text")]
 
 Command = Callable[..., None]

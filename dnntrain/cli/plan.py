@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,19 +19,20 @@ from dnntrain.executors.planner import NetworkSize, populations, predicted_secon
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import training_examples
-from dnntrain.studies.progress import duration
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
+from dnntrain.utils.times import duration
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult
+    from dnntrain.trackers.base import Tracker
 
 
-def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | None:
+def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequence[Tracker] = ()) -> StudyResult | None:
     """Print the study's arms with `--plan`; otherwise train them, print the report and return the result."""
     from dnntrain.cli.power import power_lines
     from dnntrain.store.run_store import RunStore
@@ -39,7 +41,7 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool) -> StudyResult | 
 
     warn(study, options)
     if not plan:
-        result = run_here(study, options)
+        result = run_here(study, options, trackers)
         print_result(result)
         return result
     backbones = {}
@@ -63,12 +65,12 @@ def warn(study: Study, options: RunOptions) -> None:
         typer.echo(f"warning: {reason}", err=True)
 
 
-def run_here(study: Study, options: RunOptions) -> StudyResult:
-    """Run the study with progress on stderr; Ctrl-C stops it after the current epoch."""
+def run_here(study: Study, options: RunOptions, trackers: Sequence[Tracker] = ()) -> StudyResult:
+    """Run the study with progress on stderr, and in the trackers; Ctrl-C stops it after the current epoch."""
     from dnntrain.api.training import run_study
     from dnntrain.studies.progress import ProgressDisplay
 
-    return run_study(study, options, ProgressDisplay(console(stderr=True)), owns_process=True)
+    return run_study(study, options, ProgressDisplay(console(stderr=True)), trackers, owns_process=True)
 
 
 def print_result(result: StudyResult) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from dnntrain.cli.options import AsJson, Name, Seeds, add_options
+from dnntrain.cli.options import AsJson, Name, Seeds, Track, add_options
 from dnntrain.cli.plan import print_result, run_here, warn
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
@@ -19,6 +19,7 @@ def train(
     options: dict[str, Any],
     seeds: Seeds = "1",
     name: Name = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one setting over one or several seeds, and record the runs.
@@ -26,11 +27,12 @@ def train(
     Example: dnntrain train --act elu --bn --clipnorm 1
     """
     from dnntrain.studies.build import training_study
+    from dnntrain.trackers.registry import read_trackers
 
-    run = read_run_options(options)
+    run, trackers = read_run_options(options), read_trackers(track or [])
     study = training_study(settings, seeds, name, run.home)
     warn(study, run)
-    result = run_here(study, run)
+    result = run_here(study, run, trackers)
     if as_json:
         typer.echo(json.dumps([record.content() for record in result.records.values()], indent=1))
     else:

@@ -13,6 +13,7 @@ from dnntrain.cli.options import (
     Name,
     Plan,
     Seeds,
+    Track,
     UntilResolved,
     add_options,
     read_study_request,
@@ -77,13 +78,16 @@ def transfer(
     until_resolved: UntilResolved = False,
     max_seeds: MaxSeeds = None,
     delta: Delta = None,
+    track: Track = None,
 ) -> None:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
 
     Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze-layers all
     """
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study
+    from dnntrain.trackers.registry import read_trackers
 
+    trackers = read_trackers(track or [])
     run, request = read_run_options(options), read_study_request(seeds, until_resolved, max_seeds, delta)
     if preset is not None and source is None:
         refuse_given(context, NEEDS_SOURCE, f"needs --from; {preset} says what is trained")
@@ -95,7 +99,7 @@ def transfer(
         )
     else:
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
-    if result := plan_or_run(study, run, plan):
+    if result := plan_or_run(study, run, plan, trackers):
         print_transfer(result.summary.analysis)
 
 

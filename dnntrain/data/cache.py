@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from dnntrain.data.dataset import Dataset
+from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.utils.files import atomic_folder
 
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-CACHE_VERSION = 2
-"""Raised when the same files would be decoded differently."""
+CACHE_VERSION = 3
+"""Raised when the same files would be decoded differently, or more is kept of them."""
 
 
 def cache_key(source: str, fingerprint: str, options: str) -> str:
@@ -43,7 +44,9 @@ def load_mapped(folder: Path) -> Dataset:
     """Load a cached data set with copy-on-write arrays; OSError, ValueError, KeyError, or TypeError if damaged."""
     about = json.loads((folder / "about.json").read_text("utf-8"))
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
-    return Dataset(**about | {name: tuple(about[name]) for name in ("classes", "notes")}, **arrays)
+    preprocessing = Preprocessing.parse(about.pop("preprocessing"))
+    about |= {name: tuple(about[name]) for name in ("classes", "notes")}
+    return Dataset(**about, **arrays, preprocessing=preprocessing)
 
 
 def save_arrays(dataset: Dataset, folder: Path) -> None:
@@ -52,5 +55,7 @@ def save_arrays(dataset: Dataset, folder: Path) -> None:
         for name in ARRAYS:
             np.save(scratch / f"{name}.npy", getattr(dataset, name), allow_pickle=False)
         about = {name: getattr(dataset, name) for name in ("name", "classes", "fingerprint", "license", "notes")}
-        text = json.dumps(about | {"n_validation": dataset.n_validation})
+        assert dataset.preprocessing is not None  # a source that decodes its data says how
+        about |= {"n_validation": dataset.n_validation, "preprocessing": dataset.preprocessing.content()}
+        text = json.dumps(about)
         (scratch / "about.json").write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,10 @@ class ColumnDraft:
     readings: list[str] = field(default_factory=list)
     """Phrases on what is unusual, merged over the columns that share them."""
 
+    def is_plain(self, decimal: str) -> bool:
+        """Whether Python's own reading of the cells is right if this is the decimal mark."""
+        return self.plain is not None and not (self.ambiguous and decimal == COMMA)
+
     @property
     def is_numeric(self) -> bool:
         """Whether the column is numeric with either decimal mark."""
@@ -84,12 +88,17 @@ def read_grid(path: Path, cells: TextCells, used: Collection[str], missing: Sequ
         decimal = draft.decimal or common
         if decimal is None and draft.ambiguous and draft.is_numeric and draft.name in used:
             raise InputError(f"{path}: {ambiguity(draft, cells.lines)}")
-        columns.append(Column(draft.name, column_values(draft, decimal or PERIOD, cells)))
+        columns.append(Column(draft.name, column_values(draft, decimal or PERIOD, cells), decimal or PERIOD))
     chosen = [draft for draft in drafts if draft.name in used]
-    notes = [note for draft in chosen for note in draft.notes]
-    for reading in dict.fromkeys(reading for draft in chosen for reading in draft.readings):
-        notes.append(f"{reading}: {join_names([draft.name for draft in chosen if reading in draft.readings])}")
-    return CellGrid(columns, used, cells.lines, tuple(notes))
+    return CellGrid(columns, used, cells.lines, tuple(draft_notes(chosen)))
+
+
+def draft_notes(drafts: Sequence[ColumnDraft]) -> list[str]:
+    """The notes on some columns; those that share a reading get one line."""
+    notes = [note for draft in drafts for note in draft.notes]
+    for reading in dict.fromkeys(reading for draft in drafts for reading in draft.readings):
+        notes.append(f"{reading}: {join_names([draft.name for draft in drafts if reading in draft.readings])}")
+    return notes
 
 
 def make_draft(name: str, texts: Sequence[str], missing: Sequence[str]) -> ColumnDraft:
@@ -164,7 +173,20 @@ def ambiguity(draft: ColumnDraft, lines: Sequence[int]) -> str:
 
 def column_values(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray[Any]:
     """Convert a column to values, as in `Column`; adds notes to the draft."""
-    if draft.plain is not None and not (draft.ambiguous and decimal == COMMA):
+    if draft.is_plain(decimal):
+        return column_numbers(draft, decimal, cells.place)
+    texts = draft.distinct or NumberTexts(draft.texts)
+    if texts.is_numeric(decimal):
+        return column_numbers(draft, decimal, cells.place)
+    if texts.counts.keys() <= BOOLEANS.keys():
+        return parse_booleans(draft.texts)
+    note_text(draft, texts, decimal, cells)
+    return np.array([text or None for text in draft.texts], object)
+
+
+def column_numbers(draft: ColumnDraft, decimal: str, place: Callable[[int], str]) -> NDArray[np.float64]:
+    """Convert a column to numbers, nan where a cell is none; adds notes to the draft, in which `place` names a row."""
+    if draft.plain is not None and draft.is_plain(decimal):
         if draft.decimal == COMMA:
             draft.readings.append("numbers with a decimal comma")
         if LEADING_ZERO.search("\n".join(draft.texts)):
@@ -173,18 +195,13 @@ def column_values(draft: ColumnDraft, decimal: str, cells: TextCells) -> NDArray
         note_rounded(draft, draft.plain)
         return draft.plain
     texts = draft.distinct or NumberTexts(draft.texts)
-    if texts.is_numeric(decimal):
-        parsed = texts.numbers[decimal]
-        numbers = np.array([parsed.get(text, math.nan) for text in draft.texts], np.float64)
-        draft.readings += format_notes((text for text, number in parsed.items() if not math.isnan(number)), decimal)
-        note_missing(draft, set(texts.missing()))
-        note_others(draft, texts, decimal, cells.lines)
-        note_rounded(draft, numbers)
-        return numbers
-    if texts.counts.keys() <= BOOLEANS.keys():
-        return parse_booleans(draft.texts)
-    note_text(draft, texts, decimal, cells)
-    return np.array([text or None for text in draft.texts], object)
+    parsed = texts.numbers[decimal]
+    numbers = np.array([parsed.get(text, math.nan) for text in draft.texts], np.float64)
+    draft.readings += format_notes((text for text, number in parsed.items() if not math.isnan(number)), decimal)
+    note_missing(draft, set(texts.missing()))
+    note_others(draft, texts, decimal, place)
+    note_rounded(draft, numbers)
+    return numbers
 
 
 def parse_booleans(texts: Sequence[str]) -> NDArray[Any]:
@@ -207,13 +224,13 @@ def note_rounded(draft: ColumnDraft, numbers: NDArray[np.float64]) -> None:
         draft.readings.append("whole numbers with too many digits for float64 are rounded")
 
 
-def note_others(draft: ColumnDraft, texts: NumberTexts, decimal: str, lines: Sequence[int]) -> None:
+def note_others(draft: ColumnDraft, texts: NumberTexts, decimal: str, place: Callable[[int], str]) -> None:
     """Note how many cells in a column of numbers are not numbers, and where the first one is."""
     others = texts.others(decimal)
     if others:
         row = next(row for row, text in enumerate(draft.texts) if text in others)
         count = sum(texts.counts[text] for text in others)
-        first = f"'{draft.texts[row]}' in line {lines[row]}"
+        first = f"'{draft.texts[row]}' in {place(row)}"
         message = f"1 cell is not a number and counts as missing: {first}"
         if count > 1:
             message = f"{count:,} cells are not numbers and count as missing; the first is {first}"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.dataset import Dataset, DatasetInfo
+from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
 
@@ -150,6 +151,7 @@ class Cifar10(DataSource):
             classes=self.class_names,
             fingerprint=self._identity(),
             license=self.license,
+            preprocessing=ImagePreprocessing(shape=SHAPE),
         )
 
     def fingerprint(self, location: DataLocation) -> str:

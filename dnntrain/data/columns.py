@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from dnntrain.data.copies import Indices, copy_groups
-from dnntrain.data.numbers import parse_number
+from dnntrain.data.numbers import PERIOD, parse_number
+from dnntrain.data.preprocessing import is_missing
 from dnntrain.data.user_data import Split
 from dnntrain.errors import InputError
 
+ColumnKind = Literal["number", "text", "yes or no"]
 MAX_CATEGORIES = 100
 """A text column with more distinct values than this is not categorical, but names or remarks."""
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -29,6 +32,8 @@ class Column:
     name: str
     values: NDArray[Any]
     """(N,): float64 numbers, nan where missing; or bool; or strings, None where missing."""
+    decimal: str = PERIOD
+    """The decimal mark that its numbers were read with."""
 
     @property
     def is_text(self) -> bool:
@@ -36,16 +41,15 @@ class Column:
         return self.values.dtype.kind == "O"
 
     @property
-    def kind(self) -> str:
-        """'number', 'text', or 'yes or no'."""
-        return {"O": "text", "b": "yes or no"}.get(self.values.dtype.kind, "number")
+    def kind(self) -> ColumnKind:
+        """What the values are."""
+        kinds: dict[str, ColumnKind] = {"O": "text", "b": "yes or no"}
+        return kinds.get(self.values.dtype.kind, "number")
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Which values are missing: (N,)."""
-        if self.is_text:
-            return np.array([value is None for value in self.values], bool)
-        return np.isnan(self.values) if self.values.dtype.kind == "f" else np.zeros(len(self.values), bool)
+        return is_missing(self.values)
 
     def equal_to(self, text: str) -> NDArray[np.bool_]:
         """Which values are this text, or the number it stands for: (N,)."""
@@ -77,26 +81,43 @@ class Column:
         different = len(np.unique(self.codes()[rows]))  # nan counts as one value
         return CONSTANT if different < 2 else TOO_MANY_CATEGORIES if self.is_text and different > MAX_CATEGORIES else ""
 
-    def features(self, train: Indices) -> dict[str, NDArray[np.float64]]:
-        """Encode the column: its numbers, or one-hot the categories of the training rows.
+    def encoding(self, train: Indices) -> ColumnEncoding:
+        """How the column becomes inputs; the training rows decide."""
+        missing = self.missing[train]
+        categories = sorted(set(self.values[train][~missing])) if self.is_text else ()
+        return ColumnEncoding(
+            name=self.name,
+            kind=self.kind,
+            decimal=self.decimal,
+            categories=tuple(categories),
+            marks_missing=bool(missing.any()),
+        )
 
-        If a training value is missing, one more input is 1 where the column is missing.
 
-        Args:
-            train: The training rows.
+class ColumnEncoding(BaseModel):
+    """How a column of a table becomes inputs: its numbers as they are, or a 1 for the category and 0 for all others."""
 
-        Returns:
-            The inputs by name, each (N,).
-        """
-        missing = self.missing
-        if self.is_text:
-            categories = sorted(set(self.values[train][~missing[train]]))
-            numbers = {text: number for number, text in enumerate(categories)}
-            codes = np.array([numbers.get(text, -1) for text in self.values])
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str
+    kind: ColumnKind = "number"
+    decimal: str = PERIOD
+    """The decimal mark of its numbers, where the cells themselves do not show it."""
+    categories: tuple[str, ...] = ()
+    """The texts that have an input; a text that is not among them has 0 in all inputs."""
+    marks_missing: bool = False
+    """Whether one more input is 1 where the column is missing: if a training value is."""
+
+    def inputs(self, column: Column) -> dict[str, NDArray[np.float64]]:
+        """The inputs by name, each (N,), nan where a number is missing."""
+        if self.kind == "text":
+            numbers = {text: number for number, text in enumerate(self.categories)}
+            codes = np.array([numbers.get(text, -1) for text in column.values])
             inputs = {f"{self.name} = {text}": (codes == number).astype(np.float64) for text, number in numbers.items()}
         else:
-            inputs = {self.name: self.values.astype(np.float64)}
-        return inputs | ({f"{self.name} is missing": missing.astype(np.float64)} if missing[train].any() else {})
+            inputs = {self.name: column.values.astype(np.float64)}
+        marks = {f"{self.name} is missing": column.missing.astype(np.float64)} if self.marks_missing else {}
+        return inputs | marks
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +154,19 @@ class CellGrid:
         """The row's line in the file, as ' (line 5)'; empty if the file has no lines."""
         return f" (line {self.lines[row]})" if self.lines else ""
 
+    def place(self, row: int) -> str:
+        """The row's line in the file as 'line 5', or its number if the file has no lines."""
+        return f"line {self.lines[row]}" if self.lines else f"row {row + 1}"
+
+    def check_range(self, where: object, column: Column, rows: Indices) -> None:
+        """Raise InputError if a number is too large for float32; `rows` says which row each value is from, (N,)."""
+        if column.is_text:
+            return
+        wrong = rows[np.abs(column.values.astype(np.float64)) > MAX_FLOAT32].tolist()
+        if wrong:
+            problem = f"row {wrong[0] + 1} is infinite, or too large for float32{self.line(wrong[0])}"
+            raise InputError(f"{where}: column '{column.name}': {problem}")
+
 
 class EncodedColumns(NamedTuple):
     """The inputs made from a table's columns."""
@@ -143,6 +177,17 @@ class EncodedColumns(NamedTuple):
     """Maps each encoded column to the names of its inputs."""
     left_out: dict[str, str]
     """Maps each other column to the reason."""
+    encodings: tuple[ColumnEncoding, ...]
+    """How each encoded column was encoded, in the order of the inputs."""
+
+
+def check_names(where: object, names: list[str], rows: int) -> None:
+    """Raise InputError if a name occurs twice, or if there is no row."""
+    duplicates = sorted({name for name in names if name and names.count(name) > 1})
+    if duplicates:
+        raise InputError(f"{where}: more than one column is called {', '.join(duplicates)}")
+    if not rows:
+        raise InputError(f"{where}: a header, but no rows")
 
 
 def group_equal_rows(columns: Sequence[Column]) -> Indices | None:
@@ -176,18 +221,17 @@ def encode_columns(
     inputs: list[NDArray[np.float64]] = []
     names: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, str] = {}
+    encodings: list[ColumnEncoding] = []
     for column in columns:
         if reason := column.reason_to_leave_out(train):
             left_out[column.name] = reason
             continue
-        if not column.is_text and (wrong := in_a_part & (np.abs(column.values.astype(np.float64)) > MAX_FLOAT32)).any():
-            row = rows[int(wrong.argmax())]
-            problem = f"row {row + 1} is infinite, or too large for float32{grid.line(row)}"
-            raise InputError(f"{path}: column '{column.name}': {problem}")
-        features = column.features(train)
+        grid.check_range(path, column.take(in_a_part), rows[in_a_part])
+        encodings.append(column.encoding(train))
+        features = encodings[-1].inputs(column)
         inputs += features.values()
         names[column.name] = tuple(features)
     if not inputs:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise InputError(f"{path}: no column is left to predict from" + (f" ({reasons})" if reasons else ""))
-    return EncodedColumns(np.stack(inputs, axis=1), names, left_out)
+    return EncodedColumns(np.stack(inputs, axis=1), names, left_out, tuple(encodings))

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import read_names
 
@@ -100,6 +101,8 @@ class Dataset:
     """What was left out or changed while reading, one line each."""
     columns: tuple[ColumnUse, ...] = ()
     """The columns of a table, in file order."""
+    preprocessing: Preprocessing | None = None
+    """How new data become such inputs; None for inputs that are computed, such as features."""
 
     def __post_init__(self) -> None:
         """Check the arrays, and keep each note on one line, whatever names and cells contain."""
@@ -148,7 +151,7 @@ class Dataset:
         return 1 + max(int(self.train_inputs.max()), int(self.test_inputs.max())) if self.is_tokens else 0
 
     def description(self) -> dict[str, Any]:
-        """The data set's entry in a run record: name, fingerprint, counts, shape, task, classes, license, notes."""
+        """The data set's entry in a run record, as plain JSON values."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -162,6 +165,7 @@ class Dataset:
             "classes": list(self.classes),
             "license": self.license,
             "notes": list(self.notes),
+            **({"preprocessing": self.preprocessing.content()} if self.preprocessing else {}),
         }
 
     def only(self, chosen: str) -> Dataset:

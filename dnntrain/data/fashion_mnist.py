@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.dataset import Dataset, DatasetInfo
 from dnntrain.data.idx import read_idx
+from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
 from dnntrain.utils.torchvision_compat import import_torchvision
@@ -58,6 +59,7 @@ class _Fashion(DataSource):
             classes=self.class_names,
             fingerprint=self.fingerprint(location),
             license=self.license,
+            preprocessing=ImagePreprocessing(shape=self.shape),
         )
 
     def _read(self, path: Path, shape: tuple[int, ...], checksum: int) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import compress, islice
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
@@ -16,12 +17,12 @@ from numpy.typing import NDArray
 from dnntrain.data.balance import MIN_CLASS_EXAMPLES
 from dnntrain.data.copies import copy_groups
 from dnntrain.data.dataset import MAX_LISTED_NAMES, Dataset, class_numbers, join_names
+from dnntrain.data.image_files import IMAGE_SUFFIXES, PART_FOLDERS, subfolders, visible_files
+from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.images import FIT_NOTES, Decoder, DecodeResult, Fit, Images
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import (
-    TEST,
     TRAIN,
-    VALIDATION,
     build_dataset,
     chosen_rows,
     exclusion_note,
@@ -31,12 +32,6 @@ from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
 Color = Literal["auto", "gray", "color"]
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-PART_FOLDERS = {
-    "train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
-    "test": TEST, "testing": TEST,
-}  # fmt: skip
 
 
 class ImageFile(NamedTuple):
@@ -98,9 +93,10 @@ class ImageFolder(FileSource):
         check_classes(list(compress(items, chosen)), self.path)
         notes = exclusion_note(other_files(self.path, items), "file", "not an image in a class's folder")
         decoder = Decoder(self.image_size, self.color == "gray", self.fit)
-        images, outcomes, level_notes = decoder.decode([item.path for item in items], chosen, self.path)
+        decoded = decoder.decode([item.path for item in items], chosen, self.path)
+        images, outcomes = decoded.images, decoded.outcomes
         problems = {row: outcome.problem for row, outcome in outcomes.items() if outcome.problem}
-        notes += level_notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
+        notes += decoded.notes + self.check_corrupt({items[row].relative: problem for row, problem in problems.items()})
         readable = np.isin(np.arange(len(items)), list(outcomes.keys() - problems.keys()))
         kept, copy_notes = drop_copies(items, images, readable)
         check_classes(list(compress(items, kept)), self.path)
@@ -109,7 +105,11 @@ class ImageFolder(FileSource):
             images = images[:, 0]
         # split before anything is left out, so that the choice of classes does not move an image to another part
         parts = split_rows(targets, np.array([item.part for item in items]), self.test, self.path, kept=kept)
-        return build_dataset(self, location, images, targets, classes, parts, notes)
+        dataset = build_dataset(self, location, images, targets, classes, parts, notes)
+        preprocessing = ImagePreprocessing(
+            shape=dataset.shape, fit=self.fit, depth=decoded.depth, deep_depth=decoded.deep_depth
+        )
+        return replace(dataset, preprocessing=preprocessing)
 
     def check_corrupt(self, problems: Mapping[str, str]) -> tuple[str, ...]:
         """A note on unreadable files, given each one's path and problem; InputError if there are too many."""
@@ -178,22 +178,6 @@ def part_folders(root: Path) -> list[tuple[int, Path]]:
     if TRAIN not in {part for part, _ in named}:
         raise InputError(f"{root}: has {named[0][1].name}/, but no train/")
     return named
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """The subfolders that are not hidden, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """All files below a folder that are not hidden."""
-    found = (path for path in folder.rglob("*") if not any(map(is_hidden, path.relative_to(folder).parts)))
-    return [path for path in found if path.is_file()]
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden, or is __MACOSX, which macOS adds to archives."""
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def other_files(root: Path, items: Sequence[ImageFile]) -> list[str]:

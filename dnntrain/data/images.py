@@ -28,7 +28,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
 PROGRESS_THRESHOLD = 2000
-"""Progress is shown for more images than this."""
+"""Progress is shown for more things to read than this."""
 FIT_NOTES = {"stretch": "stretched", "crop": "cropped at the center", "pad": "padded with black bars"}
 """What each fit does to an image that is not square, for notes."""
 
@@ -43,6 +43,21 @@ class DecodeResult(NamedTuple):
     """The highest level of an image with more than 8 bits; -1 for all others."""
 
 
+class DecodedImages(NamedTuple):
+    """Images of one size, and how they were decoded."""
+
+    images: Images
+    """(N, size, size) gray or (N, 3, size, size), levels from 0 to 255; zero where not decoded."""
+    outcomes: dict[int, DecodeResult]
+    """By row, for the images that were to be decoded."""
+    notes: tuple[str, ...] = ()
+    """On levels that do not have 8 bits."""
+    depth: int = 8
+    """Bits per level of the images that have at most 8."""
+    deep_depth: int = MAX_BIT_DEPTH
+    """Bits per level of the images that have more than 8."""
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Decodes image files to levels from 0 to 255."""
@@ -53,9 +68,12 @@ class Decoder:
     fit: Fit = "stretch"
     """What happens to an image that is not square."""
 
-    def decode(
-        self, paths: Sequence[Path], chosen: NDArray[np.bool_], root: Path
-    ) -> tuple[Images, dict[int, DecodeResult], tuple[str, ...]]:
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image."""
+        return (self.size, self.size) if self.gray else (3, self.size, self.size)
+
+    def decode(self, paths: Sequence[Path], chosen: NDArray[np.bool_], root: Path) -> DecodedImages:
         """Decode some of the files.
 
         If all images with more than 8 bits use fewer than 16, such as those of a 12-bit camera, they are decoded again
@@ -65,22 +83,33 @@ class Decoder:
             paths: N image files.
             chosen: Which of them to decode, (N,).
             root: The folder that progress messages name.
-
-        Returns:
-            The images, (N, size, size) gray or (N, 3, size, size), zero where not chosen; the outcome by row; and notes
-            on levels that do not have 8 bits.
         """
-        shape = (self.size, self.size) if self.gray else (3, self.size, self.size)
-        images = np.zeros((len(paths), *shape), np.uint8)  # rows that are never written take no memory
+        images = np.zeros((len(paths), *self.shape), np.uint8)  # rows that are never written take no memory
         outcomes = self._decode(paths, images, np.flatnonzero(chosen).tolist(), MAX_BIT_DEPTH, root)
         if deep := [row for row, outcome in outcomes.items() if outcome.max_level >= 0]:
             highest = max(outcomes[row].max_level for row in deep)
             if (depth := bit_depth(highest)) < MAX_BIT_DEPTH:
                 self._decode(paths, images, deep, depth, root)
-            return images, outcomes, (f"images of more than 8 bits, {scaled_note(highest, depth)}",)
+            notes = (f"images of more than 8 bits, {scaled_note(highest, depth)}",)
+            return DecodedImages(images, outcomes, notes, deep_depth=depth)
         if (depth := bit_depth(highest := int(images.max()))) < 8:
-            return to_bytes(images, depth), outcomes, (scaled_note(highest, depth),)
-        return images, outcomes, ()
+            return DecodedImages(to_bytes(images, depth), outcomes, (scaled_note(highest, depth),), depth)
+        return DecodedImages(images, outcomes)
+
+    def decode_as(self, paths: Sequence[Path], depth: int, deep_depth: int, root: Path) -> DecodedImages:
+        """Decode all files with the bits per level of other images, as in `DecodedImages`.
+
+        An image with a level that does not fit counts as unreadable.
+        """
+        images = np.zeros((len(paths), *self.shape), np.uint8)
+        outcomes = self._decode(paths, images, range(len(paths)), deep_depth, root)
+        if depth < 8:
+            for row in (row for row, outcome in outcomes.items() if not outcome.problem and outcome.max_level < 0):
+                if (highest := int(images[row].max())) < 2**depth:
+                    images[row] = to_bytes(images[row], depth)
+                else:
+                    outcomes[row] = DecodeResult(too_deep(highest, depth))
+        return DecodedImages(images, outcomes, (), depth, deep_depth)
 
     def _decode(
         self, paths: Sequence[Path], images: Images, rows: Sequence[int], depth: int, root: Path
@@ -135,7 +164,7 @@ def normalize_mode(image: Image, depth: int) -> tuple[Image, int]:
         The image, and its highest level if it has more than 8 bits, else -1.
 
     Raises:
-        ValueError: Its levels are not whole numbers from 0 to 65,535.
+        ValueError: Its levels are not whole numbers, or do not fit.
     """
     from PIL import Image, ImageOps
 
@@ -147,11 +176,18 @@ def normalize_mode(image: Image, depth: int) -> tuple[Image, int]:
         lowest, highest = int(levels.min()), int(levels.max())
         if lowest < 0 or highest >= 2**MAX_BIT_DEPTH:
             raise ValueError(f"levels from {lowest:,} to {highest:,}; must be from 0 to {2**MAX_BIT_DEPTH - 1:,}")
+        if highest >= 2**depth:
+            raise ValueError(too_deep(highest, depth))
         return Image.fromarray(to_bytes(levels, depth)), highest
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")), -1
     return image, -1
+
+
+def too_deep(highest: int, depth: int) -> str:
+    """What is wrong with a level that does not fit the bits per level of the training images."""
+    return f"levels up to {highest:,}; the training images have {depth} bits, 0 to {2**depth - 1:,}"
 
 
 def decode_problem(error: Exception) -> str:
@@ -161,15 +197,17 @@ def decode_problem(error: Exception) -> str:
     return "not an image" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def with_progress(steps: Iterable[T], count: int, what: str) -> Iterable[T]:
-    """Show a bar on stderr if there are many things to read, or one plain line if stderr is not a terminal."""
-    if count <= PROGRESS_THRESHOLD:
+def with_progress(
+    steps: Iterable[T], count: int, what: str, doing: str = "reading", threshold: int = PROGRESS_THRESHOLD
+) -> Iterable[T]:
+    """Show a bar on stderr if there are many things to do, or one plain line if stderr is not a terminal."""
+    if count <= threshold:
         return steps
     if not sys.stderr.isatty():
-        print(f"reading {count:,} {what}", file=sys.stderr)
+        print(f"{doing} {count:,} {what}", file=sys.stderr)
         return steps
     from rich.progress import track
 
     from dnntrain.utils.console import console
 
-    return track(steps, f"reading {what}", count, console=console(stderr=True))
+    return track(steps, f"{doing} {what}", count, console=console(stderr=True))

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.arrays import AnyArray, Reading, TypedArraySource, fingerprint
+from dnntrain.data.array_inputs import AnyArray, Reading
+from dnntrain.data.arrays import TypedArraySource, fingerprint
 from dnntrain.data.columns import CellGrid, Column
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.download import exclusive_write
 from dnntrain.data.npz import read_arrays
-from dnntrain.data.parquet import frame_columns
+from dnntrain.data.parquet import frame_grid
 from dnntrain.data.returned import ArrayReader
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.tabular import Table
@@ -183,7 +184,7 @@ def packed(frame: DataFrame) -> dict[str, Any]:
     Raises:
         InputError: It has no columns.
     """
-    columns = frame_columns(frame.infer_objects())
+    columns = frame_grid(frame.infer_objects()).columns
     if not columns:
         raise InputError("data: a DataFrame without columns")
     arrays: dict[str, Any] = {"names": as_bytes([column.name for column in columns])}

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from dnntrain.data.arrays import Arrays, ArraySource, Role
+from dnntrain.data.arrays import Arrays, ArraySource
 from dnntrain.data.dataset import Dataset
+from dnntrain.data.npz_file import Role, open_npz, role_of
 from dnntrain.data.source import DataLocation, FileSource
 from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, exclusion_note
 from dnntrain.errors import InputError, did_you_mean
-
-INPUTS = ("x", "images", "image", "data", "features", "inputs")
-TARGETS = ("y", "labels", "label", "targets", "target")
-PART_NAMES = {"": TRAIN, "train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
-ROLES = {
-    name: (part, kind)
-    for kind, words in enumerate((INPUTS, TARGETS))
-    for part_name, part in PART_NAMES.items()
-    for word in words
-    for name in (word + part_name, part_name + word)
-}
-"""Maps keys without underscores to roles: xtrain and trainimages are (TRAIN, 0), ytrain is (TRAIN, 1)."""
-
-BOMB_RATIO, BOMB_SIZE = 200, 1 << 30
-"""Real data do not compress this well: a member above both limits is a zip bomb."""
-DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
 class Npz(ArraySource, FileSource):
@@ -51,25 +34,11 @@ class Npz(ArraySource, FileSource):
 
 def read_arrays(path: Path) -> tuple[Arrays, list[str]]:
     """Read the arrays with a role, and the keys of the others; InputError if the file is damaged."""
-    try:
-        with zipfile.ZipFile(path) as packed:
-            bombs = [member.filename for member in packed.infolist() if is_bomb(member)]
-        if bombs:
-            raise ValueError(f"{bombs[0]} would unpack to more than {BOMB_RATIO} times its size")
-        with np.load(path, allow_pickle=False) as file:  # a pickle could run anything
-            roles = {key: ROLES.get(key.casefold().replace("_", "").replace("-", "")) for key in file.files}
-            check_roles(path, roles)
-            arrays = {role: (key, np.asarray(file[key])) for key, role in roles.items() if role}
-    except DAMAGED as error:
-        reason = str(error) or type(error).__name__
-        hint = "; save text as array.astype(str)" if "Object arrays" in reason else ""
-        raise InputError(f"{path}: damaged, or not an .npz file ({reason}){hint}") from None
+    with open_npz(path) as file:
+        roles = {key: role_of(key) for key in file.files}
+        check_roles(path, roles)
+        arrays = {role: (key, np.asarray(file[key])) for key, role in roles.items() if role}
     return arrays, [key for key, role in roles.items() if not role]
-
-
-def is_bomb(member: zipfile.ZipInfo) -> bool:
-    """Whether a member unpacks to an absurd size."""
-    return member.file_size > max(BOMB_SIZE, BOMB_RATIO * member.compress_size)
 
 
 def check_roles(path: Path, roles: dict[str, Role | None]) -> None:

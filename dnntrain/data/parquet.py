@@ -25,12 +25,12 @@ def read_parquet(path: Path) -> CellGrid:
         raise InputError(f"{path}: Parquet needs pyarrow: pip install 'dnntrain[parquet]'") from None
     except (OSError, ValueError, RuntimeError) as error:  # pyarrow's own errors are among these
         raise InputError(f"{path}: damaged, or not a Parquet file ({error})") from None
-    return CellGrid(frame_columns(frame))
+    return frame_grid(frame)
 
 
-def frame_columns(frame: DataFrame) -> list[Column]:
-    """The columns of a DataFrame, by their types: text stays text, and categories are text."""
-    return [Column(str(name).strip(), series_values(column)) for name, column in frame.items()]
+def frame_grid(frame: DataFrame) -> CellGrid:
+    """The columns of a DataFrame."""
+    return CellGrid([Column(str(name).strip(), series_values(column)) for name, column in frame.items()])
 
 
 def series_values(column: Series) -> NDArray[Any]:

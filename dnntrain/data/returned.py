@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain.data.arrays import AnyArray, Arrays
+from dnntrain.data.array_inputs import AnyArray, as_array, type_and_shape
+from dnntrain.data.arrays import Arrays
 from dnntrain.data.images import with_progress
 from dnntrain.data.user_data import TEST, TRAIN, VALIDATION
 from dnntrain.errors import InputError, did_you_mean
@@ -158,38 +159,3 @@ def read_items(dataset: Any, where: str, home: str | None) -> tuple[AnyArray, An
             inputs[number] = value
             targets.append(target)
     return inputs, np.stack(targets)
-
-
-def as_array(value: Any, where: str) -> AnyArray:
-    """Convert an array, tensor, gray or RGB image, number, text, or list of these; InputError for anything else."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    elif hasattr(value, "getbands") and value.mode not in ("L", "RGB"):
-        raise InputError(
-            f"{where} is an image of mode {value.mode}; must be L (gray) or RGB, as of image.convert('RGB')"
-        )
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"{where} cannot become an array: {str(error).splitlines()[0]}") from None
-    if array.dtype == object:
-        hint = "array.astype(str) makes names text, and examples of different shapes need padding"
-        raise InputError(f"{where} is {type_and_shape(value)} of Python objects; must be numbers or text ({hint})")
-    return array
-
-
-def type_and_shape(value: Any) -> str:
-    """A value's type and, for arrays, shape: 'a tuple of 2 (float32 (100, 4), int64 (100,))'."""
-    if value is None:
-        return "None"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
-    name = type(value).__name__
-    article = "an" if name[0] in "aeiouAEIOU" else "a"
-    if isinstance(value, Mapping):
-        return f"{article} {name} with the keys {', '.join(map(str, value))[:200]}"
-    if isinstance(value, tuple | list):
-        inner = ", ".join(type_and_shape(each) for each in value[:6]) + (", …" if len(value) > 6 else "")
-        return f"{article} {name} of {len(value)} ({inner})"
-    return f"{article} {name}"

@@ -15,13 +15,16 @@ from dnntrain.data.columns import (
     TOO_MANY_CATEGORIES,
     CellGrid,
     Column,
+    ColumnEncoding,
     EncodedColumns,
+    check_names,
     encode_columns,
     group_equal_rows,
 )
 from dnntrain.data.dataset import ColumnUse, Dataset
 from dnntrain.data.parquet import read_parquet
 from dnntrain.data.source import DataLocation, FileSource
+from dnntrain.data.table_preprocessing import TABLE_SUFFIXES, TablePreprocessing
 from dnntrain.data.user_data import (
     LabelledSource,
     build_dataset,
@@ -33,8 +36,6 @@ from dnntrain.data.user_data import (
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import as_names, hyperparameter, read_names
 from dnntrain.utils.text_table import TextCells, read_cells
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
 
 
 class Table(LabelledSource, FileSource):
@@ -73,7 +74,13 @@ class Table(LabelledSource, FileSource):
         for reason in (CONSTANT, TOO_MANY_CATEGORIES):
             notes += exclusion_note([name for name, why in encoded.left_out.items() if why == reason], "column", reason)
         dataset = build_dataset(self, location, encoded.inputs, targets, classes, parts, notes + grid.notes)
-        return replace(dataset, columns=column_uses(grid, target, encoded))
+        preprocessing = TablePreprocessing(
+            columns=encoded.encodings,
+            target=ColumnEncoding(name=target.name, kind=target.kind, decimal=target.decimal),
+            missing=tuple(read_names(self.missing or "")),
+            unused=tuple(name for name in grid.names if name not in encoded.names and name != target.name),
+        )
+        return replace(dataset, columns=column_uses(grid, target, encoded), preprocessing=preprocessing)
 
     def cells(self, path: Path) -> CellGrid | TextCells:
         """Read the file as it is."""
@@ -83,6 +90,9 @@ class Table(LabelledSource, FileSource):
         """Read the file's columns and the target; InputError if the file or an option is wrong."""
         source = self.cells(path)
         check_names(self.path, source.names, source.rows)
+        if len(source.names) < 2:
+            needed = "needs a target and at least one column to predict it from"
+            raise InputError(f"{self.path}: only one column, {source.names[0]}; {needed}")
         dropped = self.check_options(source.names)
         used = {name for name in source.names if name and name not in dropped}
         missing = read_names(self.missing or "")
@@ -108,19 +118,6 @@ class Table(LabelledSource, FileSource):
         if self.target in dropped:
             raise InputError(f"{self.path}: --drop-columns {self.target}: the column to be predicted")
         return dropped
-
-
-def check_names(path: Path, names: list[str], rows: int) -> None:
-    """Raise InputError if a name occurs twice, or if there is one column or no row."""
-    duplicates = sorted({name for name in names if name and names.count(name) > 1})
-    if duplicates:
-        raise InputError(f"{path}: more than one column is called {', '.join(duplicates)}")
-    if len(names) < 2:
-        raise InputError(
-            f"{path}: only one column, {names[0]}; needs a target and at least one column to predict it from"
-        )
-    if not rows:
-        raise InputError(f"{path}: a header, but no rows")
 
 
 def column_uses(grid: CellGrid, target: Column, encoded: EncodedColumns) -> tuple[ColumnUse, ...]:

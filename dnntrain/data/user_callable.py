@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator
 
-from dnntrain.data.arrays import AnyArray, Reading, TypedArraySource, fingerprint
+from dnntrain.data.array_inputs import AnyArray, Reading
+from dnntrain.data.arrays import TypedArraySource, fingerprint
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.download import exclusive_write
 from dnntrain.data.npz import read_arrays

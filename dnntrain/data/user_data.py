@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dnntrain.data.copies import Indices, copy_notes, groups_kept_together, has_later_copy, hold_out
 from dnntrain.data.dataset import Dataset, InputArray, Targets, class_numbers, count_noun, join_names, renumber
+from dnntrain.data.preprocessing import class_name
 from dnntrain.data.source import DataLocation, OwnSource
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
@@ -190,8 +191,7 @@ def read_classes(
     if not any_number and len(distinct) > FEW_VALUES and 2 * len(distinct) > len(values):
         hint = "; task regression predicts the number" if values.dtype.kind in "iuf" else ""
         raise InputError(f"{where}: {len(distinct)} different values in {len(values)} examples are not classes{hint}")
-    names = (int(name) if isinstance(name, float) and name.is_integer() else name for name in distinct.tolist())
-    return numbers.astype(np.int64), tuple(map(str, names))
+    return numbers.astype(np.int64), tuple(map(class_name, distinct.tolist()))
 
 
 def exclusion_note(things: list[str], what: str, why: str) -> tuple[str, ...]:

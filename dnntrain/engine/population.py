@@ -92,7 +92,7 @@ class Population:
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])
         check_watched_metrics(inputs, specs)
         for run, values in zip(runs, constant_metrics(inputs), strict=True):
-            run.constant = values
+            run.constant, run.target_info = values, inputs.target_info["train"]
         network = initialize(specs, layers, device, start.weights)
         updates = {
             name: ParameterUpdate(role, specs[0].optimizer.for_parameter(role), specs[0].optimizer.own_lr(role))

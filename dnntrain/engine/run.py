@@ -10,7 +10,7 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
-from dnntrain.metrics import HELD_OUT, recorded_columns
+from dnntrain.metrics import HELD_OUT, TargetInfo, recorded_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.records import FORMAT, CodeRecord, LayerNames, RunRecord
@@ -41,6 +41,8 @@ class Run:
     """Its share of the time that its populations took."""
     constant: dict[str, float] = field(default_factory=dict)
     """The held-out metrics that a network which ignores its inputs would have, by column."""
+    target_info: TargetInfo = field(default_factory=TargetInfo)
+    """What is known of the targets of its training part."""
     predictions: Predictions | None = None
     """Of the kept weights; None if it diverged, or was not to keep them."""
 
@@ -81,6 +83,8 @@ class Run:
             "seconds": round(self.seconds, 4),
             "history": self.history,
         }
+        if data["task"] == "regression":
+            content["target"] = {"mean": self.target_info.mean, "deviation": self.target_info.deviation}
         if code := [CodeRecord.of(reference).content() for reference in self.spec.references()]:
             content["code"] = code
         return RunRecord.model_validate(nan_to_none(content))

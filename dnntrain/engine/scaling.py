@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from dnntrain.metrics import TargetInfo
+from dnntrain.utils.lazy import torch
+
+MEASURED = ("input.fill", "input.offset", "input.factor")
+"""Recorded with a network's weights, but measured on its training data: the numbers that fill and scale its inputs."""
 
 
 def flat(values: np.ndarray) -> np.ndarray:
@@ -31,6 +37,31 @@ def fill_missing(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
     """(N, features) with each nan replaced by its column's `fill`."""
     gaps = np.isnan(values)
     return np.where(gaps, fill.astype(values.dtype), values) if gaps.any() else values
+
+
+def scaled_as_recorded(x: torch.Tensor, weights: Mapping[str, np.ndarray], scale: str) -> torch.Tensor:
+    """Fill gaps in inputs and scale them by the figures that a run's weights file holds.
+
+    Args:
+        x: Inputs (rows, features) as they are in the data: levels, numbers, or tokens (int32).
+        weights: The run's tensors, `input.fill`, `input.offset`, and `input.factor` among them where it has them.
+        scale: The run's `scale`.
+
+    Returns:
+        float32 (rows, features), or int64 if they are tokens.
+    """
+    if x.dtype == torch.int32:
+        return x.to(torch.int64)
+    fill, offset, factor = (
+        torch.from_numpy(weights[name]).to(x.device) if name in weights else None for name in MEASURED
+    )
+    images = x.dtype == torch.uint8
+    if fill is not None:
+        x = torch.where(x.isnan(), fill.to(x.dtype), x)
+    if offset is not None and factor is not None:
+        scaled = ((x - offset) * factor).to(torch.float32)
+        return torch.nan_to_num(scaled)  # records of engines before 5 have no fill: a gap is the mean, 0
+    return x.to(torch.float32) * (1.0 / 255.0 if scale in ("auto", "unit") and images else 1.0)
 
 
 def standardize_targets(

@@ -12,6 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
+from dnntrain.store.records import LayerNames
 from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class EpochEnd:
     """The score of the data's task: val_acc or val_r2."""
     val_score: dict[int, float]
     """The latest value of that score."""
+    rows: dict[int, list[dict[str, Any]]]
+    """The rows of history that no earlier event of the job has; the first event also has those before a checkpoint."""
+    layers: LayerNames
+    """What the lists in these rows are about."""
     finished: frozenset[int]
 
 

@@ -152,6 +152,8 @@ class EventReporter:
         self.environment, self.data = describe_environment(device), dataset.description()
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all runs split the data alike
         self.last_checkpoint = time.monotonic()
+        self.reported = [0] * len(job.specs)
+        """How many epochs of each run were reported."""
         if stopping():
             raise StopRequested
 
@@ -160,7 +162,11 @@ class EventReporter:
         finished = [run for run in runs if run.status != "running"]
         epochs = {run.index: len(run.history) for run in runs}
         val_score = {run.index: run.history[-1][self.metric] for run in runs}
-        self.send(EpochEnd(self.job, epochs, self.metric, val_score, frozenset(run.index for run in finished)))
+        rows = {run.index: run.history[self.reported[run.index] :] for run in runs}
+        for index, epoch in epochs.items():
+            self.reported[index] = epoch
+        ended = frozenset(run.index for run in finished)
+        self.send(EpochEnd(self.job, epochs, self.metric, val_score, rows, runs[0].layers, ended))
         if finished:
             self.send(RunsFinished(self.job, finished, self.environment, self.data))
         stopping = self.stopping()

@@ -10,7 +10,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from dnntrain.errors import InputError
 from dnntrain.nn.layer import Layer, Sequential, Tensors
+from dnntrain.nn.torch_code import Arrays, TorchCode, in_sequence
 from dnntrain.utils.lazy import torch
 
 Shape = tuple[int, ...]
@@ -117,6 +119,27 @@ class LayerSpec(ABC):
     def join(self, branches: Sequence[Sequential]) -> Layer:
         """The layer made of its branches, if it has any; `build` is for the others."""
         raise NotImplementedError
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        """The layer as a module of plain torch, (N, …) to (N, …), for exports.
+
+        Args:
+            tensors: One member's parameters and buffers by full name, without the axis P.
+
+        Raises:
+            InputError: It has no such form.
+        """
+        kind = type(self).__name__.removesuffix("Spec")
+        raise InputError(f"{self.name}: a layer {kind} cannot be exported, since it declares no `to_torch`")
+
+    def own(self, tensors: Arrays) -> dict[str, np.ndarray]:
+        """Its own among the tensors of a network, by short name."""
+        return {key: tensors[f"{self.name}.{key}"] for key in (*self.parameters, *self.buffers)}
+
+
+def torch_sequence(layers: Sequence[LayerSpec], tensors: Arrays) -> TorchCode:
+    """Layers that follow each other as one module of plain torch; see `LayerSpec.to_torch`."""
+    return in_sequence([layer.to_torch(tensors) for layer in layers])
 
 
 def walk(layers: Iterable[LayerSpec]) -> Iterator[LayerSpec]:

@@ -10,6 +10,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import channels_last, check_maps
+from dnntrain.nn.torch_code import Arrays, TorchCode, in_sequence
 from dnntrain.utils.lazy import torch
 
 Pooling = Callable[["torch.Tensor", int], "tuple[torch.Tensor, VJP]"]
@@ -76,6 +77,9 @@ class PoolSpec(LayerSpec):
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> WindowPool:
         return WindowPool(self.name, {"max": max_pooling, "avg": average_pooling}[self.kind], self.size)
 
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        return TorchCode(f"nn.{'MaxPool2d' if self.kind == 'max' else 'AvgPool2d'}({self.size})")
+
 
 class GlobalAveragePool(Layer):
     """The mean of each map: (P, rows, C, H, W) to (P, rows, C)."""
@@ -112,3 +116,6 @@ class GlobalAveragePoolSpec(LayerSpec):
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
     ) -> GlobalAveragePool:
         return GlobalAveragePool(self.name)
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        return in_sequence([TorchCode("nn.AdaptiveAvgPool2d(1)"), TorchCode("nn.Flatten()")])

@@ -8,7 +8,8 @@ from typing import Self
 
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Sequential, Tensors
-from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.layer_spec import LayerSpec, Shape, torch_sequence
+from dnntrain.nn.torch_code import Arrays, TorchCode, combined, source_of
 from dnntrain.utils.lazy import torch
 
 
@@ -72,6 +73,13 @@ class ResidualSpec(LayerSpec):
     def join(self, branches: Sequence[Sequential]) -> Residual:
         return Residual(*branches)
 
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        from dnntrain.nn.plain_torch import ResidualBlock
+
+        branches = {"body": self.body} | ({"shortcut": self.shortcut} if self.shortcut else {})
+        parts = {name: torch_sequence(branch, tensors) for name, branch in branches.items()}
+        return combined("ResidualBlock", parts, (source_of(ResidualBlock),))
+
 
 class Subsample(Layer):
     """Every few pixels of each map, and maps of zeros for new channels: a shortcut without weights (option A)."""
@@ -114,3 +122,9 @@ class SubsampleSpec(LayerSpec):
 
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Subsample:
         return Subsample(self.name, self.channels, self.stride)
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        from dnntrain.nn.plain_torch import StridedShortcut
+
+        new = self.channels - self.shape_in[0]
+        return TorchCode(f"StridedShortcut({new}, stride={self.stride})", helpers=(source_of(StridedShortcut),))

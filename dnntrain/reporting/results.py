@@ -87,13 +87,7 @@ class StudyResult:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row for each run and epoch, as in history.csv. Columns such as grad_norm hold a figure for each layer."""
-        import pandas as pd
-
-        path = self.folder / "history.csv"
-        try:
-            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+        return self.summary.analysis.results.history()
 
     @property
     def verdicts(self) -> dict[str, str]:

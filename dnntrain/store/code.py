@@ -18,13 +18,17 @@ PICKLE = "value.pickle"
 def write_code(folder: Path, codes: Iterable[UserCode]) -> None:
     """Keep code, unless it is there already."""
     for code in codes:
-        pickled = {PICKLE: code.pickled} if code.pickled else {}
-        for path, content in (dict(code.files) | pickled).items():
+        for path, content in kept_files(code).items():
             file = folder / code.digest / path
             if not file.exists():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_file(file) as scratch:
                     scratch.write_bytes(content)
+
+
+def kept_files(code: UserCode) -> dict[str, bytes]:
+    """All files that are kept of some code, by relative path."""
+    return dict(code.files) | ({PICKLE: code.pickled} if code.pickled else {})
 
 
 def read_kept_code(folder: Path, record: CodeRecord) -> UserCode:

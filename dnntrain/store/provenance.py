@@ -18,10 +18,11 @@ class Provenance:
 
     def add(self, arm: str, record: RunRecord) -> None:
         """Add one run of an arm."""
+        data = record.data.without_preprocessing()
         # the same data have other notes where runs split them differently
-        key = record.data.model_dump_json(exclude={"notes"})
-        known = self._datasets.get(key) or StudyDataset(**record.data.content() | {"notes": [], "arms": []})
-        notes, arms = ([*dict.fromkeys(names)] for names in ([*known.notes, *record.data.notes], [*known.arms, arm]))
+        key = data.model_dump_json(exclude={"notes"})
+        known = self._datasets.get(key) or StudyDataset(**data.content() | {"notes": [], "arms": []})
+        notes, arms = ([*dict.fromkeys(names)] for names in ([*known.notes, *data.notes], [*known.arms, arm]))
         self._datasets[key] = known.model_copy(update={"notes": notes, "arms": arms})
         fields = record.environment.model_dump() | {"engine": record.engine}
         environment = StudyEnvironment(**{name: fields[name] for name in DECIDES_BITS}, runs=0)

@@ -68,6 +68,12 @@ class DatasetRecord(Record):
     license: str = Field("", alias="licence")
     notes: list[str] = []
     """What was left out of the data, or read in a special way."""
+    preprocessing: dict[str, Any] | None = None
+    """How new data become such inputs, as `data.preprocessing` reads it. Older records have none."""
+
+    def without_preprocessing(self) -> DatasetRecord:
+        """What identifies the data set and describes it in a study's files; runs alone record the preprocessing."""
+        return DatasetRecord(**{key: value for key, value in self.content().items() if key != "preprocessing"})
 
 
 class EnvironmentRecord(Record):
@@ -127,6 +133,14 @@ class LayerNames(Record):
         return {"weights": self.weights, "activations": self.activations} if self.weights else {}
 
 
+class TargetScale(Record):
+    """What turns the outputs of a regression into its target: output · deviation + mean."""
+
+    mean: float
+    """Of the targets of the training part, in their own unit."""
+    deviation: float
+
+
 class Checksums(Record):
     """SHA-256 of a run's files."""
 
@@ -161,6 +175,8 @@ class RunRecord(Record):
 
     It predicts the class shares of the training part, or the mean target. A metric that is undefined on a part is left
     out, and old records have none."""
+    target: TargetScale | None = None
+    """In a regression; older records have none."""
     health: str
     """The diagnosis, with layer and epoch where there is one: `healthy` or `dead units (layer 2, epoch 3)`."""
     layers: LayerNames = Field(default_factory=LayerNames)

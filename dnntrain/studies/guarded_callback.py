@@ -34,6 +34,9 @@ class GuardedCallback(StudyCallback):
     def progress(self, event: EpochEnd) -> None:
         self._call(self.callback.progress, event)
 
+    def run_finished(self, record: RunRecord) -> None:
+        self._call(self.callback.run_finished, record)
+
     def stopping(self) -> None:
         self._call(self.callback.stopping)
 

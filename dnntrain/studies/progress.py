@@ -20,6 +20,7 @@ from dnntrain.store.records import RunRecord
 from dnntrain.studies.notebook_progress import NotebookLive
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.utils.times import duration
 
 
 @dataclass
@@ -171,10 +172,3 @@ def progress_bar(share: float, width: int) -> Text:
     """A progress bar of `width` characters."""
     full = round(share * width)
     return Text.assemble("━" * full, ("─" * (width - full), "dim"))
-
-
-def duration(seconds: float) -> str:
-    """A duration as text: 5 s, 3 min, 1.5 h."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -74,6 +74,8 @@ class Technique(BaseModel):
     formula: ClassVar[str]
     advice: ClassVar[str]
     """When to use it, and what to watch out for."""
+    not_exported: ClassVar[str] = ""
+    """What an exported model lacks of it, as a sentence about the model ('it'); empty if nothing."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -10,6 +10,7 @@ from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
 from dnntrain.techniques.base import RunExtent, Switch, per_member
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -98,3 +99,10 @@ class DropPathSpec(LayerSpec):
     ) -> DropPathLayer:
         rates = [spec.share * spec.drop_path.rate for spec in members]
         return DropPathLayer(self.name, torch.tensor(rates, dtype=torch.float32, device=device))
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        from dnntrain.nn.plain_torch import StochasticDepth
+
+        return TorchCode(
+            f"StochasticDepth({self.share * self.drop_path.rate:g})", helpers=(source_of(StochasticDepth),)
+        )

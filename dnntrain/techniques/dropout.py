@@ -10,10 +10,12 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator
 
+from dnntrain.errors import InputError
 from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
+from dnntrain.nn.torch_code import Arrays, TorchCode
 from dnntrain.techniques.base import RunExtent, Switch, per_member, select, stack
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -89,6 +91,10 @@ class DropoutBase(Switch):
         """The layer that drops from activations of this shape (of one example)."""
         return DropoutSpec(name, shape, self)
 
+    def to_torch(self, drops_channels: bool) -> TorchCode:
+        """Its module of plain torch, which drops whole channels or single units."""
+        raise InputError(f"{self.name}: cannot be exported, since {type(self).__name__} declares no `to_torch`")
+
 
 class DropoutLayer(Layer):
     """Drops units, each member at its own rate. The masks come from the context's keys; without keys it is off."""
@@ -149,6 +155,9 @@ class DropoutSpec(LayerSpec):
     ) -> DropoutLayer:
         return DropoutLayer(self.name, stack([member.dropout for member in members], device))
 
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        return self.dropout.to_torch(drops_channels=self.dropout.spatial and len(self.shape) == 3)
+
 
 class Dropout(DropoutBase):
     """Inverted dropout."""
@@ -167,6 +176,9 @@ class Dropout(DropoutBase):
     def gain(self) -> torch.Tensor:
         """What the survivors are multiplied by, (P,)."""
         return 1 / (1 - torch.as_tensor(self.rate))
+
+    def to_torch(self, drops_channels: bool) -> TorchCode:
+        return TorchCode(f"nn.{'Dropout2d' if drops_channels else 'Dropout'}({self.rate:g})")
 
 
 class AlphaDropout(DropoutBase):
@@ -189,6 +201,9 @@ class AlphaDropout(DropoutBase):
         slope = keep_mask.mul_(a)
         return torch.addcmul(a * SELU_LOW * (1 - rate), slope, x - SELU_LOW), slope
 
+    def to_torch(self, drops_channels: bool) -> TorchCode:
+        return TorchCode(f"nn.{'FeatureAlphaDropout' if drops_channels else 'AlphaDropout'}({self.rate:g})")
+
 
 class MonteCarloDropout(Switch):
     """Dropout left on at test time."""
@@ -201,4 +216,7 @@ class MonteCarloDropout(Switch):
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
     advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
+    not_exported = (
+        "Monte Carlo dropout is not part of it; average the probabilities of passes with its dropout in training mode."
+    )
     samples: int = hyperparameter(100, "number T of passes", ge=1, le=10_000)

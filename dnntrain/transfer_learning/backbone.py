@@ -71,6 +71,20 @@ class Backbone(ABC):
         """
 
     @abstractmethod
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        """The same outputs for new examples. They are not kept.
+
+        Args:
+            inputs: (N, *shape), as in the data.
+            spec: The run.
+            frozen: How many of the lowest layers are frozen.
+            device: Where the layers compute.
+
+        Returns:
+            What enters the trained layers, float32 (N, …).
+        """
+
+    @abstractmethod
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         """Parameters and buffers of its layers `first` + 1 to `last`, by full name, without the axis P."""
 
@@ -91,6 +105,16 @@ class Backbone(ABC):
     def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
         """All layers of the run's own network, of which `trained` are trained; the backbone's may not be among them."""
         return trained
+
+    @abstractmethod
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        """All layers that make a run's outputs of its scaled inputs, or of raw images if the backbone scales them.
+
+        Args:
+            spec: The run.
+            frozen: How many of the lowest layers are frozen in its last stage.
+            data: Its own data.
+        """
 
 
 def reused_count(spec: RunSpec, backbone: Backbone) -> int:

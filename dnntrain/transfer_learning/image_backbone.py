@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -20,9 +21,10 @@ from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count
 from dnntrain.transfer_learning.feature_cache import FeatureCache
-from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps
+from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps, find_architecture
 from dnntrain.transfer_learning.weights import load_model
 from dnntrain.utils.lazy import torch
 
@@ -96,9 +98,7 @@ class ImageBackbone(Backbone):
         images = dataset.train_inputs if part == "train" else dataset.test_inputs
 
         def compute(rows: np.ndarray) -> np.ndarray:
-            x = torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
-            outputs: np.ndarray = self.model.to(device).outputs(x, size, frozen).cpu().numpy()
-            return outputs
+            return self._outputs(images[rows], size, frozen, device)
 
         # the same files give other images with other options, classes or versions of the code
         content = hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
@@ -115,6 +115,14 @@ class ImageBackbone(Backbone):
         values: np.ndarray = FeatureCache(self.home).rows(key, len(images), rows, compute, on_progress, refusal)
         return values
 
+    def _outputs(self, images: np.ndarray, size: int, frozen: int, device: torch.device) -> np.ndarray:
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        outputs: np.ndarray = self.model.to(device).outputs(x, size, frozen).cpu().numpy()
+        return outputs
+
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        return self._outputs(inputs, spec.resize, frozen, device).reshape(len(inputs), -1)
+
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         if first >= last:
             return {}
@@ -126,6 +134,10 @@ class ImageBackbone(Backbone):
             return layer_specs(spec, features)
         trunk = self._trunk(frozen, spec.resize)
         return [trunk, *layer_specs(spec, features._replace(shape=trunk.shape_out))]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        model = ImageModelSpec(self.model, reused_count(spec, self), spec.resize)
+        return [model, *layer_specs(spec, data._replace(shape=model.shape_out, kind="numbers"))]
 
     def _trunk(self, first: int, size: int) -> UpperLayersSpec:
         is_random = "@seed" in self.name
@@ -214,3 +226,49 @@ class UpperLayersSpec(LayerSpec):
         layer = UpperLayers(self.name, self.module, self.shape_in, parameters, buffers)
         layer.new_norms = self.new_norms
         return layer
+
+
+@dataclass(frozen=True)
+class ImageModelSpec(LayerSpec):
+    """The lower layers of an image model with what prepares raw images for them. It is exported, and never trained."""
+
+    model: ImageModel
+    count: int
+    """How many layers."""
+    size: int
+    """Pixels a side that images are resized to."""
+    name = UpperLayersSpec.name
+
+    @property
+    def shape_out(self) -> Shape:
+        return (prod(self.model.shape(self.count, self.size)),)
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        """Its layers, of which a run may have trained the upper ones: `tensors` has them by trunk.LAYER.NAME."""
+        from dnntrain.nn.plain_torch import ImageLayers
+
+        architecture = find_architecture(self.model.name)
+        layers = f"{architecture.layers.__name__}({architecture.code})"
+        average = self.count == len(self.model.layers)
+        settings = {
+            "layers": layers if average else f"{layers}[:{self.count}]",
+            **{"size": self.size, "interpolation": f'"{self.model.interpolation}"'},
+            **{"mean": self.model.mean, "std": self.model.std, "average": average},
+        }
+        lines = "".join(f"    {key}={value},\n" for key, value in settings.items())
+        state = {
+            f"layers.{number}.{key}": tensors.get(f"{self.name}.{number}.{key}", tensor.cpu().numpy())
+            for number, layer in enumerate(self.model.layers[: self.count])
+            for key, tensor in layer.state_dict().items()
+        }
+        note = (
+            "Batch norm of the image network was in test mode in training: call eval() on its layers to fine-tune it."
+        )
+        helpers = source_of(architecture.layers), source_of(ImageLayers)
+        package = f"import {architecture.code.partition('.')[0]}"
+        imports = ("from typing import Any", package)
+        return TorchCode(f"ImageLayers(\n{lines})", state, helpers, imports, () if self._is_new else (note,))
+
+    @property
+    def _is_new(self) -> bool:
+        return "@seed" in self.model.identity

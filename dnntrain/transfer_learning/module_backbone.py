@@ -11,13 +11,14 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL
 from dnntrain.data import Dataset, DatasetInfo
-from dnntrain.engine.network import LayerSpecs, network_settings, tensor_shapes
+from dnntrain.engine.network import LayerSpecs, layer_specs, network_settings, tensor_shapes
+from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.nn.modules.parts import structure
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.techniques.networks.module import Module, module_spec, parts_of
 from dnntrain.transfer_learning.backbone import FrozenFeatures, reused_count
-from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone, first_difference
+from dnntrain.transfer_learning.run_backbone import RunBackbone, first_difference
 from dnntrain.utils.lazy import torch
 
 
@@ -61,6 +62,9 @@ class ModuleBackbone(RunBackbone):
     def notes(self, spec: RunSpec, data: DatasetInfo) -> list[str]:
         count = reused_count(spec, self)
         return [f"{', '.join(self.parts[:count])}: from {self.name}; {', '.join(self.parts[count:])}: new"]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        return layer_specs(spec, data)  # its lower parts are those of the backbone, and have the same names
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,9 @@ class WholeModuleBackbone(RunBackbone):
         """The inputs, scaled as in the backbone's own training."""
         return super().features(dataset, spec, 0, rows, device)
 
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        return super().outputs(inputs, spec, 0, device)
+
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         return {name: value for name, value in self.state.items() if name not in MEASURED}
 
@@ -126,6 +133,9 @@ class WholeModuleBackbone(RunBackbone):
 
     def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
         return [replace(layer, frozen=frozenset()) if isinstance(layer, ModuleSpec) else layer for layer in trained]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        return layer_specs(spec, data)
 
     def _network(self, spec: RunSpec, data: DatasetInfo) -> ModuleSpec:
         """The run's module."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
+from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.code import runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
@@ -21,7 +20,7 @@ from dnntrain.transfer_learning.backbone import Backbone, unfrozen_count
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone
-from dnntrain.transfer_learning.run_backbone import MEASURED, RunBackbone
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.utils.finite import check_finite
 from dnntrain.utils.user_code.reference import pinned
 
@@ -63,8 +62,8 @@ def run_backbone(record: RunRecord, store: RunStore) -> RunBackbone:
     backbone = kind(record.run, spec, weights, tuple(data.shape), tuple(data.classes), data.kind, data.n_tokens)
     if kind is RunBackbone:  # what a module has to be is checked for each run, whose code it is
         expected = set(tensor_names(layer_specs(spec, backbone.info)))
-        if weights.keys() - MEASURED != expected:
-            differ = ", ".join(sorted((weights.keys() - MEASURED) ^ expected)[:4])
+        if weights.keys() - {*MEASURED} != expected:
+            differ = ", ".join(sorted((weights.keys() - {*MEASURED}) ^ expected)[:4])
             raise InputError(
                 f"reuse_from {record.run}: it froze layers of {spec.reuse_from} that differ from its own settings "
                 f"({differ}); reuse that run instead"
@@ -99,29 +98,3 @@ def count_overlap(train: np.ndarray, test: np.ndarray) -> int:
         return 0
     known = {hash(row.tobytes()) for row in train}
     return sum(hash(row.tobytes()) in known for row in test)
-
-
-def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
-    """The store and id of `runs/<study>/<run>`, of `runs/<study>` (its best run by validation loss), or of an id."""
-    if re.fullmatch(r"[0-9a-f]{12}", text):
-        return store, text
-    path = Path(text)
-    if re.fullmatch(r"[0-9a-f]{12}", path.name) and len(path.parts) > 2:
-        return RunStore(path.parent.parent), path.name
-    if (path / "study.json").is_file():
-        return RunStore(path.parent), best_run(path)
-    raise InputError(
-        f"--from {text}: neither a run (runs/<study>/<run>, runs/<study>, or a run's id) nor a pretrained network"
-        f"{did_you_mean(text, ARCHITECTURES)}"
-    )
-
-
-def best_run(folder: Path) -> str:
-    """The finished run of a study with the lowest validation loss; InputError if none finished."""
-    from dnntrain.store.study_files import read_study  # loads pandas
-
-    runs = read_study(folder).runs
-    finished = runs[runs["status"] == "finished"]
-    if finished.empty:
-        raise InputError(f"--from {folder}: none of its runs finished")
-    return str(finished.sort_values(VAL_LOSS)["run"].iloc[0])

@@ -13,6 +13,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset, DatasetInfo
 from dnntrain.data.dataset import InputKind
 from dnntrain.engine.network import LayerSpecs, load_layers, network_settings, tensor_names
+from dnntrain.engine.scaling import MEASURED, scaled_as_recorded
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import EVAL
 from dnntrain.nn.layer_spec import walk
@@ -28,8 +29,6 @@ from dnntrain.utils.lazy import torch
 
 ROWS = 2_048
 """Examples that pass through frozen dense layers at a time."""
-MEASURED = {"input.fill", "input.offset", "input.factor"}
-"""Recorded with a network's weights, but measured on its training data: the numbers that fill and scale its inputs."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +132,8 @@ class RunBackbone(Backbone):
 
     def _check_kind(self, dataset: Dataset) -> None:
         """Raise InputError if one of the two data sets has images and the other has columns: they scale differently."""
-        measured = self.state.keys() & MEASURED
-        on_columns = "input.fill" in measured
+        measured = not self.state.keys().isdisjoint(MEASURED)
+        on_columns = "input.fill" in self.state
         on_images = not measured and self.spec.scale != "raw"
         if self.kind == "tokens" or dataset.is_tokens:
             if self.kind != dataset.kind:
@@ -153,11 +152,10 @@ class RunBackbone(Backbone):
     ) -> FrozenFeatures:
         self._check_kind(dataset)
         every = np.arange(len(dataset.train_targets))
-        is_measured = bool(self.state.keys() & MEASURED)
+        is_measured = not self.state.keys().isdisjoint(MEASURED)
         if frozen == 0 and not is_measured and (self.spec.scale != "auto" or dataset.kind != "numbers"):
             return FrozenFeatures(dataset, every, self.spec.scale)
-        layers = [*self._layers(0, frozen), *self._above(spec, frozen, self.info)[0]]
-        train, test = (self._outputs(part, layers, device) for part in (dataset.train_inputs, dataset.test_inputs))
+        train, test = (self.outputs(x, spec, frozen, device) for x in (dataset.train_inputs, dataset.test_inputs))
         for outputs in (train, test) if frozen else ():
             bad = ~np.isfinite(outputs.reshape(len(outputs), -1)).all(1)
             if bad.any():
@@ -167,33 +165,20 @@ class RunBackbone(Backbone):
                 )
         return FrozenFeatures(replace(dataset, train_inputs=train, test_inputs=test), every, "raw")
 
-    def _outputs(self, inputs: np.ndarray, specs: LayerSpecs, device: torch.device) -> np.ndarray:
-        """The outputs of some layers for (N, *shape): float32 (N, …). Without layers, the scaled inputs, flat."""
+    def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
+        """The outputs of the frozen layers; without any, the scaled inputs, flat."""
         from dnntrain.engine.batches import evaluation_rows  # loads torch
 
+        specs = [*self._layers(0, frozen), *self._above(spec, frozen, self.info)[0]]
         layers = load_layers(specs, self.state, device)
         rows = evaluation_rows(specs) if self.spec.net.conv_units else ROWS
         parts = []
         with torch.no_grad():
             for start in range(0, len(inputs), rows):
                 chunk = torch.from_numpy(np.ascontiguousarray(inputs[start : start + rows]).reshape(-1, self.n_inputs))
-                parts.append(layers.forward(self._scaled(chunk.to(device)).unsqueeze(0), EVAL)[0].cpu().numpy())
+                x = scaled_as_recorded(chunk.to(device), self.state, self.spec.scale)
+                parts.append(layers.forward(x.unsqueeze(0), EVAL)[0].cpu().numpy())
         return np.ascontiguousarray(np.concatenate(parts))
-
-    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
-        """Inputs (rows, features), with gaps filled and scaled as in the backbone's own training; float32, or int64 if
-        they are tokens.
-        """
-        if self.kind == "tokens":
-            return x.to(torch.int64)
-        measured = {name: torch.from_numpy(self.state[name]).to(x.device) for name in self.state.keys() & MEASURED}
-        images = x.dtype == torch.uint8
-        if "input.fill" in measured:
-            x = torch.where(x.isnan(), measured["input.fill"].to(x.dtype), x)
-        if "input.offset" in measured:
-            scaled = ((x - measured["input.offset"]) * measured["input.factor"]).to(torch.float32)
-            return torch.nan_to_num(scaled)  # records of engines before 5 have no fill: a gap is the mean, 0
-        return x.to(torch.float32) * (1.0 / 255.0 if self.spec.scale in ("auto", "unit") and images else 1.0)
 
     def _layers(self, first: int, last: int) -> LayerSpecs:
         """Its layers `first` + 1 to `last`. The lowest come with what is below the first unit."""
@@ -229,6 +214,14 @@ class RunBackbone(Backbone):
 
     def whole_network(self, spec: RunSpec, frozen: int, trained: LayerSpecs) -> LayerSpecs:
         return [*self._layers(0, frozen), *trained]
+
+    def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
+        if not frozen:
+            return self.trained_layers(spec, frozen, data)
+        lower = [*self._layers(0, frozen), *self._above(spec, frozen, data)[0]]
+        first, *rest = self.trained_layers(spec, frozen, data._replace(shape=lower[-1].shape_out))
+        # features are stored flat, and the layers that are trained on them begin with their shape
+        return [*lower, *rest] if isinstance(first, ReshapeSpec) else [*lower, first, *rest]
 
 
 def described(unit: Unit) -> list[str]:

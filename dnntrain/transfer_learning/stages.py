@@ -232,7 +232,7 @@ class StageCallback:
         run.weights = dict(self.frozen_weights) | trained
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
-        run.constant, run.predictions = part.constant, part.predictions
+        run.constant, run.target_info, run.predictions = part.constant, part.target_info, part.predictions
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 

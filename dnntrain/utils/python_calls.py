@@ -20,7 +20,8 @@ from dnntrain.errors import InputError
 F = TypeVar("F", bound=Callable[..., Any])
 
 VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-FLAG = re.compile(r"(?<![\w-])--(no-)?([a-z][a-z-]*[a-z])")
+FLAG = re.compile(r"`[^`]*`|(?<![\w-])--(no-)?([a-z][a-z-]*[a-z])")
+"""A flag, or a command in backquotes, in which flags stay."""
 RENAMED_FLAGS = {"from": "source"}
 """Flags whose argument has another name, since theirs is a keyword of Python."""
 WORDS: Mapping[Any, str] = {str: "text", Path: "a path", bool: "True or False", int: "a whole number",
@@ -66,6 +67,8 @@ def python_call(function: F) -> F:
 
 def python_name(flag: re.Match[str]) -> str:
     """The argument that a flag stands for: --allow-partial → allow_partial, --no-predictions → predictions=False."""
+    if flag[2] is None:
+        return flag[0]
     name = RENAMED_FLAGS.get(flag[2], flag[2]).replace("-", "_")
     return f"{name}=False" if flag[1] else name
 

@@ -39,6 +39,10 @@ class TextCells(NamedTuple):
         """The number of rows."""
         return len(self.lines)
 
+    def place(self, row: int) -> str:
+        """The row's line in the file, as 'line 5'."""
+        return f"line {self.lines[row]}"
+
     def has(self, text: str) -> bool:
         """Whether a cell is this text."""
         return any(text in column for column in self.columns)

@@ -41,6 +41,7 @@ HOW = {
     "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
     "trust_code": "which recorded code may run, as tests/executors/test_user_code.py holds",
+    "follow": "waits while a study is in training, as test_watching holds",
     "yes": "answers a question that is asked only where something is removed",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",
@@ -180,6 +181,9 @@ def test_what_a_transfer_would_ignore_is_refused(
 VALUES: dict[str, list[list[str]]] = {
     "out": [["--out", "elsewhere"]],
     "seeds": [["--seeds", "3"]],
+    "study": [["--study", "small"]],
+    "everything": [["--all"]],
+    "since": [["--since", "2100-01-01"]],
     "until_resolved": [["--until-resolved"]],
     "max_seeds": [["--max-seeds", "9"]],
     "name": [["--name", "other"]],
@@ -221,6 +225,11 @@ VALUES: dict[str, list[list[str]]] = {
     "high": [["--to", "0.1"]],
     "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
+    "proba": [["--proba"]],
+    "ensemble": [["--ensemble"]],
+    "runs": [["--runs", "elsewhere"]],
+    "track": [["--track", "tensorboard:logs"]],
+    "to": [["--to", "mlflow"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -235,9 +244,11 @@ CONTEXTS: list[tuple[str, ...]] = [
     FROM,
     (*FROM, "--strategies"),
     (*FROM, "--train-sizes", "20,60"),
+    ("predict", "RUN", "images"),
     ("report", "runs/small"),
     ("report", "runs/small", "--json"),
     ("report", "runs", "--against", "small", "small"),
+    ("watch", "runs/small"),
     ("compare", "runs/small"),
     ("compare", "runs.csv", "--arm", "optimizer", "--seed", "seed", "--value", "f1"),
     ("data", "list"),
@@ -246,11 +257,13 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("data", "show", "images"),
     ("data", "cache"),
     ("runs", "list"),
+    ("runs", "list", "--study", "small"),
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]
 """Command lines that every option of the command is added to."""
@@ -267,7 +280,8 @@ CASES = [
     (words, name)
     for words in CONTEXTS
     for name in options_of(words)
-    if VALUES[name][0][0] not in words and not ("--plan" in words and name == "out")  # nothing is written then
+    if VALUES[name][0][0] not in words
+    and not ("--plan" in words and name in ("out", "track"))  # nothing is written then
 ]
 
 

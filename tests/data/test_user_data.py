@@ -235,7 +235,7 @@ def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: in
     from dnntrain.data.images import Decoder
 
     paths = [item.path for item in find_images(root)[0]]
-    images, found, _ = Decoder(size, gray=False).decode(paths, np.full(len(paths), True), root)
+    images, found, *_ = Decoder(size, gray=False).decode(paths, np.full(len(paths), True), root)
     assert not found[row].problem, found[row]
     return images[row]
 

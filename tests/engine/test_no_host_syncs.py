@@ -73,7 +73,7 @@ def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str
         specs = [RunSpec.parse(settings | EVERY_TECHNIQUE[technique] | {"seed": seed}) for seed in (0, 1)]
         return count(lambda device: train_population(specs, data, device))
 
-    assert epoch(200) == epoch(400)
+    assert epoch(40) == epoch(80)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 PRESET = """
-base: {hidden: 32, epochs: 9, train_size: 3000, batch_size: 8}
+base: {hidden: 32, epochs: 9, train_size: 1500, batch_size: 8}
 factors: {elu: {act: elu}, bn: {bn: true, early_stop: 3}}
 seeds: 2
 """

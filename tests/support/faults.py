@@ -16,7 +16,7 @@ import pandas as pd
 from tests.support import own_networks
 from tests.support.command import environment
 
-PRESET = "base: {hidden: 32, epochs: 9, train_size: 3500, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
+PRESET = "base: {hidden: 32, epochs: 9, train_size: 2000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
 RUNS = 8
 WORKERS = 2
 

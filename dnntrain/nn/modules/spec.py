@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from typing import ClassVar, Literal, Self
+from textwrap import indent
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.modules.activations import unobserved_activations
@@ -17,7 +19,9 @@ from dnntrain.nn.modules.call import checked_outputs, user_code
 from dnntrain.nn.modules.layer import ModuleLayer
 from dnntrain.nn.modules.noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.modules.parts import cut, norms_at_rest
+from dnntrain.nn.modules.statements import surgery_statements
 from dnntrain.nn.modules.structure import check_structure
+from dnntrain.nn.torch_code import INDENT, Arrays, TorchCode
 from dnntrain.utils.lazy import torch
 
 Surgery = Callable[["torch.nn.Module", np.random.Generator], list[str]]
@@ -25,6 +29,15 @@ Surgery = Callable[["torch.nn.Module", np.random.Generator], list[str]]
 
 PROBED_ROWS = 4
 """Rows of the batch with which a module is tried out; batch norm needs two."""
+
+
+@runtime_checkable
+class HasTorchCode(Protocol):
+    """What builds a module and can be written as code."""
+
+    def to_torch(self) -> TorchCode:
+        """The expression that builds the module, without its tensors."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -78,20 +91,25 @@ class ModuleSpec(LayerSpec):
         # outside inference mode, since autograd cannot use a tensor that was made in it
         with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            with user_code(f"{self.name}: the module cannot be built"):
-                module = self.make()
-            if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
-                first = (self.whole or self).example(PROBED_ROWS)  # lazy modules take their shapes from it
-                what = f"{self.name}: {type(module).__name__} fails on its first batch, of shape {tuple(first.shape)}"
-                with torch.no_grad(), user_code(what, self._hint):
-                    module(first)
-            check_structure(module, self.name)
+            module = self._built()
             changes = self.surgery(module, rng) if self.surgery else []
             module = cut(module, *self.parts) if self.parts else module
             replace_dropout(module)
             for key, parameter in module.named_parameters():
                 parameter.requires_grad_(parameter.requires_grad and key not in self.frozen)
         return module.eval(), changes
+
+    def _built(self) -> torch.nn.Module:
+        """A module as its author builds it; InputError if that fails, or it cannot be a layer of a population."""
+        with user_code(f"{self.name}: the module cannot be built"):
+            module = self.make()
+        if isinstance(module, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, module.parameters())):
+            first = (self.whole or self).example(PROBED_ROWS)  # lazy modules take their shapes from it
+            what = f"{self.name}: {type(module).__name__} fails on its first batch, of shape {tuple(first.shape)}"
+            with torch.no_grad(), user_code(what, self._hint):
+                module(first)
+        check_structure(module, self.name)
+        return module
 
     @cached_property
     def _template(self) -> tuple[torch.nn.Module, list[str]]:
@@ -239,3 +257,34 @@ class ModuleSpec(LayerSpec):
         layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
         layer.norms_at_rest = norms_at_rest(module, self.frozen)
         return layer
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        if self.parts or not isinstance(self.make, HasTorchCode):
+            return super().to_torch(tensors)
+        built = self.make.to_torch()
+        with torch.random.fork_rng(devices=[]):
+            original, changed = self._built(), self._built()
+            if self.surgery:
+                self.surgery(changed, np.random.default_rng(0))
+        state = state_with(changed, self.own(tensors), self.name)
+        statements, helpers = surgery_statements(original, changed)
+        if not statements:
+            return replace(built, state=state)
+        comment = "# the parts that the run's settings changed"
+        body = indent("\n".join([f"net = {built.code}", comment, *statements, "return net"]), INDENT)
+        function = f'def new_{self.name}() -> nn.Module:\n{INDENT}"""The network without its weights."""\n{body}'
+        return replace(built, code=f"new_{self.name}()", state=state, helpers=(*built.helpers, *helpers, function))
+
+
+def state_with(module: torch.nn.Module, own: Arrays, name: str) -> Arrays:
+    """The state_dict of a module with these parameters and buffers; tensors with two names come twice.
+
+    Raises:
+        InputError: A buffer that is in no state_dict has changed in training.
+    """
+    saved = module.state_dict(keep_vars=True)
+    by_tensor = {id(tensor): key for key, tensor in chain(module.named_parameters(), module.named_buffers())}
+    for key, buffer in module.named_buffers():
+        if key not in saved and not np.array_equal(buffer.numpy(), own[key], equal_nan=buffer.is_floating_point()):
+            raise InputError(f"{name}: its buffer {key} has changed and is in no state_dict; register it as persistent")
+    return {key: own[by_tensor[id(tensor)]] for key, tensor in saved.items()}

@@ -8,10 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from dnntrain.errors import InputError
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, autograd_vjp, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import per_channel, pixel_rows
+from dnntrain.nn.torch_code import Arrays, TorchCode
 from dnntrain.techniques.base import Choice
 from dnntrain.utils.lazy import torch
 
@@ -48,6 +50,21 @@ class Activation(Choice):
         """torch's module of the same name and function, for networks that are modules."""
         module: torch.nn.Module = getattr(torch.nn, type(self).__name__)(*self.model_dump().values())
         return module
+
+    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+        """Its module of plain torch, for exports; by default torch's of the same name.
+
+        Args:
+            shape: The shape of its input for one example.
+            trained: What it trains, by short name.
+
+        Raises:
+            InputError: torch has no such module.
+        """
+        name = type(self).__name__
+        if trained or not hasattr(torch.nn, name):
+            raise InputError(f"act {self}: cannot be exported, since {name} declares no `to_torch`")
+        return TorchCode(f"nn.{name}({', '.join(map(str, self.model_dump().values()))})")
 
     def layer(self, name: str, shape: Shape) -> ActivationSpec:
         """The layer that applies it to activations of this shape (of one example)."""
@@ -108,3 +125,6 @@ class ActivationSpec(LayerSpec):
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
     ) -> ActivationLayer:
         return ActivationLayer(self.name, self.activation, parameters)
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        return self.activation.to_torch(self.shape, self.own(tensors))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dnntrain.nn.layer import VJP
+from dnntrain.nn.layer_spec import Shape
+from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
 from dnntrain.techniques.activations.base import Activation
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -63,6 +65,9 @@ class PReLU(Activation):
     def module(self) -> torch.nn.Module:
         return torch.nn.PReLU(init=self.alpha)
 
+    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+        return TorchCode(f"nn.PReLU({shape[0]})", {"weight": trained["alpha"].ravel()})
+
 
 class ReLU6(Activation):
     """min(max(0, z), 6)."""
@@ -104,3 +109,8 @@ class SquaredReLU(Activation):
         from dnntrain.nn.modules.stand_ins import ReLUSquared
 
         return ReLUSquared()
+
+    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+        from dnntrain.nn.modules.stand_ins import ReLUSquared
+
+        return TorchCode("ReLUSquared()", helpers=(source_of(ReLUSquared),))

@@ -58,6 +58,8 @@ class Augmentation(Switch):
 class TrainingAugmentation(Augmentation):
     """Changes the training examples of each step; validation and test examples stay as they are."""
 
+    not_exported = "The augmentation of training examples is not part of it."
+
     def draw(self, order: EpochOrder, shape: Shape) -> np.ndarray:
         """The numbers that decide how one member's examples change in one epoch.
 

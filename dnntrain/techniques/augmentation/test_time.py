@@ -16,6 +16,10 @@ class TestTimeFlips(Augmentation):
     paper = "Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, section 4.1"
     formula = "p(y|x) = ½ (f(x) + f(mirrored x)); for regression the mean of both outputs"
     advice = "A little accuracy for twice the cost of prediction; with flip in training. Training itself is unchanged."
+    not_exported = (
+        "Test-time augmentation is not part of it; the recorded metrics are those of predictions averaged over each "
+        "image and its mirror image."
+    )
 
     def fault(self, run: RunExtent) -> str | None:
         return image_fault(self.name, run) or super().fault(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,8 @@ from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.modules.parts import check_parts, part_names
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.nn.reshape import ReshapeSpec
+from dnntrain.nn.torch_code import TorchCode, literal, source_of
+from dnntrain.store.code import PICKLE
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.initializers import Initializer
@@ -22,6 +25,7 @@ from dnntrain.techniques.networks.base import Net, NetworkSettings, Unit
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code.exported import user_module
 from dnntrain.utils.user_code.reference import CodeReference
 
 
@@ -154,21 +158,44 @@ class ModuleMaker:
     n_outputs: int
     n_tokens: int
 
-    def __call__(self) -> torch.nn.Module:
-        """A new module. What the arguments leave open is filled in from the data."""
+    @property
+    def known(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What is known of the data: the values of placeholders, and of parameters that are not given."""
         channels = self.shape[0]
         values = {"classes": self.n_outputs, "channels": channels}
         values |= dict(zip(("height", "width"), self.shape[-2:], strict=True)) if len(self.shape) > 2 else {}
         values |= {"tokens": self.n_tokens} if self.n_tokens else {}
         fill = dict.fromkeys(("num_classes", "n_outputs"), self.n_outputs)
         fill |= dict.fromkeys(("in_channels", "in_chans"), channels)
+        return values, {**fill, "input_shape": self.shape}
+
+    def __call__(self) -> torch.nn.Module:
+        """A new module. What the arguments leave open is filled in from the data."""
         where = f"{self.reference.module}:{self.reference.name}"
         if isinstance(built := self.reference.load(), torch.nn.Module):
             raise InputError(f"{where}: is a module already; name its class {type(built).__name__}, or a function")
-        module = self.reference.call(values, {**fill, "input_shape": self.shape})
+        module = self.reference.call(*self.known)
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"{where}: returns {type(module).__name__}, not a torch.nn.Module")
         return module
+
+    def to_torch(self) -> TorchCode:
+        """The expression that builds the module. In it, CODE is the folder that holds the user's code."""
+        values = self.reference.keywords(*self.known).items()
+        arguments = ", ".join(f"{key}={literal(value)}" for key, value in values)
+        name, code = self.reference.name, self.reference.code()
+        if code is None:
+            package = self.reference.module
+            return TorchCode(f"{package}.{name}({arguments})", imports=(f"import {package}",))
+        if code.pickled:
+            loaded = f"user_callable = cloudpickle.loads((CODE / {literal(PICKLE)}).read_bytes())"
+            return TorchCode(f"user_callable({arguments})", helpers=(loaded,), imports=("import cloudpickle",))
+        module = code.entry.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        files = [PurePosixPath(file) for file in code.files]
+        own = sorted({file.parts[0].removesuffix(".py") for file in files} | {file.stem for file in files})
+        loaded = f"user_code = user_module(\n    CODE,\n    {literal(module)},\n    own={literal(own)},\n)"
+        imports = ("import importlib", "import sys", "from types import ModuleType")
+        return TorchCode(f"user_code.{name}({arguments})", helpers=(source_of(user_module), loaded), imports=imports)
 
 
 @dataclass(frozen=True)

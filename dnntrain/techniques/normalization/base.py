@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import per_channel
+from dnntrain.nn.torch_code import Arrays, TorchCode
 from dnntrain.techniques.base import RunExtent, Switch
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -64,6 +66,18 @@ class Normalization(Switch):
         """Likewise for inputs (…, *shape) whose last axes are normalized; None if it has no such form."""
         return None
 
+    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+        """Its module of plain torch, for exports.
+
+        Args:
+            shape: (units,) or (C, H, W).
+            tensors: What it trains and keeps, by short name, each (units,) or (C,).
+
+        Raises:
+            InputError: It has no such form.
+        """
+        raise InputError(f"{self.name}: cannot be exported, since {type(self).__name__} declares no `to_torch`")
+
 
 @dataclass(frozen=True)
 class NormSpec(LayerSpec):
@@ -83,3 +97,6 @@ class NormSpec(LayerSpec):
     def parameter_shape(self) -> Shape:
         """The shape of what it trains and keeps: one number for each unit or channel."""
         return per_channel(self.shape)
+
+    def to_torch(self, tensors: Arrays) -> TorchCode:
+        return self.norm.to_torch(self.shape, {key: tensor.ravel() for key, tensor in self.own(tensors).items()})

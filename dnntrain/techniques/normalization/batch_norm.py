@@ -15,6 +15,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.maps import like_maps, pixel_rows
+from dnntrain.nn.torch_code import Arrays, TorchCode
 from dnntrain.techniques.base import RunExtent
 from dnntrain.techniques.normalization.base import Normalization, NormSpec, Place
 from dnntrain.utils.fields import hyperparameter
@@ -64,6 +65,20 @@ class BatchNorm(Normalization):
         from dnntrain.nn.modules.stand_ins import AnyBatchNorm
 
         return AnyBatchNorm(channels, eps=self.eps, momentum=self.alpha)
+
+    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+        settings = {"eps": (self.eps, 1e-5), "momentum": (self.alpha, 0.1)}
+        changed = "".join(f", {key}={value}" for key, (value, default) in settings.items() if value != default)
+        state = {
+            "weight": tensors["bn_scale"],
+            "bias": tensors["bn_shift"],
+            "running_mean": tensors["bn_mean"],
+            "running_var": tensors["bn_variance"],
+            "num_batches_tracked": np.array(0),  # torch counts them, and uses the count only without a momentum
+        }
+        kind = "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
+        ghost = f"Its batch norm takes whole mini-batches, where training took parts of {self.ghost} examples."
+        return TorchCode(f"nn.{kind}({shape[0]}{changed})", state, notes=(ghost,) if self.ghost else ())
 
 
 class BatchNormLayer(Layer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar, Self
 
@@ -14,6 +14,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.maps import channels_last, like_maps, pixel_rows
+from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
 from dnntrain.techniques.normalization.base import Normalization, NormSpec
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -34,6 +35,14 @@ class ExampleNorm(Normalization):
 
     def layer(self, name: str, shape: Shape) -> ExampleNormSpec:
         return ExampleNormSpec(name, shape, self)
+
+    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+        keys = ("weight", "bias") if self.shifts else ("weight",)
+        return replace(self.torch_module(shape), state=dict(zip(keys, tensors.values(), strict=True)))
+
+    def torch_module(self, shape: Shape) -> TorchCode:
+        """Its module of plain torch, which has a `weight`, and a `bias` if the norm shifts; without the tensors."""
+        raise InputError(f"{self.name}: cannot be exported, since {type(self).__name__} declares no `torch_module`")
 
 
 class ExampleNormLayer(Layer):
@@ -132,6 +141,13 @@ class LayerNorm(ExampleNorm):
     def module_of_last_axes(self, shape: Shape) -> torch.nn.Module:
         return torch.nn.LayerNorm(shape, self.eps)
 
+    def torch_module(self, shape: Shape) -> TorchCode:
+        from dnntrain.nn.modules.stand_ins import ChannelLayerNorm
+
+        if len(shape) == 1:
+            return TorchCode(f"nn.LayerNorm({shape[0]}, eps={self.eps})")
+        return TorchCode(f"ChannelLayerNorm({shape[0]}, eps={self.eps})", helpers=(source_of(ChannelLayerNorm),))
+
 
 class RMSNorm(ExampleNorm):
     """Root mean square normalization."""
@@ -167,6 +183,13 @@ class RMSNorm(ExampleNorm):
 
     def module_of_last_axes(self, shape: Shape) -> torch.nn.Module:
         return torch.nn.RMSNorm(shape, self.eps)
+
+    def torch_module(self, shape: Shape) -> TorchCode:
+        from dnntrain.nn.modules.stand_ins import ChannelRMSNorm
+
+        if len(shape) == 1:
+            return TorchCode(f"nn.RMSNorm({shape[0]}, eps={self.eps})")
+        return TorchCode(f"ChannelRMSNorm({shape[0]}, eps={self.eps})", helpers=(source_of(ChannelRMSNorm),))
 
 
 class GroupNorm(ExampleNorm):
@@ -207,3 +230,6 @@ class GroupNorm(ExampleNorm):
     def module(self, channels: int) -> torch.nn.Module:
         self._check_divides(f"the {channels} channels of a norm", channels)
         return torch.nn.GroupNorm(self.groups, channels, self.eps)
+
+    def torch_module(self, shape: Shape) -> TorchCode:
+        return TorchCode(f"nn.GroupNorm({self.groups}, {shape[0]}, eps={self.eps})")

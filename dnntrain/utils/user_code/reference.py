@@ -150,13 +150,7 @@ class CodeReference:
             InputError: The module cannot be loaded, the arguments do not fit the callable's signature, or it raises;
                 then with the user's part of the traceback.
         """
-        function = self.load()
-        where = f"{self.module}:{self.name}"
-        try:
-            given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
-            keywords = _with_filled(function, given, fill)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+        function, keywords = self.load(), self.keywords(placeholders, fill)
         try:
             with redirect_stdout(sys.stderr):
                 return function(**keywords)
@@ -166,7 +160,16 @@ class CodeReference:
             shown = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
             # the frames of an installed package are not the user's
             what = f"\n{cut_traceback(error, self._home())}" if self.code() else f": {type(error).__name__}: {error}"
-            raise InputError(f"{where}: fails when called with ({shown}){what}") from None
+            raise InputError(f"{self.module}:{self.name}: fails when called with ({shown}){what}") from None
+
+    def keywords(self, placeholders: Mapping[str, Any], fill: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments that `call` calls it with, by name; InputError if they do not fit its signature."""
+        function = self.load()
+        try:
+            given = {k: read_argument(v, placeholders) for k, v in split_arguments(self.arguments).items()}
+            return _with_filled(function, given, fill)
+        except InputError as error:
+            raise InputError(f"{self.module}:{self.name}: {error}") from None
 
     def _home(self) -> str | None:
         """The folder of the code, for tracebacks."""

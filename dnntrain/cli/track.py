@@ -1,0 +1,48 @@
+"""`dnntrain runs track`: logs recorded studies in TensorBoard, Weights & Biases, or MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnntrain.cli.run_options import RUNS
+from dnntrain.errors import InputError
+
+
+def track(
+    studies: Annotated[list[str], typer.Argument(help="studies by name or folder")],
+    to: Annotated[str, typer.Option(metavar="TRACKER", help="tensorboard, wandb or mlflow")],
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="WHERE", help="folder (for mlflow also a URI) to log to; else the tracker's own"),
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="folder where runs and studies are recorded")] = RUNS,
+) -> None:
+    """Log recorded studies in a tracker. Runs that are there already are left as they are.
+
+    Example: dnntrain runs track vanishing --to tensorboard
+    """
+    from dnntrain.analysis.summary import summarize
+    from dnntrain.api.trackers import track as track_study
+    from dnntrain.reporting.results import StudyResult, StudySummary
+    from dnntrain.store.studies import find_studies
+    from dnntrain.trackers.registry import create_tracker
+
+    tracker = create_tracker(to, out)
+    for name in studies:
+        if not ((runs / name).exists() or Path(name).exists()):
+            raise InputError(f"no study '{name}' in {runs}, and no such folder")
+    folders = [
+        (runs / name).absolute() if (runs / name / "study.json").is_file() else Path(name).absolute()
+        for name in studies
+    ]
+    for results in find_studies(folders):
+        result = StudyResult(StudySummary(summarize(results)))
+        logged = track_study(result, tracker)
+        there = len(result.runs) - logged
+        typer.echo(
+            f"{result.name}: {logged} of {len(result.runs)} runs logged to {tracker.name} ({tracker.where})"
+            + (f"; {there} were there already" if there else "")
+        )

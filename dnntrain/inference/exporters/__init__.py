@@ -1,0 +1,1 @@
+"""Recorded runs as models that need no dnntrain: plain torch, safetensors, ONNX."""

