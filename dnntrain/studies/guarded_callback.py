@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dnntrain.config.spec import RunSpec
@@ -19,29 +19,29 @@ class GuardedCallback(StudyCallback):
     def __init__(self, callback: StudyCallback) -> None:
         self.callback = callback
 
-    def _call(self, method: Callable[..., None], *args: Any) -> None:
+    def _call(self, method: str, *args: Any) -> None:
         try:
-            method(*args)
+            getattr(self.callback, method)(*args)
         except Exception as error:
-            name = f"{type(self.callback).__name__}.{method.__name__}"
             raise DnntrainError(
-                f"{name}() failed with {type(error).__name__}: {error}; runs that were finished are recorded"
+                f"{type(self.callback).__name__}.{method}() failed with {type(error).__name__}: {error}; runs that "
+                "were finished are recorded"
             ) from error
 
     def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
-        self._call(self.callback.start, study, recorded, ids)
+        self._call("start", study, recorded, ids)
 
     def progress(self, event: EpochEnd) -> None:
-        self._call(self.callback.progress, event)
+        self._call("progress", event)
 
     def run_finished(self, record: RunRecord) -> None:
-        self._call(self.callback.run_finished, record)
+        self._call("run_finished", record)
 
     def stopping(self) -> None:
-        self._call(self.callback.stopping)
+        self._call("stopping")
 
     def note(self, message: str) -> None:
-        self._call(self.callback.note, message)
+        self._call("note", message)
 
     def stop(self) -> None:
-        self._call(self.callback.stop)
+        self._call("stop")
