@@ -15,7 +15,7 @@ from dnntrain.statistics.range_test import RateRange
 from dnntrain.studies.execution import RunOptions
 from dnntrain.studies.range_test import check_range_study, range_study, run_range_test
 from dnntrain.studies.study import Study
-from dnntrain.utils.console import console
+from dnntrain.utils.console import ProgressConsole
 
 
 def lr_find(
@@ -54,7 +54,7 @@ def lr_find(
     for reason in check_range_study(study, options):
         warnings.warn(reason, stacklevel=2)
     wanted = shows_progress() if progress == "auto" else progress
-    return run_rates(study, tried, options, console(stderr=True) if wanted else None)
+    return run_rates(study, tried, options, ProgressConsole() if wanted else None)
 
 
 def run_rates(

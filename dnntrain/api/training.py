@@ -13,18 +13,22 @@ from typing import Any, Literal
 from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
-from dnntrain.data.source import forget_outlines
+from dnntrain.data.in_memory import keep
+from dnntrain.data.source import DataLocation, forget_outlines
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.callbacks import CallbackGroup
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
+from dnntrain.studies.guarded_callback import GuardedCallback
+from dnntrain.studies.notebook_progress import in_notebook
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking
 from dnntrain.trackers.registry import TrackLike, read_trackers
-from dnntrain.utils.console import console
+from dnntrain.utils.console import ProgressConsole
 from dnntrain.utils.user_code.reference import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
@@ -120,9 +124,9 @@ def ablate(
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms and with_references(arms),
-        factors=factors and with_references(factors),
-        base=with_references(base or {}) | changes,
+        arms=named_with_references(arms, options.home),
+        factors=named_with_references(factors, options.home),
+        base=with_references(base or {}, options.home) | changes,
         request=request,
         name=name,
         home=options.home,
@@ -244,26 +248,48 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
-    return RunOptions(Path(out).absolute(), workers, **chosen), with_references(spec)
+    found = RunOptions(Path(out).absolute(), workers, **chosen)
+    return found, with_references(spec, found.home)
 
 
-def with_references(settings: Settings) -> dict[str, Any]:
-    """Settings in which a callable for `net` or `data` is written as text: a class, a function, or a partial of one.
+def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
+    """Settings in which objects for `net` and `data` are written as text.
+
+    Classes, functions, and partials of them become references to code, and so do modules, whose parameters each run
+    draws anew. Data in memory are kept in the data folder.
 
     Args:
-        settings: A run's settings, or those of several arms by name.
+        settings: A run's settings.
+        home: Where data are kept.
 
     Raises:
-        InputError: A callable's source cannot be read, or the arguments of a partial are not literals.
+        InputError: A callable's source cannot be read, the arguments of a partial are not literals, or the data cannot
+            be used.
     """
     written = dict(settings)
     for key, value in settings.items():
-        if isinstance(value, Mapping):
-            written[key] = with_references(value)
-        elif key in ("net", "data") and callable(value):
+        if key not in ("net", "data"):
+            written[key] = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers and arrays
+        elif key == "net" and is_module(value):
+            written[key] = f"module:{reference_of_module(value)}"
+        elif callable(value):
             function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
             written[key] = f"module:{reference_of(function, arguments)}"
+        elif key == "data" and isinstance(value, Path):
+            written[key] = str(value)
+        elif key == "data" and not isinstance(value, str):
+            written[key] = keep(value, home)
     return written
+
+
+def named_with_references(named: Mapping[str, Settings] | None, home: DataLocation) -> Mapping[str, Settings] | None:
+    """The settings of several arms or factors, each by `with_references`."""
+    if not isinstance(named, Mapping):
+        return named
+    return {
+        name: with_references(settings, home) if isinstance(settings, Mapping) else settings
+        for name, settings in named.items()
+    }
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:
@@ -273,15 +299,29 @@ def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode,
     trackers = read_trackers(track)
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
-    if isinstance(progress, bool) or progress == "auto":
-        from dnntrain.studies.progress import ProgressDisplay
+    callback = progress_callback(progress)
+    try:
+        return run_study(study, options, callback, trackers)
+    except KeyboardInterrupt:
+        callback.note(f"{study.name}: interrupted; finished runs are recorded, and the same call continues from there")
+        raise
 
-        wanted = shows_progress() if progress == "auto" else progress
-        progress = ProgressDisplay(console(stderr=True)) if wanted else StudyCallback()
-    return run_study(study, options, progress, trackers)
+
+def progress_callback(progress: ProgressMode) -> StudyCallback:
+    """What follows a study: the user's own callback, or progress on stderr or in a notebook, or nothing."""
+    if isinstance(progress, StudyCallback):
+        return GuardedCallback(progress)
+    if not (shows_progress() if progress == "auto" else progress):
+        return StudyCallback()
+    from dnntrain.studies.progress import ProgressDisplay
+
+    return ProgressDisplay(ProgressConsole(), notebook=in_notebook())
 
 
 def shows_progress() -> bool:
     """Whether stderr is a terminal or a notebook; ipykernel replaces it by a stream that is not a terminal."""
-    is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
-    return is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
+    try:
+        is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
+    except ValueError:  # closed
+        return False
+    return is_terminal or in_notebook()

@@ -125,9 +125,9 @@ def read_flat(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_source(flat: Any) -> DataSource:
     """The data source that `data` names, with its options."""
-    name = source_class(flat.data).name
+    own = source_class(flat.data).model_fields
     for key, (field, takers) in options().items():
-        if getattr(flat, key) != field.default and name not in takers:
+        if getattr(flat, key) != field.default and key not in own:
             raise InputError(f"{key} is for {', '.join(takers)}, not for data set '{flat.data}'")
     return find_source(flat.data, dict(flat))
 

@@ -168,8 +168,8 @@ class StudyRunner:
             self.store.run_locks() as locks,
             ProgressFile(folder, process_record(self.study, self.ids)) as progress,
         ):
-            callback.start(self.study, self.records, self.ids)
             try:
+                callback.start(self.study, self.records, self.ids)
                 while (missing := self.missing()) and not executor.stopping:
                     jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every, predictions)
                     executor.run(jobs, lambda event: self.handle(event, callback, locks, progress))
@@ -177,13 +177,15 @@ class StudyRunner:
                         time.sleep(LOCKED_RUNS_SECONDS)
                     self.records.refresh()
             finally:
-                callback.stop()
-                # an interrupt may have come between writing a record and noting it
-                self.records.refresh()
-                if self.records:
-                    files = self.study_files()
-                    files.write(folder)
-                progress.keep = bool(self.missing() and (self.records or progress.record.epochs_trained))
+                try:
+                    callback.stop()
+                finally:
+                    # an interrupt may have come between writing a record and noting it
+                    self.records.refresh()
+                    if self.records:
+                        files = self.study_files()
+                        files.write(folder)
+                    progress.keep = bool(self.missing() and (self.records or progress.record.epochs_trained))
         if missing:
             raise StudyInterrupted(
                 "interrupted; what is finished stays recorded, and running it again continues from there"
