@@ -18,20 +18,17 @@ from dnntrain.cli.options import AsJson, Out
 from dnntrain.cli.outputs import file_option, save
 from dnntrain.cli.run_options import RUNS
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.store.run_names import MOST_NEAR
 from dnntrain.store.studies import is_study, open_store, recorded_studies
 from dnntrain.utils.console import console
 from dnntrain.utils.finite import nan_to_none
 from dnntrain.utils.text_layout import one_line_each
-from dnntrain.utils.times import since as time_since
-from dnntrain.utils.times import time_of_day
+from dnntrain.utils.times import parse_since, time_of_day
 
 if TYPE_CHECKING:
     from dnntrain.reporting.run_list import RunLine, StudyLine
 
 CsvFile: Any = file_option("write a row for each study or run as CSV")
-
-MOST_NAMED = 5
-"""Studies that an error names, at most."""
 
 
 def list_runs(
@@ -120,22 +117,22 @@ def chosen_runs(out: Path, study: str | None, status: str | None, since: str | N
         raise InputError(f"--status {status}: unknown{did_you_mean(status, run_list.STATUSES)}")
     if study is not None and not is_study(out / study):
         known = [folder.name for folder in recorded_studies(out)]
-        near = difflib.get_close_matches(study, known, n=MOST_NAMED)
+        near = difflib.get_close_matches(study, known, n=MOST_NEAR)
         hint = f"near it: {', '.join(near)}" if near else f"`dnntrain runs list --out {out}` lists the studies"
         raise InputError(f"--study {study}: no such study in {out}; {hint}")
-    earliest = None if since is None else time_since(since)
+    earliest = None if since is None else parse_since(since)
     return [
         line
-        for line in run_list.list_runs(out, study or "")
+        for line in run_list.run_lines(out, study or "")
         if status in (None, line.status) and (earliest is None or (line.when is not None and line.when >= earliest))
     ]
 
 
-Table = tuple[list[str], list[list[str]], Sequence[str]]
+TableParts = tuple[list[str], list[list[str]], Sequence[str]]
 """The headings, rows and droppable columns of a listing."""
 
 
-def study_table(lines: Iterable[StudyLine]) -> Table:
+def study_table(lines: Iterable[StudyLine]) -> TableParts:
     """The studies as texts."""
     from dnntrain.reporting.run_list import expected_in_words
 
@@ -148,7 +145,7 @@ def study_table(lines: Iterable[StudyLine]) -> Table:
     return ["study", "arms", "runs", "state", "metric", "when", "where"], rows, ("when", "metric", "arms", "where")
 
 
-def run_table(lines: Iterable[RunLine]) -> Table:
+def run_table(lines: Iterable[RunLine]) -> TableParts:
     """The runs as texts."""
     rows = [
         [line.run or "-", line.study, line.arm, str(line.seed), line.status, line.shown_value,

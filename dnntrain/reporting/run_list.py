@@ -103,7 +103,7 @@ def expected_in_words(line: StudyLine) -> str:
     return f"{duration(max(0.0, (line.expected_end - datetime.now(UTC)).total_seconds()))} left"
 
 
-def list_runs(out: Path, study: str = "") -> Iterator[RunLine]:
+def run_lines(out: Path, study: str = "") -> Iterator[RunLine]:
     """The runs of a study, or of all studies and then those that no study uses; InputError if a file is damaged."""
     store, used = RunStore(out), set[str]()
     for folder in [out / study] if study else recorded_studies(out):

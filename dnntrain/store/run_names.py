@@ -16,9 +16,9 @@ from dnntrain.store.study_files import Results
 from dnntrain.utils.lazy import pandas as pd
 
 ID = re.compile("[0-9a-f]{12}")
-PREFIX = re.compile("[0-9a-f]{4,12}")
+ID_PREFIX = re.compile("[0-9a-f]{4,12}")
 """A run's id, or enough of its first digits."""
-MOST_NAMED = 5
+MOST_NEAR = 5
 """Runs that an error names, at most."""
 
 
@@ -39,9 +39,9 @@ def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | N
             runs are named.
     """
     path = Path(text)
-    if store.has(text) or (PREFIX.fullmatch(text) and not is_study(store.root / text)):
+    if store.has(text) or (ID_PREFIX.fullmatch(text) and not is_study(store.root / text)):
         return store, complete_id(text, store)
-    if len(path.parts) > 2 and PREFIX.fullmatch(path.name):
+    if len(path.parts) > 2 and ID_PREFIX.fullmatch(path.name):
         return (elsewhere := RunStore(path.parent.parent)), complete_id(path.name, elsewhere)
     for folder in (path, store.root / text):
         if text and is_study(folder):
@@ -55,9 +55,9 @@ def complete_id(prefix: str, store: RunStore) -> str:
     if not found:
         raise InputError(no_such_run(prefix, store))
     if len(found) > 1:
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        more = f" and {len(found) - MOST_NEAR} more" if len(found) > MOST_NEAR else ""
         raise InputError(
-            f"'{prefix}': {len(found)} runs in {store.root} begin like that: {', '.join(found[:MOST_NAMED])}{more}; "
+            f"'{prefix}': {len(found)} runs in {store.root} begin like that: {', '.join(found[:MOST_NEAR])}{more}; "
             "give more digits"
         )
     return found[0]
@@ -66,7 +66,7 @@ def complete_id(prefix: str, store: RunStore) -> str:
 def no_such_run(text: str, store: RunStore) -> str:
     """The error for a name of nothing, with the nearest runs and studies."""
     known = [*store.run_ids(), *(folder.name for folder in recorded_studies(store.root))]
-    near = difflib.get_close_matches(text, known, n=MOST_NAMED, cutoff=0.6)
+    near = difflib.get_close_matches(text, known, n=MOST_NEAR, cutoff=0.6)
     hint = (
         f"; near it: {', '.join(near)}" if near else f"; `dnntrain runs list --all --out {store.root}` lists the runs"
     )

@@ -11,7 +11,7 @@ from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.mlflow import MLflowTracker
 from dnntrain.trackers.tensorboard import TensorBoardTracker
 from dnntrain.trackers.wandb import WandbTracker
-from dnntrain.utils.plugins import load_plugins, owner
+from dnntrain.utils.plugins import declared_by, load_plugins
 
 T = TypeVar("T", bound=type[Tracker])
 
@@ -25,7 +25,7 @@ TRACKERS: dict[str, type[Tracker]] = {}
 def register_tracker(tracker: T) -> T:
     """Make a tracker known under its name; a class decorator. TypeError for a name that exists already."""
     if tracker.name in TRACKERS:
-        other = owner(TRACKERS[tracker.name])
+        other = declared_by(TRACKERS[tracker.name])
         raise TypeError(f"two trackers are named {tracker.name!r}; the other one is in {other}")
     TRACKERS[tracker.name] = tracker
     return tracker

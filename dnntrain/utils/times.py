@@ -23,7 +23,7 @@ def time_of_day(moment: datetime, now: datetime | None = None) -> str:
     return local.strftime("%H:%M" if local.date() == today.date() else "%Y-%m-%d %H:%M")
 
 
-def since(text: str, now: datetime | None = None) -> datetime:
+def parse_since(text: str, now: datetime | None = None) -> datetime:
     """The time that `--since` means: '2d' (30m, 6h, 1w) before now, or a date or time such as 2026-11-01.
 
     Raises:

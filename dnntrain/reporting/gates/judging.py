@@ -23,7 +23,7 @@ Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
 CLAIMS: dict[str, type[Claim]] = {SECONDS: SecondsClaim, LOST: LostClaim, HEALTH: HealthClaim}
 """By quantity; every other quantity is a metric."""
 
-MOST_NAMED = 3
+MOST_REASONS = 3
 """Studies that are named in an error, at most."""
 
 
@@ -70,8 +70,8 @@ def judge(
         except InputError as error:
             raise InputError(f"{option} {requirement!r}: {error}") from None
     if not results:
-        more = f"; and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
-        raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_NAMED])}{more}")
+        more = f"; and {len(lacking) - MOST_REASONS} more" if len(lacking) > MOST_NAMED else ""
+        raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_REASONS])}{more}")
     return results
 
 
