@@ -86,7 +86,7 @@ class Technique(BaseModel):
             for name in (cls.name, *cls.other_names()):
                 if name in names:
                     raise TypeError(
-                        f"two techniques are named {name!r}; the other one is in {declared_by(names[name])}"
+                        f"two techniques are named {name!r}; the other is in {declared_by(names[name])}"
                     )
             CATALOGUE[cls.name] = cls
 

@@ -70,7 +70,7 @@ def judge(
         except InputError as error:
             raise InputError(f"{option} {requirement!r}: {error}") from None
     if not results:
-        more = f"; and {len(lacking) - MOST_REASONS} more" if len(lacking) > MOST_NAMED else ""
+        more = f"; and {len(lacking) - MOST_REASONS} more" if len(lacking) > MOST_REASONS else ""
         raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_REASONS])}{more}")
     return results
 
