@@ -38,7 +38,7 @@ def lr_find(
         steps: Training steps, whose rates have equal ratios.
         progress: Whether to show progress on stderr. 'auto' shows it in terminals and notebooks.
         settings: Settings of the run but for those of the rate, and `device`, `executor`, `data_dir`, `mirror`, and
-            `reload_data` of `RunOptions`.
+            `reload_data` of `RunOptions`. `net` and `data` may be Python objects: see `train`.
 
     Returns:
         The suggested rate, and the loss by rate.

@@ -49,6 +49,24 @@ def train(
 ) -> StudyResult:
     """Train one setting over one or several seeds.
 
+    `data` is the name or path of a data set, or data in memory. Those are kept in the data folder by their content, and
+    equal content gives equal run ids. They are:
+
+    - arrays, tensors, or lists: (x, y), of which the share `test` is held out; (x_train, y_train, x_test, y_test), with
+      x_val and y_val or without; or a dict with these names. Floats are numbers; uint8 and other whole numbers of the
+      shape of images are images, and others are columns of numbers, unless inputs='tokens' says that they are tokens.
+      As targets, integers and text are classes, and floats are numbers to predict.
+    - torch data sets with a length: one, (train, test), or (train, val, test). Their items are read once, so random
+      transforms are drawn once.
+    - a pandas DataFrame with target='COLUMN'. Types stay: text is text, also '007', categories and booleans are what
+      they are, and gaps are gaps. The index is not used.
+    - a function (or a `functools.partial`) that returns arrays or data sets.
+
+    `net` is the name of a network, a class or function that builds a `torch.nn.Module`, such as Net or
+    functools.partial(Net, width=64), or a module that is built already, such as nn.Sequential(...). Each run trains a
+    deep copy of that, whose parameters are drawn anew from the run's seed by the `reset_parameters()` of its parts:
+    weights that it has, pretrained ones included, are not used.
+
     Args:
         seeds: How many seeds (5), or which ([3, 7], or '10-14').
         name: The study's name; derived from the settings by default.
@@ -57,7 +75,7 @@ def train(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the run, such as act='elu', and the other fields of `RunOptions`.
+        settings: Settings of the run, such as act='elu', `data`, and `net`, and the other fields of `RunOptions`.
 
     Raises:
         InputError: If a setting is unknown or invalid.
@@ -104,8 +122,8 @@ def ablate(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` take
-            classes and functions of your own: net=Net, or net=functools.partial(Net, width=64).
+        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` may be
+            Python objects, here and in arms: see `train`.
 
     Raises:
         InputError: If a setting is unknown or invalid.
@@ -175,8 +193,8 @@ def transfer(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of
-            `RunOptions`.
+        settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of `RunOptions`. `data`
+            may be in memory: see `train`.
 
     Raises:
         InputError: If the source cannot be reused, or a setting is unknown or invalid.
