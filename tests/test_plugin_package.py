@@ -64,7 +64,7 @@ def run(library: Path, *words: object, cwd: Path) -> str:
     """What Python prints, stderr included, with the package on its path."""
     done = subprocess.run(
         [sys.executable, *map(str, words)], cwd=cwd, env=environment(PYTHONPATH=f"{library}:{ROOT}", COLUMNS="120"),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return done.stdout
@@ -112,18 +112,32 @@ def test_without_the_package_records_are_shown_and_what_needs_it_names_it(traine
     (step / "predictions.npz").write_bytes(kept)
 
 
-def test_the_tests_of_the_catalogue_run_over_an_installed_package(library: Path) -> None:
-    tests = (
-        "tests/engine/test_bit_for_bit.py",
-        "tests/engine/test_networks.py",
-        "tests/engine/test_watched_metrics.py",
-    )
-    chosen = "(soft_step] or clip] or elastic] or poly]) and not (cnn or resnet or funnel) or funnel-l2"
-    chosen += " or every_network_is or confidence"
+@pytest.mark.parametrize(
+    ("files", "chosen", "names"),
+    [
+        pytest.param(
+            ("engine/test_networks", "engine/test_bit_for_bit", "engine/test_watched_metrics"),
+            "elastic] and not (cnn or resnet or module) or module-clip or funnel-l2 or funnel-poly or confidence",
+            ("elastic", "funnel-elastic", "module-clip", "funnel-l2", "funnel-poly", "val_confidence"),
+            id="some",
+        ),
+        pytest.param(
+            ("engine/test_bit_for_bit", "engine/test_networks", "inference/test_every_technique", "engine/test_health",
+             "metrics/test_scikit_learn", "techniques/test_initializers", "studies/test_presets", "cli/test_main"),
+            "soft_step] or clip] or elastic] or poly] or funnel-bn or funnel] or every_technique_is or every_network_is",
+            ("soft_step", "clip", "elastic", "poly", "cnn-soft_step", "funnel-bn", "funnel"),
+            id="all", marks=pytest.mark.extras,
+        ),
+    ],
+)  # fmt: skip
+def test_the_tests_of_the_catalogue_run_over_an_installed_package(
+    files: tuple[str, ...], chosen: str, names: tuple[str, ...], library: Path
+) -> None:
+    tests = [f"tests/{file}.py" for file in files]
     shown = run(library, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", *tests, "-k", chosen, cwd=ROOT)
     assert "failed" not in shown
-    for test in ("soft_step", "clip", "elastic", "poly", "funnel-l2", "module-clip", "val_confidence"):
-        assert f"[{test}]\n" in shown, shown
+    for name in names:
+        assert f"[{name}]\n" in shown, shown
 
 
 def test_a_package_that_fails_ends_every_command_with_one_error(library: Path, tmp_path: Path) -> None:

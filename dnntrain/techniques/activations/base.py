@@ -58,11 +58,14 @@ class Activation(Choice):
         if self.trained:
             raise InputError(f"act {self.name}: trains {self.trained}, and has no module for networks that are modules")
 
-        class Applied(torch.nn.Module):
+        class AppliedActivation(torch.nn.Module):
             def forward(_, z: torch.Tensor) -> torch.Tensor:
                 return self(z)
 
-        return Applied()
+            def __repr__(_) -> str:
+                return str(self)  # no call that makes it, so exports refuse it
+
+        return AppliedActivation()
 
     def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
         """Its module of plain torch, for exports; by default torch's of the same name.

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import per_member
 from dnntrain.techniques.losses import Loss, TrainingLoss
@@ -32,8 +32,14 @@ class SoftStep(Activation):
         return z * torch.rsqrt(1 + z * z)
 
     def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
-        forward = "    def forward(self, z):\n        return z * torch.rsqrt(1 + z * z)"
-        return TorchCode("SoftStep()", helpers=(f"class SoftStep(nn.Module):\n{forward}",))
+        from softstep.modules import SoftStepModule
+
+        return TorchCode("SoftStepModule()", helpers=(source_of(SoftStepModule),))
+
+    def module(self) -> torch.nn.Module:
+        from softstep.modules import SoftStepModule
+
+        return SoftStepModule()
 
 
 class Elastic(WeightRegularizer):
