@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dnntrain.errors import DnntrainError, InputError
     from dnntrain.reporting.range_test import RangeTestResult
     from dnntrain.reporting.results import Report, StudyResult, StudySummary
+    from dnntrain.utils.plugins import load_plugin
 
 __version__ = "0.2.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "ablate",
     "compare",
     "load",
+    "load_plugin",
     "lr_find",
     "predict",
     "report",
@@ -45,14 +47,22 @@ _MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
 _MODULES |= dict.fromkeys(("predict", "to_torch"), "dnntrain.api.models")
 _MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
 _MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
+_MODULES["load_plugin"] = "dnntrain.utils.plugins"
 _MODULES |= {"track": "dnntrain.api.trackers"}
 _MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562), so that `import dnntrain` takes no time."""
+    """Import a public name when it is first used (PEP 562), so that `import dnntrain` takes no time.
+
+    Plug-ins are loaded before that.
+    """
     if name not in __all__:
         raise AttributeError(f"module 'dnntrain' has no attribute '{name}'")
+    if _MODULES.get(name) != "dnntrain.errors":
+        from dnntrain.utils.plugins import load_all
+
+        load_all()
     module = importlib.import_module(_MODULES.get(name, "dnntrain.api.training"))
     value = globals()[name] = getattr(module, name)
     return value

@@ -25,7 +25,7 @@ from dnntrain.analysis.runs import (
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import Metric, metric_of
+from dnntrain.metrics import METRICS, Metric, default_metric, metric_of, split_column
 from dnntrain.statistics import (
     LEVEL,
     Comparison,
@@ -34,6 +34,7 @@ from dnntrain.statistics import (
     Effect,
     outlying_runs,
 )
+from dnntrain.store.provenance import datasets_of
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
 
@@ -147,7 +148,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
             baseline that is not an arm.
     """
     options = options or AnalysisOptions()
-    metric = metric or results.record.metric
+    if metric is None:
+        results, metric = results_by_own_metric(results)
     declared = metric_of(metric)
     results = with_metric(results, metric)
     if metric not in results.runs.columns:
@@ -179,6 +181,19 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         contributions={} if results.progress else contributions(study, runs, delta, declared, level),
         per_class=classes_by_arm(results, metric) if options.per_class else [],
     )
+
+
+def results_by_own_metric(results: Results) -> tuple[Results, str]:
+    """The study and its own metric; another one, with a note, if that is of a plug-in that is not loaded."""
+    study = results.record
+    if not study.metric_plugin or split_column(study.metric)[1] in METRICS:
+        return results, study.metric
+    instead = default_metric(datasets_of(study)[0].task)
+    note = (
+        f"Its metric {study.metric} is of the plug-in {study.metric_plugin}, which is not loaded; "
+        f"this is {instead} instead."
+    )
+    return replace(results, notes=(*results.notes, note)), instead
 
 
 def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:

@@ -211,6 +211,8 @@ def run_study(
     """
     from dnntrain.analysis.summary import summarize
 
+    for tracker in trackers:
+        tracker.check_place(options.out)
     live = [LiveTracking(tracker) for tracker in trackers]
     callback = CallbackGroup(callback, *live)
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)

@@ -16,7 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dnntrain import __version__
-from dnntrain.errors import DnntrainError
+from dnntrain.errors import DnntrainError, InputError
+from dnntrain.utils.plugins import load_all, loaded_plugins
 from dnntrain.utils.user_dirs import provide_caches
 
 COMMANDS = {
@@ -105,7 +106,14 @@ RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes", "--co
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version and the plug-ins, and exit")] = False,
+    # taken from the command line by `run`; here for the help
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plugin", metavar="FILE.py", help="load techniques, metrics and the like from a file; repeatable"
+        ),
+    ] = None,
 ) -> None:
     """Find out which training techniques really help on your network and data, and by how much.
 
@@ -113,6 +121,8 @@ def root(
     """
     if version:
         typer.echo(f"dnntrain {__version__}")
+        for name in dict.fromkeys(map(str, loaded_plugins())):
+            typer.echo(f"plug-in {name}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -124,7 +134,9 @@ def run() -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows '?', not a traceback
     try:
         provide_caches()
-        return app(standalone_mode=False) or 0
+        files, words = split_plugins(sys.argv[1:])
+        load_all(files)  # before any command is imported, whose options and help follow from the catalogue
+        return app(words, standalone_mode=False) or 0
     except DnntrainError as error:
         fail(str(error), error.exit_code)
     except UsageError as error:
@@ -137,6 +149,26 @@ def run() -> int:
         if isinstance(error, BrokenPipeError):
             exit_on_broken_pipe()
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+
+
+def split_plugins(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files of `--plugin`, which may stand anywhere on the command line, and the other words.
+
+    Raises:
+        InputError: An option has no file.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    files, others, options = [], [], iter(words[:end])
+    for word in options:
+        option, equals, file = word.partition("=")
+        if option != "--plugin":
+            others.append(word)
+            continue
+        file = file if equals else next(options, "")
+        if not file:
+            raise InputError("--plugin: needs a file, as in --plugin hardtanh.py")
+        files.append(file)
+    return files, others + words[end:]
 
 
 def usage_message(error: Exception) -> str:

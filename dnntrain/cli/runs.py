@@ -152,6 +152,8 @@ def named_folder(name: str, store: RunStore) -> Path:
         if name and folder.parent.resolve() == store.root.resolve() and is_study(folder):
             return folder
     found, run = resolve_run(name, store)
+    if found.root.resolve() != store.root.resolve():
+        raise InputError(f"{name}: is not in {store.root}; give --out {found.root}")
     return found.folder(run)
 
 

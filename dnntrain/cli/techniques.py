@@ -15,6 +15,7 @@ from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
 from dnntrain.utils.console import show
 from dnntrain.utils.fields import field_extra, format_value
+from dnntrain.utils.plugins import plugin_of
 from dnntrain.utils.text_layout import definitions
 
 
@@ -30,8 +31,17 @@ def overview() -> Group:
     tables: list[RenderableType] = []
     by_family = sorted(CATALOGUE.values(), key=lambda technique: technique.family)
     for family, members in groupby(by_family, key=lambda technique: technique.family):
-        tables += [Text(family, style="bold"), definitions([(each.name, each.summary) for each in members])]
+        tables += [
+            Text(family, style="bold"),
+            definitions([(each.name, each.summary + origin(each)) for each in members]),
+        ]
     return Group(*tables, Text("dnntrain techniques NAME shows one technique in detail.", style="dim"))
+
+
+def origin(technique: type[Technique]) -> str:
+    """The plug-in that declares it, in brackets; empty for dnntrain's own."""
+    plugin = plugin_of(technique)
+    return f" ({plugin})" if plugin else ""
 
 
 def find_technique(name: str) -> type[Technique]:
@@ -55,6 +65,8 @@ def card(name: str) -> Group:
         ("preset", usage(technique, flags=False)),
         ("paper", technique.paper),
     ]
+    if plugin := plugin_of(technique):
+        rows.append(("plug-in", f"{plugin}"))
     if issubclass(technique, Choice) and technique.aliases:
         rows.insert(1, ("also", ", ".join(technique.aliases)))
     return Group(Text(technique.name, style="bold"), definitions(rows))

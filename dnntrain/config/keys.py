@@ -8,7 +8,6 @@ hyperparameters of every `Switch`, so that a new technique gets its keys by itse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, create_model
@@ -21,6 +20,7 @@ from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.base import fill_auto
 from dnntrain.utils.fields import field_extra, hyperparameter
+from dnntrain.utils.plugins import cached, owner
 
 Settings = Mapping[str, Any]
 """Settings in their flat form: values by key, as text or already converted."""
@@ -33,7 +33,7 @@ def flag(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-@cache
+@cached
 def switch_fields(spec: Spec) -> dict[type[Switch], str]:
     """Every switch of the catalogue, with the field of the spec that holds it: the first whose type admits it."""
     fields: dict[type[Switch], str] = {}
@@ -51,7 +51,7 @@ def _switch_family(annotation: Any) -> type[Switch] | None:
     return next(filter(None, map(_switch_family, get_args(annotation))), None)
 
 
-@cache
+@cached
 def plain_fields(spec: Spec) -> dict[str, FieldInfo]:
     """The fields of the spec that are keys themselves; `source` and the switches are made of several keys."""
     return {
@@ -61,7 +61,7 @@ def plain_fields(spec: Spec) -> dict[str, FieldInfo]:
     }
 
 
-@cache
+@cached
 def flat_model(spec: Spec) -> type[BaseModel]:
     """A model with one field per key, in the order of recorded settings: its fields are the keys' types and defaults.
 
@@ -74,6 +74,8 @@ def flat_model(spec: Spec) -> type[BaseModel]:
     for name, (field, takers) in options().items():
         fields[name] = (_bounded(field), _copy(field, field.default, f"{field.description} ({', '.join(takers)})"))
     for technique in switch_fields(spec):
+        if taken := sorted({technique.name, *map(technique.key, technique.model_fields)} & fields.keys()):
+            raise InputError(f"{owner(technique)}: technique {technique.name}: the key {taken[0]} exists already")
         if technique.primary is None:
             fields[technique.name] = (bool, hyperparameter(False, technique.summary))
         for name, field in technique.model_fields.items():
@@ -142,7 +144,7 @@ def _read_switch(technique: type[Switch], flat: BaseModel) -> Switch | None:
     return None
 
 
-@cache
+@cached
 def default_flat(spec: Spec) -> dict[str, Any]:
     """Every key with its default, as plain text, number, or None."""
     return flat_model(spec)(**fill_auto({})).model_dump()

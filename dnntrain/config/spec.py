@@ -54,6 +54,7 @@ from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.schedules.base import Schedule, Warmup
 from dnntrain.utils.fields import field_extra, format_validation_error, hyperparameter
+from dnntrain.utils.plugins import plugin_references
 from dnntrain.utils.user_code.reference import CodeReference
 
 S = TypeVar("S", bound=Switch)
@@ -229,10 +230,18 @@ class RunSpec(TransferSettings):
         return write_flat(self, self.source, self.switches)
 
     def references(self) -> tuple[CodeReference, ...]:
-        """The user's own code that the run uses."""
+        """The user's own code that the run uses, and that of plug-ins."""
+        own = (reference for part in self._parts() for reference in part.references())
+        return tuple(dict.fromkeys([*own, *self.plugin_references()]))
+
+    def plugin_references(self) -> tuple[CodeReference, ...]:
+        """What the run uses of plug-ins: techniques, and the metrics that it watches."""
+        used = [type(each) for each in (*self._parts(), *self.watched.values())]
+        return tuple(dict.fromkeys(reference for each in used for reference in plugin_references(each)))
+
+    def _parts(self) -> list[DataSource | Technique]:
         fields = (part for _, value in self for part in (value if isinstance(value, tuple) else (value,)))
-        parts = (part for part in fields if isinstance(part, DataSource | Technique))
-        return tuple(dict.fromkeys(reference for part in parts for reference in part.references()))
+        return [part for part in fields if isinstance(part, DataSource | Technique)]
 
     @property
     def stream_seed(self) -> int:
@@ -319,7 +328,7 @@ class RunSpec(TransferSettings):
 
         Settings at their defaults are left out, so that a new setting does not rename old runs; renamed settings keep
         their old names here. The path of your own
-        data is left out too: their bytes identify them.
+        data is left out too: their bytes identify them. What a run uses of plug-ins counts with its code.
         """
         defaults = default_settings(self.net)
         settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
@@ -327,7 +336,9 @@ class RunSpec(TransferSettings):
             settings["net"] = self.net.identity
         if isinstance(self.source, OwnSource):
             settings["data"] = self.source.name
-        text = json.dumps([to_old_names(settings), fingerprint, engine], sort_keys=True)
+        plugins = sorted(reference.identity() for reference in self.plugin_references())
+        content = [to_old_names(settings), fingerprint, engine, *([plugins] if plugins else [])]
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

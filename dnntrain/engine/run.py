@@ -85,7 +85,8 @@ class Run:
         }
         if data["task"] == "regression":
             content["target"] = {"mean": self.target_info.mean, "deviation": self.target_info.deviation}
-        if code := [CodeRecord.of(reference).content() for reference in self.spec.references()]:
+        plugins = self.spec.plugin_references()
+        if code := [CodeRecord.of(each, each in plugins).content() for each in self.spec.references()]:
             content["code"] = code
         return RunRecord.model_validate(nan_to_none(content))
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dnntrain.utils import plugins
 from dnntrain.utils.lazy import torch
 
 
@@ -49,6 +50,8 @@ WORKER_ENVIRONMENT = {
     # by default MKL picks its code by alignment, and one odd batch size in ten gives other bits
     "MKL_CBWR": mkl_code_path(),
     **{name: str(value) for name, (_, value) in ALLOCATOR.items()},
+    # jobs bring the plug-ins' files, as they were when the study began
+    plugins.VARIABLE: "",
 }
 """Environment variables that a worker needs before it loads torch."""
 

@@ -13,6 +13,7 @@ from dnntrain.data import DataLocation
 from dnntrain.engine.run import Run
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.records import LayerNames
+from dnntrain.utils.plugins import Plugin, loaded_plugins
 from dnntrain.utils.user_code.sources import UserCode
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 class Job:
     """One population to train."""
 
+    plugins: tuple[Plugin, ...] = field(default_factory=loaded_plugins, kw_only=True)
+    """The plug-ins of this process. Unpickling loads them, so they come before the specs, which hold their classes."""
     specs: tuple[RunSpec, ...]
     home: DataLocation
     device: str = "cpu"

@@ -13,6 +13,7 @@ from dnntrain.executors.base import Executor, ExecutorOptions
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.ray import RayExecutor
 from dnntrain.utils.fields import format_validation_error
+from dnntrain.utils.plugins import load_plugins, owner
 
 E = TypeVar("E", bound=type[Executor])
 
@@ -21,7 +22,10 @@ EXECUTORS: dict[str, type[Executor]] = {}
 
 
 def register(executor: E) -> E:
-    """Make an executor known under its name; a class decorator."""
+    """Make an executor known under its name; a class decorator. TypeError for a name that exists already."""
+    if executor.name in EXECUTORS:
+        other = owner(EXECUTORS[executor.name])
+        raise TypeError(f"two executors are named {executor.name!r}; the other one is in {other}")
     EXECUTORS[executor.name] = executor
     return executor
 
@@ -60,3 +64,6 @@ def read_options(executor: str, values: Mapping[str, Any]) -> ExecutorOptions:
         return options(**given)
     except ValidationError as error:
         raise InputError(f"--{format_validation_error(error)}") from None
+
+
+load_plugins("dnntrain.executors", EXECUTORS)

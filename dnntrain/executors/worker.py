@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import numpy as np
 
 from dnntrain.data import DataLocation, Dataset, DataSource
 from dnntrain.engine.run import Run, TakeCheckpoints
-from dnntrain.errors import DnntrainError
+from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.devices import check_precision, pick_device
 from dnntrain.executors.environment import describe_environment
 from dnntrain.executors.jobs import (
@@ -60,6 +61,9 @@ def worker_main() -> None:
                 connection.send(run_job(job, connection.send, connection.poll))
         except (EOFError, ConnectionError):
             return  # the coordinator has ended
+        except InputError as error:  # a plug-in of the job, which cannot be loaded here
+            sys.stderr.write(f"error: {error}\n")
+            sys.exit(error.exit_code)
 
 
 def run_job(

@@ -53,6 +53,7 @@ from dnntrain.metrics.columns import (
 from dnntrain.metrics.modules import import_metrics, modules_of
 from dnntrain.metrics.probabilities import AreaUnderCurve, BrierScore, ExpectedCalibrationError
 from dnntrain.metrics.regression import R2, MeanAbsoluteError, MeanAbsolutePercentageError, RootMeanSquaredError
+from dnntrain.utils.plugins import load_plugins
 
 __all__ = [
     "ALIASES",
@@ -101,3 +102,5 @@ __all__ = [
     "task_of",
     "validation_column",
 ]
+
+load_plugins("dnntrain.metrics", METRICS)

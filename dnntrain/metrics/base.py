@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.plugins import owner
 
 TRAIN_LOSS, VAL_LOSS = "train_loss", "val_loss"
 """The loss is the one metric that every run has, whatever its task: divergence, the `performance` schedule, and the
@@ -80,7 +81,7 @@ class Metric:
             known = type(METRICS.get(cls.name))
             # a notebook cell that runs again defines the same class once more
             if cls.name in METRICS and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise TypeError(f"two metrics are named {cls.name!r}")
+                raise TypeError(f"two metrics are named {cls.name!r}; the other one is in {owner(known)}")
             METRICS[cls.name] = cls()
 
     @property

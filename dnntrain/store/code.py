@@ -8,7 +8,8 @@ from pathlib import Path
 from dnntrain.errors import InputError
 from dnntrain.store.records import CodeRecord, RunRecord
 from dnntrain.utils.files import atomic_file
-from dnntrain.utils.user_code.reference import CodeReference
+from dnntrain.utils.plugins import load_code, loaded_plugins
+from dnntrain.utils.user_code.reference import CodeReference, is_file
 from dnntrain.utils.user_code.sources import UserCode
 
 PICKLE = "value.pickle"
@@ -58,24 +59,55 @@ def runnable_code(folder: Path, record: RunRecord, *, trust_code: bool) -> tuple
     Raises:
         InputError: The code may not be run, or cannot be read.
     """
-    codes: dict[str, UserCode] = {}
-    for each in (each for each in record.code if each.digest):
-        reference = CodeReference.parse(each.reference)
-        try:
-            local = reference.code()
-        except InputError:
-            local = None
-        if local and local.digest == each.digest:
-            codes[reference.module] = local
-        elif trust_code:
-            codes[reference.module] = read_kept_code(folder, each)
-        else:
-            now = "is different now" if local else "is not here"
-            raise InputError(
-                f"run {record.run} was trained with code from {reference.module}, which {now}; look at "
-                f"{folder / each.digest} and run that with --trust-code (trust_code=True in Python)"
-            )
-    return tuple(codes.values())
+    plugins = recorded_plugins(folder, record, trust_code=trust_code)
+    own = {CodeReference.parse(each.reference).module: each for each in record.code if each.digest and not each.plugin}
+    return (*plugins, *(_runnable(folder, record, each, trust_code) for each in own.values()))
+
+
+def recorded_plugins(folder: Path, record: RunRecord, *, trust_code: bool = False) -> tuple[UserCode, ...]:
+    """Load the plug-ins that declare what a run uses, unless they are loaded, so that its settings can be read.
+
+    Args: as in `runnable_code`.
+
+    Returns:
+        The code of those that are files.
+
+    Raises:
+        InputError: A plug-in is not installed here, or its code may not be run, or it cannot be loaded.
+    """
+    plugins = {CodeReference.parse(each.reference).module: each for each in record.code if each.plugin}
+    codes, roots = [], {plugin.root for plugin in loaded_plugins()}
+    for module, each in plugins.items():
+        if not is_file(module) and module.partition(".")[0] not in roots:
+            what = each.package or module
+            raise InputError(f"run {record.run} was trained with the plug-in {what}, which is not here; install it")
+        if each.digest:
+            codes.append(_runnable(folder, record, each, trust_code))
+        if is_file(module):
+            load_code(codes[-1])
+    return tuple(codes)
+
+
+def _runnable(folder: Path, record: RunRecord, code: CodeRecord, trust_code: bool) -> UserCode:
+    """The local code if it is the recorded one, else the recorded one if that is trusted."""
+    reference = CodeReference.parse(code.reference)
+    if loaded := next((plugin.code for plugin in loaded_plugins() if plugin.version == code.digest), None):
+        return loaded
+    try:
+        local = reference.code()
+    except InputError:
+        local = None
+    if local and local.digest == code.digest:
+        return local
+    if trust_code:
+        return read_kept_code(folder, code)
+    what = f"the plug-in {reference.module}" if code.plugin else f"code from {reference.module}"
+    now = "is different now" if local else "is not here"
+    load = f"load it with --plugin {Path(reference.module).name}, or " if code.plugin and not local else ""
+    raise InputError(
+        f"run {record.run} was trained with {what}, which {now}; {load}look at {folder / code.digest} and run that "
+        "with --trust-code (trust_code=True in Python)"
+    )
 
 
 def unused_code(folder: Path, records: Sequence[RunRecord]) -> list[Path]:

@@ -112,6 +112,7 @@ class ProgressFile:
         self._guard = threading.Lock()
         self._timer: threading.Timer | None = None
         self._written = 0.0
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         with write_errors(self.path.parent):
@@ -123,9 +124,10 @@ class ProgressFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if timer := self._timer:
+            timer.cancel()
         with self._guard:
-            if self._timer:
-                self._timer.cancel()
+            self._is_closed = True
             with suppress(OSError):
                 if self.keep:
                     self._write()
@@ -138,7 +140,7 @@ class ProgressFile:
     def update(self, **changes: Any) -> None:
         """Change fields of the record, which is written within a second."""
         self.record = self.record.model_copy(update={**changes, "updated": datetime.now(UTC)})
-        if self._timer is None or not self._timer.is_alive():
+        if self._timer is None:
             wait = self._written + SECONDS_BETWEEN_WRITES - time.monotonic()
             self._timer = threading.Timer(max(0.0, wait), self._write_in_thread)
             self._timer.daemon = True
@@ -146,7 +148,8 @@ class ProgressFile:
 
     def _write_in_thread(self) -> None:
         with self._guard, suppress(OSError):
-            if self._timer is threading.current_thread() and not self._timer.finished.is_set():
+            self._timer = None  # a change from now on needs another write
+            if not self._is_closed:
                 self._write()
 
     def _write(self) -> None:

@@ -108,11 +108,14 @@ class CodeRecord(Record):
     """The module's own file among them."""
     package: str = ""
     """Name and version of an installed package."""
+    plugin: bool = False
+    """Whether a plug-in declares it, which has to be loaded before the run's settings can be read."""
 
     @classmethod
-    def of(cls, reference: CodeReference) -> CodeRecord:
+    def of(cls, reference: CodeReference, plugin: bool = False) -> CodeRecord:
         """The record of a reference, with the code that it means now."""
-        given = {"reference": str(reference), "identity": reference.identity()}
+        given: dict[str, Any] = {"reference": str(reference), "identity": reference.identity()}
+        given |= {"plugin": True} if plugin else {}
         if code := reference.code():
             return cls(**given, digest=code.digest, entry=code.entry)
         return cls(**given, package=installed_as(reference.module.partition(".")[0]))

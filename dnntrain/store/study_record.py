@@ -100,6 +100,8 @@ class StudyRecord(Record):
     design: str = "list"
     baseline: str | None = None
     metric: str
+    metric_plugin: str = ""
+    """The plug-in that declares the metric: its file, or its package's name and version."""
     note: str = ""
     tuned: str = ""
     """The setting that was chosen for each arm on validation data; empty if none was."""

@@ -27,9 +27,11 @@ from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
 
-SURGERY: dict[str, Kind] = {"act": "activation", "dropout": "dropout"}
-SURGERY |= {norm.name: "norm" for norm in techniques_in(Normalization)}
-"""Settings that replace parts of a user's module, each with the kind of function that does the same in its source."""
+
+def surgery() -> dict[str, Kind]:
+    """Settings that replace parts of a user's module, each with the kind of function that does it in the source."""
+    norms: dict[str, Kind] = {norm.name: "norm" for norm in techniques_in(Normalization)}
+    return {"act": "activation", "dropout": "dropout", **norms}
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:
@@ -111,7 +113,7 @@ def check_surgery(study: Study, home: DataLocation) -> None:
         if baseline is None or not isinstance(net, Module) or arm.spec == baseline:
             continue
         differing = setting_differences(arm.spec, baseline)
-        if all(key.startswith(tuple(SURGERY)) for key in differing):
+        if all(key.startswith(tuple(surgery())) for key in differing):
             outline = arm.spec.source.outline(home)
             ours, theirs = (module_spec(net, network_settings(s, outline)) for s in (arm.spec, baseline))
             if ours.changes == theirs.changes:
@@ -158,7 +160,7 @@ def idle_settings(spec: RunSpec, outline: DatasetInfo) -> Iterator[str]:
         module = module_spec(spec.net, settings).module
         changing: dict[str, object] = {"act": settings.activations, "dropout": settings.dropout}
         changing |= {settings.norm.name: settings.norm} if settings.norm else {}
-        for key, kind in SURGERY.items():
+        for key, kind in surgery().items():
             if changing.get(key) and (calls := source_calls(module, kind)):
                 more = f", and {len(calls) - 1} more calls stay" if len(calls) > 1 else ""
                 yield f"{key} has no effect where {calls[0]}{more}"

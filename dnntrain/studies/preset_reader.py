@@ -37,13 +37,14 @@ from dnntrain.studies.study import (
 from dnntrain.studies.yaml_document import Document, LocatedError, Location
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.fields import format_value
+from dnntrain.utils.plugins import load_plugin
 from dnntrain.utils.user_code.reference import CodeReference, is_file
 from dnntrain.utils.user_dirs import expanded
 
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
     *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
-    *("tune", "tune_seeds", "pretrain"),
+    *("tune", "tune_seeds", "pretrain", "plugins"),
 )
 """The keys of a preset."""
 CODE = "module:"
@@ -64,6 +65,8 @@ class Preset:
         for key in document.content:
             if key not in KEYS:
                 raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
+        with document.at("plugins"):
+            self.load_plugins()
         with document.at("base"):
             self.base = self.settings(self.content.get("base"))
             RunSpec.parse(self.base)
@@ -78,6 +81,14 @@ class Preset:
         if self.design not in DESIGNS:
             with document.at("design"):
                 raise InputError(f"unknown design '{self.design}'{did_you_mean(self.design, DESIGNS)}")
+
+    def load_plugins(self) -> None:
+        """Load the plug-ins that the preset names, whose files are relative to its folder."""
+        files = self.content.get("plugins", [])
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise InputError(f"must be a list of files like [hardtanh.py], not {files!r}")
+        for file in files:
+            load_plugin(Path(self.document.where).parent / expanded(file))
 
     def study(self) -> Study:
         """The study, with every arm validated."""

@@ -15,6 +15,7 @@ from dnntrain.store.published import PublishedValue
 from dnntrain.store.study_record import ArmRecord, LookRecord, StudyRecord, seeds_until_resolved
 from dnntrain.studies.confounds import implied_changes
 from dnntrain.utils.fields import format_value, odd_number
+from dnntrain.utils.plugins import plugin_of
 
 MOST_RUNS = 100_000
 
@@ -119,7 +120,9 @@ class Study:
             )
             for arm in self.arms
         ]
+        plugin = plugin_of(type(metric_of(self.metric)))
         rare = {
+            "metric_plugin": str(plugin or ""),
             "tuned": self.tuned,
             "delta": self.delta,
             "max_seeds": self.max_seeds,

@@ -22,26 +22,28 @@ from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
 
-
-NOT_INHERITED = {
-    *("data", *options(), "train_size", "subset", "val", "val_from", "output", "epochs", "select", "seed", "replicate"),
-    *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
-    *TransferSettings.model_fields,
-    # which frozen layers rule out
-    *(key for t in techniques_in(Augmentation) for key in (t.name, *map(t.key, t.model_fields))),
-}
-"""ArmSettings that a run does not inherit from the run that it reuses."""
-
 IMAGE_DEFAULTS: ArmSettings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
 """Default settings for a new head on a pretrained image network."""
+
+
+def not_inherited() -> set[str]:
+    """The settings that a run does not inherit from the run that it reuses."""
+    of_data = ("data", *options(), "train_size", "subset", "val", "val_from")
+    return {
+        *(*of_data, "output", "epochs", "select", "seed", "replicate"),
+        *(EarlyStopping.key(name) for name in EarlyStopping.model_fields),
+        *TransferSettings.model_fields,
+        # which frozen layers rule out
+        *(key for t in techniques_in(Augmentation) for key in (t.name, *map(t.key, t.model_fields))),
+    }
 
 
 def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSettings:
     """The settings of a run that reuses the backbone: those of the recorded run, or defaults, then the given ones."""
     if not isinstance(backbone, RunBackbone):
         return IMAGE_DEFAULTS | dict(given)
-    theirs = backbone.spec.settings()
-    return {key: value for key, value in theirs.items() if key not in NOT_INHERITED} | dict(given)
+    theirs, own = backbone.spec.settings(), not_inherited()
+    return {key: value for key, value in theirs.items() if key not in own} | dict(given)
 
 
 def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, head: str = "") -> ArmSettings:

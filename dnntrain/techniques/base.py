@@ -11,7 +11,7 @@ There are two kinds. A `Choice` is picked by name for a setting that always has 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.plugins import owner
 from dnntrain.utils.user_code.reference import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
@@ -81,9 +82,16 @@ class Technique(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if "name" in cls.__dict__:
-            if cls.name in CATALOGUE:
-                raise TypeError(f"two techniques are named {cls.name!r}")
+            names = {alias: each for each in CATALOGUE.values() for alias in (each.name, *each.other_names())}
+            for name in (cls.name, *cls.other_names()):
+                if name in names:
+                    raise TypeError(f"two techniques are named {name!r}; the other one is in {owner(names[name])}")
             CATALOGUE[cls.name] = cls
+
+    @classmethod
+    def other_names(cls) -> Iterable[str]:
+        """The names by which it is known as well."""
+        return ()
 
     def references(self) -> tuple[CodeReference, ...]:
         """The user's own code that it runs."""
@@ -107,6 +115,10 @@ class Choice(Technique):
     """Other names for it, each with the hyperparameters that the name implies."""
     example: ClassVar[str] = ""
     """How to write it, if its name alone is not enough."""
+
+    @classmethod
+    def other_names(cls) -> Iterable[str]:
+        return cls.aliases
 
     def __str__(self) -> str:
         parameters = self.model_dump(exclude_defaults=True)

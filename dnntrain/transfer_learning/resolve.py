@@ -12,7 +12,7 @@ from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.store.code import runnable_code
+from dnntrain.store.code import recorded_plugins, runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
 from dnntrain.techniques.networks.module import Module
@@ -50,6 +50,7 @@ def run_backbone(record: RunRecord, store: RunStore) -> RunBackbone:
     """A recorded run as a backbone; InputError if it diverged, or a weight is nan or infinite."""
     if record.status != "finished":
         raise InputError(f"reuse_from {record.run}: this run {record.status}; reuse one that finished")
+    recorded_plugins(store.code, record)
     spec = RunSpec.from_record(record.settings)
     if "@" in (spec.reuse_from or ""):
         raise InputError(

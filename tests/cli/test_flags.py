@@ -263,6 +263,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "export", "RUN", "--to", "torch"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]

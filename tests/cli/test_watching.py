@@ -7,20 +7,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import dnntrain as dt
+from dnntrain.cli import watch
 from dnntrain.config.spec import RunSpec
 from dnntrain.executors.in_process import InProcessExecutor
 from dnntrain.executors.jobs import EpochEnd
-from dnntrain.store.progress import has_progress, read_progress
+from dnntrain.store.progress import ProcessRecord, ProgressFile, RunProgress, has_progress, read_progress
 from dnntrain.store.run_store import RunStore
+from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.studies.runner import StudyCallback, StudyInterrupted, StudyRunner
 from dnntrain.studies.study import Arm, Study
 from tests.support.command import dnntrain, environment, error_of, succeeds
 from tests.support.faults import wait_for
+from tests.support.inline import answer
 
 NETWORK = """
 import pathlib, time
@@ -168,6 +172,49 @@ def test_an_interrupted_study_says_how_it_goes_on(tmp_path: Path) -> None:
     assert not dt.load(tmp_path / "runs" / "short").runs.size
     StudyRunner(study, store, device="cpu").run(InProcessExecutor())
     assert not has_progress(tmp_path / "runs" / "short") and "1/1" in succeeds("report", "runs", cwd=tmp_path)
+
+
+def test_a_process_that_helps_is_shown_as_well(tmp_path: Path) -> None:
+    spec = RunSpec(hidden=(8,), epochs=4, train_size=200, val=100)
+    store, seen = RunStore(tmp_path / "runs"), []
+    study = Study("shared", (Arm("only", spec), Arm("elu", spec.changed(act="elu"))), (0,))
+    executors = {name: InProcessExecutor() for name in ("first", "second")}
+
+    class Looks(StudyCallback):
+        def progress(self, event: EpochEnd) -> None:
+            if not executors["second"].stopping:
+                wait_for(lambda: len(running(tmp_path)) == 2)  # what others see is at most a second old
+                seen.append(succeeds("report", "runs", cwd=tmp_path))
+            executors["second"].stop()
+
+    class Helps(StudyCallback):
+        def progress(self, event: EpochEnd) -> None:
+            if not seen:
+                with pytest.raises(StudyInterrupted):
+                    StudyRunner(study, store, device="cpu").run(executors["second"], Looks(), join=True)
+                left = read_progress(tmp_path / "runs" / "shared")
+                assert left and left.is_training and len(left.processes) == 1
+
+    StudyRunner(study, store, device="cpu").run(executors["first"], Helps())
+    assert "by processes " in seen[0] and "0 of 2 runs are recorded, 2 are training" in seen[0]
+    assert not has_progress(tmp_path / "runs" / "shared")
+
+
+def test_a_terminal_shows_a_table_while_a_study_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arms = [ArmRecord(name=arm, settings={"epochs": 10}) for arm in ("base", "elu")]
+    study = StudyRecord(name="small", metric="test_acc", seeds=[0], arms=arms)
+    runs = {"base": {0: "0" * 12}, "elu": {0: "1" * 12}}
+    with ExitStack() as training:
+        file = training.enter_context(
+            ProgressFile(tmp_path / "runs" / "small", ProcessRecord.of_this_process(study, runs))
+        )
+        file.keep = True
+        file.update(running={"1" * 12: RunProgress(epoch=4, score=0.875)}, epochs_trained=4, metric="val_acc")
+        wait_for(lambda: "val_acc" in file.path.read_text())
+        monkeypatch.setattr(watch.time, "sleep", lambda seconds: training.close())  # it is killed after the first look
+        done = answer(["watch", "runs"], tmp_path, width=80)
+    assert done.code == 0 and "Interrupted at" in done.out
+    assert "small: 20%" in done.err and "4/10" in done.err and "87.5%" in done.err and "Expected end" in done.err
 
 
 def test_watching_what_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ INSIDE = [name for name in EVERY_TECHNIQUE if CATALOGUE[name].in_graph or issubc
 REFUSED = {
     *((network, "residual") for network in ON_MAPS),
     *((network, "maxout") for network in ("resnet", "module")),
-    *((network, "drop_path") for network in ("cnn", "module")),
+    *((network, "drop_path") for network in ON_MAPS if network != "resnet"),
     ("module", "alpha_dropout"),
 }
 """Techniques that a network does without."""

@@ -10,6 +10,7 @@ import pytest
 from sklearn import metrics as reference
 
 from dnntrain.metrics import METRICS, TargetInfo, confusion_matrix, metrics_of, precision_and_recall
+from dnntrain.utils.plugins import plugin_of
 
 OWN = ("loss", "ece")
 """The loss is tested elsewhere, and scikit-learn has no expected calibration error."""
@@ -53,7 +54,9 @@ def by_scikit_learn(name: str, outputs: np.ndarray, targets: np.ndarray, n_class
 
 
 @pytest.mark.parametrize(("units", "n_classes"), [(1, 2), (2, 2), (3, 3), (12, 12)])
-@pytest.mark.parametrize("name", [m.name for m in metrics_of("classification") if m.name not in OWN])
+@pytest.mark.parametrize(
+    "name", [m.name for m in metrics_of("classification") if m.name not in OWN and not plugin_of(type(m))]
+)
 def test_classification(name: str, units: int, n_classes: int) -> None:
     for seed in range(3):
         outputs, targets = classification(units, n_classes, seed)

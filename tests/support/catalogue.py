@@ -7,8 +7,9 @@ from typing import Any
 
 from dnntrain.data import Dataset
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import Choice, Switch, Technique
+from dnntrain.techniques.base import Choice, Switch, Technique, techniques_in
 from dnntrain.techniques.networks.base import Net
+from dnntrain.utils.plugins import plugin_of
 
 CALMER: dict[str, dict[str, Any]] = {"relu2": {"lr": 0.005}}
 """What keeps a small run from exploding: each layer of relu2 squares what the one below it does."""
@@ -39,6 +40,9 @@ def data_for(technique: str, dataset: Dataset) -> Dataset:
     return replace(dataset, classes=(), train_targets=next(targets), test_targets=next(targets))
 
 
+OWN = {name for name, technique in CATALOGUE.items() if not plugin_of(technique)}
+"""The techniques that are dnntrain's own, and not those of installed plug-ins."""
+
 EVERY_TECHNIQUE = {
     name: settings_with(technique) for name, technique in CATALOGUE.items() if not issubclass(technique, Net)
 }
@@ -51,3 +55,4 @@ SMALL_NETWORKS = {
     "module": {"net": "module:tests/support/small_network.py:SmallNetwork"},
 }
 """Settings of a small run of each network."""
+SMALL_NETWORKS |= {net.name: settings_with(net) for net in techniques_in(Net) if plugin_of(net)}

@@ -110,9 +110,11 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
     record = store.read(run)
     if record.status != "finished":
         raise InputError(f"run {run}: it {record.status}, so there is no model to export")
+    code = network_code(store, record, trust_code)  # first, since it loads the plug-ins that the settings may need
     spec, weights = RunSpec.from_record(record.settings), store.weights(run)
     check_finite(weights, str(store.weights_file(run)), "this run cannot be exported")
-    data, code = data_info(record, spec.source), network_code(store, record, trust_code)
+    data, modules = data_info(record, spec.source), {reference.module for reference in spec.net.references()}
+    own = [each for each in code if each.module in modules]
     target = None if data.classes else target_scale(record, store)
     if target is None and not data.classes:
         raise InputError(f"run {run}: recorded without the target's mean; `dnntrain runs evaluate {run}` adds it")
@@ -129,8 +131,8 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
         scaling={name.removeprefix("input."): weights[name] for name in sorted(MEASURED) if name in weights},
         scales_itself="@" in (spec.reuse_from or ""),
         target=target,
-        code={path: content for each in code for path, content in kept_files(each).items()},
-        code_folder=next((store.code / each.digest for each in code), store.code).resolve(),
+        code={path: content for each in own for path, content in kept_files(each).items()},
+        code_folder=next((store.code / each.digest for each in own), store.code).resolve(),
     )
 
 

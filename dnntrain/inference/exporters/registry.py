@@ -8,6 +8,7 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.inference.exporters.base import Exporter
 from dnntrain.inference.exporters.onnx_file import OnnxExporter
 from dnntrain.inference.exporters.torch_files import SafetensorsExporter, TorchExporter
+from dnntrain.utils.plugins import load_plugins, owner
 
 E = TypeVar("E", bound=type[Exporter])
 
@@ -16,7 +17,10 @@ EXPORTERS: dict[str, type[Exporter]] = {}
 
 
 def register_exporter(exporter: E) -> E:
-    """Make an exporter known under its name; a class decorator."""
+    """Make an exporter known under its name; a class decorator. TypeError for a name that exists already."""
+    if exporter.name in EXPORTERS:
+        other = owner(EXPORTERS[exporter.name])
+        raise TypeError(f"two exporters are named {exporter.name!r}; the other one is in {other}")
     EXPORTERS[exporter.name] = exporter
     return exporter
 
@@ -33,3 +37,6 @@ def find_exporter(name: str) -> Exporter:
     exporter = EXPORTERS[name]()
     exporter.check_packages()
     return exporter
+
+
+load_plugins("dnntrain.exporters", EXPORTERS)

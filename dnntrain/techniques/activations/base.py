@@ -47,9 +47,22 @@ class Activation(Choice):
         return autograd_vjp(self, z, *trained)
 
     def module(self) -> torch.nn.Module:
-        """torch's module of the same name and function, for networks that are modules."""
-        module: torch.nn.Module = getattr(torch.nn, type(self).__name__)(*self.model_dump().values())
-        return module
+        """A module for networks that are modules: torch's of the same name and function, or one that applies this.
+
+        Raises:
+            InputError: It trains slopes, and torch has no such module.
+        """
+        named: type[torch.nn.Module] | None = getattr(torch.nn, type(self).__name__, None)
+        if named:
+            return named(*self.model_dump().values())
+        if self.trained:
+            raise InputError(f"act {self.name}: trains {self.trained}, and has no module for networks that are modules")
+
+        class Applied(torch.nn.Module):
+            def forward(_, z: torch.Tensor) -> torch.Tensor:
+                return self(z)
+
+        return Applied()
 
     def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         """Its module of plain torch, for exports; by default torch's of the same name.

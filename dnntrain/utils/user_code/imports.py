@@ -31,6 +31,11 @@ def is_own(module: str) -> bool:
     return module.startswith(PREFIX)
 
 
+def package_name(code: UserCode) -> str:
+    """The name of the package of a code's modules. The folder counts, since they may read files next to their own."""
+    return f"{PREFIX}{hashlib.sha256((code.folder + code.digest).encode()).hexdigest()[:16]}"
+
+
 def import_code(code: UserCode) -> ModuleType:
     """Import the module; the same object each time. What it prints goes to stderr."""
     importer = next((found for found in sys.meta_path if isinstance(found, CodeImporter) and found.holds(code)), None)
@@ -57,8 +62,7 @@ class CodeImporter(MetaPathFinder, SourceLoader):  # type: ignore[misc]  # types
 
     def __init__(self, code: UserCode) -> None:
         self.code = code
-        # the folder counts, since modules may read files next to their own
-        self.package = f"{PREFIX}{hashlib.sha256((code.folder + code.digest).encode()).hexdigest()[:16]}"
+        self.package = package_name(code)
         name = code.entry.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         self.entry = f"{self.package}.{name}"
 

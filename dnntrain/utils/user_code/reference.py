@@ -73,13 +73,15 @@ class CodeReference:
         return ":".join(filter(None, (self.module, self.name, self.arguments)))
 
     def code(self) -> UserCode | None:
-        """The code that is meant: the pinned one, or that of the file as it is now; None for an installed package.
+        """The code that is meant: the pinned one, that of a loaded plug-in, or that of the file as it is now.
+
+        None for an installed package.
 
         Raises:
             InputError: There is no such file or package, or a file is not Python.
         """
-        if self.module in _pinned.get():
-            return _pinned.get()[self.module]
+        if known := _pinned.get().get(self.module) or LOADED.get(self.module):
+            return known
         if is_by_value(self.module):
             return sent_code(self.module)
         file = Path(self.module) if is_file(self.module) else source_file(self.module)
@@ -198,6 +200,10 @@ class CodeReference:
 
 
 _pinned: ContextVar[dict[str, UserCode]] = ContextVar("pinned", default={})  # noqa: B039 (never changed in place)
+
+LOADED: dict[str, UserCode] = {}
+"""The code of the plug-ins that this process has imported, by module: what references to them mean, unless another code
+is pinned."""
 
 
 @contextmanager
