@@ -85,9 +85,7 @@ class Technique(BaseModel):
             names = {alias: each for each in CATALOGUE.values() for alias in (each.name, *each.other_names())}
             for name in (cls.name, *cls.other_names()):
                 if name in names:
-                    raise TypeError(
-                        f"two techniques are named {name!r}; the other is in {declared_by(names[name])}"
-                    )
+                    raise TypeError(f"two techniques are named {name!r}; the other is in {declared_by(names[name])}")
             CATALOGUE[cls.name] = cls
 
     @classmethod
