@@ -22,6 +22,10 @@ MOST_NEAR = 5
 """Runs that an error names, at most."""
 
 
+class NoSuchRunError(InputError):
+    """A name is neither that of a run nor of a study."""
+
+
 def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | None = None) -> tuple[RunStore, str]:
     """The run that a user means.
 
@@ -35,8 +39,8 @@ def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | N
         The run's store, which may be another for a folder, and its id.
 
     Raises:
-        InputError: There is no such run, several ids begin like that, or no run of the study finished. At most five
-            runs are named.
+        NoSuchRunError: There is no such run or study. The message names the nearest, at most five.
+        InputError: Several ids begin like that, of which at most five are named, or no run of the study finished.
     """
     path = Path(text)
     if store.has(text) or (ID_PREFIX.fullmatch(text) and not is_study(store.root / text)):
@@ -46,14 +50,14 @@ def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | N
     for folder in (path, store.root / text):
         if text and is_study(folder):
             return RunStore(folder.parent), (choose or best_run)(open_study(folder))
-    raise InputError(no_such_run(text, store))
+    raise no_such_run(text, store)
 
 
 def complete_id(prefix: str, store: RunStore) -> str:
     """The id of the run that begins with some digits; InputError if there is none, or if there are several."""
     found = [run for run in store.run_ids() if run.startswith(prefix)]
     if not found:
-        raise InputError(no_such_run(prefix, store))
+        raise no_such_run(prefix, store)
     if len(found) > 1:
         more = f" and {len(found) - MOST_NEAR} more" if len(found) > MOST_NEAR else ""
         raise InputError(
@@ -63,14 +67,14 @@ def complete_id(prefix: str, store: RunStore) -> str:
     return found[0]
 
 
-def no_such_run(text: str, store: RunStore) -> str:
+def no_such_run(text: str, store: RunStore) -> NoSuchRunError:
     """The error for a name of nothing, with the nearest runs and studies."""
     known = [*store.run_ids(), *(folder.name for folder in recorded_studies(store.root))]
     near = difflib.get_close_matches(text, known, n=MOST_NEAR, cutoff=0.6)
     hint = (
         f"; near it: {', '.join(near)}" if near else f"; `dnntrain runs list --all --out {store.root}` lists the runs"
     )
-    return f"no study and no run '{text}' in {store.root}{hint}"
+    return NoSuchRunError(f"no study and no run '{text}' in {store.root}{hint}")
 
 
 def best_run(study: Results) -> str:

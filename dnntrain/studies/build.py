@@ -204,7 +204,7 @@ def transfer_study(
 
 def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocation) -> Backbone:
     """The network that `source` names; InputError if there is none."""
-    from dnntrain.store.run_names import resolve_run, run_of_lowest_loss
+    from dnntrain.store.run_names import NoSuchRunError, resolve_run, run_of_lowest_loss
     from dnntrain.transfer_learning.resolve import resolve_backbone
 
     if source in ARCHITECTURES:
@@ -213,9 +213,9 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
         raise InputError(f"weights: only for a pretrained network, which '{source}' is not")
     try:
         store, run = resolve_run(source, RunStore(out), run_of_lowest_loss)
-    except InputError as error:
+    except NoSuchRunError as error:
         near = did_you_mean(source, ARCHITECTURES)
-        raise InputError(f"--from {source}: {error}; nor a pretrained network{near}") from None
+        raise InputError(f"--from {source}: neither a run nor a pretrained network{near}; {error}") from None
     return resolve_backbone(run, store, home)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from dnntrain.store.run_store import RunStore
 from dnntrain.utils.text_layout import one_line_each
-from dnntrain.utils.times import since
+from dnntrain.utils.times import parse_since
 from tests.support.command import error_of, succeeds
 from tests.support.inline import answer
 from tests.support.records import made_record
@@ -139,6 +139,6 @@ def test_a_wrong_id_is_never_answered_by_all_ids(folder: Path) -> None:
 
 def test_since_is_before_now() -> None:
     now = datetime(2026, 11, 27, 12, tzinfo=UTC)
-    assert since("2d", now) == datetime(2026, 11, 25, 12, tzinfo=UTC)
-    assert since("30m", now) == datetime(2026, 11, 27, 11, 30, tzinfo=UTC)
-    assert since("2026-11-01T00:00+00:00", now) == datetime(2026, 11, 1, tzinfo=UTC)
+    assert parse_since("2d", now) == datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert parse_since("30m", now) == datetime(2026, 11, 27, 11, 30, tzinfo=UTC)
+    assert parse_since("2026-11-01T00:00+00:00", now) == datetime(2026, 11, 1, tzinfo=UTC)
