@@ -6,65 +6,68 @@ import importlib
 
 TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all else here
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the same names for type checkers, which do not run this module
     from typing import Any
 
-    from dnntrain.api.models import predict, to_torch
-    from dnntrain.api.range_test import lr_find
-    from dnntrain.api.reports import compare, load, report
-    from dnntrain.api.trackers import track
-    from dnntrain.api.training import RunOptions, StudyCallback, ablate, train, transfer
-    from dnntrain.errors import DnntrainError, InputError
-    from dnntrain.reporting.range_test import RangeTestResult
-    from dnntrain.reporting.results import Report, StudyResult, StudySummary
-    from dnntrain.utils.plugins import load_plugin
+    from dnntrain.api.models import predict as predict
+    from dnntrain.api.models import to_torch as to_torch
+    from dnntrain.api.range_test import lr_find as lr_find
+    from dnntrain.api.reports import compare as compare
+    from dnntrain.api.reports import load as load
+    from dnntrain.api.reports import report as report
+    from dnntrain.api.trackers import track as track
+    from dnntrain.api.training import RunOptions as RunOptions
+    from dnntrain.api.training import StudyCallback as StudyCallback
+    from dnntrain.api.training import ablate as ablate
+    from dnntrain.api.training import train as train
+    from dnntrain.api.training import transfer as transfer
+    from dnntrain.errors import DnntrainError as DnntrainError
+    from dnntrain.errors import InputError as InputError
+    from dnntrain.reporting.arm_result import ArmResult as ArmResult
+    from dnntrain.reporting.range_test import RangeTestResult as RangeTestResult
+    from dnntrain.reporting.results import Report as Report
+    from dnntrain.reporting.results import StudyResult as StudyResult
+    from dnntrain.reporting.results import StudySummary as StudySummary
+    from dnntrain.utils.plugins import load_plugin as load_plugin
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "DnntrainError",
-    "InputError",
-    "RangeTestResult",
-    "Report",
-    "RunOptions",
-    "StudyCallback",
-    "StudyResult",
-    "StudySummary",
-    "ablate",
-    "compare",
-    "load",
-    "load_plugin",
-    "lr_find",
-    "predict",
-    "report",
-    "to_torch",
-    "track",
-    "train",
-    "transfer",
-]
+_PUBLIC = {
+    "dnntrain.api.models": ("predict", "to_torch"),
+    "dnntrain.api.range_test": ("lr_find",),
+    "dnntrain.api.reports": ("compare", "load", "report"),
+    "dnntrain.api.trackers": ("track",),
+    "dnntrain.api.training": ("RunOptions", "StudyCallback", "ablate", "train", "transfer"),
+    "dnntrain.errors": ("DnntrainError", "InputError"),
+    "dnntrain.reporting.arm_result": ("ArmResult",),
+    "dnntrain.reporting.range_test": ("RangeTestResult",),
+    "dnntrain.reporting.results": ("Report", "StudyResult", "StudySummary"),
+    "dnntrain.utils.plugins": ("load_plugin",),
+}
+"""The public names, by the module that defines them."""
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
-_MODULES = dict.fromkeys(("compare", "load", "report"), "dnntrain.api.reports")
-_MODULES |= dict.fromkeys(("predict", "to_torch"), "dnntrain.api.models")
-_MODULES |= dict.fromkeys(("DnntrainError", "InputError"), "dnntrain.errors")
-_MODULES |= {"RangeTestResult": "dnntrain.reporting.range_test", "lr_find": "dnntrain.api.range_test"}
-_MODULES["load_plugin"] = "dnntrain.utils.plugins"
-_MODULES |= {"track": "dnntrain.api.trackers"}
-_MODULES |= dict.fromkeys(("Report", "StudyResult", "StudySummary"), "dnntrain.reporting.results")
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562), so that `import dnntrain` takes no time.
 
+    Functions check their arguments when they are called by this name, and their errors name arguments (`python_call`).
     Plug-ins are loaded before that.
     """
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module 'dnntrain' has no attribute '{name}'")
-    if _MODULES.get(name) != "dnntrain.errors":
+    if _MODULES[name] != "dnntrain.errors":
         from dnntrain.utils.plugins import load_all
 
         load_all()
-    module = importlib.import_module(_MODULES.get(name, "dnntrain.api.training"))
-    value = globals()[name] = getattr(module, name)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    if callable(value) and not isinstance(value, type):
+        from dnntrain.utils.python_calls import python_call
+
+        value = python_call(value)
+    globals()[name] = value
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -15,12 +15,12 @@ def main() -> None:
         from dnntrain.cli.main import run  # slow to import, and worker processes import this file
 
         code = run()
-        if code == INTERRUPTED:  # how some releases of typer report Ctrl-C
+        if code == EXIT_INTERRUPTED:  # how some releases of typer report Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted; finished runs are recorded, and the same command continues from there\n")
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

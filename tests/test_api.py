@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import io
 import os
@@ -170,6 +171,9 @@ def test_no_module_hides_a_public_function(tmp_path: Path) -> None:
 
 def test_public_names_are_listed_and_unknown_ones_are_errors() -> None:
     assert {*dt.__all__} <= {*dir(dt)}
+    imports = ast.walk(ast.parse(Path(dt.__file__).read_text()))
+    for_type_checkers = [name.asname for node in imports if isinstance(node, ast.ImportFrom) for name in node.names]
+    assert sorted(filter(None, for_type_checkers)) == dt.__all__
     for name in dt.__all__:
         assert getattr(dt, name).__doc__
     with pytest.raises(AttributeError, match="tarin"):

@@ -15,7 +15,8 @@ from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_colu
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, column_named, metric_columns, metric_of
 from dnntrain.store.run_tables import RunTable, read_run_tables
-from dnntrain.store.study_files import Results, find_studies
+from dnntrain.store.studies import find_studies
+from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils.fields import odd_number
 
@@ -29,31 +30,35 @@ MOST_ARMS_NAMED = 5
 """Arms that a note names, at most."""
 
 
-def read_comparison(paths: Sequence[Path], layout: TableLayout) -> list[Results]:
+def read_comparison(tables: Sequence[Path | pd.DataFrame], layout: TableLayout) -> list[Results]:
     """Reads tables of runs as studies, one for each value column.
 
     A single study of dnntrain is taken as it is, with everything that its files say. Several of them, or columns other
     than its own, make a table of their results.csv.
 
     Args:
-        paths: Files, or folders of studies.
+        tables: Files, folders of studies, or DataFrames.
         layout: What the columns mean. Studies of dnntrain need none.
 
     Raises:
         InputError: If a file cannot be read, a column is missing, there are fewer than two arms, a value is not a
             number, or a run is there twice. The message names file, line and value.
     """
-    folders = [path for path in paths if path.is_dir()]
+    folders = [table for table in tables if isinstance(table, Path) and table.is_dir()]
     studies = find_studies(folders) if folders else []
-    if len(studies) == 1 == len(paths) and not any((layout.arm, layout.seed, layout.block, layout.status)):
+    for study in studies:
+        if study.progress is not None:
+            raise InputError(f"{study.folder}: not complete yet; `dnntrain report {study.folder}` shows how far it is")
+    if len(studies) == 1 == len(tables) and not any((layout.arm, layout.seed, layout.block, layout.status)):
         return single_study(studies[0], layout)
-    only_studies = len(folders) == len(paths)
+    only_studies = len(folders) == len(tables)
     if only_studies and studies:
         layout = layout.or_else(TableLayout.of_study(studies[0].record.metric))
     for option, given in (("--arm", layout.arm), ("--value", layout.values)):
         if not given:
-            raise InputError(f"{option}: needed to read {paths[0]}; name one of its columns")
-    files = [path for path in paths if not path.is_dir()]
+            shown = tables[0] if isinstance(tables[0], Path) else "a DataFrame"
+            raise InputError(f"{option}: needed to read {shown}; name one of its columns")
+    files = [table for table in tables if not (isinstance(table, Path) and table.is_dir())]
     table = read_run_tables([*files, *(study.folder / "results.csv" for study in studies)])
     if only_studies:
         layout, studies = asked_metrics(layout, studies)

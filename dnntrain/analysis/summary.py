@@ -131,11 +131,11 @@ class Summary:
     @cached_property
     def published(self) -> list[PublishedResult]:
         """Every arm compared with its published values of any metric; the summary's metric first."""
-        return published_results(self.results, self.metric, self.level)
+        return [] if self.results.progress else published_results(self.results, self.metric, self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
-    """Summarizes a study by a metric.
+    """Summarizes a study by a metric. One that is not complete yet has means and counts, but no verdicts.
 
     Args:
         results: The study as recorded.
@@ -156,6 +156,9 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         raise InputError(no_metric(results, metric))
     study, runs = results.record, arms_by_metric(results, metric)
     baseline = choose_baseline(study, options.baseline)
+    if results.progress is not None:
+        # verdicts on part of the planned runs would be a look; see `analysis.looks`
+        baseline, options = None, replace(options, pairs=False)
     if options.delta is None and metric == study.metric:
         options = replace(options, delta=study.delta)
     margin, delta = choose_delta(options.delta, declared, runs.get(baseline or ""))
@@ -174,8 +177,8 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
         delta=delta,
         level=level,
         family=family,
-        effects=factorial_effects(study, runs, delta, declared, level),
-        contributions=contributions(study, runs, delta, declared, level),
+        effects=[] if results.progress else factorial_effects(study, runs, delta, declared, level),
+        contributions={} if results.progress else contributions(study, runs, delta, declared, level),
         per_class=classes_by_arm(results, metric) if options.per_class else [],
     )
 

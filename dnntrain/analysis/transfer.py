@@ -63,7 +63,9 @@ class SizePair:
 
 
 def sized_pairs(summary: Summary) -> list[SizePair]:
-    """The pairs of arms of a training-size study, by size; empty for other studies."""
+    """The pairs of arms of a training-size study, by size; empty for other studies, and for one that is incomplete."""
+    if summary.results.progress:
+        return []
     arms = {arm.name: arm for arm in summary.arms}
     return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
 

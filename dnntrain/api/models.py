@@ -86,7 +86,7 @@ def to_torch(
     from dnntrain.inference.exporters.plain_model import plain_model
     from dnntrain.inference.exporters.torch_module import torch_module
 
-    store, [run_id], _ = choose_runs(run_text(run), RunStore(Path(out)), None, False)
+    store, [run_id], _ = choose_runs(run_text(run), RunStore(Path(out)))
     return torch_module(plain_model(run_id, store, DataLocation.at(data_dir), trust_code=trust_code))
 
 

@@ -15,7 +15,7 @@ from dnntrain.statistics.range_test import RateRange
 from dnntrain.studies.execution import RunOptions
 from dnntrain.studies.range_test import check_range_study, range_study, run_range_test
 from dnntrain.studies.study import Study
-from dnntrain.utils.console import console
+from dnntrain.utils.console import ProgressConsole
 
 
 def lr_find(
@@ -38,7 +38,7 @@ def lr_find(
         steps: Training steps, whose rates have equal ratios.
         progress: Whether to show progress on stderr. 'auto' shows it in terminals and notebooks.
         settings: Settings of the run but for those of the rate, and `device`, `executor`, `data_dir`, `mirror`, and
-            `reload_data` of `RunOptions`.
+            `reload_data` of `RunOptions`. `net` and `data` may be Python objects: see `train`.
 
     Returns:
         The suggested rate, and the loss by rate.
@@ -54,7 +54,7 @@ def lr_find(
     for reason in check_range_study(study, options):
         warnings.warn(reason, stacklevel=2)
     wanted = shows_progress() if progress == "auto" else progress
-    return run_rates(study, tried, options, console(stderr=True) if wanted else None)
+    return run_rates(study, tried, options, ProgressConsole() if wanted else None)
 
 
 def run_rates(

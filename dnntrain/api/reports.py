@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from dnntrain.analysis.foreign_table import read_comparison
@@ -13,10 +12,12 @@ from dnntrain.analysis.table_layout import TableLayout
 from dnntrain.analysis.table_looks import at_look
 from dnntrain.errors import InputError
 from dnntrain.metrics import column_named, metric_of
-from dnntrain.reporting.gates import GateResult, judge
+from dnntrain.reporting.gates import inconclusive_if_partial, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import METHODS, WELCH
-from dnntrain.store.study_files import Results, find_studies, read_study
+from dnntrain.store.studies import find_studies, open_study
+from dnntrain.store.study_files import Results
+from dnntrain.utils.lazy import pandas
 
 
 def report(
@@ -33,7 +34,7 @@ def report(
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
-    """Analyze recorded studies.
+    """Analyze recorded studies. Those in training are shown as far as they are, without verdicts.
 
     Args:
         paths: Folders of studies, or folders that hold studies.
@@ -81,7 +82,7 @@ def report(
 
 
 def load(path: str | Path) -> StudyResult:
-    """Load one recorded study.
+    """Load one study. One that is in training or was interrupted has the runs that are recorded, without verdicts.
 
     Args:
         path: The study's folder.
@@ -89,11 +90,11 @@ def load(path: str | Path) -> StudyResult:
     Raises:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
-    return StudyResult(StudySummary(summarize(read_study(Path(path).absolute()))))
+    return StudyResult(StudySummary(summarize(open_study(Path(path).absolute()))))
 
 
 def compare(
-    tables: str | Path | Iterable[str | Path],
+    tables: str | Path | pandas.DataFrame | Iterable[str | Path | pandas.DataFrame],
     *,
     arm: str = "",
     value: str | Sequence[str] = (),
@@ -115,10 +116,11 @@ def compare(
     """Judge anyone's runs: the arms in tables with a row per run, by one or several metrics.
 
         dt.compare("runs.csv", arm="optimizer", seed="seed", value=["f1", "loss:min"])
+        dt.compare(frame, arm="model", seed="seed", value="f1", baseline="resnet")
 
     Args:
-        tables: CSV, TSV, Parquet, JSON lines, or JSON files with the same columns, or folders of dnntrain's studies,
-            which need no other argument. The column `file` says which file a row is from.
+        tables: CSV, TSV, Parquet, JSON lines, or JSON files, or DataFrames, with the same columns; or folders of
+            dnntrain's studies, which need no other argument. The column `file` says which file a row is from.
         arm: The column that names the arms.
         value: The columns to compare by: COLUMN if higher is better, or COLUMN:min. Several are judged as one family.
         seed: The column by which runs of two arms are paired. Without it, arms are compared by Welch's intervals.
@@ -145,8 +147,8 @@ def compare(
         InputError: If a table cannot be read, or an argument is invalid.
     """
     layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
-    paths = [Path(path) for path in ([tables] if isinstance(tables, str | Path) else tables)]
-    studies = read_comparison(paths, layout)
+    given = [tables] if isinstance(tables, str | Path | pandas.DataFrame) else tables
+    studies = read_comparison([Path(each) if isinstance(each, str) else each for each in given], layout)
     options = AnalysisOptions(
         delta=None if delta is None else str(delta),
         baseline=baseline,
@@ -187,15 +189,6 @@ def method_for(table: Results, wanted: str | None, pairs: bool) -> str:
     if wanted in METHODS and wanted != WELCH:
         raise InputError(f"--method {wanted}: pairs runs by seed, and --seed names no column; or use --method {WELCH}")
     return wanted or WELCH
-
-
-def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:
-    """The answer to a requirement, inconclusive if one of its arms lacks runs that others in the table have."""
-    n = len(table.record.seeds)
-    lacking = [f"{arm.name} lacks {n - arm.made} of {n} runs" for arm in gate.arms if arm.made < n]
-    if not (table.is_table and table.is_paired and lacking):
-        return gate
-    return replace(gate, unfinished=f"{', '.join(lacking)} (judge the others with --allow-partial)")
 
 
 def check_partial(allow_partial: bool, requirements: Sequence[object]) -> None:

@@ -13,18 +13,22 @@ from typing import Any, Literal
 from dnntrain.config.keys import Settings
 from dnntrain.config.renamed import NEW_KEYS
 from dnntrain.config.spec import flat_keys
-from dnntrain.data.source import forget_outlines
+from dnntrain.data.in_memory import keep
+from dnntrain.data.source import DataLocation, forget_outlines
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.callbacks import CallbackGroup
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
+from dnntrain.studies.guarded_callback import GuardedCallback
+from dnntrain.studies.notebook_progress import in_notebook
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking
 from dnntrain.trackers.registry import TrackLike, read_trackers
-from dnntrain.utils.console import console
+from dnntrain.utils.console import ProgressConsole
 from dnntrain.utils.user_code.reference import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
@@ -45,6 +49,24 @@ def train(
 ) -> StudyResult:
     """Train one setting over one or several seeds.
 
+    `data` is the name or path of a data set, or data in memory. Those are kept in the data folder by their content, and
+    equal content gives equal run ids. They are:
+
+    - arrays, tensors, or lists: (x, y), of which the share `test` is held out; (x_train, y_train, x_test, y_test), with
+      x_val and y_val or without; or a dict with these names. Floats are numbers; uint8 and other whole numbers of the
+      shape of images are images, and others are columns of numbers, unless inputs='tokens' says that they are tokens.
+      As targets, integers and text are classes, and floats are numbers to predict.
+    - torch data sets with a length: one, (train, test), or (train, val, test). Their items are read once, so random
+      transforms are drawn once.
+    - a pandas DataFrame with target='COLUMN'. Types stay: text is text, also '007', categories and booleans are what
+      they are, and gaps are gaps. The index is not used.
+    - a function (or a `functools.partial`) that returns arrays or data sets.
+
+    `net` is the name of a network, a class or function that builds a `torch.nn.Module`, such as Net or
+    functools.partial(Net, width=64), or a module that is built already, such as nn.Sequential(...). Each run trains a
+    deep copy of that, whose parameters are drawn anew from the run's seed by the `reset_parameters()` of its parts:
+    weights that it has, pretrained ones included, are not used.
+
     Args:
         seeds: How many seeds (5), or which ([3, 7], or '10-14').
         name: The study's name; derived from the settings by default.
@@ -53,7 +75,7 @@ def train(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the run, such as act='elu', and the other fields of `RunOptions`.
+        settings: Settings of the run, such as act='elu', `data`, and `net`, and the other fields of `RunOptions`.
 
     Raises:
         InputError: If a setting is unknown or invalid.
@@ -100,8 +122,8 @@ def ablate(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` take
-            classes and functions of your own: net=Net, or net=functools.partial(Net, width=64).
+        settings: Settings of the base, such as epochs=5, and the other fields of `RunOptions`. `net` and `data` may be
+            Python objects, here and in arms: see `train`.
 
     Raises:
         InputError: If a setting is unknown or invalid.
@@ -120,9 +142,9 @@ def ablate(
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
-        arms=arms and with_references(arms),
-        factors=factors and with_references(factors),
-        base=with_references(base or {}) | changes,
+        arms=named_with_references(arms, options.home),
+        factors=named_with_references(factors, options.home),
+        base=with_references(base or {}, options.home) | changes,
         request=request,
         name=name,
         home=options.home,
@@ -171,8 +193,8 @@ def transfer(
         progress: Whether to show progress on stderr, or a callback. 'auto' shows it in terminals and notebooks.
         track: Where to log the study while it trains: 'tensorboard', 'wandb' or 'mlflow', each also as 'NAME:WHERE',
             or a `Tracker`; or several in a list.
-        settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of
-            `RunOptions`.
+        settings: Settings of the new runs, such as classes='sandal,shirt', and the other fields of `RunOptions`. `data`
+            may be in memory: see `train`.
 
     Raises:
         InputError: If the source cannot be reused, or a setting is unknown or invalid.
@@ -211,6 +233,8 @@ def run_study(
     """
     from dnntrain.analysis.summary import summarize
 
+    for tracker in trackers:
+        tracker.check_place(options.out)
     live = [LiveTracking(tracker) for tracker in trackers]
     callback = CallbackGroup(callback, *live)
     trained = train_missing_runs(study, options, callback, owns_process=owns_process)
@@ -242,26 +266,48 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
             raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
-    return RunOptions(Path(out).absolute(), workers, **chosen), with_references(spec)
+    found = RunOptions(Path(out).absolute(), workers, **chosen)
+    return found, with_references(spec, found.home)
 
 
-def with_references(settings: Settings) -> dict[str, Any]:
-    """Settings in which a callable for `net` or `data` is written as text: a class, a function, or a partial of one.
+def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
+    """Settings in which objects for `net` and `data` are written as text.
+
+    Classes, functions, and partials of them become references to code, and so do modules, whose parameters each run
+    draws anew. Data in memory are kept in the data folder.
 
     Args:
-        settings: A run's settings, or those of several arms by name.
+        settings: A run's settings.
+        home: Where data are kept.
 
     Raises:
-        InputError: A callable's source cannot be read, or the arguments of a partial are not literals.
+        InputError: A callable's source cannot be read, the arguments of a partial are not literals, or the data cannot
+            be used.
     """
     written = dict(settings)
     for key, value in settings.items():
-        if isinstance(value, Mapping):
-            written[key] = with_references(value)
-        elif key in ("net", "data") and callable(value):
+        if key not in ("net", "data"):
+            written[key] = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers and arrays
+        elif key == "net" and is_module(value):
+            written[key] = f"module:{reference_of_module(value)}"
+        elif callable(value):
             function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
             written[key] = f"module:{reference_of(function, arguments)}"
+        elif key == "data" and isinstance(value, Path):
+            written[key] = str(value)
+        elif key == "data" and not isinstance(value, str):
+            written[key] = keep(value, home)
     return written
+
+
+def named_with_references(named: Mapping[str, Settings] | None, home: DataLocation) -> Mapping[str, Settings] | None:
+    """The settings of several arms or factors, each by `with_references`."""
+    if not isinstance(named, Mapping):
+        return named
+    return {
+        name: with_references(settings, home) if isinstance(settings, Mapping) else settings
+        for name, settings in named.items()
+    }
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:
@@ -271,15 +317,29 @@ def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode,
     trackers = read_trackers(track)
     for reason in check(study, options):
         warnings.warn(reason, stacklevel=3)
-    if isinstance(progress, bool) or progress == "auto":
-        from dnntrain.studies.progress import ProgressDisplay
+    callback = progress_callback(progress)
+    try:
+        return run_study(study, options, callback, trackers)
+    except KeyboardInterrupt:
+        callback.note(f"{study.name}: interrupted; finished runs are recorded, and the same call continues from there")
+        raise
 
-        wanted = shows_progress() if progress == "auto" else progress
-        progress = ProgressDisplay(console(stderr=True)) if wanted else StudyCallback()
-    return run_study(study, options, progress, trackers)
+
+def progress_callback(progress: ProgressMode) -> StudyCallback:
+    """What follows a study: the user's own callback, or progress on stderr or in a notebook, or nothing."""
+    if isinstance(progress, StudyCallback):
+        return GuardedCallback(progress)
+    if not (shows_progress() if progress == "auto" else progress):
+        return StudyCallback()
+    from dnntrain.studies.progress import ProgressDisplay
+
+    return ProgressDisplay(ProgressConsole(), notebook=in_notebook())
 
 
 def shows_progress() -> bool:
     """Whether stderr is a terminal or a notebook; ipykernel replaces it by a stream that is not a terminal."""
-    is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
-    return is_terminal or type(sys.stderr).__module__.startswith("ipykernel")
+    try:
+        is_terminal: bool = getattr(sys.stderr, "isatty", bool)()
+    except ValueError:  # closed
+        return False
+    return is_terminal or in_notebook()

@@ -17,6 +17,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
 from dnntrain.data.dataset import Targets, join_names
+from dnntrain.data.in_memory import MEMORY
 from dnntrain.data.source import DECODED
 from dnntrain.data.user_callable import CALLED
 from dnntrain.errors import InputError
@@ -120,9 +121,9 @@ def cache(
         bool, typer.Option("--clear", help="delete the cached files; they are computed again when needed")
     ] = False,
 ) -> None:
-    """Show or clear the cache: decoded data, what functions returned, and features of pretrained networks."""
+    """Show or clear the cache: decoded data, what functions returned, data from Python, and pretrained features."""
     home = DataLocation.at(data_dir)
-    features, folders = FeatureCache(home), [home.folder / name for name in (DECODED, CALLED)]
+    features, folders = FeatureCache(home), [home.folder / name for name in (DECODED, CALLED, MEMORY)]
     entries = [(entry.path, entry.bytes) for entry in features.entries()]
     entries += [(path, size_of(path)) for folder in folders for path in sorted(folder.glob("[!.]*")) if path.is_dir()]
     for path, size in entries:

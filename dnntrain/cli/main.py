@@ -27,6 +27,7 @@ COMMANDS = {
     "transfer": "transfer",
     "predict": "predict",
     "report": "report",
+    "watch": "watch",
     "compare": "compare",
     "techniques": "techniques",
     "data": "data_app",

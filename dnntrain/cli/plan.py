@@ -19,13 +19,13 @@ from dnntrain.executors.planner import NetworkSize, populations, predicted_secon
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import training_examples
-from dnntrain.studies.progress import duration
 from dnntrain.studies.study import Study
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
+from dnntrain.utils.times import duration
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult

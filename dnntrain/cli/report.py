@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dnntrain.store.study_files import Results
 
 WITHOUT_AGAINST = (
-    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population", "per_class"),
+    *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population", "per_class", "follow"),
     *(name for name in OUTPUTS if name != "as_json"),
 )
 """Options that `--against` does not take."""
@@ -70,9 +70,14 @@ def report(
     pairs: Annotated[
         bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="show how studies in training progress, and report when they have ended"),
+    ] = False,
 ) -> None:  # fmt: skip
     """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""
     from dnntrain.api import reports
+    from dnntrain.cli import watch
     from dnntrain.reporting.against import compare_studies
     from dnntrain.reporting.gates import exit_code
 
@@ -82,6 +87,8 @@ def report(
         return
     shown = Outputs(**outputs)
     shown.check_against(paths)
+    if follow:
+        watch.follow(paths)
     result = reports.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
         population=population, per_class=per_class,

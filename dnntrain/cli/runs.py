@@ -8,29 +8,28 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dnntrain.cli.export import export
 from dnntrain.cli.options import DataDir, Out, TrustCode
 from dnntrain.cli.run_options import RUNS
+from dnntrain.cli.runs_list import list_runs
 from dnntrain.cli.track import track
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
-from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.metrics import score_of
+from dnntrain.errors import DnntrainError, InputError
+from dnntrain.reporting.progress import trained_by
 from dnntrain.store.code import runnable_code, unused_code
-from dnntrain.store.records import RunRecord
+from dnntrain.store.progress import read_progress
+from dnntrain.store.run_names import resolve_run
 from dnntrain.store.run_store import RunStore
+from dnntrain.store.studies import is_study, open_store, open_study, recorded_studies
 from dnntrain.store.study_files import CHANGED
-from dnntrain.utils.console import console, show
+from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors
-from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.user_code.reference import pinned
-
-if TYPE_CHECKING:
-    from dnntrain.store.study_files import Results
 
 runs_app = typer.Typer(help="List, show, verify, evaluate, export, track and remove recorded runs.")
 runs_app.command()(export)
@@ -39,33 +38,16 @@ runs_app.command()(track)
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 
 
-@runs_app.command("list")
-def list_runs(out: Out = RUNS) -> None:
-    """List all recorded runs with their status, validation score and studies."""
-    store, studies = opened(out), used_by(out)
-    rows = []
-    for run in store.run_ids():
-        record = store.read(run)
-        rows.append(
-            [
-                run,
-                Path(str(record.settings["data"])).name,
-                str(record.seed),
-                record.status,
-                str(record.epochs),
-                validation_score(record),
-                "\n".join(studies.get(run, ())),
-            ]
-        )
-    headings = ["run", "data", "seed", "status", "epochs", "val", "studies: arms"]
-    show(TextTable("", headings, rows, wraps=frozenset({"studies: arms"})))
+runs_app.command("list")(list_runs)
 
 
 @runs_app.command("show")
-def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = RUNS) -> None:
+def show_run(
+    run: Annotated[str, typer.Argument(help="a run's id or its first digits, or a study for its best run")],
+    out: Out = RUNS,
+) -> None:
     """Print a run's record as JSON, without its history."""
-    store = opened(out)
-    find_run(run, store)
+    store, run = resolve_run(run, open_store(out))
     record = read_json(store.folder(run) / "run.json")
     console().print_json(data={key: value for key, value in record.items() if key != "history"})
 
@@ -73,10 +55,11 @@ def show_run(run: Annotated[str, typer.Argument(help="a run's id")], out: Out = 
 @runs_app.command()
 def verify(out: Out = RUNS) -> None:
     """Verify the checksums of all runs and of the studies' tables; exit code 1 if one differs."""
-    store = opened(out)
+    store = open_store(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
-    changed = [CHANGED.format(study.folder / "results.csv") for study in recorded_studies(out) if study.is_changed]
+    studies = map(open_study, recorded_studies(out))
+    changed = [CHANGED.format(study.folder / "results.csv") for study in studies if study.is_changed]
     for problem in [*problems, *changed]:
         typer.echo(problem)
     typer.echo(f"{len(ids) - len(problems)} of {len(ids)} runs are whole")
@@ -100,7 +83,7 @@ def evaluate(
     from dnntrain.executors.worker import cached_dataset
     from dnntrain.transfer_learning.evaluation import evaluate_record
 
-    store, home, counts, problems = opened(out), DataLocation.at(data_dir), Counter[str](), []
+    store, home, counts, problems = open_store(out), DataLocation.at(data_dir), Counter[str](), []
     runs, loaded = named_runs(names, store), set[str]()
     for run in runs:
         try:
@@ -127,15 +110,18 @@ def evaluate(
 @runs_app.command()
 def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
-    store = opened(out)
-    folders = [out / name if (out / name / "study.json").is_file() else find_run(name, store) for name in names]
+    store = open_store(out)
+    folders = [named_folder(name, store) for name in names]
+    for folder in folders:
+        if (progress := read_progress(folder)) and progress.is_training:
+            raise DnntrainError(f"{folder}: is being trained by {trained_by(progress)}; wait until it ends")
     remove(folders, yes)
 
 
 @runs_app.command()
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs that no study uses, targets that no run uses, old checkpoints, and files of interrupted writes."""
-    store, used = opened(out), used_by(out)
+    store, used = open_store(out), used_by(out)
     if store.is_training():
         raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")
     unused = [store.folder(run) for run in store.run_ids() if run not in used]
@@ -150,18 +136,25 @@ def gc(out: Out = RUNS, yes: Yes = False) -> None:
 
 
 def named_runs(names: list[str] | None, store: RunStore) -> list[str]:
-    """The recorded runs of some studies, and runs by id; all runs without names. InputError for an unknown name."""
+    """The runs of studies, and runs as `resolve_run` knows them; all recorded runs without names."""
     if not names:
         return store.run_ids()
     runs: list[str] = []
     for name in names:
-        if (store.root / name / "study.json").is_file():
-            from dnntrain.store.study_files import read_study
-
-            runs += map(str, read_study(store.root / name).runs["run"])
-        else:
-            runs.append(find_run(name, store).name)
+        folder = named_folder(name, store)
+        runs += map(str, open_study(folder).runs["run"]) if is_study(folder) else [folder.name]
     return list(dict.fromkeys(runs))
+
+
+def named_folder(name: str, store: RunStore) -> Path:
+    """The folder of a study in the store, or of a run; InputError if there is neither."""
+    for folder in (store.root / name, Path(name)):
+        if name and folder.parent.resolve() == store.root.resolve() and is_study(folder):
+            return folder
+    found, run = resolve_run(name, store)
+    if found.root.resolve() != store.root.resolve():
+        raise InputError(f"{name}: is not in {store.root}; give --out {found.root}")
+    return found.folder(run)
 
 
 def has_predictions(store: RunStore, run: str) -> bool:
@@ -173,49 +166,13 @@ def has_predictions(store: RunStore, run: str) -> bool:
         return False
 
 
-def validation_score(record: RunRecord) -> str:
-    """The validation score as text, such as `acc 87.12 %`; empty if the run diverged."""
-    from dnntrain.reporting.formatting import number
-
-    score = score_of(record.data.task)
-    column = f"val_{score.name}"
-    value = record.results.get(column)
-    return "" if value is None else f"{score.name} {number(value, column)} {score.unit}".rstrip()
-
-
-def opened(out: Path) -> RunStore:
-    """Open the store in a folder; InputError if there is none."""
-    if not (out / "store").is_dir():
-        raise InputError(f"--out {out}: no runs are recorded there")
-    return RunStore(out)
-
-
-def find_run(run: str, store: RunStore) -> Path:
-    """A run's folder; InputError with the nearest id if there is no such run."""
-    if (store.root / run / "study.json").is_file():
-        study = store.root / run
-        raise InputError(
-            f"{run} is a study, not a run: `dnntrain report {study}` shows it, `dnntrain runs list` its runs"
-        )
-    if run not in store.run_ids():
-        raise InputError(f"no study and no run '{run}' in {store.root}{did_you_mean(run, store.run_ids())}")
-    return store.folder(run)
-
-
 def used_by(out: Path) -> dict[str, list[str]]:
     """For each run, the studies and arms that use it."""
     found: dict[str, list[str]] = {}
-    for study in recorded_studies(out):
+    for study in map(open_study, recorded_studies(out)):
         for run, arm in zip(study.runs["run"], study.runs["arm"], strict=True):
             found.setdefault(str(run), []).append(f"{study.folder.name}: {arm}")
     return found
-
-
-def recorded_studies(out: Path) -> list[Results]:
-    """The studies in a store, by name."""
-    from dnntrain.store.study_files import read_study
-
-    return [read_study(path.parent) for path in sorted(out.glob("*/study.json"))]
 
 
 def remove(paths: Iterable[Path], yes: bool) -> None:

@@ -27,7 +27,7 @@ def track(
     from dnntrain.analysis.summary import summarize
     from dnntrain.api.trackers import track as track_study
     from dnntrain.reporting.results import StudyResult, StudySummary
-    from dnntrain.store.study_files import find_studies
+    from dnntrain.store.studies import find_studies
     from dnntrain.trackers.registry import create_tracker
 
     tracker = create_tracker(to, out)

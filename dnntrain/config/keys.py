@@ -20,7 +20,7 @@ from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.base import fill_auto
 from dnntrain.utils.fields import field_extra, hyperparameter
-from dnntrain.utils.plugins import cached, declarer
+from dnntrain.utils.plugins import cached, declared_by
 
 Settings = Mapping[str, Any]
 """Settings in their flat form: values by key, as text or already converted."""
@@ -75,7 +75,7 @@ def flat_model(spec: Spec) -> type[BaseModel]:
         fields[name] = (_bounded(field), _copy(field, field.default, f"{field.description} ({', '.join(takers)})"))
     for technique in switch_fields(spec):
         if taken := sorted({technique.name, *map(technique.key, technique.model_fields)} & fields.keys()):
-            raise InputError(f"{declarer(technique)}: technique {technique.name}: the key {taken[0]} exists already")
+            raise InputError(f"{declared_by(technique)}: technique {technique.name}: the key {taken[0]} exists already")
         if technique.primary is None:
             fields[technique.name] = (bool, hyperparameter(False, technique.summary))
         for name, field in technique.model_fields.items():
@@ -125,9 +125,9 @@ def read_flat(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_source(flat: Any) -> DataSource:
     """The data source that `data` names, with its options."""
-    name = source_class(flat.data).name
+    own = source_class(flat.data).model_fields
     for key, (field, takers) in options().items():
-        if getattr(flat, key) != field.default and name not in takers:
+        if getattr(flat, key) != field.default and key not in own:
             raise InputError(f"{key} is for {', '.join(takers)}, not for data set '{flat.data}'")
     return find_source(flat.data, dict(flat))
 

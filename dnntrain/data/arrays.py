@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,16 @@ class ArraySource(LabelledSource):
         return replace(dataset, preprocessing=preprocessing)
 
 
+class TypedArraySource(ArraySource):
+    """Arrays from Python code, where the type of the targets says what they are: floats are numbers, others classes."""
+
+    def classes_or_numbers(self, column: AnyArray, where: str) -> tuple[Targets, tuple[str, ...]]:
+        task = self.task
+        if task == "auto":
+            task = "regression" if column.dtype.kind == "f" and not self.classes else "classification"
+        return read_targets(column, task, where, chosen=self.classes)
+
+
 def concatenate_parts(arrays: Arrays, where: str) -> tuple[tuple[str, AnyArray], tuple[str, AnyArray], Indices]:
     """Concatenate the parts.
 
@@ -129,3 +140,12 @@ def check_types(values: Sequence[AnyArray], where: str) -> None:
     if values[0].ndim > 2 and len({array.dtype.kind == "f" for array in values}) > 1:
         types = ", ".join(str(array.dtype) for array in values)
         raise InputError(f"{where}: {types}; images must be whole numbers in each part, or floats in each part")
+
+
+def fingerprint(arrays: Mapping[str, AnyArray]) -> str:
+    """16 hexadecimal digits of the SHA-256 of the arrays' names, types, shapes, and values, in this order."""
+    digest = hashlib.sha256()
+    for name, values in arrays.items():
+        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return digest.hexdigest()[:16]

@@ -198,10 +198,10 @@ def decode_problem(error: Exception) -> str:
 
 
 def with_progress(
-    steps: Iterable[T], count: int, what: str, doing: str = "reading", threshold: int = PROGRESS_THRESHOLD
+    steps: Iterable[T], count: int, what: str, doing: str = "reading", threshold: int | None = None
 ) -> Iterable[T]:
     """Show a bar on stderr if there are many things to do, or one plain line if stderr is not a terminal."""
-    if count <= threshold:
+    if count <= (PROGRESS_THRESHOLD if threshold is None else threshold):
         return steps
     if not sys.stderr.isatty():
         print(f"{doing} {count:,} {what}", file=sys.stderr)

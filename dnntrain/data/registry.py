@@ -9,6 +9,7 @@ from dnntrain.data.cifar10 import Cifar10
 from dnntrain.data.dataset import Dataset
 from dnntrain.data.fashion_mnist import FashionMini, FashionMnist
 from dnntrain.data.image_folder import ImageFolder
+from dnntrain.data.in_memory import InMemoryArrays, InMemoryTable
 from dnntrain.data.npz import Npz
 from dnntrain.data.source import DataLocation, DataSource, OwnSource
 from dnntrain.data.tabular import Table
@@ -21,6 +22,9 @@ SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (Fashi
 KINDS: tuple[type[OwnSource], ...] = (Npz, Table, ImageFolder, UserCallable)
 """The sources for the user's own data. The first one that reads a path is used; references to code look like none."""
 
+IN_MEMORY: tuple[type[OwnSource], ...] = (InMemoryArrays, InMemoryTable)
+"""The sources for what Python code gave. Their options are among those of the others."""
+
 
 def source_class(name: str) -> type[DataSource]:
     """Find the source class for a name or a path.
@@ -30,7 +34,11 @@ def source_class(name: str) -> type[DataSource]:
     """
     if name in SOURCES:
         return SOURCES[name]
-    kind = UserCallable if UserCallable.reads(name) else next((kind for kind in KINDS if kind.reads(name)), None)
+    kind = (
+        UserCallable
+        if UserCallable.reads(name)
+        else next((kind for kind in (*IN_MEMORY, *KINDS) if kind.reads(name)), None)
+    )
     if kind is None:
         own = ", ".join(kind.summary for kind in KINDS)
         raise InputError(f"unknown data set '{name}'{did_you_mean(name, SOURCES)} (your own: {own})")

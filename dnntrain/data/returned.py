@@ -1,10 +1,11 @@
-"""Turns what a function of the user's returned into arrays: a tuple or dict of arrays, or torch data sets."""
+"""Turns what Python code gives or returns into arrays: a tuple or dict of arrays, or torch data sets."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,70 +24,105 @@ PART_ARRAYS = {
 }
 """The names of the arrays, in the order of a tuple, and their roles."""
 NAMES = tuple(PART_ARRAYS)
+ONE_PART = {"x": (TRAIN, 0), "y": (TRAIN, 1)}
+"""The names of the arrays if there is no test part yet."""
 RIGHT = (
     f"must return ({', '.join(NAMES[:4])}), with {' and '.join(NAMES[4:])} or without, as a tuple or a dict; or a pair "
     "(train, test) or triple (train, val, test) of torch data sets with a length and items (input, target)"
 )
 INSTEAD = {
-    "DataLoader": "return the data set that it loads, as dnntrain makes the batches",
-    "IterableDataset": "its items have no numbers; return a map-style data set",
-    "generator": "return all examples at once",
+    "DataLoader": "{verb} the data set that it loads, as dnntrain makes the batches",
+    "IterableDataset": "its items have no numbers; {verb} a map-style data set",
+    "generator": "{verb} all examples at once",
 }
-"""What to return instead of objects of these classes."""
+"""What is needed instead of objects of these classes."""
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Reads arrays, tensors, lists, or torch data sets, and says what is wrong with them."""
+
+    where: str
+    """The function, or the argument, which starts error messages."""
+    start: str
+    """What follows it, such as 'returned '."""
+    verb: str
+    """What to do with what is needed instead: return or give it."""
+    right: str
+    """What would be right, as a line of its own."""
+    home: str | None = None
+    """The folder of the user's code, for tracebacks."""
+    one_part: bool = False
+    """Whether arrays without a test part are allowed."""
+
+    def read(self, value: object) -> Arrays:
+        """Read the arrays.
+
+        Args:
+            value: Arrays, tensors, or lists, as a dict by the names in `PART_ARRAYS` or a tuple in that order;
+                or two or three map-style data sets, whose items are read one by one. If `one_part`, (x, y) or a
+                single data set as well.
+
+        Raises:
+            InputError: It is something else, an item cannot be read, or the arrays of a part differ in length.
+        """
+        at, roles = f"{self.where}: {self.start}", PART_ARRAYS | ONE_PART
+        named = self._by_name(value, at)
+        arrays = {roles[name]: (name, as_array(given, f"{at}{name}")) for name, given in named.items()}
+        for part in sorted({part for part, _ in arrays}):
+            (x_name, x), (y_name, y) = arrays[part, 0], arrays[part, 1]
+            if not x.ndim or not y.ndim or not 0 < len(x) == len(y):
+                shapes = f"{x_name} of shape {x.shape} and {y_name} of shape {y.shape}"
+                raise InputError(f"{at}{shapes}; must have equally many examples, at least one")
+        return arrays
+
+    def _by_name(self, value: object, at: str) -> dict[str, Any]:
+        """The arrays by name, still of any type; InputError for anything else."""
+        if isinstance(value, Mapping):
+            return self._from_dict(value, at)
+        values = value if isinstance(value, tuple | list) else [value]
+        if all(map(is_dataset, values)) and (len(values) in (2, 3) or (self.one_part and len(values) == 1)):
+            parts = {1: ("",), 2: ("train", "test"), 3: ("train", "val", "test")}[len(values)]
+            found: dict[str, Any] = {}
+            for part, items in zip(parts, values, strict=True):
+                pair = read_items(items, f"{self.where}: {part}" if part else self.where, self.home)
+                found |= {f"{letter}_{part}".strip("_"): array for letter, array in zip("xy", pair, strict=True)}
+            return found
+        if isinstance(value, tuple | list) and not any(map(is_dataset, value)):
+            if len(value) in (4, 6):
+                return dict(zip(NAMES, value, strict=False))
+            if self.one_part and len(value) == 2 and not is_refused(value):
+                return dict(zip(ONE_PART, value, strict=True))
+        instead = next((f"; {hint}" for name, hint in INSTEAD.items() if is_refused(values, name)), "")
+        raise InputError(f"{at}{type_and_shape(value)}{instead.format(verb=self.verb)}\n{self.right}")
+
+    def _from_dict(self, value: Mapping[Any, Any], at: str) -> dict[str, Any]:
+        """The arrays of a dict, in the usual order."""
+        names = tuple(ONE_PART) if self.one_part and not {*value}.isdisjoint(ONE_PART) else NAMES
+        for key in value:
+            if key not in names:
+                raise InputError(f"{at}a dict with the key {key!r}{did_you_mean(str(key), names)}")
+        has_validation = any(name in value for name in names[4:])
+        if missing := [name for name in (names if has_validation else names[:4]) if name not in value]:
+            raise InputError(f"{at}a dict without {missing[0]}; {self.right}")
+        return {name: value[name] for name in names if name in value}
 
 
 def read_returned(returned: object, where: str, home: str | None = None) -> Arrays:
-    """Read what a function returned.
+    """Read what a function of the user's returned; see `ArrayReader`.
 
     Args:
-        returned: Arrays, tensors, or lists, as a dict by the names in `PART_ARRAYS` or a tuple in that order;
-            or two or three map-style data sets, whose items are read one by one.
+        returned: What it returned.
         where: The function, which starts error messages.
         home: The folder of the user's code, for tracebacks.
-
-    Raises:
-        InputError: It is something else, an item cannot be read, or the arrays of a part differ in length.
     """
-    named = name_arrays(returned, where, home)
-    arrays = {PART_ARRAYS[name]: (name, as_array(value, f"{where}: returned {name}")) for name, value in named.items()}
-    for part in sorted({part for part, _ in arrays}):
-        (x_name, x), (y_name, y) = arrays[part, 0], arrays[part, 1]
-        if not x.ndim or not y.ndim or not 0 < len(x) == len(y):
-            shapes = f"{x_name} of shape {x.shape} and {y_name} of shape {y.shape}"
-            raise InputError(f"{where}: returned {shapes}; must have equally many examples, at least one")
-    return arrays
+    return ArrayReader(where, "returned ", "return", RIGHT, home).read(returned)
 
 
-def name_arrays(returned: object, where: str, home: str | None) -> dict[str, Any]:
-    """The arrays by name, still of any type; InputError if something else was returned."""
-    if isinstance(returned, Mapping):
-        for key in returned:
-            if key not in PART_ARRAYS:
-                raise InputError(f"{where}: returned a dict with the key {key!r}{did_you_mean(str(key), NAMES)}")
-        missing = [name for name in NAMES[:4] if name not in returned]
-        missing += [
-            name for name in NAMES[4:] if any(other in returned for other in NAMES[4:]) and name not in returned
-        ]
-        if missing:
-            raise InputError(f"{where}: returned a dict without {missing[0]}; {RIGHT}")
-        return {name: returned[name] for name in NAMES if name in returned}
-    if isinstance(returned, tuple | list):
-        if len(returned) in (4, 6) and not any(map(is_dataset, returned)):
-            return dict(zip(NAMES, returned, strict=False))
-        if len(returned) in (2, 3) and all(map(is_dataset, returned)):
-            parts = ("train", "test") if len(returned) == 2 else ("train", "val", "test")
-            read = {
-                part: read_items(items, f"{where}: {part}", home) for part, items in zip(parts, returned, strict=True)
-            }
-            return {
-                f"{letter}_{part}": values
-                for part, pair in read.items()
-                for letter, values in zip("xy", pair, strict=True)
-            }
-    inner = returned if isinstance(returned, tuple | list) else [returned]
-    classes = {base.__name__ for value in inner for base in type(value).__mro__}
-    instead = next((f"; {hint}" for name, hint in INSTEAD.items() if name in classes), "")
-    raise InputError(f"{where}: returned {type_and_shape(returned)}{instead}\n{RIGHT}")
+def is_refused(values: Sequence[object], name: str = "") -> bool:
+    """Whether one of the values is of a class in `INSTEAD`, or of the one with this name."""
+    classes = {base.__name__ for value in values for base in type(value).__mro__}
+    return not classes.isdisjoint([name] if name else INSTEAD)
 
 
 def is_dataset(value: object) -> bool:

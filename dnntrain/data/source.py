@@ -42,9 +42,9 @@ class DataLocation:
     """A function of the user's is called again if its data are from before this time, in seconds since 1970."""
 
     @classmethod
-    def at(cls, folder: str | None, mirror: str | None = None) -> DataLocation:
+    def at(cls, folder: str | Path | None, mirror: str | None = None) -> DataLocation:
         """Build a location from command-line values; the default folder if none is given."""
-        return cls(expanded(folder) if folder else default_data_dir(), mirror)
+        return cls(expanded(str(folder)) if folder else default_data_dir(), mirror)
 
 
 class DataSource(BaseModel):

@@ -61,12 +61,12 @@ class Table(LabelledSource, FileSource):
         grid, target = self.grid(path)
         others = [column for column in grid.columns if column.name in grid.used and column is not target]
         labeled = np.flatnonzero(~target.missing)
-        where = f"{path}: column '{target.name}'"
+        where = f"{self.path}: column '{target.name}'"
         targets, classes = read_targets(target.values[labeled], self.task, where, chosen=self.classes)
         columns = [column.take(labeled) for column in others]
         chosen = chosen_rows(self.classes, targets, classes)
-        parts = split_rows(targets, None, self.test, path, group_equal_rows(columns), chosen)
-        encoded = encode_columns(columns, parts, grid, labeled, path)
+        parts = split_rows(targets, None, self.test, self.path, group_equal_rows(columns), chosen)
+        encoded = encode_columns(columns, parts, grid, labeled, self.path)
         unnamed = [str(number) for number, column in enumerate(grid.columns, 1) if not column.name]
         unlabeled = [str(row) for row in np.flatnonzero(target.missing) + 1]
         notes = exclusion_note(unnamed, "column", "without a name; number")
@@ -82,13 +82,17 @@ class Table(LabelledSource, FileSource):
         )
         return replace(dataset, columns=column_uses(grid, target, encoded), preprocessing=preprocessing)
 
+    def cells(self, path: Path) -> CellGrid | TextCells:
+        """Read the file as it is."""
+        return read_parquet(path) if path.suffix.casefold() == ".parquet" else read_cells(path)
+
     def grid(self, path: Path) -> tuple[CellGrid, Column]:
         """Read the file's columns and the target; InputError if the file or an option is wrong."""
-        source = read_parquet(path) if path.suffix.casefold() == ".parquet" else read_cells(path)
-        check_names(path, source.names, source.rows)
+        source = self.cells(path)
+        check_names(self.path, source.names, source.rows)
         if len(source.names) < 2:
             needed = "needs a target and at least one column to predict it from"
-            raise InputError(f"{path}: only one column, {source.names[0]}; {needed}")
+            raise InputError(f"{self.path}: only one column, {source.names[0]}; {needed}")
         dropped = self.check_options(source.names)
         used = {name for name in source.names if name and name not in dropped}
         missing = read_names(self.missing or "")

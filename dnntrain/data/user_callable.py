@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -13,13 +12,12 @@ import numpy as np
 from pydantic import AfterValidator
 
 from dnntrain.data.array_inputs import AnyArray, Reading
-from dnntrain.data.arrays import Arrays, ArraySource
-from dnntrain.data.dataset import Dataset, Targets
+from dnntrain.data.arrays import TypedArraySource, fingerprint
+from dnntrain.data.dataset import Dataset
 from dnntrain.data.download import exclusive_write
 from dnntrain.data.npz import read_arrays
 from dnntrain.data.returned import read_returned
 from dnntrain.data.source import DataLocation
-from dnntrain.data.user_data import read_targets
 from dnntrain.errors import InputError
 from dnntrain.utils.files import atomic_folder, read_json
 from dnntrain.utils.user_code.reference import CodeReference
@@ -35,7 +33,7 @@ def check_reference(text: str) -> str:
     return text
 
 
-class UserCallable(ArraySource):
+class UserCallable(TypedArraySource):
     """What a function returns: arrays, or torch data sets, which are read item by item.
 
     It is called once for each version of its code and arguments. The types say what is meant: of inputs, uint8 are
@@ -110,12 +108,6 @@ class UserCallable(ArraySource):
             raise InputError(f"{where}: uint8 of shape {values.shape} are not images; {instead}")
         return "auto"
 
-    def classes_or_numbers(self, column: AnyArray, where: str) -> tuple[Targets, tuple[str, ...]]:
-        task = self.task
-        if task == "auto":
-            task = "regression" if column.dtype.kind == "f" and not self.classes else "classification"
-        return read_targets(column, task, where, chosen=self.classes)
-
     def _folder(self, location: DataLocation) -> Path:
         """Where the arrays of this code and these arguments are kept."""
         code = self.code
@@ -127,17 +119,8 @@ class UserCallable(ArraySource):
         own_code = self.code.code()
         returned = self.code.call({}, {})
         arrays = read_returned(returned, self.display_name(), own_code.folder if own_code else None)
-        named: dict[str, Any] = dict(arrays.values())
-        about = {"reference": self.reference, "fingerprint": fingerprint(arrays), "called": called}
+        named: dict[str, Any] = dict(arrays[role] for role in sorted(arrays))
+        about = {"reference": self.reference, "fingerprint": fingerprint(named), "called": called}
         with atomic_folder(folder) as scratch:
             np.savez(scratch / "arrays.npz", **named)
             (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def fingerprint(arrays: Arrays) -> str:
-    """16 hexadecimal digits of the SHA-256 of the arrays' names, types, shapes, and values."""
-    digest = hashlib.sha256()
-    for _, (name, values) in sorted(arrays.items()):
-        digest.update(f"{name} {values.dtype.str} {values.shape}\n".encode())
-        digest.update(np.ascontiguousarray(values).view(np.uint8).data)
-    return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ from dnntrain.executors.base import Executor, ExecutorOptions
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.ray import RayExecutor
 from dnntrain.utils.fields import format_validation_error
-from dnntrain.utils.plugins import load_plugins, declarer
+from dnntrain.utils.plugins import declared_by, load_plugins
 
 E = TypeVar("E", bound=type[Executor])
 
@@ -24,7 +24,7 @@ EXECUTORS: dict[str, type[Executor]] = {}
 def register(executor: E) -> E:
     """Make an executor known under its name; a class decorator. TypeError for a name that exists already."""
     if executor.name in EXECUTORS:
-        other = declarer(EXECUTORS[executor.name])
+        other = declared_by(EXECUTORS[executor.name])
         raise TypeError(f"two executors are named {executor.name!r}; the other one is in {other}")
     EXECUTORS[executor.name] = executor
     return executor

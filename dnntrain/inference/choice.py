@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import VAL_LOSS, metric_of, validation_column
+from dnntrain.metrics import metric_of
+from dnntrain.store.run_names import best_run, finished_runs, resolve_run, selection_column
 from dnntrain.store.run_store import RunStore
-from dnntrain.store.study_files import read_study
-from dnntrain.transfer_learning.resolve import resolve_run
+from dnntrain.store.studies import is_study, open_study
 
 
 def choose_runs(
@@ -28,24 +28,21 @@ def choose_runs(
     Raises:
         InputError: There is no such run, study, or arm; or an ensemble would have one member.
     """
-    folder = next((path for path in (Path(text), store.root / text) if (path / "study.json").is_file()), None)
+    folder = next((path for path in (Path(text), store.root / text) if text and is_study(path)), None)
     if folder is None:
         if arm is not None or ensemble:
             option = "--ensemble" if ensemble else f"--arm {arm}"
             raise InputError(f"{option}: needs a study, and {text} is none")
         store, run = resolve_run(text, store)
         return store, [run], f"run {run}"
-    study = read_study(folder)
+    study = open_study(folder)
     if arm is None:
-        _, best = resolve_run(str(folder), store)
-        arm = str(study.runs.loc[study.runs["run"] == best, "arm"].iloc[0])
+        arm = str(study.runs.loc[study.runs["run"] == best_run(study), "arm"].iloc[0])
     names = [each.name for each in study.record.arms]
     if arm not in names:
         raise InputError(f"--arm {arm}: no such arm in {folder}{did_you_mean(arm, names)}")
-    runs = study.runs[(study.runs["arm"] == arm) & (study.runs["status"] == "finished")]
-    column = validation_column(study.record.metric)
-    column = column if column in runs and not runs[column].isna().any() else VAL_LOSS
-    runs = runs.sort_values(column, ascending=not metric_of(column).higher_is_better)
+    runs, column = finished_runs(study), selection_column(study)
+    runs = runs[runs["arm"] == arm].sort_values(column, ascending=not metric_of(column).higher_is_better, kind="stable")
     ids = [str(run) for run in runs["run"]]
     if len(ids) < (2 if ensemble else 1):
         needed = "an ensemble needs two" if ensemble else "none can predict"

@@ -190,8 +190,8 @@ def network_code(store: RunStore, record: RunRecord, trust_code: bool) -> tuple[
 def data_info(record: RunRecord, source: DataSource) -> DatasetInfo:
     """What a run's network knows about its data."""
     data = record.data
-    is_named = not isinstance(source, OwnSource)  # all named data sets have images, which old records do not say
-    kind: InputKind = "images" if is_named else data.kind
+    says_kind = "kind" in data.model_fields_set or isinstance(source, OwnSource)
+    kind: InputKind = data.kind if says_kind else "images"  # as all named data sets of old records
     classes = tuple(data.classes)
     return DatasetInfo(tuple(data.shape), classes, data.train_examples, 0, data.test_examples, kind, data.n_tokens)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.plugins import declarer
+from dnntrain.utils.plugins import declared_by
 
 TRAIN_LOSS, VAL_LOSS = "train_loss", "val_loss"
 """The loss is the one metric that every run has, whatever its task: divergence, the `performance` schedule, and the
@@ -81,7 +81,7 @@ class Metric:
             known = type(METRICS.get(cls.name))
             # a notebook cell that runs again defines the same class once more
             if cls.name in METRICS and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise TypeError(f"two metrics are named {cls.name!r}; the other one is in {declarer(known)}")
+                raise TypeError(f"two metrics are named {cls.name!r}; the other one is in {declared_by(known)}")
             METRICS[cls.name] = cls()
 
     @property

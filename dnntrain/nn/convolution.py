@@ -14,7 +14,7 @@ from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import WeightInit
 from dnntrain.nn.maps import channels_last, check_maps, each_member, pixel_rows
 from dnntrain.nn.precision import lowered
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.utils.lazy import torch
 
 
@@ -154,7 +154,7 @@ class ConvolutionSpec(LayerSpec):
         kind = ProductConvolution if 1 in (self.shape_in[0], self.kernel) else Convolution
         return kind(self.name, self.stride, self.padding, parameters)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         own = self.own(tensors)
         settings = {"stride": (self.stride, 1), "padding": (self.padding, 0), "bias": (self.bias, True)}
         changed = "".join(f", {key}={value}" for key, (value, default) in settings.items() if value != default)

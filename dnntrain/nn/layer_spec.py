@@ -12,7 +12,7 @@ import numpy as np
 
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import Layer, Sequential, Tensors
-from dnntrain.nn.torch_code import Arrays, TorchCode, in_sequence
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, in_sequence
 from dnntrain.utils.lazy import torch
 
 Shape = tuple[int, ...]
@@ -120,7 +120,7 @@ class LayerSpec(ABC):
         """The layer made of its branches, if it has any; `build` is for the others."""
         raise NotImplementedError
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         """The layer as a module of plain torch, (N, …) to (N, …), for exports.
 
         Args:
@@ -132,12 +132,12 @@ class LayerSpec(ABC):
         kind = type(self).__name__.removesuffix("Spec")
         raise InputError(f"{self.name}: a layer {kind} cannot be exported, since it declares no `to_torch`")
 
-    def own(self, tensors: Arrays) -> dict[str, np.ndarray]:
+    def own(self, tensors: NamedArrays) -> dict[str, np.ndarray]:
         """Its own among the tensors of a network, by short name."""
         return {key: tensors[f"{self.name}.{key}"] for key in (*self.parameters, *self.buffers)}
 
 
-def torch_sequence(layers: Sequence[LayerSpec], tensors: Arrays) -> TorchCode:
+def torch_sequence(layers: Sequence[LayerSpec], tensors: NamedArrays) -> TorchCode:
     """Layers that follow each other as one module of plain torch; see `LayerSpec.to_torch`."""
     return in_sequence([layer.to_torch(tensors) for layer in layers])
 

@@ -12,7 +12,7 @@ from dnntrain.nn.gradients import FactoredGradient, Gradients, batched_matmul
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.precision import is_lowered
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.utils.lazy import torch
 
 
@@ -93,7 +93,7 @@ class DenseSpec(LayerSpec):
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Dense:
         return Dense(self.name, parameters)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         own = self.own(tensors)
         state = {"weight": own["kernel"].T} | ({"bias": own["bias"][0]} if self.bias else {})
         return TorchCode(f"nn.Linear({self.fan_in}, {self.fan_out}{'' if self.bias else ', bias=False'})", state)

@@ -10,7 +10,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import channels_last, check_maps
-from dnntrain.nn.torch_code import Arrays, TorchCode, in_sequence
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, in_sequence
 from dnntrain.utils.lazy import torch
 
 Pooling = Callable[["torch.Tensor", int], "tuple[torch.Tensor, VJP]"]
@@ -77,7 +77,7 @@ class PoolSpec(LayerSpec):
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> WindowPool:
         return WindowPool(self.name, {"max": max_pooling, "avg": average_pooling}[self.kind], self.size)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return TorchCode(f"nn.{'MaxPool2d' if self.kind == 'max' else 'AvgPool2d'}({self.size})")
 
 
@@ -117,5 +117,5 @@ class GlobalAveragePoolSpec(LayerSpec):
     ) -> GlobalAveragePool:
         return GlobalAveragePool(self.name)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return in_sequence([TorchCode("nn.AdaptiveAvgPool2d(1)"), TorchCode("nn.Flatten()")])

@@ -10,7 +10,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import channels_last
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.utils.lazy import torch
 
 
@@ -53,5 +53,5 @@ class ReshapeSpec(LayerSpec):
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Reshape:
         return Reshape(self.name, self.shape)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return TorchCode("nn.Flatten()" if len(self.shape) == 1 else f"nn.Unflatten(1, {self.shape})")

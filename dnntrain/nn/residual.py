@@ -9,7 +9,7 @@ from typing import Self
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Sequential, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape, torch_sequence
-from dnntrain.nn.torch_code import Arrays, TorchCode, combined, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, combined, source_of
 from dnntrain.utils.lazy import torch
 
 
@@ -73,7 +73,7 @@ class ResidualSpec(LayerSpec):
     def join(self, branches: Sequence[Sequential]) -> Residual:
         return Residual(*branches)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         from dnntrain.nn.plain_torch import ResidualBlock
 
         branches = {"body": self.body} | ({"shortcut": self.shortcut} if self.shortcut else {})
@@ -123,7 +123,7 @@ class SubsampleSpec(LayerSpec):
     def build(self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device) -> Subsample:
         return Subsample(self.name, self.channels, self.stride)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         from dnntrain.nn.plain_torch import StridedShortcut
 
         new = self.channels - self.shape_in[0]

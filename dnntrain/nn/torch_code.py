@@ -18,7 +18,7 @@ from dnntrain.errors import InputError
 
 INDENT = "    "
 
-Arrays = Mapping[str, np.ndarray]
+NamedArrays = Mapping[str, np.ndarray]
 """One member's tensors by name, without the axis P."""
 
 
@@ -29,7 +29,7 @@ class TorchCode:
     code: str
     """The expression that makes the module, such as 'nn.Linear(784, 300)'. Lines after the first are indented as they
     are where the first one starts its line."""
-    state: Arrays = field(default_factory=dict)
+    state: NamedArrays = field(default_factory=dict)
     """The module's `state_dict`."""
     helpers: tuple[str, ...] = ()
     """The source of classes and functions that the expression uses, where torch has none such. They use `torch`, `nn`,

@@ -18,6 +18,7 @@ from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
+from dnntrain.reporting.progress import progress_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -50,6 +51,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
             not repeated here.
     """
     most = len(summary.arms) if wide else MAX_ARMS
+    if summary.results.progress:
+        yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
@@ -72,6 +75,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 
 def caption(summary: Summary) -> Iterator[str]:
     """The lines that a table needs wherever it is printed alone."""
+    if summary.results.progress:
+        yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)

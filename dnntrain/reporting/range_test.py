@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group
@@ -17,6 +18,9 @@ from dnntrain.utils.files import write_atomic, write_errors
 from dnntrain.utils.finite import nan_to_none
 from dnntrain.utils.lazy import pandas
 from dnntrain.utils.text_layout import TextTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NOISY = 3.0
 """Suggestions whose highest seed is this many times the lowest get a note."""
@@ -58,14 +62,13 @@ class RangeTestResult:
         Raises:
             DnntrainError: If the folder cannot be written to.
         """
-        from dnntrain.reporting.figures.range_test import draw_range_test
         from dnntrain.reporting.figures.style import rendered
 
         table, picture = Path(folder) / "lr-find.csv", Path(folder) / "lr-find.png"
         with write_errors(Path(folder)):
             Path(folder).mkdir(parents=True, exist_ok=True)
             write_atomic(table, [self.frame.to_csv(index=False)])
-            picture.write_bytes(rendered(draw_range_test(self.analysis, self.title), "png"))
+            picture.write_bytes(rendered(self.plot(), "png"))
         return [table, picture]
 
     def to_json(self) -> str:
@@ -78,6 +81,19 @@ class RangeTestResult:
 
     def __str__(self) -> str:
         return as_text(self.__rich__()).rstrip("\n")
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from dnntrain.reporting.exports.html import html_table
+
+        return html_table(replace(rule_table(self.analysis), title=self.title))
+
+    def plot(self) -> Figure:
+        """Draw the loss by rate, with the suggested rate. Notebooks show the figure."""
+        from dnntrain.reporting.figures.range_test import draw_range_test
+
+        return draw_range_test(self.analysis, self.title)
 
     def __rich__(self) -> Group:
         """The curve, the suggested rates, and notes on them."""

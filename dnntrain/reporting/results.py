@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
+from dnntrain.reporting.arm_result import ArmResult
 from dnntrain.utils.console import as_text
+from dnntrain.utils.python_calls import python_call
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from dnntrain.analysis.summary import Summary
     from dnntrain.reporting.gates import GateResult
     from dnntrain.store.records import RunRecord
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StudySummary:
     """A study's main table: a row for each arm. `print` shows it as text, a notebook as HTML."""
 
@@ -49,9 +52,12 @@ class StudySummary:
         return html_table(main_table(self.analysis, wide=False))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StudyResult:
-    """A recorded study."""
+    """A recorded study. `study["bn"]` is one of its arms; iterating gives their names.
+
+    `print` shows its table, and a notebook shows it as HTML.
+    """
 
     summary: StudySummary
     """The main table."""
@@ -81,13 +87,7 @@ class StudyResult:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row for each run and epoch, as in history.csv. Columns such as grad_norm hold a figure for each layer."""
-        import pandas as pd
-
-        path = self.folder / "history.csv"
-        try:
-            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read as CSV ({str(error).splitlines()[0]})") from None
+        return self.summary.analysis.results.history()
 
     @property
     def verdicts(self) -> dict[str, str]:
@@ -102,6 +102,64 @@ class StudyResult:
         in_memory = self.summary.analysis.results.run_records
         return in_memory if in_memory is not None else RunRecords(RunStore(self.folder.parent), self.runs["run"])
 
+    def __getitem__(self, arm: str) -> ArmResult:
+        """An arm by its name.
+
+        Raises:
+            InputError: If there is no such arm; suggests the nearest name.
+        """
+        if arm not in self:
+            raise InputError(f"no arm {arm!r} in {self.name}{did_you_mean(str(arm), self)}")
+        analysis = self.summary.analysis
+        return ArmResult(analysis.arm(arm), analysis)
+
+    def __iter__(self) -> Iterator[str]:
+        return (arm.name for arm in self.summary.analysis.arms)
+
+    def __len__(self) -> int:
+        return len(self.summary.analysis.arms)
+
+    def __contains__(self, arm: object) -> bool:
+        return any(name == arm for name in self)
+
+    @python_call
+    def plot(self, kind: str = "effects") -> Figure:
+        """Draw a figure, without a window or state of pyplot. Notebooks show it; `figure.savefig` writes it.
+
+        Args:
+            kind: 'effects', 'curves', 'gradients', 'rates', 'confusion', 'time', or 'sizes', as in reports.
+
+        Raises:
+            InputError: If the kind is unknown, or the study has no data for it.
+        """
+        from dnntrain.reporting.figures import draw_figure  # matplotlib takes long to import
+
+        return draw_figure(kind, self.summary.analysis)
+
+    @python_call
+    def require(
+        self, requirement: str | Iterable[str], *, allow_partial: bool = False
+    ) -> GateResult | list[GateResult]:
+        """Check a requirement such as 'bn >= base + 0.5pp' by the study's metric, as `dnntrain report --require` does.
+
+            assert study.require("bn >= base + 0.5pp")
+
+        Args:
+            requirement: One requirement or several; see `dnntrain.reporting.gates`.
+            allow_partial: Whether to check it although planned runs are missing. Without it, it is inconclusive then.
+
+        Returns:
+            The answer, which is true only if the requirement holds; a list of answers for several requirements.
+
+        Raises:
+            InputError: If a requirement cannot be read, or names what the study lacks.
+        """
+        from dnntrain.reporting.gates import judge_summary
+
+        if isinstance(requirement, str):
+            return judge_summary(requirement, self.summary.analysis, allow_partial=allow_partial)
+        return [judge_summary(each, self.summary.analysis, allow_partial=allow_partial) for each in requirement]
+
     def __repr__(self) -> str:
         count = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
         return f"<StudyResult {self.name}: {count} in {self.folder}>\n{self.summary}"
@@ -110,13 +168,21 @@ class StudyResult:
         return self.summary._repr_html_()
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Report:
     """Several analyzed studies. `print` shows their tables."""
 
     studies: list[StudyResult]
     gates: list[GateResult]
     """The answer to each requirement."""
+
+    @property
+    def summary(self) -> StudySummary:
+        """The table of the only study; InputError unless there is one."""
+        if len(self.studies) != 1:
+            names = ", ".join(study.name for study in self.studies)
+            raise InputError(f"summary: there are {len(self.studies)} studies ({names}); use studies[0].summary")
+        return self.studies[0].summary
 
     @property
     def summaries(self) -> list[Summary]:
@@ -165,4 +231,6 @@ class Report:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return "".join(f"<h3>{study.name}</h3>{study.summary._repr_html_()}" for study in self.studies)
+        from html import escape
+
+        return "".join(f"<h3>{escape(study.name)}</h3>{study.summary._repr_html_()}" for study in self.studies)

@@ -13,6 +13,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
+from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.statistics import ComparisonFamily, deviation, mean
 from dnntrain.utils.fields import format_value
@@ -23,13 +24,21 @@ MAX_PICTURES = 60
 
 
 def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> Iterator[TextTable]:
-    """Yields all tables of a study, the main one first.
+    """Yields all tables of a study: how far it is if it is not complete, the main one, and the others.
 
     Args:
         summary: The study.
         wide: Add the numbers behind the verdicts to the main table, and a table of the seeds that each arm needs.
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
+    if summary.results.progress:
+        yield progress_table(summary.results.progress)
+    if not (summary.results.progress and summary.results.runs.empty):
+        yield from tables_of_runs(summary, wide=wide, pictures=pictures)
+
+
+def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[TextTable]:
+    """Yields the tables of a study that has runs; for the arguments see `tables`."""
     yield main_table(summary, wide=wide)
     if (runs := runs_table(summary)).rows[0][1:]:
         yield runs

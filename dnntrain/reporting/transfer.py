@@ -43,9 +43,9 @@ class TransferCost:
 
 
 def costs(summary: Summary) -> list[TransferCost]:
-    """Errors and time of each arm; empty for a study without a scratch arm, or of several training sizes."""
+    """Errors and time of each arm; empty for an incomplete study, without a scratch arm, or with several sizes."""
     scratch = next((arm for arm in summary.arms if arm.name == SCRATCH), None)
-    if scratch is None or len(summary.arms) < 2 or sized_pairs(summary):
+    if summary.results.progress or scratch is None or len(summary.arms) < 2 or sized_pairs(summary):
         return []
     compared = []
     for arm in summary.arms:

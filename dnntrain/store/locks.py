@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -113,4 +114,20 @@ def is_locked(path: Path) -> bool:
             lock.release()
     except Timeout:
         return True
+    return False
+
+
+def is_held(path: Path) -> bool:
+    """Like `is_locked`, but a file that may only be read is enough, and False if there is none."""
+    if sys.platform == "win32":
+        return is_locked(path)
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False

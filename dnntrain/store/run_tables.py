@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.errors import InputError, did_you_mean
+from dnntrain.utils.lazy import pandas
 from dnntrain.utils.text_table import read_cells, read_text
 
 FILE = "file"
@@ -49,17 +50,21 @@ class RunTable:
         return f"{self.paths[0]}{more}"
 
 
-def read_run_tables(paths: Sequence[Path]) -> RunTable:
-    """Reads and concatenates tables that have the same columns.
+def read_run_tables(sources: Sequence[Path | pandas.DataFrame]) -> RunTable:
+    """Reads and concatenates tables that have the same columns: files, and DataFrames.
 
     A column `file` is added, with the name of each file without its suffix; with the whole path if two are equal.
 
     Raises:
         InputError: If a file cannot be read or has no rows, or a column is missing in some of the files.
     """
-    if not paths:
+    if not sources:
         raise InputError("no table; give a file such as runs.csv")
-    tables = [read_run_table(path) for path in paths]
+    tables = [
+        read_run_table(source) if isinstance(source, Path) else table_of_frame(source, number)
+        for number, source in enumerate(sources, 1)
+    ]
+    paths = [path for table in tables for path in table.paths]
     known = dict.fromkeys(chain.from_iterable(table.columns for table in tables))
     stems = [path.name.partition(".")[0] for path in paths]
     names = stems if len({*stems}) == len(stems) else [str(path) for path in paths]
@@ -96,6 +101,29 @@ def read_run_table(path: Path) -> RunTable:
     if columns.keys() >= CURVE:
         raise InputError(f"{path}: the curve of one run; export a table with a row per run (in TensorBoard: HPARAMS)")
     return RunTable((path,), columns, places)
+
+
+def table_of_frame(frame: pandas.DataFrame, number: int) -> RunTable:
+    """A DataFrame as a table, whose index is not used.
+
+    Args:
+        frame: A row for each run.
+        number: Its place among the tables, for messages.
+
+    Raises:
+        InputError: If it has no rows, or two columns have the same name.
+    """
+    name = f"DataFrame {number}"
+    names = [str(column) for column in frame.columns]
+    if twice := next((column for column in names if names.count(column) > 1), None):
+        raise InputError(f"{name}: two columns are named '{twice}'")
+    if not len(frame):
+        raise InputError(f"{name}: no rows")
+    columns: Columns = {}
+    for column, (_, values) in zip(names, frame.items(), strict=True):
+        missing = values.isna()
+        columns[column] = ["" if gone else str(cell).strip() for cell, gone in zip(values, missing, strict=True)]
+    return RunTable((Path(name),), columns, [f"{name}: row {row}" for row in range(len(frame))])
 
 
 Columns = dict[str, Sequence[str]]

@@ -13,6 +13,7 @@ from typing import Any
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, metric_columns, recorded_columns
+from dnntrain.store.progress import StudyProgress
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
 from dnntrain.store.study_record import StudyRecord
@@ -134,6 +135,8 @@ class Results:
     """The names of the blocks, such as data sets, whose means are compared; `runs` has each run's block by number."""
     notes: Sequence[str] = ()
     """What a reader should know of how the table was read."""
+    progress: StudyProgress | None = None
+    """How far the study is, if it is being trained or was interrupted."""
 
     @property
     def name(self) -> str:
@@ -155,6 +158,23 @@ class Results:
         by_arm = means.groupby(level="arm", sort=False)
         return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
 
+    def history(self) -> pd.DataFrame:
+        """A row per run and epoch, as in history.csv, which is written when the study ends.
+
+        Raises:
+            InputError: history.csv is missing or damaged.
+        """
+        path: Path | io.StringIO = self.folder / "history.csv"
+        if self.progress is not None and self.run_records is not None:
+            runs = zip(self.runs["arm"], self.runs["run"], strict=True)
+            rows = [row for arm, run in runs for row in _history_rows(self.run_records[run], self.name, arm)]
+            columns = [*HISTORY_NAMES, *dict.fromkeys(key for row in rows for key in row if key not in HISTORY_NAMES)]
+            path = io.StringIO("".join(_csv_lines(columns, rows)))
+        try:
+            return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.folder / "history.csv", error) from None
+
     def _history(self, records: Mapping[str, RunRecord], metric: str) -> pd.DataFrame:
         runs = zip(self.runs["arm"], self.runs["run"], strict=True)
         rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]
@@ -175,24 +195,6 @@ def mean_constants(by_arm: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[
         for arm, constants in by_arm.items()
         if all(constants)
     }
-
-
-def find_studies(paths: Sequence[Path]) -> list[Results]:
-    """The studies in some folders, each a study or a folder of studies; InputError where there is none."""
-    found = [results for path in paths for results in studies_in(path)]
-    return list({results.folder.resolve(): results for results in found}.values())
-
-
-def studies_in(path: Path) -> list[Results]:
-    """The studies of one path: the folder itself, or those right below it, by name."""
-    if not path.exists():
-        raise InputError(f"{path}: no such folder; `dnntrain ablate` makes one (runs/ by default)")
-    if path.is_file():
-        path = path.parent
-    folders = [path] if (path / "study.json").is_file() else sorted(p.parent for p in path.glob("*/study.json"))
-    if not folders:
-        raise InputError(f"{path}: no study in it (no study.json); run `dnntrain ablate PRESET --out {path}` first")
-    return [read_study(folder) for folder in folders]
 
 
 def read_study(folder: Path) -> Results:

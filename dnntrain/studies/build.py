@@ -11,7 +11,7 @@ from pathlib import Path
 from dnntrain.config.keys import Settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies import transfer
@@ -204,13 +204,18 @@ def transfer_study(
 
 def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocation) -> Backbone:
     """The network that `source` names; InputError if there is none."""
-    from dnntrain.transfer_learning.resolve import resolve_backbone, resolve_run
+    from dnntrain.store.run_names import NoSuchRunError, resolve_run, run_of_lowest_loss
+    from dnntrain.transfer_learning.resolve import resolve_backbone
 
     if source in ARCHITECTURES:
         return resolve_backbone(fetch(source, home, weights), RunStore(out), home)
     if weights is not None:
         raise InputError(f"weights: only for a pretrained network, which '{source}' is not")
-    store, run = resolve_run(source, RunStore(out))
+    try:
+        store, run = resolve_run(source, RunStore(out), run_of_lowest_loss)
+    except NoSuchRunError as error:
+        near = did_you_mean(source, ARCHITECTURES)
+        raise InputError(f"--from {source}: neither a run nor a pretrained network{near}; {error}") from None
     return resolve_backbone(run, store, home)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from dnntrain.data import DataLocation
 from dnntrain.data.user_callable import UserCallable
@@ -20,6 +20,7 @@ from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.weights import fetch
 from dnntrain.utils.lazy import import_ahead
+from dnntrain.utils.python_calls import check_type
 from dnntrain.utils.signals import graceful_interrupt
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RunOptions:
     """Device to train on: auto, cpu, cuda or mps."""
     executor: str = "local"
     """Where runs are trained: local (this machine) or ray (a cluster)."""
-    data_dir: str | None = None
+    data_dir: str | Path | None = None
     """Folder where data sets are looked up and downloaded to."""
     mirror: str | None = None
     """URL or folder to download from instead of the official source."""
@@ -65,14 +66,13 @@ class RunOptions:
     """The executor's own options, such as a Ray cluster's address."""
 
     def __post_init__(self) -> None:
+        for option, hint in get_type_hints(type(self)).items():
+            check_type(option, getattr(self, option), hint)
         if self.device not in DEVICES:
-            raise InputError(f"unknown device '{self.device}'{did_you_mean(str(self.device), DEVICES)}")
+            raise InputError(f"unknown device '{self.device}'{did_you_mean(self.device, DEVICES)}")
         read_options(self.executor, self.executor_options)
-        for option, value in (("predictions", self.predictions), ("reload_data", self.reload_data)):
-            if not isinstance(value, bool):
-                raise InputError(f"{option} {value!r}: must be True or False")
         for option, count, most in (("workers", self.workers, 1024), ("checkpoint_every", self.checkpoint_every, None)):
-            if count is not None and not (isinstance(count, int) and 1 <= count <= (most or count)):
+            if count is not None and not 1 <= count <= (most or count):
                 raise InputError(f"{option} {count!r}: must be a whole number from 1{f' to {most}' if most else ''}")
 
     @cached_property

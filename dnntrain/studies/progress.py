@@ -1,4 +1,4 @@
-"""Shows how a study progresses: a live table on a terminal, plain lines elsewhere."""
+"""Shows how a study progresses: a live table on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd
 from dnntrain.metrics import Metric, metric_of, score_of
 from dnntrain.store.records import RunRecord
+from dnntrain.studies.notebook_progress import NotebookLive
 from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.utils.times import duration
 
 
 @dataclass
@@ -49,9 +51,10 @@ class ArmState:
 class ProgressDisplay(StudyCallback):
     """Shows the progress of one study after another on a console."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.live: Live | None = None
+    def __init__(self, console: Console, *, notebook: bool = False) -> None:
+        """Show progress on a console, or in a notebook's output; notes go to the console in any case."""
+        self.console, self.notebook = console, notebook
+        self.live: Live | NotebookLive | None = None
         self.notes: set[str] = set()
 
     def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
@@ -75,9 +78,11 @@ class ProgressDisplay(StudyCallback):
         self.share_at_start = self.share
         if recorded:
             self.console.print(f"{study.name}: {len(recorded)} of {len(ids)} runs are recorded already", style="dim")
-        if self.console.is_terminal and self.share < 1:
-            self.live = Live(self.table(), console=self.console, refresh_per_second=4, transient=True)
-            self.live.start()
+        if self.notebook and self.share < 1:
+            self.live = NotebookLive(self.table())
+        elif self.console.is_terminal and self.share < 1:
+            live = self.live = Live(self.table(), console=self.console, refresh_per_second=4, transient=True)
+            live.start()
 
     def progress(self, event: EpochEnd) -> None:
         """Update the arms of the runs that have trained one more epoch."""
@@ -167,10 +172,3 @@ def progress_bar(share: float, width: int) -> Text:
     """A progress bar of `width` characters."""
     full = round(share * width)
     return Text.assemble("━" * full, ("─" * (width - full), "dim"))
-
-
-def duration(seconds: float) -> str:
-    """A duration as text: 5 s, 3 min, 1.5 h."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

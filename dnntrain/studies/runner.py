@@ -20,11 +20,13 @@ from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFa
 from dnntrain.executors.planner import populations
 from dnntrain.metrics import modules_of
 from dnntrain.store.locks import RunLocks
+from dnntrain.store.progress import ProgressFile, remove_ended
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.store.study_record import LookRecord
 from dnntrain.studies.feasibility import check_study
+from dnntrain.studies.live_progress import after_epoch, after_failure, process_record
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 from dnntrain.utils.user_code.reference import code_of, pinned
@@ -156,25 +158,34 @@ class StudyRunner:
             # nothing to write, so the store may be read-only
             callback.start(self.study, self.records, self.ids)
             callback.stop()
+            remove_ended(folder)
             return TrainedStudy(self.study, self.ids, self.records, files)
         if missing:
             self.store.prepare()
-        with pinned(self.code), self.store.study_lock(self.study.name, join), self.store.run_locks() as locks:
-            callback.start(self.study, self.records, self.ids)
+        with (
+            pinned(self.code),
+            self.store.study_lock(self.study.name, join),
+            self.store.run_locks() as locks,
+            ProgressFile(folder, process_record(self.study, self.ids)) as progress,
+        ):
             try:
+                callback.start(self.study, self.records, self.ids)
                 while (missing := self.missing()) and not executor.stopping:
                     jobs = JobQueue(self, executor.workers, missing, locks, checkpoint_every, predictions)
-                    executor.run(jobs, lambda event: self.handle(event, callback, locks))
+                    executor.run(jobs, lambda event: self.handle(event, callback, locks, progress))
                     if not jobs.taken and not executor.stopping:
                         time.sleep(LOCKED_RUNS_SECONDS)
                     self.records.refresh()
             finally:
-                callback.stop()
-                # an interrupt may have come between writing a record and noting it
-                self.records.refresh()
-                if self.records:
-                    files = self.study_files()
-                    files.write(folder)
+                try:
+                    callback.stop()
+                finally:
+                    # an interrupt may have come between writing a record and noting it
+                    self.records.refresh()
+                    if self.records:
+                        files = self.study_files()
+                        files.write(folder)
+                    progress.keep = bool(self.missing() and (self.records or progress.record.epochs_trained))
         if missing:
             raise StudyInterrupted(
                 "interrupted; what is finished stays recorded, and running it again continues from there"
@@ -221,12 +232,14 @@ class StudyRunner:
         wrong_input = any(failure.exit_code == InputError.exit_code for failure in self.failures)
         return (InputError if wrong_input else DnntrainError)("\n".join(lines))
 
-    def handle(self, event: Event, callback: StudyCallback, locks: RunLocks) -> None:
+    def handle(self, event: Event, callback: StudyCallback, locks: RunLocks, progress: ProgressFile) -> None:
         """Record an event."""
         if isinstance(event, EpochEnd):
+            progress.update(**after_epoch(progress.record, event, self.ids))
             callback.progress(event)
         elif isinstance(event, JobFailed):
             self.failures.append(event)
+            progress.update(**after_failure(progress.record, event, self.ids, self.failed_seeds()))
         elif isinstance(event, RunsFinished):
             for run in event.runs:
                 record = run.to_record(self.ids[run.spec], event.data, event.environment)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from dnntrain.analysis.margins import read_margin
 from dnntrain.config.spec import RunSpec, default_settings
+from dnntrain.data.in_memory import InMemory
 from dnntrain.errors import InputError
 from dnntrain.metrics import DEFAULT_METRIC, column_named, metric_of
 from dnntrain.store.published import PublishedValue
@@ -192,6 +193,7 @@ def read_seed_schedule(seeds: object, max_seeds: object = None) -> SeedSchedule:
 
 def read_seeds(value: object) -> tuple[int, ...]:
     """`5` → the seeds 0 to 4; `[3, 7]`, `3,7` or `10-14` → those; InputError otherwise."""
+    value = list(value) if isinstance(value, range) else value
     if isinstance(value, int) and not isinstance(value, bool):
         seeds = list(range(value)) if value < MOST_RUNS else []
     else:
@@ -237,6 +239,8 @@ def spec_label(spec: RunSpec) -> str:
     """The settings that differ from the defaults, as a short name: 'act=elu,bn,clipnorm=1'."""
     settings, defaults = spec.settings(), default_settings(spec.net)
     changed = {k: v for k, v in settings.items() if v != defaults[k] and k != "seed"}
+    if isinstance(spec.source, InMemory):
+        changed["data"] = spec.source.display_name()
     return (
         ",".join(key if value is True else f"{key}={format_value(value)}" for key, value in changed.items())
         or "default"

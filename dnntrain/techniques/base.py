@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import field_extra, format_validation_error, format_value, odd_number
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.plugins import declarer
+from dnntrain.utils.plugins import declared_by
 from dnntrain.utils.user_code.reference import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
@@ -85,7 +85,7 @@ class Technique(BaseModel):
             names = {alias: each for each in CATALOGUE.values() for alias in (each.name, *each.other_names())}
             for name in (cls.name, *cls.other_names()):
                 if name in names:
-                    raise TypeError(f"two techniques are named {name!r}; the other one is in {declarer(names[name])}")
+                    raise TypeError(f"two techniques are named {name!r}; the other is in {declared_by(names[name])}")
             CATALOGUE[cls.name] = cls
 
     @classmethod

@@ -10,7 +10,7 @@ from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer
 from dnntrain.nn.layer_spec import LayerSpec, Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.techniques.base import RunExtent, Switch, per_member
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -100,7 +100,7 @@ class DropPathSpec(LayerSpec):
         rates = [spec.share * spec.drop_path.rate for spec in members]
         return DropPathLayer(self.name, torch.tensor(rates, dtype=torch.float32, device=device))
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         from dnntrain.nn.plain_torch import StochasticDepth
 
         return TorchCode(

@@ -15,7 +15,7 @@ from dnntrain.nn import random
 from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.techniques.base import RunExtent, Switch, per_member, select, stack
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -155,7 +155,7 @@ class DropoutSpec(LayerSpec):
     ) -> DropoutLayer:
         return DropoutLayer(self.name, stack([member.dropout for member in members], device))
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return self.dropout.to_torch(drops_channels=self.dropout.spatial and len(self.shape) == 3)
 
 

@@ -118,6 +118,11 @@ class Tracker(ABC):
         """
         self.where = str(where or self.default)
 
+    def check_place(self, runs: Path) -> None:
+        """Raise InputError if it would log into the folder where runs are recorded."""
+        if Path(self.where).absolute() == runs.absolute():
+            raise InputError(f"tracker {self.name}: {self.where} is where runs are recorded; name another folder")
+
     @abstractmethod
     def logged(self, study: str) -> set[TrackedRun]:
         """The runs of a study that are there, whole. Called before runs of the study are opened."""
@@ -137,8 +142,9 @@ class Tracker(ABC):
             How many runs were logged.
 
         Raises:
-            InputError: The record of a run is missing or damaged.
+            InputError: The record of a run is missing or damaged, or the tracker's folder is that of the records.
         """
+        self.check_place(result.folder.parent)
         there, records, count = self.logged(result.name), result.records, 0
         for arm, seed, run_id in result.runs[["arm", "seed", "run"]].itertuples(index=False):
             run = TrackedRun(result.name, arm, int(seed), run_id)

@@ -11,7 +11,7 @@ from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.mlflow import MLflowTracker
 from dnntrain.trackers.tensorboard import TensorBoardTracker
 from dnntrain.trackers.wandb import WandbTracker
-from dnntrain.utils.plugins import load_plugins, declarer
+from dnntrain.utils.plugins import declared_by, load_plugins
 
 T = TypeVar("T", bound=type[Tracker])
 
@@ -25,7 +25,7 @@ TRACKERS: dict[str, type[Tracker]] = {}
 def register_tracker(tracker: T) -> T:
     """Make a tracker known under its name; a class decorator. TypeError for a name that exists already."""
     if tracker.name in TRACKERS:
-        other = declarer(TRACKERS[tracker.name])
+        other = declared_by(TRACKERS[tracker.name])
         raise TypeError(f"two trackers are named {tracker.name!r}; the other one is in {other}")
     TRACKERS[tracker.name] = tracker
     return tracker
@@ -59,7 +59,7 @@ def read_trackers(track: TrackLike) -> list[Tracker]:
     """The trackers that are meant by names, such as `mlflow` or `tensorboard:logs`, and by objects.
 
     Raises:
-        InputError: There is no such tracker, or its package is not installed.
+        InputError: There is no such tracker, its package is not installed, or two would log to the same place.
     """
     trackers = []
     for each in [track] if isinstance(track, str | Tracker) else track:
@@ -72,6 +72,11 @@ def read_trackers(track: TrackLike) -> list[Tracker]:
         if colon and not where:
             raise InputError(f"track '{each}': names no place after the colon; write {name} or {name}:WHERE")
         trackers.append(create_tracker(name, where or None))
+    places: dict[Path, Tracker] = {}
+    for tracker in trackers:
+        other = places.setdefault(Path(tracker.where).absolute(), tracker)
+        if other is not tracker:
+            raise InputError(f"trackers {other.name} and {tracker.name}: both log to {tracker.where}; name two folders")
     return trackers
 
 

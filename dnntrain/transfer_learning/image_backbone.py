@@ -21,7 +21,7 @@ from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext, Tensors
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.modules.layer import ModuleLayer
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.transfer_learning.backbone import Backbone, FrozenFeatures, reused_count
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.transfer_learning.image_models import ImageModel, Modules, average_maps, find_architecture
@@ -243,7 +243,7 @@ class ImageModelSpec(LayerSpec):
     def shape_out(self) -> Shape:
         return (prod(self.model.shape(self.count, self.size)),)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         """Its layers, of which a run may have trained the upper ones: `tensors` has them by trunk.LAYER.NAME."""
         from dnntrain.nn.plain_torch import ImageLayers
 

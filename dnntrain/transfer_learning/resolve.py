@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from dnntrain.data import DataLocation, OwnSource
 from dnntrain.engine.network import layer_specs, tensor_names
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import DnntrainError, InputError, did_you_mean
-from dnntrain.metrics import VAL_LOSS
 from dnntrain.store.code import recorded_plugins, runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunStore
@@ -101,29 +99,3 @@ def count_overlap(train: np.ndarray, test: np.ndarray) -> int:
         return 0
     known = {hash(row.tobytes()) for row in train}
     return sum(hash(row.tobytes()) in known for row in test)
-
-
-def resolve_run(text: str, store: RunStore) -> tuple[RunStore, str]:
-    """The store and id of `runs/<study>/<run>`, of `runs/<study>` (its best run by validation loss), or of an id."""
-    if re.fullmatch(r"[0-9a-f]{12}", text):
-        return store, text
-    path = Path(text)
-    if re.fullmatch(r"[0-9a-f]{12}", path.name) and len(path.parts) > 2:
-        return RunStore(path.parent.parent), path.name
-    if (path / "study.json").is_file():
-        return RunStore(path.parent), best_run(path)
-    raise InputError(
-        f"--from {text}: neither a run (runs/<study>/<run>, runs/<study>, or a run's id) nor a pretrained network"
-        f"{did_you_mean(text, ARCHITECTURES)}"
-    )
-
-
-def best_run(folder: Path) -> str:
-    """The finished run of a study with the lowest validation loss; InputError if none finished."""
-    from dnntrain.store.study_files import read_study  # loads pandas
-
-    runs = read_study(folder).runs
-    finished = runs[runs["status"] == "finished"]
-    if finished.empty:
-        raise InputError(f"--from {folder}: none of its runs finished")
-    return str(finished.sort_values(VAL_LOSS)["run"].iloc[0])

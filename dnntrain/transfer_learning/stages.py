@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, layer_names
-from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
-from dnntrain.engine.population import StartState
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
@@ -27,6 +25,9 @@ from dnntrain.store.records import LayerNames
 from dnntrain.techniques.activations import ActivationSpec
 from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen_count
 from dnntrain.utils.lazy import torch
+
+if TYPE_CHECKING:
+    from dnntrain.engine.population import StartState
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def train_stage(
     keep_predictions: bool,
 ) -> None:
     """Train the runs for one stage, and update their history and weights."""
+    from dnntrain.engine.loop import train_population  # imports torch
+
     started = time.perf_counter()
     specs, features, start = prepare_stage(
         stage, [run.spec for run in runs], dataset, splits, backbone, device, [run.weights for run in runs]
@@ -152,6 +155,8 @@ def prepare_stage(
         device: Where the features are computed.
         known: Each run's weights from earlier stages, by name. All others are the backbone's, or new.
     """
+    from dnntrain.engine.population import StartState  # imports torch
+
     spec = specs[0]
     rows = np.unique(np.concatenate([part for split in splits for part in split]))
     training_part = np.setdiff1d(np.arange(len(dataset.train_targets)), splits[0][1])

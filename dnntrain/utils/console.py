@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console, RenderableType
 
 UNLIMITED = 1_000_000
@@ -14,6 +16,28 @@ def console(*, stderr: bool = False) -> Console:
     if not made.file.isatty():
         made.width = UNLIMITED  # whatever COLUMNS and FORCE_COLOR say
     return made
+
+
+class ProgressConsole(Console):
+    """A console on stderr for progress, which is dropped where stderr is closed or its reader is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, markup=False, emoji=False, highlight=False, force_jupyter=False)
+        try:
+            if not self.file.isatty():
+                self.width = UNLIMITED
+        except ValueError:  # closed
+            self.quiet = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().print(*args, **kwargs)
+        except (OSError, ValueError):
+            self.quiet = True
+
+    def on_broken_pipe(self) -> None:
+        """Keep the process, which rich would end."""
+        self.quiet = True
 
 
 def show(what: RenderableType) -> None:

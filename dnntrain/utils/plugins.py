@@ -107,7 +107,7 @@ def plugin_references(declared: type) -> tuple[CodeReference, ...]:
     return (CodeReference(declared.__module__ if plugin.package else plugin.module, declared.__qualname__),)
 
 
-def declarer(declared: type) -> str:
+def declared_by(declared: type) -> str:
     """Who declares a class, for messages: 'dnntrain', 'plug-in hardtanh.py', or its module."""
     plugin = plugin_of(declared)
     top = declared.__module__.partition(".")[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -122,6 +122,35 @@ class TextTable:
         """A cell, in the color of its verdict."""
         word = value.partition(" ")[0].rstrip(",:")
         return Text(value, style=COLORS.get(word, "") if heading in self.colored else "")
+
+
+def one_line_each(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, droppable: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Lay out a table with one line for each row, in which nothing is wrapped or cut.
+
+    Args:
+        headings: The columns.
+        rows: The cells of each row.
+        width: Columns of the terminal; None for anything else, which gets all columns, separated by tabs.
+        droppable: Columns that may be left out where they do not fit, the first to go first.
+
+    Returns:
+        The lines, the headings first, and the columns that were left out. If the others do not fit either, the lines
+        have all columns, separated by tabs.
+    """
+    table, dropped = [headings, *rows], list[str]()
+    by_tabs = ["\t".join(row) for row in table]
+    if width is None:
+        return by_tabs, []
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(headings))]
+    for name in (None, *droppable):
+        dropped += [name] if name else []
+        shown = [column for column, heading in enumerate(headings) if heading not in dropped]
+        if sum(widths[column] for column in shown) + 2 * (len(shown) - 1) <= width:
+            lines = ["  ".join(set_cell_size(row[column], widths[column]) for column in shown) for row in table]
+            return [line.rstrip() for line in lines], dropped
+    return by_tabs, []
 
 
 def definitions(rows: Sequence[tuple[str, str]]) -> Table:

@@ -62,7 +62,7 @@ def test_a_function_is_called_once_for_its_code_and_runs_are_kept(folder: Path) 
 
     succeeds("train", *DATA, *BRIEF, "--seeds", "3", "--workers", "2", cwd=folder, process=True)  # workers share it
     assert calls(folder) == 1 and len(records(folder)) == 3
-    listed = succeeds("runs", "list", cwd=folder, process=True)
+    listed = succeeds("runs", "list", "--all", cwd=folder, process=True)
     assert first in listed
     report = succeeds("report", "runs", cwd=folder, process=True)
     assert "mydata.py:load (120 training and 60 test examples)" in report.replace("\n", " ")

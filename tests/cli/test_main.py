@@ -207,6 +207,7 @@ def test_every_technique_has_a_card_and_stands_in_help(technique: str, tmp_path:
 def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path: Path) -> None:
     succeeds("ablate", preset, cwd=tmp_path)
     commands = (["--help"], ["train", "--help"], ["techniques"], ["techniques", "power"], ["report", "runs"],
+                ["watch", "runs"], ["runs", "list", "--all"], ["runs", "verify"],
                 ["ablate", str(preset), "--plan"], ["ablate", str(preset)])  # fmt: skip
     script = (
         "import sys\nfrom dnntrain.__main__ import main\n"

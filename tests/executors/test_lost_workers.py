@@ -58,7 +58,7 @@ def test_a_second_process_says_who_holds_the_study_or_helps(tmp_path: Path) -> N
 def test_runs_are_listed_checked_and_removed(tmp_path: Path) -> None:
     succeeds("train", *QUICK, "--seeds", "2", cwd=tmp_path)
     ids = [path.name for path in (tmp_path / "runs" / "store").glob("[!.]*")]
-    assert all(run in succeeds("runs", "list", cwd=tmp_path) for run in ids)
+    assert all(run in succeeds("runs", "list", "--all", cwd=tmp_path) for run in ids)
     assert '"status": "finished"' in succeeds("runs", "show", ids[0], cwd=tmp_path)
     assert "2 of 2 runs are whole" in succeeds("runs", "verify", cwd=tmp_path)
     weights = tmp_path / "runs" / "store" / ids[0] / "weights.safetensors"

@@ -95,7 +95,14 @@ def test_a_study_records_its_code_once_per_version(folder: Path) -> None:
     }
     calls = imported(folder)
     assert "6 of 6 runs are whole" in succeeds("runs", "verify", cwd=cwd)
-    for words in (("report", "runs"), ("runs", "list"), ("techniques",), ("--help",), ("ablate", "--help")):
+    for words in (
+        ("report", "runs"),
+        ("runs", "list"),
+        ("runs", "list", "--all"),
+        ("techniques",),
+        ("--help",),
+        ("ablate", "--help"),
+    ):
         succeeds(*words, cwd=cwd)
     completing = {"_DNNTRAIN_COMPLETE": "complete_bash", "COMP_WORDS": "dnntrain ablate ../p/s", "COMP_CWORD": "2"}
     dnntrain(cwd=cwd, process=True, **completing)

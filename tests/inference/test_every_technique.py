@@ -52,6 +52,5 @@ def test_a_technique_is_exported(network: str, technique: str, tiny: Dataset, tm
     with torch.no_grad():
         outputs = torch_module(model)(torch.from_numpy(data.test_inputs)).numpy()
     if model.target:
-        mean, deviation = model.target
-        expected = expected * deviation + mean
+        expected = expected * model.target.deviation + model.target.mean
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

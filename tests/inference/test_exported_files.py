@@ -23,7 +23,9 @@ from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
+from dnntrain.nn.layer_spec import LayerSpec, Shape, torch_sequence
 from dnntrain.store.run_store import RunStore
+from dnntrain.techniques.activations import ActivationSpec, ReLU
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
@@ -318,7 +320,7 @@ def test_rows_of_a_table_become_the_inputs_that_training_had(tmp_path: Path) -> 
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("name", [*RUNS, *TRANSFERS])
+@pytest.mark.parametrize("name", [*RUNS, "from a run", "image model"])
 def test_onnx_gives_the_recorded_predictions(
     name: str, store: RunStore, trained: Mapping[str, Trained], tmp_path: Path
 ) -> None:
@@ -334,3 +336,25 @@ def test_onnx_gives_the_recorded_predictions(
     expected, info = each.run.predictions.outputs["test"], each.run.predictions.info["test"]
     scaled = expected if each.data.classes else expected * info.deviation + info.mean
     np.testing.assert_allclose(outputs, scaled, rtol=1e-3, atol=1e-4)
+
+
+class Unknown(ReLU):
+    """A plug-in's activation that does not say how plain torch writes it."""
+
+
+@dataclass(frozen=True)
+class UnknownSpec(LayerSpec):
+    """Likewise a layer."""
+
+    name: str
+
+    @property
+    def shape_out(self) -> Shape:
+        return (1,)
+
+
+def test_a_layer_that_declares_no_form_in_plain_torch_is_named() -> None:
+    with pytest.raises(dt.InputError, match="act relu: cannot be exported, since Unknown declares no `to_torch`"):
+        ActivationSpec("hidden1", (3,), Unknown()).to_torch({})
+    with pytest.raises(dt.InputError, match="hidden2: a layer Unknown cannot be exported"):
+        torch_sequence([UnknownSpec("hidden2")], {})

@@ -158,9 +158,9 @@ def test_a_finished_study_needs_no_room_to_write(public: Path) -> None:
     written = {path: path.stat().st_mtime_ns for path in public.rglob("*")}
     again = ["ablate", "small.yaml"]
     assert inline.answer(again, public).out == printed
-    reading = [again, ["runs", "list"], ["runs", "verify"], ["report", "runs"]]
+    reading = [again, ["runs", "list"], ["runs", "verify"], ["report", "runs"], ["watch", "runs"]]
     done = commands_of_another_user(*reading, [*again, "--seeds", "3"], cwd=public)
-    assert done.stdout.startswith(printed) and done.stdout.count("exit code 0\n") == 4, done.stderr
+    assert done.stdout.startswith(printed) and done.stdout.count("exit code 0\n") == 5, done.stderr
     assert done.stdout.endswith("exit code 1\n") and done.stderr.count("error: ") == 1
     assert "error: cannot write to" in done.stderr and "Traceback" not in done.stderr
     assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == written

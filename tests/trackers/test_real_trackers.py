@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import subprocess
 import sys
 import time
@@ -16,8 +17,7 @@ import psutil
 import pytest
 
 import dnntrain as dt
-from dnntrain.trackers import registry
-from tests.support.command import environment
+from tests.support.command import environment, succeeds
 from tests.support.tracked import Logged, assert_same
 from tests.support.wandb_file import items, read_whole
 from tests.trackers.conftest import SETTINGS
@@ -31,8 +31,8 @@ pytestmark = [
 NAMES = ("study", "arm", "seed", "run", "status", "health")
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 FLOAT32 = 1e-6
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false", "MLFLOW_ALLOW_FILE_STORE": "true"}
-"""Nothing is to be sent; the last one lets MLflow's own client read a folder."""
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_ERROR_REPORTING": "false"}
+"""Nothing is to be sent."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +40,10 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """As for a user who is not logged in anywhere."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "MLFLOW_TRACKING_URI"):
+        for name in (
+            *("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT"),
+            *("MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE"),
+        ):
             patch.delenv(name, raising=False)
         for name, value in QUIET.items():
             patch.setenv(name, value)
@@ -85,7 +88,10 @@ def read_tensorboard(where: Path) -> dict[tuple[str, int], Logged]:
 def read_mlflow(where: Path) -> dict[tuple[str, int], Logged]:
     from mlflow import MlflowClient
 
-    client, runs = MlflowClient(where.as_uri(), registry_uri=where.as_uri()), {}
+    assert "MLFLOW_ALLOW_FILE_STORE" not in os.environ, "the tracker left it as it was"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # for a client that reads a folder
+        client, runs = MlflowClient(where.as_uri(), registry_uri=where.as_uri()), {}
     for run in client.search_runs([client.get_experiment_by_name("tracked").experiment_id]):
         if "dnntrain.study" in run.data.tags:
             continue
@@ -193,26 +199,38 @@ def test_tensorboard_shows_settings_and_the_summary(recorded: dt.StudyResult, tm
     assert "| elu, wide |" in summary.tensor_proto.string_val[0].decode()
 
 
-@pytest.mark.parametrize("tracker", ["wandb", "mlflow"])
-def test_the_command_leaves_no_process_and_asks_for_nothing(
-    tracker: str, recorded: dt.StudyResult, tmp_path: Path
-) -> None:
-    pytest.importorskip(tracker)
+def test_wandb_leaves_no_process_and_asks_for_nothing(recorded: dt.StudyResult, tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
     mark = uuid.uuid4().hex
-    command = [sys.executable, "-m", "dnntrain", "runs", "track", str(recorded.folder), "--to", tracker]
+    command = [sys.executable, "-m", "dnntrain", "runs", "track", str(recorded.folder), "--to", "wandb"]
     env = environment(MARK=mark, PYTHONPATH=str(Path(__file__).parents[2]))
-    env.pop("MLFLOW_ALLOW_FILE_STORE")
     env.pop("WANDB_SERVICE", None)  # the process of W&B that serves this one
     done = subprocess.run(command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=120, check=False)  # fmt: skip
-    where = registry.TRACKERS[tracker].default
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert done.stdout == f"tracked: 6 of 6 runs logged to {tracker} ({where})\n"
+    assert done.stdout == "tracked: 6 of 6 runs logged to wandb (.)\n"
     deadline = time.monotonic() + 10
     while left := [process for process in psutil.process_iter() if is_marked(process, mark)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
-    assert_holds(tracker, tmp_path / where, recorded)
+    assert_holds("wandb", tmp_path, recorded)
+
+
+def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TRACKERS:
+        pytest.importorskip(name)
+    page = (Path(dt.__file__).parent / "docs" / "tracking.md").read_text()
+    commands, code = (block.partition("\n")[2] for block in page.split("```")[1:4:2])
+    (tmp_path / "study.yaml").write_text(
+        "base: {hidden: 4, epochs: 1, train_size: 60, val: 60}\nfactors: {elu: {act: elu}}\nseeds: 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for line in commands.strip().splitlines():
+        words = line.split("#")[0].split()
+        assert words[0] == "dnntrain"
+        succeeds(*words[1:])
+    exec(code, {})
+    assert {"tensorboard", "mlruns", "wandb", "logs", "experiments"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def is_marked(process: psutil.Process, mark: str) -> bool:

@@ -23,8 +23,8 @@ class Memory(Tracker):
 
     name, summary, needs, default = "memory", "a dictionary", "memory", "here"
 
-    def __init__(self, fails: str = "") -> None:
-        super().__init__()
+    def __init__(self, fails: str = "", where: str | None = None) -> None:
+        super().__init__(where)
         self.fails = fails
         self.runs: dict[TrackedRun, MemoryLog] = {}
         self.opened: list[TrackedRun] = []
@@ -151,7 +151,7 @@ def test_the_stages_of_a_transfer_are_one_run(runs: Path) -> None:
 
 @pytest.mark.parametrize("method", ["logged", "open", "log_epoch", "log_study"])
 def test_a_tracker_that_fails_costs_no_run(method: str, runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    failing, other = Memory(fails=method), Memory()
+    failing, other = Memory(fails=method), Memory(where="elsewhere")
     study = dt.ablate(**SETTINGS, out=runs, track=[failing, other])
     assert_same(other.content(), study.folder)
     warning = capfd.readouterr().err
@@ -188,6 +188,19 @@ def test_wrong_trackers_are_errors_before_anything_is_trained(track: Any, messag
     with pytest.raises(dt.InputError) as caught:
         dt.train(out=runs, hidden="4", track=[track])
     assert message in str(caught.value) and not runs.exists()
+
+
+def test_trackers_have_folders_of_their_own(recorded: dt.StudyResult, runs: Path) -> None:
+    first, second = Memory(), Memory()
+    with pytest.raises(dt.InputError, match="trackers memory and memory: both log to here"):
+        dt.train(out=runs, hidden="4", track=[first, second])
+    first.where = str(runs)
+    with pytest.raises(dt.InputError, match="is where runs are recorded; name another folder"):
+        dt.train(out=runs, hidden="4", track=first)
+    assert not runs.exists()
+    first.where = str(recorded.folder.parent)
+    with pytest.raises(dt.InputError, match="is where runs are recorded; name another folder"):
+        dt.track(recorded, first)
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])

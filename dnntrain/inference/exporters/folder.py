@@ -29,18 +29,18 @@ def write_export(model: PlainModel, exporter: Exporter, folder: Path) -> None:
             if preprocessing := model.record.data.preprocessing:
                 text = json.dumps(preprocessing, indent=1, ensure_ascii=False)
                 (scratch / "preprocessing.json").write_text(text, encoding="utf-8")
-            found = contents(folder)
+            found = file_contents(folder)
             if not found:
                 if folder.exists():
                     folder.rmdir()
                 scratch.rename(folder)
-            elif found != contents(scratch):
+            elif found != file_contents(scratch):
                 raise InputError(f"--out {folder}: holds something else; name a new folder, or remove this one")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     """The files in a folder by relative path, without what Python caches."""
     files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}

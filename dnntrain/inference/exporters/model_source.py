@@ -13,7 +13,7 @@ from dnntrain.data.table_preprocessing import TablePreprocessing
 from dnntrain.inference.exporters.plain_model import PlainModel
 from dnntrain.nn.torch_code import INDENT, literal, source_of, unique
 
-WIDTH = 100
+TEXT_WIDTH = 100
 """Columns of text in the file."""
 LOADERS = {".pt": "torch.load({file}, weights_only=True)", ".safetensors": "load_file({file})"}
 """How a weights file is read, by its suffix."""
@@ -59,11 +59,11 @@ def docstring(model: PlainModel) -> str:
         returns = "Returns numbers (N, 1) in the target's unit."
     if model.table:
         takes += " `encode` makes them from rows of the table."
-    title, *rest = wrap(about, WIDTH)
+    title, *rest = wrap(about, TEXT_WIDTH)
     recorded = [f"Recorded on its test part: {figures}."] if figures else []
     paragraphs = [*recorded, f"{takes} {returns}", *model.notes]
     # text of the user's may hold anything
-    text = "\n\n".join(["\n".join([title, *rest]), *("\n".join(wrap(each, WIDTH)) for each in paragraphs)])
+    text = "\n\n".join(["\n".join([title, *rest]), *("\n".join(wrap(each, TEXT_WIDTH)) for each in paragraphs)])
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"') + "\n"
 
 
@@ -85,7 +85,7 @@ def constants(model: PlainModel, code: Path | None) -> str:
     lines = []
     if classes := model.data.classes:
         line = f"CLASSES = {literal(list(classes))}"
-        lines.append(line if len(line) <= WIDTH else "CLASSES = [\n" + items(map(literal, classes)) + "]")
+        lines.append(line if len(line) <= TEXT_WIDTH else "CLASSES = [\n" + items(map(literal, classes)) + "]")
     if model.code:
         own = 'Path(__file__).resolve().with_name("code")'
         lines.append(f"CODE = {own if code is None else f'Path({literal(str(code))})'}")

@@ -18,14 +18,17 @@ from dnntrain.inference.exporters.torch_module import torch_module
 from dnntrain.nn.torch_code import literal
 from dnntrain.utils.lazy import torch
 
-EXAMPLES = 5
+CHECKED_ROWS = 5
 """Rows that the written file is checked with; it is traced with 2."""
-TOLERANCE = 1e-3
+ONNX_TOLERANCE = 1e-3
 """How far its outputs may be from torch's, relative to the largest one. onnxruntime orders sums in its own way."""
 
 
 class OnnxExporter(Exporter):
-    """One file for other runtimes: `input` is the raw inputs, `output` what model.py of `--to torch` returns."""
+    """One file for other runtimes: `input` is the raw inputs, `output` what model.py of `--to torch` returns.
+
+    ONNX does not convert types: images are uint8, tokens int64, columns of a table float64, other numbers float32.
+    """
 
     name = "onnx"
     summary = "model.onnx, for onnxruntime and others"
@@ -57,7 +60,7 @@ class OnnxExporter(Exporter):
         for key, value in {"run": model.record.run, "classes": literal(list(model.data.classes))}.items():
             proto.metadata_props.add(key=key, value=value)
         onnx.save(proto, file)
-        check_onnx(file, module, model.example(EXAMPLES))
+        check_onnx(file, module, model.example(CHECKED_ROWS))
 
 
 def check_onnx(file: Path, module: torch.nn.Module, example: torch.Tensor) -> None:
@@ -69,7 +72,7 @@ def check_onnx(file: Path, module: torch.nn.Module, example: torch.Tensor) -> No
     with torch.no_grad():
         expected = module(example).numpy()
     difference = np.abs(outputs - expected).max() / max(np.abs(expected).max(), 1e-30)
-    if not difference < TOLERANCE:
+    if not difference < ONNX_TOLERANCE:
         raise InputError(f"onnxruntime computes other outputs than torch (relative difference {difference:.2g})")
 
 

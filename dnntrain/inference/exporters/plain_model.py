@@ -15,10 +15,11 @@ from dnntrain.data.table_preprocessing import TablePreprocessing
 from dnntrain.engine.network import LayerSpecs, layer_specs, tensor_names
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError
+from dnntrain.inference.recorded import data_info, network_code, target_scale
 from dnntrain.nn.layer_spec import LayerSpec, torch_sequence
-from dnntrain.nn.torch_code import Arrays, TorchCode, unique
-from dnntrain.store.code import kept_files, recorded_plugins, runnable_code
-from dnntrain.store.records import RunRecord
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, unique
+from dnntrain.store.code import kept_files
+from dnntrain.store.records import RunRecord, TargetScale
 from dnntrain.store.run_store import RunStore
 from dnntrain.transfer_learning.resolve import resolve_backbone
 from dnntrain.transfer_learning.stages import stages_of
@@ -37,12 +38,12 @@ class PlainModel:
     """The data that it was trained on."""
     parts: Mapping[str, TorchCode]
     """The modules by the names of the attributes that hold them, from the lowest."""
-    scaling: Arrays
+    scaling: NamedArrays
     """What fills and scales its inputs: `fill`, `offset` and `factor`, as far as they were measured in training."""
     scales_itself: bool
     """Whether the lowest module takes raw images."""
-    target: tuple[float, float] | None
-    """Mean and deviation that turn outputs into numbers in the target's unit; None for classes."""
+    target: TargetScale | None
+    """What turns outputs into numbers in the target's unit; None for classes."""
     code: Mapping[str, bytes]
     """The user's own code that it imports, by its path in the folder `code`."""
     code_folder: Path
@@ -66,15 +67,21 @@ class PlainModel:
     def arrays(self) -> dict[str, np.ndarray]:
         """The whole `state_dict` as NumPy arrays."""
         parts = {f"{name}.{key}": array for name, part in self.parts.items() for key, array in part.state.items()}
-        target = {} if self.target is None else dict(zip(("target_mean", "target_deviation"), self.target, strict=True))
-        return {**self.scaling, **parts, **{name: np.array(value, np.float32) for name, value in target.items()}}
+        arrays = {**self.scaling, **parts}
+        if self.target:
+            arrays["target_mean"] = np.array(self.target.mean, np.float32)
+            arrays["target_deviation"] = np.array(self.target.deviation, np.float32)
+        return arrays
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The whole `state_dict`; no two tensors share memory."""
         return {name: torch.from_numpy(np.array(array, order="C")) for name, array in self.arrays().items()}
 
     def example(self, rows: int) -> torch.Tensor:
-        """Raw inputs (rows, *shape) to try the model with: random pixels, tokens, or numbers near the training mean."""
+        """Raw inputs (rows, *shape) to try the model with: random pixels, tokens, or numbers near the training mean.
+
+        Numbers are float64 if they are columns of a table, which may need it, as time stamps do; else float32.
+        """
         rng, shape = np.random.default_rng(0), (rows, *self.data.shape)
         if self.data.kind == "images":
             return torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
@@ -84,7 +91,7 @@ class PlainModel:
         x = rng.standard_normal((rows, self.data.n_features))
         if factor is not None and offset is not None:
             x = offset + np.divide(x, factor, out=np.zeros_like(x), where=factor != 0)
-        return torch.from_numpy(x.reshape(shape).astype(np.float32))
+        return torch.from_numpy(x.reshape(shape).astype(np.float64 if self.table else np.float32))
 
 
 def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bool) -> PlainModel:
@@ -103,12 +110,14 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
     record = store.read(run)
     if record.status != "finished":
         raise InputError(f"run {run}: it {record.status}, so there is no model to export")
-    recorded_plugins(store.code, record, trust_code=trust_code)
-    spec, weights, data = RunSpec.from_record(record.settings), store.weights(run), recorded_data(record)
+    code = network_code(store, record, trust_code)  # first, since it loads the plug-ins that the settings may need
+    spec, weights = RunSpec.from_record(record.settings), store.weights(run)
     check_finite(weights, str(store.weights_file(run)), "this run cannot be exported")
-    of_network = {str(reference) for reference in spec.net.references()}
-    own = record.model_copy(update={"code": [each for each in record.code if each.reference in of_network]})
-    code = runnable_code(store.code, own, trust_code=trust_code)
+    data, modules = data_info(record, spec.source), {reference.module for reference in spec.net.references()}
+    own = [each for each in code if each.module in modules]
+    target = None if data.classes else target_scale(record, store)
+    if target is None and not data.classes:
+        raise InputError(f"run {run}: recorded without the target's mean; `dnntrain runs evaluate {run}` adds it")
     with pinned(code):
         layers = network_layers(spec, data, store, home)
         if missing := set(tensor_names(layers)) - weights.keys():
@@ -121,19 +130,9 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
         parts,
         scaling={name.removeprefix("input."): weights[name] for name in sorted(MEASURED) if name in weights},
         scales_itself="@" in (spec.reuse_from or ""),
-        target=None if data.classes else target_scaling(record, store),
-        code={path: content for each in code for path, content in kept_files(each).items()},
-        code_folder=next((store.code / each.digest for each in code), store.code).resolve(),
-    )
-
-
-def recorded_data(record: RunRecord) -> DatasetInfo:
-    """What a network needs to know about the data of a run; InputError if its record is too old to say."""
-    data = record.data
-    if not data.shape:
-        raise InputError(f"run {record.run}: its record does not say what shape its examples have; train it again")
-    return DatasetInfo(
-        tuple(data.shape), tuple(data.classes), data.train_examples, kind=data.kind, n_tokens=data.n_tokens
+        target=target,
+        code={path: content for each in own for path, content in kept_files(each).items()},
+        code_folder=next((store.code / each.digest for each in own), store.code).resolve(),
     )
 
 
@@ -145,7 +144,7 @@ def network_layers(spec: RunSpec, data: DatasetInfo, store: RunStore, home: Data
     return backbone.exported_layers(spec, stages_of(spec, backbone)[-1].frozen, data)
 
 
-def named_parts(layers: LayerSpecs, weights: Arrays) -> dict[str, TorchCode]:
+def named_parts(layers: LayerSpecs, weights: NamedArrays) -> dict[str, TorchCode]:
     """Layers as modules by attribute name. Layers of the same name, such as a dense layer and its norm, are one."""
     groups: list[tuple[str, list[LayerSpec]]] = []
     for layer in layers:
@@ -161,15 +160,3 @@ def named_parts(layers: LayerSpecs, weights: Arrays) -> dict[str, TorchCode]:
             attribute += "_"
         parts[attribute] = torch_sequence(group, weights)
     return parts
-
-
-def target_scaling(record: RunRecord, store: RunStore) -> tuple[float, float]:
-    """Mean and deviation of a regression's targets; InputError if they are not recorded."""
-    if record.target:
-        return record.target.mean, record.target.deviation
-    predictions = store.predictions(record.run)  # older records have them there
-    if predictions is None or not predictions.is_complete:
-        run = record.run
-        raise InputError(f"run {run}: the scale of its targets is not recorded; `dnntrain runs evaluate {run}` adds it")
-    info = predictions.info["test"]
-    return info.mean, info.deviation

@@ -8,7 +8,7 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.inference.exporters.base import Exporter
 from dnntrain.inference.exporters.onnx_file import OnnxExporter
 from dnntrain.inference.exporters.torch_files import SafetensorsExporter, TorchExporter
-from dnntrain.utils.plugins import load_plugins, declarer
+from dnntrain.utils.plugins import declared_by, load_plugins
 
 E = TypeVar("E", bound=type[Exporter])
 
@@ -19,7 +19,7 @@ EXPORTERS: dict[str, type[Exporter]] = {}
 def register_exporter(exporter: E) -> E:
     """Make an exporter known under its name; a class decorator. TypeError for a name that exists already."""
     if exporter.name in EXPORTERS:
-        other = declarer(EXPORTERS[exporter.name])
+        other = declared_by(EXPORTERS[exporter.name])
         raise TypeError(f"two exporters are named {exporter.name!r}; the other one is in {other}")
     EXPORTERS[exporter.name] = exporter
     return exporter

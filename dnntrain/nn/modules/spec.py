@@ -21,7 +21,7 @@ from dnntrain.nn.modules.noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.modules.parts import cut, norms_at_rest
 from dnntrain.nn.modules.statements import surgery_statements
 from dnntrain.nn.modules.structure import check_structure
-from dnntrain.nn.torch_code import INDENT, Arrays, TorchCode
+from dnntrain.nn.torch_code import INDENT, NamedArrays, TorchCode
 from dnntrain.utils.lazy import torch
 
 Surgery = Callable[["torch.nn.Module", np.random.Generator], list[str]]
@@ -258,7 +258,7 @@ class ModuleSpec(LayerSpec):
         layer.norms_at_rest = norms_at_rest(module, self.frozen)
         return layer
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         if self.parts or not isinstance(self.make, HasTorchCode):
             return super().to_torch(tensors)
         built = self.make.to_torch()
@@ -276,7 +276,7 @@ class ModuleSpec(LayerSpec):
         return replace(built, code=f"new_{self.name}()", state=state, helpers=(*built.helpers, *helpers, function))
 
 
-def state_with(module: torch.nn.Module, own: Arrays, name: str) -> Arrays:
+def state_with(module: torch.nn.Module, own: NamedArrays, name: str) -> NamedArrays:
     """The state_dict of a module with these parameters and buffers; tensors with two names come twice.
 
     Raises:

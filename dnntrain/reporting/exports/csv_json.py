@@ -18,6 +18,7 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
+from dnntrain.reporting.progress import progress_data
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
@@ -160,6 +161,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
         "transfer": transfer_data(summary),
         "design_notes": list(design_notes(summary)),
+        **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),
     }
 
 

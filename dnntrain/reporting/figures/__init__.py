@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
+from dnntrain.analysis.per_class import classes_by_arm
 from dnntrain.analysis.summary import Summary
+from dnntrain.errors import InputError
 from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
 from dnntrain.reporting.figures.effects import draw_effects, draw_score_against_time
@@ -25,9 +29,12 @@ from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.utils.files import write_errors
 
 __all__ = [
+    "FIGURE_KINDS",
+    "FigureKind",
     "draw_all",
     "draw_confusion",
     "draw_effects",
+    "draw_figure",
     "draw_gradient_flow",
     "draw_learning_curves",
     "draw_learning_rates",
@@ -67,22 +74,66 @@ def save_figures(summaries: Sequence[Summary], folder: Path, formats: Sequence[s
     return written
 
 
+@dataclass(frozen=True)
+class FigureKind:
+    """A kind of figure."""
+
+    file: str
+    """Its name in files."""
+    draw: Callable[[Summary, pd.DataFrame], Figure | None]
+    """Draws it from a study's summary and history; None if the study has nothing to show in it."""
+    absent: str
+    """Why a study may have nothing to show in it."""
+
+
+FIGURE_KINDS: dict[str, FigureKind] = {
+    "curves": FigureKind("learning-curves", draw_learning_curves, "its runs have no history of this metric"),
+    "effects": FigureKind("effects", lambda s, _: draw_effects(s), "no arm of it has a difference from a baseline"),
+    "gradients": FigureKind("gradient-flow", draw_gradient_flow, "its runs recorded no norms of gradients"),
+    "rates": FigureKind("learning-rates", draw_learning_rates, "the learning rate is the same in all its epochs"),
+    "sizes": FigureKind(
+        "training-size", lambda s, _: draw_training_size(s), "it does not compare transfer at several training sizes"
+    ),
+    "confusion": FigureKind(
+        "confusion", lambda s, _: draw_confusion(s), "its runs have no predictions of classes for this part of the data"
+    ),
+    "time": FigureKind("time", lambda s, _: draw_score_against_time(s), "no finished run of it has a time"),
+}
+"""The kinds of figures in the order of reports, by the name that `StudyResult.plot` takes."""
+
+
+def draw_figure(kind: str, summary: Summary) -> Figure:
+    """Draws one figure.
+
+    Args:
+        kind: A key of `FIGURE_KINDS`.
+        summary: The study. Confusion matrices are computed if the summary lacks them.
+
+    Raises:
+        InputError: If the kind is unknown, the study has nothing to show in it, or history.csv is damaged.
+    """
+    if kind not in FIGURE_KINDS:
+        raise InputError(f"kind {kind!r}: must be one of {', '.join(FIGURE_KINDS)}")
+    if kind == "confusion" and not summary.per_class:
+        try:
+            summary = replace(summary, per_class=classes_by_arm(summary.results, summary.metric))
+        except InputError as error:
+            raise InputError(f"kind {kind!r}: {str(error).removeprefix('--per-class: ')}") from None
+    figure = FIGURE_KINDS[kind].draw(summary, read_history(summary.results.folder))
+    if figure is None:
+        raise InputError(
+            f"kind {kind!r}: {summary.results.name} has nothing to show, since {FIGURE_KINDS[kind].absent}"
+        )
+    return figure
+
+
 def draw_all(summary: Summary) -> Iterator[tuple[str, Figure]]:
-    """Yields each figure that the study has data for, with its name."""
+    """Yields each figure that the study has data for, with its name in files."""
     history = read_history(summary.results.folder)
-    figures: dict[str, Callable[[], Figure | None]] = {
-        "learning-curves": lambda: draw_learning_curves(summary, history),
-        "effects": lambda: draw_effects(summary),
-        "gradient-flow": lambda: draw_gradient_flow(summary, history),
-        "learning-rates": lambda: draw_learning_rates(summary, history),
-        "training-size": lambda: draw_training_size(summary),
-        "confusion": lambda: draw_confusion(summary),
-        "time": lambda: draw_score_against_time(summary),
-    }
-    for name, make in figures.items():
-        figure = make()
+    for kind in FIGURE_KINDS.values():
+        figure = kind.draw(summary, history)
         if figure is not None:
-            yield name, figure
+            yield kind.file, figure
 
 
 def file_names(names: Iterable[str]) -> list[str]:

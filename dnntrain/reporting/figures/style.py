@@ -112,6 +112,13 @@ def rendered(figure: Figure, suffix: str) -> bytes:
     return file.getvalue()
 
 
+class StudyFigure(Figure):
+    """A figure that notebooks show without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return rendered(self, "png")
+
+
 def canvas(width: float, height: float, title: str, subtitle: str, caption: str) -> Figure:
     """An empty figure with a title above and a caption below the area to draw in.
 
@@ -125,7 +132,7 @@ def canvas(width: float, height: float, title: str, subtitle: str, caption: str)
     above, below = wrapped(subtitle, width), wrapped(caption, width)
     top, bottom = 0.34 + 0.15 * len(above), 0.12 + 0.15 * len(below)
     full = height + top + bottom
-    figure = Figure(figsize=(width, full))
+    figure = StudyFigure(figsize=(width, full))
     figure.text(0.1 / width, 1 - 0.08 / full, title, fontsize=LARGE, fontweight="bold", va="top")
     figure.text(0.1 / width, 1 - 0.32 / full, "\n".join(above), fontsize=SMALL, color=SOFT, va="top")
     figure.text(0.1 / width, 0.07 / full, "\n".join(below), fontsize=SMALL, color=SOFT, va="bottom")

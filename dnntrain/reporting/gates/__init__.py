@@ -13,7 +13,7 @@ half of its runs holds none. Against a right arm that never finishes, an arm tha
 it better, too.
 """
 
-from dnntrain.reporting.gates.judging import judge
+from dnntrain.reporting.gates.judging import inconclusive_if_partial, judge, judge_summary
 from dnntrain.reporting.gates.results import GateResult, GateStatus, exit_code, guarantees
 
-__all__ = ["GateResult", "GateStatus", "exit_code", "guarantees", "judge"]
+__all__ = ["GateResult", "GateStatus", "exit_code", "guarantees", "inconclusive_if_partial", "judge", "judge_summary"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.options import AnalysisOptions
-from dnntrain.analysis.summary import choose_baseline
+from dnntrain.analysis.summary import Summary, choose_baseline
 from dnntrain.errors import InputError
 from dnntrain.metrics import ALIASES, METRICS, column_named, metric_columns
 from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
@@ -22,7 +23,7 @@ Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
 CLAIMS: dict[str, type[Claim]] = {SECONDS: SecondsClaim, LOST: LostClaim, HEALTH: HealthClaim}
 """By quantity; every other quantity is a metric."""
 
-MOST_NAMED = 3
+MOST_REASONS = 3
 """Studies that are named in an error, at most."""
 
 
@@ -69,8 +70,8 @@ def judge(
         except InputError as error:
             raise InputError(f"{option} {requirement!r}: {error}") from None
     if not results:
-        more = f"; and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
-        raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_NAMED])}{more}")
+        more = f"; and {len(lacking) - MOST_REASONS} more" if len(lacking) > MOST_REASONS else ""
+        raise InputError(f"{option} {requirement!r}: {'; '.join(lacking[:MOST_REASONS])}{more}")
     return results
 
 
@@ -90,3 +91,29 @@ def read_claim(requirement: str, scope: Scope) -> Claim:
         if left is not None:
             return CLAIMS.get(left.quantity, MetricClaim).read(left, sentence, scope)
     raise scope.missing(sentences[0].left)
+
+
+def judge_summary(requirement: str, summary: Summary, *, allow_partial: bool = False) -> GateResult:
+    """Judges a requirement in one study, by the metric, baseline and method of its summary.
+
+    Raises:
+        InputError: If the requirement cannot be read, names what the study lacks, or the summary is over other test
+            examples as well.
+    """
+    if summary.options.population:
+        raise InputError("--require: judges over seeds, and this report is over other test examples as well")
+    results = summary.results
+    [gate] = judge(
+        requirement, [results], summary.metric, summary.options,
+        metrics=[summary.metric] if results.is_table else None, allow_partial=allow_partial,
+    )  # fmt: skip
+    return gate if allow_partial else inconclusive_if_partial(gate, results)
+
+
+def inconclusive_if_partial(gate: GateResult, table: Results) -> GateResult:
+    """The answer to a requirement, inconclusive if one of its arms lacks runs that others in the table have."""
+    n = len(table.record.seeds)
+    lacking = [f"{arm.name} lacks {n - arm.made} of {n} runs" for arm in gate.arms if arm.made < n]
+    if not (table.is_table and table.is_paired and lacking):
+        return gate
+    return replace(gate, unfinished=f"{', '.join(lacking)} (judge the others with --allow-partial)")

@@ -45,9 +45,9 @@ class Finding:
     """The probability that the answer is the opposite of the truth, at most; 0 for facts about the runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GateResult:
-    """A requirement, judged in one study."""
+    """A requirement, judged in one study. It is true only if the requirement holds."""
 
     requirement: str
     study: str
@@ -63,6 +63,12 @@ class GateResult:
     def answer(self) -> GateStatus:
         """Whether the requirement holds."""
         return GateStatus.INCONCLUSIVE if self.unfinished else self.finding.answer
+
+    def __bool__(self) -> bool:
+        return self.answer is GateStatus.HOLDS
+
+    def __repr__(self) -> str:
+        return f"<GateResult {self.answer.name.lower()}: {self.requirement} ({self.reason})>"
 
     @property
     def reason(self) -> str:

@@ -13,7 +13,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, autograd_vjp, real_rows
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import per_channel, pixel_rows
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.techniques.base import Choice
 from dnntrain.utils.lazy import torch
 
@@ -67,7 +67,7 @@ class Activation(Choice):
 
         return AppliedActivation()
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         """Its module of plain torch, for exports; by default torch's of the same name.
 
         Args:
@@ -142,5 +142,5 @@ class ActivationSpec(LayerSpec):
     ) -> ActivationLayer:
         return ActivationLayer(self.name, self.activation, parameters)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return self.activation.to_torch(self.shape, self.own(tensors))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dnntrain.nn.layer import VJP
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.maps import like_maps, pixel_rows
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.techniques.activations.base import Activation
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -44,7 +44,7 @@ class Maxout(Activation):
 
         return like_maps(h.squeeze(2), z), vjp
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         from dnntrain.nn.plain_torch import LargestPiece
 
         return TorchCode(f"LargestPiece({self.pieces})", helpers=(source_of(LargestPiece),))

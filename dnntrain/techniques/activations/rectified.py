@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dnntrain.nn.layer import VJP
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.techniques.activations.base import Activation
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -65,7 +65,7 @@ class PReLU(Activation):
     def module(self) -> torch.nn.Module:
         return torch.nn.PReLU(init=self.alpha)
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         return TorchCode(f"nn.PReLU({shape[0]})", {"weight": trained["alpha"].ravel()})
 
 
@@ -110,7 +110,7 @@ class SquaredReLU(Activation):
 
         return ReLUSquared()
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         from dnntrain.nn.modules.stand_ins import ReLUSquared
 
         return TorchCode("ReLUSquared()", helpers=(source_of(ReLUSquared),))

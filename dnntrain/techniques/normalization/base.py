@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.maps import per_channel
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.techniques.base import RunExtent, Switch
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -66,7 +66,7 @@ class Normalization(Switch):
         """Likewise for inputs (…, *shape) whose last axes are normalized; None if it has no such form."""
         return None
 
-    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, tensors: NamedArrays) -> TorchCode:
         """Its module of plain torch, for exports.
 
         Args:
@@ -98,5 +98,5 @@ class NormSpec(LayerSpec):
         """The shape of what it trains and keeps: one number for each unit or channel."""
         return per_channel(self.shape)
 
-    def to_torch(self, tensors: Arrays) -> TorchCode:
+    def to_torch(self, tensors: NamedArrays) -> TorchCode:
         return self.norm.to_torch(self.shape, {key: tensor.ravel() for key, tensor in self.own(tensors).items()})

@@ -15,7 +15,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.maps import like_maps, pixel_rows
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.techniques.base import RunExtent
 from dnntrain.techniques.normalization.base import Normalization, NormSpec, Place
 from dnntrain.utils.fields import hyperparameter
@@ -66,7 +66,7 @@ class BatchNorm(Normalization):
 
         return AnyBatchNorm(channels, eps=self.eps, momentum=self.alpha)
 
-    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, tensors: NamedArrays) -> TorchCode:
         settings = {"eps": (self.eps, 1e-5), "momentum": (self.alpha, 0.1)}
         changed = "".join(f", {key}={value}" for key, (value, default) in settings.items() if value != default)
         state = {

@@ -14,7 +14,7 @@ from dnntrain.nn.gradients import Gradients
 from dnntrain.nn.layer import VJP, ForwardContext, Layer, Tensors, real_rows
 from dnntrain.nn.layer_spec import Shape
 from dnntrain.nn.maps import channels_last, like_maps, pixel_rows
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.techniques.normalization.base import Normalization, NormSpec
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
@@ -36,7 +36,7 @@ class ExampleNorm(Normalization):
     def layer(self, name: str, shape: Shape) -> ExampleNormSpec:
         return ExampleNormSpec(name, shape, self)
 
-    def to_torch(self, shape: Shape, tensors: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, tensors: NamedArrays) -> TorchCode:
         keys = ("weight", "bias") if self.shifts else ("weight",)
         return replace(self.torch_module(shape), state=dict(zip(keys, tensors.values(), strict=True)))
 

@@ -14,7 +14,7 @@ import io
 import linecache
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -32,21 +32,27 @@ _callables: dict[str, Callable[..., Any]] = {}
 """By digest. Unpickling a class where it was defined would replace its methods by copies with globals of their own."""
 
 
-def by_value(function: Callable[..., Any]) -> UserCode:
-    """Pickle a class or function with all that it refers to, and keep it for references of this process.
+def by_value(function: Callable[..., Any], parts: Sequence[tuple[str, Any]] | None = None) -> UserCode:
+    """Pickle a callable with all that it refers to, and keep it for references of this process.
+
+    Args:
+        function: A class or function, or an object that can be called.
+        parts: The values by name that identify the object, with all that they refer to. By default the callable itself,
+            which then has to be a class or function.
 
     Raises:
         InputError: The source of something that would be sent is not known, or it cannot be pickled.
     """
     import cloudpickle
 
-    sources, modules = _sources(function)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    sources, modules = _sources([(name, function)] if parts is None else parts)
     text = "\n\n".join(sources) + "\n"
     try:
         with _sent_by_value(modules):
             pickled: bytes = cloudpickle.dumps(function)
     except (Exception, SystemExit) as error:  # whatever the user's objects raise
-        raise InputError(f"{function.__qualname__}: cannot be sent to a worker ({type(error).__name__}: {error}); "
+        raise InputError(f"{name}: cannot be sent to a worker ({type(error).__name__}: {error}); "
                          "move it to a .py file") from None  # fmt: skip
     module = f"{MAIN}@{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     code = UserCode(module, str(Path.cwd()), f"{MAIN}.py", {f"{MAIN}.py": text.encode()}, pickled)
@@ -82,12 +88,12 @@ def _sent_by_value(modules: list[ModuleType]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _sources(function: Callable[..., Any]) -> tuple[list[str], list[ModuleType]]:
-    """The sources of all that is sent with a callable, in a fixed order, and the user's modules among it."""
+def _sources(parts: Sequence[tuple[str, Any]]) -> tuple[list[str], list[ModuleType]]:
+    """The sources of all that is sent with some values, in a fixed order, and the user's modules among it."""
     sources: set[str] = set()
     modules: dict[str, ModuleType] = {}
     seen: dict[tuple[str, int], Any] = {}  # holds the objects, so that no id is used again
-    todo: list[tuple[str, Any]] = [(function.__name__, function)]
+    todo = list(parts)
     while todo:
         name, value = todo.pop()
         if (name, id(value)) in seen:
