@@ -102,7 +102,7 @@ def test_without_the_package_records_are_shown_and_what_needs_it_names_it(traine
     assert f"{NAME}, which is not loaded; this is test_acc instead" in " ".join(
         succeeds("report", "runs/own", cwd=folder).split()
     )
-    assert "own: funnel" in succeeds("runs", "list", cwd=folder)
+    assert "funnel" in succeeds("runs", "list", "--study", "own", cwd=folder)
     store = folder / "runs" / "store"
     step = next(path.parent for path in store.glob("[!.]*/run.json") if "SoftStep" in path.read_text())
     kept = (step / "predictions.npz").read_bytes()

@@ -86,6 +86,16 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": CommandTable()})
+        self._everywhere = [option for option in self.params if option.name == "plugin"]
+        for option in self._everywhere:
+            option.expose_value = False  # `run` takes it from the command line
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, whose help shows the options that may stand anywhere."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and self._everywhere[0] not in command.params:
+            command.params += self._everywhere
+        return command
 
 
 app = typer.Typer(
@@ -107,7 +117,6 @@ RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes", "--co
 def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the version and the plug-ins, and exit")] = False,
-    # taken from the command line by `run`; here for the help
     plugin: Annotated[
         list[str] | None,
         typer.Option(

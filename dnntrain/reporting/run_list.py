@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dnntrain.metrics import VAL_LOSS, metric_of, score_of
+from dnntrain.metrics import METRICS, VAL_LOSS, metric_of, score_of, split_column
 from dnntrain.reporting import formatting
 from dnntrain.store.progress import StudyProgress, read_progress
 from dnntrain.store.run_store import RunStore
@@ -67,6 +67,8 @@ class RunLine:
         """The metric with its value, such as 'test_acc 87.12 %'; empty without any."""
         if math.isnan(self.value):
             return ""
+        if split_column(self.metric)[1] not in METRICS:  # of a plug-in that is not loaded
+            return f"{self.metric} {self.value:.6g}"
         unit = " %" if metric_of(self.metric).is_share else ""
         return f"{self.metric} {formatting.number(self.value, self.metric)}{unit}"
 

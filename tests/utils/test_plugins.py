@@ -153,7 +153,7 @@ def test_a_key_that_exists_is_refused() -> None:
 
 def test_two_plugins_with_one_name_are_both_named() -> None:
     load_plugin(written("one.py", ACTIVATION))
-    with pytest.raises(InputError, match=r"plug-in two\.py: .*'halved'; the other one is in plug-in one\.py"):
+    with pytest.raises(InputError, match=r"plug-in two\.py: .*'halved'; the other is in plug-in one\.py"):
         load_plugin(written("two.py", ACTIVATION + "\n"))
 
 
@@ -203,7 +203,7 @@ def test_records_keep_a_plugin_and_say_what_they_need() -> None:
     assert "plug-in mine.py, which is not loaded; this is test_acc instead" in " ".join(
         succeeds("report", "runs").split()
     )
-    assert run in succeeds("runs", "list") and "2 of 2 runs are whole" in succeeds("runs", "verify")
+    assert run in succeeds("runs", "list", "--study", "own") and "2 of 2 runs are whole" in succeeds("runs", "verify")
     for each in (run, other):
         Path(f"runs/store/{each}/predictions.npz").unlink()
     assert "1 of 1 runs evaluated" in succeeds("runs", "evaluate", run)  # the file here is the recorded one

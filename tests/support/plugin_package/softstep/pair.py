@@ -6,7 +6,7 @@ import numpy as np
 
 from dnntrain.metrics import ExampleMean, TargetInfo, predicted_classes
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode
+from dnntrain.nn.torch_code import NamedArrays, TorchCode
 from dnntrain.techniques.activations import Activation
 from dnntrain.utils.lazy import torch
 
@@ -34,7 +34,7 @@ class Clip(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return z.clamp(-1, 1)
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         return TorchCode("nn.Hardtanh()")
 
     def module(self) -> torch.nn.Module:

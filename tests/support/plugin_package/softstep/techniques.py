@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from dnntrain.nn.layer_spec import Shape
-from dnntrain.nn.torch_code import Arrays, TorchCode, source_of
+from dnntrain.nn.torch_code import NamedArrays, TorchCode, source_of
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import per_member
 from dnntrain.techniques.losses import Loss, TrainingLoss
@@ -31,7 +31,7 @@ class SoftStep(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return z * torch.rsqrt(1 + z * z)
 
-    def to_torch(self, shape: Shape, trained: Arrays) -> TorchCode:
+    def to_torch(self, shape: Shape, trained: NamedArrays) -> TorchCode:
         from softstep.modules import SoftStepModule
 
         return TorchCode("SoftStepModule()", helpers=(source_of(SoftStepModule),))
