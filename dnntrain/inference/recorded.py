@@ -79,7 +79,7 @@ class RecordedModel:
         """
         record = store.read(run_id)
         if record.status != "finished":
-            raise InputError(f"run {run_id} {record.status}; predict with one that finished")
+            raise InputError(f"run {run_id} {record.status}, so it has no model; name one that finished")
         weights, code = store.weights(run_id), network_code(store, record, trust_code)
         backbone, frozen = None, 0
         with pinned(code):
@@ -136,14 +136,14 @@ class RecordedModel:
         with torch.no_grad(), pinned(self.code):
             for start in starts:
                 chunk = inputs[start : start + rows]
-                outputs = self._forward(chunk)
+                outputs = self.forward(chunk)
                 if mirrored:
-                    outputs = loss.average((outputs, self._forward(chunk[..., ::-1])), 2)
+                    outputs = loss.average((outputs, self.forward(chunk[..., ::-1])), 2)
                 parts.append(outputs[0].cpu().numpy())
         return np.concatenate(parts)
 
-    def _forward(self, inputs: InputArray) -> torch.Tensor:
-        """The outputs (1, n, units) of one batch."""
+    def forward(self, inputs: InputArray) -> torch.Tensor:
+        """The outputs (1, N, units) for a batch of inputs (N, *shape), without test-time augmentation."""
         values, device = np.ascontiguousarray(inputs), torch.device(CPU)
         if self.backbone:
             x = torch.from_numpy(self.backbone.outputs(values, self.spec, self.frozen, device)).flatten(1)

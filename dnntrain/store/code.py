@@ -106,7 +106,7 @@ def _runnable(folder: Path, record: RunRecord, code: CodeRecord, trust_code: boo
     load = f"load it with --plugin {Path(reference.module).name}, or " if code.plugin and not local else ""
     raise InputError(
         f"run {record.run} was trained with {what}, which {now}; {load}look at {folder / code.digest} and run that "
-        "with --trust-code (trust_code=True in Python)"
+        "with --trust-code"
     )
 
 

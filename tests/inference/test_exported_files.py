@@ -268,7 +268,7 @@ def test_what_cannot_be_exported_is_said(store: RunStore, trained: Mapping[str, 
     assert "is a file; name a new folder" in error_of(*words[:-1], tmp_path / "file", "--to", "torch")
     diverged = replace(each.run, status="diverged", history=[row | {"epoch": 1} for row in each.run.history])
     record(store, "e" * 12, diverged, each.data)
-    assert "diverged, so there is no model to export" in error_of(*words[:2], "e" * 12, *words[3:], "--to", "torch")
+    assert "diverged, so it has no model" in error_of(*words[:2], "e" * 12, *words[3:], "--to", "torch")
     assert not (tmp_path / "out").exists()
 
 

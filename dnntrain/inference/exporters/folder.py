@@ -9,6 +9,7 @@ from pathlib import Path
 from dnntrain.errors import InputError
 from dnntrain.inference.exporters.base import Exporter
 from dnntrain.inference.exporters.plain_model import PlainModel
+from dnntrain.inference.exporters.torch_module import torch_module
 from dnntrain.utils.files import scratch_folder, write_errors
 
 
@@ -16,11 +17,13 @@ def write_export(model: PlainModel, exporter: Exporter, folder: Path) -> None:
     """Write a model to a new folder. A folder with the same export stays as it is.
 
     Raises:
-        InputError: The folder holds something else, or the model cannot be written in this format.
+        InputError: The folder holds something else, the model cannot be written in this format, or it would compute
+            other outputs than the run.
         DnntrainError: The folder cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder}: is a file; name a new folder")
+    torch_module(model)  # is the source right for this run? else nothing is written
     with write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = scratch_folder(folder.parent)

@@ -15,7 +15,7 @@ from dnntrain.data.table_preprocessing import TablePreprocessing
 from dnntrain.engine.network import LayerSpecs, layer_specs, tensor_names
 from dnntrain.engine.scaling import MEASURED
 from dnntrain.errors import InputError
-from dnntrain.inference.recorded import data_info, network_code, target_scale
+from dnntrain.inference.recorded import RecordedModel
 from dnntrain.nn.layer_spec import LayerSpec, torch_sequence
 from dnntrain.nn.torch_code import NamedArrays, TorchCode, unique
 from dnntrain.store.code import kept_files
@@ -32,22 +32,38 @@ from dnntrain.utils.user_code.reference import pinned
 class PlainModel:
     """A recorded run as modules of plain torch that follow each other."""
 
-    record: RunRecord
-    spec: RunSpec
-    data: DatasetInfo
-    """The data that it was trained on."""
+    recorded: RecordedModel
+    """The run as dnntrain computes it."""
     parts: Mapping[str, TorchCode]
     """The modules by the names of the attributes that hold them, from the lowest."""
     scaling: NamedArrays
     """What fills and scales its inputs: `fill`, `offset` and `factor`, as far as they were measured in training."""
     scales_itself: bool
     """Whether the lowest module takes raw images."""
-    target: TargetScale | None
-    """What turns outputs into numbers in the target's unit; None for classes."""
     code: Mapping[str, bytes]
     """The user's own code that it imports, by its path in the folder `code`."""
     code_folder: Path
     """Where that code is now."""
+
+    @property
+    def record(self) -> RunRecord:
+        """The run's record."""
+        return self.recorded.record
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run's settings."""
+        return self.recorded.spec
+
+    @property
+    def data(self) -> DatasetInfo:
+        """The data that it was trained on."""
+        return self.recorded.info
+
+    @property
+    def target(self) -> TargetScale | None:
+        """What turns outputs into numbers in the target's unit; None for classes."""
+        return self.recorded.target
 
     @property
     def table(self) -> TablePreprocessing | None:
@@ -107,30 +123,23 @@ def plain_model(run: str, store: RunStore, home: DataLocation, *, trust_code: bo
         InputError: The run has no weights to export, its network cannot be rebuilt, or a layer has no form in plain
             torch.
     """
-    record = store.read(run)
-    if record.status != "finished":
-        raise InputError(f"run {run}: it {record.status}, so there is no model to export")
-    code = network_code(store, record, trust_code)  # first, since it loads the plug-ins that the settings may need
-    spec, weights = RunSpec.from_record(record.settings), store.weights(run)
+    recorded = RecordedModel.load(store, run, home, trust_code)
+    spec, data, weights = recorded.spec, recorded.info, recorded.weights
     check_finite(weights, str(store.weights_file(run)), "this run cannot be exported")
-    data, modules = data_info(record, spec.source), {reference.module for reference in spec.net.references()}
-    own = [each for each in code if each.module in modules]
-    target = None if data.classes else target_scale(record, store)
-    if target is None and not data.classes:
+    if recorded.target is None and not data.classes:
         raise InputError(f"run {run}: recorded without the target's mean; `dnntrain runs evaluate {run}` adds it")
-    with pinned(code):
+    modules = {reference.module for reference in spec.net.references()}
+    own = [each for each in recorded.code if each.module in modules]
+    with pinned(recorded.code):
         layers = network_layers(spec, data, store, home)
         if missing := set(tensor_names(layers)) - weights.keys():
             raise InputError(f"{store.weights_file(run)}: has no tensor {min(missing)}, which its network needs")
         parts = named_parts(layers, weights)
     return PlainModel(
-        record,
-        spec,
-        data,
+        recorded,
         parts,
         scaling={name.removeprefix("input."): weights[name] for name in sorted(MEASURED) if name in weights},
         scales_itself="@" in (spec.reuse_from or ""),
-        target=target,
         code={path: content for each in own for path, content in kept_files(each).items()},
         code_folder=next((store.code / each.digest for each in own), store.code).resolve(),
     )
