@@ -64,7 +64,7 @@ def test_a_regression_is_predicted_in_the_targets_unit(numbers: Trained) -> None
     assert list(frame) == ["row", "prediction"] and 3000 < frame["prediction"].mean() < 20_000
     said = dnntrain("predict", record.run, numbers.test).stderr
     assert f"{record.results['test_rmse']:.4g}"[:4] in said.replace(",", "")
-    with pytest.raises(dt.InputError, match="^proba: the run predicts a number"):
+    with pytest.raises(dt.InputError, match=r"^proba: the run predicts a number"):
         numbers.predict(proba=True)
 
 
