@@ -14,12 +14,10 @@ import numpy as np
 from dnntrain.errors import InputError
 from dnntrain.inference.exporters.base import Exporter
 from dnntrain.inference.exporters.plain_model import PlainModel
-from dnntrain.inference.exporters.torch_module import torch_module
+from dnntrain.inference.exporters.torch_module import CHECKED_ROWS, torch_module
 from dnntrain.nn.torch_code import literal
 from dnntrain.utils.lazy import torch
 
-CHECKED_ROWS = 5
-"""Rows that the written file is checked with; it is traced with 2."""
 ONNX_TOLERANCE = 1e-3
 """How far its outputs may be from torch's, relative to the largest one. onnxruntime orders sums in its own way."""
 
