@@ -33,20 +33,19 @@ def predict(
 ) -> pd.DataFrame:
     """Predict new data with a recorded run.
 
-    The run's record says how its own data became inputs, and new data are read in the same way: columns of a table are
-    found by name, images are scaled to the same size, and so on. What is not as in training, such as an unknown
-    category, is a warning.
+    New data are read as the run read its own: columns of a table are found by name, images are scaled to the same size,
+    and so on. Differences from the training data, such as an unknown category, cause a warning.
 
     Args:
         run: A run's id or folder, or a study, whose best run by validation predicts.
-        data: What the run was trained on, anew: a path of a table, an .npz file, an image, or a folder of images; a
-            DataFrame; an array or a tensor of shape (N, ...); or a list of paths of images.
+        data: New data of the kind that the run was trained on: the path of a table, an .npz file, an image, or a folder
+            of images; a DataFrame; an array or a tensor of shape (N, ...); or a list of paths of images.
         proba: Whether to add a column `p_CLASS` with the probability of each class.
-        ensemble: Whether to predict by the mean over all finished seeds of the study's best arm.
+        ensemble: Whether to average over all finished seeds of the arm.
         arm: An arm of the study instead of the best one.
         out: Folder where runs and studies are recorded.
         data_dir: Folder with pretrained weights; the default folder if None.
-        trust_code: Whether to run the recorded code of a module of yours if the code here is another.
+        trust_code: Whether to run the recorded code if your module or plug-in has changed or is missing.
 
     Returns:
         A row for each example: `row` (from 1) or `file`; `prediction`, a class name or a number in the target's unit;
@@ -54,7 +53,7 @@ def predict(
         members of that probability, or of the number.
 
     Raises:
-        InputError: There is no such run, or the data do not fit what it was trained on.
+        InputError: If there is no such run, or the data do not fit what it was trained on.
     """
     store, ids, _ = choose_runs(run_text(run), RunStore(Path(out)), arm, ensemble)
     home = DataLocation.at(data_dir)
@@ -72,12 +71,12 @@ def to_torch(
     Args:
         run: A run's id or folder, or a study, whose best run by validation is taken.
         out: Folder where runs are recorded.
-        trust_code: Whether to run the recorded code of a module of your own where the code here is another.
+        trust_code: Whether to run the recorded code if your module or plug-in has changed or is missing.
         data_dir: Folder with data sets and pretrained weights.
 
     Returns:
-        The module, in eval mode. It takes raw inputs (N, *shape): uint8 images, tokens, or numbers with nan where one
-        is missing. It returns logits (N, classes), one logit (N, 1) where the run's output is a sigmoid, or numbers
+        The module, in eval mode. It takes raw inputs (N, *shape): uint8 images, tokens, or numbers with nan for
+        gaps. It returns logits (N, classes), one logit (N, 1) where the run's output is a sigmoid, or numbers
         (N, 1) in the target's unit. All parameters require a gradient.
 
     Raises:

@@ -12,11 +12,11 @@ from dnntrain.trackers.registry import create_tracker
 
 
 def track(study: str | Path | StudyResult, to: str | Tracker, where: str | Path | None = None) -> int:
-    """Log a recorded study in TensorBoard, Weights & Biases, or MLflow.
+    """Log a recorded study to TensorBoard, Weights & Biases, or MLflow.
 
         dt.track("runs/vanishing", "mlflow", where="mlruns")
 
-    Runs that are there already are left as they are; the summary table and the study's files are replaced.
+    Runs that the tracker already has are left as they are; the summary table and the study's files are replaced.
 
     Args:
         study: The study, or its folder.
@@ -27,8 +27,8 @@ def track(study: str | Path | StudyResult, to: str | Tracker, where: str | Path 
         How many runs were logged.
 
     Raises:
-        InputError: There is no such study or tracker, or the tracker's package is not installed.
-        DnntrainError: The tracker failed.
+        InputError: If there is no such study or tracker, or the tracker's package is not installed.
+        DnntrainError: If the tracker failed.
     """
     if isinstance(to, Tracker) and where is not None:
         raise InputError(f"where {where}: the tracker has a place of its own, {to.where}")

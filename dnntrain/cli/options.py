@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="folder where runs and studies are recorded")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder where runs and studies are recorded")]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="run the recorded code (module:…) of runs whose code here is another")
+    bool,
+    typer.Option("--trust-code", help="run the recorded code if your module or plug-in has changed or is missing"),
 ]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]

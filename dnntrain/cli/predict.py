@@ -24,7 +24,7 @@ def predict(
     proba: Annotated[bool, typer.Option("--proba", help="add a column with the probability of each class")] = False,
     ensemble: Annotated[
         bool,
-        typer.Option("--ensemble", help="the mean over all seeds of the best arm, and how far they spread"),
+        typer.Option("--ensemble", help="average over all seeds of the arm, and add their spread"),
     ] = False,
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="an arm of the study; by default the best by validation")
@@ -33,7 +33,7 @@ def predict(
     data_dir: DataDir = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Predict new data with a recorded run, which knows how its own data were read.
+    """Predict new data with a recorded run, and read them as the run read its own.
 
     A row for each example goes to stdout or to a file. If the data have the target, the metrics go to stderr.
     """

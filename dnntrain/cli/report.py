@@ -72,7 +72,7 @@ def report(
     ] = False,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="show how studies in training progress, and report when they have ended"),
+        typer.Option("--follow", help="follow studies while they train, and report when they end"),
     ] = False,
 ) -> None:  # fmt: skip
     """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""

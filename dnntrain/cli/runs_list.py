@@ -37,7 +37,7 @@ def list_runs(
     everything: Annotated[bool, typer.Option("--all", help="list all runs, also those that no study uses")] = False,
     status: Annotated[
         str | None,
-        typer.Option(help="list the runs of this status: finished, diverged, failed, running or interrupted"),
+        typer.Option(help="list the runs with this status: finished, diverged, failed, running or interrupted"),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="list the runs recorded since then: 2d, 6h, 2026-11-01")
@@ -45,10 +45,11 @@ def list_runs(
     csv: CsvFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the studies, with what is running and where; with --study, --all, --status or --since the runs.
+    """List the studies, with what is running and where; or the runs, with --study, --all, --status or --since.
 
-    A line is never wrapped or cut: a narrow terminal shows fewer columns, and anything else than a terminal gets all of
-    them, separated by tabs. A run that several arms use has a line for each.
+    Lines are never wrapped or cut. A narrow terminal shows fewer columns; files and pipes get all, separated by tabs.
+
+    A run that several arms use has a line for each.
     """
     from dnntrain.reporting.run_list import RunLine, StudyLine, list_studies
 

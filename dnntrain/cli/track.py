@@ -16,11 +16,11 @@ def track(
     to: Annotated[str, typer.Option(metavar="TRACKER", help="tensorboard, wandb or mlflow")],
     out: Annotated[
         str | None,
-        typer.Option(metavar="WHERE", help="folder (for mlflow also a URI) to log to; else the tracker's own"),
+        typer.Option(metavar="WHERE", help="folder (for mlflow also a URI) to log to; by default the tracker's own"),
     ] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="folder where runs and studies are recorded")] = RUNS,
 ) -> None:
-    """Log recorded studies in a tracker. Runs that are there already are left as they are.
+    """Log recorded studies to a tracker. Runs that it already has are left as they are.
 
     Example: dnntrain runs track vanishing --to tensorboard
     """

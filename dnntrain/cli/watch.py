@@ -35,7 +35,7 @@ class WatchInterrupted(DnntrainError):
 def watch(
     paths: Annotated[list[Path], typer.Argument(help="studies, or folders of studies such as runs/")],
 ) -> None:
-    """Show how studies in training progress until they end, then print their report.
+    """Follow studies while they train, then print their report.
 
     Ctrl-C stops watching; the studies go on. The same as `dnntrain report --follow`.
     """

@@ -44,8 +44,8 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield runs
     if summary.mean_ranks:
         yield ranks_table(summary)
-    if pictures and len(summary.arms) <= MAX_PICTURES:
-        yield pictures_table(summary)
+    if pictures and len(summary.arms) <= MAX_PICTURES and (drawn := pictures_table(summary)).headings[1:]:
+        yield drawn
     yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)

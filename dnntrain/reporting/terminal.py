@@ -56,7 +56,7 @@ def run_report(record: RunRecord, out: Path) -> str:
             lines.append(f"{part + ':':<9} {'   '.join(shown)}")
     best = f", kept epoch {record.best_epoch}" if record.best_epoch else ""
     lines += [
-        f"status:   {record.status} after {record.epochs} epochs{best}",
+        f"status:   {record.status} after {record.epochs} epoch{'' if record.epochs == 1 else 's'}{best}",
         f"health:   {record.health}",
         f"time:     {formatting.brief(record.seconds)} s",
         f"record:   {out / 'store' / record.run}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.executors.jobs import EpochEnd, JobFailed
+from dnntrain.executors.jobs import EpochEnd, JobFailed, RunsFinished
 from dnntrain.store.progress import ProcessRecord, RunProgress
 from dnntrain.studies.study import Study
 from dnntrain.utils.command_line import command_line
@@ -22,18 +22,22 @@ def process_record(study: Study, ids: Mapping[RunSpec, str]) -> ProcessRecord:
 
 
 def after_epoch(record: ProcessRecord, event: EpochEnd, ids: Mapping[RunSpec, str]) -> dict[str, Any]:
-    """What changes in the record when a population has trained one more epoch."""
+    """What changes in the record when a population has trained one more epoch. Finished runs stay until recorded."""
     running = dict(record.running)
     for index, epoch in event.epochs.items():
         run, score = ids[event.job.specs[index]], event.val_score[index]
         running[run] = RunProgress(epoch=epoch, score=score if math.isfinite(score) else None)
-        if index in event.finished:
-            del running[run]
     return {
         "running": running,
         "epochs_trained": record.epochs_trained + len(event.epochs),
         "metric": event.metric,
     }
+
+
+def after_recording(record: ProcessRecord, event: RunsFinished, ids: Mapping[RunSpec, str]) -> dict[str, Any]:
+    """What changes in the record when finished runs have been recorded."""
+    recorded = {ids[run.spec] for run in event.runs}
+    return {"running": {run: state for run, state in record.running.items() if run not in recorded}}
 
 
 def after_failure(

@@ -26,7 +26,7 @@ from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results, StudyFiles
 from dnntrain.store.study_record import LookRecord
 from dnntrain.studies.feasibility import check_study
-from dnntrain.studies.live_progress import after_epoch, after_failure, process_record
+from dnntrain.studies.live_progress import after_epoch, after_failure, after_recording, process_record
 from dnntrain.studies.study import Study
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 from dnntrain.utils.user_code.reference import code_of, pinned
@@ -246,6 +246,7 @@ class StudyRunner:
                 self.records.add(self.store.write(record, run.weights, run.predictions, self.code))
                 locks.release(record.run)
                 callback.run_finished(record)
+            progress.update(**after_recording(progress.record, event, self.ids))
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
                 self.store.write_checkpoint(self.ids[spec], checkpoint)

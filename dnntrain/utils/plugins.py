@@ -166,11 +166,11 @@ def load_plugin(path: str | Path) -> None:
 
     Args:
         path: A Python file that declares techniques, networks, losses, metrics or executors. Files that it imports
-            from its folder belong to it.
+            from its folder count as part of it.
 
     Raises:
-        InputError: There is no such file, it cannot be imported, it declares nothing, or a name that exists already.
-            The message names the file and the line.
+        InputError: If there is no such file, it cannot be imported, or it declares nothing or a name that already
+            exists. The message names the file and the line.
     """
     try:
         code = read_code(str(path), Path(path))

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -172,6 +173,20 @@ def test_an_interrupted_study_says_how_it_goes_on(tmp_path: Path) -> None:
     assert not dt.load(tmp_path / "runs" / "short").runs.size
     StudyRunner(study, store, device="cpu").run(InProcessExecutor())
     assert not has_progress(tmp_path / "runs" / "short") and "1/1" in succeeds("report", "runs", cwd=tmp_path)
+
+
+def test_progress_never_goes_back(tmp_path: Path) -> None:
+    spec = RunSpec(hidden=(8,), epochs=2, train_size=200, val=100)
+    store, shares = RunStore(tmp_path / "runs"), []
+
+    class Looks(StudyCallback):
+        def progress(self, event: EpochEnd) -> None:
+            time.sleep(1.2)  # what others see is at most a second old
+            if shown := read_progress(tmp_path / "runs" / "steady"):
+                shares.append(shown.share)
+
+    StudyRunner(Study("steady", (Arm("only", spec),), (0, 1)), store, device="cpu").run(InProcessExecutor(), Looks())
+    assert shares[-1] == 1 and shares == sorted(shares)  # between the last epoch and the records, too
 
 
 def test_a_process_that_helps_is_shown_as_well(tmp_path: Path) -> None:

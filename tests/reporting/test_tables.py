@@ -241,6 +241,8 @@ def test_one_run_is_printed_with_its_digits() -> None:
     results = {"train_loss": 1.25e-5, "train_rmse": 1234567.8, "test_r2": -0.5, "test_acc": 0.0}
     text = " ".join(run_report(made_record(results=results, seconds=0.04), Path("runs")).split())
     assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
+    once = run_report(made_record(results=results).model_copy(update={"epochs": 1}), Path("runs"))
+    assert "after 1 epoch, kept" in once
 
 
 def test_a_table_is_whole_or_in_blocks_or_a_paragraph_per_row() -> None:
