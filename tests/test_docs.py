@@ -96,6 +96,7 @@ def test_the_recipe_of_the_readme_works_outside_of_the_source_tree(tmp_path: Pat
     try:
         activation = CATALOGUE["hard_tanh"]()
         assert isinstance(activation, Activation)
+        assert activation.to_torch((10,), {}).code == "nn.Hardtanh()"
         z = torch.linspace(-3, 3, 50).reshape(1, 5, 10)
         value, vjp = activation.value_and_vjp(z.clone())
         expected, by_autograd = autograd_vjp(activation, z)
