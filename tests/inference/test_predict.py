@@ -64,7 +64,7 @@ def test_a_regression_is_predicted_in_the_targets_unit(numbers: Trained) -> None
     assert list(frame) == ["row", "prediction"] and 3000 < frame["prediction"].mean() < 20_000
     said = dnntrain("predict", record.run, numbers.test).stderr
     assert f"{record.results['test_rmse']:.4g}"[:4] in said.replace(",", "")
-    with pytest.raises(dt.InputError, match="--proba: the run predicts a number"):
+    with pytest.raises(dt.InputError, match="proba: the run predicts a number"):
         numbers.predict(proba=True)
 
 
@@ -210,7 +210,7 @@ def test_code_that_changed_is_run_only_if_it_is_trusted(module: Trained, root: P
     expected = module.predict()
     (root / "net.py").write_text(NET.replace("ReLU", "Tanh"))
     try:
-        with pytest.raises(dt.InputError, match=r"which is different now; look at .*--trust-code"):
+        with pytest.raises(dt.InputError, match=r"which is different now; look at .*trust_code"):
             module.predict()
         pd.testing.assert_frame_equal(module.predict(trust_code=True), expected)
     finally:
