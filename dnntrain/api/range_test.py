@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from dnntrain.api.training import SeedsLike, shows_progress, split_options
+from dnntrain.api.settings import split_options
+from dnntrain.api.training import SeedsLike, shows_progress
 from dnntrain.config.range_test import UNUSED_OPTIONS
 from dnntrain.errors import InputError
 from dnntrain.reporting.range_test import RangeTestResult

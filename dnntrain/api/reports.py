@@ -57,6 +57,8 @@ def report(
         InputError: If there is no study, a file is damaged, or an argument is invalid.
     """
     folders = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if not folders:
+        raise InputError("paths: none are given")
     options = AnalysisOptions(
         delta=None if delta is None else str(delta),
         baseline=baseline,
@@ -148,7 +150,10 @@ def compare(
     """
     layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
     given = [tables] if isinstance(tables, str | Path | pandas.DataFrame) else tables
-    studies = read_comparison([Path(each) if isinstance(each, str) else each for each in given], layout)
+    sources = [Path(each) if isinstance(each, str) else each for each in given]
+    if not sources:
+        raise InputError("tables: none are given")
+    studies = read_comparison(sources, layout)
     options = AnalysisOptions(
         delta=None if delta is None else str(delta),
         baseline=baseline,

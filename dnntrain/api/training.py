@@ -5,18 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dnntrain.api.settings import named_with_references, split_options, with_references
 from dnntrain.config.keys import Settings
-from dnntrain.config.renamed import NEW_KEYS
-from dnntrain.config.spec import flat_keys
-from dnntrain.data.in_memory import keep
-from dnntrain.data.source import DataLocation, forget_outlines
-from dnntrain.errors import InputError, did_you_mean
-from dnntrain.nn.modules.instances import is_module, reference_of_module
+from dnntrain.errors import InputError
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
 from dnntrain.studies.callbacks import CallbackGroup
@@ -29,7 +24,6 @@ from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking
 from dnntrain.trackers.registry import TrackLike, read_trackers
 from dnntrain.utils.console import ProgressConsole
-from dnntrain.utils.user_code.reference import reference_of
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 
@@ -248,66 +242,6 @@ def run_study(
         for each in filter(None, (result, tuned)):
             tracking.finish(each)
     return result
-
-
-def split_options(settings: Settings, out: str | Path, workers: int | None) -> tuple[RunOptions, dict[str, Any]]:
-    """Separate the fields of `RunOptions` from a run's settings; InputError for a key that neither has.
-
-    Every function that trains starts here, and so looks at the data anew.
-    """
-    forget_outlines()
-    options = {field.name for field in fields(RunOptions)}
-    for key in settings:
-        if key == "seed":
-            raise InputError("seed: give seeds, such as seeds=[3]")
-        if key in NEW_KEYS:
-            raise InputError(f"{key}: renamed to {NEW_KEYS[key]}")
-        if key not in options and key not in flat_keys():
-            raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
-    chosen = {key: value for key, value in settings.items() if key in options}
-    spec = {key: value for key, value in settings.items() if key not in options}
-    found = RunOptions(Path(out).absolute(), workers, **chosen)
-    return found, with_references(spec, found.home)
-
-
-def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
-    """Settings in which objects for `net` and `data` are written as text.
-
-    Classes, functions, and partials of them become references to code, and so do modules, whose parameters each run
-    draws anew. Data in memory are kept in the data folder.
-
-    Args:
-        settings: A run's settings.
-        home: Where data are kept.
-
-    Raises:
-        InputError: A callable's source cannot be read, the arguments of a partial are not literals, or the data cannot
-            be used.
-    """
-    written = dict(settings)
-    for key, value in settings.items():
-        if key not in ("net", "data"):
-            written[key] = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers and arrays
-        elif key == "net" and is_module(value):
-            written[key] = f"module:{reference_of_module(value)}"
-        elif callable(value):
-            function, arguments = (value.func, value.keywords) if isinstance(value, partial) else (value, {})
-            written[key] = f"module:{reference_of(function, arguments)}"
-        elif key == "data" and isinstance(value, Path):
-            written[key] = str(value)
-        elif key == "data" and not isinstance(value, str):
-            written[key] = keep(value, home)
-    return written
-
-
-def named_with_references(named: Mapping[str, Settings] | None, home: DataLocation) -> Mapping[str, Settings] | None:
-    """The settings of several arms or factors, each by `with_references`."""
-    if not isinstance(named, Mapping):
-        return named
-    return {
-        name: with_references(settings, home) if isinstance(settings, Mapping) else settings
-        for name, settings in named.items()
-    }
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:

@@ -158,19 +158,24 @@ def as_column(values: AnyArray, name: str, where: str) -> tuple[AnyArray, tuple[
 
 def as_array(value: Any, where: str) -> AnyArray:
     """Convert an array, tensor, gray or RGB image, number, text, or list of these; InputError for anything else."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    elif hasattr(value, "getbands") and value.mode not in ("L", "RGB"):
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise InputError(f"{where} is a masked array; must have nan where a value is missing: array.filled(nan)")
+    if hasattr(value, "getbands") and value.mode not in ("L", "RGB"):
         raise InputError(
             f"{where} is an image of mode {value.mode}; must be L (gray) or RGB, as of image.convert('RGB')"
         )
     try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            value = value.float() if str(value.dtype) == "torch.bfloat16" else value
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"{where} cannot become an array: {str(error).splitlines()[0]}") from None
     if array.dtype == object:
-        hint = "array.astype(str) makes names text, and examples of different shapes need padding"
+        hint = (
+            "array.astype(str) makes names text, array.astype(float) makes numbers, and examples of different shapes "
+            "need padding"
+        )
         raise InputError(f"{where} is {type_and_shape(value)} of Python objects; must be numbers or text ({hint})")
     return array
 

@@ -149,7 +149,7 @@ def keep(value: object, location: DataLocation) -> str:
 
 
 def without_pandas(value: object) -> object:
-    """Arrays in which a pandas Series is an array: of text, if its values are text or categories.
+    """Arrays in which a column of pandas is an array: of text, if its values are text or categories.
 
     Raises:
         InputError: A part is a DataFrame, whose columns may need to be encoded.
@@ -164,7 +164,8 @@ def without_pandas(value: object) -> object:
             "data: holds a DataFrame; give one that holds the target, too, as data=x.assign(y=y), target='y'; or "
             "numbers as x.to_numpy()"
         )
-    return [as_typed(part) if isinstance(part, pandas.Series) else part for part in value]
+    columns = pandas.Series | pandas.Index | pandas.api.extensions.ExtensionArray
+    return [as_typed(pandas.Series(part)) if isinstance(part, columns) else part for part in value]
 
 
 def as_typed(series: Any) -> Any:
@@ -184,7 +185,7 @@ def packed(frame: DataFrame) -> dict[str, Any]:
     Raises:
         InputError: It has no columns.
     """
-    columns = frame_grid(frame.infer_objects()).columns
+    columns = frame_grid(frame).columns
     if not columns:
         raise InputError("data: a DataFrame without columns")
     arrays: dict[str, Any] = {"names": as_bytes([column.name for column in columns])}

@@ -34,10 +34,17 @@ def frame_grid(frame: DataFrame) -> CellGrid:
 
 
 def series_values(column: Series) -> NDArray[Any]:
-    """Convert a column to values, as in `Column`."""
+    """Convert a column to values, as in `Column`. Numbers in a column of objects are numbers, whatever marks its gaps.
+
+    A time at midnight is written as its date, as in a CSV file of dates.
+    """
     missing = column.isna().to_numpy()
+    if column.dtype == object:
+        column = column.where(~missing, None).infer_objects()
     if column.dtype.kind == "b" and not missing.any():
         return column.to_numpy(bool)
     if column.dtype.kind in "iufb":
         return column.to_numpy(np.float64, na_value=np.nan)
-    return np.array([None if absent else str(v).strip() for v, absent in zip(column, missing, strict=True)], object)
+    midnight = " 00:00:00" if column.dtype.kind == "M" else ""
+    texts = (str(value).removesuffix(midnight).strip() for value in column)
+    return np.array([None if absent else text for text, absent in zip(texts, missing, strict=True)], object)

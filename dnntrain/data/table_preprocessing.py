@@ -67,7 +67,7 @@ class TablePreprocessing(Preprocessing):
         raw = {column.name: column for column in grid.without(self.missing).columns}
         wanted = [each for each in (*self.columns, self.target) if each.name in raw]
         drafts = {
-            each.name: make_draft(each.name, [text or "" for text in raw[each.name].values], self.missing)
+            each.name: make_draft(each.name, number_texts(raw[each.name].values), self.missing)
             for each in wanted
             if each.kind == "number" and raw[each.name].is_text
         }
@@ -128,8 +128,9 @@ def as_kind(
     values: NDArray[Any]
     if encoding.kind == "text":
         # a column of True and False with gaps was read as these two texts
-        names = {text: str(value) for text, value in BOOLEANS.items()}
-        plain = names if {*encoding.categories} <= {"True", "False"} and encoding.categories else {}
+        names = {text: str(value) for text, value in BOOLEANS.items()} | {"1": "True", "0": "False"}
+        plain: dict[str, str | None] = {} if "" in encoding.categories else {"": None}
+        plain |= names if {*encoding.categories} <= {"True", "False"} and encoding.categories else {}
         texts = (None if gap else class_name(v) for v, gap in zip(column.values.tolist(), column.missing, strict=True))
         values = np.array([plain.get(text or "", text) for text in texts], object)
         return Column(column.name, values), []
@@ -144,6 +145,14 @@ def as_kind(
         return Column(column.name, values), []
     first = first_rows(others, grid.place, lambda row: column.values[row])
     return Column(column.name, values), [f"column '{column.name}': neither True nor False, so missing: {first}"]
+
+
+def number_texts(values: NDArray[Any]) -> list[str]:
+    """The texts of a column of numbers; True and False are 1 and 0, as in a DataFrame's boolean column with gaps."""
+    texts = [text or "" for text in values]
+    if {*texts} - {""} <= BOOLEANS.keys():
+        return [str(int(BOOLEANS[text])) if text else "" for text in texts]
+    return texts
 
 
 def unusual_cells(column: Column, encoding: ColumnEncoding, grid: CellGrid) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dnntrain.analysis.summary import Summary
-    from dnntrain.reporting.gates import GateResult
+    from dnntrain.reporting.gates import GateResult, GateResults
     from dnntrain.store.records import RunRecord
 
 
@@ -137,9 +137,7 @@ class StudyResult:
         return draw_figure(kind, self.summary.analysis)
 
     @python_call
-    def require(
-        self, requirement: str | Iterable[str], *, allow_partial: bool = False
-    ) -> GateResult | list[GateResult]:
+    def require(self, requirement: str | Iterable[str], *, allow_partial: bool = False) -> GateResult | GateResults:
         """Check a requirement such as 'bn >= base + 0.5pp' by the study's metric, as `dnntrain report --require` does.
 
             assert study.require("bn >= base + 0.5pp")
@@ -149,16 +147,21 @@ class StudyResult:
             allow_partial: Whether to check it although planned runs are missing. Without it, it is inconclusive then.
 
         Returns:
-            The answer, which is true only if the requirement holds; a list of answers for several requirements.
+            The answer, which is true only if the requirement holds; for several requirements a list of answers, which
+            is true only if all of them hold.
 
         Raises:
-            InputError: If a requirement cannot be read, or names what the study lacks.
+            InputError: If a requirement cannot be read, or names what the study lacks, or there is none.
         """
-        from dnntrain.reporting.gates import judge_summary
+        from dnntrain.reporting.gates import GateResults, judge_summary
 
+        analysis = self.summary.analysis
         if isinstance(requirement, str):
-            return judge_summary(requirement, self.summary.analysis, allow_partial=allow_partial)
-        return [judge_summary(each, self.summary.analysis, allow_partial=allow_partial) for each in requirement]
+            return judge_summary(requirement, analysis, allow_partial=allow_partial)
+        answers = GateResults(judge_summary(each, analysis, allow_partial=allow_partial) for each in requirement)
+        if not len(answers):
+            raise InputError("requirement: there is none in the list")
+        return answers
 
     def __repr__(self) -> str:
         count = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
@@ -219,6 +222,7 @@ class Report:
 
         return to_html(self.summaries)
 
+    @python_call
     def save_figures(self, folder: str | Path) -> list[Path]:
         """Write the figures as PNG and SVG; returns their paths."""
         from dnntrain.reporting.figures import save_figures

@@ -118,7 +118,10 @@ def check_surgery(study: Study, home: DataLocation) -> None:
             ours, theirs = (module_spec(net, network_settings(s, outline)) for s in (arm.spec, baseline))
             if ours.changes == theirs.changes:
                 settings = ", ".join(f"{key} {format_value(arm.spec.settings()[key])}" for key in differing)
-                raise InputError(f"arm '{arm.name}': {settings}: {type(ours.module).__name__} has that already")
+                raise InputError(
+                    f"arm '{arm.name}': {settings}: {type(ours.module).__name__} has that already; to compare with a "
+                    "module that does not, set net in one of the arms"
+                )
 
 
 def check_split(spec: RunSpec, outline: DatasetInfo) -> None:

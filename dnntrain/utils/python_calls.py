@@ -26,7 +26,10 @@ RENAMED_FLAGS = {"from": "source"}
 """Flags whose argument has another name, since theirs is a keyword of Python."""
 WORDS: Mapping[Any, str] = {str: "text", Path: "a path", bool: "True or False", int: "a whole number",
                             float: "a number", NoneType: "None"}  # fmt: skip
+SETTINGS_BY_NAME = "a dict of settings by name, such as {'elu': {'act': 'elu'}}"
 EXPECTED = {
+    "arms": SETTINGS_BY_NAME,
+    "factors": SETTINGS_BY_NAME,
     "metric": "a name, such as val_acc or macro_f1",
     "progress": "'auto', True, False, or a StudyCallback",
 }

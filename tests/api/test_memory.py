@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 import dnntrain as dt
 from dnntrain.data import DataLocation, Dataset, find_source
 from dnntrain.data.in_memory import keep
+from dnntrain.data.table_preprocessing import TablePreprocessing
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 Y = np.arange(60) % 3
@@ -43,7 +44,8 @@ def load(tmp_path: Path) -> Callable[..., Dataset]:
          (tensors(*TRAIN), tensors(*TEST))],
         [(*PARTS, X[:9], Y[:9]), (tensors(*TRAIN), tensors(X[:9], Y[:9]), tensors(*TEST))],
         [(X, ["a", "bb", "c"] * 20), (X, np.array(["a", "bb", "c"] * 20, "U9")), (X, pd.Series(["a", "bb", "c"] * 20)),
-         (X, pd.Series(["a", "bb", "c"] * 20, dtype="category"))],
+         (X, pd.Series(["a", "bb", "c"] * 20, dtype="category")), (X, pd.Categorical(["a", "bb", "c"] * 20)),
+         (X, pd.Index(["a", "bb", "c"] * 20))],
     ],
     ids=["one part", "two parts", "three parts", "text"],
 )  # fmt: skip
@@ -91,6 +93,8 @@ FRAME = pd.DataFrame(
         "perhaps": pd.array([True, None, False] * 20, dtype="boolean"),
         "gap": [None, 1.0, 2.0] * 20,
         "object": pd.Series([1, 2] * 30, dtype=object),
+        "objects": pd.Series([1, pd.NA, 2.5] * 20, dtype=object),
+        "day": pd.to_datetime(["2020-01-01", "2021-01-01"] * 30),
         "kind": ["cat", "dog"] * 30,
     }
 )
@@ -106,6 +110,8 @@ def test_the_columns_of_a_frame_keep_their_types(load: Callable[..., Dataset]) -
     assert kinds["perhaps"] == ("number", ("perhaps", "perhaps is missing"))
     assert kinds["gap"] == ("number", ("gap", "gap is missing"))
     assert kinds["object"] == ("number", ("object",))
+    assert kinds["objects"] == ("number", ("objects", "objects is missing"))
+    assert kinds["day"] == ("text", ("day = 2020-01-01", "day = 2021-01-01"))
     assert loaded.classes == ("cat", "dog")
     assert load(FRAME, target="number").outline.task == "regression"
 
@@ -134,6 +140,8 @@ REFUSED = {
     "unknown": ({"x": X, "z": Y}, "the key 'z'"),
     "lengths": ((X, Y[:5]), "x of shape (60, 4) and y of shape (5,)"),
     "targets": ((X, X), "several targets per example"),
+    "masked": ((np.ma.masked_greater(X, 0), Y), "x is a masked array"),
+    "meta": ((torch.empty(60, 4, device="meta"), Y), "x cannot become an array: Cannot copy out of meta tensor"),
     "frame with y": ((FRAME, Y), "data=x.assign(y=y)"),
     "no columns": (pd.DataFrame(), "without columns"),
     "no target": (FRAME, "which column is to be predicted? target COLUMN"),
@@ -150,3 +158,16 @@ def test_what_cannot_be_data_is_an_error(
         dt.train(data=value, out=tmp_path / "runs", **SMALL)
     assert said in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_frame_and_its_csv_file_are_predicted_alike(load: Callable[..., Dataset], tmp_path: Path) -> None:
+    days = pd.to_datetime(["2020-01-01", "2021-01-01"] * 30)
+    frame = FRAME.drop(columns="code").assign(day=days, empty=["", "a", "b"] * 20, objects=[True, False, None] * 20)
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    of_frame = load(frame.assign(empty=["c", "a", "b"] * 20), target="kind")
+    of_csv = find_source(str(tmp_path / "frame.csv"), {"target": "kind"}).load(DataLocation(tmp_path))
+    for made in (of_frame, of_csv):
+        assert isinstance(made.preprocessing, TablePreprocessing)
+        from_frame, from_csv = (made.preprocessing.read(each) for each in (frame, tmp_path / "frame.csv"))
+        np.testing.assert_array_equal(*(np.float32(each.inputs) for each in (from_frame, from_csv)))
+        assert from_frame.inputs[0].any() and from_frame.notes == [n.replace("line 2", "row 1") for n in from_csv.notes]

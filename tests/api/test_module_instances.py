@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 import dnntrain as dt
+from dnntrain.api.settings import with_references
+from dnntrain.data import DataLocation
 from dnntrain.executors import registry
 from dnntrain.nn.modules.instances import FreshCopy, reference_of_module
 from tests.support.inline import inline
@@ -72,6 +75,8 @@ def trained_weights(module: nn.Sequential) -> nn.Sequential:
         (Own, lambda: Own().requires_grad_(False), False),
         (lambda: nn.Sequential(nn.LazyLinear(3)), lambda: nn.Sequential(nn.LazyLinear(3)), True),
         (lambda: nn.TransformerEncoderLayer(4, 1, 4), lambda: nn.TransformerEncoderLayer(4, 2, 4), False),
+        (lambda: nn.LSTM(4, 3), lambda: nn.LSTM(4, 3), True),
+        (lambda: nn.LSTM(4, 3), lambda: nn.LSTM(4, 3, batch_first=True), False),
     ],
 )
 def test_structure_identifies_a_module(
@@ -119,3 +124,17 @@ def test_modules_are_networks_of_arms(tmp_path: Path, monkeypatch: pytest.Monkey
     assert losses["base", 0] != losses["base", 1]
     again = dt.train(net=trained_weights(small()), name="again", **settings)
     assert [*again.runs["run"]] == [*made.runs["run"][:2]]
+
+
+def wide(width: int = 8, *sizes: int) -> nn.Sequential:
+    return small(width)
+
+
+def test_arguments_of_a_partial_count_by_place_as_by_name(tmp_path: Path) -> None:
+    home = DataLocation(tmp_path)
+    given = (wide, partial(wide, 16), partial(wide, width=16), partial(partial(wide), 16))
+    plain, *others = (with_references({"net": each}, home)["net"] for each in given)
+    assert {*others} == {f"{plain}:width=16"}
+    for wrong, said in ((partial(wide, 8, 9), "by name"), (partial(wide, 8, width=9), "multiple values for argument")):
+        with pytest.raises(dt.InputError, match=f"^net: functools.partial.*{said}"):
+            with_references({"net": wrong}, home)

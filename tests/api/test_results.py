@@ -77,7 +77,15 @@ def test_requirements_are_true_only_if_they_hold(study: dt.StudyResult) -> None:
     assert isinstance(several, list)
     assert [gate.answer.name for gate in several] == ["HOLDS", "FAILS", "INCONCLUSIVE"]
     assert [bool(gate) for gate in several] == [True, False, False]
-    for wrong, said in (("bn > > 3", "require 'bn > > 3'"), ("nb >= base", "no arm 'nb'"), (3, "requirement 3: must")):
+    assert not several and study.require(["bn >= base", "bn >= base - 1pp"])
+    assert len({held, *several}) == 4
+    wrong_ones = {
+        "bn > > 3": "require 'bn > > 3'",
+        "nb >= base": "no arm 'nb'",
+        3: "requirement 3: must",
+        (): "is none",
+    }
+    for wrong, said in wrong_ones.items():
         with pytest.raises(dt.InputError, match=said):
             study.require(wrong)  # type: ignore[arg-type]
 

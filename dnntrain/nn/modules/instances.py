@@ -91,13 +91,16 @@ def identifying_parts(module: torch.nn.Module) -> list[tuple[str, Any]]:
     for prefix, part in module.named_modules():
         name, kind = ".".join(filter(None, ("net", prefix))), type(part)
         found += [(kind.__name__, kind), (name, full_name(kind)), (f"{name}, parts", [*part._modules])]
-        held = {key: value for key, value in vars(part).items() if key not in of_every_module}
+        state = part.__getstate__()  # without what a class never copies, such as the weak references of an LSTM
+        own = state if isinstance(state, dict) else vars(part)
+        held = {key: value for key, value in own.items() if key not in of_every_module}
         held |= {key: hook for key in HOOKS for hook in vars(part)[key].values()}
         for key, value in held.items():
             if isinstance(value, FunctionType | type):
                 # the source of installed functions and classes does not count, so that their names have to
                 found.append((f"{name}.{key}, name", full_name(value)))
-            if not isinstance(value, torch.utils.hooks.RemovableHandle | MethodType):
+            is_list_of_parameters = isinstance(value, list) and any(isinstance(v, torch.nn.Parameter) for v in value)
+            if not (is_list_of_parameters or isinstance(value, torch.utils.hooks.RemovableHandle | MethodType)):
                 found.append((f"{name}.{key}", value))
         found += [(f"{name}.{key}", described_tensor(p)) for key, p in part.named_parameters(recurse=False)]
         for key, buffer in part.named_buffers(recurse=False):

@@ -14,6 +14,15 @@ it better, too.
 """
 
 from dnntrain.reporting.gates.judging import inconclusive_if_partial, judge, judge_summary
-from dnntrain.reporting.gates.results import GateResult, GateStatus, exit_code, guarantees
+from dnntrain.reporting.gates.results import GateResult, GateResults, GateStatus, exit_code, guarantees
 
-__all__ = ["GateResult", "GateStatus", "exit_code", "guarantees", "inconclusive_if_partial", "judge", "judge_summary"]
+__all__ = [
+    "GateResult",
+    "GateResults",
+    "GateStatus",
+    "exit_code",
+    "guarantees",
+    "inconclusive_if_partial",
+    "judge",
+    "judge_summary",
+]

@@ -45,7 +45,7 @@ class Finding:
     """The probability that the answer is the opposite of the truth, at most; 0 for facts about the runs."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GateResult:
     """A requirement, judged in one study. It is true only if the requirement holds."""
 
@@ -94,6 +94,13 @@ class GateResult:
                 for arm in self.arms
             },
         }
+
+
+class GateResults(list[GateResult]):
+    """The answers to several requirements. True only if all of them hold, as with a single one."""
+
+    def __bool__(self) -> bool:
+        return all(self)
 
 
 def exit_code(results: Sequence[GateResult]) -> int:
