@@ -6,6 +6,7 @@ import signal
 import sys
 
 EXIT_INTERRUPTED = 130
+TRAINING_COMMANDS = {"train", "ablate", "transfer"}
 
 
 def main() -> None:
@@ -19,7 +20,9 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted; finished runs are recorded, and the same command continues from there\n")
+        trains = not TRAINING_COMMANDS.isdisjoint(sys.argv[1:])
+        kept = "; finished runs are recorded, and the same command continues from there" if trains else ""
+        sys.stderr.write(f"error: interrupted{kept}\n")
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -56,9 +56,9 @@ def list_runs(
     open_store(out)
     if as_json and csv == "-":
         raise InputError("only one of --json and --csv - can go to stdout")
-    if everything and study:
+    if everything and study is not None:
         raise InputError(f"--all: not with --study {study}, which lists the runs of that study")
-    if study or everything or status or since:
+    if everything or any(option is not None for option in (study, status, since)):
         runs = chosen_runs(out, study, status, since)
         listing = Listing("runs", RunLine, runs, *run_table(runs))
     else:
@@ -116,7 +116,7 @@ def chosen_runs(out: Path, study: str | None, status: str | None, since: str | N
 
     if status is not None and status not in run_list.STATUSES:
         raise InputError(f"--status {status}: unknown{did_you_mean(status, run_list.STATUSES)}")
-    if study is not None and not is_study(out / study):
+    if study is not None and not (study and is_study(out / study)):
         known = [folder.name for folder in recorded_studies(out)]
         near = difflib.get_close_matches(study, known, n=MOST_NEAR)
         hint = f"near it: {', '.join(near)}" if near else f"`dnntrain runs list --out {out}` lists the studies"

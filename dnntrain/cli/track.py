@@ -27,17 +27,14 @@ def track(
     from dnntrain.analysis.summary import summarize
     from dnntrain.api.trackers import track as track_study
     from dnntrain.reporting.results import StudyResult, StudySummary
-    from dnntrain.store.studies import find_studies
+    from dnntrain.store.studies import find_studies, is_study
     from dnntrain.trackers.registry import create_tracker
 
     tracker = create_tracker(to, out)
     for name in studies:
-        if not ((runs / name).exists() or Path(name).exists()):
+        if not name or not ((runs / name).exists() or Path(name).exists()):
             raise InputError(f"no study '{name}' in {runs}, and no such folder")
-    folders = [
-        (runs / name).absolute() if (runs / name / "study.json").is_file() else Path(name).absolute()
-        for name in studies
-    ]
+    folders = [(runs / name).absolute() if is_study(runs / name) else Path(name).absolute() for name in studies]
     for results in find_studies(folders):
         result = StudyResult(StudySummary(summarize(results)))
         logged = track_study(result, tracker)

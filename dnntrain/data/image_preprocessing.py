@@ -12,7 +12,7 @@ from dnntrain.data.array_inputs import channels_first
 from dnntrain.data.dataset import MAX_LISTED_NAMES
 from dnntrain.data.image_files import IMAGE_SUFFIXES, PART_FOLDERS, visible_files
 from dnntrain.data.images import Decoder, Fit, too_deep
-from dnntrain.data.levels import MAX_BIT_DEPTH, to_bytes
+from dnntrain.data.levels import MAX_BIT_DEPTH, scaled_note, to_bytes
 from dnntrain.data.new_arrays import check_shape, read_new_array
 from dnntrain.data.preprocessing import NewData, Preprocessing, existing_path
 from dnntrain.errors import InputError
@@ -82,7 +82,8 @@ class ImagePreprocessing(Preprocessing):
         depth = self.deep_depth if self.depth == 8 and highest >= 256 else self.depth
         if lowest < 0 or highest >= 2**depth:
             raise InputError(f"{array.where}: {'a level below 0' if lowest < 0 else too_deep(highest, depth)}")
-        return NewData(array.where, to_bytes(values, depth), labels=array.labels)
+        notes = [] if depth == self.depth else [f"{array.where}: {scaled_note(highest, depth)}"]
+        return NewData(array.where, to_bytes(values, depth), labels=array.labels, notes=notes)
 
 
 def is_image(path: Path) -> bool:

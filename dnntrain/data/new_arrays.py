@@ -38,7 +38,7 @@ def read_new_array(data: object, shape: tuple[int, ...]) -> NewArray:
     array = read_new_npz(path) if path else NewArray("data", as_array(data, "data"))
     if array.values.dtype.kind not in "iufb":
         raise InputError(f"{array.where}: {array.values.dtype}; must be numbers")
-    if array.values.shape == shape and len(shape) > 1:
+    if array.values.shape == shape and shape != (1,):  # an array (1,) may be one number for each example
         return array._replace(values=array.values[np.newaxis])
     if not array.values.size:
         raise InputError(f"{array.where}: empty, of shape {array.values.shape}")

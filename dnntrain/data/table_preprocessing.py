@@ -60,7 +60,7 @@ class TablePreprocessing(Preprocessing):
         where, grid, separator = open_table(data)
         check_names(where, grid.names, grid.rows)
         known = {column.name for column in self.columns}
-        for name in known:
+        for name in [each.name for each in self.columns]:
             if name not in grid.names:
                 near = did_you_mean(name, [other for other in grid.names if other and other not in known])
                 raise InputError(f"{where}: no column '{name}', which the run was trained on{near}")

@@ -30,10 +30,10 @@ def choose_runs(
     """
     folder = next((path for path in (Path(text), store.root / text) if text and is_study(path)), None)
     if folder is None:
+        store, run = resolve_run(text, store)
         if arm is not None or ensemble:
             option = "--ensemble" if ensemble else f"--arm {arm}"
-            raise InputError(f"{option}: needs a study, and {text} is none")
-        store, run = resolve_run(text, store)
+            raise InputError(f"{option}: needs a study, and {text} is a run")
         return store, [run], f"run {run}"
     study = open_study(folder)
     if arm is None:

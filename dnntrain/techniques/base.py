@@ -84,8 +84,13 @@ class Technique(BaseModel):
         if "name" in cls.__dict__:
             names = {alias: each for each in CATALOGUE.values() for alias in (each.name, *each.other_names())}
             for name in (cls.name, *cls.other_names()):
+                if not re.fullmatch("[a-z0-9_]+", name):
+                    raise TypeError(f"technique {name!r}: a name has small letters, digits and _ only, as in hard_tanh")
                 if name in names:
                     raise TypeError(f"two techniques are named {name!r}; the other is in {declared_by(names[name])}")
+            for attribute in ("family", "summary", "paper", "formula", "advice"):
+                if not isinstance(getattr(cls, attribute, None), str):
+                    raise TypeError(f"technique {cls.name!r} has no {attribute}, which every technique declares")
             CATALOGUE[cls.name] = cls
 
     @classmethod

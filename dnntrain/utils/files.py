@@ -14,6 +14,8 @@ from dnntrain.errors import DnntrainError, InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 """The first bytes of a gzipped file."""
+SCRATCH = ".new-"
+"""How the names of files and folders begin that are not whole yet."""
 
 
 @contextmanager
@@ -22,7 +24,9 @@ def write_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DnntrainError(f"cannot write to {error.filename or root}: {error.strerror or error}") from None
+        scratch = SCRATCH in str(error.filename)  # a name that means nothing to the user
+        file = root if scratch else error.filename or root
+        raise DnntrainError(f"cannot write to {file}: {error.strerror or error}") from None
 
 
 def write_atomic(path: Path, parts: Iterable[str]) -> None:
@@ -44,7 +48,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     If the block raises, the scratch file is removed and `path` is left alone.
     """
-    scratch = path.with_name(f".new-{uuid4().hex}")  # not the process's number: another host may have the same
+    scratch = path.with_name(f"{SCRATCH}{uuid4().hex}")  # not the process's number: another host may have the same
     try:
         yield scratch
         if path.exists():
@@ -73,7 +77,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def scratch_folder(parent: Path) -> Path:
     """Make an empty folder with a unique name, with the umask's mode and the parent's setgid bit (unlike tempfile)."""
-    folder = parent / f".new-{uuid4().hex}"
+    folder = parent / f"{SCRATCH}{uuid4().hex}"
     folder.mkdir()
     return folder
 

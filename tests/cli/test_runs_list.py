@@ -120,6 +120,8 @@ def test_columns_are_left_out_in_order() -> None:
         (("--study", "whol"), "--study whol: no such study in runs; near it: whole"),
         (("--study", "zzz"), "`dnntrain runs list --out runs` lists the studies"),
         (("--status", "runing"), "--status runing: unknown; did you mean 'running'?"),
+        (("--study", ""), "--study : no such study in runs"),
+        (("--since", ""), "--since '': must be a duration"),
         (("--since", "yesterday"), "--since 'yesterday': must be a duration such as 2d"),
         (("--since", "999999w"), "--since '999999w': must be a duration"),
         (("--all", "--study", "whole"), "--all: not with --study whole"),

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import inspect
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -243,6 +244,10 @@ def test_an_export_is_written_once_and_replaces_nothing(
     error = error_of("runs", "export", other, "--to", "torch", "--runs", store.root, "--out", tmp_path / f"{one}-torch")
     assert "holds something else; name a new folder, or remove this one" in error
     assert {path: path.read_bytes() for path in (tmp_path / f"{one}-torch").iterdir()} == before
+    pipe = tmp_path / f"{one}-torch" / "pipe"
+    os.mkfifo(pipe)  # a folder that holds something else is not read, which could take forever
+    assert "holds something else" in error_of(*words, cwd=tmp_path)
+    pipe.unlink()
     assert [path.name for path in tmp_path.iterdir()] == [f"{one}-torch"]
 
 

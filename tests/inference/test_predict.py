@@ -17,6 +17,7 @@ from scipy.special import softmax
 import dnntrain as dt
 from dnntrain import data
 from dnntrain.data import DataLocation
+from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.inference.recorded import RecordedModel
 from tests.inference.recorded_studies import (
     NET,
@@ -172,6 +173,25 @@ def test_tables_that_do_not_fit_are_refused(
     assert not out.exists()
 
 
+def test_the_first_missing_column_is_named(table: Trained, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("other\n1\n")
+    first = table.record.data.preprocessing["columns"][0]["name"]  # type: ignore[index]
+    assert f"no column '{first}'" in error_of(*table.command(tmp_path / "new.csv"))
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_given(table: Trained, tmp_path: Path) -> None:
+    said = error_of(*table.command(table.test, "--out", tmp_path / "none" / "out.csv"), code=1)
+    assert f"cannot write to {tmp_path / 'none' / 'out.csv'}: No such file" in said
+
+
+def test_levels_of_another_depth_than_in_training_are_noted(module: Trained) -> None:
+    assert module.record.data.preprocessing
+    preprocessing = Preprocessing.parse(module.record.data.preprocessing)
+    assert not preprocessing.read(np.full((2, 8, 8), 10)).notes
+    [note] = preprocessing.read(np.full((2, 8, 8), 300)).notes
+    assert "levels up to 300, read as 16-bit images" in note
+
+
 def test_other_data_that_do_not_fit_are_refused(
     table: Trained, photos: Trained, module: Trained, tmp_path: Path
 ) -> None:
@@ -201,6 +221,7 @@ def test_runs_and_arms_that_are_not_there_are_refused(table: Trained, photos: Tr
         *photos.command(photos.test, "--ensemble")
     )
     assert "--ensemble: needs a study" in error_of("predict", table.record.run, table.test, "--ensemble")
+    assert "no study and no run 'tabel'" in error_of("predict", "tabel", table.test, "--ensemble")
     before = table.test.read_bytes()
     assert "would replace the data" in error_of(*table.command(table.test, "--out", table.test))
     assert table.test.read_bytes() == before

@@ -151,6 +151,22 @@ def test_a_key_that_exists_is_refused() -> None:
         flat_keys()
 
 
+def test_a_technique_declares_a_whole_card_and_a_name_that_can_be_a_flag() -> None:
+    for text, message in (
+        (ACTIVATION.replace("summary, paper, formula", "_, paper, formula"), "'halved' has no summary"),
+        (ACTIVATION.replace('"halved"', '"Half it!"'), "'Half it!': a name has small letters"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_plugin(written("half.py", text))
+        assert "halved" not in CATALOGUE and "Half it!" not in CATALOGUE
+
+
+def test_a_link_to_itself_is_refused() -> None:
+    Path("loop.py").symlink_to("loop.py")
+    with pytest.raises(InputError, match=r"plug-in loop\.py: a symbolic link that leads to itself"):
+        load_plugin("loop.py")
+
+
 def test_two_plugins_with_one_name_are_both_named() -> None:
     load_plugin(written("one.py", ACTIVATION))
     with pytest.raises(InputError, match=r"plug-in two\.py: .*'halved'; the other is in plug-in one\.py"):

@@ -32,18 +32,24 @@ def write_export(model: PlainModel, exporter: Exporter, folder: Path) -> None:
             if preprocessing := model.record.data.preprocessing:
                 text = json.dumps(preprocessing, indent=1, ensure_ascii=False)
                 (scratch / "preprocessing.json").write_text(text, encoding="utf-8")
-            found = file_contents(folder)
-            if not found:
+            if not folder.exists() or not any(folder.iterdir()):
                 if folder.exists():
                     folder.rmdir()
                 scratch.rename(folder)
-            elif found != file_contents(scratch):
+            elif not have_same_files(folder, scratch):
                 raise InputError(f"--out {folder}: holds something else; name a new folder, or remove this one")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def file_contents(folder: Path) -> dict[str, bytes]:
-    """The files in a folder by relative path, without what Python caches."""
-    files = (file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+def have_same_files(folder: Path, other: Path) -> bool:
+    """Whether two folders hold the same, apart from what Python caches. Only equal lists of names are looked into."""
+    names, others = ({each.name for each in path.iterdir()} - {"__pycache__"} for path in (folder, other))
+    return names == others and all(
+        have_same_files(folder / name, other / name)
+        if (folder / name).is_dir() and (other / name).is_dir()
+        else (folder / name).is_file()
+        and (other / name).is_file()
+        and (folder / name).read_bytes() == (other / name).read_bytes()
+        for name in names
+    )

@@ -59,11 +59,11 @@ def read_code(module: str, file: Path) -> UserCode:
     Raises:
         InputError: There is no such file, or one of the files is not Python; names file and line.
     """
-    path = expanded(str(file)).resolve()
     try:
+        path = expanded(str(file)).resolve()
         is_there = path.is_file()
-    except OSError as error:  # such as a name that is too long
-        raise InputError(f"{file}: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # a name that is too long; before Python 3.13, a link to itself
+        raise InputError(f"{file}: {getattr(error, 'strerror', 'a symbolic link that leads to itself')}") from None
     if not is_there:
         near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.py")])
         raise InputError(f"{file}: {'is a folder' if path.is_dir() else f'no such file{near}'}")
