@@ -38,8 +38,7 @@ def track(study: str | Path | StudyResult, to: str | Tracker, where: str | Path 
         return tracker.track(result)
     except DnntrainError:
         raise
-    except OSError as error:
-        place = error.filename or tracker.where
-        raise DnntrainError(f"tracker {tracker.name}: {place}: {error.strerror or error}") from error
     except Exception as error:  # anything: a tracker's package has errors of its own
-        raise DnntrainError(f"tracker {tracker.name}: {type(error).__name__}: {error}") from error
+        file = error.filename if isinstance(error, OSError) else None
+        said = f"{file}: {error.strerror}" if file else f"{type(error).__name__}: {error}"  # type: ignore[attr-defined]
+        raise DnntrainError(f"tracker {tracker.name}: {said}") from error
