@@ -14,7 +14,7 @@ from dnntrain.errors import DnntrainError, InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 """The first bytes of a gzipped file."""
-SCRATCH = ".new-"
+SCRATCH_PREFIX = ".new-"
 """How the names of files and folders begin that are not whole yet."""
 
 
@@ -24,7 +24,7 @@ def write_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        scratch = SCRATCH in str(error.filename)  # a name that means nothing to the user
+        scratch = SCRATCH_PREFIX in str(error.filename)  # a name that means nothing to the user
         file = root if scratch else error.filename or root
         raise DnntrainError(f"cannot write to {file}: {error.strerror or error}") from None
 
@@ -48,7 +48,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     If the block raises, the scratch file is removed and `path` is left alone.
     """
-    scratch = path.with_name(f"{SCRATCH}{uuid4().hex}")  # not the process's number: another host may have the same
+    scratch = path.with_name(
+        f"{SCRATCH_PREFIX}{uuid4().hex}"
+    )  # not the process's number: another host may have the same
     try:
         yield scratch
         if path.exists():
@@ -77,7 +79,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def scratch_folder(parent: Path) -> Path:
     """Make an empty folder with a unique name, with the umask's mode and the parent's setgid bit (unlike tempfile)."""
-    folder = parent / f"{SCRATCH}{uuid4().hex}"
+    folder = parent / f"{SCRATCH_PREFIX}{uuid4().hex}"
     folder.mkdir()
     return folder
 
