@@ -187,7 +187,7 @@ def test_a_study_without_its_runs_is_an_error(recorded: dt.StudyResult, tmp_path
     [
         ("tensorbord", "unknown tracker 'tensorbord'; did you mean 'tensorboard'?"),
         ("mlflow:", "track 'mlflow:': names no place after the colon"),
-        (3, "track 3: must be a tracker's name"),
+        (3, "track [3]: must be text, a Tracker, or a list"),
     ],
 )
 def test_wrong_trackers_are_errors_before_anything_is_trained(track: Any, message: str, runs: Path) -> None:
