@@ -109,6 +109,7 @@ def test_a_cluster_gives_the_same_also_where_a_node_is_killed(cluster: Cluster, 
     assert recorded(killed, "study") == expected
 
 
+@pytest.mark.extras  # takes most of a minute
 def test_users_modules_give_the_same_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
     process = faults.begun(tmp_path, "--executor", "ray", "--address", cluster.address, preset=faults.OWN_NETWORKS)
     _, err = process.communicate(timeout=240)

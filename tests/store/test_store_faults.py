@@ -130,10 +130,13 @@ def test_fewer_seeds_than_before_are_told(folder: Path) -> None:
     preset.write_text(preset.read_text().replace("base: {", "base: {lr: 0.02, "))
     told = dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder).stderr
     assert "arms that leave its tables now, or change their settings: baseline, " in told
-    assert "is a study, not a run" in error_of("runs", "show", "small", cwd=folder)
+    assert '"status": "finished"' in succeeds("runs", "show", "small", cwd=folder)  # a study means its best run
 
 
-def test_a_run_alone_is_listed_with_its_data_and_seed(tmp_path: Path) -> None:
+def test_a_run_alone_is_listed_with_its_study_and_seed(tmp_path: Path) -> None:
     succeeds("train", *QUICK, "--seeds", "1", "--name", "alone", cwd=tmp_path)
-    shown = succeeds("runs", "list", cwd=tmp_path)
-    assert "fashion-mini" in shown and "alone:" in shown
+    [path] = (tmp_path / "runs" / "store").glob("[!.]*/run.json")
+    heading, line = succeeds("runs", "list", "--all", cwd=tmp_path).splitlines()
+    shown = dict(zip(heading.split("\t"), line.split("\t"), strict=True))
+    listed = [shown[name] for name in ("run", "study", "seed", "status")]
+    assert listed == [path.parent.name, "alone", "0", "finished"]

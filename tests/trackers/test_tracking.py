@@ -167,6 +167,7 @@ def test_a_tracker_that_fails_afterwards_is_an_error(recorded: dt.StudyResult) -
         dt.track(recorded, Memory(fails="open"))
 
 
+@pytest.mark.extras
 def test_a_place_that_is_a_file_is_named(recorded: dt.StudyResult, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(dt.DnntrainError, match=r"tracker tensorboard: .*file/\w+: Not a directory"):
