@@ -31,8 +31,8 @@ demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 lay
 test: $(INSTALLED)  ## the whole test suite, some minutes on 2 cores
 	$(BIN)/python -m pytest -m 'not extras' --numprocesses auto --dist worksteal  # keeps most of a module, with its fixtures, on one worker
 
-test-extras: $(EXTRAS)  ## with Jupyter, ONNX, TensorBoard, W&B and MLflow, which this installs: a minute or two more
-	$(BIN)/python -m pytest -m extras
+test-extras: $(EXTRAS)  ## the tests that take long, or need Jupyter, ONNX, TensorBoard, W&B and MLflow, which this installs: some minutes
+	$(BIN)/python -m pytest -m extras --numprocesses auto --dist worksteal
 
 check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff check .
