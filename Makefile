@@ -3,8 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 EXTRAS := .venv/extras
-# what is imported is compiled then, which takes less time than all of it
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint .ci/constraints.txt
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more clean
