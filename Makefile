@@ -5,6 +5,9 @@ INSTALLED := .venv/installed
 EXTRAS := .venv/extras
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 
+# the suite starts some hundred processes, which need not compile dnntrain each
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more clean
 
