@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -13,22 +13,13 @@ from dnntrain.executors.base import Executor, ExecutorOptions
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.ray import RayExecutor
 from dnntrain.utils.fields import format_validation_error
-from dnntrain.utils.plugins import declared_by, load_plugins
-
-E = TypeVar("E", bound=type[Executor])
+from dnntrain.utils.plugins import load_plugins, registrar
 
 EXECUTORS: dict[str, type[Executor]] = {}
 """Every executor by the name that `--executor` takes."""
 
-
-def register(executor: E) -> E:
-    """Make an executor known under its name; a class decorator. TypeError for a name that exists already."""
-    if executor.name in EXECUTORS:
-        other = declared_by(EXECUTORS[executor.name])
-        raise TypeError(f"two executors are named {executor.name!r}; the other one is in {other}")
-    EXECUTORS[executor.name] = executor
-    return executor
-
+register = registrar("executor", EXECUTORS)
+"""Makes a class known under its name; a class decorator."""
 
 register(LocalExecutor)
 register(RayExecutor)

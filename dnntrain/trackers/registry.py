@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.mlflow import MLflowTracker
 from dnntrain.trackers.tensorboard import TensorBoardTracker
 from dnntrain.trackers.wandb import WandbTracker
-from dnntrain.utils.plugins import declared_by, load_plugins
-
-T = TypeVar("T", bound=type[Tracker])
+from dnntrain.utils.plugins import load_plugins, registrar
 
 TrackLike = str | Tracker | Sequence[str | Tracker]
 """One or several trackers: NAME, NAME:WHERE, or a `Tracker`."""
@@ -21,15 +18,8 @@ TrackLike = str | Tracker | Sequence[str | Tracker]
 TRACKERS: dict[str, type[Tracker]] = {}
 """Every tracker by the name that `--track` takes."""
 
-
-def register_tracker(tracker: T) -> T:
-    """Make a tracker known under its name; a class decorator. TypeError for a name that exists already."""
-    if tracker.name in TRACKERS:
-        other = declared_by(TRACKERS[tracker.name])
-        raise TypeError(f"two trackers are named {tracker.name!r}; the other one is in {other}")
-    TRACKERS[tracker.name] = tracker
-    return tracker
-
+register_tracker = registrar("tracker", TRACKERS)
+"""Makes a class known under its name; a class decorator."""
 
 register_tracker(TensorBoardTracker)
 register_tracker(WandbTracker)

@@ -39,6 +39,7 @@ VARIABLE = "DNNTRAIN_PLUGINS"
 """The environment variable with files, separated as in PATH."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=Any)
 
 
 class PluginError(InputError):
@@ -112,6 +113,24 @@ def declared_by(declared: type) -> str:
     plugin = plugin_of(declared)
     top = declared.__module__.partition(".")[0]
     return f"plug-in {plugin}" if plugin else top if top == __name__.partition(".")[0] else declared.__module__
+
+
+def registrar(kind: str, registry: MutableMapping[str, Any]) -> Callable[[C], C]:
+    """A class decorator that makes a class known under its `name`.
+
+    Args:
+        kind: What the classes are, for messages: 'executor'.
+        registry: What it adds to. A name that exists already is a TypeError.
+    """
+
+    def register(declared: C) -> C:
+        if declared.name in registry:
+            other = declared_by(registry[declared.name])
+            raise TypeError(f"two {kind}s are named {declared.name!r}; the other one is in {other}")
+        registry[declared.name] = declared
+        return declared
+
+    return register
 
 
 @cache

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.inference.exporters.base import Exporter
 from dnntrain.inference.exporters.onnx_file import OnnxExporter
 from dnntrain.inference.exporters.torch_files import SafetensorsExporter, TorchExporter
-from dnntrain.utils.plugins import declared_by, load_plugins
-
-E = TypeVar("E", bound=type[Exporter])
+from dnntrain.utils.plugins import load_plugins, registrar
 
 EXPORTERS: dict[str, type[Exporter]] = {}
 """Every exporter by the name that `--to` takes."""
 
-
-def register_exporter(exporter: E) -> E:
-    """Make an exporter known under its name; a class decorator. TypeError for a name that exists already."""
-    if exporter.name in EXPORTERS:
-        other = declared_by(EXPORTERS[exporter.name])
-        raise TypeError(f"two exporters are named {exporter.name!r}; the other one is in {other}")
-    EXPORTERS[exporter.name] = exporter
-    return exporter
-
+register_exporter = registrar("exporter", EXPORTERS)
+"""Makes a class known under its name; a class decorator."""
 
 register_exporter(TorchExporter)
 register_exporter(SafetensorsExporter)
