@@ -1,4 +1,5 @@
-"""The Python API: `train`, `ablate`, `transfer`, `lr_find`, `report`, `load`, `compare`, `predict`.
+"""The Python API: `train`, `ablate`, `transfer`, `lr_find`, `report`, `load`, `compare`, `predict`,
+`to_torch`, `track`.
 
 It is provisional until version 1.0.
 
