@@ -258,7 +258,7 @@ def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str,
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record.seed, "run": record.run}
     outcome = {"status": record.status, "epochs_run": record.epochs, "best_epoch": record.best_epoch}
-    columns = [*recorded_columns(record.data.task), *record.results]  # and what early stopping or `select` watched
+    columns = [*recorded_columns(record.data.task), *record.results]  # and what runs watched
     results = {name: record.results.get(name) for name in columns}
     return named | outcome | dict(settings) | results | {"health": record.health, "seconds": record.seconds}
 

@@ -17,6 +17,7 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
 from dnntrain.store.published import PublishedValue
+from dnntrain.studies.comparisons import read_order, read_within
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -44,7 +45,7 @@ from dnntrain.utils.user_dirs import expanded
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
     *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
-    *("tune", "tune_seeds", "pretrain", "plugins"),
+    *("tune", "tune_seeds", "pretrain", "plugins", "within", "order"),
 )
 """The keys of a preset."""
 CODE = "module:"
@@ -116,6 +117,8 @@ class Preset:
             source=self.document.source,
             pretrain=self.pretrain(),
             tuning=self.tuning(),
+            within=read_within(self.document, self.factors, self.design),
+            order=read_order(self.document, settings),
         ).with_seeds(plan)
         self.check_used(study, settings)
         with self.document.at("tune"):

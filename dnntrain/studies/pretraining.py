@@ -26,6 +26,8 @@ def pretraining_study(study: Study) -> Study | None:
         tuning=None,
         delta=None,
         max_seeds=None,
+        within="",
+        order=(),
     )
 
 

@@ -85,6 +85,10 @@ class Study:
     """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
     looks: tuple[LookRecord, ...] = ()
     """The looks at the study so far."""
+    within: str = ""
+    """The factor of a factorial design whose levels are compared at each setting of the other factors, if any."""
+    order: tuple[str, ...] = ()
+    """Arms in the order to test, the best first; empty if none is tested."""
     metric_is_default: bool = False
     """Whether the metric was not asked for. A recorded study then keeps its own."""
 
@@ -92,9 +96,11 @@ class Study:
     def resolves_together(self) -> bool:
         """Whether all arms get the same seeds until every one is resolved, because the report combines several arms.
 
-        So it is with the effects of a factorial or in-and-out design, and with transfer: a ladder or a curve.
+        So it is with the effects of a factorial or in-and-out design, with an order of arms, and with transfer: a
+        ladder or a curve.
         """
-        return self.design in ("factorial", "in-and-out") or any(arm.spec.reuse_from for arm in self.arms)
+        combines_arms = self.design in ("factorial", "in-and-out") or bool(self.order)
+        return combines_arms or any(arm.spec.reuse_from for arm in self.arms)
 
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds of an arm: none after the look that resolved it."""
@@ -129,6 +135,8 @@ class Study:
             "max_seeds": self.max_seeds,
             "levels": self.levels,
             "looks": self.looks,
+            "within": self.within,
+            "order": list(self.order),
         }
         return StudyRecord(
             name=self.name,

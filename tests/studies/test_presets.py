@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.feasibility import techniques_of
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
+from dnntrain.studies.tuning import tuned_study, tuning_study
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.clipping import Clipping
@@ -478,6 +480,28 @@ MISTAKES = {
     ),
     "a merge key": ("base: {<<: {lr: 1}}\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "merge keys"),
     "a list as question": ("question: [x]\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "must be text"),
+    "comparisons within, where there are no cells": (
+        "factors: {a: {lr: 1}}\nwithin: a\n",
+        "study.yaml:2",
+        "within: needs design: factorial, with at least two",
+    ),
+    "comparisons within a factor that is not there": (
+        "design: factorial\nfactors: {norm: {bn: true}, rate: {lr: 1}}\nwithin: rates\n",
+        "study.yaml:3",
+        "no factor 'rates'; did you mean 'rate'",
+    ),
+    "an order of one arm": ("factors: {a: {lr: 1}}\norder: a\n", "study.yaml:2", "must be a list of arms"),
+    "an order of two arms": ("factors: {a: {lr: 1}}\norder: [a, baseline]\n", "study.yaml:2", "at least three arms"),
+    "an order with an arm twice": (
+        "factors: {a: {lr: 1}}\norder: [a, a, baseline]\n",
+        "study.yaml:2",
+        "'a' is named twice",
+    ),
+    "an order with an unknown arm": (
+        "factors: {elu: {lr: 1}}\norder: [baseline, eluu]\n",
+        "study.yaml:2",
+        "no arm 'eluu'; did you mean 'elu'",
+    ),
     "a depth without end": ("base: " + "[" * 600 + "]" * 600, "study.yaml:1", "nested more than 10 deep"),
 }
 
@@ -513,6 +537,25 @@ def test_a_huge_file_is_no_preset(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="no preset 'vanishin'; did you mean 'vanishing'"):
         load_preset("vanishin")
+
+
+def test_comparisons_within_and_an_order_are_recorded_and_not_asked_of_the_tuning() -> None:
+    text = (
+        "design: factorial\nfactors: {norm: {bn: true}, unit: {act: elu}}\nwithin: norm\n"
+        "order: [norm+unit, unit, none]\ntune: {lr: [0.01, 0.1]}\n"
+    )
+    study = read(text)
+    assert study.tuning
+    recorded, tuned = (
+        study.to_record(),
+        tuned_study(study, study.tuning, {arm.name: 0.1 for arm in study.arms}).to_record(),
+    )
+    assert (recorded.within, recorded.order) == (tuned.within, tuned.order) == ("norm", ["norm+unit", "unit", "none"])
+    values = tuning_study(study, study.tuning)
+    assert (values.within, values.order) == ("", ())
+    plain = read("factors: {a: {lr: 1}}\n")
+    assert not {"within", "order"} & plain.to_record().content().keys()
+    assert replace(plain, order=("a", "b", "c")).resolves_together and not plain.resolves_together
 
 
 def test_a_changed_base_is_a_study_of_its_own() -> None:
