@@ -64,6 +64,8 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "other_test_set": moved.other_test_set if moved else None,
         "published": published.mean if published else None,
         "health": formatting.health(arm, summary),
+        "clipped": arm.clipped.share if arm.clipped else None,
+        "clip_cosine": arm.clipped.cosine if arm.clipped else None,
         "seconds": arm.seconds,
         "seeds": " ".join(map(str, arm.values)),
         "values": " ".join(map(repr, arm.values.values())),
