@@ -11,7 +11,7 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_tables
-from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
+from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
@@ -51,12 +51,7 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield pairs_table(summary)
     if wide and summary.plans:
         yield planning_table(summary)
-    if summary.published:
-        yield published_table(summary)
-    if summary.effects:
-        yield effects_table(summary)
-    if summary.contributions:
-        yield contributions_table(summary)
+    yield from tables_of_design(summary)
     if averaged := averaged_arms(summary):
         yield monte_carlo_table(averaged)
 

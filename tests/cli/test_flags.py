@@ -204,6 +204,8 @@ VALUES: dict[str, list[list[str]]] = {
     "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     "per_class": [["--per-class"]],
+    "within": [["--within", "bn"]],
+    "order": [["--order", "elu > bn > baseline"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
