@@ -230,6 +230,7 @@ VALUES: dict[str, list[list[str]]] = {
     "runs": [["--runs", "elsewhere"]],
     "track": [["--track", "tensorboard:logs"]],
     "to": [["--to", "mlflow"]],
+    "mc": [["--mc", "3"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -261,6 +262,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
+    ("runs", "evaluate", "RUN", "--mc", "2"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
     ("runs", "export", "RUN", "--to", "torch"),
