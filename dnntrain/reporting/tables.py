@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.metrics import validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_table
 from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.statistics import ComparisonFamily, deviation, mean
+from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
@@ -52,8 +53,8 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
     if wide and summary.plans:
         yield planning_table(summary)
     yield from tables_of_design(summary)
-    if averaged := averaged_arms(summary):
-        yield monte_carlo_table(averaged)
+    if scores := recorded_scores(summary.results):
+        yield scores_table("Monte Carlo dropout", scores)
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
@@ -161,39 +162,3 @@ def axis(summary: Summary) -> tuple[float, float]:
     # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
     axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
-
-
-@dataclass(frozen=True)
-class AveragedArm:
-    """An arm's mean test score, plain and with Monte Carlo dropout."""
-
-    arm: str
-    metric: str
-    plain: float
-    deviation: float
-    """Standard deviation of the plain scores."""
-    monte_carlo: float
-    gain: float
-
-
-def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms with Monte Carlo dropout; empty if there are none."""
-    runs, metric = summary.results.runs, f"test_{metric_of(summary.metric).name}"
-    if f"mc_{metric}" not in runs:
-        return []
-    arms = []
-    for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
-        plain, averaged = frame[metric], frame[f"mc_{metric}"]
-        means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        arms.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
-    return arms
-
-
-def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:
-    """The test score with and without Monte Carlo dropout."""
-    rows = []
-    for arm in averaged:
-        figures = [formatting.number(value, arm.metric, arm.deviation) for value in (arm.plain, arm.monte_carlo)]
-        rows.append([arm.arm, *figures, formatting.signed(arm.gain, arm.metric, arm.deviation)])
-    headings = ["arm", formatting.heading(averaged[0].metric), "Monte Carlo", "gain"]
-    return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))

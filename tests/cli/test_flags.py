@@ -232,6 +232,7 @@ VALUES: dict[str, list[list[str]]] = {
     "runs": [["--runs", "elsewhere"]],
     "track": [["--track", "tensorboard:logs"]],
     "to": [["--to", "mlflow"]],
+    "mc": [["--mc", "3"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -263,6 +264,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
+    ("runs", "evaluate", "RUN", "--mc", "2"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
     ("runs", "export", "RUN", "--to", "torch"),

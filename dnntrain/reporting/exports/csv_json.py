@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.published import PublishedResult
 from dnntrain.analysis.runs import constant_of
@@ -19,7 +20,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
-from dnntrain.reporting.tables import averaged_arms, axis
+from dnntrain.reporting.tables import axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
 from dnntrain.store.provenance import datasets_of
@@ -188,7 +189,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "simple_effects": [asdict(effect) for effect in summary.simple_effects],
         "order": order_data(summary),
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
-        "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
+        "monte_carlo": [asdict(score) for score in recorded_scores(summary.results)],
         "transfer": transfer_data(summary),
         "design_notes": list(design_notes(summary)),
         **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),
