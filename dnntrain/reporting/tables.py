@@ -15,6 +15,7 @@ from dnntrain.reporting.design_tables import contributions_table, effects_table,
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.timing import time_columns
 from dnntrain.statistics import ComparisonFamily, deviation, mean
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -104,20 +105,21 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and the value or the end of each run if there are few.
+    """A row for each arm: health, times, and the value or the end of each run if there are few.
 
     A table that dnntrain did not write has no health and no times.
     """
+    times = time_columns(summary) or {"s/run": [formatting.brief(arm.seconds) for arm in summary.arms]}
     columns = {
         "arm": [arm.name for arm in summary.arms],
         "health": [formatting.health(arm, summary) for arm in summary.arms],
-        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        **times,
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }
     headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
     rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
-    return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
+    return TextTable("", headings, rows, frozenset(times), wraps, colored=frozenset({"health"}))
 
 
 def ranks_table(summary: Summary) -> TextTable:

@@ -230,6 +230,7 @@ VALUES: dict[str, list[list[str]]] = {
     "runs": [["--runs", "elsewhere"]],
     "track": [["--track", "tensorboard:logs"]],
     "to": [["--to", "mlflow"]],
+    "rounds": [["--rounds", "7"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -263,6 +264,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "evaluate"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "time", "small", "--steps", "1"),
     ("runs", "export", "RUN", "--to", "torch"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
