@@ -23,6 +23,7 @@ from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import arms_by_metric
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.simple_effects import effects_within
+from dnntrain.analysis.timing import study_times
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, Metric, default_metric, metric_of, split_column
@@ -38,6 +39,7 @@ from dnntrain.statistics import (
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.store.timing import StudyTimes
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,11 @@ class Summary:
             return {}
         runs = {arm.name: arm.runs for arm in self.arms}
         return compare_finished(runs, self.baseline, self.family.method)
+
+    @cached_property
+    def times(self) -> StudyTimes | None:
+        """The arms' times that `dnntrain runs time` measured; None if it was not called."""
+        return study_times(self.results)
 
     @cached_property
     def example_errors(self) -> ExampleErrors:

@@ -21,6 +21,7 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -74,6 +75,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
     yield from scores_notes(recorded_scores(summary.results))
+    if summary.times:
+        yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from data_lines(summary, most)
     if summary.results.record.note:

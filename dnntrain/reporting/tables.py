@@ -16,6 +16,7 @@ from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.timing import time_columns
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -100,23 +101,24 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, clipping, time of a run, and the value or the end of each run if there are few.
+    """A row for each arm: health, clipping, times, and the value or the end of each run if there are few.
 
     A table that dnntrain did not write has no health and no times.
     """
     clipped = [arm.clipped for arm in summary.arms]
+    times = time_columns(summary) or {"s/run": [formatting.brief(arm.seconds) for arm in summary.arms]}
     columns = {
         "arm": [arm.name for arm in summary.arms],
         "health": [formatting.health(arm, summary) for arm in summary.arms],
         "clipped": [formatting.percent(round(each.share, 3)) if each else "" for each in clipped],
         "cosine": [formatting.cosine(each.cosine) if each else "" for each in clipped],
-        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        **times,
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }
     headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
     rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
-    right = frozenset({"clipped", "cosine", "s/run"})
+    right = frozenset({"clipped", "cosine", *times})
     return TextTable("", headings, rows, right, wraps, colored=frozenset({"health"}))
 
 
