@@ -25,7 +25,7 @@ class TimingClaim(SecondsClaim):
             interval, unit = round_ratios(left, rest[0], scope.level), f" * {self.right.arm}"
         else:
             interval, unit = median_interval(left, scope.level), " s"
-        estimate = IntervalEstimate(interval, len(left), math.nan, interval.high)
+        estimate = IntervalEstimate(interval, len(left), math.nan, math.nan, math.nan, interval.high)
         observed = f"{self.left.quantity} of {self.left.arm}: {estimate.in_words(lambda value: f'{value:.3g}')}{unit}"
         limit = Limit(self.sign, self.number, None, "", scope.level)
         return limit.judge(estimate, observed, f"{self.number:g}{unit}")
