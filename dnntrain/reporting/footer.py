@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator
 
 from dnntrain.analysis import looks
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import TRAIN_LOSS, split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_notes
 from dnntrain.reporting.class_tables import missing_predictions_line
 from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
@@ -19,6 +21,7 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -34,6 +37,9 @@ METHODS_IN_WORDS = {
 
 MIXING = ("mixup", "cutmix")
 """Settings that mix pairs of training examples."""
+
+EVERY_STEP = 0.9995
+"""A share of clipped steps from which on it is shown as 100 %."""
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
@@ -62,11 +68,15 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
     yield from mixed_lines(summary, most)
+    yield from clipping_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
+    yield from scores_notes(recorded_scores(summary.results))
+    if summary.times:
+        yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from data_lines(summary, most)
     if summary.results.record.note:
@@ -191,6 +201,17 @@ def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
     if part == "train" and mixed:
         target = "" if name == "loss" else ", against the target of the first one of each pair"
         yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
+
+
+def clipping_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms that clip in every step, and what the cosine is."""
+    clipping = {arm.name: arm.clipped for arm in summary.arms if arm.clipped}
+    always = [name for name, clipped in clipping.items() if clipped.share >= EVERY_STEP]
+    if always:
+        arms = formatting.listed(always, most)
+        yield f"Clipped 100 % of all steps: {arms}. That is a rescaled gradient, not clipping."
+    if any(not math.isnan(clipped.cosine) for clipped in clipping.values()):
+        yield "The cosine is between the clipped and the raw gradient; 1 keeps the direction."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

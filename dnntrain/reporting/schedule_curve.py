@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Group
 from rich.text import Text
 
+from dnntrain.reporting.sparklines import BARS
 from dnntrain.techniques.base import iterations
 from dnntrain.techniques.schedules.base import Schedule, ScheduleContext
 from dnntrain.techniques.schedules.steps import Performance
@@ -20,10 +21,8 @@ STEPS = 100
 MULTIPLES = 8
 """The example run lasts this many times the schedule's own length."""
 
-COLUMNS, LINES = 61, 6
+CURVE_WIDTH, CURVE_HEIGHT = 61, 6
 """Size of the curve in characters."""
-
-BARS = " ▁▂▃▄▅▆▇█"
 
 
 def schedule_curve(schedule: Schedule) -> Group:
@@ -37,7 +36,7 @@ def schedule_curve(schedule: Schedule) -> Group:
     total = MULTIPLES * iterations(scale, STEPS) if scale else float(10 * STEPS)
     times = np.linspace(0, total, rows + 1)
     names = [time_name(k, rows, scale) for k in range(rows + 1)]
-    rates = factors(schedule, times, total)
+    rates = example_rates(schedule, times, total)
     ratios = ["", *(f"{b / a:.4g}" if a else "-" for a, b in pairwise(rates))]
     cells = [list(row) for row in zip(names, (f"{rate:.4g}" for rate in rates), ratios, strict=True)]
     headings = ["t", "η(t)/η₀", "ratio to the row above"]
@@ -45,10 +44,10 @@ def schedule_curve(schedule: Schedule) -> Group:
         headings.append("momentum")
         context = ScheduleContext(STEPS, round(total))
         cells = [[*row, f"{m:.4g}"] for row, m in zip(cells, schedule.momentum(times, context), strict=True)]
-    notes = [f"The factor on the learning rate over {names[-1]}:"]
+    notes = [f"The factor on the learning rate over {names[-1] if scale else 'the run'}:"]
     if isinstance(schedule, Performance):
         notes = [f"The factor on the learning rate where {schedule.metric} never improves after the first epoch:"]
-    curve = bars(factors(schedule, np.linspace(0, total, COLUMNS), total), max(rates), names[-1])
+    curve = bars(example_rates(schedule, np.linspace(0, total, CURVE_WIDTH), total), max(rates), names[-1])
     return Group(Text("\n".join([*notes, *curve])), TextTable("", headings, cells, frozenset(headings)))
 
 
@@ -60,7 +59,7 @@ def time_name(k: int, rows: int, scale: str) -> str:
     return f"{time:,.10g} {'epochs' if scale.endswith('ep') else 'iterations'}"
 
 
-def factors(schedule: Schedule, times: np.ndarray, total: float) -> list[float]:
+def example_rates(schedule: Schedule, times: np.ndarray, total: float) -> list[float]:
     """The factor on the learning rate at each time, in a run whose watched metric never improves."""
     contexts = (ScheduleContext(STEPS, round(total), [1.0] * int(t // STEPS)) for t in times)
     rates = [float(schedule.multiplier(np.array([t]), context)[0]) for t, context in zip(times, contexts, strict=True)]
@@ -69,9 +68,11 @@ def factors(schedule: Schedule, times: np.ndarray, total: float) -> list[float]:
 
 def bars(values: Sequence[float], highest: float, end: str) -> list[str]:
     """Draws values as bars from 0 up, the top line first, with the ends of both axes."""
-    top = max(highest, *values)
-    eighths = [round(8 * LINES * value / top) for value in values]
-    lines = ["".join(BARS[min(max(e - 8 * line, 0), 8)] for e in eighths) for line in reversed(range(LINES))]
-    labels = [f"{top:.3g}", *[""] * (LINES - 2), "0"]
+    top = max(highest, *values) or 1.0
+    eighths = [round(8 * CURVE_HEIGHT * value / top) for value in values]
+    lines = [
+        "".join(f" {BARS}"[min(max(e - 8 * line, 0), 8)] for e in eighths) for line in reversed(range(CURVE_HEIGHT))
+    ]
+    labels = [f"{top:.3g}", *[""] * (CURVE_HEIGHT - 2), "0"]
     drawn = [f"{label:>5} {line}".rstrip() for label, line in zip(labels, lines, strict=True)]
-    return [*drawn, f"      0{end:>{COLUMNS - 1}}"]
+    return [*drawn, f"      0{end:>{CURVE_WIDTH - 1}}"]

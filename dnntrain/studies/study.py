@@ -27,7 +27,7 @@ MAX_SEEDS = 20
 """The most seeds that are then added by default."""
 
 PRETRAIN = "pretrain"
-"""The value of `reuse_from` that stands for the network that a preset trains first."""
+"""The value of `reuse_from` that stands for the network that a preset trains first; of several, `pretrain.NAME`."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's YAML text; empty if there is none."""
-    pretrain: RunSpec | str | None = None
-    """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
+    pretrain: Mapping[str, RunSpec | str] = field(default_factory=dict)
+    """The networks to reuse: settings to train first, or a pretrained network's name, by the value of `reuse_from` that
+    stands for each."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
     tuned: str = ""

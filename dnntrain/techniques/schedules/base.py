@@ -136,7 +136,7 @@ def epoch_iterations(epoch: int, context: ScheduleContext) -> np.ndarray:
     return epoch * context.steps_per_epoch + np.arange(context.steps_per_epoch, dtype=np.float64)
 
 
-def scaled(length: str, factor: float) -> str:
+def scaled_length(length: str, factor: float) -> str:
     """The length times a factor: `2.5ep` for `10ep` and 0.25."""
     return f"{format_value(factor * iterations(length, 1))}{'ep' if length.endswith('ep') else ''}"
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from dnntrain.techniques.base import Length, iterations
-from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled_length
 from dnntrain.utils.fields import format_value, hyperparameter
 
 
@@ -72,7 +72,7 @@ class CosineRestarts(Schedule):
 
     @property
     def time_scale(self) -> str:
-        return scaled(self.period, 0.25)
+        return scaled_length(self.period, 0.25)
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         # 0.55 epochs of 100 steps are just above 55 in floating point, which would put off the restart by a step

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, model_validator
 from dnntrain.metrics import VAL_LOSS, metric_of
 from dnntrain.techniques.base import Length, RunExtent, iterations, read_length
 from dnntrain.techniques.early_stopping import check_watched, metric_fault
-from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled_length
 from dnntrain.utils.fields import format_value, hyperparameter
 
 
@@ -70,7 +70,7 @@ class Piecewise(Schedule):
     @property
     def time_scale(self) -> str:
         *_, last = sorted(self.at.split("/"), key=lambda at: (at.endswith("ep"), iterations(at, 1)))
-        return scaled(last, 0.25)
+        return scaled_length(last, 0.25)
 
     def idle(self, run: RunExtent) -> str | None:
         return at_the_end(self, min(self.at.split("/"), key=lambda at: iterations(at, run.steps_per_epoch)), run)
