@@ -28,7 +28,7 @@ from tests.bench.lecture.judging import (
     judge_reading,
 )
 from tests.bench.lecture.table import to_csv, to_json, to_markdown
-from tests.bench.lecture.tables import sensitivities, times_to_target
+from tests.bench.lecture.tables import times_to_target
 
 LECTURE = read_lecture()
 TABLE_COLUMNS = {"sensitivity": {"factor", "slope", "weights"}, "time to target": {"epochs", "seconds"}}
@@ -136,17 +136,6 @@ def test_the_table_has_figure_n_seeds_and_command() -> None:
 
 
 # Figures of single runs
-
-
-def test_the_factor_of_a_layer_is_a_geometric_mean_of_the_hidden_layers(tmp_path: Path) -> None:
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "results.csv").write_text("arm,seed,run\nnone,0,abc\n")
-    (tmp_path / "store" / "abc").mkdir(parents=True)
-    start = {"sensitivity": [0.02, 0.2, 0.5, 9.0], "weight_norm": [9.0, 1.0, 4.0, 9.0], "slope": [0.1, 0.4, 9.0]}
-    (tmp_path / "store" / "abc" / "run.json").write_text(json.dumps({"probes": {"start": start}}))
-    [row] = sensitivities(tmp_path / "made")
-    assert row["factor"] == pytest.approx(0.2)  # from .5 to .02 over two layers
-    assert row["slope"] == pytest.approx(0.2) and row["weights"] == pytest.approx(2.0)
 
 
 def test_time_to_target_is_the_first_epoch_as_good_as_the_baselines_last(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from dnntrain.analysis.sensitivity import factors_of
+from dnntrain.store.run_store import RunStore
 from tests.bench.lecture.commands import REQUIREMENTS_ANSWERED, StudyRuns, dnntrain
 from tests.bench.lecture.declaration import Reading, Table
 from tests.bench.lecture.judging import JudgedReading, judge_reading
@@ -44,21 +45,13 @@ def sensitivities(folder: Path) -> Iterator[dict[str, Any]]:
     """How the gradient of the net inputs passes down each run's hidden layers, before the first step.
 
     Yields:
-        `factor`: how many times the gradient of a layer is that of the layer above, the geometric mean over the hidden
-        layers. `slope`: the root mean square of the activation's derivative. `weights`: the norm of the weights for
-        each unit. By equation 8, factor ≈ slope · weights.
+        `factor`, `slope` and `weights` of `analysis.sensitivity.LayerFactor`. By equation 8, factor ≈ slope · weights.
     """
-    for run, probes in recorded(folder, "probes"):
-        start = probes["start"]
-        gradients = start["sensitivity"][:-1]  # of the hidden layers, lowest first
-        gaps = len(gradients) - 1
-        yield {
-            "arm": run.arm,
-            "seed": run.seed,
-            "factor": (gradients[0] / gradients[-1]) ** (1 / gaps),
-            "slope": geometric_mean(start["slope"][:gaps]),
-            "weights": geometric_mean(start["weight_norm"][1 : 1 + gaps]),
-        }
+    store = RunStore(folder.parent)
+    runs = pd.read_csv(folder / "results.csv", dtype={"arm": str, "run": str}, keep_default_na=False)
+    for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True):
+        start = factors_of([store.read(run)]).start
+        yield {"arm": arm, "seed": seed, "factor": start.factor, "slope": start.slope, "weights": start.weights}
 
 
 def times_to_target(folder: Path) -> Iterator[dict[str, Any]]:
@@ -79,19 +72,6 @@ def times_to_target(folder: Path) -> Iterator[dict[str, Any]]:
         own = times[str(arm)]
         epoch_seconds = pd.Series(own["step"]).median() * own["steps_per_epoch"]
         yield {"arm": arm, "seed": seed, "epochs": epochs, "seconds": epochs * epoch_seconds}
-
-
-def recorded(folder: Path, key: str) -> Iterator[tuple[Any, Any]]:
-    """Each run of a study, as a row of its results, with one key of its record."""
-    runs = pd.read_csv(folder / "results.csv", dtype={"arm": str, "run": str}, keep_default_na=False)
-    for run in runs.itertuples():
-        record = json.loads((folder.parent / "store" / str(run.run) / "run.json").read_text(encoding="utf-8"))
-        yield run, record[key]
-
-
-def geometric_mean(values: list[float]) -> float:
-    """The factor that, once for each value, gives the product of all."""
-    return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
 MAKERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
