@@ -65,7 +65,8 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
     """A row for each arm: its runs, the metric, the difference from the baseline, and the verdict.
 
-    A study that is judged by the test part has the validation metric as a further column.
+    A study that is judged by the test part has the validation metric as a further column. One that is judged by
+    accuracy has the difference in loss and the verdict by it at the end, and the reverse.
     """
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
@@ -75,17 +76,24 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
     headings += wide_headings(family) if family and wide else []
+    other = summary.secondary
+    judged_by_other = f"verdict by {other.metric}" if other else ""
+    headings += [f"Δ {other.metric} [{formatting.percent(other.level)}]", judged_by_other] if other else []
     rows = []
     for arm in summary.arms:
+        is_baseline = arm.name == summary.baseline
         row = [arm.name] + ["" if arm.tuned_value is None else format_value(arm.tuned_value)] * len(tuned)
         row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:
-            is_baseline = arm.name == summary.baseline
             row += ["baseline" if is_baseline else formatting.against_baseline(arm, summary), arm.verdict]
             row += wide_cells(arm, summary) if wide else []
+        if other:
+            theirs = other.arm(arm.name)
+            row += ["baseline" if is_baseline else formatting.against_baseline(theirs, other), theirs.verdict]
         rows.append(row)
-    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
+    verdicts = frozenset({"verdict", judged_by_other})
+    return TextTable("", headings, rows, frozenset(headings) - {"arm"} - verdicts, colored=verdicts)
 
 
 def wide_headings(family: ComparisonFamily) -> list[str]:
