@@ -15,7 +15,7 @@ from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
-from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -150,8 +150,7 @@ def pictures_table(summary: Summary) -> TextTable:
     """The validation metric by epoch as a sparkline if it is recorded, and the differences as a forest plot."""
     score = validation_column(summary.metric)
     curves = summary.results.validation_curves(score)
-    finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    low, high = curve_range([value for curve in curves.values() for value in curve])
     left, right = axis(summary)
     rows = []
     for arm in summary.arms:
@@ -160,7 +159,9 @@ def pictures_table(summary: Summary) -> TextTable:
         rows.append([arm.name, *lines, picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm"] + ([f"{score} by epoch"] if curves else []) + ([f"Δ from {ends}"] if summary.family else [])
+    direction = "" if summary.higher_is_better else " (lower is better)"
+    drawn = [f"{score} by epoch{direction}"] if curves else []
+    headings = ["arm", *drawn, *([f"Δ from {ends}"] if summary.family else [])]
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
