@@ -1,4 +1,4 @@
-"""`dnntrain runs`: lists, verifies, evaluates and removes recorded runs."""
+"""`dnntrain runs`: lists, verifies, evaluates, times and removes recorded runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dnntrain.cli.export import export
 from dnntrain.cli.options import Out
 from dnntrain.cli.run_options import RUNS
 from dnntrain.cli.runs_list import list_runs
+from dnntrain.cli.runs_time import time_runs
 from dnntrain.cli.track import track
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import trained_by
@@ -27,10 +28,11 @@ from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors
 
-runs_app = typer.Typer(help="List, show, verify, evaluate, export, track and remove recorded runs.")
+runs_app = typer.Typer(help="List, show, verify, evaluate, time, export, track and remove recorded runs.")
 runs_app.command()(evaluate)
 runs_app.command()(export)
 runs_app.command()(track)
+runs_app.command("time")(time_runs)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 

@@ -146,9 +146,9 @@ def predictions(inputs: BatchSource, predict: Predict, test_outputs: list[np.nda
 
 
 def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None:
-    """Raise InputError if early stopping or `select` watches a metric that the validation targets do not define.
+    """Raise InputError if a run watches a metric that the validation targets do not define.
 
-    It would be nan after every epoch, so that no epoch would be the best.
+    It would be nan after every epoch, so that no epoch would be better than another.
     """
     targets, info = held_out_targets(inputs)["val"], inputs.target_info["val"]
     train = inputs.targets.cpu().numpy()[inputs.train_indices[0]]
@@ -159,7 +159,7 @@ def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None
 
 
 def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs: BatchSource, part: str) -> Watched:
-    """The metrics that each member's early stopping or `select` watches and that runs do not record, by column.
+    """The metrics that each member watches and that runs do not record, by column.
 
     Args:
         specs: The members' runs.

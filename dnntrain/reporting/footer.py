@@ -22,6 +22,7 @@ from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
 from dnntrain.reporting.secondary import secondary_lines
+from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -37,6 +38,9 @@ METHODS_IN_WORDS = {
 
 MIXING = ("mixup", "cutmix")
 """Settings that mix pairs of training examples."""
+
+EVERY_STEP = 0.9995
+"""A share of clipped steps from which on it is shown as 100 %."""
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
@@ -66,12 +70,15 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
     yield from mixed_lines(summary, most)
+    yield from clipping_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
     yield from scores_notes(recorded_scores(summary.results))
+    if summary.times:
+        yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from data_lines(summary, most)
     if summary.results.record.note:
@@ -186,6 +193,17 @@ def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
     if part == "train" and mixed:
         target = "" if name == "loss" else ", against the target of the first one of each pair"
         yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
+
+
+def clipping_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms that clip in every step, and what the cosine is."""
+    clipping = {arm.name: arm.clipped for arm in summary.arms if arm.clipped}
+    always = [name for name, clipped in clipping.items() if clipped.share >= EVERY_STEP]
+    if always:
+        arms = formatting.listed(always, most)
+        yield f"Clipped 100 % of all steps: {arms}. That is a rescaled gradient, not clipping."
+    if any(not math.isnan(clipped.cosine) for clipped in clipping.values()):
+        yield "The cosine is between the clipped and the raw gradient; 1 keeps the direction."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

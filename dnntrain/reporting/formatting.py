@@ -146,6 +146,11 @@ def brief(value: float) -> str:
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
 
 
+def cosine(value: float) -> str:
+    """Formats a cosine: 0.87; empty for nan."""
+    return "" if math.isnan(value) else f"{value:.2f}"
+
+
 def health(arm: ArmSummary, summary: Summary) -> str:
     """The health of the arm's runs, with counts unless all are equally healthy; empty for a table that does not say."""
     if summary.results.is_table:

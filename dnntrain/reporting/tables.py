@@ -12,10 +12,11 @@ from dnntrain.metrics import validation_column
 from dnntrain.reporting import formatting
 from dnntrain.reporting.averaged_predictions import scores_table
 from dnntrain.reporting.class_tables import class_tables
-from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
+from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
+from dnntrain.reporting.timing import time_columns
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -52,12 +53,7 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield pairs_table(summary)
     if wide and summary.plans:
         yield planning_table(summary)
-    if summary.published:
-        yield published_table(summary)
-    if summary.effects:
-        yield effects_table(summary)
-    if summary.contributions:
-        yield contributions_table(summary)
+    yield from tables_of_design(summary)
     if scores := recorded_scores(summary.results):
         yield scores_table("Monte Carlo dropout", scores)
 
@@ -113,20 +109,25 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and the value or the end of each run if there are few.
+    """A row for each arm: health, clipping, times, and the value or the end of each run if there are few.
 
     A table that dnntrain did not write has no health and no times.
     """
+    clipped = [arm.clipped for arm in summary.arms]
+    times = time_columns(summary) or {"s/run": [formatting.brief(arm.seconds) for arm in summary.arms]}
     columns = {
         "arm": [arm.name for arm in summary.arms],
         "health": [formatting.health(arm, summary) for arm in summary.arms],
-        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        "clipped": [formatting.percent(round(each.share, 3)) if each else "" for each in clipped],
+        "cosine": [formatting.cosine(each.cosine) if each else "" for each in clipped],
+        **times,
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }
     headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
     rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
-    return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
+    right = frozenset({"clipped", "cosine", *times})
+    return TextTable("", headings, rows, right, wraps, colored=frozenset({"health"}))
 
 
 def ranks_table(summary: Summary) -> TextTable:

@@ -12,6 +12,7 @@
       <study>/preset.yaml               the preset as run (where there was one)
       <study>/results.csv               a row per run
       <study>/history.csv               a row per run and epoch; per-layer values are separated by spaces, lowest first
+      <study>/timing.json               the arms' times, where `dnntrain runs time` measured them
 
 Runs are stored under their digest, so studies share them and none is trained twice. Everything is written atomically.
 """

@@ -275,6 +275,20 @@ def test_performance_follows_keras_over_random_losses(min_delta: float) -> None:
     assert fired > 50  # several drops in one run are among them
 
 
+def test_performance_watches_any_validation_metric_in_its_own_direction() -> None:
+    rng = np.random.default_rng(3)
+    for patience in (1, 2, 3):
+        accuracies = np.round(0.5 + 0.02 * rng.standard_normal(25).cumsum(), 2).tolist()
+        watching = Schedule.parse(f"performance:factor=0.5,patience={patience},min_delta=0.01,metric=val_acc")
+        clocks = [ScheduleContext(100, 1000, accuracies[:epochs]) for epochs in range(1, 26)]
+        rates = [float(watching.multiplier(np.zeros(1), clock)[0]) for clock in clocks]
+        assert rates == keras_plateau([-value for value in accuracies], 0.5, patience, 0.01)
+        assert rates[-1] < 1
+    assert watching.watched_metric == "val_acc" and Schedule.parse("performance").watched_metric == "val_loss"
+    with pytest.raises(InputError, match="must be a validation metric; did you mean 'val_acc'"):
+        Schedule.parse("performance:metric=val_ac")
+
+
 def test_performance_starts_at_the_full_rate_and_acts_on_a_whole_epoch() -> None:
     schedule = Schedule.parse("performance:patience=1")
     assert learning_rates(0.3, schedule, None, 0, CLOCK).tolist() == [0.3] * 100
