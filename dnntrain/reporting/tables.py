@@ -67,7 +67,8 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
     has_validation = bool(validation) and any(arm.other_part for arm in summary.arms)
-    tuned = [f"tuned {summary.results.record.tuned}"] if summary.results.record.tuned else []
+    keys = list(dict.fromkeys(arm.tuned for arm in summary.arms if arm.tuned))
+    tuned = [f"tuned {keys[0]}" if len(keys) == 1 else "tuned"] if keys else []
     headings = ["arm", *tuned, "runs", formatting.heading(metric)]
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
@@ -78,7 +79,8 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     rows = []
     for arm in summary.arms:
         is_baseline = arm.name == summary.baseline
-        row = [arm.name] + ["" if arm.tuned_value is None else format_value(arm.tuned_value)] * len(tuned)
+        value = "" if arm.tuned_value is None else format_value(arm.tuned_value)
+        row = [arm.name] + [f"{arm.tuned} {value}".strip() if len(keys) > 1 else value] * len(tuned)
         row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:

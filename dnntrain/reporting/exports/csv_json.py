@@ -43,7 +43,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "study": summary.results.name,
         "arm": arm.name,
         "metric": summary.metric,
-        "tuned": summary.results.record.tuned or None,
+        "tuned": arm.tuned or None,
         "tuned_value": arm.tuned_value,
         "finished": arm.finished,
         "planned": runs.planned,
