@@ -40,8 +40,10 @@ class ArmSummary:
     """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
+    tuned: str = ""
+    """The setting that was chosen for it on validation data; empty if none was."""
     tuned_value: float | None = None
-    """The value that was chosen for it on validation data, in a study that tunes a setting."""
+    """The value that was chosen."""
     clipped: ClippedSteps | None = None
     """How often its gradients were clipped; None for an arm that does not clip."""
 
@@ -125,7 +127,8 @@ def summarize_arms(
                 seconds=mean([*seconds.get(name, {}).values()]),
                 published=results.record.published_of(arm),
                 implied=tuple(arm.implied),
-                tuned_value=tuned_value(arm.settings, study.tuned),
+                tuned=study.tuned_setting(arm),
+                tuned_value=tuned_value(study, arm),
                 clipped=clipped.get(name),
             )
         )

@@ -231,17 +231,18 @@ def run_study(
         tracker.check_place(options.out)
     live = [LiveTracking(tracker) for tracker in trackers]
     callback = CallbackGroup(callback, *live)
-    trained = train_missing_runs(study, options, callback, owns_process=owns_process)
-    tuned = None
-    if tuning := study.tuning:
+    results = []
+    if study.tuning is None or study.tuning.has_fixed:
+        trained = train_missing_runs(study, options, callback, owns_process=owns_process)
+        results.append(StudyResult(StudySummary(summarize(trained.results))))
         study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
-        chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
-        tuned = StudyResult(StudySummary(summarize(chosen.results)))
-    result = StudyResult(StudySummary(summarize(trained.results)), tuned)
+    if tuning := study.tuning:
+        trained = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
+        results.append(StudyResult(StudySummary(summarize(trained.results))))
     for tracking in live:
-        for each in filter(None, (result, tuned)):
+        for each in results:
             tracking.finish(each)
-    return result
+    return replace(results[0], tuned=results[1]) if len(results) > 1 else results[0]
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:

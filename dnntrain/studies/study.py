@@ -41,19 +41,34 @@ class Arm:
     """Published values by metric."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """In a factorial design: the level of each factor, '' where it is off."""
+    tuned: str = ""
+    """The setting whose value was chosen for it on validation data; empty for most arms."""
 
     def run(self, seed: int) -> RunSpec:
         """The arm's run with this seed."""
         return self.spec.model_copy(update={"seed": seed})
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """The field that is tuned for each arm, the values to try, and the number of seeds."""
+@dataclass(frozen=True, repr=False)
+class Candidates:
+    """The values to try of a setting that is tuned."""
 
     key: str
     values: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"{{tune: [{', '.join(map(format_value, self.values))}]}}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is tuned for each arm, and over how many seeds."""
+
+    candidates: Mapping[str, Candidates]
+    """By arm. Those that are not tuned are left out."""
     seeds: int = 2
+    has_fixed: bool = True
+    """Whether every arm has a value without tuning too, so that those are compared first."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,6 @@ class Study:
     stands for each."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
-    tuned: str = ""
-    """The field whose value was chosen for each arm on validation data; empty for most studies."""
     delta: str | None = None
     """The smallest difference that matters, such as 0.3pp; by default the metric's own."""
     max_seeds: int | None = None
@@ -118,6 +131,8 @@ class Study:
 
     def to_record(self) -> StudyRecord:
         """What the study asks, for study.json."""
+        keys = {arm.tuned for arm in self.arms}
+        for_all = keys.pop() if len(keys) == 1 else ""  # else each arm's record says what was tuned
         arms = [
             ArmRecord(
                 name=arm.name,
@@ -125,13 +140,14 @@ class Study:
                 implied=self.implied(arm),
                 published=dict(arm.published),
                 levels=dict(arm.levels),
+                **({"tuned": arm.tuned} if arm.tuned and not for_all else {}),
             )
             for arm in self.arms
         ]
         plugin = plugin_of(type(metric_of(self.metric)))
         rare = {
             "metric_plugin": str(plugin or ""),
-            "tuned": self.tuned,
+            "tuned": for_all,
             "delta": self.delta,
             "max_seeds": self.max_seeds,
             "levels": self.levels,
