@@ -45,7 +45,7 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequenc
         print_result(result)
         return result
     backbones = {}
-    if study.pretrain is None:
+    if not study.pretrain:
         # raises InputError if an arm cannot reuse what it names
         backbones = resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
     study = continue_study(study, options.out)

@@ -123,15 +123,15 @@ def forward(network: Network, loss: PlainLoss, observe: Observer | None = None) 
 
 
 @torch.no_grad()
-def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.ndarray]) -> list[Predictions]:
+def predictions(inputs: BatchSource, predict: Predict, test_outputs: list[np.ndarray]) -> list[Predictions]:
     """Each member's outputs on held-out examples.
 
     Args:
-        network: The members, with the weights that they keep.
-        inputs: Their examples.
-        test_outputs: What they predict for the batches of the test part; computed here if it is empty.
+        inputs: The examples.
+        predict: Predicts a batch with the weights that the members keep.
+        test_outputs: What it predicts for the batches of the test part; computed here if it is empty.
     """
-    predict, targets = forward(network, inputs.loss), held_out_targets(inputs)
+    targets = held_out_targets(inputs)
     test_outputs = test_outputs or [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.test())]
     val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
     by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}

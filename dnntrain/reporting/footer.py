@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator
 
 from dnntrain.analysis import looks
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import TRAIN_LOSS, split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_notes
 from dnntrain.reporting.class_tables import missing_predictions_line
 from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
@@ -19,6 +21,7 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -71,6 +74,9 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     if not wide:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
+    yield from scores_notes(recorded_scores(summary.results))
+    if summary.times:
+        yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from data_lines(summary, most)
     if summary.results.record.note:

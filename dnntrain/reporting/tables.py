@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.metrics import validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_table
 from dnntrain.reporting.class_tables import class_tables
-from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
+from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.statistics import ComparisonFamily, deviation, mean
+from dnntrain.reporting.timing import time_columns
+from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
@@ -51,14 +53,9 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield pairs_table(summary)
     if wide and summary.plans:
         yield planning_table(summary)
-    if summary.published:
-        yield published_table(summary)
-    if summary.effects:
-        yield effects_table(summary)
-    if summary.contributions:
-        yield contributions_table(summary)
-    if averaged := averaged_arms(summary):
-        yield monte_carlo_table(averaged)
+    yield from tables_of_design(summary)
+    if scores := recorded_scores(summary.results):
+        yield scores_table("Monte Carlo dropout", scores)
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
@@ -106,23 +103,24 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, clipping, time of a run, and the value or the end of each run if there are few.
+    """A row for each arm: health, clipping, times, and the value or the end of each run if there are few.
 
     A table that dnntrain did not write has no health and no times.
     """
     clipped = [arm.clipped for arm in summary.arms]
+    times = time_columns(summary) or {"s/run": [formatting.brief(arm.seconds) for arm in summary.arms]}
     columns = {
         "arm": [arm.name for arm in summary.arms],
         "health": [formatting.health(arm, summary) for arm in summary.arms],
         "clipped": [formatting.percent(round(each.share, 3)) if each else "" for each in clipped],
         "cosine": [formatting.cosine(each.cosine) if each else "" for each in clipped],
-        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        **times,
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }
     headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
     rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
-    right = frozenset({"clipped", "cosine", "s/run"})
+    right = frozenset({"clipped", "cosine", *times})
     return TextTable("", headings, rows, right, wraps, colored=frozenset({"health"}))
 
 
@@ -168,39 +166,3 @@ def axis(summary: Summary) -> tuple[float, float]:
     # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
     axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
-
-
-@dataclass(frozen=True)
-class AveragedArm:
-    """An arm's mean test score, plain and with Monte Carlo dropout."""
-
-    arm: str
-    metric: str
-    plain: float
-    deviation: float
-    """Standard deviation of the plain scores."""
-    monte_carlo: float
-    gain: float
-
-
-def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms with Monte Carlo dropout; empty if there are none."""
-    runs, metric = summary.results.runs, f"test_{metric_of(summary.metric).name}"
-    if f"mc_{metric}" not in runs:
-        return []
-    arms = []
-    for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
-        plain, averaged = frame[metric], frame[f"mc_{metric}"]
-        means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        arms.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
-    return arms
-
-
-def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:
-    """The test score with and without Monte Carlo dropout."""
-    rows = []
-    for arm in averaged:
-        figures = [formatting.number(value, arm.metric, arm.deviation) for value in (arm.plain, arm.monte_carlo)]
-        rows.append([arm.arm, *figures, formatting.signed(arm.gain, arm.metric, arm.deviation)])
-    headings = ["arm", formatting.heading(averaged[0].metric), "Monte Carlo", "gain"]
-    return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))

@@ -127,6 +127,10 @@ class StudyRecord(Record):
     """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
     looks: list[LookRecord] = []
     """The looks so far."""
+    within: str = ""
+    """The factor whose levels are compared at each setting of the other factors; empty if none is."""
+    order: list[str] = []
+    """Arms in the order to test, the best first; empty if none is tested."""
     environments: list[StudyEnvironment] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""

@@ -17,6 +17,7 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
 from dnntrain.store.published import PublishedValue
 from dnntrain.studies.candidates import TUNE, first_values, is_own_list, own_candidates, read_candidates
+from dnntrain.studies.comparisons import read_order, read_within
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -45,7 +46,7 @@ from dnntrain.utils.user_dirs import expanded
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
     *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
-    *("tune", "tune_seeds", "pretrain", "plugins"),
+    *("tune", "tune_seeds", "pretrain", "plugins", "within", "order"),
 )
 """The keys of a preset."""
 CODE = "module:"
@@ -117,6 +118,8 @@ class Preset:
             source=self.document.source,
             pretrain=self.pretrain(),
             tuning=self.tuning(settings),
+            within=read_within(self.document, self.factors, self.design),
+            order=read_order(self.document, settings),
         ).with_seeds(plan)
         self.check_used(study, settings)
         with self.document.at("tune" if "tune" in self.content else "factors"):
@@ -150,19 +153,31 @@ class Preset:
             return note
         return f"{note} (Written for the preset as it is; this study has {self.changes[1:]}.)"
 
-    def pretrain(self) -> RunSpec | str | None:
-        """The network to reuse: settings to train first, a pretrained network's name, or None."""
+    def pretrain(self) -> dict[str, RunSpec | str]:
+        """The networks to reuse by the value of `reuse_from`: `pretrain`, or `pretrain.NAME` for each of several."""
         value = self.content.get("pretrain")
-        with self.document.at("pretrain"):
-            if isinstance(value, str):
-                if value not in ARCHITECTURES:
-                    raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
-                return value
-            if value is None:
-                return None
-            spec = RunSpec.parse(self.settings(value))
-            check_run(spec, spec.source.outline(self.home))
-            return spec
+        if value is None:
+            return {}
+        # no setting is a mapping or an image network's name, so what contains one has named networks
+        given = value.values() if isinstance(value, Mapping) else []
+        if not any(isinstance(base, Mapping) or str(base) in ARCHITECTURES for base in given):
+            with self.document.at("pretrain"):
+                return {PRETRAIN: self.base_network(value)}
+        bases = {}
+        for name, base in value.items():
+            with self.document.at("pretrain", name):
+                bases[f"{PRETRAIN}.{check_name(name, 'network')}"] = self.base_network(base)
+        return bases
+
+    def base_network(self, value: object) -> RunSpec | str:
+        """A network to reuse: settings to train first, or a pretrained network's name."""
+        if isinstance(value, str):
+            if value not in ARCHITECTURES:
+                raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
+            return value
+        spec = RunSpec.parse(self.settings(value))
+        check_run(spec, spec.source.outline(self.home))
+        return spec
 
     def tuning(self, arms: Arms) -> Tuning | None:
         """What to tune for each arm: its own list, else that of the key `tune`; None without either."""
@@ -318,18 +333,22 @@ class Preset:
 
     def check_used(self, study: Study, arms: Arms) -> None:
         """Refuse keys that would be ignored."""
-        reusing = [arm.name for arm in study.arms if arm.spec.reuse_from == PRETRAIN]
+        named = ((arm.spec.reuse_from or "", arm.name) for arm in reversed(study.arms))
+        reused = {base: arm for base, arm in named if base.split(".")[0] == PRETRAIN}
+        for base, arm in reused.items():
+            if base not in study.pretrain:
+                near = did_you_mean(base, study.pretrain) if study.pretrain else ", which says what that is"
+                with self.place(arm):
+                    raise InputError(f"reuse_from {base}: needs the key {base}{near}")
         for key, other, is_read in (
             ("combinations", "design: one-in", self.design == "one-in"),
             ("tune_seeds", "tune", study.tuning is not None),
-            ("pretrain", f"an arm with reuse_from: {PRETRAIN}", bool(reusing)),
+            *((base, f"an arm with reuse_from: {base}", base in reused) for base in study.pretrain),
         ):
-            if key in self.content and not is_read:
-                with self.document.at(key):
+            path = key.split(".")
+            if path[0] in self.content and not is_read:
+                with self.document.at(*path):
                     raise InputError(f"needs {other}")
-        if reusing and study.pretrain is None:
-            with self.place(reusing[0]):
-                raise InputError(f"reuse_from {PRETRAIN}: needs the key {PRETRAIN}, which says what that is")
         for key in self.overrides:
             if all(key in changes for changes in arms.values()):
                 raise LocatedError(f"{self.given_as} {key}: every arm of {self.document.where} sets it by itself")

@@ -27,7 +27,7 @@ MAX_SEEDS = 20
 """The most seeds that are then added by default."""
 
 PRETRAIN = "pretrain"
-"""The value of `reuse_from` that stands for the network that a preset trains first."""
+"""The value of `reuse_from` that stands for the network that a preset trains first; of several, `pretrain.NAME`."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,9 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's YAML text; empty if there is none."""
-    pretrain: RunSpec | str | None = None
-    """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
+    pretrain: Mapping[str, RunSpec | str] = field(default_factory=dict)
+    """The networks to reuse: settings to train first, or a pretrained network's name, by the value of `reuse_from` that
+    stands for each."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
     delta: str | None = None
@@ -98,6 +99,10 @@ class Study:
     """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
     looks: tuple[LookRecord, ...] = ()
     """The looks at the study so far."""
+    within: str = ""
+    """The factor of a factorial design whose levels are compared at each setting of the other factors, if any."""
+    order: tuple[str, ...] = ()
+    """Arms in the order to test, the best first; empty if none is tested."""
     metric_is_default: bool = False
     """Whether the metric was not asked for. A recorded study then keeps its own."""
 
@@ -105,9 +110,11 @@ class Study:
     def resolves_together(self) -> bool:
         """Whether all arms get the same seeds until every one is resolved, because the report combines several arms.
 
-        So it is with the effects of a factorial or in-and-out design, and with transfer: a ladder or a curve.
+        So it is with the effects of a factorial or in-and-out design, with an order of arms, and with transfer: a
+        ladder or a curve.
         """
-        return self.design in ("factorial", "in-and-out") or any(arm.spec.reuse_from for arm in self.arms)
+        combines_arms = self.design in ("factorial", "in-and-out") or bool(self.order)
+        return combines_arms or any(arm.spec.reuse_from for arm in self.arms)
 
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds of an arm: none after the look that resolved it."""
@@ -145,6 +152,8 @@ class Study:
             "max_seeds": self.max_seeds,
             "levels": self.levels,
             "looks": self.looks,
+            "within": self.within,
+            "order": list(self.order),
         }
         return StudyRecord(
             name=self.name,

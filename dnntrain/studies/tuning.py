@@ -37,6 +37,7 @@ def tuning_study(study: Study, tuning: Tuning) -> Study:
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
         design="list", note="", source="", tuning=None, delta=None, max_seeds=None,
+        within="", order=(),
     )  # fmt: skip
 
 

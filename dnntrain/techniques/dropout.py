@@ -212,10 +212,13 @@ class MonteCarloDropout(Switch):
     name = "mc_dropout"
     primary = "samples"
     example: ClassVar = {"dropout": 0.2, "mc_dropout": 10}
-    summary = "Averages the predicted probabilities of several passes with dropout on, besides plain test accuracy."
+    summary = "Averages the predicted probabilities of several passes with dropout on, besides the plain test metrics."
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
-    advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
+    advice = (
+        "Better probabilities: compare the loss and the calibration error, since gains in accuracy are small. "
+        "`dnntrain runs evaluate RUN --mc 100` applies it to a run that is trained already."
+    )
     not_exported = (
         "Monte Carlo dropout is not part of it; average the probabilities of passes with its dropout in training mode."
     )

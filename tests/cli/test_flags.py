@@ -204,6 +204,8 @@ VALUES: dict[str, list[list[str]]] = {
     "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     "per_class": [["--per-class"]],
+    "within": [["--within", "bn"]],
+    "order": [["--order", "elu > bn > baseline"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
@@ -230,6 +232,8 @@ VALUES: dict[str, list[list[str]]] = {
     "runs": [["--runs", "elsewhere"]],
     "track": [["--track", "tensorboard:logs"]],
     "to": [["--to", "mlflow"]],
+    "mc": [["--mc", "3"]],
+    "rounds": [["--rounds", "7"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -261,8 +265,10 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
+    ("runs", "evaluate", "RUN", "--mc", "2"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "time", "small", "--steps", "1"),
     ("runs", "export", "RUN", "--to", "torch"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),

@@ -338,14 +338,21 @@ def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
     assert (store / "runs" / "curve" / "figures" / "curve-training-size.png").is_file()
 
 
-def test_a_preset_trains_its_base_once(store: Path) -> None:
+def test_a_preset_trains_each_of_its_bases_once(store: Path) -> None:
     (store / "both.yaml").write_text(
-        "pretrain: {classes: '0,1,2,3,4,6,7,8', hidden: '20,16', epochs: 1, train_size: 500}\n"
+        "pretrain:\n"
+        "  similar: {classes: '2,4', hidden: '20,16', epochs: 1, train_size: 50}\n"
+        "  other: {classes: '7,8', hidden: '20,16', epochs: 1, train_size: 50}\n"
         "base: {classes: '5,6', hidden: '20,16', epochs: 2, train_size: 50, val: 100}\n"
         "baseline: scratch\nseeds: 2\n"
-        "factors: {transfer: {reuse_from: pretrain, freeze_epochs: 1, unfreeze_layers: all}}\n"
+        "factors:\n"
+        "  similar: {reuse_from: pretrain.similar, freeze_epochs: 1, unfreeze_layers: all}\n"
+        "  other: {reuse_from: pretrain.other, transfer_layers: 1}\n"
     )
     assert "errors and time" in succeeds("transfer", "both.yaml", cwd=store)
+    bases = pd.read_csv(store / "runs" / "both-base" / "results.csv").set_index("arm")["run"]
+    reused = pd.read_csv(store / "runs" / "both" / "results.csv").groupby("arm")["reuse_from"].first()
+    assert reused.dropna().to_dict() == bases.to_dict() and len({*bases}) == 2
     records = (store / "runs" / "store").glob("*/run.json")
     before = {path: path.stat().st_mtime_ns for path in records}
     succeeds("ablate", "both.yaml", cwd=store)
