@@ -21,6 +21,7 @@ from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import arms_by_metric
+from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.simple_effects import effects_within
 from dnntrain.analysis.timing import study_times
@@ -128,6 +129,19 @@ class Summary:
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
             return ExampleErrors({})
         return example_errors(self.results, self.metric, runs, self.baseline)
+
+    @cached_property
+    def secondary(self) -> Summary | None:
+        """The study by the loss of the same part if its own metric is accuracy, and the reverse.
+
+        Its verdicts are a family of their own. None by other metrics than the study's own, without a baseline, and
+        where the other metric is not recorded.
+        """
+        if self.results.is_table or self.baseline is None or self.metric != self.results.record.metric:
+            return None
+        other = secondary_metric(self.metric, self.results.runs.columns[self.results.runs.notna().any()])
+        options = replace(self.options, delta=None, baseline=self.baseline, sort=None, pairs=False, per_class=False)
+        return summarize(self.results, other, options) if other else None
 
     @cached_property
     def outlying(self) -> dict[str, list[int]]:

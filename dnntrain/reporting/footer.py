@@ -21,6 +21,7 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.secondary import secondary_lines
 from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
@@ -60,6 +61,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     if summary.results.progress:
         yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
+    yield from secondary_lines(summary, most)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from constant_lines(summary, most)
@@ -88,6 +90,7 @@ def caption(summary: Summary) -> Iterator[str]:
     if summary.results.progress:
         yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
+    yield from secondary_lines(summary, MAX_ARMS)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from constant_lines(summary, MAX_ARMS)
@@ -105,10 +108,10 @@ def method_lines(summary: Summary) -> Iterator[str]:
     if family.method == "moderated" and family.pool is None:
         how = "paired t" if family.k == 1 else "paired t (each arm's own variance), Dunnett's correction"
     if family.k == 0:
-        yield f"Δ from {summary.baseline} in {unit}, without intervals; {delta_in_words(summary)}."
+        yield f"Δ from {summary.baseline} in {unit}, without intervals; {formatting.delta_in_words(summary)}."
         return
     kind = f"simultaneous {level} intervals of {family.k} comparisons" if family.k > 1 else f"its {level} interval"
-    yield f"Δ from {summary.baseline} in {unit}, with {kind} by {how}; {delta_in_words(summary)}."
+    yield f"Δ from {summary.baseline} in {unit}, with {kind} by {how}; {formatting.delta_in_words(summary)}."
     yield from variance_lines(family, str(summary.baseline))
     if summary.delta > 0 and any(not c.note for c in family.comparisons.values()):
         narrow, alpha = (formatting.percent(share) for share in (2 * family.level - 1, 1 - family.level))
@@ -125,17 +128,6 @@ def table_lines(summary: Summary) -> Iterator[str]:
     if family and summary.options.metrics > 1:
         level, k = formatting.percent(family.level), summary.options.metrics
         yield f"{k} metrics are judged, each at {level}: in 95 % of studies all intervals cover the true differences."
-
-
-def delta_in_words(summary: Summary) -> str:
-    """The smallest difference that matters, as it was written and in the metric's own unit."""
-    margin = summary.margin
-    if not margin.is_relative:
-        return f"δ = {margin.text}"
-    if math.isnan(summary.delta):
-        return f"δ = {margin.text} of {summary.baseline}'s mean, which is 0 or not known, so no arm can be equivalent"
-    value = formatting.number(summary.delta, summary.metric, summary.delta)
-    return f"δ = {margin.text} of {summary.baseline}'s mean ({value})"
 
 
 def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
-from dnntrain.reporting.sparklines import forest_row, sparkline
+from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
 from dnntrain.reporting.timing import time_columns
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
@@ -61,7 +61,8 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
     """A row for each arm: its runs, the metric, the difference from the baseline, and the verdict.
 
-    A study that is judged by the test part has the validation metric as a further column.
+    A study that is judged by the test part has the validation metric as a further column. One that is judged by
+    accuracy has the difference in loss and the verdict by it at the end, and the reverse.
     """
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
@@ -72,18 +73,25 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
     headings += wide_headings(family) if family and wide else []
+    other = summary.secondary
+    judged_by_other = f"verdict by {other.metric}" if other else ""
+    headings += [f"Δ {other.metric} [{formatting.percent(other.level)}]", judged_by_other] if other else []
     rows = []
     for arm in summary.arms:
+        is_baseline = arm.name == summary.baseline
         value = "" if arm.tuned_value is None else format_value(arm.tuned_value)
         row = [arm.name] + [f"{arm.tuned} {value}".strip() if len(keys) > 1 else value] * len(tuned)
         row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:
-            is_baseline = arm.name == summary.baseline
             row += ["baseline" if is_baseline else formatting.against_baseline(arm, summary), arm.verdict]
             row += wide_cells(arm, summary) if wide else []
+        if other:
+            theirs = other.arm(arm.name)
+            row += ["baseline" if is_baseline else formatting.against_baseline(theirs, other), theirs.verdict]
         rows.append(row)
-    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
+    verdicts = frozenset({"verdict", judged_by_other})
+    return TextTable("", headings, rows, frozenset(headings) - {"arm"} - verdicts, colored=verdicts)
 
 
 def wide_headings(family: ComparisonFamily) -> list[str]:
@@ -145,8 +153,7 @@ def pictures_table(summary: Summary) -> TextTable:
     """The validation metric by epoch as a sparkline if it is recorded, and the differences as a forest plot."""
     score = validation_column(summary.metric)
     curves = summary.results.validation_curves(score)
-    finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    low, high = curve_range([value for curve in curves.values() for value in curve])
     left, right = axis(summary)
     rows = []
     for arm in summary.arms:
@@ -155,7 +162,9 @@ def pictures_table(summary: Summary) -> TextTable:
         rows.append([arm.name, *lines, picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm"] + ([f"{score} by epoch"] if curves else []) + ([f"Δ from {ends}"] if summary.family else [])
+    direction = "" if summary.higher_is_better else " (lower is better)"
+    drawn = [f"{score} by epoch{direction}"] if curves else []
+    headings = ["arm", *drawn, *([f"Δ from {ends}"] if summary.family else [])]
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 

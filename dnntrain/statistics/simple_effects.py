@@ -1,4 +1,7 @@
-"""Simple effects in factorial designs: levels of one factor compared at each setting of the other factors."""
+"""Simple effects in factorial designs: levels of one factor compared at each setting of the other factors.
+
+The term is Winer's (1971, Statistical Principles in Experimental Design).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def simple_effects(
     higher_is_better: bool = True,
     level: float = LEVEL,
 ) -> list[SimpleEffect]:
-    """Compares each level of a factor with the first one at each setting of the other factors (Winer 1971, ch. 6).
+    """Compares each level of a factor with the first one at each setting of the other factors.
 
     A main effect is a mean over the settings, so it hides a level that helps at one setting and hurts at another. The
     simple effects are one family of their own: variances are moderated (`judge_contrasts`), and p values and intervals

@@ -38,12 +38,16 @@ def test_power_falls_to_a_half_a_third_a_quarter() -> None:
 def test_power_drops_ever_more_slowly() -> None:
     ratios = factors("power:s=50", np.arange(50, 1000, 50)) / factors("power:s=50", np.arange(0, 950, 50))
     assert ratios == pytest.approx([k / (k + 1) for k in range(1, 20)])
+    for c in (0.5, 1, 2):
+        rates = factors(f"power:s=50,c={c}", np.arange(0, 1000, 50))
+        assert rates[1:] / rates[:-1] == pytest.approx([(1 - 1 / (k + 2)) ** c for k in range(19)])  # eq. 2
 
 
 def test_exponential_falls_tenfold_every_s() -> None:
     assert factors("exponential:s=50", [0, 25, 50, 100, 150]) == pytest.approx([1, 10**-0.5, 0.1, 0.01, 0.001])
     later, earlier = factors("exponential:s=50", np.arange(50, 200)), factors("exponential:s=50", np.arange(150))
-    assert later / earlier == pytest.approx(np.full(150, 0.1))
+    assert later / earlier == pytest.approx(np.full(150, 0.1))  # eq. 4
+    assert later[1] / later[0] == pytest.approx(0.955, abs=5e-4)  # the fraction that the lecture prints there
     assert factors("exponential:s=50,base=0.5", [50, 100]) == pytest.approx([0.5, 0.25])
 
 

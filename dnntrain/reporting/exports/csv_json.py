@@ -20,6 +20,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
+from dnntrain.reporting.secondary import secondary_columns, secondary_data
 from dnntrain.reporting.tables import axis
 from dnntrain.reporting.timing import times_data
 from dnntrain.reporting.transfer import transfer_data
@@ -59,6 +60,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "baseline": summary.baseline,
         **{key: getattr(c, key) if c else None for key in OF_COMPARISON},
         "verdict": arm.verdict or None,
+        **secondary_columns(arm, summary),
         "in_best_set": arm.name in summary.best if summary.best else None,
         "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
@@ -181,6 +183,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
             }
             for arm in summary.arms
         ],
+        "secondary": secondary_data(summary),
         "axis": axis(summary),
         "per_class": class_data(summary),
         "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],

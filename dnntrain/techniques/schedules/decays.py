@@ -12,7 +12,10 @@ from dnntrain.utils.fields import hyperparameter
 
 
 class Power(Schedule):
-    """Power scheduling, the lecture's eq. 1."""
+    """Power scheduling, the lecture's eq. 1.
+
+    From iteration ks to (k + 1)s the rate falls to (1 - 1/(k + 2))^c of what it was, the lecture's eq. 2.
+    """
 
     name = "power"
     summary = "Drops quickly at first, then more and more slowly: to 1/2 after s steps, 1/3 after 2 s, …"
@@ -49,7 +52,11 @@ class InverseSquareRoot(Schedule):
 
 
 class Exponential(Schedule):
-    """Exponential scheduling, the lecture's eq. 2."""
+    """Exponential scheduling, the lecture's eq. 3.
+
+    Every s iterations the rate falls to `base` of what it was, the ratio 0.1 of the lecture's eq. 4. The fraction that
+    is printed there, 0.1^((k + 1)/s) / 0.1^(k/s), is the ratio of two successive iterations: 0.955 for s = 50.
+    """
 
     name = "exponential"
     summary = "Falls by the same factor every s steps."
