@@ -24,6 +24,7 @@ from dnntrain.analysis.runs import arms_by_metric
 from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.simple_effects import effects_within
+from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
 from dnntrain.analysis.timing import study_times
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
@@ -121,6 +122,11 @@ class Summary:
     def times(self) -> StudyTimes | None:
         """The arms' times that `dnntrain runs time` measured; None if it was not called."""
         return study_times(self.results)
+
+    @cached_property
+    def time_to_target(self) -> TimeToTarget | None:
+        """How soon the runs are as good as the baseline's in the end; None if that is not known."""
+        return time_to_target(self.results, self.metric, self.baseline, {arm.name: arm.runs for arm in self.arms})
 
     @cached_property
     def example_errors(self) -> ExampleErrors:

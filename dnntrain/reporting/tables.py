@@ -16,7 +16,7 @@ from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
-from dnntrain.reporting.timing import time_columns
+from dnntrain.reporting.timing import target_table, time_columns
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
@@ -51,11 +51,19 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
     yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
-    if wide and summary.plans:
-        yield planning_table(summary)
+    if wide:
+        yield from wide_tables(summary)
     yield from tables_of_design(summary)
     if scores := recorded_scores(summary.results):
         yield scores_table("Monte Carlo dropout", scores)
+
+
+def wide_tables(summary: Summary) -> Iterator[TextTable]:
+    """Yields the tables that only a wide report has: the seeds that each arm needs, and how soon it is good."""
+    if summary.plans:
+        yield planning_table(summary)
+    if summary.time_to_target:
+        yield target_table(summary.time_to_target, str(summary.baseline))
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, astuple
 from typing import Any
 
 from dnntrain.analysis.summary import Summary
+from dnntrain.analysis.time_to_target import TimeToTarget
 from dnntrain.analysis.timing import ArmCost, arm_costs
-from dnntrain.statistics import Interval
+from dnntrain.reporting import formatting
+from dnntrain.statistics import Interval, mean
 from dnntrain.store.timing import StudyTimes
 from dnntrain.utils.text_layout import TextTable
 
@@ -70,6 +73,38 @@ def time_lines(times: StudyTimes, baseline: str | None) -> Iterator[str]:
         f"Times: processor time of one run in a population of {times.members}, the median of {rounds} rounds of "
         f"{times.steps} training steps and a test{compared}."
     )
+
+
+def target_table(target: TimeToTarget, baseline: str) -> TextTable:
+    """A row for each arm: how soon its runs are as good as the baseline's in the end."""
+    average = formatting.number(mean([*target.targets.values()]), target.metric)
+    seconds = "of training steps" if target.is_retimed else "by s/run, which depends on what trained together"
+    title = (
+        f"when a run reaches what {baseline} reaches with its seed in the end "
+        f"({formatting.heading(target.metric)}, {average} on average); seconds {seconds}"
+    )
+    headings = ["arm", "reached", "epochs", "epochs ×", "s", "s ×"]
+    rows = []
+    for arm in target.arms.values():
+        epochs, time = arm.median_epochs, arm.median_seconds
+        ratios = (ratio(target.arms[baseline]) for ratio in (arm.epochs_ratio, arm.seconds_ratio))
+        epochs_ratio, time_ratio = ("-" if ratio is None else ratio_in_words(ratio) for ratio in ratios)
+        shown = [f"{epochs:g}", epochs_ratio, formatting.figure(time, time / 10), time_ratio]
+        rows.append([arm.arm, f"{arm.reached}/{len(arm.epochs)}", *(shown if math.isfinite(epochs) else ["-"] * 4)])
+    return TextTable(title, headings, rows, frozenset(headings[1:]))
+
+
+def target_data(summary: Summary) -> dict[str, Any] | None:
+    """For JSON: the targets, and when each run reaches its own; None if that is not known."""
+    target = summary.time_to_target
+    if target is None:
+        return None
+    base, arms = target.arms[str(summary.baseline)], {}
+    for arm in target.arms.values():
+        figures = {name: getattr(arm, name) for name in ("reached", "median_epochs", "median_seconds")}
+        ratios = {"epochs_ratio": arm.epochs_ratio(base), "seconds_ratio": arm.seconds_ratio(base)}
+        arms[arm.arm] = asdict(arm) | figures | {name: ratio and asdict(ratio) for name, ratio in ratios.items()}
+    return asdict(target) | {"mean_target": mean([*target.targets.values()]), "arms": arms}
 
 
 def times_data(summary: Summary) -> dict[str, Any] | None:

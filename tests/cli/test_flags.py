@@ -123,7 +123,12 @@ def specs(study: Study) -> list[RunSpec]:
 # Settings of a transfer
 
 TARGET = {"classes": "sandal,shirt", "train_size": "60", "val": "200", "epochs": "5"}
-WAYS: dict[str, dict[str, Any]] = {"plain": {}, "strategies": {"strategies": True}, "curve": {"train_sizes": "20,60"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "strategies": {"strategies": True},
+    "depths": {"reuse_depths": "1,2"},
+    "curve": {"train_sizes": "20,60"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +201,7 @@ VALUES: dict[str, list[list[str]]] = {
     "head": [["--head", "5"]],
     "scratch": [["--no-scratch"]],
     "strategies": [["--strategies"]],
+    "reuse_depths": [["--reuse-depths", "1,2"]],
     "train_sizes": [["--train-sizes", "10,20"]],
     "metric": [["--metric", "val_loss"]],
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],

@@ -20,6 +20,7 @@ from dnntrain.engine.network import tensor_names
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
+from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.transfer_learning.backbone import unfrozen_count
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
@@ -328,7 +329,50 @@ def test_strategies_say_which_one_is_supported(store: Path) -> None:
     for arm in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
         assert arm in shown
     assert "Supported: " in shown or "No strategy" in shown
-    assert (store / "runs" / "ladder" / "figures" / "ladder-effects.png").is_file()
+    assert "the steps of a transfer" in shown
+    figures = {path.name for path in (store / "runs" / "ladder" / "figures").iterdir()}
+    assert figures >= {"ladder-effects.png", "ladder-strategies.png"}
+
+
+def planned(base: RunBackbone, settings: dict[str, Any] | None = None, **way: Any) -> dict[str, dict[str, Any]]:
+    study = plan_transfer(base, {"epochs": 10} | (settings or {}), TransferDesign(**way), "x", None)
+    for arm in study.arms:
+        if arm.spec.reuse_from:
+            check(base, arm.spec)
+    return {arm.name: arm.spec.settings() for arm in study.arms}
+
+
+def test_strategies_unfreeze_at_a_tenth_of_the_rate_and_repeat_their_steps_with_another_top(base: RunBackbone) -> None:
+    arms = planned(base, {"lr": 0.02}, strategies=True)
+    unfrozen = {name: arm for name, arm in arms.items() if arm["unfreeze_layers"] and name != "scratch"}
+    assert {name for name, arm in unfrozen.items() if arm["unfreeze_lr"] is None} == {
+        f"unfreeze {count} same rate" for count in (1, 2, "all")
+    }
+    assert {arm["unfreeze_lr"] for arm in unfrozen.values()} == {None, 0.002}
+    assert {arm["freeze_epochs"] for arm in unfrozen.values()} == {2}
+    counts = {
+        name: arm["unfreeze_layers"] for name, arm in arms.items() if name.split()[0] in ("drop", "replace", "add")
+    }
+    assert counts == {
+        **{"drop 1": 1, "drop 1 all": "all", "drop 2": "all", "replace 1": 1, "replace 1 all": "all"},
+        **{"add 1": 1, "add 1 all": "all"},
+    }
+    given = planned(base, {"lr": 0.02, "unfreeze_lr": 0.005}, strategies=True)
+    assert {arm["unfreeze_lr"] for arm in given.values()} == {None, 0.005}
+    assert "unfreeze 1 same rate" not in planned(base, {"lr": 0.02, "unfreeze_lr": 0.02}, strategies=True)
+
+
+def test_every_strategy_is_planned_at_every_size(base: RunBackbone) -> None:
+    alone = planned(base, {"train_size": 40}, strategies=True)
+    both = planned(base, strategies=True, train_sizes="40,20")
+    assert list(both)[: len(alone)] == [f"{name} (20)" for name in alone] and len(both) == 2 * len(alone)
+    assert {name: both[f"{name} (40)"] for name in alone} == alone
+
+
+def test_depths_of_reuse_change_nothing_else(base: RunBackbone) -> None:
+    arms = planned(base, reuse_depths="1,3")
+    assert {name: arm["transfer_layers"] for name, arm in arms.items()} == {"scratch": None, "reuse 1": 1, "reuse 3": 3}
+    assert len({(arm["hidden"], arm["act"], arm["unfreeze_layers"]) for arm in arms.values()}) == 1
 
 
 def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
@@ -370,6 +414,8 @@ def test_a_preset_trains_each_of_its_bases_once(store: Path) -> None:
         (("--from", "BASE", "--weights", "x.pth"), "weights: only for a pretrained network"),
         (("--from", "BASE", "--train-sizes", "20,x"), "train_sizes 20,x"),
         (("--from", "BASE", "--strategies", "--drop", "1"), "strategies: tries"),
+        (("--from", "BASE", "--reuse-depths", "1,x"), "reuse_depths 1,x: must be different numbers of layers"),
+        (("--from", "BASE", "--reuse-depths", "1,3"), "transfer_layers 3: "),
         ((), "give either --from"),
     ],
 )

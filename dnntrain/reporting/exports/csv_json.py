@@ -22,7 +22,7 @@ from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
 from dnntrain.reporting.secondary import secondary_columns, secondary_data
 from dnntrain.reporting.tables import axis
-from dnntrain.reporting.timing import times_data
+from dnntrain.reporting.timing import target_data, times_data
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
 from dnntrain.store.provenance import datasets_of
@@ -195,6 +195,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(score) for score in recorded_scores(summary.results)],
         "times": times_data(summary),
+        "time_to_target": target_data(summary),
         "transfer": transfer_data(summary),
         "design_notes": list(design_notes(summary)),
         **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),

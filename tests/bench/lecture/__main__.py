@@ -31,13 +31,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--out", type=Path, default=Path("build/lecture"), help="for the table; runs/ in it for studies"
     )
     parser.add_argument("--runs", type=Path, help="where studies are recorded, if not in --out")
+    parser.add_argument("--no-train", action="store_true", help="judge what is recorded")
     arguments = parser.parse_args(argv)
     only = arguments.only or [claim.id for claim in lecture.claims]
     if unknown := set(only) - {claim.id for claim in lecture.claims}:
         parser.error(f"unknown claim {', '.join(sorted(unknown))}")
     claims = [claim for claim in lecture.claims if claim.id in only]
     studies = StudyRuns.at(arguments.runs or arguments.out / "runs")
-    failures = train(lecture, claims, studies)
+    failures = {} if arguments.no_train else train(lecture, claims, studies)
     judged = [
         JudgedClaim(claim, tuple(judge(lecture, reading, studies, failures) for reading in claim.readings))
         for claim in claims
@@ -78,9 +79,12 @@ def judge(lecture: Lecture, reading: Reading, studies: StudyRuns, failures: dict
     if failure := failures.get(lecture.study_of(reading)):
         return JudgedReading(reading, NOT_RUN, failure)
     commands = lecture.studies[lecture.study_of(reading)]
-    if table := lecture.tables.get(reading.study):
-        return judge_table(reading, table, studies, commands)
-    answers = studies.report(reading.study, reading.require, reading.metric)["requirements"]
+    try:
+        if table := lecture.tables.get(reading.study):
+            return judge_table(reading, table, studies, commands)
+        answers = studies.report(reading.study, reading.require, reading.metric)["requirements"]
+    except (CommandError, OSError) as error:
+        return JudgedReading(reading, NOT_RUN, str(error))
     options = [f"--require {shlex.quote(text)}" for text in reading.require]
     metric = [f"--metric {reading.metric}"] if reading.metric else []
     gate = " ".join(["report", shlex.quote(str(studies.runs / reading.study)), *metric, *options])

@@ -41,7 +41,9 @@ def to_markdown(claims: Sequence[JudgedClaim], slips: Sequence[str], seconds: Ma
     cells = [("claim", "the lecture says", "verdict", "evidence"), ("---",) * 4]
     for judged in claims:
         lines = "<br>".join(map(evidence, judged.readings))
-        cells.append((judged.claim.id, judged.claim.says, judged.verdict, lines))
+        untold, n = sum(reading.verdict == UNTOLD for reading in judged.readings), len(judged.readings)
+        verdict = judged.verdict + (f" ({untold} of {n} readings not told apart)" if 0 < untold < n else "")
+        cells.append((judged.claim.id, judged.claim.says, verdict, lines))
     table = "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in cells)
     steps = "\n".join(f"| `dnntrain {command}` | {duration(spent)} |" for command, spent in seconds.items())
     gates = "\n".join(dict.fromkeys(f"dnntrain {r.commands[-1]}" for c in claims for r in c.readings if r.commands))
