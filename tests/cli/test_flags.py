@@ -276,6 +276,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "gc"),
     ("runs", "time", "small", "--steps", "1"),
     ("runs", "export", "RUN", "--to", "torch"),
+    ("runs", "thresholds", "small"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]
