@@ -253,6 +253,18 @@ def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
     assert figure.axes[0].get_ylim()[1] < 10 and "1 mean is beyond the axis" in words(figure)
 
 
+def test_training_losses_leave_validation_a_third_of_the_axis(steady: Written) -> None:
+    """Validation from 0.5 to about 0.89 with its bands; one arm trains down to 0.001, and an arrow marks it."""
+    for row in steady.history:
+        row["train_loss"] = row["val_loss"] if row["arm"] == "base" else 0.1 ** row["epoch"]
+    figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "linear" and 0.05 < low < 0.15 and 0.85 < high < 0.95
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "v"] == [[2]]
+    assert "Arrow: training goes on beyond the axis." in words(figure)
+
+
 def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
     summary = steady.summary(options=AnalysisOptions(delta="2pp", metrics=2))
     figure = drawn(draw_effects(summary))
@@ -379,6 +391,21 @@ def test_the_points_are_the_means_against_time(steady: Written) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["more", "base (baseline)"]  # best first
+
+
+def test_an_arm_that_is_far_off_does_not_squeeze_the_others(tmp_path: Path) -> None:
+    scores = {"relu": 0.8, "elu": 0.81, "selu": 0.82, "tanh": 0.79, "sigmoid": 0.1}
+    study = Written(tmp_path, [*scores], 2)
+    for arm, score in scores.items():
+        for seed in range(2):
+            study.run(arm, seed, [score + seed / 100])
+    figure = drawn(draw_score_against_time(study.summary()))
+    (axes,) = figure.axes
+    assert 70 < axes.get_ylim()[0] < 79 and "Arrow: beyond the axis" in words(figure)
+    legend = axes.get_legend()
+    assert legend is not None and legend.get_texts()[-1].get_text() == "sigmoid, 10.50"
+    [arrow] = [text for text in axes.texts if text.arrow_patch]
+    assert arrow.xy[1] == axes.get_ylim()[0] < arrow.xyann[1]
 
 
 # --- odd studies -----------------------------------------------------------------------------------------------------
