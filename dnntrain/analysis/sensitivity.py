@@ -18,9 +18,6 @@ from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import Results
 
-MOST_RUNS_READ = 500
-"""A report reads the records of at most this many runs without being asked."""
-
 
 @dataclass(frozen=True)
 class LayerFactor:

@@ -12,6 +12,7 @@ from dnntrain.config.transfer import ALL, TransferSettings, read_count
 from dnntrain.data import options
 from dnntrain.errors import InputError
 from dnntrain.metrics import default_metric
+from dnntrain.studies.designs import Arms
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.augmentation.base import Augmentation
 from dnntrain.techniques.base import techniques_in
@@ -21,8 +22,6 @@ from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
-Arms = dict[str, ArmSettings]
-"""The settings of each arm, by its name."""
 
 REDUCTION = 10
 """The lecture's advice is to train unfrozen layers at a reduced rate; by default it is so many times lower."""
@@ -209,7 +208,7 @@ def study_of(name: str, arms: Arms, question: str, baseline: str | None) -> Stud
     )
 
 
-def read_counts(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
+def read_ascending(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
     """`20,50,100` or [20, 50, 100] → the numbers, ascending; InputError, which names the key, otherwise."""
     text = value if isinstance(value, str) else ",".join(map(str, value))
     parts = [part.strip() for part in text.split(",")]

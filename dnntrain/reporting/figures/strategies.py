@@ -19,7 +19,7 @@ LINE = 0.16
 """The height of a line of text, in inches."""
 
 
-GAP = 0.2
+BOX_GAP = 0.2
 """The distance of two boxes, in inches."""
 STEM, BRANCH = 0.04, 0.08
 """Where the arrows run, and the left end of the boxes of another top, as shares of the width."""
@@ -39,7 +39,7 @@ def draw_strategies(summary: Summary) -> Figure | None:
     sizes = list(dict.fromkeys(size for arms in steps for arm in arms for size in arm.by_size))
     figure = canvas(
         5.2 + 0.9 * len(sizes),
-        sum(heights) + GAP * len(steps),
+        sum(heights) + BOX_GAP * len(steps),
         title="The steps of a transfer, measured",
         subtitle=subtitle(summary),
         caption=" ".join(
@@ -52,7 +52,7 @@ def draw_strategies(summary: Summary) -> Figure | None:
     axes = figure.subplots()
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(sum(heights) + GAP * len(steps), 0)
+    axes.set_ylim(sum(heights) + BOX_GAP * len(steps), 0)
     columns = {size: 0.98 - 0.6 / max(len(sizes), 3) * i for i, size in enumerate(reversed(sizes))}
     for size, x in columns.items():
         axes.text(x, LINE, f"{size:,} examples" if size else "", fontsize=SMALL, color=SOFT, va="center", ha="right")
@@ -68,7 +68,7 @@ def draw_strategies(summary: Summary) -> Figure | None:
             if stem:
                 axes.annotate("", (STEM, top), (STEM, stem), arrowprops=arrow)
             stem = top + height
-        top += height + GAP
+        top += height + BOX_GAP
     return laid_out(figure)
 
 
