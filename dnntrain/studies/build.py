@@ -244,14 +244,14 @@ def plan_transfer(
         reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
         if design.reuse_depths is not None:
             kind, question = "depths", f"How many of the lower layers of {base.name} should be reused here?"
-            depths = transfer.read_ascending("reuse_depths", design.reuse_depths)
+            depths = transfer.read_distinct("reuse_depths", design.reuse_depths)
             arms = transfer.reuse_depths(base, reusing, depths, random_base)
         else:
             kind, question = "transfer", f"What does reusing {base.name} gain?"
             arms = transfer.comparison(base, reusing, random_base, scratch=design.scratch)
     baseline = SCRATCH if design.scratch else None
     if design.train_sizes is not None:
-        arms, baseline = transfer.at_sizes(arms, transfer.read_ascending("train_sizes", design.train_sizes)), None
+        arms, baseline = transfer.at_sizes(arms, transfer.read_distinct("train_sizes", design.train_sizes)), None
         if kind == "transfer":
             kind, question = "curve", f"How many training examples does reusing {base.name} save?"
         else:

@@ -208,7 +208,7 @@ def study_of(name: str, arms: Arms, question: str, baseline: str | None) -> Stud
     )
 
 
-def read_ascending(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
+def read_distinct(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
     """`20,50,100` or [20, 50, 100] → the numbers, ascending; InputError, which names the key, otherwise."""
     text = value if isinstance(value, str) else ",".join(map(str, value))
     parts = [part.strip() for part in text.split(",")]
