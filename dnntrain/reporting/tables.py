@@ -14,6 +14,7 @@ from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
+from dnntrain.reporting.sensitivity import sensitivity_table
 from dnntrain.reporting.sparklines import forest_row, sparkline
 from dnntrain.statistics import ComparisonFamily, deviation, mean
 from dnntrain.utils.fields import format_value
@@ -28,7 +29,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
     Args:
         summary: The study.
-        wide: Add the numbers behind the verdicts to the main table, and a table of the seeds that each arm needs.
+        wide: Add the numbers behind the verdicts to the main table, and the tables of `wide_tables`.
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
     if summary.results.progress:
@@ -49,8 +50,8 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
     yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
-    if wide and summary.plans:
-        yield planning_table(summary)
+    if wide:
+        yield from wide_tables(summary)
     if summary.published:
         yield published_table(summary)
     if summary.effects:
@@ -59,6 +60,14 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield contributions_table(summary)
     if averaged := averaged_arms(summary):
         yield monte_carlo_table(averaged)
+
+
+def wide_tables(summary: Summary) -> Iterator[TextTable]:
+    """Yields the tables that only a wide report has: the seeds that each arm needs, and the sensitivities."""
+    if summary.plans:
+        yield planning_table(summary)
+    if (measured := sensitivity_table(summary)).rows:
+        yield measured
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:

@@ -19,6 +19,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
+from dnntrain.reporting.sensitivity import sensitivity_data
 from dnntrain.reporting.tables import averaged_arms, axis
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
@@ -159,6 +160,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
         "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
+        "sensitivity": sensitivity_data(summary),
         "transfer": transfer_data(summary),
         "design_notes": list(design_notes(summary)),
         **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),

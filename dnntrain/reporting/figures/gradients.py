@@ -1,4 +1,4 @@
-"""Gradient flow: the norm of the gradient by layer and epoch."""
+"""Gradient flow: the norm of the gradient by layer and epoch, and at the last finite steps of runs that diverge."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.example_errors import MOST_RUNS_READ
+from dnntrain.analysis.sensitivity import finite_gradients
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
-from dnntrain.reporting.figures.series import by_arm, gradients, layer_labels, omitted_note, select_arms
+from dnntrain.reporting.figures.series import by_arm, gradients, layer_labels, mean_log, omitted_note, select_arms
 from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle
 from dnntrain.store.records import HEALTHY, NOT_JUDGED
 
 COLORMAP = "cividis"
 """Perceptually uniform, so it works in grayscale and for readers with color blindness (Nuñez et al. 2018)."""
 
-USUAL, EXTREME = (-3.0, 2.0), (-14.0, 8.0)
-"""Exponents of ten that the color scale always covers, so that figures are comparable, and those it never exceeds."""
+USUAL, EXTREME = (-3.0, 2.0), (-6.0, 6.0)
+"""Exponents of ten that the color scale always covers, so that figures are comparable, and those it never exceeds.
+Gradients beyond them have vanished or exploded by any measure, and a longer scale would make all others look alike."""
 
 STRIPES, DOTS = "////", "...."
 """Hatching of cells whose gradient is not finite, and of those where it is zero."""
@@ -41,6 +44,7 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
     shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
+    finite = finite_gradients(summary.results) if len(summary.results.runs) <= MOST_RUNS_READ else {}
     names = {arm.name: layer_labels(frames[arm.name]) for arm in shown}
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
     figure, grid = panels(
@@ -50,22 +54,31 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
         same=len({*map(tuple, names.values())}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
-        caption=gradient_caption(flows.values()) + omitted_note(summary, shown),
+        caption=gradient_caption(flows.values(), has_steps=bool(finite)) + omitted_note(summary, shown),
     )
     colors = Normalize(*span([flows[arm.name] for arm in shown]))
     for axes, arm in zip(grid, shown, strict=True):
         image = heat_map(axes, flows[arm.name], names[arm.name], colors)
+        for epoch, steps in finite.get(arm.name, {}).items():
+            if np.isnan(flows[arm.name][:, epoch - 1]).all():
+                draw_steps(axes, np.array([mean_log(norms) for norms in steps]).T, epoch, colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
-    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30)
+    ends = beyond(flows[arm.name] for arm in shown)
+    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30, extend=ends)
     bar.ax.yaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return laid_out(figure)
 
 
-def gradient_caption(flows: Iterable[np.ndarray]) -> str:
-    """The figure's caption."""
+def gradient_caption(flows: Iterable[np.ndarray], has_steps: bool) -> str:
+    """The figure's caption.
+
+    Args:
+        flows: What the arms' panels show.
+        has_steps: Whether finite steps of diverged runs are drawn.
+    """
     values = np.concatenate([flow.ravel() for flow in flows])
     parts = [
         "Norm of each layer's gradient before clipping, on a log scale: geometric mean over the runs that have one."
@@ -73,9 +86,19 @@ def gradient_caption(flows: Iterable[np.ndarray]) -> str:
     parts.append("Darker from layer to layer downwards: it vanishes; brightest: it explodes.")
     if np.isneginf(values).any():
         parts.append("Dots: exactly zero.")
+    if has_steps:
+        parts.append("An epoch in which all runs diverged is divided into their last finite steps.")
     if np.isnan(values).any():
         parts.append("Stripes: no gradient (the layer is frozen), or not finite (diverged).")
     return " ".join(parts)
+
+
+def beyond(flows: Iterable[np.ndarray]) -> str:
+    """The ends of the color scale that gradients exceed: neither, min, max or both."""
+    values = np.concatenate([flow.ravel() for flow in flows])
+    finite = values[np.isfinite(values)]
+    is_below, is_above = bool((finite < EXTREME[0]).any()), bool((finite > EXTREME[1]).any())
+    return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((is_below, is_above), "both")
 
 
 def span(flows: list[np.ndarray]) -> tuple[float, float]:
@@ -100,6 +123,13 @@ def heat_map(axes: Axes, flow: np.ndarray, names: Sequence[str], colors: Normali
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     return image
+
+
+def draw_steps(axes: Axes, steps: np.ndarray, epoch: int, colors: Normalize) -> None:
+    """Draws the steps (layers, steps) of an epoch side by side in the epoch's column."""
+    box = (epoch - 0.5, epoch + 0.5, 0.5, len(steps) + 0.5)
+    shown = np.ma.masked_where(~np.isfinite(steps), steps)
+    axes.imshow(shown, cmap=COLORMAP, norm=colors, origin="lower", aspect="auto", extent=box, interpolation="nearest")
 
 
 def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:
