@@ -9,21 +9,24 @@ from functools import cached_property
 
 from dnntrain.analysis.arm_summary import ArmSummary, summarize_arms
 from dnntrain.analysis.best import best_arms
-from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.designs import contributions, crosses_factors, factorial_effects
 from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, example_errors, population_errors
 from dnntrain.analysis.looks import compare_at_look, current_level
 from dnntrain.analysis.margins import Margin, choose_delta
-from dnntrain.analysis.options import SORTS, AnalysisOptions
+from dnntrain.analysis.options import SORTS, AnalysisOptions, check_order
+from dnntrain.analysis.ordering import OrderResult, order_result
 from dnntrain.analysis.per_class import ArmClasses, classes_by_arm
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
-from dnntrain.analysis.runs import (
-    arms_by_metric,
-)
+from dnntrain.analysis.runs import arms_by_metric
+from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.sensitivity import Factors, layer_factors
+from dnntrain.analysis.simple_effects import effects_within
+from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
+from dnntrain.analysis.timing import study_times
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import METRICS, Metric, default_metric, metric_of, split_column
@@ -33,11 +36,13 @@ from dnntrain.statistics import (
     ComparisonFamily,
     Contribution,
     Effect,
+    SimpleEffect,
     outlying_runs,
 )
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.store.timing import StudyTimes
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,16 @@ class Summary:
         return compare_finished(runs, self.baseline, self.family.method)
 
     @cached_property
+    def times(self) -> StudyTimes | None:
+        """The arms' times that `dnntrain runs time` measured; None if it was not called."""
+        return study_times(self.results)
+
+    @cached_property
+    def time_to_target(self) -> TimeToTarget | None:
+        """How soon the runs are as good as the baseline's in the end; None if that is not known."""
+        return time_to_target(self.results, self.metric, self.baseline, {arm.name: arm.runs for arm in self.arms})
+
+    @cached_property
     def example_errors(self) -> ExampleErrors:
         """What another test set of this size would change of each difference."""
         runs = {arm.name: arm.runs for arm in self.arms}
@@ -128,6 +143,19 @@ class Summary:
         return layer_factors(self.results) if len(self.results.runs) <= MOST_RUNS_READ else {}
 
     @cached_property
+    def secondary(self) -> Summary | None:
+        """The study by the loss of the same part if its own metric is accuracy, and the reverse.
+
+        Its verdicts are a family of their own. None by other metrics than the study's own, without a baseline, and
+        where the other metric is not recorded.
+        """
+        if self.results.is_table or self.baseline is None or self.metric != self.results.record.metric:
+            return None
+        other = secondary_metric(self.metric, self.results.runs.columns[self.results.runs.notna().any()])
+        options = replace(self.options, delta=None, baseline=self.baseline, sort=None, pairs=False, per_class=False)
+        return summarize(self.results, other, options) if other else None
+
+    @cached_property
     def outlying(self) -> dict[str, list[int]]:
         """The seeds of single finished runs that make the spread of their arm, by arm."""
         level = 1 - (1 - LEVEL) / len(self.arms)
@@ -138,6 +166,22 @@ class Summary:
     def published(self) -> list[PublishedResult]:
         """Every arm compared with its published values of any metric; the summary's metric first."""
         return [] if self.results.progress else published_results(self.results, self.metric, self.level)
+
+    @cached_property
+    def simple_effects(self) -> list[SimpleEffect]:
+        """The levels of one factor compared at each setting of the others; empty unless that is asked for."""
+        if self.results.progress or not self.options.within:
+            return []
+        arms, metric = {arm.name: arm.runs for arm in self.arms}, metric_of(self.metric)
+        return effects_within(self.results, arms, self.options.within, self.delta, metric, self.level)
+
+    @cached_property
+    def ordered(self) -> OrderResult | None:
+        """The test of an order of arms; None unless that is asked for."""
+        if self.results.progress or not self.options.order:
+            return None
+        arms = {arm.name: arm.runs for arm in self.arms}
+        return order_result(self.results, arms, self.options.order, metric_of(self.metric), self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -151,7 +195,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
 
     Raises:
         InputError: For a metric that does not exist or that the study lacks, a δ that the metric cannot have, or a
-            baseline that is not an arm.
+            baseline, a factor or an order that the study lacks.
     """
     options = options or AnalysisOptions()
     if metric is None:
@@ -161,7 +205,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
     study, runs = results.record, arms_by_metric(results, metric)
-    baseline = choose_baseline(study, options.baseline)
+    baseline, options = choose_baseline(study, options.baseline), with_own_comparisons(study, options)
     if results.progress is not None:
         # verdicts on part of the planned runs would be a look; see `analysis.looks`
         baseline, options = None, replace(options, pairs=False)
@@ -208,6 +252,23 @@ def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:
     if wanted is not None and wanted not in names:
         raise InputError(f"--baseline {wanted}: {study.name} has no such arm{did_you_mean(wanted, names)}")
     return (wanted or study.baseline) if len(names) > 1 else None
+
+
+def with_own_comparisons(study: StudyRecord, options: AnalysisOptions) -> AnalysisOptions:
+    """The options with the study's own `within` and `order` where none are given; InputError for what it lacks."""
+    within = study.within if options.within is None else options.within
+    order = tuple(study.order) if options.order is None else options.order
+    factors = [*study.arms[0].levels]
+    if within and not crosses_factors(study):
+        raise InputError(f"--within {within}: {study.name} is no factorial design with several factors")
+    if within and within not in factors:
+        raise InputError(f"--within {within}: {study.name} has no such factor{did_you_mean(within, factors)}")
+    if order:
+        try:
+            check_order(order, [arm.name for arm in study.arms])
+        except InputError as error:
+            raise InputError(f"--order for {study.name}: {error}") from None
+    return replace(options, within=within, order=order)
 
 
 def compare_with_baseline(

@@ -38,7 +38,7 @@ from dnntrain.config.transfer import TransferSettings
 from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
 from dnntrain.data.dataset import InputKind
 from dnntrain.errors import InputError
-from dnntrain.metrics import Metric, metric_of
+from dnntrain.metrics import VAL_LOSS, Metric, metric_of
 from dnntrain.nn.precision import Precision
 from dnntrain.techniques.accumulation import Accumulation
 from dnntrain.techniques.activations import Activation
@@ -253,8 +253,10 @@ class RunSpec(TransferSettings):
 
     @property
     def watched(self) -> dict[str, Metric]:
-        """The metrics that early stopping or `select` watches, by the setting that names them."""
+        """The metrics that the schedule, early stopping, or `select` watches, by the setting that names them."""
         columns = {}
+        if self.schedule.watched_metric != VAL_LOSS:  # which every run records
+            columns[f"schedule {self.schedule}"] = self.schedule.watched_metric
         if self.early_stopping:
             columns[f"early_stop_metric {self.early_stopping.metric}"] = self.early_stopping.metric
         if self.select.startswith(BEST):

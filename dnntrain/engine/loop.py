@@ -136,7 +136,8 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     outputs: list[np.ndarray] | None = [] if is_needed else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
     watched = measure_watched(specs, outputs or [], inputs, "test")
-    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
+    predict = forward(network, inputs.loss)
+    predicted = predictions(inputs, predict, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status = "finished"

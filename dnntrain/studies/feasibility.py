@@ -48,8 +48,9 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
     check_surgery(study, home)
     if study.metric == TRAIN_LOSS and len({arm.spec.loss for arm in study.arms}) > 1:
         raise InputError(f"metric {TRAIN_LOSS}: the arms train on different losses; compare them by val_loss")
-    if isinstance(study.pretrain, RunSpec):
-        check_run(study.pretrain, study.pretrain.source.outline(home))
+    for base in study.pretrain.values():
+        if isinstance(base, RunSpec):
+            check_run(base, base.source.outline(home))
     check_tuning(study, home)
     return idle
 

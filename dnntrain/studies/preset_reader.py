@@ -12,11 +12,12 @@ from dnntrain.analysis.arm_names import EVERYTHING
 from dnntrain.config.parsing import as_meant
 from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import RunSpec, flat_keys
-from dnntrain.config.transfer import read_count
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
 from dnntrain.store.published import PublishedValue
+from dnntrain.studies.candidates import TUNE, first_values, is_own_list, own_candidates, read_candidates
+from dnntrain.studies.comparisons import read_order, read_within
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
@@ -25,6 +26,7 @@ from dnntrain.studies.study import (
     MOST_RUNS,
     PRETRAIN,
     Arm,
+    Candidates,
     Study,
     Tuning,
     check_delta,
@@ -44,7 +46,7 @@ from dnntrain.utils.user_dirs import expanded
 KEYS = (
     *("name", "question", "note", "base", "varies", "design", "factors"),
     *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
-    *("tune", "tune_seeds", "pretrain", "plugins"),
+    *("tune", "tune_seeds", "pretrain", "plugins", "within", "order"),
 )
 """The keys of a preset."""
 CODE = "module:"
@@ -115,10 +117,12 @@ class Preset:
             note=self.note(),
             source=self.document.source,
             pretrain=self.pretrain(),
-            tuning=self.tuning(),
+            tuning=self.tuning(settings),
+            within=read_within(self.document, self.factors, self.design),
+            order=read_order(self.document, settings),
         ).with_seeds(plan)
         self.check_used(study, settings)
-        with self.document.at("tune"):
+        with self.document.at("tune" if "tune" in self.content else "factors"):
             check_tuning(study, self.home)
         return study
 
@@ -126,7 +130,7 @@ class Preset:
         """The validated arms, with their published values if there are any."""
         levels = cells({name: self.levels(name) for name in self.factors}) if self.design == "factorial" else {}
         return tuple(
-            Arm(name, self.spec(name, changes), published.get(name, {}), levels.get(name, {}))
+            Arm(name, self.spec(name, first_values(changes)), published.get(name, {}), levels.get(name, {}))
             for name, changes in settings.items()
         )
 
@@ -149,55 +153,77 @@ class Preset:
             return note
         return f"{note} (Written for the preset as it is; this study has {self.changes[1:]}.)"
 
-    def pretrain(self) -> RunSpec | str | None:
-        """The network to reuse: settings to train first, a pretrained network's name, or None."""
+    def pretrain(self) -> dict[str, RunSpec | str]:
+        """The networks to reuse by the value of `reuse_from`: `pretrain`, or `pretrain.NAME` for each of several."""
         value = self.content.get("pretrain")
-        with self.document.at("pretrain"):
-            if isinstance(value, str):
-                if value not in ARCHITECTURES:
-                    raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
-                return value
-            if value is None:
-                return None
-            spec = RunSpec.parse(self.settings(value))
-            check_run(spec, spec.source.outline(self.home))
-            return spec
+        if value is None:
+            return {}
+        # no setting is a mapping or an image network's name, so what contains one has named networks
+        given = value.values() if isinstance(value, Mapping) else []
+        if not any(isinstance(base, Mapping) or str(base) in ARCHITECTURES for base in given):
+            with self.document.at("pretrain"):
+                return {PRETRAIN: self.base_network(value)}
+        bases = {}
+        for name, base in value.items():
+            with self.document.at("pretrain", name):
+                bases[f"{PRETRAIN}.{check_name(name, 'network')}"] = self.base_network(base)
+        return bases
 
-    def tuning(self) -> Tuning | None:
-        """What to tune for each arm; None without the key `tune`."""
-        if "tune" not in self.content:
+    def base_network(self, value: object) -> RunSpec | str:
+        """A network to reuse: settings to train first, or a pretrained network's name."""
+        if isinstance(value, str):
+            if value not in ARCHITECTURES:
+                raise InputError(f"unknown network '{value}'{did_you_mean(value, ARCHITECTURES)}")
+            return value
+        spec = RunSpec.parse(self.settings(value))
+        check_run(spec, spec.source.outline(self.home))
+        return spec
+
+    def tuning(self, arms: Arms) -> Tuning | None:
+        """What to tune for each arm: its own list, else that of the key `tune`; None without either."""
+        shared, own = self.shared_candidates(), {}
+        for arm, changes in arms.items():
+            with self.place(arm):
+                if candidates := own_candidates(arm, changes):
+                    own[arm] = candidates
+        if not (own or shared):
             return None
-        with self.document.at("tune"):
-            fields = self.settings(self.content["tune"])
+        with self.document.at("tune_seeds"):
+            seeds = len(read_seeds(self.content.get("tune_seeds", 2)))
+        return Tuning((dict.fromkeys(arms, shared) if shared else {}) | own, seeds, has_fixed=not own)
+
+    def shared_candidates(self) -> Candidates | None:
+        """What the key `tune` lists for all arms without a list of their own; None without it."""
+        if TUNE not in self.content:
+            return None
+        with self.document.at(TUNE):
+            fields = self.settings(self.content[TUNE])
             if len(fields) != 1:
                 raise InputError(f"must be one field with its values like {{lr: [0.01, 0.1]}}, not {fields!r}")
             [(key, values)] = fields.items()
-            if not isinstance(values, list) or len(values) < 2:
-                raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
-            settings = [RunSpec.parse(self.base | {key: value}).settings() for value in values]
-            numbers = [read_count(each[key]) for each in settings]  # `unfreeze: all` is a number of layers
-            if len(set(numbers)) < len(numbers):
-                raise InputError(f"{key} must be a list of different values like [0.01, 0.1], not {values!r}")
-            if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
-                raise InputError(f"{key} is no number: only those can be tuned")
+            shared = read_candidates(key, values, self.base)
             for name in self.factors:
                 options = self.levels(name) if self.design == "factorial" else {name: self.factor(name)}
-                if any(key in settings for settings in options.values()):
+                if any(key in level and not isinstance(level[key], Candidates) for level in options.values()):
                     raise InputError(f"{key} cannot be tuned: it is what {name} sets")
-        with self.document.at("tune_seeds"):
-            return Tuning(key, tuple(numbers), len(read_seeds(self.content.get("tune_seeds", 2))))
+        return shared
 
-    def settings(self, value: object) -> dict[str, Any]:
-        """Settings of a run; InputError for an unknown key, or for `seed`."""
+    def settings(self, value: object, *, of_arm: bool = False) -> dict[str, Any]:
+        """Settings of a run; InputError for an unknown key, or for `seed`. Those of an arm may be lists to tune."""
         if value is not None and not isinstance(value, Mapping):
             raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
-        for key in value or {}:
+        given = dict(value or {})
+        for key, each in given.items():
             if key not in flat_keys():
                 raise unknown_key(str(key), flat_keys())
             if key == "seed":
                 raise InputError("seed belongs under seeds")
-        settings = {key: as_meant(key, flat_keys()[key], given) for key, given in (value or {}).items()}
-        return settings | {key: self.located(settings[key]) for key in ("data", "net") if key in settings}
+            if isinstance(each, Mapping) and not (of_arm and is_own_list(each)):
+                raise InputError(f"{key} must be a value, or in a factor values to tune like {{tune: [0.01, 0.1]}}")
+        lists = {key: given.pop(key)[TUNE] for key in [*given] if isinstance(given[key], Mapping)}
+        settings = {key: as_meant(key, flat_keys()[key], each) for key, each in given.items()}
+        settings |= {key: self.located(settings[key]) for key in ("data", "net") if key in settings}
+        return settings | {key: read_candidates(key, values, self.base | settings) for key, values in lists.items()}
 
     def located(self, value: Any) -> Any:
         """A reference to the user's code (module:FILE.py:NAME), whose file is relative to the preset's folder."""
@@ -210,18 +236,18 @@ class Preset:
     def factor(self, name: str) -> dict[str, Any]:
         """The settings of one factor."""
         with self.document.at("factors", name):
-            return self.settings(self.factors[name])
+            return self.settings(self.factors[name], of_arm=True)
 
     def levels(self, name: str) -> Arms:
         """The levels of a factor: its named levels, or off (unnamed) and on."""
         value = self.factors[name]
-        # a setting is never a mapping, so a factor that contains one has named levels
-        if not value or not any(isinstance(level, Mapping) for level in value.values()):
+        # a setting is no mapping, except for a list to tune, so a factor that contains one has named levels
+        if not value or not any(isinstance(level, Mapping) and not is_own_list(level) for level in value.values()):
             return {"": {}, name: self.factor(name)}
         levels = {}
         for level, settings in value.items():
             with self.document.at("factors", name, level):
-                levels[level] = self.settings(settings)
+                levels[level] = self.settings(settings, of_arm=True)
         return levels
 
     def check_size(self, seeds: int) -> None:
@@ -307,18 +333,22 @@ class Preset:
 
     def check_used(self, study: Study, arms: Arms) -> None:
         """Refuse keys that would be ignored."""
-        reusing = [arm.name for arm in study.arms if arm.spec.reuse_from == PRETRAIN]
+        named = ((arm.spec.reuse_from or "", arm.name) for arm in reversed(study.arms))
+        reused = {base: arm for base, arm in named if base.split(".")[0] == PRETRAIN}
+        for base, arm in reused.items():
+            if base not in study.pretrain:
+                near = did_you_mean(base, study.pretrain) if study.pretrain else ", which says what that is"
+                with self.place(arm):
+                    raise InputError(f"reuse_from {base}: needs the key {base}{near}")
         for key, other, is_read in (
             ("combinations", "design: one-in", self.design == "one-in"),
-            ("tune_seeds", "tune", "tune" in self.content),
-            ("pretrain", f"an arm with reuse_from: {PRETRAIN}", bool(reusing)),
+            ("tune_seeds", "tune", study.tuning is not None),
+            *((base, f"an arm with reuse_from: {base}", base in reused) for base in study.pretrain),
         ):
-            if key in self.content and not is_read:
-                with self.document.at(key):
+            path = key.split(".")
+            if path[0] in self.content and not is_read:
+                with self.document.at(*path):
                     raise InputError(f"needs {other}")
-        if reusing and study.pretrain is None:
-            with self.place(reusing[0]):
-                raise InputError(f"reuse_from {PRETRAIN}: needs the key {PRETRAIN}, which says what that is")
         for key in self.overrides:
             if all(key in changes for changes in arms.values()):
                 raise LocatedError(f"{self.given_as} {key}: every arm of {self.document.where} sets it by itself")

@@ -345,6 +345,7 @@ def test_an_epoch_in_which_all_runs_diverged_shows_its_finite_steps(trained: Sum
     assert {name for name, images in steps.items() if images} == {"broken"}
     (image,) = steps["broken"]
     assert image.get_extent() == [0.5, 1.5, 0.5, 4.5] and image.get_array().count() > 4  # of four layers
+    assert image.get_zorder() > max(hatched.get_zorder() for hatched in image.axes.collections)
     assert "divided into their last finite steps" in words(figure)
 
 

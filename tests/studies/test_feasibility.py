@@ -231,6 +231,14 @@ def test_an_override_that_cannot_work_is_refused_as_one() -> None:
         ("factors: {a: {bn: on}}\ntune_seeds: 3\n", "p.yaml:2: tune_seeds: needs tune"),
         ("factors: {a: {bn: on}}\npretrain: {lr: 0.1}\n", "p.yaml:2: pretrain: needs an arm with reuse_from"),
         ("factors:\n  a: {reuse_from: pretrain}\n", "p.yaml:2: factors.a: reuse_from pretrain: needs the key pretrain"),
+        (
+            "factors:\n  a: {reuse_from: pretrain.one}\npretrain:\n  one: {lr: 0.1}\n  two: {lr: 0.2}\n",
+            "p.yaml:5: pretrain.two: needs an arm with reuse_from: pretrain.two",
+        ),
+        (
+            "factors:\n  a: {reuse_from: pretrain.own}\npretrain: {one: {lr: 0.1}}\n",
+            "p.yaml:2: factors.a: reuse_from pretrain.own: needs the key pretrain.own; did you mean 'pretrain.one'?",
+        ),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(text: str, said: str) -> None:

@@ -25,6 +25,7 @@ from dnntrain.reporting.figures.gradients import draw_gradient_flow
 from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.sensitivity import draw_sensitivity
 from dnntrain.reporting.figures.series import read_history
+from dnntrain.reporting.figures.strategies import draw_strategies
 from dnntrain.reporting.figures.style import check_format, rendered
 from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.utils.files import write_errors
@@ -41,6 +42,7 @@ __all__ = [
     "draw_learning_rates",
     "draw_score_against_time",
     "draw_sensitivity",
+    "draw_strategies",
     "draw_training_size",
     "read_history",
     "rendered",
@@ -96,6 +98,9 @@ FIGURE_KINDS: dict[str, FigureKind] = {
     "rates": FigureKind("learning-rates", draw_learning_rates, "the learning rate is the same in all its epochs"),
     "sizes": FigureKind(
         "training-size", lambda s, _: draw_training_size(s), "it does not compare transfer at several training sizes"
+    ),
+    "strategies": FigureKind(
+        "strategies", lambda s, _: draw_strategies(s), "it does not compare the steps of a transfer"
     ),
     "confusion": FigureKind(
         "confusion", lambda s, _: draw_confusion(s), "its runs have no predictions of classes for this part of the data"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
     shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
-    finite = finite_gradients(summary.results) if len(summary.results.runs) <= MOST_RUNS_READ else {}
+    steps = finite_steps(summary, flows)
+    drawn = [*flows.values(), *(own for by_epoch in steps.values() for own in by_epoch.values())]
     names = {arm.name: layer_labels(frames[arm.name]) for arm in shown}
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
     figure, grid = panels(
@@ -54,22 +55,44 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
         same=len({*map(tuple, names.values())}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
-        caption=gradient_caption(flows.values(), has_steps=bool(finite)) + omitted_note(summary, shown),
+        caption=gradient_caption(drawn, has_steps=bool(steps)) + omitted_note(summary, shown),
     )
-    colors = Normalize(*span([flows[arm.name] for arm in shown]))
+    colors = Normalize(*span(drawn))
     for axes, arm in zip(grid, shown, strict=True):
         image = heat_map(axes, flows[arm.name], names[arm.name], colors)
-        for epoch, steps in finite.get(arm.name, {}).items():
-            if np.isnan(flows[arm.name][:, epoch - 1]).all():
-                draw_steps(axes, np.array([mean_log(norms) for norms in steps]).T, epoch, colors)
+        for epoch, own in steps.get(arm.name, {}).items():
+            draw_steps(axes, own, epoch, colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
-    ends = beyond(flows[arm.name] for arm in shown)
-    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30, extend=ends)
+    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30, extend="both")
     bar.ax.yaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return laid_out(figure)
+
+
+def finite_steps(summary: Summary, flows: Mapping[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
+    """What to draw for the epochs in which all runs of an arm diverged: (layers, steps) as in `gradients`.
+
+    Args:
+        summary: The study.
+        flows: By arm, (layers, epochs).
+
+    Returns:
+        By arm and epoch. Empty for studies of very many runs, whose records are not read.
+    """
+    if len(summary.results.runs) > MOST_RUNS_READ:
+        return {}
+    found = {
+        arm: {
+            epoch: np.array([mean_log(norms) for norms in steps]).T
+            for epoch, steps in by_epoch.items()
+            if np.isnan(flows[arm][:, epoch - 1]).all()
+        }
+        for arm, by_epoch in finite_gradients(summary.results).items()
+        if arm in flows
+    }
+    return {arm: by_epoch for arm, by_epoch in found.items() if by_epoch}
 
 
 def gradient_caption(flows: Iterable[np.ndarray], has_steps: bool) -> str:
@@ -91,14 +114,6 @@ def gradient_caption(flows: Iterable[np.ndarray], has_steps: bool) -> str:
     if np.isnan(values).any():
         parts.append("Stripes: no gradient (the layer is frozen), or not finite (diverged).")
     return " ".join(parts)
-
-
-def beyond(flows: Iterable[np.ndarray]) -> str:
-    """The ends of the color scale that gradients exceed: neither, min, max or both."""
-    values = np.concatenate([flow.ravel() for flow in flows])
-    finite = values[np.isfinite(values)]
-    is_below, is_above = bool((finite < EXTREME[0]).any()), bool((finite > EXTREME[1]).any())
-    return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((is_below, is_above), "both")
 
 
 def span(flows: list[np.ndarray]) -> tuple[float, float]:
@@ -129,7 +144,8 @@ def draw_steps(axes: Axes, steps: np.ndarray, epoch: int, colors: Normalize) -> 
     """Draws the steps (layers, steps) of an epoch side by side in the epoch's column."""
     box = (epoch - 0.5, epoch + 0.5, 0.5, len(steps) + 0.5)
     shown = np.ma.masked_where(~np.isfinite(steps), steps)
-    axes.imshow(shown, cmap=COLORMAP, norm=colors, origin="lower", aspect="auto", extent=box, interpolation="nearest")
+    how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": box, "interpolation": "nearest"}
+    axes.imshow(shown, cmap=COLORMAP, norm=colors, zorder=2, **how)  # on top of the hatching
 
 
 def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:
