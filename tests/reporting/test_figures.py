@@ -256,9 +256,9 @@ def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
 
 
 def test_training_losses_leave_validation_a_third_of_the_axis(steady: Written) -> None:
-    """Validation from 0.5 to about 0.89 with its bands; one arm trains down to 0.001, and an arrow marks it."""
+    """Validation from 0.5 to about 0.89 with its bands; one arm trains down to 0.027, and an arrow marks it."""
     for row in steady.history:
-        row["train_loss"] = row["val_loss"] if row["arm"] == "base" else 0.1 ** row["epoch"]
+        row["train_loss"] = row["val_loss"] if row["arm"] == "base" else 0.3 ** row["epoch"]
     figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
     (axes,) = figure.axes
     low, high = axes.get_ylim()
