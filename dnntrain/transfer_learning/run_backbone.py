@@ -79,9 +79,12 @@ class RunBackbone(Backbone):
     def _check_inputs(self, spec: RunSpec, data: DatasetInfo) -> None:
         """Raise InputError if a run has another kind of network or of inputs."""
         if data.shape != self.shape:
-            raise InputError(
+            message = (
                 f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {data.shape}"
             )
+            if self.kind == data.kind == "images":
+                message += f"; image_shape {'x'.join(map(str, self.shape))} scales images to it"
+            raise InputError(message)
         for key, expected in (("scale", self.spec.scale), ("resize", spec.default_of("resize"))):
             if getattr(spec, key) != expected:
                 raise InputError(f"{key} {getattr(spec, key)}: the reused layers need inputs as {self.name} had them")

@@ -338,7 +338,8 @@ def planned(base: RunBackbone, settings: dict[str, Any] | None = None, **way: An
     study = plan_transfer(base, {"epochs": 10} | (settings or {}), TransferDesign(**way), "x", None)
     for arm in study.arms:
         if arm.spec.reuse_from:
-            check(base, arm.spec)
+            base.check(arm.spec, arm.spec.source.outline()._replace(kind=base.kind))
+            unfrozen_count(arm.spec, base)
     return {arm.name: arm.spec.settings() for arm in study.arms}
 
 
@@ -367,6 +368,15 @@ def test_every_strategy_is_planned_at_every_size(base: RunBackbone) -> None:
     both = planned(base, strategies=True, train_sizes="40,20")
     assert list(both)[: len(alone)] == [f"{name} (20)" for name in alone] and len(both) == 2 * len(alone)
     assert {name: both[f"{name} (40)"] for name in alone} == alone
+
+
+@pytest.mark.parametrize(("data", "scaled"), [("fashion-mnist", None), ("cifar10", "28x28")])
+def test_images_of_another_shape_are_scaled_to_the_bases_in_every_arm(
+    data: str, scaled: str | None, base: RunBackbone
+) -> None:
+    on_images = replace(base, kind="images")
+    arms = planned(on_images, {"data": data, "val": 100}, train_sizes="20,40")
+    assert {arm["image_shape"] for arm in arms.values()} == {scaled}
 
 
 def test_depths_of_reuse_change_nothing_else(base: RunBackbone) -> None:
