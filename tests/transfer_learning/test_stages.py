@@ -68,6 +68,15 @@ def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: RunBackbone, mini: D
             np.testing.assert_array_equal(value, thawed.weights[name], name)
 
 
+def test_the_output_layer_is_the_runs_own(base: RunBackbone, mini: Dataset) -> None:
+    """A base with a unit for each of ten classes, under one sigmoid for two."""
+    two = mini.only("5,6")
+    one = reusing(output="sigmoid", train_size=40, freeze_epochs=1, unfreeze_layers=1)
+    base.check(one, two.outline)
+    [run] = train_transfer([one], two, base)
+    assert run.weights["output.kernel"].shape == (12, 1) and run.test["test_acc"] > 0.5
+
+
 def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone, mini: Dataset) -> None:
     [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
