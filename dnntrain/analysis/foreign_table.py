@@ -20,7 +20,7 @@ from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils.fields import odd_number
 
-DIVERGED = ("diverged", "nan")
+DIVERGED_WORDS = ("diverged", "nan")
 """Words of a status, or of an empty value, for a run that diverged; runs lost in another way failed."""
 
 MISSING = ("", "nan", "na", "<na>", "n/a", "none", "null")
@@ -247,7 +247,7 @@ def table_study(
     for i, number in enumerate(numbers):
         is_lost = math.isnan(number) if runs.is_lost[i] is None else runs.is_lost[i]
         word = (runs.statuses[i] or cells[i]).lower()
-        statuses.append("finished" if not is_lost else "diverged" if word in DIVERGED else "failed")
+        statuses.append("finished" if not is_lost else "diverged" if word in DIVERGED_WORDS else "failed")
     frame = pd.DataFrame({"arm": runs.arms, "seed": runs.numbers, "status": statuses, str(value): numbers})
     if runs.blocks:
         frame["block"] = runs.blocks

@@ -72,7 +72,7 @@ def sized_pairs(summary: Summary) -> list[SizePair]:
     return [SizePair(each.size, each.strategy, arms[each.scratch], arms[each.arm]) for each in sized_arms(arms)]
 
 
-STEPS = {
+STRATEGY_STEPS = {
     SCRATCH: "reuse nothing",
     "frozen": "freeze, train what is new",
     "unfreeze": "unfreeze the top, train on",
@@ -104,7 +104,7 @@ def steps_taken(summary: Summary) -> list[StrategyArms]:
     arms += [(SCRATCH, pair.size, pair.scratch) for pair in pairs]
     arms = arms or [(arm.name, 0, arm) for arm in summary.arms]
     taken = []
-    for word, step in STEPS.items():
+    for word, step in STRATEGY_STEPS.items():
         for name in dict.fromkeys(strategy for strategy, _, _ in arms if strategy.split()[0] == word):
             taken.append(StrategyArms(step, name, {size: arm for strategy, size, arm in arms if strategy == name}))
     return taken if len({strategy.step for strategy in taken}) > 2 else []

@@ -27,6 +27,10 @@ MAX_SEEDS_FOR_RANGE = 3
 """With at most this many seeds, a band spans the range of their values; with more, ±1 standard deviation."""
 
 
+MAX_ROWS = 60
+"""Maximum number of arms in a figure that names each."""
+
+
 def read_history(folder: Path) -> pd.DataFrame:
     """Reads a study's history, one row per run and epoch.
 
@@ -215,3 +219,8 @@ def lost_runs_note(summary: Summary) -> list[str]:
     are_known = [not math.isnan(runs.lost_value) for runs in lost]
     notes = ["Lost runs count as a network that ignores its inputs."] if any(are_known) else []
     return notes + ([] if all(are_known) else ["Lost runs are left out where it is not known what they count as."])
+
+
+def lost_note(arm: ArmSummary) -> str:
+    """How many runs an arm lost, to follow its name or numbers; empty if none."""
+    return f"  ({arm.runs.lost} of {arm.runs.made} lost)" if arm.runs.lost else ""
