@@ -23,6 +23,7 @@ from dnntrain.analysis.ranks import mean_ranks
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.sensitivity import Factors, layer_factors
 from dnntrain.analysis.simple_effects import effects_within
 from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
 from dnntrain.analysis.timing import study_times
@@ -136,6 +137,11 @@ class Summary:
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
             return ExampleErrors({})
         return example_errors(self.results, self.metric, self.runs, self.baseline)
+
+    @cached_property
+    def layer_factors(self) -> Mapping[str, Factors]:
+        """How the sensitivities change from layer to layer, by arm. Empty for studies of very many runs."""
+        return layer_factors(self.results) if len(self.results.runs) <= MOST_RUNS_READ else {}
 
     @cached_property
     def secondary(self) -> Summary | None:

@@ -113,7 +113,7 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
-        run.probes.add_epoch(probe, m, p.steps - p.inputs.steps_per_epoch)
+        run.probes.add_epoch(probe, m, epoch + 1, p.steps - p.inputs.steps_per_epoch)
         run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"

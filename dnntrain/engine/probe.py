@@ -43,7 +43,7 @@ class RunProbes:
     start: Figures = field(default_factory=dict)
     """At the first mini-batch, before the first step."""
     last: list[dict[str, Any]] = field(default_factory=list)
-    """At the last `PROBES` probed steps whose gradients were finite, each with its `step` (from 1)."""
+    """At the last `PROBES` probed steps whose gradients were finite, each with its `epoch` and `step` (from 1)."""
     magnitudes: dict[str, list[float]] = field(default_factory=dict)
     """By kind of clipping, what it compares with its threshold, at the probed steps of all epochs."""
     finite_steps: int = 0
@@ -53,12 +53,13 @@ class RunProbes:
         """All fields as plain values."""
         return asdict(self)
 
-    def add_epoch(self, probe: Probe, m: int, steps: int) -> None:
+    def add_epoch(self, probe: Probe, m: int, epoch: int, steps: int) -> None:
         """Add what was measured in one epoch.
 
         Args:
             probe: The epoch's probe.
             m: This run's place in the population.
+            epoch: The epoch, from 1.
             steps: Steps that were taken before the epoch.
         """
         for name, values in probe.magnitudes.items():
@@ -67,7 +68,7 @@ class RunProbes:
             own = {name: values[n, :, m].tolist() for name, values in probe.by_step.items()}
             self.start = self.start or own
             if np.isfinite(own["grad_norm"]).all():
-                self.last.append({"step": steps + step + 1} | own)
+                self.last.append({"epoch": epoch, "step": steps + step + 1} | own)
         self.last = self.last[-PROBES:]
         is_finite = np.isfinite(probe.step_losses[:, m])
         self.finite_steps += len(is_finite) if is_finite.all() else int(is_finite.argmin())

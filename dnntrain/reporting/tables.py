@@ -15,6 +15,7 @@ from dnntrain.reporting.class_tables import class_tables
 from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
+from dnntrain.reporting.sensitivity import sensitivity_table
 from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
 from dnntrain.reporting.timing import target_table, time_columns
 from dnntrain.statistics import ComparisonFamily
@@ -30,7 +31,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
     Args:
         summary: The study.
-        wide: Add the numbers behind the verdicts to the main table, and a table of the seeds that each arm needs.
+        wide: Add the numbers behind the verdicts to the main table, and the tables of `wide_tables`.
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
     if summary.results.progress:
@@ -59,11 +60,13 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
 
 
 def wide_tables(summary: Summary) -> Iterator[TextTable]:
-    """Yields the tables that only a wide report has: the seeds that each arm needs, and how soon it is good."""
+    """Yields the tables that only a wide report has: seeds that each arm needs, how soon it is good, sensitivities."""
     if summary.plans:
         yield planning_table(summary)
     if summary.time_to_target:
         yield target_table(summary.time_to_target, str(summary.baseline))
+    if (measured := sensitivity_table(summary)).rows:
+        yield measured
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:

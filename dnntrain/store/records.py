@@ -146,7 +146,7 @@ class ProbesRecord(Record):
     start: dict[str, list[float | None]] = {}
     """At the first mini-batch, before the first step: sensitivity, weight_norm, slope, grad_norm, update_ratio."""
     last: list[dict[str, int | list[float | None]]] = []
-    """Of a run that diverged: the same at the last probed steps with finite gradients, with the `step` (from 1)."""
+    """Of a run that diverged: the same at the last steps with finite gradients, with `epoch` and `step` (from 1)."""
     magnitudes: dict[str, list[float | None]] = {}
     """By kind of clipping, what it compares with its threshold, at the probed steps of all epochs, unclipped."""
     finite_steps: int = 0
@@ -203,8 +203,8 @@ class RunRecord(Record):
     """Old records have none. Their networks are dense, and their layers have numbers."""
     seconds: float
     history: list[HistoryRow] = Field(min_length=1)
-    probes: ProbesRecord | None = None
-    """Older records have none."""
+    probes: ProbesRecord = Field(default_factory=ProbesRecord)
+    """Older records have none: all of it is empty."""
     checksums: Checksums | None = None
     """None in a record that is not written yet, and in old ones."""
 

@@ -208,7 +208,7 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    study = plan_transfer(base, settings, design, name, random_base)
+    study = plan_transfer(base, settings, design, name, random_base, home)
     return (request or StudyRequest()).apply(study)
 
 
@@ -230,12 +230,23 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 
 def plan_transfer(
-    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None
-) -> Study:
-    """The arms that the design compares. `random_base` is the source's architecture with random weights."""
+    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None,
+    home: DataLocation | None = None,
+) -> Study:  # fmt: skip
+    """The arms that the design compares.
+
+    Args:
+        base: The network that they reuse.
+        settings: Settings of all arms.
+        design: Which networks are compared.
+        name: The study's name; by default made of the base and the settings.
+        random_base: The base's architecture with random weights, if it is an image network.
+        home: Where data sets are found.
+    """
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
     given_name = "" if name is None else check_name(name, "name")
     design.check(base, settings)
+    settings = transfer.fit_images(base, settings, home or DataLocation())
     if design.strategies:
         kind, question = "ladder", f"Which transfer strategy works best with {base.name} here?"
         arms = transfer.strategies(base, dict(settings), design.head, random_base)

@@ -9,7 +9,9 @@ from dnntrain.analysis.arm_names import SCRATCH, TRANSFER, sized_name
 from dnntrain.config.parsing import read_hidden, write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
-from dnntrain.data import options
+from dnntrain.data import DataLocation, options
+from dnntrain.data.image_folder import ImageFolder
+from dnntrain.data.image_shape import as_shape
 from dnntrain.errors import InputError
 from dnntrain.metrics import default_metric
 from dnntrain.studies.designs import Arms
@@ -48,6 +50,22 @@ def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSetting
         return IMAGE_DEFAULTS | dict(given)
     theirs, own = backbone.spec.settings(), not_inherited()
     return {key: value for key, value in theirs.items() if key not in own} | dict(given)
+
+
+def fit_images(backbone: Backbone, settings: Mapping[str, Any], home: DataLocation) -> ArmSettings:
+    """The settings, with images scaled to the shape that a recorded run was trained on where theirs is another.
+
+    Scratch gets the same images. An image network scales them itself (`resize`).
+    """
+    data = {key: value for key, value in settings.items() if key in ("data", *options())}
+    source = RunSpec.parse(data).source
+    info, fitted = source.outline(home), dict(settings)
+    if isinstance(backbone, RunBackbone) and backbone.kind == info.kind == "images" and backbone.shape != info.shape:
+        *colors, height, width = backbone.shape
+        if isinstance(source, ImageFolder) and height == width:  # which decodes to any square
+            return {"image_size": height, "color": "color" if colors else "gray"} | fitted
+        return {"image_shape": as_shape(backbone.shape)} | fitted
+    return fitted
 
 
 def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, head: str = "") -> ArmSettings:

@@ -247,7 +247,7 @@ class StageCallback:
         own = replace(
             part.probes,
             start=self.whole_figures(part.probes.start),
-            last=[self.whole_figures(figures) for figures in part.probes.last],
+            last=[self.whole_row(figures) for figures in part.probes.last],
         )
         run.probes = run.probes.followed_by(own)
         run.seconds += part.seconds

@@ -21,6 +21,7 @@ LATER = {
     "select": "auto",
     "replicate": 0,
     "inputs": "auto",
+    "image_shape": None,
     "dropout_spatial": False,
     "alpha_dropout_spatial": False,
     "freeze_parameters": None,

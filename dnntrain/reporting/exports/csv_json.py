@@ -21,6 +21,7 @@ from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
 from dnntrain.reporting.secondary import secondary_columns, secondary_data
+from dnntrain.reporting.sensitivity import sensitivity_data
 from dnntrain.reporting.tables import axis
 from dnntrain.reporting.timing import target_data, times_data
 from dnntrain.reporting.transfer import transfer_data
@@ -193,6 +194,7 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "simple_effects": [asdict(effect) for effect in summary.simple_effects],
         "order": order_data(summary),
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
+        "sensitivity": sensitivity_data(summary),
         "monte_carlo": [asdict(score) for score in recorded_scores(summary.results)],
         "times": times_data(summary),
         "time_to_target": target_data(summary),
