@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from dnntrain.analysis.arm_names import SCRATCH, sized_arms
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.comparisons import within_bounds
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
