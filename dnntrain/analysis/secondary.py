@@ -1,4 +1,4 @@
-"""Loss beside accuracy: the second metric that a study is judged by, and the arms whose verdicts differ."""
+"""Loss along with accuracy: the second metric that a study is judged by, and the arms whose verdicts differ."""
 
 from __future__ import annotations
 

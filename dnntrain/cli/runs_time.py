@@ -1,4 +1,4 @@
-"""`dnntrain runs time`: times a study's arms anew, under equal conditions."""
+"""`dnntrain runs time`: times a study's arms again, under equal conditions."""
 
 from __future__ import annotations
 

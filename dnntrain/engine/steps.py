@@ -32,7 +32,7 @@ def take_step(p: Population, step: EndlessStep, rates: EpochRates, number: int, 
         p: The population.
         step: What it trains on.
         rates: The learning rates of an epoch.
-        number: Which of them holds.
+        number: The step's place among them, from 0.
         on_batch: Receives the outputs and losses of the weights before the step.
     """
     passes, averaging = step

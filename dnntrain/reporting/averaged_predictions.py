@@ -41,8 +41,8 @@ def scores_notes(scores: Sequence[PredictionScore]) -> Iterator[str]:
     if not scores:
         return
     yield (
-        "Monte Carlo: Δ from weight scaling (dropout off), with an interval over seeds, paired, each for itself; runs "
-        "that diverged are left out."
+        "Monte Carlo: Δ from weight scaling (dropout off), with a paired interval over seeds, not corrected for the "
+        "number of arms; runs that diverged are left out."
     )
     if any(score.prediction.startswith("ensemble") for score in scores):
         yield (

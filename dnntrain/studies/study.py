@@ -110,7 +110,7 @@ class Study:
     def resolves_together(self) -> bool:
         """Whether all arms get the same seeds until every one is resolved, because the report combines several arms.
 
-        So it is with the effects of a factorial or in-and-out design, with an order of arms, and with transfer: a
+        This holds for the effects of a factorial or in-and-out design, for an order of arms, and for transfer: a
         ladder or a curve.
         """
         combines_arms = self.design in ("factorial", "in-and-out") or bool(self.order)

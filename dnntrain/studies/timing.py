@@ -1,4 +1,4 @@
-"""Times a study's arms anew, each as a population of the same size, in turn. Nothing is recorded as a run."""
+"""Times a study's arms again, each as a population of the same size, in turn. Nothing is recorded as a run."""
 
 from __future__ import annotations
 

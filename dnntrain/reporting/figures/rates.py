@@ -49,17 +49,9 @@ def draw_learning_rates(summary: Summary, history: pd.DataFrame) -> Figure | Non
     ends = []
     for runs, arms in curves.items():
         style = look[summary.baseline if summary.baseline in arms else arms[0]]
+        drawn = {"color": style.color, "linestyle": style.dash, "marker": style.marker, "markersize": 3.5}
         for run in sorted(runs):
-            times, rates = zip(*run, strict=True)
-            axes.plot(
-                times,
-                rates,
-                color=style.color,
-                linestyle=style.dash,
-                marker=style.marker,
-                markersize=3.5,
-                markevery=max(1, len(run) // MOST_MARKERS),
-            )
+            axes.plot(*zip(*run, strict=True), **drawn, markevery=max(1, len(run) // MOST_MARKERS))
         x, y = last_seen(max(sorted(runs), key=len), axes.get_ylim()[0])
         ends.append((x, y, arm_names(arms), style.color))
     label_ends(axes, ends)

@@ -60,11 +60,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
     axes.set_ylim(low - room, high + room)
     for arm in ordered:
         draw_point(axes, arm, seconds[arm.name], summary, is_beyond=arm.name in beyond)
-    means = [mean(seconds[arm.name]) for arm in ordered]
-    if max(means) > 10 * min(means):
-        log_axis(axes, "x", math.log10(max(means) / min(means)))
-    else:
-        axes.set_xlim(0, 1.08 * max(means))
+    time_axis(axes, [mean(seconds[arm.name]) for arm in ordered])
     label = "training steps of a run (s)" if costs else "mean time of a run (s)"
     axes.set(xlabel=label, ylabel=metric_label(summary, summary.metric))
     drawn, labels = axes.get_legend_handles_labels()
@@ -84,6 +80,14 @@ def seconds_of_runs(summary: Summary, arm: str, cost: ArmCost | None) -> list[fl
     runs = summary.results.runs
     own = runs[runs["arm"] == arm]
     return [float(s) for s in own["seconds"]] if cost is None else [cost.epoch * n for n in own["epochs_run"]]
+
+
+def time_axis(axes: Axes, seconds: Sequence[float]) -> None:
+    """Makes the horizontal axis logarithmic if the times span more than a factor of ten; else it begins at 0."""
+    if max(seconds) > 10 * min(seconds):
+        log_axis(axes, "x", math.log10(max(seconds) / min(seconds)))
+    else:
+        axes.set_xlim(0, 1.08 * max(seconds))
 
 
 def score_axis(arms: Sequence[ArmSummary], by: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from matplotlib.axes import Axes
@@ -17,8 +17,6 @@ from dnntrain.reporting.figures.style import BLUE, INK, SMALL, SOFT, canvas, lai
 
 LINE_HEIGHT = 0.16
 """The height of a line of text, in inches."""
-
-
 BOX_GAP = 0.2
 """The distance of two boxes, in inches."""
 STEM, BRANCH = 0.04, 0.08
@@ -35,11 +33,11 @@ def draw_strategies(summary: Summary) -> Figure | None:
     steps = [list(arms) for _, arms in groupby(steps_taken(summary), key=lambda arm: arm.step)]
     if not steps:
         return None
-    heights = [LINE_HEIGHT * (2.6 + len(arms)) for arms in steps]
+    height = sum(box_height(arms) + BOX_GAP for arms in steps)
     sizes = list(dict.fromkeys(size for arms in steps for arm in arms for size in arm.by_size))
     figure = canvas(
         5.2 + 0.9 * len(sizes),
-        sum(heights) + BOX_GAP * len(steps),
+        height,
         title="The steps of a transfer, measured",
         subtitle=subtitle(summary),
         caption=" ".join(
@@ -52,39 +50,53 @@ def draw_strategies(summary: Summary) -> Figure | None:
     axes = figure.subplots()
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(sum(heights) + BOX_GAP * len(steps), 0)
+    axes.set_ylim(height, 0)
     columns = {size: 0.98 - 0.6 / max(len(sizes), 3) * i for i, size in enumerate(reversed(sizes))}
     for size, x in columns.items():
         axes.text(
             x, LINE_HEIGHT, f"{size:,} examples" if size else "", fontsize=SMALL, color=SOFT, va="center", ha="right"
         )
+    draw_flow(axes, steps, summary, columns)
+    return laid_out(figure)
+
+
+def box_height(arms: Sequence[StrategyArms]) -> float:
+    """The height of a step's box, in inches."""
+    return LINE_HEIGHT * (2.6 + len(arms))
+
+
+def draw_flow(
+    axes: Axes, steps: Sequence[Sequence[StrategyArms]], summary: Summary, columns: Mapping[int, float]
+) -> None:
+    """Draws the steps from the top down, with arrows from each to the next and to the branches.
+
+    Args:
+        axes: Their vertical unit is an inch.
+        steps: The strategies of each step.
+        summary: The study.
+        columns: Where the values of each training size end.
+    """
     top, stem = 0.0, 0.0
     arrow = {"arrowstyle": "->", "color": SOFT, "shrinkA": 0, "shrinkB": 0}
-    for arms, height in zip(steps, heights, strict=True):
+    for arms in steps:
         is_branch = arms[0].name.split()[0] in ("drop", "replace", "add")
-        draw_step(axes, arms, summary, top, height, columns, left=BRANCH if is_branch else 0)
+        draw_step(axes, arms, summary, top, columns, left=BRANCH if is_branch else 0)
         if is_branch:
             axes.plot((STEM, STEM), (stem, top + LINE_HEIGHT), color=SOFT, linewidth=1)
             axes.annotate("", (BRANCH, top + LINE_HEIGHT), (STEM, top + LINE_HEIGHT), arrowprops=arrow)
         else:
             if stem:
                 axes.annotate("", (STEM, top), (STEM, stem), arrowprops=arrow)
-            stem = top + height
-        top += height + BOX_GAP
-    return laid_out(figure)
+            stem = top + box_height(arms)
+        top += box_height(arms) + BOX_GAP
 
 
 def draw_step(
-    axes: Axes,
-    arms: list[StrategyArms],
-    summary: Summary,
-    top: float,
-    height: float,
-    columns: Mapping[int, float],
-    left: float,
+    axes: Axes, arms: Sequence[StrategyArms], summary: Summary, top: float, columns: Mapping[int, float], left: float
 ) -> None:
     """Draws a step's box, with a line for each of its strategies."""
-    axes.add_patch(Rectangle((left, top), 1 - left, height, facecolor="none", edgecolor=BLUE, linewidth=0.8))
+    box = Rectangle((left, top), 1 - left, box_height(arms), facecolor="none", edgecolor=BLUE, linewidth=0.8)
+    axes.add_patch(box)
     axes.text(left + 0.02, top + LINE_HEIGHT, arms[0].step, color=INK, fontweight="bold", va="center")
     for i, strategy in enumerate(arms):
         y = top + LINE_HEIGHT * (2.3 + i)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
@@ -48,17 +51,22 @@ def draw_training_size(summary: Summary) -> Figure | None:
             axes.fill_between([*arms], low, high, color=style.color, alpha=0.15, linewidth=0)
         dash = "solid" if one else style.dash
         axes.plot([*arms], means, color=style.color, linestyle=dash, marker=style.marker, label=name)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{size:,}" for size in sizes])
-    axes.set_xlabel("training examples (logarithmic)")
+    size_axis(axes, sizes)
     axes.set_ylabel(metric_label(summary, summary.metric))
     if one:
         axes.legend(frameon=False)
     else:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=SMALL)
     return laid_out(figure)
+
+
+def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """Makes the horizontal axis logarithmic, with a tick at each size."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels([f"{size:,}" for size in sizes])
+    axes.set_xlabel("training examples (logarithmic)")
 
 
 def band_ends(arm: ArmSummary, few: bool, factor: float) -> tuple[float, float]:

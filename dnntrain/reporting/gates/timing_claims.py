@@ -23,7 +23,9 @@ class RatioClaim(SecondsClaim):
     def judged(self, interval: Interval, n: int, unit: str, scope: Scope) -> Finding:
         """Judges the ratio, or without a right arm the left one's own time, of which there are `n` values."""
         unit = f" * {self.right.arm}" if self.right else unit
-        estimate = IntervalEstimate(interval, n, math.nan, math.nan, math.nan, abs(interval.high))
+        estimate = IntervalEstimate(
+            interval, n, variance=math.nan, df=math.nan, detectable=math.nan, scale=abs(interval.high)
+        )
         observed = f"{self.left.quantity} of {self.left.arm}: {estimate.in_words(lambda value: f'{value:.3g}')}{unit}"
         return Limit(self.sign, self.number, None, "", scope.level).judge(estimate, observed, f"{self.number:g}{unit}")
 
