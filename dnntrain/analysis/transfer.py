@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from dnntrain.analysis.arm_names import SCRATCH, sized_arms
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.comparisons import within_bounds
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
@@ -72,7 +73,7 @@ def sized_pairs(summary: Summary) -> list[SizePair]:
     return [SizePair(each.size, each.strategy, arms[each.scratch], arms[each.arm]) for each in sized_arms(arms)]
 
 
-STEPS = {
+STRATEGY_STEPS = {
     SCRATCH: "reuse nothing",
     "frozen": "freeze, train what is new",
     "unfreeze": "unfreeze the top, train on",
@@ -104,7 +105,7 @@ def steps_taken(summary: Summary) -> list[StrategyArms]:
     arms += [(SCRATCH, pair.size, pair.scratch) for pair in pairs]
     arms = arms or [(arm.name, 0, arm) for arm in summary.arms]
     taken = []
-    for word, step in STEPS.items():
+    for word, step in STRATEGY_STEPS.items():
         for name in dict.fromkeys(strategy for strategy, _, _ in arms if strategy.split()[0] == word):
             taken.append(StrategyArms(step, name, {size: arm for strategy, size, arm in arms if strategy == name}))
     return taken if len({strategy.step for strategy in taken}) > 2 else []

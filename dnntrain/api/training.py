@@ -14,11 +14,10 @@ from dnntrain.config.keys import Settings
 from dnntrain.errors import InputError
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
-from dnntrain.studies.callbacks import CallbackGroup
+from dnntrain.studies.callbacks import CallbackGroup, StudyCallback
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.guarded_callback import GuardedCallback
 from dnntrain.studies.notebook_progress import in_notebook
-from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking

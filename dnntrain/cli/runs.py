@@ -16,6 +16,7 @@ from dnntrain.cli.export import export
 from dnntrain.cli.options import Out
 from dnntrain.cli.run_options import RUNS
 from dnntrain.cli.runs_list import list_runs
+from dnntrain.cli.runs_thresholds import thresholds
 from dnntrain.cli.runs_time import time_runs
 from dnntrain.cli.track import track
 from dnntrain.errors import DnntrainError, InputError
@@ -28,10 +29,13 @@ from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors
 
-runs_app = typer.Typer(help="List, show, verify, evaluate, time, export, track and remove recorded runs.")
+runs_app = typer.Typer(
+    help="List, show, verify, evaluate, time, export, track and remove recorded runs, and propose thresholds."
+)
 runs_app.command()(evaluate)
 runs_app.command()(export)
 runs_app.command()(track)
+runs_app.command()(thresholds)
 runs_app.command("time")(time_runs)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]

@@ -23,8 +23,8 @@ TEST_ROWS = 1024
 class ArmTimer:
     """Runs of one graph on one core, whose training steps and predictions are timed. Nothing of them is kept.
 
-    Times are those of the processor, which does not count while other processes have it. With one thread and an idle
-    machine they are those of the clock.
+    Times are those of the processor in this thread, which do not grow while other processes or threads have it. torch
+    uses this thread only, so on an idle machine they are those of the clock.
     """
 
     def __init__(self, specs: Sequence[RunSpec], dataset: Dataset) -> None:
@@ -54,11 +54,11 @@ class ArmTimer:
         learning rates of the first.
         """
         with torch.inference_mode():
-            started = time.process_time()
+            started = time.thread_time()
             for step in islice(self._steps, steps):
                 take_step(self.population, step, self._rates, self._taken % self.steps_per_epoch, lambda *_: None)
                 self._taken += 1
-            return (time.process_time() - started) / steps / len(self.population.runs)
+            return (time.thread_time() - started) / steps / len(self.population.runs)
 
     def test_seconds(self) -> float:
         """Predict some test examples as a test does; returns the mean processor time of one, for one run.
@@ -66,8 +66,8 @@ class ArmTimer:
         With Monte Carlo dropout, that includes all its passes.
         """
         with torch.inference_mode():
-            started = time.process_time()
+            started = time.thread_time()
             for number, batch in enumerate(self._batches):
                 self._predict(number, batch)
             rows = sum(batch.real for batch in self._batches)
-            return (time.process_time() - started) / rows / len(self.population.runs)
+            return (time.thread_time() - started) / rows / len(self.population.runs)

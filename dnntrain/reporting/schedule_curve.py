@@ -15,7 +15,7 @@ from dnntrain.techniques.schedules.base import Schedule, ScheduleContext
 from dnntrain.techniques.schedules.steps import Performance
 from dnntrain.utils.text_layout import TextTable
 
-STEPS = 100
+EPOCH_STEPS = 100
 """Iterations of an epoch in the example run; lengths in epochs mean this many."""
 
 MULTIPLES = 8
@@ -33,7 +33,7 @@ def schedule_curve(schedule: Schedule) -> Group:
     """
     scale = schedule.time_scale
     rows = MULTIPLES if scale else 10
-    total = MULTIPLES * iterations(scale, STEPS) if scale else float(10 * STEPS)
+    total = MULTIPLES * iterations(scale, EPOCH_STEPS) if scale else float(10 * EPOCH_STEPS)
     times = np.linspace(0, total, rows + 1)
     names = [time_name(k, rows, scale) for k in range(rows + 1)]
     rates = example_rates(schedule, times, total)
@@ -42,7 +42,7 @@ def schedule_curve(schedule: Schedule) -> Group:
     headings = ["t", "η(t)/η₀", "ratio to the row above"]
     if schedule.cycles_momentum:
         headings.append("momentum")
-        context = ScheduleContext(STEPS, round(total))
+        context = ScheduleContext(EPOCH_STEPS, round(total))
         cells = [[*row, f"{m:.4g}"] for row, m in zip(cells, schedule.momentum(times, context), strict=True)]
     notes = [f"The factor on the learning rate over {names[-1] if scale else 'the run'}:"]
     if isinstance(schedule, Performance):
@@ -61,7 +61,7 @@ def time_name(k: int, rows: int, scale: str) -> str:
 
 def example_rates(schedule: Schedule, times: np.ndarray, total: float) -> list[float]:
     """The factor on the learning rate at each time, in a run whose watched metric never improves."""
-    contexts = (ScheduleContext(STEPS, round(total), [1.0] * int(t // STEPS)) for t in times)
+    contexts = (ScheduleContext(EPOCH_STEPS, round(total), [1.0] * int(t // EPOCH_STEPS)) for t in times)
     rates = [float(schedule.multiplier(np.array([t]), context)[0]) for t, context in zip(times, contexts, strict=True)]
     return [round(rate, 12) for rate in rates]  # a rate that ends at 0 may differ from it by rounding
 

@@ -208,7 +208,7 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    study = plan_transfer(base, settings, design, name, random_base)
+    study = plan_transfer(base, settings, design, name, random_base, home)
     return (request or StudyRequest()).apply(study)
 
 
@@ -230,12 +230,23 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 
 def plan_transfer(
-    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None
-) -> Study:
-    """The arms that the design compares. `random_base` is the source's architecture with random weights."""
+    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None,
+    home: DataLocation | None = None,
+) -> Study:  # fmt: skip
+    """The arms that the design compares.
+
+    Args:
+        base: The network that they reuse.
+        settings: Settings of all arms.
+        design: Which networks are compared.
+        name: The study's name; by default made of the base and the settings.
+        random_base: The base's architecture with random weights, if it is an image network.
+        home: Where data sets are found.
+    """
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
     given_name = "" if name is None else check_name(name, "name")
     design.check(base, settings)
+    settings = transfer.fit_images(base, settings, home or DataLocation())
     if design.strategies:
         kind, question = "ladder", f"Which transfer strategy works best with {base.name} here?"
         arms = transfer.strategies(base, dict(settings), design.head, random_base)
@@ -244,14 +255,14 @@ def plan_transfer(
         reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
         if design.reuse_depths is not None:
             kind, question = "depths", f"How many of the lower layers of {base.name} should be reused here?"
-            depths = transfer.read_counts("reuse_depths", design.reuse_depths)
+            depths = transfer.read_distinct("reuse_depths", design.reuse_depths)
             arms = transfer.reuse_depths(base, reusing, depths, random_base)
         else:
             kind, question = "transfer", f"What does reusing {base.name} gain?"
             arms = transfer.comparison(base, reusing, random_base, scratch=design.scratch)
     baseline = SCRATCH if design.scratch else None
     if design.train_sizes is not None:
-        arms, baseline = transfer.at_sizes(arms, transfer.read_counts("train_sizes", design.train_sizes)), None
+        arms, baseline = transfer.at_sizes(arms, transfer.read_distinct("train_sizes", design.train_sizes)), None
         if kind == "transfer":
             kind, question = "curve", f"How many training examples does reusing {base.name} save?"
         else:

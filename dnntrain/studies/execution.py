@@ -26,8 +26,9 @@ from dnntrain.utils.signals import graceful_interrupt
 
 if TYPE_CHECKING:
     from dnntrain.executors.base import Executor
-    from dnntrain.studies.runner import StudyCallback, TrainedStudy
+    from dnntrain.studies.callbacks import StudyCallback
     from dnntrain.studies.study import Study, Tuning
+    from dnntrain.studies.trained_study import TrainedStudy
 
 LARGE_PREDICTIONS = 100
 """Predictions of more megabytes than this get a note before a study is trained."""

@@ -14,8 +14,9 @@ from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import JudgedArm, LookRecord
-from dnntrain.studies.runner import StudyCallback, TrainedStudy
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.utils.finite import nan_to_none
 
 

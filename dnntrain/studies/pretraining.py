@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dnntrain.config.spec import RunSpec
+from dnntrain.data import DataLocation
+from dnntrain.errors import InputError
 from dnntrain.studies.study import PRETRAIN, Arm, Study
+from dnntrain.techniques.networks.module import Module
+from dnntrain.transfer_learning.backbone import unfrozen_count
+from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 
 def pretraining_study(study: Study) -> Study | None:
@@ -32,6 +37,24 @@ def pretraining_study(study: Study) -> Study | None:
         within="",
         order=(),
     )
+
+
+def check_reuse(study: Study, home: DataLocation) -> None:
+    """Raise InputError for an arm that could not reuse a network that is still to be trained.
+
+    What a module can pass on is known only once it is trained.
+    """
+    for arm in study.arms:
+        name = arm.spec.reuse_from or ""
+        base = study.pretrain.get(name)
+        if isinstance(base, RunSpec) and not isinstance(base.net, Module):
+            data = base.source.outline(home)
+            backbone = RunBackbone(name, base, {}, data.shape, data.classes, data.kind, data.n_tokens)
+            try:
+                backbone.check(arm.spec, arm.spec.source.outline(home))
+                unfrozen_count(arm.spec, backbone)
+            except InputError as error:
+                raise InputError(f"arm '{arm.name}': {error}") from None
 
 
 def with_backbones(study: Study, names: Mapping[str, str]) -> Study:

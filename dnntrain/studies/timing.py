@@ -1,10 +1,12 @@
-"""Times a study's arms anew, each as a population of the same size, in alternation. Nothing is recorded as a run."""
+"""Times a study's arms anew, each as a population of the same size, in turn. Nothing is recorded as a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
@@ -67,7 +69,7 @@ def time_study(
     members = options.members or len(study.record.seeds)
     with pinned(codes):
         timers = {arm: timer_of(arm, record, members, options.home) for arm, record in records.items()}
-        arms = alternate(timers, records, options, on_round)
+        arms = time_in_turn(timers, records, options, on_round)
     environment = EnvironmentRecord.model_validate(describe_environment(torch.device("cpu")))
     return StudyTimes(members=members, steps=options.steps, environment=environment, arms=arms)
 
@@ -96,13 +98,13 @@ def timer_of(arm: str, record: RunRecord, members: int, home: DataLocation) -> A
     return ArmTimer([spec.model_copy(update={"seed": seed}) for seed in range(members)], dataset)
 
 
-def alternate(
+def time_in_turn(
     timers: Mapping[str, ArmTimer],
     records: Mapping[str, RunRecord],
     options: TimingOptions,
     on_round: Callable[[int], None],
 ) -> dict[str, ArmTimes]:
-    """The times of all arms, one arm after the other in every round, so that all meet the same load."""
+    """The times of all arms, each once in every round, in random order, so that all meet the same load."""
     for timer in timers.values():  # caches are cold at the first call
         timer.step_seconds(options.steps)
         timer.test_seconds()
@@ -110,10 +112,9 @@ def alternate(
         arm: ArmTimes(run=records[arm].run, steps_per_epoch=timer.steps_per_epoch, step=[], test=[])
         for arm, timer in timers.items()
     }
-    forward, backward = list(timers), list(timers)[::-1]
+    rng = np.random.default_rng(0)
     for number in range(options.rounds):
-        # a load that grows slows the arms at the end of each round, so that the order changes
-        for arm in backward if number % 2 else forward:
+        for arm in rng.permutation(list(timers)).tolist():
             times[arm].step.append(timers[arm].step_seconds(options.steps))
             times[arm].test.append(timers[arm].test_seconds())
         on_round(number + 1)

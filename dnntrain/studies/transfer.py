@@ -9,9 +9,12 @@ from dnntrain.analysis.arm_names import SCRATCH, TRANSFER, sized_name
 from dnntrain.config.parsing import read_hidden, write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
-from dnntrain.data import options
+from dnntrain.data import DataLocation, options
+from dnntrain.data.image_folder import ImageFolder
+from dnntrain.data.image_shape import as_shape
 from dnntrain.errors import InputError
 from dnntrain.metrics import default_metric
+from dnntrain.studies.designs import Arms
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.augmentation.base import Augmentation
 from dnntrain.techniques.base import techniques_in
@@ -21,8 +24,6 @@ from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
-Arms = dict[str, ArmSettings]
-"""The settings of each arm, by its name."""
 
 REDUCTION = 10
 """The lecture's advice is to train unfrozen layers at a reduced rate; by default it is so many times lower."""
@@ -49,6 +50,22 @@ def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSetting
         return IMAGE_DEFAULTS | dict(given)
     theirs, own = backbone.spec.settings(), not_inherited()
     return {key: value for key, value in theirs.items() if key not in own} | dict(given)
+
+
+def fit_images(backbone: Backbone, settings: Mapping[str, Any], home: DataLocation) -> ArmSettings:
+    """The settings, with images scaled to the shape that a recorded run was trained on where theirs is another.
+
+    Scratch gets the same images. An image network scales them itself (`resize`).
+    """
+    data = {key: value for key, value in settings.items() if key in ("data", *options())}
+    source = RunSpec.parse(data).source
+    info, fitted = source.outline(home), dict(settings)
+    if isinstance(backbone, RunBackbone) and backbone.kind == info.kind == "images" and backbone.shape != info.shape:
+        *colors, height, width = backbone.shape
+        if isinstance(source, ImageFolder) and height == width:  # which decodes to any square
+            return {"image_size": height, "color": "color" if colors else "gray"} | fitted
+        return {"image_shape": as_shape(backbone.shape)} | fitted
+    return fitted
 
 
 def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, head: str = "") -> ArmSettings:
@@ -209,7 +226,7 @@ def study_of(name: str, arms: Arms, question: str, baseline: str | None) -> Stud
     )
 
 
-def read_counts(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
+def read_distinct(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
     """`20,50,100` or [20, 50, 100] → the numbers, ascending; InputError, which names the key, otherwise."""
     text = value if isinstance(value, str) else ",".join(map(str, value))
     parts = [part.strip() for part in text.split(",")]

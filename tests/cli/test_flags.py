@@ -60,7 +60,7 @@ def candidates(key: str) -> Iterator[str]:
     yield from ("last", "best:val_acc") if key == "select" else ()
     yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
     yield from ("on", "off", "0.5", "3", "0.003", "40", "2", "1", "8", "all", "3ep", "standard", "input", "x")
-    yield "sandal,shirt"
+    yield from ("sandal,shirt", "3x14x14")
 
 
 def context_of(key: str) -> dict[str, Any]:
@@ -276,6 +276,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "gc"),
     ("runs", "time", "small", "--steps", "1"),
     ("runs", "export", "RUN", "--to", "torch"),
+    ("runs", "thresholds", "small"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]

@@ -255,6 +255,18 @@ def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
     assert figure.axes[0].get_ylim()[1] < 10 and "1 mean is beyond the axis" in words(figure)
 
 
+def test_training_losses_leave_validation_a_third_of_the_axis(steady: Written) -> None:
+    """Validation from 0.5 to about 0.89 with its bands; one arm trains down to 0.027, and an arrow marks it."""
+    for row in steady.history:
+        row["train_loss"] = row["val_loss"] if row["arm"] == "base" else 0.3 ** row["epoch"]
+    figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "linear" and 0.05 < low < 0.15 and 0.85 < high < 0.95
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "v"] == [[2]]
+    assert "Arrow: training goes on beyond the axis." in words(figure)
+
+
 def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
     summary = steady.summary(options=AnalysisOptions(delta="2pp", metrics=2))
     figure = drawn(draw_effects(summary))
@@ -389,6 +401,16 @@ def test_each_distinct_schedule_is_one_line(tmp_path: Path) -> None:
     assert "below the axis" in words(figure) and "seeds differ" in words(figure)
 
 
+def test_rates_are_drawn_by_iteration_where_the_records_say_how(trained: Summary) -> None:
+    (axes,) = drawn(draw_learning_rates(trained, read_history(trained.results.folder))).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "learning rate")
+    [cosine] = [line for line in axes.lines if len({*line.get_ydata()}) > 1]
+    assert list(cosine.get_xdata()) == [*range(1, 13)]  # 3 epochs of 256 examples in batches of 64
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(12) / 12)) / 2
+    np.testing.assert_allclose(cosine.get_ydata(), expected, rtol=1e-4)
+    assert "plain\nbrief" in {text.get_text() for text in axes.texts}  # the beginning of the same curve
+
+
 def test_one_constant_rate_is_no_figure(tmp_path: Path) -> None:
     study = Written(tmp_path, ["a", "b"], 1)
     study.run("a", 0, [0.5, 0.6])
@@ -406,6 +428,21 @@ def test_the_points_are_the_means_against_time(steady: Written) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["more", "base (baseline)"]  # best first
+
+
+def test_an_arm_that_is_far_off_does_not_squeeze_the_others(tmp_path: Path) -> None:
+    scores = {"relu": 0.8, "elu": 0.81, "selu": 0.82, "tanh": 0.79, "sigmoid": 0.1}
+    study = Written(tmp_path, [*scores], 2)
+    for arm, score in scores.items():
+        for seed in range(2):
+            study.run(arm, seed, [score + seed / 100])
+    figure = drawn(draw_score_against_time(study.summary()))
+    (axes,) = figure.axes
+    assert 70 < axes.get_ylim()[0] < 79 and "Arrow: beyond the axis" in words(figure)
+    legend = axes.get_legend()
+    assert legend is not None and legend.get_texts()[-1].get_text() == "sigmoid, 10.50"
+    [arrow] = [text for text in axes.texts if text.arrow_patch]
+    assert arrow.xy[1] == axes.get_ylim()[0] < arrow.xyann[1]
 
 
 # --- odd studies -----------------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles, read_study
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.presets import load_preset
-from dnntrain.studies.runner import StudyRunner, TrainedStudy
+from dnntrain.studies.runner import StudyRunner
+from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.utils.finite import nan_to_none
 from tests.support.inline import Inline, answer
 from tests.support.records import made_record

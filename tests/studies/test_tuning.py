@@ -157,6 +157,12 @@ def test_ablate_compares_arms_with_their_own_tuned_values_at_once(tmp_path: Path
     rows = list(csv.DictReader(answer(["report", "runs/own", "--csv", "-"], tmp_path).out.splitlines()))
     assert [row["tuned"] for row in rows] == ["", "clipvalue", "clipnorm"]
     assert [float(row["tuned_value"] or 0) > 0 for row in rows] == [False, True, True]
+    proposed = answer(["runs", "thresholds", "own"], tmp_path)
+    assert proposed.code == 0, proposed.err
+    for words in ("low+norm: 2 healthy runs, ", "--global-clipnorm", " clips 0 %", "{tune: ["):
+        assert words in proposed.out
+    kinds = json.loads(answer(["runs", "thresholds", "own", "--json"], tmp_path).out)["low+none"]["by_kind"]
+    assert list(kinds) == ["clipvalue", "clipnorm", "global_clipnorm"] and kinds["clipnorm"][-1]["clips"] == 0
 
 
 def test_ablate_reports_the_fixed_and_the_tuned_comparison(tmp_path: Path) -> None:

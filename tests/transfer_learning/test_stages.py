@@ -68,6 +68,15 @@ def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: RunBackbone, mini: D
             np.testing.assert_array_equal(value, thawed.weights[name], name)
 
 
+def test_the_output_layer_is_the_runs_own(base: RunBackbone, mini: Dataset) -> None:
+    """A base with a unit for each of ten classes, under one sigmoid for two."""
+    two = mini.only("5,6")
+    one = reusing(output="sigmoid", train_size=40, freeze_epochs=1, unfreeze_layers=1)
+    base.check(one, two.outline)
+    [run] = train_transfer([one], two, base)
+    assert run.weights["output.kernel"].shape == (12, 1) and run.test["test_acc"] > 0.5
+
+
 def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone, mini: Dataset) -> None:
     [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
@@ -342,7 +351,8 @@ def planned(base: RunBackbone, settings: dict[str, Any] | None = None, **way: An
     study = plan_transfer(base, {"epochs": 10} | (settings or {}), TransferDesign(**way), "x", None)
     for arm in study.arms:
         if arm.spec.reuse_from:
-            check(base, arm.spec)
+            base.check(arm.spec, arm.spec.source.outline()._replace(kind=base.kind))
+            unfrozen_count(arm.spec, base)
     return {arm.name: arm.spec.settings() for arm in study.arms}
 
 
@@ -371,6 +381,15 @@ def test_every_strategy_is_planned_at_every_size(base: RunBackbone) -> None:
     both = planned(base, strategies=True, train_sizes="40,20")
     assert list(both)[: len(alone)] == [f"{name} (20)" for name in alone] and len(both) == 2 * len(alone)
     assert {name: both[f"{name} (40)"] for name in alone} == alone
+
+
+@pytest.mark.parametrize(("data", "scaled"), [("fashion-mnist", None), ("cifar10", "28x28")])
+def test_images_of_another_shape_are_scaled_to_the_bases_in_every_arm(
+    data: str, scaled: str | None, base: RunBackbone
+) -> None:
+    on_images = replace(base, kind="images")
+    arms = planned(on_images, {"data": data, "val": 100}, train_sizes="20,40")
+    assert {arm["image_shape"] for arm in arms.values()} == {scaled}
 
 
 def test_depths_of_reuse_change_nothing_else(base: RunBackbone) -> None:

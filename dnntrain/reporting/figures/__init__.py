@@ -20,9 +20,10 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
-from dnntrain.reporting.figures.effects import draw_effects, draw_score_against_time
+from dnntrain.reporting.figures.effects import draw_effects
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
 from dnntrain.reporting.figures.rates import draw_learning_rates
+from dnntrain.reporting.figures.score_time import draw_score_against_time
 from dnntrain.reporting.figures.sensitivity import draw_sensitivity
 from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.strategies import draw_strategies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shlex
 import subprocess
 import sys
@@ -46,6 +47,8 @@ class StudyRuns:
     runs: Path
     seconds: dict[str, float] = field(default_factory=dict)
     """By command. What is recorded is not trained again, so the first complete call counts, and interrupted ones."""
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+    """The same of all processes together, which other work on the machine hardly changes."""
     complete: set[str] = field(default_factory=set)
 
     @property
@@ -59,21 +62,28 @@ class StudyRuns:
         made = cls(runs)
         if made.journal.exists():
             content = json.loads(made.journal.read_text(encoding="utf-8"))
-            made.seconds, made.complete = content["seconds"], set(content["complete"])
+            made.seconds, made.cpu_seconds = content["seconds"], content["cpu_seconds"]
+            made.complete = set(content["complete"])
         return made
 
     def run(self, command: str) -> None:
         """Make what a command makes, unless it did so before; CommandError if it fails."""
         if command in self.complete:
             return
-        start = time.monotonic()
+        start, cpu_start = time.monotonic(), cpu_seconds_of_children()
         try:
             dnntrain([*shlex.split(command), "--out", str(self.runs)])
             self.complete.add(command)
         finally:
-            self.seconds[command] = self.seconds.get(command, 0.0) + time.monotonic() - start
+            for spent, now, before in (
+                (self.seconds, time.monotonic(), start),
+                (self.cpu_seconds, cpu_seconds_of_children(), cpu_start),
+            ):
+                spent[command] = spent.get(command, 0.0) + now - before
             self.runs.mkdir(parents=True, exist_ok=True)
-            content = {"seconds": self.seconds, "complete": sorted(self.complete)}
+            content = {
+                "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "complete": sorted(self.complete)
+            }  # fmt: skip
             self.journal.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def report(self, study: str, requirements: Sequence[str] = (), metric: str | None = None) -> dict[str, Any]:
@@ -83,3 +93,9 @@ class StudyRuns:
             dnntrain(["report", str(self.runs / study), "--json", *options], REQUIREMENTS_ANSWERED)
         )
         return content
+
+
+def cpu_seconds_of_children() -> float:
+    """The CPU time of all ended child processes and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
