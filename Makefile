@@ -19,7 +19,7 @@ install = $(PIP) --only-binary uv uv && $(UV) --editable '.[$(1)]' || \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more clean
+.PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more lecture clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -78,6 +78,11 @@ bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cach
 	$(BIN)/python -m tests.bench.error_rates
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
+
+LECTURE_OUT ?= build/lecture
+
+lecture: $(INSTALLED)  ## train what the lecture's 26 claims need, judge them, and write a table; can be interrupted; up to two hours
+	$(BIN)/python -m tests.bench.lecture --out $(LECTURE_OUT)
 
 torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour
 	$(BIN)/python -m tests.bench.torture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 SCRATCH, TRANSFER = "scratch", "transfer"
 """Training from scratch, and reuse of a trained network, in a transfer study."""
@@ -17,12 +18,25 @@ def without(factor: str) -> str:
     return f"no {factor}"
 
 
-def size_pairs(arms: Iterable[str]) -> dict[int, tuple[str, str]]:
-    """By training size, the arms of scratch and transfer, if all arms are such; empty for other studies."""
-    by_size: dict[int, dict[str, str]] = {}
-    for arm in arms:
-        match = re.fullmatch(rf"({SCRATCH}|{TRANSFER}) \((\d+)\)", arm)
-        if not match:
-            return {}
-        by_size.setdefault(int(match[2]), {})[match[1]] = arm
-    return {size: (arm[SCRATCH], arm[TRANSFER]) for size, arm in sorted(by_size.items()) if len(arm) == 2}
+class SizedArm(NamedTuple):
+    """An arm of a transfer at one number of training examples, and the one that trains as many from scratch."""
+
+    size: int
+    strategy: str
+    arm: str
+    scratch: str
+
+
+def sized_name(strategy: str, size: int) -> str:
+    """The arm with this strategy at a training size: 'frozen (40)'."""
+    return f"{strategy} ({size})"
+
+
+def sized_arms(arms: Iterable[str]) -> list[SizedArm]:
+    """The arms to compare with scratch of a study that varies the training size, by size; empty for other studies."""
+    names = list(arms)
+    matches = [re.fullmatch(r"(.+) \((\d+)\)", name) for name in names]
+    found = [SizedArm(int(m[2]), m[1], m[0], sized_name(SCRATCH, int(m[2]))) for m in matches if m]
+    if len(found) < len(names):
+        return []
+    return sorted((each for each in found if each.strategy != SCRATCH and each.scratch in names), key=lambda s: s.size)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from dnntrain.analysis.clipping import ClippedSteps, clipped_steps
 from dnntrain.analysis.runs import ArmRuns, column_by_arm, lost_p, outcomes
 from dnntrain.analysis.selection import other_part_of, tuned_value
 from dnntrain.analysis.verdicts import arm_verdict
@@ -39,8 +40,12 @@ class ArmSummary:
     """Published values by metric."""
     implied: tuple[str, ...] = ()
     """Other ways in which its settings differ from the baseline's."""
+    tuned: str = ""
+    """The setting that was chosen for it on validation data; empty if none was."""
     tuned_value: float | None = None
-    """The value that was chosen for it on validation data, in a study that tunes a setting."""
+    """The value that was chosen."""
+    clipped: ClippedSteps | None = None
+    """How often its gradients were clipped; None for an arm that does not clip."""
 
     @property
     def name(self) -> str:
@@ -92,6 +97,7 @@ def summarize_arms(
     columns = ("health", "seconds", other_part_of(metric))
     health, seconds, others = (column_by_arm(results.runs, column) for column in columns)
     ends = {} if results.is_table else outcomes(results.runs)
+    clipped = clipped_steps(results)
     study, baseline_runs = results.record, runs.get(str(baseline))
     is_complete = all(arm.made >= arm.planned for arm in runs.values())
     arms = []
@@ -121,7 +127,9 @@ def summarize_arms(
                 seconds=mean([*seconds.get(name, {}).values()]),
                 published=results.record.published_of(arm),
                 implied=tuple(arm.implied),
-                tuned_value=tuned_value(arm.settings, study.tuned),
+                tuned=study.tuned_setting(arm),
+                tuned_value=tuned_value(study, arm),
+                clipped=clipped.get(name),
             )
         )
     return arms

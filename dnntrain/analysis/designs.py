@@ -26,15 +26,10 @@ def factorial_effects(
         metric: What the values are of.
         level: The simultaneous confidence of all intervals.
     """
-    levels = {arm.name: arm.levels for arm in study.arms}
-    if study.design != "factorial" or any(len(cell) < 2 for cell in levels.values()):
+    if not crosses_factors(study):
         return []
-    named = {
-        arm: {factor: "on" if level == factor else level or "off" for factor, level in cell.items()}
-        for arm, cell in levels.items()
-    }
     values, margin = {name: runs.values for name, runs in arms.items()}, 0.0 if math.isnan(delta) else delta
-    found = effects(named, values, delta=margin, higher_is_better=metric.higher_is_better, level=level)
+    found = effects(named_levels(study), values, delta=margin, higher_is_better=metric.higher_is_better, level=level)
     lost = lost_among(*arms.values())
     return [
         replace(
@@ -75,6 +70,19 @@ def contributions(
             reading=item.reading if math.isnan(item.p) else with_losses(item.reading, lost),
         )
     return found
+
+
+def crosses_factors(study: StudyRecord) -> bool:
+    """Whether the study is a factorial design with several factors."""
+    return study.design == "factorial" and all(len(arm.levels) > 1 for arm in study.arms)
+
+
+def named_levels(study: StudyRecord) -> dict[str, dict[str, str]]:
+    """The level of each factor by arm, with 'on' and 'off' for a factor without named levels."""
+    return {
+        arm.name: {factor: "on" if level == factor else level or "off" for factor, level in arm.levels.items()}
+        for arm in study.arms
+    }
 
 
 def clip_effect(interval: Interval, metric: Metric, differences: int = 1) -> Interval:

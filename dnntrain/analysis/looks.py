@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from dnntrain.analysis.arm_names import size_pairs
+from dnntrain.analysis.arm_names import sized_arms
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.statistics import LEVEL, METHODS, Comparison, ComparisonFamily, TTest, compare_arms
 from dnntrain.statistics.comparisons import describe
@@ -42,10 +42,10 @@ def judged_looks(study: StudyRecord) -> list[LookRecord]:
 
 
 def arms_to_judge(study: StudyRecord) -> list[str]:
-    """The arms that get verdicts: all but the baseline; without one, the transfer of each training size."""
+    """The arms that get verdicts: all but the baseline; without one, those that reuse a network at each size."""
     names = [arm.name for arm in study.arms]
     if study.baseline is None:
-        return [transfer for _, transfer in size_pairs(names).values()]
+        return [each.arm for each in sized_arms(names)]
     return [name for name in names if name != study.baseline]
 
 

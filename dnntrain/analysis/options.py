@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dnntrain.errors import InputError, did_you_mean
@@ -44,6 +45,11 @@ class AnalysisOptions:
     per_class: bool = False
     """Whether to show how well each class is found."""
 
+    within: str | None = None
+    """The factor whose levels are compared at each setting of the other factors; by default the study's own, if any."""
+    order: tuple[str, ...] | None = None
+    """Arms in the order to test, the best first; by default the study's own, if any."""
+
     def __post_init__(self) -> None:
         for name, known in (("sort", SORTS), ("method", METHODS)):
             value = getattr(self, name)
@@ -51,3 +57,15 @@ class AnalysisOptions:
                 raise InputError(f"unknown {name} '{value}'{did_you_mean(value, known)}")
         if self.population and (self.pairs or self.method != METHODS[0]):
             raise InputError("--population: has a method of its own, so it takes neither --method nor --pairs")
+
+
+def check_order(names: Sequence[str], arms: Collection[str]) -> tuple[str, ...]:
+    """The arms in the order to test; InputError unless they are at least three different arms of the study."""
+    for name in names:
+        if name not in arms:
+            raise InputError(f"no arm '{name}'{did_you_mean(name, arms)}")
+        if names.count(name) > 1:
+            raise InputError(f"'{name}' is named twice")
+    if len(names) < 3:
+        raise InputError("needs at least three arms; for two, use --require 'a > b'")
+    return tuple(names)

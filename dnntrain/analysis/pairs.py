@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dnntrain.analysis.comparisons import within_bounds
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Comparison, compare_pairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dnntrain.metrics import VAL_LOSS, split_column
-from dnntrain.store.study_record import StudyRecord
+from dnntrain.store.study_record import ArmRecord, StudyRecord
 
 LAST = "the last"
 """The epoch that runs keep unless they select one."""
@@ -34,12 +34,12 @@ def choices_by_validation(study: StudyRecord) -> list[str]:
     Metrics of the same data are optimistic then.
     """
     choices = ["the kept epoch"] if set(arms_by_kept_epoch(study)) - {LAST} else []
-    return choices + (["tuned values"] if study.tuned else [])
+    return choices + (["tuned values"] if any(map(study.tuned_setting, study.arms)) else [])
 
 
-def tuned_value(settings: Mapping[str, object], tuned: str) -> float | None:
-    """The value of the tuned setting among an arm's settings; None in a study that tunes none."""
-    value = settings.get(tuned) if tuned else None
+def tuned_value(study: StudyRecord, arm: ArmRecord) -> float | None:
+    """The value that was chosen for an arm; None if none was."""
+    value = arm.settings.get(study.tuned_setting(arm))
     return float(value) if isinstance(value, int | float) else None
 
 

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dnntrain.analysis.arm_summary import ArmSummary, summarize_arms
 from dnntrain.analysis.best import best_arms
-from dnntrain.analysis.designs import contributions, factorial_effects
+from dnntrain.analysis.comparisons import compare_with_baseline
+from dnntrain.analysis.designs import contributions, crosses_factors, factorial_effects
 from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, example_errors, population_errors
-from dnntrain.analysis.looks import compare_at_look, current_level
+from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.margins import Margin, choose_delta
-from dnntrain.analysis.options import SORTS, AnalysisOptions
+from dnntrain.analysis.options import SORTS, AnalysisOptions, check_order
+from dnntrain.analysis.ordering import OrderResult, order_result
 from dnntrain.analysis.per_class import ArmClasses, classes_by_arm
 from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
-from dnntrain.analysis.runs import (
-    arms_by_metric,
-)
+from dnntrain.analysis.runs import ArmRuns, arms_by_metric
+from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
+from dnntrain.analysis.sensitivity import Factors, layer_factors
+from dnntrain.analysis.simple_effects import effects_within
+from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
+from dnntrain.analysis.timing import study_times
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, Metric, default_metric, metric_of, split_column
+from dnntrain.metrics import METRICS, default_metric, metric_of, split_column
 from dnntrain.statistics import (
     LEVEL,
     Comparison,
     ComparisonFamily,
     Contribution,
     Effect,
+    SimpleEffect,
     outlying_runs,
 )
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.store.timing import StudyTimes
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,11 @@ class Summary:
         return next(arm for arm in self.arms if arm.name == name)
 
     @property
+    def runs(self) -> dict[str, ArmRuns]:
+        """The runs of each arm, by its name."""
+        return {arm.name: arm.runs for arm in self.arms}
+
+    @property
     def other_part(self) -> str:
         """The metric on the other part of the data: val_acc for test_acc, and the reverse; empty for other parts."""
         return other_part_of(self.metric)
@@ -84,18 +95,16 @@ class Summary:
         In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
         all arms share, and where it is not known what a lost run counts as.
         """
-        runs = {arm.name: arm.runs for arm in self.arms}
-        is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in runs.values())
+        is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in self.runs.values())
         if self.family is None or not is_complete:
             return []
         level = 1 - (1 - LEVEL) / self.options.metrics
-        return best_arms(runs, self.higher_is_better, self.results.is_paired, level)
+        return best_arms(self.runs, self.higher_is_better, self.results.is_paired, level)
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:
         """Each arm's mean rank over the blocks that are compared; empty without blocks."""
-        runs = {arm.name: arm.runs for arm in self.arms}
-        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
+        return mean_ranks(self.runs, self.higher_is_better) if self.results.blocks else {}
 
     @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
@@ -110,16 +119,42 @@ class Summary:
         """The arms compared by their finished runs only, where they or the baseline lost some. Not a verdict."""
         if self.family is None or self.baseline is None:
             return {}
-        runs = {arm.name: arm.runs for arm in self.arms}
-        return compare_finished(runs, self.baseline, self.family.method)
+        return compare_finished(self.runs, self.baseline, self.family.method)
+
+    @cached_property
+    def times(self) -> StudyTimes | None:
+        """The arms' times that `dnntrain runs time` measured; None if it was not called."""
+        return study_times(self.results)
+
+    @cached_property
+    def time_to_target(self) -> TimeToTarget | None:
+        """How soon the runs are as good as the baseline's in the end; None if that is not known."""
+        return time_to_target(self.results, self.metric, self.baseline, self.runs)
 
     @cached_property
     def example_errors(self) -> ExampleErrors:
         """What another test set of this size would change of each difference."""
-        runs = {arm.name: arm.runs for arm in self.arms}
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
             return ExampleErrors({})
-        return example_errors(self.results, self.metric, runs, self.baseline)
+        return example_errors(self.results, self.metric, self.runs, self.baseline)
+
+    @cached_property
+    def layer_factors(self) -> Mapping[str, Factors]:
+        """How the sensitivities change from layer to layer, by arm. Empty for studies of very many runs."""
+        return layer_factors(self.results) if len(self.results.runs) <= MOST_RUNS_READ else {}
+
+    @cached_property
+    def secondary(self) -> Summary | None:
+        """The study by the loss of the same part if its own metric is accuracy, and the reverse.
+
+        Its verdicts are a family of their own. None by other metrics than the study's own, without a baseline, and
+        where the other metric is not recorded.
+        """
+        if self.results.is_table or self.baseline is None or self.metric != self.results.record.metric:
+            return None
+        other = secondary_metric(self.metric, self.results.runs.columns[self.results.runs.notna().any()])
+        options = replace(self.options, delta=None, baseline=self.baseline, sort=None, pairs=False, per_class=False)
+        return summarize(self.results, other, options) if other else None
 
     @cached_property
     def outlying(self) -> dict[str, list[int]]:
@@ -133,6 +168,21 @@ class Summary:
         """Every arm compared with its published values of any metric; the summary's metric first."""
         return [] if self.results.progress else published_results(self.results, self.metric, self.level)
 
+    @cached_property
+    def simple_effects(self) -> list[SimpleEffect]:
+        """The levels of one factor compared at each setting of the others; empty unless that is asked for."""
+        if self.results.progress or not self.options.within:
+            return []
+        metric = metric_of(self.metric)
+        return effects_within(self.results, self.runs, self.options.within, self.delta, metric, self.level)
+
+    @cached_property
+    def ordered(self) -> OrderResult | None:
+        """The test of an order of arms; None unless that is asked for."""
+        if self.results.progress or not self.options.order:
+            return None
+        return order_result(self.results, self.runs, self.options.order, metric_of(self.metric), self.level)
+
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
     """Summarizes a study by a metric. One that is not complete yet has means and counts, but no verdicts.
@@ -145,7 +195,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
 
     Raises:
         InputError: For a metric that does not exist or that the study lacks, a δ that the metric cannot have, or a
-            baseline that is not an arm.
+            baseline, a factor or an order that the study lacks.
     """
     options = options or AnalysisOptions()
     if metric is None:
@@ -155,7 +205,7 @@ def summarize(results: Results, metric: str | None = None, options: AnalysisOpti
     if metric not in results.runs.columns:
         raise InputError(no_metric(results, metric))
     study, runs = results.record, arms_by_metric(results, metric)
-    baseline = choose_baseline(study, options.baseline)
+    baseline, options = choose_baseline(study, options.baseline), with_own_comparisons(study, options)
     if results.progress is not None:
         # verdicts on part of the planned runs would be a look; see `analysis.looks`
         baseline, options = None, replace(options, pairs=False)
@@ -204,44 +254,18 @@ def choose_baseline(study: StudyRecord, wanted: str | None) -> str | None:
     return (wanted or study.baseline) if len(names) > 1 else None
 
 
-def compare_with_baseline(
-    study: StudyRecord,
-    values: Mapping[str, Mapping[int, float]],
-    baseline: str,
-    metric: str,
-    delta: float,
-    options: AnalysisOptions,
-    errors: Mapping[str, tuple[float, float]] | None,
-) -> ComparisonFamily:
-    """Compares every arm with the baseline, at the level of the study's look."""
-    declared = metric_of(metric)
-    try:
-        family = compare_at_look(
-            study,
-            values,
-            baseline,
-            metric,
-            delta=0.0 if math.isnan(delta) else delta,
-            method=options.method,
-            higher_is_better=declared.higher_is_better,
-            metrics=options.metrics,
-            errors=errors,
-        )
-    except ValueError as error:
-        raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
-
-
-def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
-    low, high = metric.bounds
-    most = high - low
-    if not math.isfinite(most):
-        return comparison
-    return replace(
-        comparison,
-        low=max(comparison.low, -most),
-        high=min(comparison.high, most),
-        narrow_low=max(comparison.narrow_low, -most),
-        narrow_high=min(comparison.narrow_high, most),
-    )
+def with_own_comparisons(study: StudyRecord, options: AnalysisOptions) -> AnalysisOptions:
+    """The options with the study's own `within` and `order` where none are given; InputError for what it lacks."""
+    within = study.within if options.within is None else options.within
+    order = tuple(study.order) if options.order is None else options.order
+    factors = [*study.arms[0].levels]
+    if within and not crosses_factors(study):
+        raise InputError(f"--within {within}: {study.name} is no factorial design with several factors")
+    if within and within not in factors:
+        raise InputError(f"--within {within}: {study.name} has no such factor{did_you_mean(within, factors)}")
+    if order:
+        try:
+            check_order(order, [arm.name for arm in study.arms])
+        except InputError as error:
+            raise InputError(f"--order for {study.name}: {error}") from None
+    return replace(options, within=within, order=order)

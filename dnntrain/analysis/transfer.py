@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dnntrain.analysis.arm_names import SCRATCH, size_pairs
+from dnntrain.analysis.arm_names import SCRATCH, sized_arms
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.comparisons import within_bounds
 from dnntrain.analysis.margins import choose_delta
 from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
+from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
@@ -55,9 +56,11 @@ def recommend(summary: Summary) -> Recommendation | None:
 
 @dataclass(frozen=True)
 class SizePair:
-    """Training from scratch and transfer at one number of training examples."""
+    """Training from scratch and a transfer at one number of training examples."""
 
     size: int
+    strategy: str
+    """How a network is reused: 'transfer', or one of several strategies."""
     scratch: ArmSummary
     transfer: ArmSummary
 
@@ -67,7 +70,45 @@ def sized_pairs(summary: Summary) -> list[SizePair]:
     if summary.results.progress:
         return []
     arms = {arm.name: arm for arm in summary.arms}
-    return [SizePair(size, arms[scratch], arms[transfer]) for size, (scratch, transfer) in size_pairs(arms).items()]
+    return [SizePair(each.size, each.strategy, arms[each.scratch], arms[each.arm]) for each in sized_arms(arms)]
+
+
+STRATEGY_STEPS = {
+    SCRATCH: "reuse nothing",
+    "frozen": "freeze, train what is new",
+    "unfreeze": "unfreeze the top, train on",
+    "drop": "little data: drop, and again",
+    "replace": "more data: replace, and again",
+    "add": "more data: add, and again",
+}
+"""The steps of reusing a network, as Huang, "Training Deep Neural Networks", Fig. 3, and Géron, ch. 11, advise them, by
+the first word of the strategies that take them."""
+
+
+@dataclass(frozen=True)
+class StrategyArms:
+    """The arms of one strategy, in a study of strategies."""
+
+    step: str
+    """The step of the flow chart that it takes."""
+    name: str
+    by_size: dict[int, ArmSummary]
+    """Its arms by the number of training examples; 0 if that is the same in all arms."""
+
+
+def steps_taken(summary: Summary) -> list[StrategyArms]:
+    """The strategies of a study, in the order of the flow chart; empty for other studies, and for incomplete ones."""
+    if summary.results.progress:
+        return []
+    pairs = sized_pairs(summary)
+    arms = [(pair.strategy, pair.size, pair.transfer) for pair in pairs]
+    arms += [(SCRATCH, pair.size, pair.scratch) for pair in pairs]
+    arms = arms or [(arm.name, 0, arm) for arm in summary.arms]
+    taken = []
+    for word, step in STRATEGY_STEPS.items():
+        for name in dict.fromkeys(strategy for strategy, _, _ in arms if strategy.split()[0] == word):
+            taken.append(StrategyArms(step, name, {size: arm for strategy, size, arm in arms if strategy == name}))
+    return taken if len({strategy.step for strategy in taken}) > 2 else []
 
 
 @dataclass(frozen=True)
@@ -82,7 +123,7 @@ class SizeResult:
 
 
 def compare_sizes(summary: Summary) -> list[SizeResult]:
-    """Compares transfer with scratch at each size; the intervals are simultaneous over the sizes (Bonferroni)."""
+    """Compares each transfer with scratch at its size; the intervals are simultaneous over all of them (Bonferroni)."""
     pairs = sized_pairs(summary)
     ends = outcomes(summary.results.runs)
     is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
@@ -123,9 +164,11 @@ def saving(summary: Summary) -> SizePair | None:
     sequence; Maurer, Hothorn and Lehmacher 1995).
 
     Returns:
-        None if that holds at no size smaller than the largest.
+        None if that holds at no size smaller than the largest, or if several strategies are compared.
     """
     pairs = sized_pairs(summary)
+    if len({pair.strategy for pair in pairs}) > 1:
+        return None
     largest, smallest = pairs[-1], None
     delta = size_delta(summary, largest)
     for pair in reversed(pairs):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from dnntrain.analysis.runs import ArmRuns
-from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, compare_arms
+from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, ContrastResult, compare_arms
 from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
 
@@ -17,7 +17,7 @@ IDENTICAL = "identical"
 def arm_verdict(
     arm: ArmRuns,
     baseline: ArmRuns,
-    comparison: Comparison | None,
+    comparison: Comparison | ContrastResult | None,
     is_identical: bool,
     reference: str = "the baseline",
     is_complete: bool = True,

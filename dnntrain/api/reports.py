@@ -31,6 +31,8 @@ def report(
     pairs: bool = False,
     population: bool = False,
     per_class: bool = False,
+    within: str | None = None,
+    order: Sequence[str] | None = None,
     require: str | Iterable[str] = (),
     allow_partial: bool = False,
 ) -> Report:
@@ -49,6 +51,10 @@ def report(
         population: Whether to judge over other test examples as well, and not only over other seeds.
         per_class: Whether to show precision, recall and F1 of each class, and confusion matrices. The CSV then has a
             row for each arm and class.
+        within: A factor of a factorial design, whose levels are compared with the first one at each setting of the
+            other factors; by default the study's own, if any.
+        order: At least three arms, the best first. Each is compared with the next one, and the trend over all is
+            tested. By default the study's own, if any.
         require: Requirements to check, such as 'elu >= relu - 0.3pp'; see `dnntrain.reporting.gates`.
         allow_partial: Whether to check them in studies whose planned runs are not all made, too. Without it they are
             inconclusive there.
@@ -67,6 +73,8 @@ def report(
         pairs=pairs,
         population=population,
         per_class=per_class,
+        within=within,
+        order=None if order is None else tuple(order),
     )
     if population and require:
         raise InputError("--population: not with --require, which judges over seeds")

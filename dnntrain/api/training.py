@@ -14,11 +14,10 @@ from dnntrain.config.keys import Settings
 from dnntrain.errors import InputError
 from dnntrain.reporting.results import StudyResult, StudySummary
 from dnntrain.studies import build
-from dnntrain.studies.callbacks import CallbackGroup
+from dnntrain.studies.callbacks import CallbackGroup, StudyCallback
 from dnntrain.studies.execution import RunOptions, check, run_tuned_study, train_missing_runs
 from dnntrain.studies.guarded_callback import GuardedCallback
 from dnntrain.studies.notebook_progress import in_notebook
-from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking
@@ -153,6 +152,7 @@ def transfer(
     head: str = "",
     scratch: bool = True,
     strategies: bool = False,
+    reuse_depths: Iterable[int] | str | None = None,
     train_sizes: Iterable[int] | str | None = None,
     weights: str | Path | None = None,
     seeds: SeedsLike = 5,
@@ -174,9 +174,10 @@ def transfer(
         drop: Top hidden layers of the source to leave out.
         head: New hidden layers on top, as '50' or '50,50'.
         scratch: Whether to train the same network from scratch for comparison.
-        strategies: Whether to compare scratch, frozen, unfreezing 1, 2 or all layers, and dropping, replacing or
-            adding layers.
-        train_sizes: Numbers of training examples at which to compare transfer and scratch.
+        strategies: Whether to compare scratch, frozen, unfreezing 1, 2 or all layers (at a tenth of the rate, or at
+            unfreeze_lr, and at the same rate), and the same after dropping, replacing or adding layers.
+        reuse_depths: Numbers of lower layers whose reuse, under new ones, to compare.
+        train_sizes: Numbers of training examples at which to compare all this with scratch.
         weights: File with a pretrained network's weights; by default they are downloaded.
         seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved'; see `ablate`.
         max_seeds: The most seeds of 'until-resolved'; by default 20.
@@ -195,7 +196,7 @@ def transfer(
         DnntrainError: If a run could not be trained; the others are recorded.
     """
     options, changes = split_options(settings, out, workers)
-    design = build.TransferDesign(drop, head, scratch, strategies, train_sizes)
+    design = build.TransferDesign(drop, head, scratch, strategies, reuse_depths, train_sizes)
     study = build.transfer_study(
         str(source.folder if isinstance(source, StudyResult) else source), changes, design,
         weights=None if weights is None else Path(weights), request=build.StudyRequest(seeds, max_seeds, delta=delta),
@@ -231,17 +232,18 @@ def run_study(
         tracker.check_place(options.out)
     live = [LiveTracking(tracker) for tracker in trackers]
     callback = CallbackGroup(callback, *live)
-    trained = train_missing_runs(study, options, callback, owns_process=owns_process)
-    tuned = None
-    if tuning := study.tuning:
+    results = []
+    if study.tuning is None or study.tuning.has_fixed:
+        trained = train_missing_runs(study, options, callback, owns_process=owns_process)
+        results.append(StudyResult(StudySummary(summarize(trained.results))))
         study = replace(study, metric=trained.study.metric, delta=trained.study.delta)  # a record keeps its own
-        chosen = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
-        tuned = StudyResult(StudySummary(summarize(chosen.results)))
-    result = StudyResult(StudySummary(summarize(trained.results)), tuned)
+    if tuning := study.tuning:
+        trained = run_tuned_study(study, tuning, options, callback, owns_process=owns_process)
+        results.append(StudyResult(StudySummary(summarize(trained.results))))
     for tracking in live:
-        for each in filter(None, (result, tuned)):
+        for each in results:
             tracking.finish(each)
-    return result
+    return replace(results[0], tuned=results[1]) if len(results) > 1 else results[0]
 
 
 def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode, track: TrackLike = ()) -> StudyResult:

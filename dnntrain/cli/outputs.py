@@ -30,7 +30,7 @@ OUTPUTS: dict[str, Any] = {
         typer.Option(
             "--wide",
             help="add p, the interval for equivalence, wins, correlation, "
-            "effect size, and the seeds that each arm needs",
+            "effect size, the seeds that each arm needs, and how soon it is as good as the baseline in the end",
         ),
     ],
     "csv": file_option("write a row for each arm as CSV"),

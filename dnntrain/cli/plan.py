@@ -19,7 +19,7 @@ from dnntrain.executors.planner import NetworkSize, populations, predicted_secon
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import training_examples
-from dnntrain.studies.study import Study
+from dnntrain.studies.study import Study, Tuning
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
@@ -45,7 +45,7 @@ def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequenc
         print_result(result)
         return result
     backbones = {}
-    if study.pretrain is None:
+    if not study.pretrain:
         # raises InputError if an arm cannot reuse what it names
         backbones = resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
     study = continue_study(study, options.out)
@@ -93,6 +93,8 @@ def plan_table(study: Study, options: RunOptions) -> Group:
     rows = []
     for arm in study.arms:
         settings = in_use(arm.spec.settings())
+        if study.tuning and not study.tuning.has_fixed and arm.name in study.tuning.candidates:
+            settings[study.tuning.candidates[arm.name].key] = "tuned"
         text = ", ".join(f"{key}={format_value(settings[key])}" for key in varied if key in settings)
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
@@ -109,10 +111,20 @@ def plan_table(study: Study, options: RunOptions) -> Group:
         most = len(study.arms) * study.max_seeds
         lines.insert(1, f"seeds are added until every arm is resolved: looks at {looks} seeds, at most {most} runs")
     if study.tuning:
-        values = ", ".join(format_value(value) for value in study.tuning.values)
-        more = len(study.arms) * (len(study.tuning.values) * study.tuning.seeds + len(study.seeds))
-        lines.append(f"then {study.tuning.key} is tuned for each arm over {values}: {more} more runs")
+        lines.append(tuning_line(study, study.tuning))
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+
+
+def tuning_line(study: Study, tuning: Tuning) -> str:
+    """What is tuned for which arms, over which values, and how many runs that takes."""
+    parts = []
+    for tried in dict.fromkeys(tuning.candidates.values()):
+        names = [arm.name for arm in study.arms if tuning.candidates.get(arm.name) == tried]
+        who = "each arm" if len(names) == len(study.arms) else ", ".join(names)
+        parts.append(f"{tried.key} is tuned for {who} over {', '.join(map(format_value, tried.values))}")
+    more = sum(len(tried.values) for tried in tuning.candidates.values()) * tuning.seeds
+    when, more = ("then", more + len(study.arms) * len(study.seeds)) if tuning.has_fixed else ("first", more)
+    return f"{when} {'; '.join(parts)}: {more} more runs"
 
 
 def network_lines(study: Study, options: RunOptions) -> list[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WITHOUT_AGAINST = (
     *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population", "per_class", "follow"),
+    *("within", "order"),
     *(name for name in OUTPUTS if name != "as_json"),
 )
 """Options that `--against` does not take."""
@@ -70,6 +71,14 @@ def report(
     pairs: Annotated[
         bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
     ] = False,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="FACTOR", help="compare the levels of a factor at each setting of the other factors"),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(metavar="'A > B > C'", help="test an order of arms, the best first: each step, and the trend"),
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option("--follow", help="follow studies while they train, and report when they end"),
@@ -91,7 +100,8 @@ def report(
         watch.follow(paths)
     result = reports.report(
         paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
-        population=population, per_class=per_class,
+        population=population, per_class=per_class, within=within,
+        order=None if order is None else [name.strip() for name in order.split(">")],
         require=require or (), allow_partial=allow_partial,
     )  # fmt: skip
     warn_of_changes([summary.results for summary in result.summaries])

@@ -1,10 +1,9 @@
-"""`dnntrain runs`: lists, verifies, evaluates and removes recorded runs."""
+"""`dnntrain runs`: lists, verifies, evaluates, times and removes recorded runs."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,28 +11,32 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli.evaluate import evaluate
 from dnntrain.cli.export import export
-from dnntrain.cli.options import DataDir, Out, TrustCode
+from dnntrain.cli.options import Out
 from dnntrain.cli.run_options import RUNS
 from dnntrain.cli.runs_list import list_runs
+from dnntrain.cli.runs_thresholds import thresholds
+from dnntrain.cli.runs_time import time_runs
 from dnntrain.cli.track import track
-from dnntrain.config.spec import RunSpec
-from dnntrain.data import DataLocation
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import trained_by
-from dnntrain.store.code import runnable_code, unused_code
+from dnntrain.store.code import unused_code
 from dnntrain.store.progress import read_progress
-from dnntrain.store.run_names import resolve_run
-from dnntrain.store.run_store import RunStore
-from dnntrain.store.studies import is_study, open_store, open_study, recorded_studies
+from dnntrain.store.run_names import named_folder, resolve_run
+from dnntrain.store.studies import open_store, open_study, recorded_studies
 from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors
-from dnntrain.utils.user_code.reference import pinned
 
-runs_app = typer.Typer(help="List, show, verify, evaluate, export, track and remove recorded runs.")
+runs_app = typer.Typer(
+    help="List, show, verify, evaluate, time, export, track and remove recorded runs, and propose thresholds."
+)
+runs_app.command()(evaluate)
 runs_app.command()(export)
 runs_app.command()(track)
+runs_app.command()(thresholds)
+runs_app.command("time")(time_runs)
 
 Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
 
@@ -67,47 +70,6 @@ def verify(out: Out = RUNS) -> None:
 
 
 @runs_app.command()
-def evaluate(
-    names: Annotated[list[str] | None, typer.Argument(help="studies or runs; by default all")] = None,
-    out: Out = RUNS,
-    data_dir: DataDir = None,
-    trust_code: TrustCode = False,
-) -> None:
-    """Predict held-out examples with recorded weights, for runs without predictions. Nothing is trained.
-
-    A run whose predictions do not give its recorded metrics is named, and keeps none.
-    """
-    from dnntrain.executors.environment import prepare_this_process
-
-    prepare_this_process()  # as a worker's, so that the predictions have the bits that training would have written
-    from dnntrain.executors.worker import cached_dataset
-    from dnntrain.transfer_learning.evaluation import evaluate_record
-
-    store, home, counts, problems = open_store(out), DataLocation.at(data_dir), Counter[str](), []
-    runs, loaded = named_runs(names, store), set[str]()
-    for run in runs:
-        try:
-            record = store.read(run)
-            if record.status != "finished" or has_predictions(store, run):
-                counts["diverged" if record.status != "finished" else "had predictions"] += 1
-                continue
-            code = runnable_code(store.code, record, trust_code=trust_code)
-            if (version := {each.digest for each in code}) != loaded:
-                loaded = version
-                cached_dataset.cache_clear()  # the same reference may mean other code in the next run
-            with pinned(code):
-                dataset = cached_dataset(RunSpec.from_record(record.settings).source, home)
-                store.write_predictions(run, evaluate_record(record, dataset, store, home))
-            counts["evaluated"] += 1
-        except InputError as error:
-            problems.append(f"run {run}: {error}")
-    others = "".join(f"; {counts[what]} {what}" for what in ("had predictions", "diverged") if counts[what])
-    typer.echo(f"{counts['evaluated']} of {len(runs)} runs evaluated{others}")
-    if problems:
-        raise InputError("\n".join(problems))
-
-
-@runs_app.command()
 def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
     """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
     store = open_store(out)
@@ -133,37 +95,6 @@ def gc(out: Out = RUNS, yes: Yes = False) -> None:
     for folder in (store.targets, store.code):
         with suppress(OSError):
             folder.rmdir()  # unless some are used
-
-
-def named_runs(names: list[str] | None, store: RunStore) -> list[str]:
-    """The runs of studies, and runs as `resolve_run` knows them; all recorded runs without names."""
-    if not names:
-        return store.run_ids()
-    runs: list[str] = []
-    for name in names:
-        folder = named_folder(name, store)
-        runs += map(str, open_study(folder).runs["run"]) if is_study(folder) else [folder.name]
-    return list(dict.fromkeys(runs))
-
-
-def named_folder(name: str, store: RunStore) -> Path:
-    """The folder of a study in the store, or of a run; InputError if there is neither."""
-    for folder in (store.root / name, Path(name)):
-        if name and folder.parent.resolve() == store.root.resolve() and is_study(folder):
-            return folder
-    found, run = resolve_run(name, store)
-    if found.root.resolve() != store.root.resolve():
-        raise InputError(f"{name}: is not in {store.root}; give --out {found.root}")
-    return found.folder(run)
-
-
-def has_predictions(store: RunStore, run: str) -> bool:
-    """Whether a run has predictions that can be read, with all that metrics may ask for."""
-    try:
-        predictions = store.predictions(run)
-        return predictions is not None and predictions.is_complete
-    except InputError:
-        return False
 
 
 def used_by(out: Path) -> dict[str, list[str]]:

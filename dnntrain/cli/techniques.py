@@ -13,6 +13,7 @@ from dnntrain.config.keys import flag
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import Choice, Switch, Technique
+from dnntrain.techniques.schedules.base import Schedule
 from dnntrain.utils.console import show
 from dnntrain.utils.fields import field_extra, format_value
 from dnntrain.utils.plugins import plugin_of
@@ -20,9 +21,15 @@ from dnntrain.utils.text_layout import definitions
 
 
 def techniques(
-    name: Annotated[str | None, typer.Argument(help="a technique, to show its card")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="a technique, to show its card; a schedule may have parameters: power:s=10000,c=1"),
+    ] = None,
 ) -> None:
-    """List all techniques, or show one technique's card: what it does, formula, advice, flags, preset key, paper."""
+    """List all techniques, or show one technique's card: what it does, formula, advice, flags, preset key, paper.
+
+    The card of a learning-rate schedule draws its curve and lists rates and ratios.
+    """
     show(overview() if name is None else card(name))
 
 
@@ -54,8 +61,16 @@ def find_technique(name: str) -> type[Technique]:
 
 
 def card(name: str) -> Group:
-    """One technique in detail."""
-    technique = find_technique(name)
+    """One technique in detail; InputError for parameters of anything but a schedule, which would change nothing."""
+    plain, colon, _ = name.partition(":")
+    technique = find_technique(plain)
+    curve: list[RenderableType] = []
+    if issubclass(technique, Schedule):
+        from dnntrain.reporting.schedule_curve import schedule_curve  # loads numpy, which the other cards do without
+
+        curve = ["", schedule_curve(Schedule.parse(name))]
+    elif colon:
+        raise InputError(f"'{name}': only the card of a schedule takes parameters; see dnntrain techniques {plain}")
     rows = [
         ("what", technique.summary),
         ("formula", technique.formula),
@@ -69,7 +84,7 @@ def card(name: str) -> Group:
         rows.append(("plug-in", f"{plugin}"))
     if issubclass(technique, Choice) and technique.aliases:
         rows.insert(1, ("also", ", ".join(technique.aliases)))
-    return Group(Text(technique.name, style="bold"), definitions(rows))
+    return Group(Text(technique.name, style="bold"), definitions(rows), *curve)
 
 
 def parameters(technique: type[Technique]) -> list[str]:

@@ -29,7 +29,7 @@ from dnntrain.utils.console import show
 if TYPE_CHECKING:
     from dnntrain.analysis.summary import Summary
 
-NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "train_sizes", "name")
+NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "reuse_depths", "train_sizes", "name")
 """Options that a preset has keys of its own for."""
 
 
@@ -65,12 +65,17 @@ def transfer(
         bool,
         typer.Option(
             "--strategies",
-            help="compare scratch, frozen, unfreezing 1, 2 or all layers, dropping 1 or 2, replacing one, adding one",
+            help="compare scratch, frozen, unfreezing 1, 2 or all layers (at a tenth of the rate, and at the same "
+            "rate), and the same after dropping 1 or 2, replacing one, adding one",
         ),
     ] = False,
+    reuse_depths: Annotated[
+        str | None,
+        typer.Option(metavar="K,K,…", help="compare reusing these numbers of lower layers, under new ones"),
+    ] = None,
     train_sizes: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="compare transfer and scratch at these numbers of training examples"),
+        typer.Option(metavar="N,N,…", help="compare all this with scratch at these numbers of training examples"),
     ] = None,
     name: Name = None,
     plan: Plan = False,
@@ -93,7 +98,7 @@ def transfer(
         refuse_given(context, NEEDS_SOURCE, f"needs --from; {preset} says what is trained")
         study = preset_study(preset, settings, request, run.home)
     elif source is not None and preset is None:
-        design = TransferDesign(drop, head, scratch, strategies, train_sizes)
+        design = TransferDesign(drop, head, scratch, strategies, reuse_depths, train_sizes)
         study = transfer_study(
             source, settings, design, weights=weights, request=request, name=name, out=run.out, home=run.home
         )
@@ -112,7 +117,7 @@ def print_transfer(summary: Summary) -> None:
     for part in transfer_report(summary):
         show(part)
     if len(summary.arms) > 2:
-        figure = "training-size" if sized_pairs(summary) else "effects"
+        figures = ("-training-size.png" if sized_pairs(summary) else "-effects.png", "-strategies.png")
         for path in save_figures([summary], summary.results.folder / "figures", ("png",)):
-            if figure in path.name:
+            if path.name.endswith(figures):
                 typer.echo(f"figure: {path}")

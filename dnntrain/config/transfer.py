@@ -40,7 +40,7 @@ class TransferSettings(BaseModel):
     """
 
     reuse_from: str | None = hyperparameter(
-        None, "start from a trained network: a run's id, or pretrain in a preset that has that key"
+        None, "start from a trained network: a run's id, or in a preset pretrain, or pretrain.NAME of several"
     )
     transfer_layers: Count | None = hyperparameter(None, "how many of its lower layers to start with (2, or all)", ge=1)
     freeze_epochs: int | None = hyperparameter(

@@ -18,6 +18,7 @@ from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
 
 SHAPE = (3, 32, 32)
+"""3,072 inputs: 1,024 levels of each of red, green, and blue."""
 RECORD_BYTES = 1 + 3 * 32 * 32
 """Bytes per example in a binary file: the label, then all red, all green, and all blue levels, row by row."""
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from dnntrain.data.balance import with_class_notes
 from dnntrain.data.cache import cache_key, load_or_decode
 from dnntrain.data.dataset import Dataset, DatasetInfo, class_numbers
+from dnntrain.data.image_shape import as_shape, scale_images, shape_of
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names, hyperparameter
 from dnntrain.utils.files import GZIP_MAGIC
@@ -74,6 +75,9 @@ class DataSource(BaseModel):
     classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, "only these classes, by name: sandal,shirt; by position where names are no numbers: 5,6"
     )
+    image_shape: Annotated[str | None, BeforeValidator(as_shape)] = hyperparameter(
+        None, "scale images to this height and width, gray (28x28) or in color (3x28x28)"
+    )
 
     def references(self) -> tuple[CodeReference, ...]:
         """The user's own code that makes the data."""
@@ -118,6 +122,8 @@ class DataSource(BaseModel):
             if self not in _outlines:
                 _outlines[self] = self.load(location or DataLocation()).outline
             return _outlines[self]
+        if self.image_shape:
+            info = info._replace(shape=shape_of(self.image_shape))
         if not self.classes:
             return info
         chosen = class_numbers(self.classes, info.classes)
@@ -133,13 +139,16 @@ class DataSource(BaseModel):
             InputError: The data cannot be found, downloaded, or read.
         """
         if self.decodes:
-            options = self.model_dump_json(exclude={self.place, *([] if self.reads_chosen else ["classes"])})
+            later = {"image_shape", *([] if self.reads_chosen else ["classes"])}
+            options = self.model_dump_json(exclude={self.place, *later})
             folder = location.folder / DECODED / cache_key(self.name, self.fingerprint(location), options)
             dataset = load_or_decode(folder, lambda: self.read(location))
             dataset = replace(dataset, name=self.display_name())  # the cache may come from a copy at another path
         else:
             dataset = self.read(location)
-        return with_class_notes(dataset.only(self.classes) if self.classes and not self.reads_chosen else dataset)
+        if self.classes and not self.reads_chosen:
+            dataset = dataset.only(self.classes)
+        return with_class_notes(scale_images(dataset, shape_of(self.image_shape)) if self.image_shape else dataset)
 
     def fingerprint(self, location: DataLocation) -> str:
         """16 hexadecimal digits of the SHA-256 of the files' bytes (not decoded).

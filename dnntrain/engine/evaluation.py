@@ -123,15 +123,15 @@ def forward(network: Network, loss: PlainLoss, observe: Observer | None = None) 
 
 
 @torch.no_grad()
-def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.ndarray]) -> list[Predictions]:
+def predictions(inputs: BatchSource, predict: Predict, test_outputs: list[np.ndarray]) -> list[Predictions]:
     """Each member's outputs on held-out examples.
 
     Args:
-        network: The members, with the weights that they keep.
-        inputs: Their examples.
-        test_outputs: What they predict for the batches of the test part; computed here if it is empty.
+        inputs: The examples.
+        predict: Predicts a batch with the weights that the members keep.
+        test_outputs: What it predicts for the batches of the test part; computed here if it is empty.
     """
-    predict, targets = forward(network, inputs.loss), held_out_targets(inputs)
+    targets = held_out_targets(inputs)
     test_outputs = test_outputs or [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.test())]
     val_outputs = [on_host(predict(n, batch), batch) for n, batch in enumerate(inputs.validation())]
     by_part = {"val": np.concatenate(val_outputs, axis=1), "test": np.concatenate(test_outputs, axis=1)}
@@ -146,9 +146,9 @@ def predictions(network: Network, inputs: BatchSource, test_outputs: list[np.nda
 
 
 def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None:
-    """Raise InputError if early stopping or `select` watches a metric that the validation targets do not define.
+    """Raise InputError if a run watches a metric that the validation targets do not define.
 
-    It would be nan after every epoch, so that no epoch would be the best.
+    It would be nan after every epoch, so that no epoch would be better than another.
     """
     targets, info = held_out_targets(inputs)["val"], inputs.target_info["val"]
     train = inputs.targets.cpu().numpy()[inputs.train_indices[0]]
@@ -159,7 +159,7 @@ def check_watched_metrics(inputs: BatchSource, specs: Sequence[RunSpec]) -> None
 
 
 def measure_watched(specs: Sequence[RunSpec], outputs: list[np.ndarray], inputs: BatchSource, part: str) -> Watched:
-    """The metrics that each member's early stopping or `select` watches and that runs do not record, by column.
+    """The metrics that each member watches and that runs do not record, by column.
 
     Args:
         specs: The members' runs.

@@ -13,7 +13,7 @@ from dnntrain.engine.batches import Batch
 from dnntrain.engine.network import dropout_keys
 from dnntrain.engine.population import Population
 from dnntrain.nn.gradients import Gradients, densify
-from dnntrain.nn.layer import VJP, ForwardContext
+from dnntrain.nn.layer import VJP, BackwardObserver, ForwardContext
 from dnntrain.techniques.augmentation.mixing import mixed_value_and_vjp
 from dnntrain.techniques.losses import Loss
 
@@ -41,6 +41,11 @@ def passes_by_step(p: Population, epoch: int) -> Iterator[list[Pass]]:
         yield step
 
 
+def observed(passes: list[Pass], observer: BackwardObserver) -> list[Pass]:
+    """The same passes, seen by an observer."""
+    return [Pass(batch, replace(ctx, observe_backward=observer)) for batch, ctx in passes]
+
+
 def step_gradients(p: Population, passes: list[Pass], on_batch: OnBatch) -> Gradients:
     """The gradients by which a step is taken, without penalties.
 
@@ -52,7 +57,9 @@ def step_gradients(p: Population, passes: list[Pass], on_batch: OnBatch) -> Grad
     grads = mean_gradients(p, passes, on_batch)
     if p.sam:
         with p.sam.ascended(p.network.parameters, grads):
-            grads = mean_gradients(p, [Pass(batch, replace(ctx, statistics=0.0)) for batch, ctx in passes])
+            unobserved = (replace(ctx, statistics=0.0, observe_backward=None) for _, ctx in passes)
+            again = [Pass(batch, ctx) for (batch, _), ctx in zip(passes, unobserved, strict=True)]
+            grads = mean_gradients(p, again)
     return grads
 
 

@@ -1,35 +1,19 @@
-"""Whether a network trains as it should: figures of each layer, measured every epoch, and a diagnosis from them."""
+"""Whether a network trains as it should: a diagnosis from the figures of its layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dnntrain.engine.network import LayerSpecs, weight_names
-from dnntrain.nn.gradients import FactoredGradient, densify
+from dnntrain.engine.probe import RunProbes
 from dnntrain.nn.layer_spec import walk
-from dnntrain.nn.maps import pixel_rows
-from dnntrain.store.records import HEALTHY, NOT_JUDGED, LayerNames
-from dnntrain.techniques.clipping import norms
+from dnntrain.store.records import DIVERGED_HEALTH, HEALTHY, NOT_JUDGED, LayerNames
 from dnntrain.techniques.networks.base import Net
 from dnntrain.techniques.networks.mlp import MLP
-from dnntrain.utils.lazy import torch
-
-PROBES = 8
-"""Steps of an epoch at which gradients and updates are measured: enough for a mean, at a few percent of the cost."""
-
-NEAR_ASYMPTOTE = 0.05
-"""Share of an activation's range within which it counts as saturated: a sigmoid's slope there is below 0.05, a fifth
-of its largest (Glorot & Bengio 2010 look at the same region)."""
-
-WEIGHT_FIGURES = ("grad_norm", "grad_max", "update_ratio")
-"""The figures of each weight, from the lowest layer to the highest."""
-ACTIVATION_FIGURES = ("act_mean", "act_std", "dead", "saturated")
-"""The figures of each activation, likewise."""
-FIGURES = (*WEIGHT_FIGURES, *ACTIVATION_FIGURES)
 
 # The thresholds of the diagnosis, measured on fashion-mini, 3 epochs, with 33 dense networks of 1 to 100 hidden layers.
 # In brackets are convolutional, residual, recurrent and attention networks (tests/bench/health.py): 33 that learn, 6
@@ -52,80 +36,6 @@ SATURATED = 0.5
 layer above convolutions], weights drawn with deviation 1 gave 0.8 to 0.9 [0.96; Adam at 0.003: 0.5 to 0.6]."""
 
 
-@dataclass
-class Probe:
-    """Sums the layers' figures over the probed steps of one epoch. Nothing in it waits for the device."""
-
-    members: int
-    device: torch.device
-    steps: int = 0
-    sums: dict[str, torch.Tensor] = field(default_factory=dict)
-    activations: dict[str, list[list[torch.Tensor]]] = field(default_factory=dict)
-    """By the activation's name: the figures of ACTIVATION_FIGURES, each (P,), of every call of `activation`."""
-    before: dict[str, torch.Tensor] = field(default_factory=dict)
-    largest: torch.Tensor | None = None
-
-    def gradients(self, kernels: dict[str, torch.Tensor], grads: Mapping[str, torch.Tensor | FactoredGradient]) -> None:
-        """Note the weights (P, in, out) before a step, and their gradients before clipping."""
-        self.steps += 1
-        self.before = {name: kernel.clone() for name, kernel in kernels.items()}
-        norm = [norms(densify(grads[name])) for name in kernels]
-        self._add("grad_norm", norm)
-        largest = torch.stack(norm)
-        self.largest = largest if self.largest is None else torch.fmax(self.largest, largest)  # fmax passes nan over
-
-    def updates(self, kernels: dict[str, torch.Tensor]) -> None:
-        """Note how much the step changed the weights, relative to their norm."""
-        changes = {name: norms(kernel - self.before[name]) for name, kernel in kernels.items()}
-        self._add("update_ratio", [c / norms(self.before[name]).clamp(min=1e-12) for name, c in changes.items()])
-
-    def activation(self, name: str, h: torch.Tensor, asymptotes: tuple[float, ...]) -> None:
-        """Note the output h of an activation, as an `Observer` does."""
-        # one that is bounded on one side only is 0 on the other
-        margin = NEAR_ASYMPTOTE * (max(asymptotes) - min(*asymptotes, 0.0)) if asymptotes else 0.0
-        flat = pixel_rows(h).flatten(1)
-        near = [((flat - a).abs() < margin).float().mean(dim=1) for a in asymptotes]
-        mean = flat.mean(dim=1)
-        deviation = (flat - mean.unsqueeze(1)).square_().mean(dim=1).sqrt()
-        saturated = torch.stack(near).sum(0) if near else torch.zeros_like(mean)
-        self.activations.setdefault(name, []).append([mean, deviation, dead_share(h), saturated])
-
-    def _add(self, name: str, figures: list[torch.Tensor]) -> None:
-        total = torch.stack(figures)
-        self.sums[name] = self.sums[name] + total if name in self.sums else total
-
-    @property
-    def observed(self) -> dict[str, torch.Tensor]:
-        """By the activation's name, its figures (4, P); without those that only some of the members called."""
-        figures = {name: torch.cat(list(map(torch.stack, calls)), 1) for name, calls in self.activations.items()}
-        return {name: seen for name, seen in figures.items() if seen.shape[1] == self.members}
-
-    def figures(self) -> dict[str, np.ndarray]:
-        """Every figure of FIGURES: (weights, P) or (activations, P)."""
-        means = {name: total / self.steps for name, total in self.sums.items()}
-        means |= {} if self.largest is None else {"grad_max": self.largest}
-        observed = [*self.observed.values()]
-        seen = dict(zip(ACTIVATION_FIGURES, torch.stack(observed, 1), strict=True)) if observed else {}
-        empty = np.zeros((0, self.members))
-        return {name: empty for name in FIGURES} | {k: v.cpu().numpy() for k, v in (means | seen).items()}
-
-
-def dead_share(h: torch.Tensor) -> torch.Tensor:
-    """The share (P,) of the units that are 0 in all rows of an activation's output h (P, rows, …).
-
-    A unit is a channel of maps (rows, channels, height, width). Sequences are (rows, length, units), or behind a
-    convolution (rows, channels, length): the larger share is taken, since no place is 0 in all units.
-    """
-    unit_axes = (2, 3) if h.dim() == 4 else (2,)
-    shares = []
-    for axis in unit_axes:
-        others = [k for k in range(1, h.dim()) if k != axis]
-        # on maps, the extremes take a fifth of the time of `(h != 0).any`
-        dead = (h.amax(dim=others) == 0) & (h.amin(dim=others) == 0)
-        shares.append(dead.float().mean(dim=1))
-    return torch.stack(shares).amax(dim=0)
-
-
 def layer_names(net: Net, layers: LayerSpecs, observed: Iterable[str]) -> LayerNames:
     """What a network's figures are recorded under: the name of each weight's layer, and of each activation.
 
@@ -146,44 +56,56 @@ def layer_names(net: Net, layers: LayerSpecs, observed: Iterable[str]) -> LayerN
     return LayerNames(**names)
 
 
-def probed_steps(steps: int) -> set[int]:
-    """The steps of an epoch at which gradients are measured, spread evenly."""
-    return {int(step) for step in np.linspace(0, steps - 1, min(PROBES, steps)).round()}
-
-
 @dataclass(frozen=True)
 class Diagnosis:
     """What is wrong with a run, where, and since when."""
 
     state: str
-    """HEALTHY, NOT_JUDGED, or one of SYMPTOMS."""
+    """HEALTHY, NOT_JUDGED, DIVERGED_HEALTH, or one of SYMPTOMS."""
     layer: str = ""
     """The name of the layer that shows it most, as in `LayerNames`."""
     epoch: int = 0
     """The epoch (from 1) from which on it lasted until the end."""
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state} (layer {self.layer}, epoch {self.epoch})" if self.layer else self.state
+        details = f"layer {self.layer}, epoch {self.epoch}" if self.layer else self.note
+        return f"{self.state} ({details})" if details else self.state
 
 
-def diagnose(history: Sequence[dict[str, Any]], status: str, layers: LayerNames) -> Diagnosis:
+def diagnose(
+    history: Sequence[dict[str, Any]], status: str, layers: LayerNames, probes: RunProbes | None = None
+) -> Diagnosis:
     """The worst symptom that a run shows until its end.
 
     Args:
         history: A row for each epoch, with FIGURES.
         status: The run's: finished or diverged.
         layers: The names of what the rows' lists are about.
+        probes: What was measured at single steps, of a run that diverged.
     """
     if status == "diverged":
-        last = history[-1]
-        layer = int(np.argmax(np.nan_to_num(last["grad_max"], nan=-1.0, posinf=np.inf)))
-        return Diagnosis("exploding", layers.weights[layer], last["epoch"])
+        return diagnose_diverged(probes or RunProbes(), layers, history[-1]["epoch"])
     for state, symptom in SYMPTOMS.items():
         lasting = since(symptom, history)
         if lasting is not None:
             names = layers.activations if state in ACTIVATION_SYMPTOMS else layers.weights
             return Diagnosis(state, names[lasting[0]], lasting[1])
     return Diagnosis(NOT_JUDGED if layers.unobserved else HEALTHY)
+
+
+def diagnose_diverged(probes: RunProbes, layers: LayerNames, epoch: int) -> Diagnosis:
+    """Why a run diverged in an epoch: because gradients exploded, if the finite ones show that.
+
+    They do where the norm of a layer's gradient ends above the threshold and has not calmed down since the first of
+    them. Otherwise a single step took the weights too far, as a large rate does: all gradients before it look sound.
+    """
+    norms = np.array([figures["grad_norm"] for figures in probes.last])
+    grew = norms.size > 0 and (norms[-1] > EXPLODING) & (norms[-1] >= norms[0])
+    if np.any(grew):
+        layer = int(np.argmax(np.where(grew, norms[-1], 0.0)))
+        return Diagnosis("exploding", layers.weights[layer], epoch)
+    return Diagnosis(DIVERGED_HEALTH, note=f"gradients finite until step {probes.finite_steps:,}")
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:

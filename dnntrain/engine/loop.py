@@ -15,13 +15,16 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
+from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
-from dnntrain.engine.gradients import passes_by_step, step_gradients
-from dnntrain.engine.health import Probe, layer_names, probed_steps
+from dnntrain.engine.gradients import observed, passes_by_step, step_gradients
+from dnntrain.engine.health import layer_names
 from dnntrain.engine.population import Population, StartState
+from dnntrain.engine.probe import Probe
 from dnntrain.engine.run import OnEpoch, Run, ignore
 from dnntrain.engine.update import clip, epoch_rates, regularize, update
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
+from dnntrain.nn.gradients import densify
 
 NEW = StartState()
 
@@ -70,23 +73,31 @@ def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
     network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
     rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
-    probes, probe = probed_steps(steps), Probe(len(p.runs), inputs.device)
+    probe = Probe(len(p.runs), inputs.device, steps, is_first=p.steps == p.start_state.epochs == 0)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
+    def on_batch(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
+        metrics.add(batch, outputs, losses)
+        probe.add_losses(losses[:, : batch.real])
+
     for step, passes in enumerate(passes_by_step(p, epoch)):
-        grads = regularize(p, step_gradients(p, passes, metrics.add))
-        if step in probes:
-            probe.gradients(network.kernels, grads)
+        is_probed = probe.begin(step)
+        grads = regularize(p, step_gradients(p, observed(passes, probe) if is_probed else passes, on_batch))
+        if is_probed:
+            probe.gradients(network.kernels, grads, keep=p.clipping is not None)
         if p.clipping:
             grads, is_clipped = clip(p.clipping, grads)
             clipped += is_clipped
+        if is_probed and p.clipping:
+            probe.clipped([densify(gradient) for gradient in grads.values()])
         update(p, grads, rates, step)
-        if step in probes:
+        if is_probed:
             probe.updates(network.kernels)
         update_average(p, averaging[step])
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
+    figures |= {"clip_cosine": probe.clip_cosine()} if p.clipping else {}
     return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
 
 
@@ -102,6 +113,7 @@ def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: P
     for m, run in enumerate(p.runs):
         run.layers = names
         row: dict[str, Any] = {"epoch": epoch + 1} | {name: float(values[m]) for name, values in figures.items()}
+        run.probes.add_epoch(probe, m, epoch + 1, p.steps - p.inputs.steps_per_epoch)
         run.history.append(row | watched[m] | {name: values[:, m].tolist() for name, values in layers.items()})
         if not np.isfinite([row[TRAIN_LOSS], row[VAL_LOSS]]).all():
             run.status = "diverged"
@@ -124,7 +136,8 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     outputs: list[np.ndarray] | None = [] if is_needed else None
     tested = test(network, inputs, [run.spec.stream_seed for run in runs], outputs)
     watched = measure_watched(specs, outputs or [], inputs, "test")
-    predicted = predictions(network, inputs, outputs) if outputs and keep_predictions else [None] * len(runs)
+    predict = forward(network, inputs.loss)
+    predicted = predictions(inputs, predict, outputs) if outputs and keep_predictions else [None] * len(runs)
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status = "finished"

@@ -14,6 +14,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource, Splits
 from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
+from dnntrain.engine.probe import RunProbes
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import Tensors
@@ -166,6 +167,7 @@ class Population:
                 run.seconds,
                 # a module's buffers may have shape (), and then `a[m]` is a scalar and not an array
                 {k: np.array(a[m]) for k, a in arrays.items()},
+                probes=run.probes.content(),
             )
             for m, run in enumerate(self.runs)
         }
@@ -174,6 +176,7 @@ class Population:
         """Continue from the checkpoints, one for each member, all of the same epoch."""
         for run, point in zip(self.runs, checkpoints, strict=True):
             run.history, run.kept_epoch, run.seconds = list(point.history), point.kept_epoch, point.seconds
+            run.probes = RunProbes(**point.probes)
         for name, tensor in self.tensors().items():
             now = name.replace("best.", "now.", 1)  # stands for the best weights of a member that does not keep them
             members = [point.tensors[name if name in point.tensors else now] for point in checkpoints]

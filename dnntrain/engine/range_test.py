@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.averaging import averaging_shares, update_average
 from dnntrain.engine.batches import Batch
-from dnntrain.engine.gradients import Pass, passes_by_step, step_gradients
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
-from dnntrain.engine.update import EpochRates, clip, regularize, update
+from dnntrain.engine.steps import endless_steps, take_step
+from dnntrain.engine.update import EpochRates
 from dnntrain.statistics.range_test import diverged_at
 from dnntrain.utils.lazy import torch
 
@@ -54,12 +53,8 @@ def range_test(
         def keep(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
             in_step.append(losses[:, : batch.real])
 
-        for step, (passes, averaging) in enumerate(islice(endless_steps(p), len(rates))):
-            grads = regularize(p, step_gradients(p, passes, keep))
-            if p.clipping:
-                grads, _ = clip(p.clipping, grads)
-            update(p, grads, constant_rates(p, rates[step]), 0)
-            update_average(p, averaging)
+        for number, step in enumerate(islice(endless_steps(p), len(rates))):
+            take_step(p, step, constant_rates(p, rates[number]), 0, keep)
             means.append(torch.cat(in_step, dim=1).mean(dim=1, dtype=torch.float64))
             in_step.clear()
             if len(means) % STEPS_PER_REPORT == 0 or len(means) == len(rates):
@@ -68,15 +63,6 @@ def range_test(
                 if all(diverged_at(member) < len(member) for member in losses.T):
                     break
     return losses
-
-
-def endless_steps(p: Population) -> Iterator[tuple[list[Pass], torch.Tensor | None]]:
-    """The mini-batches of each step, and the members' shares for `update_average` after it, epoch after epoch.
-
-    The only average that a range test takes is lookahead's, from which training goes on.
-    """
-    for epoch in count():
-        yield from zip(passes_by_step(p, epoch), averaging_shares(p, epoch), strict=True)
 
 
 def constant_rates(p: Population, rate: float) -> EpochRates:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
+from dnntrain.engine.probe import RunProbes
 from dnntrain.metrics import HELD_OUT, TargetInfo, recorded_columns
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
@@ -45,6 +46,8 @@ class Run:
     """What is known of the targets of its training part."""
     predictions: Predictions | None = None
     """Of the kept weights; None if it diverged, or was not to keep them."""
+    probes: RunProbes = field(default_factory=RunProbes)
+    """What was measured at single steps."""
 
     def values(self, metric: str) -> list[float]:
         """The history of one figure."""
@@ -66,6 +69,7 @@ class Run:
         watched = [f"{part}_{metric.name}" for part in HELD_OUT for metric in self.spec.watched_metrics]
         names = [*recorded_columns(data["task"]), *watched]
         results = {name: self.kept_row.get(name) for name in names} | self.test
+        diverged = self.status == "diverged"
         content = {
             "format": FORMAT,
             "run": run_id,
@@ -78,10 +82,11 @@ class Run:
             "best_epoch": self.kept_epoch or None,
             "results": {name: results[name] for name in names if self.status == "finished"},
             "constant": self.constant,
-            "health": str(diagnose(self.history, self.status, self.layers)),
+            "health": str(diagnose(self.history, self.status, self.layers, self.probes)),
             "layers": self.layers.content(),
             "seconds": round(self.seconds, 4),
             "history": self.history,
+            "probes": {key: value for key, value in self.probes.content().items() if key != "last" or diverged},
         }
         if data["task"] == "regression":
             content["target"] = {"mean": self.target_info.mean, "deviation": self.target_info.deviation}

@@ -10,7 +10,6 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.population import Population
-from dnntrain.metrics import VAL_LOSS
 from dnntrain.nn.gradients import Gradients, densify
 from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
@@ -29,7 +28,9 @@ class EpochRates:
 def epoch_rates(p: Population, epoch: int) -> EpochRates:
     """The learning rates of the epoch (0-based), and the momenta if the schedules cycle them."""
     steps = p.inputs.steps_per_epoch
-    clocks = [ScheduleContext(steps, run.spec.epochs * steps, run.values(VAL_LOSS)) for run in p.runs]
+    clocks = [
+        ScheduleContext(steps, run.spec.epochs * steps, run.values(run.spec.schedule.watched_metric)) for run in p.runs
+    ]
 
     def by_step(values: Callable[[RunSpec, ScheduleContext], np.ndarray]) -> torch.Tensor:
         members = [values(run.spec, clock) for run, clock in zip(p.runs, clocks, strict=True)]

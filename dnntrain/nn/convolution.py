@@ -33,15 +33,17 @@ class Convolution(Layer):
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         x = channels_last(x).expand(len(self._parameters["kernel"]), -1, -1, -1, -1)
         if ctx.training:
-            self._saved = x, ctx.real
+            self._saved = x, ctx
         return self.outputs(x)
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        x, real = self._saved
+        x, ctx = self._saved
         del self._saved
         grad = channels_last(grad)
-        real_grad = real_rows(grad, real)
-        grads[f"{self.name}.kernel"] = self.kernel_gradient(real_grad, real_rows(x, real))
+        real_grad = real_rows(grad, ctx.real)
+        if ctx.observe_backward:
+            ctx.observe_backward.net_input_gradient(f"{self.name}.kernel", real_grad)
+        grads[f"{self.name}.kernel"] = self.kernel_gradient(real_grad, real_rows(x, ctx.real))
         if "bias" in self._parameters:
             grads[f"{self.name}.bias"] = pixel_rows(real_grad).sum(dim=1)
         return self._derivative(0, grad, x) if self.needs_input_grad else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Self, overload
+from typing import Protocol, Self, overload
 
 from dnntrain.nn.gradients import Gradients
 from dnntrain.utils.lazy import torch
@@ -21,6 +21,29 @@ Observer = Callable[[str, "torch.Tensor", tuple[float, ...]], None]
 """Receives each activation's name, its output (P, real rows, …), and the values at which it saturates.
 
 A layer whose members go one after the other calls it for each of them, with P = 1."""
+
+
+class BackwardObserver(Protocol):
+    """Sees what backpropagation multiplies from layer to layer, in a pass that trains."""
+
+    def slope(self, name: str, slope: torch.Tensor, inputs_per_unit: int) -> None:
+        """Receives an activation's derivative at its net inputs, in the forward pass.
+
+        Args:
+            name: The layer's name.
+            slope: (P, real rows, …), shaped as the net inputs.
+            inputs_per_unit: How many net inputs make one unit.
+        """
+        ...
+
+    def net_input_gradient(self, weight: str, grad: torch.Tensor) -> None:
+        """Receives the gradient of the mean loss for the net inputs of a layer, in the backward pass.
+
+        Args:
+            weight: The full name of the weights whose product with the layer's inputs these are.
+            grad: (P, real rows, …). It may not be kept or changed.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +59,7 @@ class ForwardContext:
     dropout_keys: torch.Tensor | None = None
     """Keys of the dropout masks, int32 (`Layer.index`, P); None switches dropout off."""
     observe: Observer | None = None
+    observe_backward: BackwardObserver | None = None
     statistics: float | None = None
     """The share of this mini-batch in running statistics; 0 leaves all buffers alone, None is each layer's own."""
 

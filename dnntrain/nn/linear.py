@@ -42,14 +42,16 @@ class Dense(Layer):
         kernel = self._parameters["kernel"]
         x = x if len(x) == len(kernel) else x.expand(len(kernel), -1, -1)
         if ctx.training:
-            self._saved = x, ctx.real
+            self._saved = x, ctx
         return batched_matmul(x, kernel, self._parameters.get("bias"))
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        x, real = self._saved
+        x, ctx = self._saved
         del self._saved  # memory that is free early is reused while it is in the caches
-        real_grad = real_rows(grad, real)
-        factored = FactoredGradient(real_rows(x, real), real_grad)
+        real_grad = real_rows(grad, ctx.real)
+        if ctx.observe_backward:
+            ctx.observe_backward.net_input_gradient(f"{self.name}.kernel", real_grad)
+        factored = FactoredGradient(real_rows(x, ctx.real), real_grad)
         grads[f"{self.name}.kernel"] = factored.densify() if is_lowered(grad.device) else factored
         if "bias" in self._parameters:
             grads[f"{self.name}.bias"] = real_grad.sum(dim=1, keepdim=True)

@@ -26,6 +26,8 @@ def design_notes(summary: Summary) -> Iterator[str]:
             "moderated variances."
         )
     yield from effect_notes(summary)
+    yield from within_notes(summary)
+    yield from order_notes(summary)
     yield from published_notes(summary)
 
 
@@ -47,8 +49,44 @@ def effect_notes(summary: Summary) -> Iterator[str]:
             f"intervals and p are simultaneous over {counted(judged, 'technique')} {how}; the intervals of gain and "
             f"loss hold one by one. {words}"
         )
-    if missing := missing_cells({arm.name: arm.runs for arm in summary.arms}):
+    if missing := missing_cells(summary.runs):
         yield f"Effects are estimated without these arms, which have too few runs: {', '.join(missing)}."
+
+
+def within_notes(summary: Summary) -> Iterator[str]:
+    """What is compared within a factor, and how it was judged."""
+    if summary.simple_effects:
+        judged = sum(not math.isnan(effect.result.p) for effect in summary.simple_effects)
+        yield (
+            f"Within {summary.options.within}: each level against {summary.simple_effects[0].reference} at the same "
+            f"setting of the other factors. Intervals and p are simultaneous over {counted(judged, 'comparison')} "
+            "(Bonferroni, moderated variances), a family of their own."
+        )
+
+
+def order_notes(summary: Summary) -> Iterator[str]:
+    """Where an order of arms holds, where it is contradicted, whether there is a trend, and how it was judged."""
+    if summary.ordered is None:
+        return
+    steps = summary.ordered.steps
+    found: dict[bool | None, list[str]] = {holds: [] for holds in (True, False, None)}
+    for step in steps:
+        better, worse = (step.following, step.arm) if step.holds is False else (step.arm, step.following)
+        found[step.holds].append(f"{better} {'and' if step.holds is None else '>'} {worse}")
+    words = {True: "shown", False: "contradicted", None: "not told apart"}
+    said = [f"{len(which)} {words[holds]} ({', '.join(which)})" for holds, which in found.items() if which]
+    yield f"Order {' > '.join(summary.ordered.order)}: of {counted(len(steps), 'step')}, {'; '.join(said)}."
+    if (trend := summary.ordered.trend) is not None:
+        shows = "shows a trend" if trend.p < 1 - summary.level else "does not show a trend"
+        yield (
+            f"Page's test over {counted(trend.n, 'seed')} (Page 1963) {shows} along this order: L = "
+            f"{trend.statistic:g}, one-sided p {formatting.p_value(trend.p)}. A trend does not mean that each step "
+            "holds."
+        )
+    yield (
+        "The p of the steps are of moderated paired t tests in both directions, by Holm's correction over all steps; "
+        "the intervals hold one by one."
+    )
 
 
 def published_notes(summary: Summary) -> Iterator[str]:

@@ -1,14 +1,29 @@
-"""Tables beyond an arm against the baseline: a design's effects and contributions, and published values."""
+"""Tables beyond an arm against the baseline: pairs, effects, contributions, an order of arms, and published values."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
-from dnntrain.statistics import Interval, deviation
+from dnntrain.statistics import ContrastResult, Interval, deviation
 from dnntrain.utils.text_layout import TextTable
+
+
+def tables_of_design(summary: Summary) -> Iterator[TextTable]:
+    """Yields the tables that a study has beyond those of every study."""
+    if summary.published:
+        yield published_table(summary)
+    if summary.effects:
+        yield effects_table(summary)
+    if summary.simple_effects:
+        yield within_table(summary)
+    if summary.ordered:
+        yield order_table(summary)
+    if summary.contributions:
+        yield contributions_table(summary)
 
 
 def pairs_table(summary: Summary) -> TextTable:
@@ -76,3 +91,39 @@ def contributions_table(summary: Summary) -> TextTable:
     headings = ["technique", "n", f"gain alone {level}", f"loss without {level}", f"gap {level}", "p", "reading"]
     readings = frozenset(headings[-1:])
     return TextTable("alone and among all", headings, rows, frozenset(headings[1:-1]), readings, colored=readings)
+
+
+def within_table(summary: Summary) -> TextTable:
+    """Each level of one factor against the first one, at each setting of the other factors."""
+    factor, reference = summary.options.within or "", summary.simple_effects[0].reference
+    others = [*summary.simple_effects[0].setting]
+    rows = [
+        [
+            *effect.setting.values(),
+            effect.level,
+            *judged_cells(effect.result, summary, effect.arm, effect.reference_arm),
+        ]
+        for effect in summary.simple_effects
+    ]
+    headings = [*others, factor, "n", f"Δ [{formatting.percent(summary.level)}]", "p", "verdict"]
+    verdicts = frozenset(headings[-1:])
+    title = f"within {factor}: against {reference}"
+    return TextTable(title, headings, rows, frozenset(headings[-4:-1]), verdicts, colored=verdicts)
+
+
+def order_table(summary: Summary) -> TextTable:
+    """Each arm of an order against the next one."""
+    rows = [
+        [f"{step.arm} > {step.following}", *judged_cells(step.result, summary, step.arm, step.following)]
+        for step in (summary.ordered.steps if summary.ordered else ())
+    ]
+    headings = ["step", "n", f"difference [{formatting.percent(summary.level)}]", "p", "verdict on the first"]
+    verdicts = frozenset(headings[-1:])
+    return TextTable("order", headings, rows, frozenset(headings[1:-1]), verdicts, colored=verdicts)
+
+
+def judged_cells(result: ContrastResult, summary: Summary, *arms: str) -> list[str]:
+    """The seeds, the difference with its interval, p, and the verdict of a contrast of two arms."""
+    interval = None if math.isnan(result.interval.mean) else result.interval
+    difference = formatting.difference(interval, summary.metric, *(summary.arm(name).deviation for name in arms))
+    return [f"{result.n}", difference, formatting.p_value(result.p), result.verdict]

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator
 
 from dnntrain.analysis import looks
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.selection import arms_by_kept_epoch, choices_by_validation
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.config.renamed import to_new_names
 from dnntrain.metrics import TRAIN_LOSS, split_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_notes
 from dnntrain.reporting.class_tables import missing_predictions_line
 from dnntrain.reporting.constant_notes import constant_lines
 from dnntrain.reporting.design_notes import design_notes
@@ -19,6 +21,8 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.secondary import secondary_lines
+from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
 from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
@@ -34,6 +38,9 @@ METHODS_IN_WORDS = {
 
 MIXING = ("mixup", "cutmix")
 """Settings that mix pairs of training examples."""
+
+EVERY_STEP = 0.9995
+"""A share of clipped steps from which on it is shown as 100 %."""
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
@@ -54,6 +61,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     if summary.results.progress:
         yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
+    yield from secondary_lines(summary, most)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from constant_lines(summary, most)
@@ -62,11 +70,15 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     yield from selection_lines(summary, most)
     yield from training_loss_line(summary, most)
     yield from mixed_lines(summary, most)
+    yield from clipping_lines(summary, most)
     yield from best_line(summary)
     yield from other_baseline_line(summary)
     if not wide:
         yield from planning_lines(summary, most)
     yield from outlying_lines(summary)
+    yield from scores_notes(recorded_scores(summary.results))
+    if summary.times:
+        yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from data_lines(summary, most)
     if summary.results.record.note:
@@ -78,6 +90,7 @@ def caption(summary: Summary) -> Iterator[str]:
     if summary.results.progress:
         yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)
+    yield from secondary_lines(summary, MAX_ARMS)
     yield from looks.lines(summary.results.record)
     yield from table_lines(summary)
     yield from constant_lines(summary, MAX_ARMS)
@@ -95,10 +108,10 @@ def method_lines(summary: Summary) -> Iterator[str]:
     if family.method == "moderated" and family.pool is None:
         how = "paired t" if family.k == 1 else "paired t (each arm's own variance), Dunnett's correction"
     if family.k == 0:
-        yield f"Δ from {summary.baseline} in {unit}, without intervals; {delta_in_words(summary)}."
+        yield f"Δ from {summary.baseline} in {unit}, without intervals; {formatting.delta_in_words(summary)}."
         return
     kind = f"simultaneous {level} intervals of {family.k} comparisons" if family.k > 1 else f"its {level} interval"
-    yield f"Δ from {summary.baseline} in {unit}, with {kind} by {how}; {delta_in_words(summary)}."
+    yield f"Δ from {summary.baseline} in {unit}, with {kind} by {how}; {formatting.delta_in_words(summary)}."
     yield from variance_lines(family, str(summary.baseline))
     if summary.delta > 0 and any(not c.note for c in family.comparisons.values()):
         narrow, alpha = (formatting.percent(share) for share in (2 * family.level - 1, 1 - family.level))
@@ -115,17 +128,6 @@ def table_lines(summary: Summary) -> Iterator[str]:
     if family and summary.options.metrics > 1:
         level, k = formatting.percent(family.level), summary.options.metrics
         yield f"{k} metrics are judged, each at {level}: in 95 % of studies all intervals cover the true differences."
-
-
-def delta_in_words(summary: Summary) -> str:
-    """The smallest difference that matters, as it was written and in the metric's own unit."""
-    margin = summary.margin
-    if not margin.is_relative:
-        return f"δ = {margin.text}"
-    if math.isnan(summary.delta):
-        return f"δ = {margin.text} of {summary.baseline}'s mean, which is 0 or not known, so no arm can be equivalent"
-    value = formatting.number(summary.delta, summary.metric, summary.delta)
-    return f"δ = {margin.text} of {summary.baseline}'s mean ({value})"
 
 
 def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
@@ -191,6 +193,17 @@ def mixed_lines(summary: Summary, most: int) -> Iterator[str]:
     if part == "train" and mixed:
         target = "" if name == "loss" else ", against the target of the first one of each pair"
         yield f"{summary.metric} is measured on mixed examples for {formatting.listed(mixed, most)}{target}."
+
+
+def clipping_lines(summary: Summary, most: int) -> Iterator[str]:
+    """The arms that clip in every step, and what the cosine is."""
+    clipping = {arm.name: arm.clipped for arm in summary.arms if arm.clipped}
+    always = [name for name, clipped in clipping.items() if clipped.share >= EVERY_STEP]
+    if always:
+        arms = formatting.listed(always, most)
+        yield f"Clipped 100 % of all steps: {arms}. That is a rescaled gradient, not clipping."
+    if any(not math.isnan(clipped.cosine) for clipped in clipping.values()):
+        yield "The cosine is between the clipped and the raw gradient; 1 keeps the direction."
 
 
 def best_line(summary: Summary) -> Iterator[str]:

@@ -130,9 +130,25 @@ def against_baseline(arm: ArmSummary, summary: Summary) -> str:
     return difference(arm.difference, summary.metric, arm.deviation, baseline.deviation)
 
 
+def delta_in_words(summary: Summary) -> str:
+    """The smallest difference that matters, as it was written and in the metric's own unit."""
+    margin = summary.margin
+    if not margin.is_relative:
+        return f"δ = {margin.text}"
+    if math.isnan(summary.delta):
+        return f"δ = {margin.text} of {summary.baseline}'s mean, which is 0 or not known, so no arm can be equivalent"
+    value = number(summary.delta, summary.metric, summary.delta)
+    return f"δ = {margin.text} of {summary.baseline}'s mean ({value})"
+
+
 def brief(value: float) -> str:
     """Formats seconds or a ratio: 1,234.5, 0.4, 0.03; empty for nan."""
     return "" if math.isnan(value) else f"{value:,.1f}" if value >= 0.1 else f"{value:.1g}"
+
+
+def cosine(value: float) -> str:
+    """Formats a cosine: 0.87; empty for nan."""
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def health(arm: ArmSummary, summary: Summary) -> str:

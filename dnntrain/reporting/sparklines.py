@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from dnntrain.statistics import Interval
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -15,13 +17,30 @@ def sparkline(values: Sequence[float], low: float, high: float, width: int = 12)
 
     Args:
         values: The curve; longer ones are thinned to `width` values. One that is not finite becomes '×'.
-        low: The value of the lowest bar.
-        high: The value of the highest bar.
+        low: The value of the lowest bar; lower ones have it as well.
+        high: The value of the highest bar; higher ones have it as well.
         width: The most characters.
     """
     step = max(1.0, len(values) / width)
     thinned = [values[min(len(values) - 1, math.ceil((i + 1) * step) - 1)] for i in range(min(width, len(values)))]
     return "".join(bar_character(value, low, high) for value in thinned)
+
+
+def curve_range(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis for curves, so that one run that goes astray does not flatten all others.
+
+    Values that are further from the quartiles than three times their distance are beyond it (Tukey 1977, "Exploratory
+    Data Analysis": "far out"). If more than half of the values are equal, the axis has all values.
+
+    Args:
+        values: The values of all curves; those that are not finite do not count.
+    """
+    finite = np.array([value for value in values if math.isfinite(value)])
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = np.percentile(finite, (25, 75))
+    reach = 3 * (high - low) or math.inf
+    return max(float(finite.min()), low - reach), min(float(finite.max()), high + reach)
 
 
 def bar_character(value: float, low: float, high: float) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.summary import Summary
-from dnntrain.metrics import metric_of, validation_column
+from dnntrain.metrics import validation_column
 from dnntrain.reporting import formatting
+from dnntrain.reporting.averaged_predictions import scores_table
 from dnntrain.reporting.class_tables import class_tables
-from dnntrain.reporting.design_tables import contributions_table, effects_table, pairs_table, published_table
+from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
-from dnntrain.reporting.sparklines import forest_row, sparkline
-from dnntrain.statistics import ComparisonFamily, deviation, mean
+from dnntrain.reporting.sensitivity import sensitivity_table
+from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
+from dnntrain.reporting.timing import target_table, time_columns
+from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
@@ -28,7 +31,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
 
     Args:
         summary: The study.
-        wide: Add the numbers behind the verdicts to the main table, and a table of the seeds that each arm needs.
+        wide: Add the numbers behind the verdicts to the main table, and the tables of `wide_tables`.
         pictures: Add sparklines and a forest plot in characters, for terminals.
     """
     if summary.results.progress:
@@ -49,42 +52,57 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
     yield from class_tables(summary)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
-    if wide and summary.plans:
+    if wide:
+        yield from wide_tables(summary)
+    yield from tables_of_design(summary)
+    if scores := recorded_scores(summary.results):
+        yield scores_table("Monte Carlo dropout", scores)
+
+
+def wide_tables(summary: Summary) -> Iterator[TextTable]:
+    """Yields the tables that only a wide report has: seeds that each arm needs, how soon it is good, sensitivities."""
+    if summary.plans:
         yield planning_table(summary)
-    if summary.published:
-        yield published_table(summary)
-    if summary.effects:
-        yield effects_table(summary)
-    if summary.contributions:
-        yield contributions_table(summary)
-    if averaged := averaged_arms(summary):
-        yield monte_carlo_table(averaged)
+    if summary.time_to_target:
+        yield target_table(summary.time_to_target, str(summary.baseline))
+    if (measured := sensitivity_table(summary)).rows:
+        yield measured
 
 
 def main_table(summary: Summary, *, wide: bool) -> TextTable:
     """A row for each arm: its runs, the metric, the difference from the baseline, and the verdict.
 
-    A study that is judged by the test part has the validation metric as a further column.
+    A study that is judged by the test part has the validation metric as a further column. One that is judged by
+    accuracy has the difference in loss and the verdict by it at the end, and the reverse.
     """
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
     has_validation = bool(validation) and any(arm.other_part for arm in summary.arms)
-    tuned = [f"tuned {summary.results.record.tuned}"] if summary.results.record.tuned else []
+    keys = list(dict.fromkeys(arm.tuned for arm in summary.arms if arm.tuned))
+    tuned = [f"tuned {keys[0]}" if len(keys) == 1 else "tuned"] if keys else []
     headings = ["arm", *tuned, "runs", formatting.heading(metric)]
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
     headings += wide_headings(family) if family and wide else []
+    other = summary.secondary
+    judged_by_other = f"verdict by {other.metric}" if other else ""
+    headings += [f"Δ {other.metric} [{formatting.percent(other.level)}]", judged_by_other] if other else []
     rows = []
     for arm in summary.arms:
-        row = [arm.name] + ["" if arm.tuned_value is None else format_value(arm.tuned_value)] * len(tuned)
+        is_baseline = arm.name == summary.baseline
+        value = "" if arm.tuned_value is None else format_value(arm.tuned_value)
+        row = [arm.name] + [f"{arm.tuned} {value}".strip() if len(keys) > 1 else value] * len(tuned)
         row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:
-            is_baseline = arm.name == summary.baseline
             row += ["baseline" if is_baseline else formatting.against_baseline(arm, summary), arm.verdict]
             row += wide_cells(arm, summary) if wide else []
+        if other:
+            theirs = other.arm(arm.name)
+            row += ["baseline" if is_baseline else formatting.against_baseline(theirs, other), theirs.verdict]
         rows.append(row)
-    return TextTable("", headings, rows, frozenset(headings) - {"arm", "verdict"}, colored=frozenset({"verdict"}))
+    verdicts = frozenset({"verdict", judged_by_other})
+    return TextTable("", headings, rows, frozenset(headings) - {"arm"} - verdicts, colored=verdicts)
 
 
 def wide_headings(family: ComparisonFamily) -> list[str]:
@@ -104,20 +122,25 @@ def wide_cells(arm: ArmSummary, summary: Summary) -> list[str]:
 
 
 def runs_table(summary: Summary) -> TextTable:
-    """A row for each arm: health, time of a run, and the value or the end of each run if there are few.
+    """A row for each arm: health, clipping, times, and the value or the end of each run if there are few.
 
     A table that dnntrain did not write has no health and no times.
     """
+    clipped = [arm.clipped for arm in summary.arms]
+    times = time_columns(summary) or {"s/run": [formatting.brief(arm.seconds) for arm in summary.arms]}
     columns = {
         "arm": [arm.name for arm in summary.arms],
         "health": [formatting.health(arm, summary) for arm in summary.arms],
-        "s/run": [formatting.brief(arm.seconds) for arm in summary.arms],
+        "clipped": [formatting.percent(round(each.share, 3)) if each else "" for each in clipped],
+        "cosine": [formatting.cosine(each.cosine) if each else "" for each in clipped],
+        **times,
         "each run": ["  ".join(ends_of_runs(arm, summary)) for arm in summary.arms],
     }
     headings = [name for name, cells in columns.items() if name == "arm" or any(cells)]
     rows = [list(row) for row in zip(*(columns[name] for name in headings), strict=True)]
     wraps = frozenset({"health", "each run"})
-    return TextTable("", headings, rows, frozenset({"s/run"}), wraps, colored=frozenset({"health"}))
+    right = frozenset({"clipped", "cosine", *times})
+    return TextTable("", headings, rows, right, wraps, colored=frozenset({"health"}))
 
 
 def ranks_table(summary: Summary) -> TextTable:
@@ -141,8 +164,7 @@ def pictures_table(summary: Summary) -> TextTable:
     """The validation metric by epoch as a sparkline if it is recorded, and the differences as a forest plot."""
     score = validation_column(summary.metric)
     curves = summary.results.validation_curves(score)
-    finite = [value for curve in curves.values() for value in curve if math.isfinite(value)]
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    low, high = curve_range([value for curve in curves.values() for value in curve])
     left, right = axis(summary)
     rows = []
     for arm in summary.arms:
@@ -151,7 +173,9 @@ def pictures_table(summary: Summary) -> TextTable:
         rows.append([arm.name, *lines, picture])
     digits = (right - left) / 2
     ends = " to ".join(formatting.signed(end, summary.metric, digits) for end in (left, right))
-    headings = ["arm"] + ([f"{score} by epoch"] if curves else []) + ([f"Δ from {ends}"] if summary.family else [])
+    direction = "" if summary.higher_is_better else " (lower is better)"
+    drawn = [f"{score} by epoch{direction}"] if curves else []
+    headings = ["arm", *drawn, *([f"Δ from {ends}"] if summary.family else [])]
     return TextTable("", headings, [row[: len(headings)] for row in rows])
 
 
@@ -162,39 +186,3 @@ def axis(summary: Summary) -> tuple[float, float]:
     # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
     axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
     return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
-
-
-@dataclass(frozen=True)
-class AveragedArm:
-    """An arm's mean test score, plain and with Monte Carlo dropout."""
-
-    arm: str
-    metric: str
-    plain: float
-    deviation: float
-    """Standard deviation of the plain scores."""
-    monte_carlo: float
-    gain: float
-
-
-def averaged_arms(summary: Summary) -> list[AveragedArm]:
-    """The arms with Monte Carlo dropout; empty if there are none."""
-    runs, metric = summary.results.runs, f"test_{metric_of(summary.metric).name}"
-    if f"mc_{metric}" not in runs:
-        return []
-    arms = []
-    for name, frame in runs[runs[f"mc_{metric}"].notna()].groupby("arm", sort=False):
-        plain, averaged = frame[metric], frame[f"mc_{metric}"]
-        means = float(plain.mean()), deviation(plain.tolist()), float(averaged.mean())
-        arms.append(AveragedArm(str(name), metric, *means, mean((averaged - plain).tolist())))
-    return arms
-
-
-def monte_carlo_table(averaged: list[AveragedArm]) -> TextTable:
-    """The test score with and without Monte Carlo dropout."""
-    rows = []
-    for arm in averaged:
-        figures = [formatting.number(value, arm.metric, arm.deviation) for value in (arm.plain, arm.monte_carlo)]
-        rows.append([arm.arm, *figures, formatting.signed(arm.gain, arm.metric, arm.deviation)])
-    headings = ["arm", formatting.heading(averaged[0].metric), "Monte Carlo", "gain"]
-    return TextTable("Monte Carlo dropout", headings, rows, frozenset(headings[1:]))

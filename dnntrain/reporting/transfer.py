@@ -12,15 +12,18 @@ from rich.text import Text
 from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
-from dnntrain.analysis.transfer import compare_sizes, recommend, saving, sized_pairs
+from dnntrain.analysis.transfer import compare_sizes, recommend, saving, sized_pairs, steps_taken
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.statistics import Interval
+from dnntrain.statistics.verdicts import BETTER
 from dnntrain.utils.text_layout import TextTable
 
 
 def transfer_report(summary: Summary) -> Iterator[TextTable | Text]:
     """The tables of a transfer study, each with the conclusions from it; nothing for other studies."""
+    if steps_taken(summary):
+        yield step_table(summary)
     if sized_pairs(summary):
         yield size_table(summary)
         yield Text("\n".join(size_notes(summary)))
@@ -109,19 +112,46 @@ def size_table(summary: Summary) -> TextTable:
         interval = None if math.isnan(c.difference) else Interval(c.difference, c.low, c.high)
         gain = formatting.difference(interval, metric, pair.scratch.deviation, pair.transfer.deviation)
         scores = (formatting.spread(arm, metric) for arm in (pair.scratch, pair.transfer))
-        rows.append([f"{pair.size:,}", *scores, gain, formatting.p_value(c.p), result.verdict])
+        rows.append([f"{pair.size:,}", pair.strategy, *scores, gain, formatting.p_value(c.p), result.verdict])
     gain = f"gain [{formatting.percent(summary.level)}]"
-    headings = ["examples", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
+    headings = ["examples", "strategy", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
+    if len({row[1] for row in rows}) == 1:
+        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
     title, colored = "by the number of training examples", frozenset({"verdict"})
-    return TextTable(title, headings, rows, frozenset(headings[:-1]), colored, colored)
+    return TextTable(title, headings, rows, frozenset(headings[:-1]) - {"strategy"}, colored, colored)
+
+
+def step_table(summary: Summary) -> TextTable:
+    """The strategies by the steps of the lecture's flow chart, with their means at each number of training examples."""
+    taken, heading = steps_taken(summary), formatting.heading(summary.metric)
+    sizes = list(dict.fromkeys(size for strategy in taken for size in strategy.by_size))
+    best = {size: best_arm(summary, size) for size in sizes}
+    rows = []
+    for i, strategy in enumerate(taken):
+        step = "" if i and taken[i - 1].step == strategy.step else strategy.step
+        arms = [strategy.by_size.get(size) for size in sizes]
+        cells = [formatting.spread(arm, summary.metric) if arm else "-" for arm in arms]
+        marks = ["* " if arm and arm.name == best[size] else "" for arm, size in zip(arms, sizes, strict=True)]
+        rows.append([step, strategy.name, *(mark + cell for mark, cell in zip(marks, cells, strict=True))])
+    headings = [f"{size:,} examples, {heading}" if size else heading for size in sizes]
+    title = "the steps of a transfer (* best mean)"
+    return TextTable(title, ["step", "strategy", *headings], rows, frozenset(headings))
+
+
+def best_arm(summary: Summary, size: int) -> str:
+    """The arm with the best mean of all strategies at one number of training examples; empty if none has one."""
+    arms = [strategy.by_size[size] for strategy in steps_taken(summary) if size in strategy.by_size]
+    measured = [arm for arm in arms if not math.isnan(arm.mean)]
+    return min(measured, key=lambda arm: error(arm, summary.metric)).name if measured else ""
 
 
 def size_notes(summary: Summary) -> list[str]:
     """How the intervals were computed, and how much data transfer saves."""
     pairs = sized_pairs(summary)
-    largest, enough = pairs[-1].size, saving(summary)
+    largest, enough, strategies = pairs[-1].size, saving(summary), {pair.strategy for pair in pairs}
+    compared = "sizes" if len(strategies) == 1 else "strategies and sizes"
     notes = [
-        f"The gains' intervals and p are simultaneous over all {len(pairs)} sizes (Bonferroni); "
+        f"The gains' intervals and p are simultaneous over all {len(pairs)} {compared} (Bonferroni); "
         f"δ = {summary.margin.text}{' of the mean of scratch' if summary.margin.is_relative else ''}."
     ]
     if enough:
@@ -130,11 +160,23 @@ def size_notes(summary: Summary) -> list[str]:
             f"Transfer with {enough.size:,} examples is not worse than scratch with {largest:,} by more than δ: "
             f"{fewer} times fewer (one-sided, sizes tested from the largest down)."
         )
+    elif len(strategies) > 1:
+        notes += [best_at(size, summary) for size in dict.fromkeys(pair.size for pair in pairs)]
     elif len(pairs) > 1:
         notes.append(
             f"Not shown: that transfer with fewer than {largest:,} examples reaches scratch with all, within δ."
         )
     return notes
+
+
+def best_at(size: int, summary: Summary) -> str:
+    """The strategy with the best mean of those better than scratch at one number of training examples, in words."""
+    here = [result for result in compare_sizes(summary) if result.pair.size == size]
+    better = [result.pair for result in here if result.verdict.startswith(BETTER)]
+    if not better:
+        return f"With {size:,} examples no strategy is better than {SCRATCH}."
+    best = min(better, key=lambda pair: error(pair.transfer, summary.metric))
+    return f"With {size:,} examples {best.strategy} has the best mean of the {len(better)} better than {SCRATCH}."
 
 
 def transfer_data(summary: Summary) -> dict[str, Any]:
@@ -150,7 +192,8 @@ def transfer_data(summary: Summary) -> dict[str, Any]:
     if not sized_pairs(summary):
         return {}
     sizes = [
-        {"examples": result.pair.size, **asdict(result.comparison), "verdict": result.verdict, "delta": result.delta}
+        {"examples": result.pair.size, "strategy": result.pair.strategy, **asdict(result.comparison)}
+        | {"verdict": result.verdict, "delta": result.delta}
         for result in compare_sizes(summary)
     ]
     return {"sizes": sizes, "notes": size_notes(summary)}

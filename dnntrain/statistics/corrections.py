@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from dnntrain.statistics.distributions import dunnett_p, studentized_range_p, tail_level
+from dnntrain.statistics.distributions import Array, dunnett_p, studentized_range_p, tail_level
 
 NONE, BONFERRONI, DUNNETT_P, TUKEY = "none", "bonferroni", "dunnett", "tukey"
 
@@ -45,3 +46,12 @@ class Correction:
     def p(self, t: float, df: float) -> float:
         """The family's two-sided p of one t statistic."""
         return self.adjust(float(stdtr(df, -abs(t))))
+
+
+def holm(p: Array) -> Array:
+    """The p values of a family, corrected by Holm's step-down method (Holm 1979); none is below its own p."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected

@@ -33,9 +33,12 @@ class Checkpoint:
     """What trained it. In another environment the rest could have other bits, so the run starts anew there."""
     stage: int = 0
     """The stage of a transfer, from 0."""
+    probes: dict[str, Any] = field(default_factory=dict)
+    """What was measured at single steps of the current stage, as `RunProbes` has it; empty in old checkpoints."""
     earlier: History = field(default_factory=list)
     """The rows of earlier stages."""
     earlier_seconds: float = 0.0
+    earlier_probes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:

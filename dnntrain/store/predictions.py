@@ -1,6 +1,7 @@
 """A run's outputs on held-out examples (predictions.npz, next to its record) and the targets that belong to them.
 
 Runs that share a split share the targets: each distinct array is one file, named by the SHA-256 of its bytes.
+The means over passes with Monte Carlo dropout have the same form (mc-100.npz).
 """
 
 from __future__ import annotations

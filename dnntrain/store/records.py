@@ -32,9 +32,13 @@ NOT_JUDGED = "healthy (activations not judged)"
 """The state of a network that shows no symptom, but not all of its activations either."""
 
 
+DIVERGED_HEALTH = "diverged"
+"""The state of a network whose loss is not finite any more, although its gradients did not explode before."""
+
+
 def health_state(health: str) -> str:
-    """The state that a diagnosis names, without layer and epoch: `dead units` for `dead units (layer 2, epoch 3)`."""
-    return health.partition(" (layer ")[0]
+    """The state that a diagnosis names, without its details: `dead units` for `dead units (layer 2, epoch 3)`."""
+    return health if health == NOT_JUDGED else health.partition(" (")[0]
 
 
 class Record(BaseModel):
@@ -125,15 +129,28 @@ class LayerNames(Record):
     """What the lists in a run's history are about."""
 
     weights: list[str] = []
-    """The name of each weight, for grad_norm, grad_max and update_ratio, from the lowest."""
+    """The name of each weight, for grad_norm, grad_max, update_ratio, sensitivity and weight_norm, from the lowest."""
     activations: list[str] = []
-    """The name of each activation, for act_mean, act_std, dead and saturated, from the lowest."""
+    """The name of each activation, for act_mean, act_std, dead, saturated and slope, from the lowest."""
     unobserved: list[str] = []
     """The activations that have no figures, as text: those that a module of the user's own does not show."""
 
     def columns(self) -> dict[str, list[str]]:
         """The columns of history.csv that say which layer each number of a cell is about; none for old records."""
         return {"weights": self.weights, "activations": self.activations} if self.weights else {}
+
+
+class ProbesRecord(Record):
+    """What was measured at single steps of a run. Figures are lists as in the history, by name."""
+
+    start: dict[str, list[float | None]] = {}
+    """At the first mini-batch, before the first step: sensitivity, weight_norm, slope, grad_norm, update_ratio."""
+    last: list[dict[str, int | list[float | None]]] = []
+    """Of a run that diverged: the same at the last steps with finite gradients, with `epoch` and `step` (from 1)."""
+    magnitudes: dict[str, list[float | None]] = {}
+    """By kind of clipping, what it compares with its threshold, at the probed steps of all epochs, unclipped."""
+    finite_steps: int = 0
+    """Steps until the loss of a mini-batch was no longer finite; all steps of a run that finished."""
 
 
 class TargetScale(Record):
@@ -186,6 +203,8 @@ class RunRecord(Record):
     """Old records have none. Their networks are dense, and their layers have numbers."""
     seconds: float
     history: list[HistoryRow] = Field(min_length=1)
+    probes: ProbesRecord = Field(default_factory=ProbesRecord)
+    """Older records have none: all of it is empty."""
     checksums: Checksums | None = None
     """None in a record that is not written yet, and in old ones."""
 

@@ -53,6 +53,46 @@ def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | N
     raise no_such_run(text, store)
 
 
+def named_runs(names: list[str] | None, store: RunStore) -> list[str]:
+    """The runs of studies, and runs as `resolve_run` knows them; all recorded runs without names."""
+    if not names:
+        return store.run_ids()
+    runs: list[str] = []
+    for name in names:
+        folder = named_folder(name, store)
+        runs += map(str, open_study(folder).runs["run"]) if is_study(folder) else [folder.name]
+    return list(dict.fromkeys(runs))
+
+
+def named_arms(names: list[str], store: RunStore) -> dict[str, dict[str, dict[int, str]]]:
+    """The finished runs of studies by study, arm and seed; those that are named themselves as arms of 'runs'."""
+    found: dict[str, dict[str, dict[int, str]]] = {}
+    for name in names:
+        folder = named_folder(name, store)
+        if not is_study(folder):
+            record = store.read(folder.name)
+            if record.status == "finished":
+                found.setdefault("runs", {})[record.run] = {record.seed: record.run}
+            continue
+        study = open_study(folder)
+        arms = found.setdefault(study.name, {})
+        runs = study.runs[study.runs["status"] == "finished"]
+        for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True):
+            arms.setdefault(str(arm), {})[int(seed)] = str(run)
+    return found
+
+
+def named_folder(name: str, store: RunStore) -> Path:
+    """The folder of a study in the store, or of a run; InputError if there is neither."""
+    for folder in (store.root / name, Path(name)):
+        if name and folder.parent.resolve() == store.root.resolve() and is_study(folder):
+            return folder
+    found, run = resolve_run(name, store)
+    if found.root.resolve() != store.root.resolve():
+        raise InputError(f"{name}: is not in {store.root}; give --out {found.root}")
+    return found.folder(run)
+
+
 def complete_id(prefix: str, store: RunStore) -> str:
     """The id of the run that begins with some digits; InputError if there is none, or if there are several."""
     found = [run for run in store.run_ids() if run.startswith(prefix)]

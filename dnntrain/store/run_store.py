@@ -4,6 +4,7 @@
       store/<run>/run.json              settings, data, environment, results, history
       store/<run>/weights.safetensors   the weights that were kept
       store/<run>/predictions.npz       what these predict for validation and test examples (unless left out)
+      store/<run>/mc-100.npz            the same, averaged over 100 passes with dropout on (see `runs evaluate --mc`)
       store/.code/<sha256>/…            the user's own code that runs used, each version once
       store/.targets/<sha256>.npy       the targets of such examples, shared by all runs of a split
       store/.checkpoints/<run>…         the state of an unfinished run
@@ -11,6 +12,7 @@
       <study>/preset.yaml               the preset as run (where there was one)
       <study>/results.csv               a row per run
       <study>/history.csv               a row per run and epoch; per-layer values are separated by spaces, lowest first
+      <study>/timing.json               the arms' times, where `dnntrain runs time` measured them
 
 Runs are stored under their digest, so studies share them and none is trained twice. Everything is written atomically.
 """
@@ -49,9 +51,9 @@ class RunStore:
         """The file with a run's weights."""
         return self.folder(run_id) / "weights.safetensors"
 
-    def predictions_file(self, run_id: str) -> Path:
-        """The file with a run's predictions."""
-        return self.folder(run_id) / "predictions.npz"
+    def predictions_file(self, run_id: str, samples: int | None = None) -> Path:
+        """The file with a run's predictions, or with their means over `samples` passes with dropout on."""
+        return self.folder(run_id) / ("predictions.npz" if samples is None else f"mc-{samples}.npz")
 
     @property
     def targets(self) -> Path:
@@ -104,18 +106,31 @@ class RunStore:
         except SafetensorError as error:
             raise InputError(f"{path}: damaged ({error}); remove its folder, and the run is trained again") from None
 
-    def predictions(self, run_id: str) -> Predictions | None:
-        """Read what a run's kept weights predict; None if that is not recorded, InputError if a file is damaged."""
-        return read_predictions(self.predictions_file(run_id), self.targets)
+    def predictions(self, run_id: str, samples: int | None = None) -> Predictions | None:
+        """Read what a run's kept weights predict, alone or on average over `samples` passes with dropout on.
 
-    def write_predictions(self, run_id: str, predictions: Predictions) -> None:
-        """Add the predictions of a recorded run."""
-        with write_errors(self.root), atomic_file(self.predictions_file(run_id)) as scratch:
+        Returns:
+            The predictions; None if they are not recorded.
+
+        Raises:
+            InputError: A file is damaged.
+        """
+        return read_predictions(self.predictions_file(run_id, samples), self.targets)
+
+    def write_predictions(self, run_id: str, predictions: Predictions, samples: int | None = None) -> None:
+        """Add the predictions of a recorded run, or their means over `samples` passes with dropout on."""
+        with write_errors(self.root), atomic_file(self.predictions_file(run_id, samples)) as scratch:
             write_predictions(scratch, predictions, self.targets)
+
+    def samples(self, run_id: str) -> list[int]:
+        """The numbers of passes with dropout on over which a run's predictions were averaged."""
+        names = (path.stem.removeprefix("mc-") for path in self.folder(run_id).glob("mc-*.npz"))
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def unused_targets(self, runs: Iterable[str]) -> list[Path]:
         """The files of targets that none of these runs' predictions name."""
-        used = {file for run in runs for file in target_files(self.predictions_file(run), self.targets)}
+        files = [self.predictions_file(run, samples) for run in runs for samples in (None, *self.samples(run))]
+        used = {target for file in files for target in target_files(file, self.targets)}
         return sorted({*self.targets.glob("*.npy")} - used)
 
     def write(
@@ -153,7 +168,7 @@ class RunStore:
         try:
             record = self.read(run_id)
             self.weights(run_id)
-            predictions = self.predictions(run_id)
+            predictions, *_ = [self.predictions(run_id, samples) for samples in (None, *self.samples(run_id))]
             for code in record.code:
                 if code.digest:
                     read_kept_code(self.code, code)

@@ -24,6 +24,8 @@ CHANGED = "{}: changed since it was written; the same `dnntrain ablate` writes i
 
 HISTORY_NAMES = ("study", "arm", "seed", "run")
 """The columns of history.csv that say which run a row belongs to."""
+RUN_AND_EPOCH = ("arm", "seed", "epoch")
+"""The columns of history.csv that say what a figure is of."""
 NUMBERS = ("seed", "epochs_run", "best_epoch", "seconds")
 """The numeric columns of results.csv, with the metrics. All others are text: an arm may be called NA or 1e-3."""
 NEEDED = ("study", "arm", "seed", "run", "status", VAL_LOSS, "health", "seconds")
@@ -150,13 +152,24 @@ class Results:
         """
         if self.is_table:
             return {}
-        records = self.run_records
-        history = _read_history(self.folder, metric) if records is None else self._history(records, metric)
-        means = history.groupby(["arm", "epoch"], sort=False)[metric].mean()
+        means = self.history_of(metric).groupby(["arm", "epoch"], sort=False)[metric].mean()
         if means.isna().all():
             return {}
         by_arm = means.groupby(level="arm", sort=False)
         return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
+
+    def history_of(self, *figures: str) -> pd.DataFrame:
+        """The columns arm, seed, epoch and `figures` of the history, nan where a figure is not recorded.
+
+        No rows if the study has no history. InputError where history.csv is damaged.
+        """
+        if self.run_records is None:
+            return _read_history(self.folder, figures)
+        runs = [(arm, self.run_records[run]) for arm, run in zip(self.runs["arm"], self.runs["run"], strict=True)]
+        rows = [
+            (arm, record.seed, row["epoch"], *map(row.get, figures)) for arm, record in runs for row in record.history
+        ]
+        return pd.DataFrame(rows, columns=[*RUN_AND_EPOCH, *figures]).astype(dict.fromkeys(figures, float))
 
     def history(self) -> pd.DataFrame:
         """A row per run and epoch, as in history.csv, which is written when the study ends.
@@ -174,11 +187,6 @@ class Results:
             return pd.read_csv(path, dtype={"arm": str, "run": str}, keep_default_na=False, na_values=[""])
         except (OSError, ValueError) as error:
             raise _unreadable(self.folder / "history.csv", error) from None
-
-    def _history(self, records: Mapping[str, RunRecord], metric: str) -> pd.DataFrame:
-        runs = zip(self.runs["arm"], self.runs["run"], strict=True)
-        rows = [(arm, row["epoch"], row.get(metric)) for arm, run in runs for row in records[run].history]
-        return pd.DataFrame(rows, columns=["arm", "epoch", metric]).astype({metric: float})
 
 
 def mean_constants(by_arm: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, float]]:
@@ -236,18 +244,17 @@ def _parse_results(content: bytes, path: Path) -> pd.DataFrame:
     return runs
 
 
-def _read_history(folder: Path, metric: str) -> pd.DataFrame:
-    """The columns arm, epoch and `metric` of history.csv; no rows without that file."""
-    path = folder / "history.csv"
-    columns = ["arm", "epoch", metric]
+def _read_history(folder: Path, figures: Sequence[str]) -> pd.DataFrame:
+    """The columns of `Results.history_of` from history.csv; no rows without that file."""
+    path, columns = folder / "history.csv", [*RUN_AND_EPOCH, *figures]
     try:
-        if metric not in pd.read_csv(path, nrows=0).columns:
-            return pd.DataFrame(columns=columns)
-        return pd.read_csv(path, usecols=columns, dtype={"arm": str}, keep_default_na=False, na_values=[""])
+        known = pd.read_csv(path, nrows=0).columns.intersection(columns)
+        history = pd.read_csv(path, usecols=known, dtype={"arm": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         return pd.DataFrame(columns=columns)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
+    return history.reindex(columns=columns)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -258,7 +265,7 @@ def _results_row(record: RunRecord, study: str, arm: str, settings: Mapping[str,
     """A row of results.csv."""
     named = {"study": study, "arm": arm, "seed": record.seed, "run": record.run}
     outcome = {"status": record.status, "epochs_run": record.epochs, "best_epoch": record.best_epoch}
-    columns = [*recorded_columns(record.data.task), *record.results]  # and what early stopping or `select` watched
+    columns = [*recorded_columns(record.data.task), *record.results]  # and what runs watched
     results = {name: record.results.get(name) for name in columns}
     return named | outcome | dict(settings) | results | {"health": record.health, "seconds": record.seconds}
 

@@ -28,6 +28,8 @@ class ArmRecord(Record):
     """Published values by metric, to be read by `StudyRecord.published_of`. Old study files have short forms."""
     levels: dict[str, str] = {}
     """In a factorial design: the level of each factor, '' where it is off."""
+    tuned: str = ""
+    """The setting that was chosen for this arm on validation data, where that is not the same for all arms."""
 
 
 class StudyDataset(DatasetRecord):
@@ -104,7 +106,7 @@ class StudyRecord(Record):
     """The plug-in that declares the metric: its file, or its package's name and version."""
     note: str = ""
     tuned: str = ""
-    """The setting that was chosen for each arm on validation data; empty if none was."""
+    """The setting that was chosen for every arm on validation data; empty if there is no such setting."""
     seeds: list[int]
     arms: list[ArmRecord] = Field(min_length=1)
     data: DatasetRecord | None = None
@@ -125,6 +127,10 @@ class StudyRecord(Record):
     """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
     looks: list[LookRecord] = []
     """The looks so far."""
+    within: str = ""
+    """The factor whose levels are compared at each setting of the other factors; empty if none is."""
+    order: list[str] = []
+    """Arms in the order to test, the best first; empty if none is tested."""
     environments: list[StudyEnvironment] = []
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
@@ -144,6 +150,10 @@ class StudyRecord(Record):
     def published_of(self, arm: ArmRecord) -> dict[str, PublishedValue]:
         """An arm's published values by metric."""
         return published_values(arm.published, self.metric)
+
+    def tuned_setting(self, arm: ArmRecord) -> str:
+        """The setting that was chosen for an arm on validation data; empty if none was."""
+        return arm.tuned or self.tuned
 
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds that are asked of an arm: none after the look that resolved it."""

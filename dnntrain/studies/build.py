@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.config.keys import Settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
@@ -146,19 +147,28 @@ class TransferDesign:
     """Whether to train the same network from scratch for comparison."""
     strategies: bool = False
     """Whether to compare scratch, frozen, unfreeze 1, 2, all, drop 1, 2, replace and add."""
+    reuse_depths: str | Iterable[int] | None = None
+    """Numbers of lower layers whose reuse is compared; those above them are new."""
     train_sizes: str | Iterable[int] | None = None
-    """Numbers of training examples at which transfer and scratch are compared."""
+    """Numbers of training examples at which all this is compared with scratch."""
 
     def check(self, base: Backbone, settings: Settings) -> None:
         """Raise InputError for an option that would be ignored."""
-        if self.strategies and (self.drop or self.train_sizes is not None):
-            raise InputError("strategies: tries every drop itself, and excludes train_sizes")
+        if self.strategies and (self.drop or self.reuse_depths is not None):
+            raise InputError("strategies: tries every drop itself, and excludes reuse_depths")
+        if self.reuse_depths is not None and (self.drop or "transfer_layers" in settings):
+            raise InputError("reuse_depths: gives the numbers of layers; leave out drop and transfer_layers")
         if self.strategies and "unfreeze_layers" in settings:
             raise InputError("strategies: tries every unfreeze_layers itself")
         if self.train_sizes is not None and "train_size" in settings:
             raise InputError("train_sizes: gives the numbers of training examples; leave out train_size")
-        if not self.scratch and (self.strategies or self.train_sizes is not None):
-            raise InputError(f"scratch: {'strategies' if self.strategies else 'train_sizes'} compares with scratch")
+        several = [key for key in ("strategies", "reuse_depths", "train_sizes") if getattr(self, key)]
+        if several and not self.scratch:
+            raise InputError(f"scratch: {several[0]} compares with scratch")
+        self.check_layers(base, settings)
+
+    def check_layers(self, base: Backbone, settings: Settings) -> None:
+        """Raise InputError for settings of layers that the backbone has, or that are given twice."""
         if isinstance(base, RunBackbone):
             if "net" in settings and not isinstance(base, ModuleBackbone):
                 raise InputError(f"net: the network is that of {base.name}; drop and head change its dense layers")
@@ -198,7 +208,7 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    study = plan_transfer(base, settings, design, name, random_base)
+    study = plan_transfer(base, settings, design, name, random_base, home)
     return (request or StudyRequest()).apply(study)
 
 
@@ -220,19 +230,41 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 
 def plan_transfer(
-    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None
-) -> Study:
-    """The arms that the design compares. `random_base` is the source's architecture with random weights."""
+    base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None,
+    home: DataLocation | None = None,
+) -> Study:  # fmt: skip
+    """The arms that the design compares.
+
+    Args:
+        base: The network that they reuse.
+        settings: Settings of all arms.
+        design: Which networks are compared.
+        name: The study's name; by default made of the base and the settings.
+        random_base: The base's architecture with random weights, if it is an image network.
+        home: Where data sets are found.
+    """
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
     given_name = "" if name is None else check_name(name, "name")
     design.check(base, settings)
+    settings = transfer.fit_images(base, settings, home or DataLocation())
     if design.strategies:
-        name = given_name or folder_name(f"ladder-{label}")
-        return transfer.strategies(name, base, dict(settings), design.head, random_base)
-    inherited = transfer.inherit_settings(base, settings)
-    reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
+        kind, question = "ladder", f"Which transfer strategy works best with {base.name} here?"
+        arms = transfer.strategies(base, dict(settings), design.head, random_base)
+    else:
+        inherited = transfer.inherit_settings(base, settings)
+        reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
+        if design.reuse_depths is not None:
+            kind, question = "depths", f"How many of the lower layers of {base.name} should be reused here?"
+            depths = transfer.read_distinct("reuse_depths", design.reuse_depths)
+            arms = transfer.reuse_depths(base, reusing, depths, random_base)
+        else:
+            kind, question = "transfer", f"What does reusing {base.name} gain?"
+            arms = transfer.comparison(base, reusing, random_base, scratch=design.scratch)
+    baseline = SCRATCH if design.scratch else None
     if design.train_sizes is not None:
-        sizes = transfer.read_sizes(design.train_sizes)
-        return transfer.curve(given_name or folder_name(f"curve-{label}"), base, reusing, sizes, random_base)
-    name = given_name or folder_name(f"transfer-{label}")
-    return transfer.comparison(name, base, reusing, random_base, scratch=design.scratch)
+        arms, baseline = transfer.at_sizes(arms, transfer.read_distinct("train_sizes", design.train_sizes)), None
+        if kind == "transfer":
+            kind, question = "curve", f"How many training examples does reusing {base.name} save?"
+        else:
+            kind, question = f"{kind}-curve", f"{question.removesuffix(' here?')} at each number of examples?"
+    return transfer.study_of(given_name or folder_name(f"{kind}-{label}"), arms, question, baseline)

@@ -11,6 +11,7 @@ from dnntrain.errors import InputError
 
 T = TypeVar("T")
 Arms = dict[str, dict[str, Any]]
+"""The settings of each arm, by its name."""
 
 DESIGNS = {
     "one-in": "the baseline, each factor alone, and the given combinations",

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.data.user_callable import UserCallable
 from dnntrain.errors import InputError, did_you_mean
@@ -25,8 +26,9 @@ from dnntrain.utils.signals import graceful_interrupt
 
 if TYPE_CHECKING:
     from dnntrain.executors.base import Executor
-    from dnntrain.studies.runner import StudyCallback, TrainedStudy
+    from dnntrain.studies.callbacks import StudyCallback
     from dnntrain.studies.study import Study, Tuning
+    from dnntrain.studies.trained_study import TrainedStudy
 
 LARGE_PREDICTIONS = 100
 """Predictions of more megabytes than this get a note before a study is trained."""
@@ -109,7 +111,7 @@ def check(study: Study, options: RunOptions) -> list[str]:
 
 def downloads(study: Study) -> bool:
     """Whether a data set or a pretrained network of the study may have to be downloaded."""
-    bases = {study.pretrain, *(arm.spec.reuse_from for arm in study.arms)}
+    bases = {*study.pretrain.values(), *(arm.spec.reuse_from for arm in study.arms)}
     networks = any(isinstance(base, str) and base.split("@")[0] in ARCHITECTURES for base in bases)
     return networks or any(arm.spec.source.size for arm in study.arms)
 
@@ -134,14 +136,14 @@ def train_missing_runs(
     from dnntrain.studies.continuation import changes, continue_study
     from dnntrain.studies.feasibility import predictions_size
     from dnntrain.studies.looks import train_until_resolved
-    from dnntrain.studies.pretraining import pretraining_study, with_backbone
+    from dnntrain.studies.pretraining import pretraining_study, with_backbones
     from dnntrain.studies.runner import StudyRunner
 
+    names = {key: fetch(base, options.home) for key, base in study.pretrain.items() if isinstance(base, str)}
     if first := pretraining_study(study):
         pretrained = train_missing_runs(first, options, callback, owns_process=owns_process)
-        study = with_backbone(study, next(iter(pretrained.records)))
-    elif isinstance(study.pretrain, str):
-        study = with_backbone(study, fetch(study.pretrain, options.home))
+        names |= {key: pretrained.ids[base] for key, base in study.pretrain.items() if isinstance(base, RunSpec)}
+    study = with_backbones(study, names)
     asked, study = study, continue_study(study, options.out)
     for note in changes(study, asked, options.out):
         callback.note(f"{study.name}: {note}")

@@ -18,6 +18,7 @@ from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
 from dnntrain.studies.confounds import setting_differences
+from dnntrain.studies.pretraining import check_reuse
 from dnntrain.studies.study import Study
 from dnntrain.studies.tuning import tuning_study
 from dnntrain.techniques.base import RunExtent, Technique, techniques_in
@@ -48,8 +49,10 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
     check_surgery(study, home)
     if study.metric == TRAIN_LOSS and len({arm.spec.loss for arm in study.arms}) > 1:
         raise InputError(f"metric {TRAIN_LOSS}: the arms train on different losses; compare them by val_loss")
-    if isinstance(study.pretrain, RunSpec):
-        check_run(study.pretrain, study.pretrain.source.outline(home))
+    for base in study.pretrain.values():
+        if isinstance(base, RunSpec):
+            check_run(base, base.source.outline(home))
+    check_reuse(study, home)
     check_tuning(study, home)
     return idle
 

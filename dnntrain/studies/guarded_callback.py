@@ -9,7 +9,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.errors import DnntrainError
 from dnntrain.executors.jobs import EpochEnd
 from dnntrain.store.records import RunRecord
-from dnntrain.studies.runner import StudyCallback
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.study import Study
 
 

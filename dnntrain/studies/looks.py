@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from dnntrain.analysis.arm_names import size_pairs
+from dnntrain.analysis.arm_names import sized_arms
 from dnntrain.analysis.looks import arms_to_judge, current_level, is_resolved, judged_looks, unresolved_arms
 from dnntrain.analysis.runs import arms_by_metric, worst_finished
 from dnntrain.analysis.summary import summarize
@@ -14,8 +14,9 @@ from dnntrain.analysis.verdicts import arm_verdict
 from dnntrain.statistics import Comparison
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import JudgedArm, LookRecord
-from dnntrain.studies.runner import StudyCallback, TrainedStudy
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.study import Study
+from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.utils.finite import nan_to_none
 
 
@@ -60,7 +61,7 @@ def judge_look(results: Results, *, together: bool) -> LookRecord:
         baselines = dict.fromkeys(summary.family.comparisons, str(study.baseline))
         comparisons, pool = summary.family.comparisons, summary.family.pool
     else:
-        baselines, pool = {transfer: scratch for scratch, transfer in size_pairs(runs).values()}, None
+        baselines, pool = {each.arm: each.scratch for each in sized_arms(runs)}, None
         comparisons = {size.pair.transfer.name: size.comparison for size in compare_sizes(summary)}
     waiting = unresolved_arms(study)
     resolved = [name for name in waiting if is_resolved(runs[name], runs[baselines[name]], comparisons[name])]

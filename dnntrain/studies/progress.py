@@ -17,8 +17,8 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd
 from dnntrain.metrics import Metric, metric_of, score_of
 from dnntrain.store.records import RunRecord
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.notebook_progress import NotebookLive
-from dnntrain.studies.runner import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.utils.times import duration
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
 
-from dnntrain.analysis.predicted_metrics import no_metric, with_metric
-from dnntrain.analysis.runs import column_by_arm
+from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
@@ -21,13 +17,13 @@ from dnntrain.executors.planner import populations
 from dnntrain.metrics import modules_of
 from dnntrain.store.locks import RunLocks
 from dnntrain.store.progress import ProgressFile, remove_ended
-from dnntrain.store.records import RunRecord
 from dnntrain.store.run_store import RunRecords, RunStore
-from dnntrain.store.study_files import Results, StudyFiles
-from dnntrain.store.study_record import LookRecord
+from dnntrain.store.study_files import StudyFiles
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.live_progress import after_epoch, after_failure, after_recording, process_record
 from dnntrain.studies.study import Study
+from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
 from dnntrain.utils.user_code.reference import code_of, pinned
 
@@ -39,70 +35,6 @@ class StudyInterrupted(DnntrainError):
     """The study was stopped before all its runs were trained. What is finished is recorded."""
 
     exit_code = 130  # as of a program that Ctrl-C ended
-
-
-class StudyCallback:
-    """Follows a study. Each method does nothing here; override those that are of interest."""
-
-    def start(self, study: Study, recorded: Mapping[str, RunRecord], ids: dict[RunSpec, str]) -> None:
-        """The study begins, or its next look does, which asks for more seeds.
-
-        Args:
-            study: What is asked.
-            recorded: The runs that are recorded already, by run id.
-            ids: The run id of every run.
-        """
-
-    def progress(self, event: EpochEnd) -> None:
-        """A population has trained one more epoch."""
-
-    def run_finished(self, record: RunRecord) -> None:
-        """A run is finished and recorded, after the `progress` of its last epoch."""
-
-    def stopping(self) -> None:
-        """The study was asked to stop. It does so at the end of the current epochs."""
-
-    def note(self, message: str) -> None:
-        """A remark for the user, such as which rows of the data were left out."""
-
-    def stop(self) -> None:
-        """The study has ended, also if it was interrupted."""
-
-
-@dataclass(frozen=True)
-class TrainedStudy:
-    """A study all of whose runs are recorded."""
-
-    study: Study
-    ids: Mapping[RunSpec, str]
-    """The run id of every run."""
-    records: RunRecords
-    """By run id."""
-    files: StudyFiles
-    """The files in the study's folder."""
-
-    @cached_property
-    def results(self) -> Results:
-        """The study's results, from memory: the same as `read_study` of its folder."""
-        return self.files.results(self.records.store.root / self.study.name)
-
-    def with_look(self, look: LookRecord) -> TrainedStudy:
-        """The same study with one more look, which is written to its folder."""
-        study = replace(self.study, looks=(*self.study.looks, look))
-        files = replace(self.files, record=self.files.record.model_copy(update={"looks": list(study.looks)}))
-        files.write(self.records.store.root / study.name)
-        return replace(self, study=study, files=files)
-
-    def figures(self, metric: str) -> dict[str, list[float]]:
-        """A metric's value for every run, by arm and in the order of the seeds; nan for a run that diverged."""
-        results = with_metric(self.results, metric)
-        if metric not in results.runs.columns or results.notes:  # some runs have no predictions to compute it from
-            raise InputError("; ".join(results.notes) or no_metric(results, metric))
-        by_arm = column_by_arm(results.runs, metric)
-        return {
-            arm.name: [by_arm[arm.name].get(seed, math.nan) for seed in self.study.seeds_of(arm.name)]
-            for arm in self.study.arms
-        }
 
 
 class StudyRunner:
@@ -120,7 +52,7 @@ class StudyRunner:
         with pinned(self.code):
             fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
             check_study(study, self.home)
-            self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
+            self.ids = {spec: run_id(spec, fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
             """The run id of every run."""
             self.backbones = resolve_backbones([arm.spec for arm in study.arms], store, self.home)
             for arm in study.arms:

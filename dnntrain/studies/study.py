@@ -27,7 +27,7 @@ MAX_SEEDS = 20
 """The most seeds that are then added by default."""
 
 PRETRAIN = "pretrain"
-"""The value of `reuse_from` that stands for the network that a preset trains first."""
+"""The value of `reuse_from` that stands for the network that a preset trains first; of several, `pretrain.NAME`."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,34 @@ class Arm:
     """Published values by metric."""
     levels: Mapping[str, str] = field(default_factory=dict)
     """In a factorial design: the level of each factor, '' where it is off."""
+    tuned: str = ""
+    """The setting whose value was chosen for it on validation data; empty for most arms."""
 
     def run(self, seed: int) -> RunSpec:
         """The arm's run with this seed."""
         return self.spec.model_copy(update={"seed": seed})
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """The field that is tuned for each arm, the values to try, and the number of seeds."""
+@dataclass(frozen=True, repr=False)
+class Candidates:
+    """The values to try of a setting that is tuned."""
 
     key: str
     values: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        return f"{{tune: [{', '.join(map(format_value, self.values))}]}}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is tuned for each arm, and over how many seeds."""
+
+    candidates: Mapping[str, Candidates]
+    """By arm. Those that are not tuned are left out."""
     seeds: int = 2
+    has_fixed: bool = True
+    """Whether every arm has a value without tuning too, so that those are compared first."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +86,11 @@ class Study:
     note: str = ""
     source: str = ""
     """The preset's YAML text; empty if there is none."""
-    pretrain: RunSpec | str | None = None
-    """What `reuse_from: pretrain` stands for: settings to train first, or a pretrained network's name."""
+    pretrain: Mapping[str, RunSpec | str] = field(default_factory=dict)
+    """The networks to reuse: settings to train first, or a pretrained network's name, by the value of `reuse_from` that
+    stands for each."""
     tuning: Tuning | None = None
     """What to tune for each arm, in a separate study."""
-    tuned: str = ""
-    """The field whose value was chosen for each arm on validation data; empty for most studies."""
     delta: str | None = None
     """The smallest difference that matters, such as 0.3pp; by default the metric's own."""
     max_seeds: int | None = None
@@ -85,6 +99,10 @@ class Study:
     """The level of each look by its number of seeds, if there is more than one: those planned, or those so far."""
     looks: tuple[LookRecord, ...] = ()
     """The looks at the study so far."""
+    within: str = ""
+    """The factor of a factorial design whose levels are compared at each setting of the other factors, if any."""
+    order: tuple[str, ...] = ()
+    """Arms in the order to test, the best first; empty if none is tested."""
     metric_is_default: bool = False
     """Whether the metric was not asked for. A recorded study then keeps its own."""
 
@@ -92,9 +110,11 @@ class Study:
     def resolves_together(self) -> bool:
         """Whether all arms get the same seeds until every one is resolved, because the report combines several arms.
 
-        So it is with the effects of a factorial or in-and-out design, and with transfer: a ladder or a curve.
+        So it is with the effects of a factorial or in-and-out design, with an order of arms, and with transfer: a
+        ladder or a curve.
         """
-        return self.design in ("factorial", "in-and-out") or any(arm.spec.reuse_from for arm in self.arms)
+        combines_arms = self.design in ("factorial", "in-and-out") or bool(self.order)
+        return combines_arms or any(arm.spec.reuse_from for arm in self.arms)
 
     def seeds_of(self, arm: str) -> list[int]:
         """The seeds of an arm: none after the look that resolved it."""
@@ -111,6 +131,8 @@ class Study:
 
     def to_record(self) -> StudyRecord:
         """What the study asks, for study.json."""
+        keys = {arm.tuned for arm in self.arms}
+        for_all = keys.pop() if len(keys) == 1 else ""  # else each arm's record says what was tuned
         arms = [
             ArmRecord(
                 name=arm.name,
@@ -118,17 +140,20 @@ class Study:
                 implied=self.implied(arm),
                 published=dict(arm.published),
                 levels=dict(arm.levels),
+                **({"tuned": arm.tuned} if arm.tuned and not for_all else {}),
             )
             for arm in self.arms
         ]
         plugin = plugin_of(type(metric_of(self.metric)))
         rare = {
             "metric_plugin": str(plugin or ""),
-            "tuned": self.tuned,
+            "tuned": for_all,
             "delta": self.delta,
             "max_seeds": self.max_seeds,
             "levels": self.levels,
             "looks": self.looks,
+            "within": self.within,
+            "order": list(self.order),
         }
         return StudyRecord(
             name=self.name,

@@ -1,17 +1,20 @@
-"""Builds the studies of a transfer: against training from scratch, strategy by strategy, and by training size."""
+"""Builds the studies of a transfer: against scratch, by strategy, by depth of reuse, and by training size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dnntrain.analysis.arm_names import SCRATCH, TRANSFER
+from dnntrain.analysis.arm_names import SCRATCH, TRANSFER, sized_name
 from dnntrain.config.parsing import read_hidden, write_hidden
 from dnntrain.config.spec import RunSpec
 from dnntrain.config.transfer import ALL, TransferSettings, read_count
-from dnntrain.data import options
+from dnntrain.data import DataLocation, options
+from dnntrain.data.image_folder import ImageFolder
+from dnntrain.data.image_shape import as_shape
 from dnntrain.errors import InputError
 from dnntrain.metrics import default_metric
+from dnntrain.studies.designs import Arms
 from dnntrain.studies.study import Arm, Study, folder_name
 from dnntrain.techniques.augmentation.base import Augmentation
 from dnntrain.techniques.base import techniques_in
@@ -21,6 +24,9 @@ from dnntrain.transfer_learning.module_backbone import ModuleBackbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 
 ArmSettings = dict[str, Any]
+
+REDUCTION = 10
+"""The lecture's advice is to train unfrozen layers at a reduced rate; by default it is so many times lower."""
 
 IMAGE_DEFAULTS: ArmSettings = {"hidden": "none", "optimizer": "adam", "lr": 1e-3, "epochs": 30, "subset": "shared"}
 """Default settings for a new head on a pretrained image network."""
@@ -46,6 +52,22 @@ def inherit_settings(backbone: Backbone, given: Mapping[str, Any]) -> ArmSetting
     return {key: value for key, value in theirs.items() if key not in own} | dict(given)
 
 
+def fit_images(backbone: Backbone, settings: Mapping[str, Any], home: DataLocation) -> ArmSettings:
+    """The settings, with images scaled to the shape that a recorded run was trained on where theirs is another.
+
+    Scratch gets the same images. An image network scales them itself (`resize`).
+    """
+    data = {key: value for key, value in settings.items() if key in ("data", *options())}
+    source = RunSpec.parse(data).source
+    info, fitted = source.outline(home), dict(settings)
+    if isinstance(backbone, RunBackbone) and backbone.kind == info.kind == "images" and backbone.shape != info.shape:
+        *colors, height, width = backbone.shape
+        if isinstance(source, ImageFolder) and height == width:  # which decodes to any square
+            return {"image_size": height, "color": "color" if colors else "gray"} | fitted
+        return {"image_shape": as_shape(backbone.shape)} | fitted
+    return fitted
+
+
 def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, head: str = "") -> ArmSettings:
     """ArmSettings that put a new head on the backbone.
 
@@ -63,9 +85,8 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
     except ValueError as error:
         raise InputError(f"head: {error}") from None
     if not isinstance(backbone, RunBackbone):
-        if drop:
-            raise InputError("drop: only for a recorded run; an image network is reused as a whole")
-        return settings | {"reuse_from": backbone.name} | ({"hidden": write_hidden(new)} if head else {})
+        layers = {"hidden": write_hidden(new)} if head else {}
+        return settings | {"reuse_from": backbone.name} | layers | kept_blocks(backbone, drop)
     if isinstance(backbone, ModuleBackbone):
         return settings | {"reuse_from": backbone.name} | kept_parts(backbone, drop, head)
     kept, convolutions = backbone.n_layers - drop, backbone.spec.net.conv_units
@@ -81,6 +102,15 @@ def transfer_settings(backbone: Backbone, settings: ArmSettings, drop: int = 0, 
     act = acts[0] if len(set(acts)) == 1 else ",".join(acts)
     hidden = write_hidden((*backbone.spec.hidden[: len(backbone.spec.hidden) - drop], *new))
     return settings | {"reuse_from": backbone.name, "transfer_layers": kept, "hidden": hidden, "act": act}
+
+
+def kept_blocks(backbone: Backbone, drop: int) -> ArmSettings:
+    """Settings that reuse an image network without its top blocks; InputError if it has fewer."""
+    if not drop:
+        return {}
+    if drop >= backbone.n_layers:
+        raise InputError(f"drop {drop}: {backbone.name} has {backbone.n_layers} blocks; at least one must be left")
+    return {"transfer_layers": backbone.n_layers - drop}
 
 
 def kept_parts(backbone: ModuleBackbone, drop: int, head: str) -> ArmSettings:
@@ -102,77 +132,89 @@ def scratch_settings(settings: ArmSettings, backbone: Backbone, random_base: str
     reuse = {key: TransferSettings.default_of(key) for key in TransferSettings.model_fields if key != "resize"}
     if isinstance(backbone, RunBackbone):
         return settings | reuse | {"resize": TransferSettings.default_of("resize")}
-    return settings | reuse | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
+    blocks = {key: settings[key] for key in ("transfer_layers",) if key in settings}
+    return settings | reuse | blocks | {"reuse_from": random_base, "freeze_epochs": 0, "unfreeze_layers": ALL}
 
 
-def comparison(
-    name: str,
-    backbone: Backbone,
-    settings: ArmSettings,
-    random_base: str | None,
-    *,
-    scratch: bool = True,
-) -> Study:
-    """The study of a transfer and, with `scratch`, of the same network trained from scratch."""
+def comparison(backbone: Backbone, settings: ArmSettings, random_base: str | None, *, scratch: bool = True) -> Arms:
+    """A transfer and, with `scratch`, the same network trained from scratch."""
     arms = {TRANSFER: settings}
-    if scratch:
-        arms = {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms
-    question = f"What does reusing {backbone.name} gain?"
-    return study_of(name, arms, question, SCRATCH if scratch else None)
+    return {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms if scratch else arms
 
 
-def strategies(name: str, backbone: Backbone, given: ArmSettings, head: str, random_base: str | None) -> Study:
-    """The study of all strategies: scratch, frozen, unfreeze some, change the top. The backbone may be too small for
-    some of them.
+def reuse_depths(backbone: Backbone, settings: ArmSettings, depths: Sequence[int], random_base: str | None) -> Arms:
+    """Scratch, and the same network with its lowest layers reused, for several numbers of layers."""
+    arms = {f"reuse {depth}": settings | {"transfer_layers": depth} for depth in depths}
+    return {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms
+
+
+def strategies(backbone: Backbone, given: ArmSettings, head: str, random_base: str | None) -> Arms:
+    """All strategies of the lecture: scratch; frozen; then unfreeze some layers; then the same with another top.
+
+    Unfrozen layers train at `unfreeze_lr`, by default a tenth of the learning rate, and in the arms called "same rate"
+    at the learning rate itself. The backbone may be too small for some strategies.
     """
     settings = inherit_settings(backbone, given)
-    epochs = RunSpec.parse({key: value for key, value in settings.items() if key == "epochs"}).epochs
-    freeze, rate = settings.get("freeze_epochs") or max(1, epochs // 5), settings.get("unfreeze_lr")
+    spec = RunSpec.parse({key: value for key, value in settings.items() if key in ("epochs", "lr")})
     frozen = {
         key: value for key, value in settings.items() if key not in ("freeze_epochs", "unfreeze_layers", "unfreeze_lr")
     }
-    unfreezing = frozen | {"freeze_epochs": freeze} | ({"unfreeze_lr": rate} if rate is not None else {})
+    same_rate = frozen | {"freeze_epochs": settings.get("freeze_epochs") or max(1, spec.epochs // 5)}
+    reduced = same_rate | {"unfreeze_lr": settings.get("unfreeze_lr", spec.lr / REDUCTION)}
     whole = transfer_settings(backbone, frozen, head=head)
     arms = {SCRATCH: scratch_settings(whole, backbone, random_base), "frozen": whole}
-    for count in (1, 2, ALL):
-        if count == ALL or count < backbone.n_layers:
+    counts = [count for count in (1, 2, ALL) if count == ALL or count < backbone.n_layers]
+    for suffix, rate in (("", reduced), (" same rate", same_rate)):
+        for count in counts:
             word = "all" if count == ALL else str(count)
-            arms[f"unfreeze {word}"] = transfer_settings(backbone, unfreezing, head=head) | {"unfreeze_layers": count}
-    if isinstance(backbone, RunBackbone) and backbone.spec.hidden:
-        arms |= head_variants(backbone, unfreezing, head)
-    question = f"Which transfer strategy works best with {backbone.name} here?"
-    return study_of(name, arms, question, SCRATCH)
+            settings = transfer_settings(backbone, rate, head=head) | {"unfreeze_layers": count}
+            arms[f"unfreeze {word}{suffix}"] = settings
+    return arms | other_tops(backbone, reduced, head)
 
 
-def head_variants(backbone: RunBackbone, unfreezing: ArmSettings, head: str) -> dict[str, ArmSettings]:
-    """The strategies that drop, replace, or add top layers, and unfreeze everything in the end."""
-    width, droppable = str(backbone.spec.hidden[-1]), backbone.n_layers - (backbone.spec.net.conv_units or 1)
-    arms = {f"drop {n}": transfer_settings(backbone, unfreezing, n, head) for n in (1, 2) if n <= droppable}
-    if droppable:
-        arms["replace 1"] = transfer_settings(backbone, unfreezing, 1, ",".join(filter(None, (width, head))))
-    arms["add 1"] = transfer_settings(backbone, unfreezing, 0, ",".join(filter(None, (head, width))))
-    return {name: settings | {"unfreeze_layers": ALL} for name, settings in arms.items()}
-
-
-def curve(
-    name: str,
-    backbone: Backbone,
-    settings: ArmSettings,
-    sizes: Sequence[int],
-    random_base: str | None,
-) -> Study:
-    """The study of transfer and scratch at several numbers of training examples."""
+def other_tops(backbone: Backbone, reduced: ArmSettings, head: str) -> Arms:
+    """The strategies that drop, replace, or add top layers, and then take the two steps again: train what is new over
+    frozen layers, then unfreeze the topmost layer of these, or all, at the reduced rate.
+    """
+    droppable, tops = backbone.n_layers - 1, {}
+    if isinstance(backbone, RunBackbone):
+        if not backbone.spec.hidden:
+            return {}
+        droppable = backbone.n_layers - (backbone.spec.net.conv_units or 1)
+        width = str(backbone.spec.hidden[-1])
+        if droppable:
+            tops["replace 1"] = (1, ",".join(filter(None, (width, head))))
+        tops["add 1"] = (0, ",".join(filter(None, (head, width))))
+    tops = {f"drop {n}": (n, head) for n in (1, 2) if n <= droppable} | tops
     arms = {}
-    for size in sizes:
-        sized = settings | {"train_size": size}
-        arms[f"{SCRATCH} ({size})"] = scratch_settings(sized, backbone, random_base)
-        arms[f"{TRANSFER} ({size})"] = sized
-    return study_of(name, arms, f"How many training examples does reusing {backbone.name} save?", None)
+    for name, (drop, new) in tops.items():
+        settings = transfer_settings(backbone, reduced, drop, new)
+        if backbone.n_layers - drop > 1:
+            arms[name] = settings | {"unfreeze_layers": 1}
+            arms[f"{name} all"] = settings | {"unfreeze_layers": ALL}
+        else:
+            arms[name] = settings | {"unfreeze_layers": ALL}
+    return arms
 
 
-def study_of(name: str, arms: Mapping[str, ArmSettings], question: str, baseline: str | None) -> Study:
-    """The study of these arms. It is judged on the test set, which is used for nothing else."""
-    specs = {arm: RunSpec.parse(settings) for arm, settings in arms.items()}
+def at_sizes(arms: Arms, sizes: Sequence[int]) -> Arms:
+    """The same arms at several numbers of training examples."""
+    return {sized_name(arm, size): settings | {"train_size": size} for size in sizes for arm, settings in arms.items()}
+
+
+def study_of(name: str, arms: Arms, question: str, baseline: str | None) -> Study:
+    """The study of these arms, without those that would be the same as an earlier one.
+
+    It is judged on the test set, which is used for nothing else.
+    """
+    specs: dict[str, RunSpec] = {}
+    known = set()
+    for arm, settings in arms.items():
+        spec = RunSpec.parse(settings)
+        same = spec.model_copy(update={"unfreeze_lr": spec.lr if spec.unfreeze_lr is None else spec.unfreeze_lr})
+        if same not in known:
+            known.add(same)
+            specs[arm] = spec
     task = next(iter(specs.values())).source.outline().task
     return Study(
         folder_name(name),
@@ -184,12 +226,13 @@ def study_of(name: str, arms: Mapping[str, ArmSettings], question: str, baseline
     )
 
 
-def read_sizes(value: str | Iterable[int]) -> tuple[int, ...]:
-    """`20,50,100` or [20, 50, 100] → the sizes, ascending; InputError otherwise."""
+def read_distinct(key: str, value: str | Iterable[int]) -> tuple[int, ...]:
+    """`20,50,100` or [20, 50, 100] → the numbers, ascending; InputError, which names the key, otherwise."""
     text = value if isinstance(value, str) else ",".join(map(str, value))
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 10**9 for part in parts) or len(set(parts)) < len(parts):
-        raise InputError(f"train_sizes {text}: must be different numbers of training examples, such as 20,50,100")
+        example = "training examples, such as 20,50,100" if key == "train_sizes" else "layers, such as 1,2,3"
+        raise InputError(f"{key} {text}: must be different numbers of {example}")
     return tuple(sorted(int(part) for part in parts))
 
 

@@ -1,4 +1,4 @@
-"""A fair chance for every arm: its own value of one field, chosen on validation before arms are compared.
+"""A fair chance for every arm: its own value of one setting, chosen on validation before arms are compared.
 
 The seeds that choose are not those of the comparison, so that the choice does not flatter the arm with the luckiest
 draw. The tuning runs are a study like any other: they share populations, and are recorded.
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
-from dnntrain.studies.study import MOST_RUNS, Arm, Study, Tuning
+from dnntrain.studies.study import MOST_RUNS, Arm, Candidates, Study, Tuning
 from dnntrain.utils.fields import format_value
 
 FIRST_SEED = 1_000_000
@@ -20,22 +20,24 @@ FIRST_SEED = 1_000_000
 
 
 def tuning_study(study: Study, tuning: Tuning) -> Study:
-    """Every arm with every value, over the tuning seeds; InputError where a value is out of bounds."""
+    """Every tuned arm with each of its values, over the tuning seeds; InputError where a value is out of bounds."""
     arms = tuple(
-        Arm(arm_name(arm, value), arm.spec.changed(**{tuning.key: value}))
+        Arm(arm_name(arm, value), arm.spec.changed(**{tried.key: value}))
         for arm in study.arms
-        for value in tuning.values
+        if (tried := tuning.candidates.get(arm.name))
+        for value in tried.values
     )
     if len(arms) * tuning.seeds > MOST_RUNS:
         raise InputError(f"{len(arms)} arms and values × {tuning.seeds} tune_seeds: at most {MOST_RUNS} runs")
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + tuning.seeds))
     if set(seeds) & set(study.seeds):
         raise InputError(f"seeds from {FIRST_SEED} on are for tuning; compare with others")
-    question = f"Which {tuning.key} suits each arm of {study.name}? (chosen by {selection_metric(study)})"
-    metric = selection_metric(study)
+    metric, keys = selection_metric(study), dict.fromkeys(tried.key for tried in tuning.candidates.values())
+    question = f"Which {' and '.join(keys)} suits each arm of {study.name}? (chosen by {metric})"
     return replace(
         study, name=f"{study.name}-tuning", arms=arms, seeds=seeds, question=question, baseline=None, metric=metric,
         design="list", note="", source="", tuning=None, delta=None, max_seeds=None,
+        within="", order=(),
     )  # fmt: skip
 
 
@@ -50,7 +52,7 @@ def selection_metric(study: Study) -> str:
 
 
 def select_best(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Each arm's best value: `figures` are the tuning arms' validation figures, nan for a diverged run."""
+    """Each tuned arm's best value: `figures` are the tuning arms' validation figures, nan for a diverged run."""
     sign = 1.0 if metric_of(study.metric).higher_is_better else -1.0
 
     def score(arm: Arm, value: float) -> float:
@@ -58,19 +60,38 @@ def select_best(study: Study, tuning: Tuning, figures: Mapping[str, Sequence[flo
         # one diverged run disqualifies: a rate at the brink is no good choice
         return -math.inf if any(math.isnan(v) for v in values) else sign * math.fsum(values) / len(values)
 
-    def best(arm: Arm) -> float:
-        return max(tuning.values, key=lambda value: score(arm, value))
-
-    return {arm.name: best(arm) for arm in study.arms}
+    return {
+        arm.name: max(tried.values, key=lambda value: score(arm, value))
+        for arm in study.arms
+        if (tried := tuning.candidates.get(arm.name))
+    }
 
 
 def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> Study:
-    """The same comparison, each arm with the value that was chosen for it."""
-    arms = tuple(replace(arm, spec=arm.spec.changed(**{tuning.key: chosen[arm.name]})) for arm in study.arms)
-    values = ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items())
-    note = f"{tuning.key} was chosen for each arm on validation, over other seeds: {values}."
-    edges = {min(tuning.values), max(tuning.values)} if len(tuning.values) > 2 else set()
-    at_edge = [name for name, value in chosen.items() if value in edges]
+    """The same comparison, each tuned arm with the value that was chosen for it."""
+    key_of = {name: tuning.candidates[name].key for name in chosen}
+    arms = tuple(
+        replace(arm, spec=arm.spec.changed(**{key: chosen[arm.name]}), tuned=key)
+        if (key := key_of.get(arm.name))
+        else arm
+        for arm in study.arms
+    )
+    keys = list(dict.fromkeys(key_of.values()))
+    one_for_all = len(keys) == 1 and len(chosen) == len(arms)
+    values = ", ".join(
+        f"{name} {format_value(value)}" if one_for_all else f"{name} {key_of[name]} {format_value(value)}"
+        for name, value in chosen.items()
+    )
+    what = f"{keys[0]} was chosen for each arm" if one_for_all else "Tuned arms got their values"
+    note = f"{what} on validation, over other seeds: {values}."
+    at_edge = [name for name, value in chosen.items() if is_at_edge(tuning.candidates[name], value)]
     if at_edge:
         note += f" At the edge of the list, so a better value may lie beyond: {', '.join(at_edge)}."
-    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="", tuning=None, tuned=tuning.key)
+    if not tuning.has_fixed:
+        return replace(study, arms=arms, note=" ".join(filter(None, [study.note, note])), tuning=None)
+    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="", tuning=None)
+
+
+def is_at_edge(tried: Candidates, value: float) -> bool:
+    """Whether a value is the smallest or the largest of more than two."""
+    return len(tried.values) > 2 and value in (min(tried.values), max(tried.values))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from functools import reduce
 
 from dnntrain.techniques.base import Switch, per_member
 from dnntrain.utils.fields import hyperparameter
@@ -16,6 +18,15 @@ class Clipping(Switch):
     exclusive = True
     primary = "threshold"
     threshold: float = hyperparameter(1.0, "largest value or norm that is left unchanged", gt=0, per_member=True)
+
+    @classmethod
+    def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What `clip` compares with the threshold, (P,); nan where a kind of clipping does not say.
+
+        Args:
+            grads: as for `clip`.
+        """
+        return grads[0].new_full((len(grads[0]),), math.nan)
 
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
         """Clips the gradients in place.
@@ -35,6 +46,11 @@ def norms(grad: torch.Tensor) -> torch.Tensor:
     return norm
 
 
+def largest(of_tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The largest of the tensors' norms, (P,); nan is passed over, as by a comparison with a threshold."""
+    return reduce(torch.fmax, of_tensors)
+
+
 def global_norm(grads: Sequence[torch.Tensor]) -> torch.Tensor:
     """The L2 norm of each member's gradients (P, …) together → (P,)."""
     # added one by one, because how a reduction over stacked norms rounds depends on the number of members
@@ -50,15 +66,21 @@ class ClipValue(Clipping):
     formula = "g ← min(max(g, -v), v):  [0.9, 100] with v = 1 → [0.9, 1]"
     advice = "Simple and effective against exploding gradients; clip by norm if the direction matters."
 
+    @classmethod
+    def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        flat = [g.flatten(1) for g in grads]
+        highest = torch.stack([g.amax(dim=1) for g in flat]).amax(dim=0)
+        lowest = torch.stack([g.amin(dim=1) for g in flat]).amin(dim=0)
+        return torch.maximum(highest, -lowest)
+
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        is_clipped = self.magnitude(grads) > self.threshold
         flat = [g.flatten(1) for g in grads]
         upper = per_member(self.threshold, flat[0])
         lower = -upper
-        highest = torch.stack([g.amax(dim=1) for g in flat]).amax(dim=0)
-        lowest = torch.stack([g.amin(dim=1) for g in flat]).amin(dim=0)
         for g in flat:
             torch.minimum(torch.maximum(g, lower, out=g), upper, out=g)
-        return torch.maximum(highest, -lowest) > self.threshold
+        return is_clipped
 
 
 class ClipNorm(Clipping):
@@ -70,13 +92,15 @@ class ClipNorm(Clipping):
     formula = "g ← g · v / max(‖g‖, v) for each tensor:  [0.9, 100] with v = 1 → [0.00899964, 0.9999595]"
     advice = "Keeps the direction within each tensor. torch's clip_grad_norm_ is --global-clipnorm."
 
+    @classmethod
+    def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        return largest(map(norms, grads))
+
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        clipped = torch.zeros(len(grads[0]), dtype=torch.bool, device=grads[0].device)
-        for g in grads:
-            norm = norms(g)
-            clipped |= norm > self.threshold
+        of_each = [norms(g) for g in grads]
+        for g, norm in zip(grads, of_each, strict=True):
             g.mul_(per_member(self.threshold / norm.clamp(min=self.threshold), g))
-        return clipped
+        return largest(of_each) > self.threshold
 
 
 class GlobalClipNorm(Clipping):
@@ -88,8 +112,12 @@ class GlobalClipNorm(Clipping):
     formula = "g ← g · v / max(‖all g‖, v)"
     advice = "Choose the threshold from the gradient norms of a healthy run (in history.csv)."
 
+    @classmethod
+    def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
+        return global_norm(grads)
+
     def clip(self, grads: Sequence[torch.Tensor]) -> torch.Tensor:
-        norm = global_norm(grads)
+        norm = self.magnitude(grads)
         scale = self.threshold / norm.clamp(min=self.threshold)
         for g in grads:
             g.mul_(per_member(scale, g))

@@ -160,13 +160,22 @@ class DropoutSpec(LayerSpec):
 
 
 class Dropout(DropoutBase):
-    """Inverted dropout."""
+    """Inverted dropout: what is kept is divided by the keep probability while training, and testing changes nothing.
+
+    Srivastava et al. (2014) do not divide, but multiply the weights of the layer above by the keep probability k after
+    training. The two are one network in other units: with weights W above the layer here, the weights there are W/k.
+    Then they compute the same, in training and in testing. Gradients there are k times those here, so plain SGD takes
+    the same path with the rate of those weights divided by k².
+    """
 
     name = "dropout"
     summary = "Sets each unit to zero with probability `rate` at every training step, never on the output."
     paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
     formula = "x ← x · mask / (1 - rate) while training; nothing at test time"
-    advice = "Raise the rate for large layers; often enough on the last hidden layers only (--dropout-where last1)."
+    advice = (
+        "Rates of 10 to 50 % are usual: 20 to 30 % in recurrent networks, 40 to 50 % in convolutional ones (Géron, "
+        "Hands-On Machine Learning, ch. 11). Often on the last one to three hidden layers only (--dropout-where last3)."
+    )
 
     def drop(self, x: torch.Tensor, keep_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         slope = keep_mask.mul_(per_member(self.gain, keep_mask))
@@ -212,10 +221,13 @@ class MonteCarloDropout(Switch):
     name = "mc_dropout"
     primary = "samples"
     example: ClassVar = {"dropout": 0.2, "mc_dropout": 10}
-    summary = "Averages the predicted probabilities of several passes with dropout on, besides plain test accuracy."
+    summary = "Averages the predicted probabilities of several passes with dropout on, besides the plain test metrics."
     paper = "Gal & Ghahramani 2016, Dropout as a Bayesian Approximation, arXiv:1506.02142"
     formula = "p(y|x) ≈ mean over T passes of softmax(f(x; mask_t))"
-    advice = "Better uncertainty for a trained network; published gains in accuracy lie within noise."
+    advice = (
+        "Better probabilities: compare the loss and the calibration error; published gains in accuracy lie within "
+        "noise. `dnntrain runs evaluate RUN --mc 100` applies it to a run that is trained already."
+    )
     not_exported = (
         "Monte Carlo dropout is not part of it; average the probabilities of passes with its dropout in training mode."
     )

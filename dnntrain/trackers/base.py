@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dnntrain.engine.health import WEIGHT_FIGURES
+from dnntrain.engine.probe import WEIGHT_FIGURES
 from dnntrain.errors import InputError
 from dnntrain.reporting.results import StudyResult
 from dnntrain.store.records import LayerNames, RecordedSettings, RunRecord

@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd
 from dnntrain.reporting.results import StudyResult
 from dnntrain.store.records import RunRecord
-from dnntrain.studies.runner import StudyCallback
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.study import Study
 from dnntrain.trackers.base import RunLog, TrackedRun, Tracker
 

@@ -67,11 +67,7 @@ class ImageBackbone(Backbone):
             raise InputError(f"freeze_parameters: the layers of {self.name} are counted; give unfreeze_layers")
         if spec.scale != "auto":
             raise InputError(f"scale {spec.scale}: the reused layers need images as {self.name} had them")
-        count = reused_count(spec, self)
-        if count < self.n_layers and spec.unfreeze_layers:
-            raise InputError(
-                f"transfer_layers {count}: an image network is reused whole where its top is trained again"
-            )
+        reused_count(spec, self)
 
     def features(
         self, dataset: Dataset, spec: RunSpec, frozen: int, rows: np.ndarray, device: torch.device
@@ -126,22 +122,23 @@ class ImageBackbone(Backbone):
     def weights(self, first: int, last: int) -> dict[str, np.ndarray]:
         if first >= last:
             return {}
-        trunk = self._trunk(first, SMALLEST)
+        trunk = self._trunk(first, last, SMALLEST)
         return {f"{trunk.name}.{key}": value for key, value in trunk.initial_state().items()}
 
     def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
-        if frozen == reused_count(spec, self):
+        count = reused_count(spec, self)
+        if frozen == count:
             return layer_specs(spec, features)
-        trunk = self._trunk(frozen, spec.resize)
+        trunk = self._trunk(frozen, count, spec.resize)
         return [trunk, *layer_specs(spec, features._replace(shape=trunk.shape_out))]
 
     def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
         model = ImageModelSpec(self.model, reused_count(spec, self), spec.resize)
         return [model, *layer_specs(spec, data._replace(shape=model.shape_out, kind="numbers"))]
 
-    def _trunk(self, first: int, size: int) -> UpperLayersSpec:
+    def _trunk(self, first: int, last: int, size: int) -> UpperLayersSpec:
         is_random = "@seed" in self.name
-        return UpperLayersSpec(self.model, first, self.model.shape(first, size), new=is_random)
+        return UpperLayersSpec(self.model, first, last, self.model.shape(first, size), new=is_random)
 
 
 def progress_reporter(what: str) -> Callable[[int, int], None]:
@@ -165,6 +162,8 @@ class UpperLayers(ModuleLayer):
     """
 
     new_norms: Modules = []
+    average = True
+    """Whether each map of the last layer is averaged, as above the topmost layer of the model; else it is flat."""
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         return super().forward(x, replace(ctx, observe=None))  # the health of these layers is not measured
@@ -177,24 +176,25 @@ class UpperLayers(ModuleLayer):
             norm.momentum = 1.0 if ctx.first else NORM_MOMENTUM  # type: ignore[assignment]
 
     def _one(self, tensors: Tensors, x: torch.Tensor) -> torch.Tensor:
-        return average_maps(super()._one(tensors, x))
+        maps = super()._one(tensors, x)
+        return average_maps(maps) if self.average else maps.flatten(1)
 
 
 class UpperLayersSpec(LayerSpec):
-    """The layers of an image model from number `first` on, then the average of each channel.
+    """The layers of an image model from number `first` on, then the average of each channel, or its flat map.
 
     Their tensors are named trunk.LAYER.NAME with the layer's number in the model.
     """
 
     name = "trunk"
 
-    def __init__(self, model: ImageModel, first: int, shape_in: Shape, new: bool = False) -> None:
-        """Args: the model, the lowest layer, the shape of its input, and whether the weights are random."""
-        self.shape_in = shape_in
-        named = OrderedDict((str(first + i), layer) for i, layer in enumerate(model.layers[first:]))
+    def __init__(self, model: ImageModel, first: int, last: int, shape_in: Shape, new: bool = False) -> None:
+        """Args: the model, the lowest layer and the end, the lowest one's inputs, whether the weights are random."""
+        self.shape_in, self.average = shape_in, last == len(model.layers)
+        named = OrderedDict((str(first + i), layer) for i, layer in enumerate(model.layers[first:last]))
         self.module: torch.nn.Module = torch.nn.Sequential(named)
-        example = next(self.module.parameters()).new_zeros(1, *self.shape_in)
-        self._shape_out = tuple(average_maps(self.module(example)).shape[1:])
+        maps = self.module(next(self.module.parameters()).new_zeros(1, *self.shape_in))
+        self._shape_out = tuple((average_maps(maps) if self.average else maps.flatten(1)).shape[1:])
         self.new_norms: Modules = []
         if new:
             self.module = deepcopy(self.module)  # its mode and momentum change
@@ -224,7 +224,7 @@ class UpperLayersSpec(LayerSpec):
         self, parameters: Tensors, buffers: Tensors, members: Sequence[Self], device: torch.device
     ) -> UpperLayers:
         layer = UpperLayers(self.name, self.module, self.shape_in, parameters, buffers)
-        layer.new_norms = self.new_norms
+        layer.new_norms, layer.average = self.new_norms, self.average
         return layer
 
 

@@ -49,7 +49,7 @@ class ModuleBackbone(RunBackbone):
         return max(1, len(self.parts) - 1)
 
     def _check_layers(self, spec: RunSpec, count: int) -> None:
-        ours = spec.net.layers(network_settings(spec, self.info), 1, count + 1)
+        ours = spec.net.layers(self.settings_of(spec), 1, count + 1)
         modules = [layer.module for layer in (*ours, *self._layers(0, count)) if isinstance(layer, ModuleSpec)]
         if difference := first_difference(*map(structure, modules)):
             raise InputError(f"net {spec.net}: the lowest {count} parts of {self.name} have {difference}")

@@ -59,6 +59,10 @@ class RunBackbone(Backbone):
         """What its network is built from."""
         return network_settings(self.spec, self.info)
 
+    def settings_of(self, spec: RunSpec) -> NetworkSettings:
+        """What a run's network is built from below its output layer, which may be for other classes."""
+        return network_settings(spec.model_copy(update={"output": "softmax"}), self.info)
+
     @property
     def n_layers(self) -> int:
         return self.spec.net.n_units(self.settings) - 2  # without the inputs and the output layer
@@ -79,9 +83,12 @@ class RunBackbone(Backbone):
     def _check_inputs(self, spec: RunSpec, data: DatasetInfo) -> None:
         """Raise InputError if a run has another kind of network or of inputs."""
         if data.shape != self.shape:
-            raise InputError(
+            message = (
                 f"reuse_from {self.name}: it was trained on examples of shape {self.shape}, these are {data.shape}"
             )
+            if self.kind == data.kind == "images":
+                message += f"; image_shape {'x'.join(map(str, self.shape))} scales images to it"
+            raise InputError(message)
         for key, expected in (("scale", self.spec.scale), ("resize", spec.default_of("resize"))):
             if getattr(spec, key) != expected:
                 raise InputError(f"{key} {getattr(spec, key)}: the reused layers need inputs as {self.name} had them")
@@ -90,7 +97,7 @@ class RunBackbone(Backbone):
 
     def _check_layers(self, spec: RunSpec, count: int) -> None:
         """Raise InputError if one of the lowest `count` layers is another in the run than here."""
-        ours, theirs = (one.net.units(network_settings(one, self.info)) for one in (spec, self.spec))
+        ours, theirs = spec.net.units(self.settings_of(spec)), self.spec.net.units(self.settings)
         for cut in (count, count - unfrozen_count(spec, self)):
             if cut and not theirs[cut]:
                 raise InputError(f"reuse_from {self.name}: cannot be cut above layer {cut}, which a skip passes by")
@@ -167,9 +174,9 @@ class RunBackbone(Backbone):
 
     def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
         """The outputs of the frozen layers; without any, the scaled inputs, flat."""
-        from dnntrain.engine.batches import evaluation_rows  # loads torch
+        from dnntrain.engine.padding import evaluation_rows  # loads torch
 
-        specs = [*self._layers(0, frozen), *self._above(spec, frozen, self.info)[0]]
+        specs = [*self._layers(0, frozen), *self._above(spec, frozen, self.settings_of(spec))[0]]
         layers = load_layers(specs, self.state, device)
         rows = evaluation_rows(specs) if self.spec.net.conv_units else ROWS
         parts = []
@@ -184,11 +191,11 @@ class RunBackbone(Backbone):
         """Its layers `first` + 1 to `last`. The lowest come with what is below the first unit."""
         return self.spec.net.layers(self.settings, first and first + 1, last and last + 1)
 
-    def _above(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> tuple[LayerSpecs, LayerSpecs]:
+    def _above(self, spec: RunSpec, frozen: int, settings: NetworkSettings) -> tuple[LayerSpecs, LayerSpecs]:
         """A run's layers above the frozen ones: first those that only change the shape, which work on the features
         once and for all, then the rest.
         """
-        above = spec.net.layers(network_settings(spec, data), frozen and frozen + 1)
+        above = spec.net.layers(settings, frozen and frozen + 1)
         is_shape = (isinstance(layer, ReshapeSpec | GlobalAveragePoolSpec) for layer in above)
         count = len(list(takewhile(bool, is_shape))) if frozen else 0
         return above[:count], above[count:]
@@ -202,7 +209,7 @@ class RunBackbone(Backbone):
 
     def trained_layers(self, spec: RunSpec, frozen: int, features: DatasetInfo) -> LayerSpecs:
         data = features._replace(shape=self.shape, kind=self.kind, n_tokens=self.n_tokens)
-        _, trained = self._above(spec, frozen, data)
+        _, trained = self._above(spec, frozen, network_settings(spec, data))
         if not frozen:
             return trained
         shape, dropout = features.shape, spec.dropout
@@ -218,7 +225,7 @@ class RunBackbone(Backbone):
     def exported_layers(self, spec: RunSpec, frozen: int, data: DatasetInfo) -> LayerSpecs:
         if not frozen:
             return self.trained_layers(spec, frozen, data)
-        lower = [*self._layers(0, frozen), *self._above(spec, frozen, data)[0]]
+        lower = [*self._layers(0, frozen), *self._above(spec, frozen, network_settings(spec, data))[0]]
         first, *rest = self.trained_layers(spec, frozen, data._replace(shape=lower[-1].shape_out))
         # features are stored flat, and the layers that are trained on them begin with their shape
         return [*lower, *rest] if isinstance(first, ReshapeSpec) else [*lower, first, *rest]

@@ -16,8 +16,9 @@ import numpy as np
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Splits, splits_of
-from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, layer_names
+from dnntrain.engine.health import layer_names
 from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
+from dnntrain.engine.probe import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, RunProbes
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
 from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
@@ -96,6 +97,7 @@ def train_transfer(
             stages = remaining
     for run, checkpoint in zip(runs, checkpoints, strict=False):
         run.history, run.seconds = list(checkpoint.earlier), checkpoint.earlier_seconds
+        run.probes = RunProbes(**checkpoint.earlier_probes)
     splits = splits_of(dataset, specs)
     for stage in stages:
         active = [run for run in runs if run.status == "running"]
@@ -200,7 +202,7 @@ class StageCallback:
         )
         self.names = layer_names(runs[0].spec.net, network, whole[: len(whole) - len(part)])
         """The names of all weights, and of the activations of the frozen layers."""
-        self.earlier = [(list(run.history), run.seconds) for run in runs]
+        self.earlier = [(list(run.history), run.seconds, run.probes) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
 
@@ -219,17 +221,21 @@ class StageCallback:
                 self.finish(run, part)
         self.on_epoch([self.runs[part.index] for part in trained], lambda: self.whole_checkpoints(take()))
 
-    def whole_row(self, row: dict[str, object]) -> dict[str, object]:
+    def whole_row(self, row: dict[str, Any]) -> dict[str, Any]:
         """A stage's row of history as the whole run's: epochs count from its start, frozen layers have no figures."""
+        return self.whole_figures(row) | {"epoch": row["epoch"] + self.stage.first_epoch}
+
+    def whole_figures(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The figures of a stage's layers as those of the whole run's, whose frozen layers have none."""
         nan = float("nan")
-        figures: dict[str, list[float]] = {name: row[name] for name in FIGURES if name in row}  # type: ignore[misc]
+        figures: dict[str, list[float]] = {name: row[name] for name in FIGURES if name in row}
         for name, values in figures.items():
             if name in WEIGHT_FIGURES:
                 by_place = dict(zip(self.places, values, strict=True))
                 figures[name] = [by_place.get(place, nan) for place in range(len(self.weights))]
             else:
                 figures[name] = [*[nan] * len(self.names.activations), *values]
-        return row | figures | {"epoch": int(str(row["epoch"])) + self.stage.first_epoch}
+        return row | figures
 
     def finish(self, run: Run, part: Run) -> None:
         """Copy what the stage ended with to the whole run."""
@@ -238,6 +244,12 @@ class StageCallback:
         run.kept_epoch = part.kept_epoch and part.kept_epoch + self.stage.first_epoch
         run.test = part.test if self.stage.last else {}
         run.constant, run.target_info, run.predictions = part.constant, part.target_info, part.predictions
+        own = replace(
+            part.probes,
+            start=self.whole_figures(part.probes.start),
+            last=[self.whole_row(figures) for figures in part.probes.last],
+        )
+        run.probes = run.probes.followed_by(own)
         run.seconds += part.seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 
@@ -245,9 +257,13 @@ class StageCallback:
         """A stage's checkpoints as the whole runs'."""
         checkpoints = {}
         for index, part in parts.items():
-            history, seconds = self.earlier[index]
+            history, seconds, probes = self.earlier[index]
             checkpoints[self.runs[index].index] = replace(
-                part, stage=self.stage.number, earlier=history, earlier_seconds=seconds
+                part,
+                stage=self.stage.number,
+                earlier=history,
+                earlier_seconds=seconds,
+                earlier_probes=probes.content(),
             )
         return checkpoints
 

@@ -27,6 +27,7 @@ COLORS = {
     "never": "red",
     "vanishing": "yellow",
     "exploding": "red",
+    "diverged": "red",
     "dead": "yellow",
     "saturated": "yellow",
     "differs": "yellow",

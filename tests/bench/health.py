@@ -119,7 +119,7 @@ def print_row(name: str, spec: RunSpec) -> None:
     shares = [f"{seen.max():.2f}" if seen.size else "-" for seen in (dead, saturated)]
     print(
         f"{name:{WIDTH}} {100 * row['val_acc']:6.1f} {span(norm):8.1g} {span(norm / np.sqrt(sizes)):8.1g} "
-        f"{norm.max():8.2g} {shares[0]:>5} {shares[1]:>6}  {diagnose(run.history, run.status, run.layers)}",
+        f"{norm.max():8.2g} {shares[0]:>5} {shares[1]:>6}  {diagnose(run.history, run.status, run.layers, run.probes)}",
         flush=True,
     )
 

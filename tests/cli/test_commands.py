@@ -38,7 +38,7 @@ def test_every_file_of_a_command_is_listed() -> None:
     from dnntrain import cli
 
     helpers = {"main", "options", "outputs", "plan", "run_options", "spec_options", "power", "__init__"}
-    of_groups = {"export", "runs_list", "track"}
+    of_groups = {"evaluate", "export", "runs_list", "runs_thresholds", "runs_time", "track"}
     files = {path.stem for path in Path(cli.__path__[0]).glob("*.py")}
     assert files - helpers - of_groups == {name.replace("-", "_") for name in COMMANDS}
 

@@ -60,7 +60,7 @@ def candidates(key: str) -> Iterator[str]:
     yield from ("last", "best:val_acc") if key == "select" else ()
     yield from (str(word) for part in literals(field.annotation) for word in get_args(part))
     yield from ("on", "off", "0.5", "3", "0.003", "40", "2", "1", "8", "all", "3ep", "standard", "input", "x")
-    yield "sandal,shirt"
+    yield from ("sandal,shirt", "3x14x14")
 
 
 def context_of(key: str) -> dict[str, Any]:
@@ -123,7 +123,12 @@ def specs(study: Study) -> list[RunSpec]:
 # Settings of a transfer
 
 TARGET = {"classes": "sandal,shirt", "train_size": "60", "val": "200", "epochs": "5"}
-WAYS: dict[str, dict[str, Any]] = {"plain": {}, "strategies": {"strategies": True}, "curve": {"train_sizes": "20,60"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "strategies": {"strategies": True},
+    "depths": {"reuse_depths": "1,2"},
+    "curve": {"train_sizes": "20,60"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +201,7 @@ VALUES: dict[str, list[list[str]]] = {
     "head": [["--head", "5"]],
     "scratch": [["--no-scratch"]],
     "strategies": [["--strategies"]],
+    "reuse_depths": [["--reuse-depths", "1,2"]],
     "train_sizes": [["--train-sizes", "10,20"]],
     "metric": [["--metric", "val_loss"]],
     "sort": [["--sort", "mean"], ["--sort", "seconds"], ["--sort", "arm"]],
@@ -204,6 +210,8 @@ VALUES: dict[str, list[list[str]]] = {
     "against": [["--against", "small", "small"]],
     "wide": [["--wide"]],
     "per_class": [["--per-class"]],
+    "within": [["--within", "bn"]],
+    "order": [["--order", "elu > bn > baseline"]],
     **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
@@ -230,6 +238,8 @@ VALUES: dict[str, list[list[str]]] = {
     "runs": [["--runs", "elsewhere"]],
     "track": [["--track", "tensorboard:logs"]],
     "to": [["--to", "mlflow"]],
+    "mc": [["--mc", "3"]],
+    "rounds": [["--rounds", "7"]],
 }
 """The words that give an option, by its name; where there are several ways, one must have an effect."""
 
@@ -261,9 +271,12 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "show", "RUN"),
     ("runs", "verify"),
     ("runs", "evaluate"),
+    ("runs", "evaluate", "RUN", "--mc", "2"),
     ("runs", "rm", "nothing"),
     ("runs", "gc"),
+    ("runs", "time", "small", "--steps", "1"),
     ("runs", "export", "RUN", "--to", "torch"),
+    ("runs", "thresholds", "small"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
 ]

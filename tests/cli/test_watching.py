@@ -22,7 +22,8 @@ from dnntrain.store import progress
 from dnntrain.store.progress import ProcessRecord, ProgressFile, RunProgress, has_progress, read_progress
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_record import ArmRecord, StudyRecord
-from dnntrain.studies.runner import StudyCallback, StudyInterrupted, StudyRunner
+from dnntrain.studies.callbacks import StudyCallback
+from dnntrain.studies.runner import StudyInterrupted, StudyRunner
 from dnntrain.studies.study import Arm, Study
 from tests.support.command import dnntrain, environment, error_of, succeeds
 from tests.support.faults import wait_for

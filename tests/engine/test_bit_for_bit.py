@@ -23,7 +23,8 @@ def spec(**settings: Any) -> RunSpec:
 
 def assert_same(a: Run, b: Run) -> None:
     assert a.status == b.status and a.kept_epoch == b.kept_epoch
-    assert repr(a.history) == repr(b.history)  # repr: nan equals nan, and every bit of a float shows
+    # repr: nan equals nan, and every bit of a float shows
+    assert repr(a.history) == repr(b.history) and repr(a.probes) == repr(b.probes)
     assert a.test == b.test
     assert a.weights.keys() == b.weights.keys()
     for name in a.weights:

@@ -11,11 +11,12 @@ from torch import nn
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.health import ACTIVATION_FIGURES, FIGURES, Probe, dead_share, diagnose
+from dnntrain.engine.health import diagnose
 from dnntrain.engine.loop import train_population
+from dnntrain.engine.probe import ACTIVATION_FIGURES, FIGURES, OUTPUT_FIGURES, Probe, RunProbes, dead_share
 from dnntrain.engine.run import Run
 from dnntrain.nn.modules.activations import observing, unobserved_activations
-from dnntrain.store.records import LayerNames
+from dnntrain.store.records import LayerNames, health_state
 from dnntrain.techniques import CATALOGUE
 from tests.engine.test_networks import small_images  # noqa: F401  # a fixture
 from tests.support.catalogue import SMALL_NETWORKS
@@ -81,7 +82,7 @@ def test_figures_have_the_names_of_their_layers(
 def test_relu6_saturates_at_6_and_is_dead_at_0(value: float, share: float) -> None:
     probe = Probe(2, torch.device("cpu"))
     probe.activation("1", torch.full((2, 8, 3), value), CATALOGUE["relu6"].asymptotes)  # type: ignore[attr-defined]
-    figures = dict(zip(ACTIVATION_FIGURES, probe.observed["1"], strict=True))
+    figures = dict(zip(OUTPUT_FIGURES, probe.observed["1"], strict=True))
     assert figures["saturated"].tolist() == [share, share]
     assert figures["dead"].tolist() == [float(value == 0)] * 2
 
@@ -107,7 +108,6 @@ def row(epoch: int = 1, **figures: list[float]) -> dict[str, Any]:
         ([row(dead=[0.1, 0.9], saturated=[0.9, 0.1])], "finished", "dead units (layer sum, epoch 1)"),
         ([row(saturated=[0.1, 0.9])], "finished", "saturated (layer sum, epoch 1)"),
         ([row(grad_norm=[1, 0, 1]), row(2)], "finished", "healthy"),  # what starts at 0 and grows
-        ([row(grad_max=[1, np.nan, np.inf])], "diverged", "exploding (layer output, epoch 1)"),
         ([row(grad_norm=[np.nan, 1, 1])], "finished", "healthy"),  # a frozen layer
     ],
 )
@@ -116,6 +116,26 @@ def test_a_diagnosis_names_the_weight_or_the_activation(
 ) -> None:
     names = LayerNames(weights=["conv1", "conv2", "output"], activations=["conv1", "sum"])
     assert str(diagnose(history, status, names)) == diagnosis
+
+
+@pytest.mark.parametrize(
+    ("norms", "diagnosis"),
+    [
+        ([[1, 1, 1], [1, 5, 2], [3, 400, 90]], "exploding (layer conv2, epoch 1)"),
+        ([[np.nan, 1, 1], [np.nan, 200, 300]], "exploding (layer output, epoch 1)"),  # a frozen layer
+        ([[1, 900, 1]], "exploding (layer conv2, epoch 1)"),  # the only finite step, with large first weights
+        ([[1, 1, 1], [1, 3, 2]], "diverged (gradients finite until step 1,204)"),
+        ([[1, 300, 1], [1, 120, 1]], "diverged (gradients finite until step 1,204)"),  # calms down
+        ([], "diverged (gradients finite until step 1,204)"),
+    ],
+)
+def test_a_diverged_run_exploded_only_if_its_finite_gradients_show_that(
+    norms: list[list[float]], diagnosis: str
+) -> None:
+    probes = RunProbes(last=[{"step": n, "grad_norm": norm} for n, norm in enumerate(norms, 1)], finite_steps=1204)
+    names = LayerNames(weights=["conv1", "conv2", "output"], activations=["conv1", "sum"])
+    assert str(diagnose([row(grad_norm=[np.nan] * 3)], "diverged", names, probes)) == diagnosis
+    assert health_state(diagnosis) in ("exploding", "diverged")
 
 
 @pytest.mark.parametrize(("act", "diagnosis"), [("sigmoid", "vanishing (layer conv1, epoch 1)"), ("elu", "healthy")])

@@ -15,8 +15,8 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.evaluation import MetricAccumulator
-from dnntrain.engine.health import FIGURES, Probe, probed_steps
 from dnntrain.engine.loop import train_population
+from dnntrain.engine.probe import ACTIVATION_FIGURES, FIGURES, Probe, probed_steps
 from dnntrain.engine.run import Run
 from dnntrain.metrics import METRICS, TargetInfo, recorded_metrics
 from dnntrain.nn.layer import ForwardContext
@@ -289,7 +289,7 @@ def test_max_norm_holds_in_training_and_biases_are_left_alone(mini: Dataset) -> 
 def test_every_row_has_every_figure(mini: Dataset) -> None:
     [run] = train_population([spec(schedule="power:s=10")], mini)
     single = {"epoch", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "clipped"}
-    layered = {name: 2 if name in ("act_mean", "act_std", "dead", "saturated") else 3 for name in FIGURES}
+    layered = {name: 2 if name in ACTIVATION_FIGURES else 3 for name in FIGURES}
     assert [row["epoch"] for row in run.history] == [1, 2, 3]
     for epoch, row in enumerate(run.history):
         assert set(row) == single | set(layered)

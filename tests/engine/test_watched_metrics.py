@@ -16,6 +16,7 @@ from dnntrain.engine.loop import train_population
 from dnntrain.engine.population import StartState
 from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS, metric_columns
+from dnntrain.studies.feasibility import check_run
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.engine.test_checkpoints import Keeper
@@ -51,6 +52,24 @@ def test_a_member_is_measured_by_its_own_metrics_alone_and_among_others() -> Non
         assert run.history == alone.history and run.test == alone.test
         assert {"val_macro_f1", "val_auc"} & run.history[0].keys() == own
         assert {f"val_{name[5:]}" for name in run.test if name in ("test_macro_f1", "test_auc")} == own
+
+
+@pytest.mark.parametrize("column", ["val_acc", "val_macro_f1"])
+def test_a_schedule_lowers_the_rate_by_the_metric_it_watches(column: str) -> None:
+    schedule = f"performance:factor=0.5,patience=1,metric={column}"
+    [run] = train_population([RunSpec.parse(SMALL | {"schedule": schedule})], table(3))
+    best, rate = -1.0, 0.3
+    for row in run.history:
+        assert row["lr"] == pytest.approx(rate)
+        rate *= 1.0 if row[column] > best + 1e-4 else 0.5
+        best = max(best, row[column] if row[column] > best + 1e-4 else best)
+    assert rate < 0.3
+
+
+def test_a_schedule_cannot_watch_a_metric_of_another_task() -> None:
+    spec = RunSpec.parse({"schedule": "performance:metric=val_acc"})
+    with pytest.raises(InputError, match="schedule performance:metric=val_acc: a regression has val_loss"):
+        check_run(spec, table(0).outline)
 
 
 def test_it_goes_on_from_a_checkpoint_and_works_without_predictions() -> None:

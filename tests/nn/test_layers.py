@@ -211,6 +211,16 @@ def test_first_mini_batch_sets_the_averages_later_ones_move_them(place: str) -> 
     assert len(before) == 6
 
 
+def test_the_average_is_of_the_variance_and_not_of_the_standard_deviation() -> None:
+    net = network(1, bn=True, bn_input=True)
+    x = randn(1, 16, FEATURES)
+    x = (x - x.mean(dim=1, keepdim=True)) / x.std(dim=1, keepdim=True, correction=0)
+    for number, deviation in enumerate((1, 3, 1, 2)):
+        net.forward(deviation * x, ForwardContext(training=True, first=number == 0))
+    # 0.9 (0.9 (0.9 · 1 + 0.1 · 9) + 0.1 · 1) + 0.1 · 4; of the standard deviations it would be 1.262² = 1.593
+    torch.testing.assert_close(net.buffers["input.bn_variance"], torch.full((1, 1, FEATURES), 1.948))
+
+
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_batch_norm_stands_where_it_is_asked_to(place: str) -> None:
     net, x = network(hidden="6", act="tanh", bn=True, bn_place=place), randn(1, 16, FEATURES)
@@ -388,6 +398,26 @@ def test_masks_are_reproducible_in_any_company_from_any_step() -> None:
     assert torch.equal(both, keep_mask(counters(8, 30, CPU), keys, rates))
     assert torch.equal(both[1:], keep_mask(fixed, keys[1:], rates[1:]))
     assert torch.equal(mask(0, 0.2, rows=64)[:8], mask(0, 0.2, rows=8))  # padding rows draw from behind
+
+
+def test_dividing_while_training_equals_multiplying_the_weights_after_training() -> None:
+    rate, rows, units = 0.4, 32, 20
+    kept = 1 - rate
+    dropout, keep = stack([Dropout(rate=rate)]), mask(0, rate, rows, units)
+    x, targets = randn(1, rows, units), randn(1, rows, 5, seed=1)
+    weights = randn(1, units, 5, seed=2)
+    divided, _ = dropout.drop(x, keep.clone()[None])
+    ours, theirs = weights.clone().requires_grad_(), (weights / kept).requires_grad_()
+    outputs, as_first_published = divided @ ours, (x * keep) @ theirs
+    torch.testing.assert_close(outputs, as_first_published)
+    torch.testing.assert_close(x @ ours, x @ (kept * theirs))  # testing
+    for each in (outputs, as_first_published):
+        (each - targets).square().sum().backward()
+    assert ours.grad is not None and theirs.grad is not None
+    torch.testing.assert_close(theirs.grad, kept * ours.grad)
+    # a step of plain SGD, at the rate divided by k², ends at the same network
+    after, after_first = ours - 0.1 * ours.grad, theirs - 0.1 / kept**2 * theirs.grad
+    torch.testing.assert_close(after, kept * after_first)
 
 
 def test_inverted_scaling_keeps_the_mean() -> None:

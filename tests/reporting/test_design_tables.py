@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dnntrain.analysis.options import AnalysisOptions
 from dnntrain.analysis.summary import summarize
 from dnntrain.store.study_files import read_study
 from tests.reporting.test_report import ARMS, SAME, write_study
-from tests.support.command import succeeds
+from tests.support.command import error_of, succeeds
 
 
 def test_all_pairs_are_compared_in_every_metric_and_margin(tmp_path: Path) -> None:
@@ -146,3 +148,72 @@ def test_published_values_are_judged_by_the_deviations_and_runs_of_both_sides(tm
     shown = " ".join(succeeds("report", folder).split())
     assert "published values" in shown and "0.002" not in shown and "86.01 ± 0.20 4" in shown
     assert "simultaneous over 5 published values" in shown
+
+
+def normed(folder: Path) -> Path:
+    """Norms in two settings. Without a norm, runs of the second one diverge; `after` changes nothing in the first."""
+    rng = np.random.default_rng(5)
+    cells = {f"{n}+{s}": {"norm": n, "setting": s} for n in ("plain", "before", "after") for s in ("proper", "wild")}
+    values: dict[str, list[float | None]] = {
+        arm: [*(np.array(SAME) + (0.02 if arm == "before+proper" else 0) + 0.001 * rng.normal(size=5)).tolist()]
+        for arm in cells
+    }
+    values |= {"plain+wild": [None] * 5, "after+proper": values["plain+proper"]}
+    values["after+wild"][0] = None
+    arms = [{"name": arm, "levels": levels} for arm, levels in cells.items()]
+    constants = {arm: {"val_acc": 0.1, "val_loss": 0.9} for arm in cells}
+    return write_study(folder, values, design="factorial", arms=arms, within="norm", constants=constants)
+
+
+def test_levels_are_compared_within_each_setting_lost_runs_included(tmp_path: Path) -> None:
+    folder = normed(tmp_path / "made")
+    [written] = json.loads(succeeds("report", folder, "--json"))["studies"]
+    found = {(each["setting"]["setting"], each["level"]): each["result"] for each in written["simple_effects"]}
+    assert written["within"] == "norm" and {each["reference"] for each in written["simple_effects"]} == {"plain"}
+    assert {key: result["verdict"] for key, result in found.items()} == {
+        ("proper", "before"): "better",
+        ("proper", "after"): "identical",
+        ("wild", "before"): "better: plain+wild never finishes",
+        ("wild", "after"): "better: plain+wild never finishes",
+    }
+    assert found["wild", "after"]["interval"]["high"] <= 1  # an accuracy cannot differ by more
+    shown = " ".join(succeeds("report", folder, COLUMNS="150").split())
+    assert "within norm: against plain setting norm n Δ [95 %] p verdict" in shown and "proper before 5 +" in shown
+    assert "simultaneous over 3 comparisons (Bonferroni, moderated variances), a family of their own" in shown
+    by_arm = {row["arm"]: row for row in csv.DictReader(succeeds("report", folder, "--csv", "-").splitlines())}
+    assert by_arm["before+proper"]["within_reference"] == "plain+proper"
+    assert by_arm["before+proper"]["within_verdict"] == "better" and not by_arm["plain+wild"]["within_verdict"]
+    other = succeeds("report", folder, "--within", "setting", "--md", "-")
+    assert "within setting: against proper" in other and "| plain | wild |" in other
+    assert "better: plain+proper" not in other and "never finishes: worse" in other
+    assert "did you mean 'norm'?" in error_of("report", folder, "--within", "nrm")
+    pairs = write_study(tmp_path / "list", {"relu": SAME, "elu": ARMS["elu"]})
+    assert "list is no factorial design with several factors" in error_of("report", pairs, "--within", "norm")
+    assert "within_verdict" not in succeeds("report", pairs, "--csv", "-")
+
+
+def test_an_order_is_judged_step_by_step_and_as_a_trend(tmp_path: Path) -> None:
+    arms = {name: [*ARMS[name]] for name in ("elu", "relu", "close", "worse")} | {"broken": [None] * 5}
+    order = ["elu", "worse", "relu", "close", "broken"]
+    constants = {arm: {"val_acc": 0.1, "val_loss": 0.9} for arm in arms}
+    folder = write_study(tmp_path / "made", arms, order=order, constants=constants)
+    [written] = json.loads(succeeds("report", folder, "--json"))["studies"]
+    steps = written["order"]["steps"]
+    assert [step["holds"] for step in steps] == [True, False, None, True]
+    assert steps[-1]["result"]["verdict"] == "better: broken never finishes"
+    shown = " ".join(succeeds("report", folder, COLUMNS="150").split())
+    assert "step n difference [95 %] p verdict on the first" in shown and "elu > worse 5 +" in shown
+    assert (
+        "Order elu > worse > relu > close > broken: of 4 steps, 2 shown (elu > worse, close > broken); 1 contradicted "
+        "(relu > worse); 1 not told apart (relu and close)." in shown
+    )
+    assert "Page's test over 5 seeds (Page 1963) shows a trend along this order" in shown
+    # best in loss as in accuracy, and in another order than the study's own
+    by_loss = summarize(
+        read_study(folder), "val_loss", AnalysisOptions(order=("broken", "worse", "close", "elu"))
+    ).ordered
+    assert by_loss and by_loss.trend and by_loss.trend.p > 0.9
+    assert [step.holds for step in by_loss.steps] == [False, False, False]
+    assert "--order for made: no arm 'eluu'; did you mean 'elu'?" in error_of(
+        "report", folder, "--order", "elu > eluu > relu"
+    )

@@ -27,6 +27,7 @@ from dnntrain.reporting.figures import (
     draw_learning_curves,
     draw_learning_rates,
     draw_score_against_time,
+    draw_sensitivity,
     file_names,
     read_history,
     rendered,
@@ -35,10 +36,11 @@ from dnntrain.reporting.figures import (
 from dnntrain.reporting.figures.axis_labels import place_labels
 from dnntrain.reporting.figures.series import gradients, select_arms
 from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
+from dnntrain.reporting.tables import tables
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 
-ALL = ("learning-curves", "effects", "gradient-flow", "learning-rates", "time")
+ALL = ("learning-curves", "effects", "gradient-flow", "sensitivity", "learning-rates", "time")
 PNG = b"\x89PNG\r\n\x1a\n"
 PRESET = """
 name: small
@@ -169,7 +171,7 @@ def test_every_figure_is_written_as_png_and_svg(files: list[Path]) -> None:
 def test_the_same_records_give_the_same_bytes(trained: Summary, files: list[Path], tmp_path: Path) -> None:
     once = {file.name: file.read_bytes() for file in files}
     again = save_figures([trained], tmp_path, ["svg"])
-    assert len(again) == 5 and all(file.read_bytes() == once[file.name] for file in again)
+    assert len(again) == len(ALL) and all(file.read_bytes() == once[file.name] for file in again)
     svg = again[0].read_text(encoding="utf-8")
     assert "<dc:date>" not in svg and "matplotlib" not in svg.split("<defs>")[0]
 
@@ -251,6 +253,18 @@ def test_a_huge_loss_does_not_stretch_the_axis(steady: Written) -> None:
     steady.history[-1]["val_loss"] = 1e12
     figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
     assert figure.axes[0].get_ylim()[1] < 10 and "1 mean is beyond the axis" in words(figure)
+
+
+def test_training_losses_leave_validation_a_third_of_the_axis(steady: Written) -> None:
+    """Validation from 0.5 to about 0.89 with its bands; one arm trains down to 0.027, and an arrow marks it."""
+    for row in steady.history:
+        row["train_loss"] = row["val_loss"] if row["arm"] == "base" else 0.3 ** row["epoch"]
+    figure = drawn(draw_learning_curves(steady.summary("val_loss"), read_history(steady.folder)))
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "linear" and 0.05 < low < 0.15 and 0.85 < high < 0.95
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "v"] == [[2]]
+    assert "Arrow: training goes on beyond the axis." in words(figure)
 
 
 def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> None:
@@ -337,6 +351,31 @@ def test_the_heat_map_names_the_layers_that_the_history_names(tmp_path: Path) ->
     assert dense.get_ylabel() == "layer"
 
 
+def test_an_epoch_in_which_all_runs_diverged_shows_its_finite_steps(trained: Summary) -> None:
+    figure = drawn(draw_gradient_flow(trained, read_history(trained.results.folder)))
+    steps = {axes.get_title(loc="left").split("\n")[0]: axes.images[1:] for axes in figure.axes if axes.images}
+    assert {name for name, images in steps.items() if images} == {"broken"}
+    (image,) = steps["broken"]
+    assert image.get_extent() == [0.5, 1.5, 0.5, 4.5] and image.get_array().count() > 4  # of four layers
+    assert image.get_zorder() > max(hatched.get_zorder() for hatched in image.axes.collections)
+    assert "divided into their last finite steps" in words(figure)
+
+
+def test_sensitivities_by_layer_say_what_makes_them(trained: Summary) -> None:
+    figure = drawn(draw_sensitivity(trained, read_history(trained.results.folder)))
+    plain, *_ = figure.axes
+    name, factor, parts = plain.get_title(loc="left").split("\n")
+    start = trained.layer_factors["plain"].start
+    assert (name, factor) == ("plain", f"factor {start.factor:#.3g} a layer")
+    assert parts.startswith(f"= slope {start.slope:#.3g} × weights {start.weights:#.3g}")
+    assert start.factor == pytest.approx(start.slope * start.weights * start.rest)
+    assert [len(line.get_xdata()) for line in plain.lines] == [4, 4] and plain.get_yscale() == "log"
+    (table,) = (table for table in tables(trained, wide=True) if table.title.startswith("sensitivity"))
+    assert [row[0] for row in table.rows] == ["plain", "cosine", "brief", "broken"]
+    assert table.rows[0][1].startswith(f"{start.factor:#.3g} → ")
+    assert not any(table.title.startswith("sensitivity") for table in tables(trained))
+
+
 def test_a_run_without_a_gradient_leaves_the_mean_to_the_others() -> None:
     frame = pd.DataFrame({"epoch": [1, 1, 1], "grad_norm": ["10 0 nan", "1000 0 nan", "nan 1 nan"]})
     np.testing.assert_array_equal(gradients(frame), [[2], [0], [np.nan]])
@@ -362,6 +401,16 @@ def test_each_distinct_schedule_is_one_line(tmp_path: Path) -> None:
     assert "below the axis" in words(figure) and "seeds differ" in words(figure)
 
 
+def test_rates_are_drawn_by_iteration_where_the_records_say_how(trained: Summary) -> None:
+    (axes,) = drawn(draw_learning_rates(trained, read_history(trained.results.folder))).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "learning rate")
+    [cosine] = [line for line in axes.lines if len({*line.get_ydata()}) > 1]
+    assert list(cosine.get_xdata()) == [*range(1, 13)]  # 3 epochs of 256 examples in batches of 64
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(12) / 12)) / 2
+    np.testing.assert_allclose(cosine.get_ydata(), expected, rtol=1e-4)
+    assert "plain\nbrief" in {text.get_text() for text in axes.texts}  # the beginning of the same curve
+
+
 def test_one_constant_rate_is_no_figure(tmp_path: Path) -> None:
     study = Written(tmp_path, ["a", "b"], 1)
     study.run("a", 0, [0.5, 0.6])
@@ -379,6 +428,21 @@ def test_the_points_are_the_means_against_time(steady: Written) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["more", "base (baseline)"]  # best first
+
+
+def test_an_arm_that_is_far_off_does_not_squeeze_the_others(tmp_path: Path) -> None:
+    scores = {"relu": 0.8, "elu": 0.81, "selu": 0.82, "tanh": 0.79, "sigmoid": 0.1}
+    study = Written(tmp_path, [*scores], 2)
+    for arm, score in scores.items():
+        for seed in range(2):
+            study.run(arm, seed, [score + seed / 100])
+    figure = drawn(draw_score_against_time(study.summary()))
+    (axes,) = figure.axes
+    assert 70 < axes.get_ylim()[0] < 79 and "Arrow: beyond the axis" in words(figure)
+    legend = axes.get_legend()
+    assert legend is not None and legend.get_texts()[-1].get_text() == "sigmoid, 10.50"
+    [arrow] = [text for text in axes.texts if text.arrow_patch]
+    assert arrow.xy[1] == axes.get_ylim()[0] < arrow.xyann[1]
 
 
 # --- odd studies -----------------------------------------------------------------------------------------------------
@@ -400,7 +464,7 @@ def test_one_seed_has_differences_without_intervals(tmp_path: Path) -> None:
 
 def test_without_a_baseline_there_is_no_forest_plot(steady: Written) -> None:
     steady.description["baseline"] = None
-    assert steady.kinds() == [kind for kind in ALL if kind != "effects"]
+    assert steady.kinds() == [kind for kind in ALL if kind not in ("effects", "sensitivity")]  # it has no records
 
 
 def test_all_runs_diverged(tmp_path: Path) -> None:
@@ -425,7 +489,7 @@ def test_names_that_could_be_taken_for_something_else(tmp_path: Path) -> None:
         for seed in range(2):
             study.run(name, seed, [0.1, 0.2])
     figures = dict(draw_all(study.summary()))
-    assert set(figures) == set(ALL) - {"learning-rates"}
+    assert set(figures) == set(ALL) - {"learning-rates", "sensitivity"}
     for figure in figures.values():
         ET.fromstring(rendered(figure, "svg"))
 

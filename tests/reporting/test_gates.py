@@ -409,6 +409,21 @@ def test_two_arms_are_compared_with_the_variance_that_all_arms_share(study: Path
     assert "80 % power at" in result.reason and "from that bound" in result.reason
 
 
+def test_an_inconclusive_requirement_says_how_many_seeds_decide_it(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "made", {"relu": [0.80, 0.82, 0.81, 0.79], "elu": [0.84, 0.80, 0.82, 0.83]})
+    by_value, by_arm = judged("relu > 80%", folder), judged("elu > relu", folder)
+    assert by_value.answer is by_arm.answer is GateStatus.INCONCLUSIVE
+    sd = np.std([0.80, 0.82, 0.81, 0.79], ddof=1)
+    seeds = by_value.finding.seeds_to_decide
+    assert seeds is not None and by_value.finding.n == 4
+    for n, enough in ((seeds - 1, False), (seeds, True)):  # a pilot's variance is taken times 1 + 1/df, as in planning
+        effect = 0.005 / (sd * np.sqrt((1 + 1 / 3) / n))
+        assert (stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, effect) >= 0.8) is np.bool_(enough)
+    assert f"{seeds} seeds decide it with 80 % power" in by_value.reason
+    assert f"{by_arm.finding.seeds_to_decide} seeds decide it" in by_arm.reason
+    assert judged("elu > relu - 20pp", folder).finding.seeds_to_decide is None
+
+
 @pytest.mark.parametrize("n", [3, 5, 10])
 @pytest.mark.parametrize("arms", [1, 2, 4, 8])
 def test_a_false_requirement_holds_about_as_rarely_as_stated(n: int, arms: int) -> None:

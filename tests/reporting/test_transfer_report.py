@@ -13,7 +13,8 @@ from scipy import stats
 
 from dnntrain.analysis.options import AnalysisOptions
 from dnntrain.analysis.summary import Summary, summarize
-from dnntrain.analysis.transfer import compare_sizes, recommend, saving
+from dnntrain.analysis.transfer import compare_sizes, recommend, saving, steps_taken
+from dnntrain.reporting.figures import draw_figure
 from dnntrain.reporting.transfer import supported
 from dnntrain.store.study_files import read_study
 from tests.reporting.test_report import write_study
@@ -170,3 +171,31 @@ def test_examples_are_saved_where_transfer_is_surely_as_good(tmp_path: Path) -> 
     unsure = sizes(tmp_path / "unsure", {20: 0.11, 500: 0.02}, noise=0.08)
     assert saving(summarize(read_study(unsure))) is None
     assert "Not shown: that transfer with fewer than 500 examples" in printed("report", unsure)
+
+
+# --- every strategy at several numbers of examples -------------------------------------------------------------------
+
+
+def test_strategies_at_several_sizes_are_judged_and_drawn_by_step(tmp_path: Path) -> None:
+    rng, gains = np.random.default_rng(0), {"frozen": (0.1, 0.0), "unfreeze 1": (0.0, 0.1), "drop 1": (0.05, 0.0)}
+    values = {}
+    for size, place in ((40, 0), (400, 1)):
+        for name, gain in {"scratch": (0.0, 0.0), **gains}.items():
+            values[f"{name} ({size})"] = (0.7 + gain[place] + 0.004 * rng.normal(size=6)).tolist()
+    constants = {key: {"val_acc": 0.5, "test_acc": 0.5, "val_loss": 0.69} for key in values}
+    folder = write_study(
+        tmp_path / "made", values, constants=constants, metric="test_acc", baseline=None, seeds=[*range(6)]
+    )
+    summary = summarize(read_study(folder))
+    verdicts = {(r.pair.strategy, r.pair.size): r.verdict for r in compare_sizes(summary)}
+    assert {pair for pair, verdict in verdicts.items() if verdict == "better"} == {
+        ("frozen", 40), ("drop 1", 40), ("unfreeze 1", 400)
+    }  # fmt: skip
+    assert [strategy.name for strategy in steps_taken(summary)] == ["scratch", *gains]
+    text = printed("report", folder)
+    assert "over all 6 strategies and sizes (Bonferroni)" in text
+    assert "With 40 examples frozen has the best mean of the 2 better than scratch." in text
+    assert "With 400 examples unfreeze 1 has the best mean of the 1 better than scratch." in text
+    drawn = {label.get_text() for label in draw_figure("strategies", summary).axes[0].texts}
+    assert drawn >= {"40 examples", "400 examples", "drop 1", "little data: drop, and again"}
+    assert len(draw_figure("sizes", summary).axes[0].lines) == 4

@@ -186,6 +186,39 @@ def test_missing_predictions_are_made_again_without_training(folder: Path) -> No
     assert files(folder, "*/*.json") == records
 
 
+def test_monte_carlo_averages_are_made_once(folder: Path) -> None:
+    """Weight scaling, Monte Carlo and ensembles of recorded runs; a second call has the same answer from the files."""
+    first = answer(["runs", "evaluate", "classes", "--mc", "3", "--json"], folder)
+    assert first.code == 0 and "2 of 4 runs evaluated; 2 without dropout" in first.err
+    made = files(folder, "*/mc-3.npz")
+    second = answer(["runs", "evaluate", "classes", "--mc", "3", "--json"], folder)
+    assert second.out == first.out and "2 had predictions" in second.err and files(folder, "*/mc-3.npz") == made
+    [study] = json.loads(first.out)["studies"]
+    scores = {(each["arm"], each["prediction"], each["metric"]): each for each in study["scores"]}
+    ways = ["weight scaling", "Monte Carlo", "ensemble of 2", "ensemble of 2, Monte Carlo"]
+    assert [way for arm, way, metric in scores if (arm, metric) == ("bn", "val_ece")] == ways
+    assert [way for arm, way, metric in scores if (arm, metric) == ("baseline", "test_loss")] == ways[::2]
+    store, runs = RunStore(folder / "runs"), [path.split("/")[2] for path in made]
+    values = [[store.predictions(run, samples).metric("test_loss") for run in runs] for samples in (None, 3)]  # type: ignore[union-attr]
+    averaged = scores["bn", "Monte Carlo", "test_loss"]
+    assert averaged["mean"] == pytest.approx(np.mean(values[1])) and averaged["n"] == 2
+    assert averaged["difference"]["mean"] == pytest.approx(np.mean(values[1]) - np.mean(values[0]))
+    table = answer(["runs", "evaluate", "classes", *runs[:1], "--mc", "3"], folder).out
+    assert "classes, 3 passes with dropout on" in table and "runs, 3 passes" in table and "Δ test_ece [95 %]" in table
+    assert f"{runs[0]}   Monte Carlo      1" in table
+    assert "0 folders" in succeeds("runs", "gc", "--yes", cwd=folder)
+    (folder / next(iter(made))).write_bytes(b"PK")
+    assert "mc-3.npz: damaged" in dnntrain("runs", "verify", cwd=folder).stdout
+
+
+def test_runs_without_dropout_are_not_averaged(folder: Path) -> None:
+    refused = answer(["runs", "evaluate", "numbers", "--mc", "3"], folder)
+    assert refused.code == 2 and "--mc: none of these runs has dropout, so all passes" in refused.err
+    assert not files(folder, "*/mc-3.npz")
+    assert "which studies or runs is not said" in answer(["runs", "evaluate", "--mc", "3"], folder).err
+    assert "--json: is for the table of --mc" in answer(["runs", "evaluate", "--json"], folder).err
+
+
 def test_damaged_predictions_are_made_again(folder: Path) -> None:
     path = next((folder / "runs/store").glob("*/predictions.npz"))
     whole = path.read_bytes()

@@ -17,6 +17,7 @@ import pytest
 from dnntrain.analysis.summary import summarize
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
+from dnntrain.engine.probe import RunProbes
 from dnntrain.engine.run import ENGINE_VERSION, Run
 from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
@@ -27,7 +28,8 @@ from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles, read_study
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.presets import load_preset
-from dnntrain.studies.runner import StudyRunner, TrainedStudy
+from dnntrain.studies.runner import StudyRunner
+from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.utils.finite import nan_to_none
 from tests.support.inline import Inline, answer
 from tests.support.records import made_record
@@ -77,6 +79,7 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
     names = LayerNames(weights=["1", "2", "output"], activations=["1"], unobserved=[])
     results = {"test_loss": 0.1, "test_acc": 0.25}
     run = Run(spec, 0, "finished", history, names, 1, {}, results, 1.23456)
+    run.probes = RunProbes({"grad_norm": [0.1, math.nan]}, [{"step": 1}], {"clipvalue": [math.inf, 2.0]}, 7)
     environment = {"python": "3.11", "threads": 1, "bit_for_bit": True, "new": [1, 2]}
     kept = {name: history[0].get(name) for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
     old_names = {"n_validation": "own_validation", "license": "licence"}  # in files they keep their old names
@@ -88,6 +91,8 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
             "results": kept | {"test_loss": 0.1, "test_acc": 0.25, "mc_test_loss": None, "mc_test_acc": None},
             "constant": {}, "health": "exploding (layer output, epoch 1)", "layers": names.content(),
             "seconds": 1.2346, "history": history,
+            "probes": {"start": {"grad_norm": [0.1, math.nan]}, "magnitudes": {"clipvalue": [math.inf, 2.0]},
+                       "finite_steps": 7},
         }
     )  # fmt: skip
     record = run.to_record(RUNS[0], mini.description(), environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -231,12 +232,36 @@ def test_an_override_that_cannot_work_is_refused_as_one() -> None:
         ("factors: {a: {bn: on}}\ntune_seeds: 3\n", "p.yaml:2: tune_seeds: needs tune"),
         ("factors: {a: {bn: on}}\npretrain: {lr: 0.1}\n", "p.yaml:2: pretrain: needs an arm with reuse_from"),
         ("factors:\n  a: {reuse_from: pretrain}\n", "p.yaml:2: factors.a: reuse_from pretrain: needs the key pretrain"),
+        (
+            "factors:\n  a: {reuse_from: pretrain.one}\npretrain:\n  one: {lr: 0.1}\n  two: {lr: 0.2}\n",
+            "p.yaml:5: pretrain.two: needs an arm with reuse_from: pretrain.two",
+        ),
+        (
+            "factors:\n  a: {reuse_from: pretrain.own}\npretrain: {one: {lr: 0.1}}\n",
+            "p.yaml:2: factors.a: reuse_from pretrain.own: needs the key pretrain.own; did you mean 'pretrain.one'?",
+        ),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
         read_preset(text, "p.yaml")
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("base", "arm", "said"),
+    [
+        ("{}", "{transfer_layers: 3}", "arm 'a': transfer_layers 3: pretrain has 2 layers to reuse"),
+        ("{data: cifar10}", "{}", "these are \\(3, 32, 32\\); image_shape 28x28 scales images to it"),
+        ("{data: cifar10, image_shape: 28x28}", "{}", ""),
+        ("{act: elu}", "{}", "arm 'a': act elu: layer 1 of pretrain has relu"),
+    ],
+)
+def test_an_arm_that_cannot_reuse_what_is_trained_first_is_refused_before_that(base: str, arm: str, said: str) -> None:
+    text = f"pretrain: {{}}\nbase: {base}\nbaseline: scratch\nfactors: {{a: {arm[:-1]}, reuse_from: pretrain}}}}\n"
+    study = read_preset(text.replace("{, ", "{"), "p.yaml")
+    with pytest.raises(InputError, match=said) if said else nullcontext():
+        check_study(study, HOME)
 
 
 def test_an_override_that_no_arm_takes_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.feasibility import techniques_of
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
+from dnntrain.studies.tuning import tuned_study, tuning_study
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
 from dnntrain.techniques.clipping import Clipping
@@ -27,9 +29,11 @@ PUBLISHED = {
     "exponential-as-coded": {"val_acc": {"mean": 0.8100}, "val_loss": {"mean": 0.5690}},
     "exponential-as-intended": {},
     "performance": {"val_acc": {"mean": 0.8698}, "val_loss": {"mean": 0.3665}},
-    "batch-norm": {"val_acc": {"mean": 0.8773}, "val_loss": {"mean": 0.3401}, "test_acc": {"mean": 0.8701}},
+    "batch-norm": {"val_acc": {"mean": 0.8773}, "val_loss": {"mean": 0.3401}},
     "clipvalue": {"val_acc": {"mean": 0.8561}, "val_loss": {"mean": 0.3884}},
+    "early-stopping": {"val_acc": {"mean": 0.8818}, "val_loss": {"mean": 0.3294}, "test_acc": {"mean": 0.8735}},
     "dropout": {"val_acc": {"mean": 0.8577}, "val_loss": {"mean": 0.3878}, "test_acc": {"mean": 0.8514}},
+    "case-study": {"val_acc": {"mean": 0.8795}, "val_loss": {"mean": 0.3269}, "test_acc": {"mean": 0.8701}},
 }
 """Huang, "Training Deep Neural Networks" (GWU, 2022), code example and case study, Fashion-MNIST: one run each, final
 epoch; `constant` is the mean and deviation of the five runs .8728 .8654 .8743 .8672 .8698."""
@@ -122,10 +126,11 @@ def test_lecture_shows_the_published_numbers() -> None:
 
 def test_lecture_trains_what_was_published() -> None:
     common = {"data": "fashion-mnist", "val": 0.3, "hidden": "2x50", "act": "relu", "init": "glorot", "scale": "unit",
-              "optimizer": "sgd", "lr": 0.01, "batch_size": 16, "epochs": 10, "early_stop": 5}  # fmt: skip
+              "optimizer": "sgd", "lr": 0.01, "batch_size": 16, "early_stop": 5}  # fmt: skip
     study = load_preset("lecture")
     for arm in study.arms:
         assert arm.spec.settings().items() >= common.items()
+        assert arm.spec.epochs == (20 if arm.name == "early-stopping" else 10)
     rows = settings(study, "schedule", "bn", "clipvalue", "dropout")
     assert rows == {
         "constant": ("constant", False, None, None),
@@ -135,6 +140,8 @@ def test_lecture_trains_what_was_published() -> None:
         "performance": ("performance", False, None, None),
         "batch-norm": ("constant", True, None, None),
         "clipvalue": ("constant", False, 1.0, None),
+        "early-stopping": ("constant", False, None, None),
+        "case-study": ("performance", True, None, None),
         "dropout": ("constant", False, 1.0, 0.2),
     }
 
@@ -473,6 +480,28 @@ MISTAKES = {
     ),
     "a merge key": ("base: {<<: {lr: 1}}\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "merge keys"),
     "a list as question": ("question: [x]\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "must be text"),
+    "comparisons within, where there are no cells": (
+        "factors: {a: {lr: 1}}\nwithin: a\n",
+        "study.yaml:2",
+        "within: needs design: factorial, with at least two",
+    ),
+    "comparisons within a factor that is not there": (
+        "design: factorial\nfactors: {norm: {bn: true}, rate: {lr: 1}}\nwithin: rates\n",
+        "study.yaml:3",
+        "no factor 'rates'; did you mean 'rate'",
+    ),
+    "an order of one arm": ("factors: {a: {lr: 1}}\norder: a\n", "study.yaml:2", "must be a list of arms"),
+    "an order of two arms": ("factors: {a: {lr: 1}}\norder: [a, baseline]\n", "study.yaml:2", "at least three arms"),
+    "an order with an arm twice": (
+        "factors: {a: {lr: 1}}\norder: [a, a, baseline]\n",
+        "study.yaml:2",
+        "'a' is named twice",
+    ),
+    "an order with an unknown arm": (
+        "factors: {elu: {lr: 1}}\norder: [baseline, eluu]\n",
+        "study.yaml:2",
+        "no arm 'eluu'; did you mean 'elu'",
+    ),
     "a depth without end": ("base: " + "[" * 600 + "]" * 600, "study.yaml:1", "nested more than 10 deep"),
 }
 
@@ -508,6 +537,25 @@ def test_a_huge_file_is_no_preset(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="no preset 'vanishin'; did you mean 'vanishing'"):
         load_preset("vanishin")
+
+
+def test_comparisons_within_and_an_order_are_recorded_and_not_asked_of_the_tuning() -> None:
+    text = (
+        "design: factorial\nfactors: {norm: {bn: true}, unit: {act: elu}}\nwithin: norm\n"
+        "order: [norm+unit, unit, none]\ntune: {lr: [0.01, 0.1]}\n"
+    )
+    study = read(text)
+    assert study.tuning
+    recorded, tuned = (
+        study.to_record(),
+        tuned_study(study, study.tuning, {arm.name: 0.1 for arm in study.arms}).to_record(),
+    )
+    assert (recorded.within, recorded.order) == (tuned.within, tuned.order) == ("norm", ["norm+unit", "unit", "none"])
+    values = tuning_study(study, study.tuning)
+    assert (values.within, values.order) == ("", ())
+    plain = read("factors: {a: {lr: 1}}\n")
+    assert not {"within", "order"} & plain.to_record().content().keys()
+    assert replace(plain, order=("a", "b", "c")).resolves_together and not plain.resolves_together
 
 
 def test_a_changed_base_is_a_study_of_its_own() -> None:

@@ -10,7 +10,7 @@ import torch
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.engine.batches import BatchSource
-from dnntrain.engine.evaluation import predictions
+from dnntrain.engine.evaluation import forward, predictions
 from dnntrain.engine.network import initial_state, initialize, layer_specs
 from dnntrain.engine.run import Run
 from dnntrain.inference.exporters.plain_model import PlainModel, plain_model
@@ -33,7 +33,7 @@ def record_untrained(spec: RunSpec, dataset: Dataset, folder: Path) -> tuple[Run
     network = initialize([spec], [layers], CPU, [state])
     with torch.inference_mode():
         outputs = [network.forward(batch.x)[0, : batch.real].numpy() for batch in inputs.test()]
-        [predicted] = predictions(network, inputs, [])
+        [predicted] = predictions(inputs, forward(network, inputs.loss), [])
     run = Run(spec, 0, "finished", [ROW], kept_epoch=1, weights=state | inputs.scaling(0))
     run_id = "0123456789ab"
     record = run.to_record(run_id, dataset.description(), {})

@@ -230,6 +230,8 @@ GRAMMAR: dict[str, Grammar] = {
     "tune": tunings,
     "tune_seeds": lambda names: SEEDS,
     "pretrain": lambda names: NO_SEED,
+    "within": lambda names: st.sampled_from([*names, "start"]),
+    "order": lambda names: st.lists(st.sampled_from([*names, "baseline"]), max_size=4),
 }
 """What stands under each key of a preset, given the factors' names."""
 

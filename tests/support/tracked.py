@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-WEIGHTS = {"grad_norm", "grad_max", "update_ratio"}
-ACTIVATIONS = {"act_mean", "act_std", "dead", "saturated"}
+WEIGHTS = {"grad_norm", "grad_max", "update_ratio", "sensitivity", "weight_norm"}
+ACTIVATIONS = {"act_mean", "act_std", "dead", "saturated", "slope"}
 NO_NUMBERS = {"study", "arm", "seed", "run", "status", "health", "hidden", "act", "bn", "lr", "init"}
 """Columns of results.csv that are no results: names and settings."""
 PRECISION = 1e-5

@@ -38,12 +38,16 @@ def test_power_falls_to_a_half_a_third_a_quarter() -> None:
 def test_power_drops_ever_more_slowly() -> None:
     ratios = factors("power:s=50", np.arange(50, 1000, 50)) / factors("power:s=50", np.arange(0, 950, 50))
     assert ratios == pytest.approx([k / (k + 1) for k in range(1, 20)])
+    for c in (0.5, 1, 2):
+        rates = factors(f"power:s=50,c={c}", np.arange(0, 1000, 50))
+        assert rates[1:] / rates[:-1] == pytest.approx([(1 - 1 / (k + 2)) ** c for k in range(19)])  # eq. 2
 
 
 def test_exponential_falls_tenfold_every_s() -> None:
     assert factors("exponential:s=50", [0, 25, 50, 100, 150]) == pytest.approx([1, 10**-0.5, 0.1, 0.01, 0.001])
     later, earlier = factors("exponential:s=50", np.arange(50, 200)), factors("exponential:s=50", np.arange(150))
-    assert later / earlier == pytest.approx(np.full(150, 0.1))
+    assert later / earlier == pytest.approx(np.full(150, 0.1))  # eq. 4
+    assert later[1] / later[0] == pytest.approx(0.955, abs=5e-4)  # the fraction that the lecture prints there
     assert factors("exponential:s=50,base=0.5", [50, 100]) == pytest.approx([0.5, 0.25])
 
 
@@ -273,6 +277,20 @@ def test_performance_follows_keras_over_random_losses(min_delta: float) -> None:
         assert performance_rates(losses, 0.5, 1 + trial % 4, min_delta) == pytest.approx(expected)
         fired += expected[-1] < 0.5
     assert fired > 50  # several drops in one run are among them
+
+
+def test_performance_watches_any_validation_metric_in_its_own_direction() -> None:
+    rng = np.random.default_rng(3)
+    for patience in (1, 2, 3):
+        accuracies = np.round(0.5 + 0.02 * rng.standard_normal(25).cumsum(), 2).tolist()
+        watching = Schedule.parse(f"performance:factor=0.5,patience={patience},min_delta=0.01,metric=val_acc")
+        clocks = [ScheduleContext(100, 1000, accuracies[:epochs]) for epochs in range(1, 26)]
+        rates = [float(watching.multiplier(np.zeros(1), clock)[0]) for clock in clocks]
+        assert rates == keras_plateau([-value for value in accuracies], 0.5, patience, 0.01)
+        assert rates[-1] < 1
+    assert watching.watched_metric == "val_acc" and Schedule.parse("performance").watched_metric == "val_loss"
+    with pytest.raises(InputError, match="must be a validation metric; did you mean 'val_acc'"):
+        Schedule.parse("performance:metric=val_ac")
 
 
 def test_performance_starts_at_the_full_rate_and_acts_on_a_whole_epoch() -> None:

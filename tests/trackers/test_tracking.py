@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import dnntrain as dt
-from dnntrain.studies.runner import StudyCallback
+from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.trackers.base import RunLog, TrackedRun, Tracker
 from dnntrain.trackers.registry import TRACKERS, create_tracker, read_trackers
 from tests.support.command import error_of, succeeds

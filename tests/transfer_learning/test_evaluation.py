@@ -13,7 +13,7 @@ from dnntrain.data import DataLocation, Dataset
 from dnntrain.engine.run import Run
 from dnntrain.errors import InputError
 from dnntrain.store.run_store import RunStore
-from dnntrain.transfer_learning.evaluation import evaluate_record
+from dnntrain.transfer_learning.evaluation import evaluate_record, sample_record
 from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 
@@ -51,6 +51,18 @@ def test_a_run_on_an_image_network_is_evaluated_again(settings: dict[str, Any], 
     for part in ("val", "test"):
         np.testing.assert_array_equal(found.outputs[part], run.predictions.outputs[part])
         np.testing.assert_array_equal(found.targets[part], run.predictions.targets[part])
+
+
+def test_dropout_is_sampled_as_after_training(tmp_path: Path) -> None:
+    """The same masks, so the same metrics, without another training; on both held-out parts."""
+    data, settings = dots(), {"hidden": "6,5", "dropout": 0.5, "freeze_epochs": 1, "unfreeze_layers": 1}
+    run, store = recorded(settings | {"mc_dropout": 4}, data, tmp_path)
+    found = sample_record(store.read(RUN), data, store, DataLocation(tmp_path / "home"), 4)
+    assert found is not None and run.predictions is not None
+    for name in ("loss", "acc"):
+        assert found.metric(f"test_{name}") == pytest.approx(run.test[f"mc_test_{name}"], rel=1e-6)
+    assert found.metric("test_loss") != pytest.approx(run.test["test_loss"], rel=1e-6)
+    assert not np.array_equal(found.outputs["val"], run.predictions.outputs["val"])
 
 
 def test_weights_that_are_not_all_there_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -323,7 +323,7 @@ def upper_layers(
     """The upper layers, tensors of three copies that differ, and inputs (1, 4, flat) for all of them."""
     net = load_model(f"{name}@seed1", DataLocation())
     net = replace(net, layers=net.layers[:last])
-    upper = UpperLayersSpec(net, first, net.shape(first, 64), new)
+    upper = UpperLayersSpec(net, first, last, net.shape(first, 64), new)
     rng = torch.Generator().manual_seed(0)
     initial = {k: torch.from_numpy(v).expand(3, *v.shape) for k, v in upper.initial_state().items()}
     tensors = {k: t + 0.01 * torch.randn(t.shape, generator=rng) for k, t in initial.items()}
@@ -392,7 +392,7 @@ def test_upper_layers_are_equal_at_once_and_in_turn(name: str, first: int, last:
 
 def test_upper_layers_are_the_models_and_leave_it_unchanged() -> None:
     net = load_model("mobilenet_v3_small@seed1", DataLocation())
-    upper = UpperLayersSpec(net, 10, net.shape(10, 64))
+    upper = UpperLayersSpec(net, 10, len(net.layers), net.shape(10, 64))
     before = [tensor.clone() for layer in net.layers for tensor in layer.state_dict().values()]
     layer = layer_of(upper, {k: torch.from_numpy(v)[None] for k, v in upper.initial_state().items()})
     middle = net.run(net.preprocess(images(), 64), 0, 10)
@@ -427,7 +427,15 @@ def test_pretrained_upper_layers_normalize_by_what_they_have_learned() -> None:
     torch.testing.assert_close(outputs(plain, tensors, x, training=True)[:, :2], outputs(plain, tensors, x[:, :2]))
 
 
-def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) -> None:
+@pytest.mark.parametrize(
+    "stages",
+    [
+        {"freeze_epochs": 0, "unfreeze_layers": "all"},
+        {"transfer_layers": 4, "freeze_epochs": 1, "unfreeze_layers": 1},  # its upper blocks are dropped
+    ],
+    ids=["whole", "without its top"],
+)
+def test_a_new_image_network_is_tested_as_its_record_says(stages: dict[str, Any], home: DataLocation) -> None:
     """With the running averages that are recorded, so the other images of a batch do not matter."""
     levels, labels = np.random.default_rng(0).integers(0, 256, (33, 3, 8, 8), np.uint8), np.arange(33) % 2
     levels[labels == 1] //= 2
@@ -437,18 +445,19 @@ def test_a_new_image_network_is_tested_as_its_record_says(home: DataLocation) ->
         "reuse_from": base.name,
         "resize": 32,
         "hidden": "none",
-        "freeze_epochs": 0,
-        "unfreeze_layers": "all",
         "epochs": 3,
+        **stages,
     }
     spec = RunSpec.parse(settings | {"val": 3, "batch_size": 5, "lr": 0.05})
     [run] = train_transfer([spec], dataset, base)
     net = load_model(base.name, home)
-    whole = torch.nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(net.layers)))
+    count = stages.get("transfer_layers", len(net.layers))
+    whole = torch.nn.Sequential(OrderedDict((str(i), layer) for i, layer in enumerate(net.layers[:count])))
     trunk = {k.removeprefix("trunk."): torch.from_numpy(v) for k, v in run.weights.items() if k.startswith("trunk.")}
     assert whole.load_state_dict(trunk, strict=False).unexpected_keys == []
     with torch.no_grad():
-        features = average_maps(whole(net.preprocess(torch.from_numpy(dataset.test_inputs), 32)))
+        maps = whole(net.preprocess(torch.from_numpy(dataset.test_inputs), 32))
+    features = average_maps(maps) if count == len(net.layers) else maps.flatten(1)
     logits = features.numpy() @ run.weights["output.kernel"] + run.weights["output.bias"]
     losses = -torch.log_softmax(torch.from_numpy(logits), dim=1)[np.arange(9), dataset.test_targets]
     assert run.test["test_loss"] == pytest.approx(float(losses.mean()), rel=1e-4)

@@ -460,7 +460,9 @@ def test_recorded_runs_are_evaluated_and_reused_again(tmp_path: Path, images: Da
     ("network", "way", "arms"),
     [
         ("cnn", {"drop": 1, "head": "7,7"}, ["scratch", "transfer"]),
-        ("cnn", {"strategies": True}, ["unfreeze 2", "drop 1", "drop 2", "replace 1", "add 1"]),
+        ("cnn", {"strategies": True}, ["unfreeze 2", "drop 1", "drop 1 all", "drop 2", "replace 1", "add 1"]),
+        ("cnn", {"strategies": True, "train_sizes": "20,40"}, ["scratch (20)", "frozen (40)", "add 1 all (40)"]),
+        ("cnn", {"reuse_depths": "3,1"}, ["scratch", "reuse 1", "reuse 3"]),
         ("resnet", {"strategies": True}, ["frozen", "unfreeze 1", "unfreeze 2", "unfreeze all"]),
         ("resnet", {"head": "9"}, ["transfer"]),
         ("sequential", {"strategies": True}, ["frozen", "unfreeze 1", "unfreeze all"]),

@@ -20,6 +20,7 @@ from dnntrain.engine.network import tensor_names
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore
+from dnntrain.studies.build import TransferDesign, plan_transfer
 from dnntrain.transfer_learning.backbone import unfrozen_count
 from dnntrain.transfer_learning.resolve import count_overlap, run_backbone
 from dnntrain.transfer_learning.run_backbone import RunBackbone
@@ -67,6 +68,15 @@ def test_a_stage_unfrozen_with_rate_0_changes_nothing(base: RunBackbone, mini: D
             np.testing.assert_array_equal(value, thawed.weights[name], name)
 
 
+def test_the_output_layer_is_the_runs_own(base: RunBackbone, mini: Dataset) -> None:
+    """A base with a unit for each of ten classes, under one sigmoid for two."""
+    two = mini.only("5,6")
+    one = reusing(output="sigmoid", train_size=40, freeze_epochs=1, unfreeze_layers=1)
+    base.check(one, two.outline)
+    [run] = train_transfer([one], two, base)
+    assert run.weights["output.kernel"].shape == (12, 1) and run.test["test_acc"] > 0.5
+
+
 def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone, mini: Dataset) -> None:
     [run] = train_transfer([reusing(epochs=4, freeze_epochs=2, unfreeze_layers=1, unfreeze_lr=0.01)], mini, base)
     changed = {name.split(".")[0] for name, value in base.state.items() if not np.array_equal(value, run.weights[name])}
@@ -74,6 +84,10 @@ def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone,
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4]
     assert np.isnan(run.history[0]["grad_norm"][:3]).all() and np.isfinite(run.history[0]["grad_norm"][3])
     assert np.isfinite(run.history[3]["grad_norm"][2:]).all()
+    start, steps = run.probes.start, [figures["step"] for figures in run.probes.last]
+    assert np.isnan(start["sensitivity"]).tolist() == np.isnan(run.history[0]["grad_norm"]).tolist()
+    assert len(start["slope"]) == len(run.layers.activations) and steps == sorted({*steps})
+    assert steps[-1] == run.probes.finite_steps and run.probes.last[-1]["epoch"] == 4
 
 
 def test_cached_features_give_the_whole_networks_predictions(base: RunBackbone, mini: Dataset) -> None:
@@ -328,7 +342,60 @@ def test_strategies_say_which_one_is_supported(store: Path) -> None:
     for arm in ("frozen", "unfreeze 1", "unfreeze all", "drop 1", "replace 1", "add 1"):
         assert arm in shown
     assert "Supported: " in shown or "No strategy" in shown
-    assert (store / "runs" / "ladder" / "figures" / "ladder-effects.png").is_file()
+    assert "the steps of a transfer" in shown
+    figures = {path.name for path in (store / "runs" / "ladder" / "figures").iterdir()}
+    assert figures >= {"ladder-effects.png", "ladder-strategies.png"}
+
+
+def planned(base: RunBackbone, settings: dict[str, Any] | None = None, **way: Any) -> dict[str, dict[str, Any]]:
+    study = plan_transfer(base, {"epochs": 10} | (settings or {}), TransferDesign(**way), "x", None)
+    for arm in study.arms:
+        if arm.spec.reuse_from:
+            base.check(arm.spec, arm.spec.source.outline()._replace(kind=base.kind))
+            unfrozen_count(arm.spec, base)
+    return {arm.name: arm.spec.settings() for arm in study.arms}
+
+
+def test_strategies_unfreeze_at_a_tenth_of_the_rate_and_repeat_their_steps_with_another_top(base: RunBackbone) -> None:
+    arms = planned(base, {"lr": 0.02}, strategies=True)
+    unfrozen = {name: arm for name, arm in arms.items() if arm["unfreeze_layers"] and name != "scratch"}
+    assert {name for name, arm in unfrozen.items() if arm["unfreeze_lr"] is None} == {
+        f"unfreeze {count} same rate" for count in (1, 2, "all")
+    }
+    assert {arm["unfreeze_lr"] for arm in unfrozen.values()} == {None, 0.002}
+    assert {arm["freeze_epochs"] for arm in unfrozen.values()} == {2}
+    counts = {
+        name: arm["unfreeze_layers"] for name, arm in arms.items() if name.split()[0] in ("drop", "replace", "add")
+    }
+    assert counts == {
+        **{"drop 1": 1, "drop 1 all": "all", "drop 2": "all", "replace 1": 1, "replace 1 all": "all"},
+        **{"add 1": 1, "add 1 all": "all"},
+    }
+    given = planned(base, {"lr": 0.02, "unfreeze_lr": 0.005}, strategies=True)
+    assert {arm["unfreeze_lr"] for arm in given.values()} == {None, 0.005}
+    assert "unfreeze 1 same rate" not in planned(base, {"lr": 0.02, "unfreeze_lr": 0.02}, strategies=True)
+
+
+def test_every_strategy_is_planned_at_every_size(base: RunBackbone) -> None:
+    alone = planned(base, {"train_size": 40}, strategies=True)
+    both = planned(base, strategies=True, train_sizes="40,20")
+    assert list(both)[: len(alone)] == [f"{name} (20)" for name in alone] and len(both) == 2 * len(alone)
+    assert {name: both[f"{name} (40)"] for name in alone} == alone
+
+
+@pytest.mark.parametrize(("data", "scaled"), [("fashion-mnist", None), ("cifar10", "28x28")])
+def test_images_of_another_shape_are_scaled_to_the_bases_in_every_arm(
+    data: str, scaled: str | None, base: RunBackbone
+) -> None:
+    on_images = replace(base, kind="images")
+    arms = planned(on_images, {"data": data, "val": 100}, train_sizes="20,40")
+    assert {arm["image_shape"] for arm in arms.values()} == {scaled}
+
+
+def test_depths_of_reuse_change_nothing_else(base: RunBackbone) -> None:
+    arms = planned(base, reuse_depths="1,3")
+    assert {name: arm["transfer_layers"] for name, arm in arms.items()} == {"scratch": None, "reuse 1": 1, "reuse 3": 3}
+    assert len({(arm["hidden"], arm["act"], arm["unfreeze_layers"]) for arm in arms.values()}) == 1
 
 
 def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
@@ -338,14 +405,21 @@ def test_train_sizes_are_shown_by_the_number_of_examples(store: Path) -> None:
     assert (store / "runs" / "curve" / "figures" / "curve-training-size.png").is_file()
 
 
-def test_a_preset_trains_its_base_once(store: Path) -> None:
+def test_a_preset_trains_each_of_its_bases_once(store: Path) -> None:
     (store / "both.yaml").write_text(
-        "pretrain: {classes: '0,1,2,3,4,6,7,8', hidden: '20,16', epochs: 1, train_size: 500}\n"
+        "pretrain:\n"
+        "  similar: {classes: '2,4', hidden: '20,16', epochs: 1, train_size: 50}\n"
+        "  other: {classes: '7,8', hidden: '20,16', epochs: 1, train_size: 50}\n"
         "base: {classes: '5,6', hidden: '20,16', epochs: 2, train_size: 50, val: 100}\n"
         "baseline: scratch\nseeds: 2\n"
-        "factors: {transfer: {reuse_from: pretrain, freeze_epochs: 1, unfreeze_layers: all}}\n"
+        "factors:\n"
+        "  similar: {reuse_from: pretrain.similar, freeze_epochs: 1, unfreeze_layers: all}\n"
+        "  other: {reuse_from: pretrain.other, transfer_layers: 1}\n"
     )
     assert "errors and time" in succeeds("transfer", "both.yaml", cwd=store)
+    bases = pd.read_csv(store / "runs" / "both-base" / "results.csv").set_index("arm")["run"]
+    reused = pd.read_csv(store / "runs" / "both" / "results.csv").groupby("arm")["reuse_from"].first()
+    assert reused.dropna().to_dict() == bases.to_dict() and len({*bases}) == 2
     records = (store / "runs" / "store").glob("*/run.json")
     before = {path: path.stat().st_mtime_ns for path in records}
     succeeds("ablate", "both.yaml", cwd=store)
@@ -363,6 +437,8 @@ def test_a_preset_trains_its_base_once(store: Path) -> None:
         (("--from", "BASE", "--weights", "x.pth"), "weights: only for a pretrained network"),
         (("--from", "BASE", "--train-sizes", "20,x"), "train_sizes 20,x"),
         (("--from", "BASE", "--strategies", "--drop", "1"), "strategies: tries"),
+        (("--from", "BASE", "--reuse-depths", "1,x"), "reuse_depths 1,x: must be different numbers of layers"),
+        (("--from", "BASE", "--reuse-depths", "1,3"), "transfer_layers 3: "),
         ((), "give either --from"),
     ],
 )

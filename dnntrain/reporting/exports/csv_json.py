@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.averaged_predictions import recorded_scores
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.published import PublishedResult
 from dnntrain.analysis.runs import constant_of
@@ -19,7 +20,10 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
-from dnntrain.reporting.tables import averaged_arms, axis
+from dnntrain.reporting.secondary import secondary_columns, secondary_data
+from dnntrain.reporting.sensitivity import sensitivity_data
+from dnntrain.reporting.tables import axis
+from dnntrain.reporting.timing import target_data, times_data
 from dnntrain.reporting.transfer import transfer_data
 from dnntrain.statistics import POWER, deviation, mean, rate_interval, unseen_rate
 from dnntrain.store.provenance import datasets_of
@@ -40,7 +44,7 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "study": summary.results.name,
         "arm": arm.name,
         "metric": summary.metric,
-        "tuned": summary.results.record.tuned or None,
+        "tuned": arm.tuned or None,
         "tuned_value": arm.tuned_value,
         "finished": arm.finished,
         "planned": runs.planned,
@@ -57,17 +61,45 @@ def row_of(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
         "baseline": summary.baseline,
         **{key: getattr(c, key) if c else None for key in OF_COMPARISON},
         "verdict": arm.verdict or None,
+        **secondary_columns(arm, summary),
         "in_best_set": arm.name in summary.best if summary.best else None,
         "level": summary.family.level if summary.family else None,
         "method": summary.family.method if summary.family else None,
+        **within_columns(arm, summary),
         **planned_seeds(arm, summary),
         "other_test_set": moved.other_test_set if moved else None,
         "published": published.mean if published else None,
         "health": formatting.health(arm, summary),
+        "clipped": arm.clipped.share if arm.clipped else None,
+        "clip_cosine": arm.clipped.cosine if arm.clipped else None,
         "seconds": arm.seconds,
         "seeds": " ".join(map(str, arm.values)),
         "values": " ".join(map(repr, arm.values.values())),
     }
+
+
+def within_columns(arm: ArmSummary, summary: Summary) -> dict[str, Any]:
+    """An arm's comparison within a factor, as columns; none unless that is asked for."""
+    if not summary.simple_effects:
+        return {}
+    effect = next((each for each in summary.simple_effects if each.arm == arm.name), None)
+    interval = effect and effect.result.interval
+    return {
+        "within_reference": effect and effect.reference_arm,
+        "within_difference": interval and interval.mean,
+        "within_low": interval and interval.low,
+        "within_high": interval and interval.high,
+        "within_p": effect and effect.result.p,
+        "within_verdict": effect and effect.result.verdict,
+    }
+
+
+def order_data(summary: Summary) -> dict[str, Any] | None:
+    """The test of an order of arms: each step, and whether it holds."""
+    if summary.ordered is None:
+        return None
+    steps = [asdict(step) | {"holds": step.holds} for step in summary.ordered.steps]
+    return asdict(summary.ordered) | {"steps": steps}
 
 
 def planned_seeds(arm: ArmSummary, summary: Summary) -> dict[str, int | None]:
@@ -152,13 +184,20 @@ def study_data(summary: Summary) -> dict[str, Any]:
             }
             for arm in summary.arms
         ],
+        "secondary": secondary_data(summary),
         "axis": axis(summary),
         "per_class": class_data(summary),
         "pairs": [asdict(pair) for pair in compare_all_pairs(summary)] if summary.options.pairs else [],
         "published": [published_data(result) for result in summary.published],
         "effects": [{"name": effect.name, **asdict(effect)} for effect in summary.effects],
+        "within": summary.options.within or None,
+        "simple_effects": [asdict(effect) for effect in summary.simple_effects],
+        "order": order_data(summary),
         "contributions": {name: asdict(item) for name, item in summary.contributions.items()},
-        "monte_carlo": [asdict(arm) for arm in averaged_arms(summary)],
+        "sensitivity": sensitivity_data(summary),
+        "monte_carlo": [asdict(score) for score in recorded_scores(summary.results)],
+        "times": times_data(summary),
+        "time_to_target": target_data(summary),
         "transfer": transfer_data(summary),
         "design_notes": list(design_notes(summary)),
         **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),

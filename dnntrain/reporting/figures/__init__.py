@@ -1,4 +1,4 @@
-"""Figures of a study as PNG, SVG, or PDF: learning curves, effects, gradient flow, learning rates, and time.
+"""Figures of a study as PNG, SVG, or PDF: learning curves, effects, gradients, sensitivities, learning rates, and time.
 
 Each figure is a function that takes a study's summary, and its history where it needs one. It returns a matplotlib
 Figure, or None if the study has nothing to show in it. Importing this package imports matplotlib, which is slow, so
@@ -20,10 +20,13 @@ from dnntrain.analysis.summary import Summary
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
-from dnntrain.reporting.figures.effects import draw_effects, draw_score_against_time
+from dnntrain.reporting.figures.effects import draw_effects
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
 from dnntrain.reporting.figures.rates import draw_learning_rates
+from dnntrain.reporting.figures.score_time import draw_score_against_time
+from dnntrain.reporting.figures.sensitivity import draw_sensitivity
 from dnntrain.reporting.figures.series import read_history
+from dnntrain.reporting.figures.strategies import draw_strategies
 from dnntrain.reporting.figures.style import check_format, rendered
 from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.utils.files import write_errors
@@ -39,6 +42,8 @@ __all__ = [
     "draw_learning_curves",
     "draw_learning_rates",
     "draw_score_against_time",
+    "draw_sensitivity",
+    "draw_strategies",
     "draw_training_size",
     "read_history",
     "rendered",
@@ -90,9 +95,13 @@ FIGURE_KINDS: dict[str, FigureKind] = {
     "curves": FigureKind("learning-curves", draw_learning_curves, "its runs have no history of this metric"),
     "effects": FigureKind("effects", lambda s, _: draw_effects(s), "no arm of it has a difference from a baseline"),
     "gradients": FigureKind("gradient-flow", draw_gradient_flow, "its runs recorded no norms of gradients"),
+    "sensitivity": FigureKind("sensitivity", draw_sensitivity, "its runs recorded no sensitivities"),
     "rates": FigureKind("learning-rates", draw_learning_rates, "the learning rate is the same in all its epochs"),
     "sizes": FigureKind(
         "training-size", lambda s, _: draw_training_size(s), "it does not compare transfer at several training sizes"
+    ),
+    "strategies": FigureKind(
+        "strategies", lambda s, _: draw_strategies(s), "it does not compare the steps of a transfer"
     ),
     "confusion": FigureKind(
         "confusion", lambda s, _: draw_confusion(s), "its runs have no predictions of classes for this part of the data"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -46,6 +47,32 @@ def log_axis(axes: Axes, which: Literal["x", "y"], decades: float) -> None:
 def titled(name: str, more: str = "", wide: int = 27) -> str:
     """Wraps an arm's name to `wide` characters, followed by `more`."""
     return textwrap.fill(name + more.split("\n")[0], wide) + "".join(f"\n{line}" for line in more.split("\n")[1:])
+
+
+def margins(low: float, high: float) -> tuple[float, float]:
+    """Adds a margin of 4 % at both ends."""
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def middle_values(values: Sequence[float], spreads: Sequence[float]) -> np.ndarray:
+    """Which values an axis should be scaled to, so that a few that are far off do not squeeze the rest.
+
+    Those within three interquartile ranges of the middle half count (Tukey 1977, "Exploratory Data Analysis", 2D: "far
+    out" are all others). Where the middle half is narrower than its values are sure, their own spread counts instead.
+
+    Args:
+        values: What is drawn, finite.
+        spreads: The half width of each one's error bar; nan without one.
+
+    Returns:
+        Whether each value is within, bool (values,).
+    """
+    drawn, bars = np.array(values), np.nan_to_num(np.array(spreads))
+    low, high = np.quantile(drawn, [0.25, 0.75])
+    reach = 3 * max(high - low, 2 * float(np.median(bars)))
+    within: np.ndarray = (drawn >= low - reach) & (drawn <= high + reach)
+    return within
 
 
 def epochs_axis(axes: Axes, epochs: int) -> None:

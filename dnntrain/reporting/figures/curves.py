@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.training_losses import arms_by_training_loss
 from dnntrain.metrics import TRAIN_LOSS, metric_of, validation_column
-from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, short_number, titled
+from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_axis, margins, short_number, titled
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
     Curve,
@@ -116,6 +116,7 @@ def collect(summary: Summary, history: pd.DataFrame) -> Curves:
         caption=curves_caption(
             seeds, limits.beyond, pale=any(np.isfinite(c.mean[c.complete :]).any() for c in validation.values())
         )
+        + (" Arrow: training goes on beyond the axis." if any(exit_of(c, limits) for c in trained.values()) else "")
         + (" ×: a run diverged." if diverged else "")
         + (" The arms' training losses differ in kind." if training(metric) == TRAIN_LOSS and differ else ""),
     )
@@ -127,36 +128,41 @@ def training(metric: str) -> str:
 
 
 def robust_limits(curves: Sequence[Curve], trained: Sequence[Curve], metric: str) -> AxisLimits:
-    """Limits for the vertical axis that a few huge losses do not stretch.
+    """Limits for the vertical axis that a few huge losses do not stretch, nor training curves.
 
-    The axis is logarithmic if losses span more than a factor of ten. With many arms, only the ends of the training
-    curves must fit, because their starts would leave little room for the rest.
+    The axis is logarithmic if validation losses span more than a factor of ten. With many arms, only the ends of the
+    training curves count, because their starts would leave little room for the rest.
     """
     means = finite_values(np.concatenate([c.mean for c in curves])) if curves else np.zeros(0)
     if not means.size:
         return AxisLimits(0.0, 1.0)
-    start = 0 if len(curves) <= MAX_ARMS_TOGETHER else -1
-    others = finite_values(np.concatenate([[*c.low, *c.high] for c in curves] + [c.mean[start:] for c in trained]))
-    if metric_of(metric).is_share:
-        return AxisLimits(*margins(float(min(means.min(), *others)), float(max(means.max(), *others))))
-    top = loss_fence(means)
-    seen = np.concatenate([means[means <= top], others[(others > 0) & (others <= top)]])
+    is_share = metric_of(metric).is_share
+    top, bottom = (math.inf, -math.inf) if is_share else (loss_fence(means), 0.0)
+    bands = finite_values(np.concatenate([[*c.low, *c.high] for c in curves]))
+    seen = np.concatenate([means[means <= top], bands[(bands > bottom) & (bands <= top)]])
     low, high, beyond = float(seen.min()), float(seen.max()), int((means > top).sum())
-    if 0 < 10 * low < high:
-        return AxisLimits(low / 1.2, high * 1.2, beyond, logarithmic=True)
-    return AxisLimits(*margins(low, high), beyond)
+    start = 0 if len(curves) <= MAX_ARMS_TOGETHER else -1
+    training = finite_values(np.concatenate([c.mean[start:] for c in trained]))
+    if not is_share and 0 < 10 * low < high:
+        low, high = np.exp(with_training(np.log([low, high]), np.log(training[training > 0])))
+        return AxisLimits(float(low) / 1.2, float(high) * 1.2, beyond, logarithmic=True)
+    low, high = with_training(np.array([low, high]), training)
+    return AxisLimits(*margins(float(low), float(high)), beyond)
+
+
+def with_training(limits: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """The limits (2,) of validation, extended to the training curves, of which validation keeps at least a third."""
+    low, high = limits
+    room = (high - low) or abs(high)
+    ends = np.array([training.min(initial=low), training.max(initial=high)])
+    extended: np.ndarray = ends.clip(low - room, high + room)
+    return extended
 
 
 def finite_values(values: np.ndarray) -> np.ndarray:
     """The finite values."""
     kept: np.ndarray = values[np.isfinite(values)]
     return kept
-
-
-def margins(low: float, high: float) -> tuple[float, float]:
-    """Adds a margin of 4 % at both ends."""
-    margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - margin, high + margin
 
 
 def loss_fence(losses: np.ndarray) -> float:
@@ -247,6 +253,9 @@ def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
         zorder=2,
     )
     axes.plot(trained.epochs, trained.mean, color=look.color, linestyle=":", linewidth=0.9, zorder=3)
+    if left := exit_of(trained, curves.limits):
+        epoch, edge, arrow = left
+        axes.plot([epoch], [edge], arrow, color=look.color, markersize=4.5, clip_on=False, zorder=3)
     marker = look.marker if curves.epochs <= MAX_MARKED_EPOCHS or len(own.epochs) == 1 else ""
     whole = slice(0, own.complete)
     rest = slice(max(own.complete - 1, 0), None)
@@ -257,3 +266,14 @@ def draw_arm(axes: Axes, curves: Curves, name: str, look: LineStyle) -> None:
         worst = curves.limits.low if metric_of(curves.metric).higher_is_better else curves.limits.high
         at = min(value, curves.limits.high) if np.isfinite(value) else worst
         axes.plot([epoch], [at], "x", color=look.color, markersize=7, markeredgewidth=1.8, clip_on=False, zorder=5)
+
+
+def exit_of(curve: Curve, limits: AxisLimits) -> tuple[float, float, str] | None:
+    """Where a curve leaves the axis for good: the epoch, the edge, and an arrow as marker; None if it ends inside."""
+    epochs, values = (part[np.isfinite(curve.mean)] for part in (curve.epochs, curve.mean))
+    is_inside = (values >= limits.low) & (values <= limits.high)
+    if not values.size or is_inside[-1]:
+        return None
+    first = int(np.flatnonzero(is_inside)[-1]) + 1 if is_inside.any() else 0
+    edge, arrow = (limits.low, "v") if values[-1] < limits.low else (limits.high, "^")
+    return float(epochs[first]), edge, arrow

@@ -1,4 +1,4 @@
-"""A forest plot of the arms' differences from the baseline, and the metric by training time."""
+"""A forest plot of the arms' differences from the baseline."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
-from dnntrain.reporting.figures.axis_labels import log_axis, titled
-from dnntrain.reporting.figures.series import lost_runs_note, omitted_note, select_arms
+from dnntrain.reporting.figures.axis_labels import titled
+from dnntrain.reporting.figures.series import MAX_ROWS, lost_note, lost_runs_note, omitted_note, select_arms
 from dnntrain.reporting.figures.style import (
     BLUE,
     INK,
@@ -25,7 +24,6 @@ from dnntrain.reporting.figures.style import (
     SOFT,
     canvas,
     laid_out,
-    line_styles,
     metric_label,
     metric_name,
     scale,
@@ -34,10 +32,7 @@ from dnntrain.reporting.figures.style import (
     unit,
 )
 from dnntrain.reporting.formatting import percent
-from dnntrain.statistics import ComparisonFamily, Interval, deviation
-
-MAX_ROWS = 60
-"""Maximum number of arms in a figure."""
+from dnntrain.statistics import ComparisonFamily, Interval
 
 
 @styled
@@ -155,86 +150,3 @@ def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> No
     point.set_label(arm.name)
     numbers = formatting.against_baseline(arm, summary).replace("-", "−")
     axes.text(1.02, y, numbers + lost_note(arm), **text | {"color": INK})
-
-
-def lost_note(arm: ArmSummary) -> str:
-    """How many runs an arm lost, to follow its name or numbers; empty if none."""
-    return f"  ({arm.runs.lost} of {arm.runs.made} lost)" if arm.runs.lost else ""
-
-
-@styled
-def draw_score_against_time(summary: Summary) -> Figure | None:
-    """Draws the metric by time of a run, one point per arm; None if no arm has both."""
-    shown = select_arms(summary, MAX_ROWS)
-    points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and arm.seconds > 0]
-    if not points:
-        return None
-    most = math.inf if metric_of(summary.metric).is_share else 10 * lower_median(np.array([arm.mean for arm in points]))
-    beyond = [arm.name for arm in points if arm.mean > most]
-    points = [arm for arm in points if arm.mean <= most]
-    ordered = sorted(points, key=lambda arm: arm.mean, reverse=metric_of(summary.metric).higher_is_better)
-    figure = canvas(
-        8.0,
-        max(3.9, 0.9 + 0.19 * len(ordered)),
-        title=f"Which {metric_name(summary.metric)} for which time?",
-        subtitle=subtitle(summary),
-        caption=time_caption(summary, beyond) + omitted_note(summary, shown),
-    )
-    axes, look, by = figure.subplots(), line_styles(summary), scale(summary.metric)
-    axes.grid()
-    for arm in ordered:
-        style = look[arm.name]
-        axes.errorbar(
-            [arm.seconds],
-            [by * arm.mean],
-            xerr=error_bar(seconds_deviation(summary, arm)),
-            yerr=error_bar(by * arm.deviation),
-            color=style.color,
-            marker=style.marker,
-            markersize=8,
-            markerfacecolor=INK if arm.name == summary.baseline else "none",
-            zorder=2 if arm.name == summary.baseline else 3,
-            markeredgewidth=1.5,
-            elinewidth=0.8,
-            linestyle="none",
-            label=titled(arm.name) + (" (baseline)" if arm.name == summary.baseline else "") + lost_note(arm),
-        )
-    seconds = [arm.seconds for arm in ordered]
-    if max(seconds) > 10 * min(seconds):
-        log_axis(axes, "x", math.log10(max(seconds) / min(seconds)))
-    else:
-        axes.set_xlim(0, 1.08 * max(seconds))
-    axes.set(xlabel="mean time of a run (s)", ylabel=metric_label(summary, summary.metric))
-    drawn, labels = axes.get_legend_handles_labels()
-    markers = [bars[0] for bars in drawn if isinstance(bars, ErrorbarContainer)]  # without their bars
-    axes.legend(markers, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, title="Best first:")
-    return laid_out(figure)
-
-
-def time_caption(summary: Summary, beyond: Sequence[str]) -> str:
-    """The figure's caption, with the arms that are not in it."""
-    parts = [
-        "Bars: ±1 standard deviation over the runs.",
-        "Time: a run's share of the training time of its population.",
-    ]
-    parts += lost_runs_note(summary)
-    missing = [arm.name for arm in summary.arms if not arm.finished]
-    if missing:
-        parts.append(f"No finished run, so no point: {', '.join(missing)}.")
-    if beyond:
-        parts.append(f"Far above the axis: {', '.join(beyond)}.")
-    unsure = [arm.name for arm in summary.arms if arm.finished and len(arm.values) == 1]
-    if unsure:
-        parts.append("No bar: one run.")
-    return " ".join(parts)
-
-
-def error_bar(length: float) -> float | None:
-    """The length of an error bar; None if it is unknown."""
-    return length if math.isfinite(length) else None
-
-
-def seconds_deviation(summary: Summary, arm: ArmSummary) -> float:
-    """Standard deviation of the arm's run times, in seconds."""
-    runs = summary.results.runs
-    return deviation([float(s) for s in runs.loc[runs["arm"] == arm.name, "seconds"]])

@@ -1,8 +1,8 @@
-"""Gradient flow: the norm of the gradient by layer and epoch."""
+"""Gradient flow: the norm of the gradient by layer and epoch, and at the last finite steps of runs that diverge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,20 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.example_errors import MOST_RUNS_READ
+from dnntrain.analysis.sensitivity import finite_gradients
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.figures.axis_labels import power_of_ten, titled
-from dnntrain.reporting.figures.series import by_arm, gradients, layer_labels, omitted_note, select_arms
+from dnntrain.reporting.figures.series import by_arm, gradients, layer_labels, mean_log, omitted_note, select_arms
 from dnntrain.reporting.figures.style import MAX_PANELS, laid_out, panels, styled, subtitle
 from dnntrain.store.records import HEALTHY, NOT_JUDGED
 
 COLORMAP = "cividis"
 """Perceptually uniform, so it works in grayscale and for readers with color blindness (Nuñez et al. 2018)."""
 
-USUAL, EXTREME = (-3.0, 2.0), (-14.0, 8.0)
-"""Exponents of ten that the color scale always covers, so that figures are comparable, and those it never exceeds."""
+USUAL, EXTREME = (-3.0, 2.0), (-6.0, 6.0)
+"""Exponents of ten that the color scale always covers, so that figures are comparable, and those it never exceeds.
+Gradients beyond them have vanished or exploded by any measure, and a longer scale would make all others look alike."""
 
 STRIPES, DOTS = "////", "...."
 """Hatching of cells whose gradient is not finite, and of those where it is zero."""
@@ -41,6 +44,8 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
     shown = [arm for arm in select_arms(summary, MAX_PANELS) if arm.name in flows]
     if not shown:
         return None
+    steps = finite_steps(summary, flows)
+    drawn = [*flows.values(), *(own for by_epoch in steps.values() for own in by_epoch.values())]
     names = {arm.name: layer_labels(frames[arm.name]) for arm in shown}
     layers, epochs = (max(flow.shape[k] for flow in flows.values()) for k in (0, 1))
     figure, grid = panels(
@@ -50,22 +55,53 @@ def draw_gradient_flow(summary: Summary, history: pd.DataFrame) -> Figure | None
         same=len({*map(tuple, names.values())}) == 1,
         title="Does the gradient reach the lowest layer?",
         subtitle=subtitle(summary),
-        caption=gradient_caption(flows.values()) + omitted_note(summary, shown),
+        caption=gradient_caption(drawn, has_steps=bool(steps)) + omitted_note(summary, shown),
     )
-    colors = Normalize(*span([flows[arm.name] for arm in shown]))
+    colors = Normalize(*span(drawn))
     for axes, arm in zip(grid, shown, strict=True):
         image = heat_map(axes, flows[arm.name], names[arm.name], colors)
+        for epoch, own in steps.get(arm.name, {}).items():
+            draw_steps(axes, own, epoch, colors)
         axes.set_xlim(0.5, epochs + 0.5)
         axes.set_xticks(whole_ticks(epochs))
         axes.set_title(titled(arm.name, health_label(arm)))
-    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30)
+    bar = figure.colorbar(image, ax=grid, label="gradient norm", fraction=0.05, aspect=30, extend="both")
     bar.ax.yaxis.set_major_formatter(lambda exponent, _: power_of_ten(exponent))
     bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     return laid_out(figure)
 
 
-def gradient_caption(flows: Iterable[np.ndarray]) -> str:
-    """The figure's caption."""
+def finite_steps(summary: Summary, flows: Mapping[str, np.ndarray]) -> dict[str, dict[int, np.ndarray]]:
+    """What to draw for the epochs in which all runs of an arm diverged: (layers, steps) as in `gradients`.
+
+    Args:
+        summary: The study.
+        flows: By arm, (layers, epochs).
+
+    Returns:
+        By arm and epoch. Empty for studies of very many runs, whose records are not read.
+    """
+    if len(summary.results.runs) > MOST_RUNS_READ:
+        return {}
+    found = {
+        arm: {
+            epoch: np.array([mean_log(norms) for norms in steps]).T
+            for epoch, steps in by_epoch.items()
+            if np.isnan(flows[arm][:, epoch - 1]).all()
+        }
+        for arm, by_epoch in finite_gradients(summary.results).items()
+        if arm in flows
+    }
+    return {arm: by_epoch for arm, by_epoch in found.items() if by_epoch}
+
+
+def gradient_caption(flows: Iterable[np.ndarray], has_steps: bool) -> str:
+    """The figure's caption.
+
+    Args:
+        flows: What the arms' panels show.
+        has_steps: Whether finite steps of diverged runs are drawn.
+    """
     values = np.concatenate([flow.ravel() for flow in flows])
     parts = [
         "Norm of each layer's gradient before clipping, on a log scale: geometric mean over the runs that have one."
@@ -73,6 +109,8 @@ def gradient_caption(flows: Iterable[np.ndarray]) -> str:
     parts.append("Darker from layer to layer downwards: it vanishes; brightest: it explodes.")
     if np.isneginf(values).any():
         parts.append("Dots: exactly zero.")
+    if has_steps:
+        parts.append("An epoch in which all runs diverged is divided into their last finite steps.")
     if np.isnan(values).any():
         parts.append("Stripes: no gradient (the layer is frozen), or not finite (diverged).")
     return " ".join(parts)
@@ -100,6 +138,14 @@ def heat_map(axes: Axes, flow: np.ndarray, names: Sequence[str], colors: Normali
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
     return image
+
+
+def draw_steps(axes: Axes, steps: np.ndarray, epoch: int, colors: Normalize) -> None:
+    """Draws the steps (layers, steps) of an epoch side by side in the epoch's column."""
+    box = (epoch - 0.5, epoch + 0.5, 0.5, len(steps) + 0.5)
+    shown = np.ma.masked_where(~np.isfinite(steps), steps)
+    how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "extent": box, "interpolation": "nearest"}
+    axes.imshow(shown, cmap=COLORMAP, norm=colors, zorder=2, **how)  # on top of the hatching
 
 
 def hatch(axes: Axes, where: np.ndarray, pattern: str) -> None:

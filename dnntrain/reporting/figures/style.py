@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from itertools import cycle
@@ -209,11 +209,15 @@ class LineStyle:
 
 def line_styles(summary: Summary) -> dict[str, LineStyle]:
     """Each arm's line style, assigned in the study's order. The baseline is black and solid."""
-    names = [arm.name for arm in summary.results.record.arms]
-    others = [name for name in names if name != summary.baseline]
+    return named_styles([arm.name for arm in summary.results.record.arms], str(summary.baseline))
+
+
+def named_styles(names: Sequence[str], baseline: str) -> dict[str, LineStyle]:
+    """A line style for each name, in their order. The baseline is black and solid."""
+    others = [name for name in names if name != baseline]
     series = zip(others, cycle(LINE_COLORS), cycle(LINE_DASHES), cycle(LINE_MARKERS), strict=False)
     styles = {name: LineStyle(color, dash, marker) for name, color, dash, marker in series}
-    return styles | {str(summary.baseline): LineStyle(INK, "solid", "o")}
+    return styles | {baseline: LineStyle(INK, "solid", "o")}
 
 
 def metric_name(metric: str) -> str:

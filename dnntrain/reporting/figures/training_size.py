@@ -1,4 +1,4 @@
-"""The metric by number of training examples, with transfer and from scratch."""
+"""The metric by number of training examples, from scratch and with each strategy of a transfer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.analysis.arm_summary import ArmSummary
 from dnntrain.analysis.summary import Summary
 from dnntrain.analysis.transfer import sized_pairs
 from dnntrain.reporting.figures.series import MAX_SEEDS_FOR_RANGE, lost_runs_note
 from dnntrain.reporting.figures.style import (
-    BLUE,
-    INK,
+    SMALL,
     canvas,
     laid_out,
     metric_label,
+    named_styles,
     scale,
     styled,
     subtitle,
@@ -24,29 +25,39 @@ from dnntrain.reporting.figures.style import (
 
 @styled
 def draw_training_size(summary: Summary) -> Figure | None:
-    """Draws both curves with bands over seeds; None for studies that do not vary the training size."""
+    """Draws scratch and each strategy, with bands over seeds if there is only one; None for other studies."""
     pairs = sized_pairs(summary)
-    if len(pairs) < 2:
+    sizes = list(dict.fromkeys(pair.size for pair in pairs))
+    if len(sizes) < 2:
         return None
+    by_strategy = {SCRATCH: {pair.size: pair.scratch for pair in pairs}}
+    for pair in pairs:
+        by_strategy.setdefault(pair.strategy, {})[pair.size] = pair.transfer
     few = max(len(pair.transfer.values) for pair in pairs) <= MAX_SEEDS_FOR_RANGE
     band = "bands from the lowest to the highest seed" if few else "bands are ±1 standard deviation over the seeds"
-    figure = canvas(7.0, 4.0, title="How much data does the transfer save?", subtitle=subtitle(summary),
-                    caption=" ".join([f"Means over the seeds; {band}.", *lost_runs_note(summary)]))  # fmt: skip
+    one = len(by_strategy) == 2
+    caption = " ".join([f"Means over the seeds; {band}." if one else "Means over the seeds.", *lost_runs_note(summary)])
+    title = "How much data does the transfer save?" if one else "Which strategy, with how many examples?"
+    figure = canvas(7.0, 4.0 if one else 5.0, title=title, subtitle=subtitle(summary), caption=caption)
     axes, factor = figure.subplots(), scale(summary.metric)
-    sizes = [pair.size for pair in pairs]
-    sides = {"transfer": (BLUE, "o", [p.transfer for p in pairs]), "scratch": (INK, "s", [p.scratch for p in pairs])}
-    for name, (color, marker, arms) in sides.items():
-        means = [arm.mean * factor for arm in arms]
-        low, high = zip(*(band_ends(arm, few, factor) for arm in arms), strict=True)
-        axes.fill_between(sizes, low, high, color=color, alpha=0.15, linewidth=0)
-        axes.plot(sizes, means, color=color, marker=marker, label=name)
+    styles = named_styles([*by_strategy], SCRATCH)
+    for name, arms in by_strategy.items():
+        style, means = styles[name], [arm.mean * factor for arm in arms.values()]
+        if one:
+            low, high = zip(*(band_ends(arm, few, factor) for arm in arms.values()), strict=True)
+            axes.fill_between([*arms], low, high, color=style.color, alpha=0.15, linewidth=0)
+        dash = "solid" if one else style.dash
+        axes.plot([*arms], means, color=style.color, linestyle=dash, marker=style.marker, label=name)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([f"{size:,}" for size in sizes])
     axes.set_xlabel("training examples (logarithmic)")
     axes.set_ylabel(metric_label(summary, summary.metric))
-    axes.legend(frameon=False)
+    if one:
+        axes.legend(frameon=False)
+    else:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=SMALL)
     return laid_out(figure)
 
 

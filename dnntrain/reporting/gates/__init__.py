@@ -2,6 +2,8 @@
 
 - `elu >= relu - 0.3pp`, `relu.test_acc >= 85%`: an arm by a metric, compared with another arm or with a number
 - `bn.seconds <= 1.2 * base`: its time, by population
+- `bn.step_time <= 1.2 * base`, `bn.test_time <= 1.1 * base`: its time in `dnntrain runs time`, by round
+- `bn.target_epochs < base`, `bn.target_seconds < base`: how soon it is as good as the baseline in the end, by seed
 - `bn.lost <= 0`, `bn.lost < 20%`, `bn.health == healthy`: facts about its runs
 
 A requirement holds if the whole 95 % interval satisfies it, fails if no part of the interval does, and is inconclusive

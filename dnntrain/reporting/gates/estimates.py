@@ -12,6 +12,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.gates.results import Finding, GateStatus, status_of
 from dnntrain.statistics import FEWEST_SEEDS, POWER, Comparison, Interval, deviation, t_critical, t_interval
 from dnntrain.statistics.distributions import detectable
+from dnntrain.statistics.planning import MANY_SEEDS, seeds_needed
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class IntervalEstimate:
     """Without values that are impossible; nan ends if there is no interval."""
     n: int
     """Values of the smaller side."""
+    variance: float
+    """Of one value, or of one difference; nan or 0 if there is no interval."""
+    df: float
+    """Degrees of freedom of the variance."""
     detectable: float
     """The distance from a bound that is noticed with 80 % power; nan without variance."""
     scale: float
@@ -40,14 +45,32 @@ class IntervalEstimate:
         noticed = math.nan
         if spread > 0:
             noticed = detectable(t_critical(level, n - 1), n - 1, POWER) * spread / math.sqrt(n)
-        return cls(clipped(t_interval(values, level), bounds), n, noticed, max(map(abs, values), default=0.0))
+        interval, scale = clipped(t_interval(values, level), bounds), max(map(abs, values), default=0.0)
+        return cls(interval, n, spread**2, n - 1, noticed, scale)
 
     @classmethod
     def of_difference(cls, comparison: Comparison, values: Sequence[float], bounds: tuple[float, float]) -> Self:
         """The difference of two samples, of which `values` are all values; for the bounds see `of_mean`."""
         interval = Interval(comparison.difference, comparison.low, comparison.high)
-        scale = max(map(abs, values), default=0.0)
-        return cls(clipped(interval, bounds), comparison.n, comparison.smallest_detectable, scale)
+        n, scale = comparison.n, max(map(abs, values), default=0.0)
+        variance = n * comparison.se**2
+        return cls(clipped(interval, bounds), n, variance, comparison.df, comparison.smallest_detectable, scale)
+
+    def seeds_to_decide(self, bound: float, level: float) -> int | None:
+        """The seeds that tell the estimate from a bound with 80 % power, if the truth is as estimated.
+
+        Args:
+            bound: What the estimate is compared with.
+            level: The confidence of the interval that will judge them.
+
+        Returns:
+            One more than `MANY_SEEDS` if it takes more than that; None if the estimate has no variance, or equals the
+            bound.
+        """
+        distance = abs(self.interval.mean - bound)
+        if self.n < FEWEST_SEEDS or not (self.variance > 0 and distance > 0):
+            return None
+        return seeds_needed(self.variance * (1 + 1 / self.df), self.df, self.n, 1, distance, level=level)
 
     def in_words(self, number: Callable[[float], str]) -> str:
         """The mean with its interval, if there is one."""
@@ -87,6 +110,12 @@ class Limit:
             noticed = scale * estimate.detectable
             shown += f" ({100 * POWER:g} % power at {formatting.figure(noticed, noticed)}{unit} from that bound)"
         answer, why = self.answer(estimate)
+        seeds = None
+        if answer is GateStatus.INCONCLUSIVE and not why:
+            seeds = estimate.seeds_to_decide(self.bound, self.level)
+        if seeds:
+            count = f"{seeds:,}" if seeds <= MANY_SEEDS else f"more than {MANY_SEEDS:,}"
+            shown += f"; if the truth is as estimated, {count} seeds decide it with {100 * POWER:g} % power"
         return Finding(
             answer=answer,
             statement=why if math.isnan(estimate.interval.mean) else "; ".join(filter(None, [why, shown])),
@@ -96,6 +125,8 @@ class Limit:
             bound=self.bound,
             detectable=estimate.detectable,
             error_rate=(1 - self.level) / 2,
+            n=estimate.n,
+            seeds_to_decide=seeds,
         )
 
     def answer(self, estimate: IntervalEstimate) -> tuple[GateStatus, str]:

@@ -1,11 +1,11 @@
 """The parts of a requirement's text. What they mean depends on the study, because names may contain any sign.
 
 requirement = ARM[.METRIC] SIGN bound    SIGN is >=, <=, > or <
-            | ARM.seconds SIGN time
+            | ARM.seconds SIGN time      or .step_time, .test_time, .target_epochs, .target_seconds
             | ARM.lost SIGN NUMBER[%]    or == or !=
             | ARM.health SIGN STATE      == or !=
 bound       = (ARM[.METRIC] | NUMBER[%]) [(+ | -) MARGIN]
-time        = [NUMBER *] ARM[.seconds] | NUMBER
+time        = [NUMBER *] ARM[.seconds] | NUMBER     of the same quantity
 """
 
 from __future__ import annotations

@@ -14,13 +14,32 @@ from dnntrain.reporting.gates.count_claims import HealthClaim, LostClaim
 from dnntrain.reporting.gates.grammar import split_at_signs
 from dnntrain.reporting.gates.metric_claims import MetricClaim
 from dnntrain.reporting.gates.results import GateResult
-from dnntrain.reporting.gates.scope import HEALTH, LOST, SECONDS, NotInStudyError, Scope
+from dnntrain.reporting.gates.scope import (
+    HEALTH,
+    LOST,
+    SECONDS,
+    STEP_TIME,
+    TARGET_EPOCHS,
+    TARGET_SECONDS,
+    TEST_TIME,
+    NotInStudyError,
+    Scope,
+)
 from dnntrain.reporting.gates.time_claims import SecondsClaim
+from dnntrain.reporting.gates.timing_claims import TargetClaim, TimingClaim
 from dnntrain.store.study_files import Results
 
 Claim = MetricClaim | SecondsClaim | LostClaim | HealthClaim
 
-CLAIMS: dict[str, type[Claim]] = {SECONDS: SecondsClaim, LOST: LostClaim, HEALTH: HealthClaim}
+CLAIMS: dict[str, type[Claim]] = {
+    LOST: LostClaim,
+    HEALTH: HealthClaim,
+    SECONDS: SecondsClaim,
+    STEP_TIME: TimingClaim,
+    TEST_TIME: TimingClaim,
+    TARGET_EPOCHS: TargetClaim,
+    TARGET_SECONDS: TargetClaim,
+}
 """By quantity; every other quantity is a metric."""
 
 MOST_REASONS = 3

@@ -43,6 +43,10 @@ class Finding:
     """How far the truth must be from the bound for the requirement to be decided with 80 % power."""
     error_rate: float = 0.0
     """The probability that the answer is the opposite of the truth, at most; 0 for facts about the runs."""
+    n: int | None = None
+    """The values of the smaller side; None for facts about the runs."""
+    seeds_to_decide: int | None = None
+    """If it is inconclusive, the seeds that decide it with 80 % power if the truth is as estimated; None if unknown."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -88,6 +92,8 @@ class GateResult:
             "answer": self.answer.name.lower(),
             "reason": self.reason,
             **{name: getattr(self.finding, name) for name in numbers},
+            "n": self.finding.n,
+            "seeds_to_decide": self.finding.seeds_to_decide,
             "power": POWER,
             "arms": {
                 arm.name: {"planned": arm.planned, "made": arm.made, "lost": arm.lost, "measured": len(arm.finished)}

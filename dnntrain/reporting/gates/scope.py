@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.runs import ArmRuns, arms_by_metric
+from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
+from dnntrain.analysis.timing import study_times
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.store.study_files import Results
+from dnntrain.store.timing import StudyTimes
 
-LOST, SECONDS, HEALTH = ABOUT_RUNS = ("lost", "seconds", "health")
+LOST, SECONDS, HEALTH = "lost", "seconds", "health"
+STEP_TIME, TEST_TIME = "step_time", "test_time"
+TARGET_EPOCHS, TARGET_SECONDS = "target_epochs", "target_seconds"
+ABOUT_RUNS = (LOST, SECONDS, HEALTH, STEP_TIME, TEST_TIME, TARGET_EPOCHS, TARGET_SECONDS)
 """What may follow an arm's name besides a metric."""
 
 BASELINE_WORD = "base"
@@ -46,6 +53,16 @@ class Scope:
     """Confidence of each interval."""
     read: dict[str, dict[str, ArmRuns]] = field(default_factory=dict)
     """The arms' runs by metric, as far as they were asked for."""
+
+    @cached_property
+    def times(self) -> StudyTimes | None:
+        """The arms' times that `dnntrain runs time` measured; None if it was not called."""
+        return study_times(self.study)
+
+    @cached_property
+    def target(self) -> TimeToTarget | None:
+        """How soon the runs are as good as the baseline's in the end; None if that is not known."""
+        return time_to_target(self.study, self.metric, self.baseline, self.arms(self.metric))
 
     @property
     def names(self) -> list[str]:
@@ -86,6 +103,14 @@ class Scope:
     def recorded(self, quantity: str) -> str:
         """The quantity itself; NotInStudyError if the study neither records it nor has predictions that give it."""
         if quantity == LOST or quantity in self.study.runs.columns or quantity in self.read:
+            return quantity
+        if quantity in (STEP_TIME, TEST_TIME):
+            if self.times is None:
+                raise NotInStudyError(f"{self.study.name} was not timed; `dnntrain runs time {self.study.name}` does")
+            return quantity
+        if quantity in (TARGET_EPOCHS, TARGET_SECONDS):
+            if self.target is None:
+                raise NotInStudyError(f"{self.study.name} has no baseline, or no history of {self.metric}'s validation")
             return quantity
         if quantity in ABOUT_RUNS:
             raise NotInStudyError(f"{self.study.name} has no column {quantity}")

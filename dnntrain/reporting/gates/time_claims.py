@@ -54,7 +54,7 @@ class SecondsClaim:
     @classmethod
     def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
         """Reads a requirement whose left side is known; for errors see `MetricClaim.read`."""
-        check_sign(sentence, SECONDS, INEQUALITIES)
+        check_sign(sentence, left.quantity, INEQUALITIES)
         text, number, match = sentence.right, None, None
         if scope.arm(text) is None and (number := plain_number(text)) is None and (match := FACTOR.fullmatch(text)):
             number, text = plain_number(match["factor"]), match["operand"]
@@ -64,10 +64,10 @@ class SecondsClaim:
             raise InputError(f"'{sentence.right}': {number:g} must be more than 0")
         if number is not None and match is None:
             return cls(left, sentence.sign, None, number)
-        right = scope.operand(text, SECONDS)
+        right = scope.operand(text, left.quantity)
         if right is None:
             raise scope.missing(text)
-        if right.quantity != SECONDS or right == left:
+        if right.quantity != left.quantity or right == left:
             raise InputError(f"'{sentence.right}' must be the time of another arm, as in '1.2 * base', or seconds")
         return cls(left, sentence.sign, right, 1.0 if number is None else number)
 

@@ -98,7 +98,11 @@ class ActivationLayer(Layer):
         trained = self._parameters.values()
         if ctx.training:
             # a slope for each row, so that `backward` can sum over the real rows only
-            slopes = (slope.expand_as(x) for slope in trained)
+            slopes = [slope.expand_as(x) for slope in trained]
+            if ctx.observe_backward:
+                own, own_vjp = self.activation.value_and_vjp(x.clone(), *slopes)
+                derivative = real_rows(own_vjp(torch.ones_like(own))[0], ctx.real)
+                ctx.observe_backward.slope(self.name, derivative, self.activation.inputs_per_unit)
             h, vjp = self.activation.value_and_vjp(x if self.owns_input else x.clone(), *slopes)
             self._saved = vjp, ctx.real
         else:

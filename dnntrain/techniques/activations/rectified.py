@@ -17,7 +17,10 @@ class ReLU(Activation):
     summary = "Rectified linear unit: passes what is positive, so its gradient does not shrink with depth."
     paper = "Nair & Hinton 2010, Rectified Linear Units Improve Restricted Boltzmann Machines"
     formula = "max(0, z)"
-    advice = "The default, and the fastest where run time counts. Units can die (always 0): watch the dead share."
+    advice = (
+        "The default, and among the fastest, by little: on a CPU, elu and selu take some 5 % more time for a training "
+        "step of 5x100 units, and 25 % more for a prediction. Units can die (always 0): watch the dead share."
+    )
     init = "he"
 
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:

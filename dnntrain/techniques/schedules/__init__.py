@@ -1,1 +1,1 @@
-"""Learning-rate schedules: each is one function of the iteration and of the validation losses so far."""
+"""Learning-rate schedules: each is one function of the iteration and of one validation metric so far."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the iteration and of the validation losses so far.
+"""Learning-rate schedules: pure functions of the iteration and of one validation metric so far.
 
 A schedule returns a factor on the run's `lr`, and may set the optimizer's momentum. Members of one population may
 follow different schedules, because the training loop only sees each member's rate at each step.
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dnntrain.metrics import VAL_LOSS
 from dnntrain.techniques.base import Choice, Length, RunExtent, Switch, iterations
-from dnntrain.utils.fields import hyperparameter
+from dnntrain.utils.fields import format_value, hyperparameter
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class ScheduleContext:
 
     steps_per_epoch: int
     total_steps: int
-    val_losses: Sequence[float] = field(default_factory=tuple)
+    watched: Sequence[float] = field(default_factory=tuple)
+    """The values so far of the metric that the schedule watches, one per epoch."""
 
 
 class Schedule(Choice):
@@ -37,12 +39,22 @@ class Schedule(Choice):
 
         Args:
             t: iterations (0-based), float64 of any shape.
-            context: the lengths of epoch and run, and the validation losses so far.
+            context: the lengths of epoch and run, and the watched metric so far.
 
         Returns:
             One factor per iteration, same shape as t.
         """
         raise NotImplementedError
+
+    @property
+    def watched_metric(self) -> str:
+        """The validation metric that it may react to."""
+        return VAL_LOSS
+
+    @property
+    def time_scale(self) -> str:
+        """The length in whose multiples its rate is best read; empty if that is the length of the run."""
+        return ""
 
     @property
     def cycles_momentum(self) -> bool:
@@ -97,7 +109,7 @@ def learning_rates(
         schedule: the schedule, which starts after the warm-up.
         warmup: the warm-up, if any.
         epoch: the epoch, from 0.
-        context: the lengths of epoch and run, and the validation losses so far.
+        context: the lengths of epoch and run, and the watched metric so far.
 
     Returns:
         float64 (steps_per_epoch,).
@@ -124,8 +136,13 @@ def epoch_iterations(epoch: int, context: ScheduleContext) -> np.ndarray:
     return epoch * context.steps_per_epoch + np.arange(context.steps_per_epoch, dtype=np.float64)
 
 
+def scaled_length(length: str, factor: float) -> str:
+    """The length times a factor: `2.5ep` for `10ep` and 0.25."""
+    return f"{format_value(factor * iterations(length, 1))}{'ep' if length.endswith('ep') else ''}"
+
+
 def after_warmup(warmup: Warmup, context: ScheduleContext) -> tuple[float, ScheduleContext]:
     """The length of the warm-up in iterations, and the context of the schedule that follows it."""
     w = min(iterations(warmup.length, context.steps_per_epoch), context.total_steps)
     rest = max(1, math.ceil(context.total_steps - w))
-    return w, ScheduleContext(context.steps_per_epoch, rest, context.val_losses)
+    return w, ScheduleContext(context.steps_per_epoch, rest, context.watched)

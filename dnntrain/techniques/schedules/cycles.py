@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from dnntrain.techniques.base import Length, iterations
-from dnntrain.techniques.schedules.base import Schedule, ScheduleContext
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled_length
 from dnntrain.utils.fields import format_value, hyperparameter
 
 
@@ -70,6 +70,10 @@ class CosineRestarts(Schedule):
     growth: int = hyperparameter(1, "how many times as long each cycle is as the one before", ge=1, le=100)
     final: float = hyperparameter(0.0, "fraction of the rate that is left at the end of a cycle", ge=0, lt=1)
 
+    @property
+    def time_scale(self) -> str:
+        return scaled_length(self.period, 0.25)
+
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         # 0.55 epochs of 100 steps are just above 55 in floating point, which would put off the restart by a step
         t, length = t.round(6), round(iterations(self.period, context.steps_per_epoch), 6)
@@ -96,6 +100,10 @@ class Cyclic(Schedule):
     half: Length = hyperparameter("2ep", "length of half a cycle", unit="iterations, or 20ep")
     low: float = hyperparameter(0.1, "fraction of the rate between the cycles", ge=0, lt=1)
     shrink: float = hyperparameter(1.0, "factor on the height of each cycle after the last", gt=0, le=1)
+
+    @property
+    def time_scale(self) -> str:
+        return self.half
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         halves = t / iterations(self.half, context.steps_per_epoch)

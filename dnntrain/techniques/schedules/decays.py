@@ -12,15 +12,22 @@ from dnntrain.utils.fields import hyperparameter
 
 
 class Power(Schedule):
-    """Power scheduling, the lecture's eq. 1."""
+    """Power scheduling, the lecture's eq. 1.
+
+    From iteration ks to (k + 1)s the rate falls to (1 - 1/(k + 2))^c of what it was, the lecture's eq. 2.
+    """
 
     name = "power"
     summary = "Drops quickly at first, then more and more slowly: to 1/2 after s steps, 1/3 after 2 s, …"
     paper = "Géron, Hands-On Machine Learning, ch. 11; Bottou 2012, Stochastic Gradient Descent Tricks"
-    formula = "η(t) = η₀ / (1 + t/s)^c"
+    formula = "η(t) = η₀ / (1 + t/s)^c, so that η((k + 1) s) / η(k s) = (1 - 1/(k + 2))^c, which approaches 1"
     advice = "Robust; use an s of a few epochs. Keras's `decay` is 1/s with c = 1."
     s: Length = hyperparameter("10000", "time until the rate has halved (for c = 1)", unit="iterations, or 20ep")
     c: float = hyperparameter(1.0, "exponent", gt=0)
+
+    @property
+    def time_scale(self) -> str:
+        return self.s
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         return (1.0 + t / iterations(self.s, context.steps_per_epoch)) ** -self.c
@@ -36,20 +43,32 @@ class InverseSquareRoot(Schedule):
     advice = "Give the length of the warm-up as s: warmup 4000, inverse_sqrt:s=4000. The same as power with c = 0.5."
     s: Length = hyperparameter("1ep", "time scale s, the length of the warm-up", unit="iterations, or 20ep")
 
+    @property
+    def time_scale(self) -> str:
+        return self.s
+
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         return 1 / np.sqrt(1.0 + t / iterations(self.s, context.steps_per_epoch))
 
 
 class Exponential(Schedule):
-    """Exponential scheduling, the lecture's eq. 2."""
+    """Exponential scheduling, the lecture's eq. 3.
+
+    Every s iterations the rate falls to `base` of what it was, the ratio 0.1 of the lecture's eq. 4. The fraction that
+    is printed there, 0.1^((k + 1)/s) / 0.1^(k/s), is the ratio of two successive iterations: 0.955 for s = 50.
+    """
 
     name = "exponential"
     summary = "Falls by the same factor every s steps."
     paper = "Senior et al. 2013, An Empirical Study of Learning Rates in Deep Neural Networks for Speech Recognition"
-    formula = "η(t) = η₀ · base^(t/s)"
+    formula = "η(t) = η₀ · base^(t/s), so that η((k + 1) s) / η(k s) = base for every k"
     advice = "Choose s close to the length of the run; if it is much shorter, the rate vanishes too early."
     s: Length = hyperparameter("20ep", "time in which the rate falls by `base`", unit="iterations, or 20ep")
     base: float = hyperparameter(0.1, "factor after s", gt=0, lt=1)
+
+    @property
+    def time_scale(self) -> str:
+        return self.s
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
         return self.base ** (t / iterations(self.s, context.steps_per_epoch))

@@ -1,4 +1,4 @@
-"""Schedules that stay constant for a while and then drop, at given times or by the validation loss."""
+"""Schedules that stay constant for a while and then drop, at given times or by a validation metric."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import AfterValidator, model_validator
 
+from dnntrain.metrics import VAL_LOSS, metric_of
 from dnntrain.techniques.base import Length, RunExtent, iterations, read_length
-from dnntrain.techniques.schedules.base import Schedule, ScheduleContext
+from dnntrain.techniques.early_stopping import check_watched, metric_fault
+from dnntrain.techniques.schedules.base import Schedule, ScheduleContext, scaled_length
 from dnntrain.utils.fields import format_value, hyperparameter
 
 
@@ -65,6 +67,11 @@ class Piecewise(Schedule):
                 raise ValueError(f"the times {self.at} must rise")
         return self
 
+    @property
+    def time_scale(self) -> str:
+        *_, last = sorted(self.at.split("/"), key=lambda at: (at.endswith("ep"), iterations(at, 1)))
+        return scaled_length(last, 0.25)
+
     def idle(self, run: RunExtent) -> str | None:
         return at_the_end(self, min(self.at.split("/"), key=lambda at: iterations(at, run.steps_per_epoch)), run)
 
@@ -86,6 +93,10 @@ class Step(Schedule):
     # named as in torch; Keras calls it the drop factor
     gamma: float = hyperparameter(0.1, "factor at each drop", gt=0, lt=1)
 
+    @property
+    def time_scale(self) -> str:
+        return self.every
+
     def idle(self, run: RunExtent) -> str | None:
         return at_the_end(self, self.every, run)
 
@@ -98,27 +109,46 @@ class Performance(Schedule):
 
     name = "performance"
     aliases: ClassVar = {"plateau": {}}
-    summary = "Multiplies the rate by λ whenever the validation loss has not improved for some epochs."
+    summary = "Multiplies the rate by λ whenever a validation metric has not improved for some epochs."
     paper = "Géron, Hands-On Machine Learning, ch. 11; Keras, ReduceLROnPlateau"
-    formula = "η ← λ η after `patience` epochs without val_loss < best - min_delta"
+    formula = "η ← λ η after `patience` epochs in which the metric is not better than its best by more than min_delta"
     advice = "Needs no length in advance. In a run shorter than a few times `patience` it never fires."
     factor: float = hyperparameter(0.1, "factor λ at each drop", gt=0, lt=1)
     patience: int = hyperparameter(5, "epochs without improvement before a drop", ge=1, unit="epochs")
-    min_delta: float = hyperparameter(1e-4, "smallest fall of the validation loss that counts", ge=0)
+    min_delta: float = hyperparameter(1e-4, "smallest change of the metric that counts as an improvement", ge=0)
+    metric: Annotated[str, AfterValidator(check_watched)] = hyperparameter(
+        VAL_LOSS, "the validation metric to watch, such as val_acc"
+    )
+
+    @property
+    def watched_metric(self) -> str:
+        return self.metric
+
+    @property
+    def time_scale(self) -> str:
+        return f"{self.patience}ep"
+
+    def fault(self, run: RunExtent) -> str | None:
+        return metric_fault(f"schedule {self}", self.metric, run.task)
 
     def idle(self, run: RunExtent) -> str | None:
         # the first epoch always counts as an improvement, and a drop after the last epoch has no effect
         return at_the_end(self, f"{self.patience + 1}ep", run)
 
     def multiplier(self, t: np.ndarray, context: ScheduleContext) -> np.ndarray:
-        return np.full_like(t, self.factor ** self.drops(context.val_losses))
+        return np.full_like(t, self.factor ** self.drops(context.watched))
 
-    def drops(self, val_losses: Sequence[float]) -> int:
-        """How often the rate has been lowered after these epochs, by Keras's rule (when wait reaches patience)."""
+    def drops(self, values: Sequence[float]) -> int:
+        """How often the rate has been lowered after these epochs, by Keras's rule (when wait reaches patience).
+
+        Args:
+            values: The watched metric after each epoch.
+        """
+        sign = -1.0 if metric_of(self.metric).higher_is_better else 1.0
         best, wait, drops = math.inf, 0, 0
-        for loss in val_losses:
-            if loss < best - self.min_delta:
-                best, wait = loss, 0
+        for value in values:
+            if sign * value < best - self.min_delta:
+                best, wait = sign * value, 0
             else:
                 wait += 1
                 if wait >= self.patience:

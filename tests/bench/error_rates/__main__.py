@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[float], list[Check]]] = {
     "incomplete": incomplete.incomplete_arm,
     "lost": lambda scale: [*incomplete.one_lost_run(scale), *lost.lost_runs(scale)],
     "effects": effects.all_effects,
+    "order": effects.order_steps,
     "pairs": pairs.all_pairs,
     "best": best.best_set,
     "sequential": sequential.until_resolved,

@@ -1,4 +1,5 @@
-"""Error and power of the effects in factorial designs, and of the gaps in an in-and-out design."""
+"""Error and power of effects: in factorial designs, of one factor at each setting of the others, of the gaps in an
+in-and-out design, and of the steps of an order."""
 
 from __future__ import annotations
 
@@ -7,23 +8,35 @@ from itertools import product
 
 import numpy as np
 
-from dnntrain.statistics import LEVEL, t_critical
+from dnntrain.statistics import LEVEL, judge_steps, simple_effects, t_critical
 from dnntrain.statistics.contrasts import moderate_contrasts
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.factorial import plan_effects
+from dnntrain.statistics.verdicts import BETTER, WORSE
 from tests.bench.error_rates.checks import Check, at_least, at_most, number_of_studies
 
 EFFECT = 2.0
 """True value of the first contrast, in SDs of one run."""
 
 
+def levels_by_cell(*levels: int) -> dict[str, dict[str, str]]:
+    """The cells of a full design with so many levels of each factor, by number."""
+    cells = product(*(map(str, range(count)) for count in levels))
+    return {str(i): {f"factor {j}": level for j, level in enumerate(cell)} for i, cell in enumerate(cells)}
+
+
 def factorial(*levels: int) -> Array:
     """Weights, [contrast, cell], of all effects of a full design with so many levels of each factor."""
-    factors = [f"factor {i}" for i in range(len(levels))]
-    cells = list(product(*(map(str, range(count)) for count in levels)))
-    levels_by_arm = {str(i): dict(zip(factors, cell, strict=True)) for i, cell in enumerate(cells)}
-    plans = plan_effects(factors, levels_by_arm, {cell: str(i) for i, cell in enumerate(cells)})
-    return np.array([[plan.weights.get(str(i), 0.0) for i in range(len(cells))] for plan in plans])
+    cells = levels_by_cell(*levels)
+    plans = plan_effects([*cells["0"]], cells, {tuple(cell.values()): arm for arm, cell in cells.items()})
+    return np.array([[plan.weights.get(arm, 0.0) for arm in cells] for plan in plans])
+
+
+def within(*levels: int) -> Array:
+    """Weights, [contrast, cell], of the first factor's simple effects."""
+    cells = levels_by_cell(*levels)
+    pairs = [(each.arm, each.reference_arm) for each in simple_effects(cells, {}, "factor 0", delta=0)]
+    return np.array([[(arm == ours) - (arm == theirs) for arm in cells] for ours, theirs in pairs], dtype=float)
 
 
 def in_and_out(techniques: int) -> Array:
@@ -37,6 +50,8 @@ DESIGNS = {
     "2 × 2": factorial(2, 2),
     "2 × 2 × 2": factorial(2, 2, 2),
     "3 × 2": factorial(3, 2),
+    "within, 2 × 2": within(2, 2),
+    "within, 3 × 6": within(3, 6),
     "in and out, 3": in_and_out(3),
 }
 
@@ -72,6 +87,36 @@ def all_effects(scale: float) -> list[Check]:
             checks.append(at_most("error % of effects", at, error, 6.5, studies))
             checks.append(at_least("coverage % of an interval, effects", at, coverage, 94.5, studies))
     return checks
+
+
+def order_steps(scale: float) -> list[Check]:
+    """Simulate an order of six arms that are all equal, and so false at every step."""
+    checks = []
+    studies = number_of_studies(3_000, scale)
+    for n, (name, deviations) in product((3, 5, 10), patterns(6).items()):
+        random = np.random.default_rng([27, n])
+        values = random.standard_normal((studies, 6, n)) * np.array(deviations)[:, None]
+        error = 100 * float(order_errors(values).mean())
+        at = f"order of 6, n = {n}, {name}"
+        print(f"{at:40}{error:9.2f}", flush=True)
+        checks.append(at_most("error % of an order", at, error, 6.5, studies))
+    return checks
+
+
+def order_errors(values: Array) -> Array:
+    """Whether a step of the order of the cells is called better or worse, by study. Values: [study, cell, seed]."""
+    cells = [str(i) for i in range(values.shape[1])]
+    return np.array(
+        [
+            any(
+                step.verdict in (BETTER, WORSE)
+                for step in judge_steps(
+                    cells, {arm: dict(enumerate(row)) for arm, row in zip(cells, table, strict=True)}, True
+                )
+            )
+            for table in values
+        ]
+    )
 
 
 def effect_margins(values: Array, weights: Array) -> tuple[Array, Array, Array]:

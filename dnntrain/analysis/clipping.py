@@ -1,0 +1,32 @@
+"""How often the gradients of each arm were clipped, and how much of their direction that kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dnntrain.config.renamed import to_new_names
+from dnntrain.store.study_files import Results
+from dnntrain.techniques.base import techniques_in
+from dnntrain.techniques.clipping import Clipping
+
+
+@dataclass(frozen=True)
+class ClippedSteps:
+    """The clipping of one arm, as the mean over its runs."""
+
+    share: float
+    """Steps in which the gradient was clipped, 0 to 1."""
+    cosine: float
+    """Between the clipped and the raw gradient at the probed steps; nan where runs did not record it."""
+
+
+def clipped_steps(results: Results) -> dict[str, ClippedSteps]:
+    """The clipping of every arm that clips and has a history; empty for a table that dnntrain did not write."""
+    keys = {technique.name for technique in techniques_in(Clipping)}
+    clip = {arm.name for arm in results.record.arms if any(map(to_new_names(arm.settings).get, keys))}
+    if results.is_table or not clip:
+        return {}
+    history = results.history_of("clipped", "clip_cosine")
+    runs = history[history["arm"].isin(clip)].groupby(["arm", "seed"])[["clipped", "clip_cosine"]].mean()
+    arms = runs.groupby(level="arm").mean().dropna(subset=["clipped"])
+    return {str(arm): ClippedSteps(*map(float, figures)) for arm, *figures in arms.itertuples()}

@@ -1,0 +1,1 @@
+"""Judges the claims of the lecture "Training Deep Neural Networks" by studies of this tool."""

@@ -1,0 +1,87 @@
+"""From the answers to requirements to the verdict on a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.bench.lecture.declaration import Claim, Reading
+
+SUPPORTED, CONTRADICTED, DEPENDS, UNTOLD, NOT_RUN = VERDICTS = (
+    "supported", "contradicted", "depends", "not told apart", "not run",
+)  # fmt: skip
+
+ANSWERS = {"holds": SUPPORTED, "fails": CONTRADICTED, "inconclusive": UNTOLD}
+
+
+@dataclass(frozen=True)
+class JudgedReading:
+    """What a study says of one reading of a claim."""
+
+    reading: Reading
+    verdict: str
+    figure: str
+    """The estimate with its interval, or why there is none."""
+    n: int | None = None
+    """The runs of each arm."""
+    seeds_to_decide: int | None = None
+    """If it is not told apart, the seeds that would tell with 80 % power if the truth is as estimated."""
+    commands: tuple[str, ...] = ()
+    """What makes the study, and what judges it."""
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with its readings."""
+
+    claim: Claim
+    readings: tuple[JudgedReading, ...]
+
+    @property
+    def verdict(self) -> str:
+        """What the readings say together.
+
+        Readings that are not told apart say nothing, so that the others decide: they agree, or it depends on what
+        sets them apart.
+        """
+        told = {reading.verdict for reading in self.readings} & {SUPPORTED, CONTRADICTED}
+        if told:
+            return DEPENDS if len(told) > 1 else told.pop()
+        return UNTOLD if any(reading.verdict == UNTOLD for reading in self.readings) else NOT_RUN
+
+
+def judge_reading(
+    reading: Reading, answers: Sequence[Mapping[str, Any]], commands: tuple[str, ...] = ()
+) -> JudgedReading:
+    """The verdict on a reading: supported if all of its requirements hold, contradicted if one fails.
+
+    Args:
+        reading: The reading.
+        answers: Its requirements with their answers, as `dnntrain report --json` has them.
+        commands: What made the study, and what judged it.
+    """
+    verdicts = [ANSWERS[answer["answer"]] for answer in answers]
+    verdict = next((v for v in (CONTRADICTED, UNTOLD) if v in verdicts), SUPPORTED)
+    [weakest, *_] = sorted((a for a, v in zip(answers, verdicts, strict=True) if v == verdict), key=clearness)
+    figure = weakest["reason"].partition(", required")[0]
+    if len(answers) > 1:
+        figure += f" ({verdicts.count(SUPPORTED)} of {len(answers)} hold; this is the least clear {verdict} one)"
+    seeds = [answer["seeds_to_decide"] for answer in answers if answer["answer"] == "inconclusive"]
+    runs = [arm["made"] for arm in weakest["arms"].values()]
+    return JudgedReading(
+        reading,
+        verdict,
+        figure,
+        weakest["n"] or min(runs, default=None),
+        max(seeds) if verdict == UNTOLD and seeds and None not in seeds else None,
+        commands,
+    )
+
+
+def clearness(answer: Mapping[str, Any]) -> float:
+    """How far the estimate is from its bound, in half widths of its interval; infinite without an interval."""
+    low, high = answer["low"], answer["high"]
+    if low is None or high is None or high <= low:
+        return float("inf")
+    return float(2 * abs(answer["estimate"] - answer["bound"]) / (high - low))
