@@ -29,11 +29,13 @@ install: $(INSTALLED)  ## install dnntrain and its tools into .venv
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dnntrain needs Python 3.11 or newer; give one with make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(call install,$(DEV))
+	@echo 'installing dnntrain, its tests and what they need into .venv: some minutes'
+	@$(call install,$(DEV))
 	@touch $@
 
 $(EXTRAS): $(INSTALLED)
-	$(call install,$(DEV_AND_EXTRAS))
+	@echo 'installing what the long tests need into .venv'
+	@$(call install,$(DEV_AND_EXTRAS))
 	@touch $@
 
 demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? about a minute

@@ -40,10 +40,11 @@ def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not [path.name for path in (tmp_path / "runs").glob(".*")]
 
 
-def test_a_second_process_says_who_holds_the_study_or_helps(tmp_path: Path) -> None:
+def test_a_second_process_says_who_holds_the_study_or_helps_and_gc_waits(tmp_path: Path) -> None:
     first = begun(tmp_path, "--workers", "1")
-    wait_for(lambda: (tmp_path / "runs" / ".long.holder").exists())
+    wait_for(lambda: all((tmp_path / "runs" / name).exists() for name in (".long.holder", "store")))
     assert f"process {first.pid}" in error_of("ablate", "long.yaml", cwd=tmp_path, code=1)
+    assert "wait until it ends" in error_of("runs", "gc", "--yes", cwd=tmp_path, code=1)
     second = begun(tmp_path, "--workers", "1", "--join")
     ends = [process.communicate(timeout=200) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
