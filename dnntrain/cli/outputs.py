@@ -30,7 +30,8 @@ OUTPUTS: dict[str, Any] = {
         typer.Option(
             "--wide",
             help="add p, the interval for equivalence, wins, correlation, "
-            "effect size, the seeds that each arm needs, and how soon it is as good as the baseline in the end",
+            "effect size, the seeds that each arm needs, how soon it is as good as the baseline in the end, and "
+            "how sensitivities change from layer to layer",
         ),
     ],
     "csv": file_option("write a row for each arm as CSV"),

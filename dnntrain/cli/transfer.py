@@ -87,7 +87,7 @@ def transfer(
 ) -> None:
     """Reuse a trained network's lower layers on other data, and compare with training from scratch.
 
-    Example: dnntrain transfer --from runs/STUDY/RUN --classes sandal,shirt --train-size 200 --unfreeze-layers all
+    Example: dnntrain transfer --from runs/STUDY/RUN --classes coat,shirt --train-size 200 --unfreeze-layers all
     """
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study
     from dnntrain.trackers.registry import read_trackers

@@ -27,16 +27,16 @@ def sensitivity_table(summary: Summary) -> TextTable:
 
 
 def factor_text(factor: LayerFactor) -> str:
-    """Two lines with the factor and its parts, such as 'factor 0.238 a layer' and '= slope 0.236 × weights 1.00'.
+    """Lines with the factor and its parts, such as 'factor 0.238 a layer' and '= slope 0.236 × weights 1.00'.
 
-    The rest is left out within 5 %. Empty where the factor is not known.
+    The rest has a line of its own, unless it is within 5 % of 1. Empty where the factor is not known.
     """
     if math.isnan(factor.factor):
         return ""
     line = f"factor {three_digits(factor.factor)} a layer"
     if math.isnan(factor.slope):
         return line
-    rest = f" × {three_digits(factor.rest)}" if abs(factor.rest - 1) > 0.05 else ""
+    rest = f"\n× rest {three_digits(factor.rest)}" if abs(factor.rest - 1) > 0.05 else ""
     return f"{line}\n= slope {three_digits(factor.slope)} × weights {three_digits(factor.weights)}{rest}"
 
 

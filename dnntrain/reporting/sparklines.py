@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
@@ -49,6 +50,18 @@ def bar_character(value: float, low: float, high: float) -> str:
         return "×"
     share = (value - low) / (high - low) if high > low else 1.0
     return BARS[round(min(max(share, 0.0), 1.0) * (len(BARS) - 1))]
+
+
+def forest_range(intervals: Sequence[Interval]) -> tuple[float, float]:
+    """The ends of an axis for intervals, which includes 0.
+
+    One huge interval would squeeze all others, so the axis ends at three times the largest mean, or three times the
+    middle one of half the intervals' widths where that is more, and an arrow marks what goes on.
+    """
+    ends = [end for each in intervals for end in (each.low, each.high, each.mean) if math.isfinite(end)]
+    halves = [half for each in intervals if math.isfinite(half := (each.high - each.low) / 2)]
+    reach = 3 * max([*(abs(each.mean) for each in intervals), median(halves or [0.0])], default=1.0)
+    return max(min([0.0, *ends]), -reach), min(max([0.0, *ends]), reach)
 
 
 def forest_row(interval: Interval, low: float, high: float, width: int = 32) -> str:

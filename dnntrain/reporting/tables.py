@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from dnntrain.analysis.arm_summary import ArmSummary
@@ -16,7 +15,7 @@ from dnntrain.reporting.design_tables import pairs_table, tables_of_design
 from dnntrain.reporting.planning import planning_table
 from dnntrain.reporting.progress import progress_table
 from dnntrain.reporting.sensitivity import sensitivity_table
-from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
+from dnntrain.reporting.sparklines import curve_range, forest_range, forest_row, sparkline
 from dnntrain.reporting.timing import target_table, time_columns
 from dnntrain.statistics import ComparisonFamily
 from dnntrain.utils.fields import format_value
@@ -180,9 +179,5 @@ def pictures_table(summary: Summary) -> TextTable:
 
 
 def axis(summary: Summary) -> tuple[float, float]:
-    """The ends of the forest plot's axis, which includes 0."""
-    shown = [arm.difference for arm in summary.arms if arm.difference]
-    ends = [end for item in shown for end in (item.low, item.high, item.mean) if math.isfinite(end)]
-    # one huge interval would squeeze all others, so the axis ends before it and an arrow marks it
-    axis_range = 3 * max((abs(item.mean) for item in shown), default=1.0)
-    return max(min([0.0, *ends]), -axis_range), min(max([0.0, *ends]), axis_range)
+    """The ends of the forest plot's axis."""
+    return forest_range([arm.difference for arm in summary.arms if arm.difference])

@@ -56,6 +56,8 @@ class Preset:
         self.home, self.overrides, self.given_as = home, overrides, given_as
         self.document, self.content = document, {k: v for k, v in document.content.items() if v is not None}
         for key in document.content:
+            if key == "arms":
+                raise InputError("arms: a preset lists them as factors; design: list takes each as it is")
             if key not in KEYS:
                 raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
         with document.at("plugins"):

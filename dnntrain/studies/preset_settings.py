@@ -34,10 +34,10 @@ def read_settings(value: object, where: str, base: Mapping[str, Any] | None = No
         raise InputError(f"must be settings like {{lr: 0.1}}, not {value!r}")
     given = dict(value or {})
     for key, each in given.items():
+        if key in ("seed", "seeds"):
+            raise InputError(f"{key} belongs under seeds, a key of the preset itself")
         if key not in flat_keys():
             raise unknown_key(str(key), flat_keys())
-        if key == "seed":
-            raise InputError("seed belongs under seeds")
         if isinstance(each, Mapping) and (base is None or not is_own_list(each)):
             raise InputError(f"{key} must be a value, or in a factor values to tune like {{tune: [0.01, 0.1]}}")
     lists = {key: given.pop(key)[TUNE] for key in [*given] if isinstance(given[key], Mapping)}

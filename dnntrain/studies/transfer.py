@@ -143,7 +143,13 @@ def comparison(backbone: Backbone, settings: ArmSettings, random_base: str | Non
 
 
 def reuse_depths(backbone: Backbone, settings: ArmSettings, depths: Sequence[int], random_base: str | None) -> Arms:
-    """Scratch, and the same network with its lowest layers reused, for several numbers of layers."""
+    """Scratch, and the same network with its lowest layers reused, for several ascending numbers of layers.
+
+    Raises:
+        InputError: The backbone has fewer layers than one of these.
+    """
+    if depths[-1] > backbone.n_layers:
+        raise InputError(f"reuse_depths {depths[-1]}: {backbone.name} has {backbone.n_layers} layers to reuse")
     arms = {f"reuse {depth}": settings | {"transfer_layers": depth} for depth in depths}
     return {SCRATCH: scratch_settings(settings, backbone, random_base)} | arms
 

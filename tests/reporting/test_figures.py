@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.analysis.sensitivity import LayerFactor
 from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
@@ -36,6 +37,7 @@ from dnntrain.reporting.figures import (
 from dnntrain.reporting.figures.axis_labels import place_labels
 from dnntrain.reporting.figures.series import gradients, select_arms
 from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
+from dnntrain.reporting.sensitivity import factor_text
 from dnntrain.reporting.tables import tables
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
@@ -364,7 +366,7 @@ def test_an_epoch_in_which_all_runs_diverged_shows_its_finite_steps(trained: Sum
 def test_sensitivities_by_layer_say_what_makes_them(trained: Summary) -> None:
     figure = drawn(draw_sensitivity(trained, read_history(trained.results.folder)))
     plain, *_ = figure.axes
-    name, factor, parts = plain.get_title(loc="left").split("\n")
+    name, factor, parts, *_ = plain.get_title(loc="left").split("\n")
     start = trained.layer_factors["plain"].start
     assert (name, factor) == ("plain", f"factor {start.factor:#.3g} a layer")
     assert parts.startswith(f"= slope {start.slope:#.3g} × weights {start.weights:#.3g}")
@@ -374,6 +376,11 @@ def test_sensitivities_by_layer_say_what_makes_them(trained: Summary) -> None:
     assert [row[0] for row in table.rows] == ["plain", "cosine", "brief", "broken"]
     assert table.rows[0][1].startswith(f"{start.factor:#.3g} → ")
     assert not any(table.title.startswith("sensitivity") for table in tables(trained))
+
+
+def test_the_parts_of_a_factor_fit_above_a_panel() -> None:
+    lines = factor_text(LayerFactor((1.0, 1.0), factor=1.02, slope=0.21, weights=1.0, update=0.002)).split("\n")
+    assert lines == ["factor 1.02 a layer", "= slope 0.210 × weights 1.00", "× rest 4.86"]
 
 
 def test_a_run_without_a_gradient_leaves_the_mean_to_the_others() -> None:

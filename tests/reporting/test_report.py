@@ -19,7 +19,7 @@ from dnntrain.reporting.exports.csv_json import to_csv
 from dnntrain.reporting.exports.html import html_table
 from dnntrain.reporting.exports.latex import to_latex
 from dnntrain.reporting.exports.markdown import to_markdown
-from dnntrain.reporting.sparklines import curve_range, forest_row, sparkline
+from dnntrain.reporting.sparklines import curve_range, forest_range, forest_row, sparkline
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
@@ -227,6 +227,9 @@ def test_sketches_show_what_they_are_given() -> None:
     low, high = curve_range([*curves, 1e6])  # one loss that goes astray does not flatten all others
     assert low == 0.5 and high < 2 and sparkline([0.5, 1e6], low, high) == "▁█"
     assert curve_range([0.1] * 9 + [0.8]) == (0.1, 0.8)
+    assert forest_range([Interval(-1.0, -6.0, 4.0)]) == (-6.0, 4.0)  # a single arm's whole interval
+    assert forest_range([Interval(1.0, 0.0, 2.0), Interval(2.0, 1.0, 3.0), Interval(1.0, -50.0, 52.0)]) == (-6.0, 6.0)
+    assert forest_range([]) == (0.0, 0.0)
     assert forest_row(Interval(1.0, 0.5, 1.5), -1.0, 2.0, 31) == "          │    ├────●────┤"
     assert forest_row(Interval(0.0, -9.0, 9.0), -1.0, 1.0, 5) == "◄─●─►"
     assert forest_row(Interval(0.5, float("nan"), float("nan")), 0.0, 1.0, 5) == "│ ●"

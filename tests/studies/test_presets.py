@@ -414,6 +414,8 @@ MISTAKES = {
         "study.yaml:3",
         "seed belongs under seeds",
     ),
+    "seeds in base": ("base: {epochs: 2, seeds: 3}\n", "study.yaml:1", "base: seeds belongs under seeds, a key of the"),
+    "arms": ("base: {epochs: 2}\narms: {a: {lr: 0.1}}\n", "study.yaml:2", "arms: a preset lists them as factors"),
     "a seed in a factor": ("factors:\n  a: {lr: 1}\n  b: {seed: 3}\n", "study.yaml:3", "seed belongs under seeds"),
     "a factor that is no mapping": ("factors:\n  a: relu\n", "study.yaml:2", "factors.a: must be settings like"),
     "factors that are a list": ("name: x\nfactors: [relu, bn]\n", "study.yaml:2", "must be keys with values"),

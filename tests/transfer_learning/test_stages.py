@@ -438,7 +438,7 @@ def test_a_preset_trains_each_of_its_bases_once(store: Path) -> None:
         (("--from", "BASE", "--train-sizes", "20,x"), "train_sizes 20,x"),
         (("--from", "BASE", "--strategies", "--drop", "1"), "strategies: tries"),
         (("--from", "BASE", "--reuse-depths", "1,x"), "reuse_depths 1,x: must be different numbers of layers"),
-        (("--from", "BASE", "--reuse-depths", "1,3"), "transfer_layers 3: "),
+        (("--from", "BASE", "--reuse-depths", "1,3"), "reuse_depths 3: "),
         ((), "give either --from"),
     ],
 )

@@ -53,8 +53,8 @@ def draw_sensitivity(summary: Summary, history: pd.DataFrame) -> Figure | None:
         caption="Norm of the gradient of an example's loss for the layer's net inputs, geometric mean over runs: black "
         "before the first step, colored at the end (at the last finite step of a run that diverged). In titles: factor "
         "from a layer to the one below before the first step = slope of the activation (root mean square) × weights "
-        "(‖W‖ per unit) × what else there is, such as normalization, if it changes more than 5 %. Arrows: beyond the "
-        "axis." + omitted_note(summary, [arm for arm in summary.arms if arm.name in shown]),
+        "(‖W‖ per unit) × rest (such as normalization; left out within 5 % of 1). Arrows: beyond the axis."
+        + omitted_note(summary, [arm for arm in summary.arms if arm.name in shown]),
     )
     for axes, name in zip(grid, shown, strict=True):
         draw_layers(axes, found[name], low, high)
