@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
@@ -25,3 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def mini() -> data.Dataset:
     """The embedded data set."""
     return data.load_dataset("fashion-mini")
+
+
+@pytest.fixture(scope="session")
+def few(mini: data.Dataset) -> data.Dataset:
+    """Its first examples, for tests that train many times and do not evaluate on more than one batch."""
+    train, test = slice(300), slice(100)
+    return replace(
+        mini,
+        train_inputs=mini.train_inputs[train],
+        train_targets=mini.train_targets[train],
+        test_inputs=mini.test_inputs[test],
+        test_targets=mini.test_targets[test],
+    )

@@ -10,7 +10,16 @@ from dnntrain.analysis.arm_names import EVERYTHING, without
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.analysis.verdicts import with_losses
 from dnntrain.metrics import Metric
-from dnntrain.statistics import FEWEST_SEEDS, LEVEL, Contribution, Effect, Interval, effects, solo_and_marginal
+from dnntrain.statistics import (
+    FEWEST_SEEDS,
+    LEVEL,
+    ContrastResult,
+    Contribution,
+    Effect,
+    Interval,
+    effects,
+    solo_and_marginal,
+)
 from dnntrain.store.study_record import StudyRecord
 
 
@@ -90,6 +99,12 @@ def clip_effect(interval: Interval, metric: Metric, differences: int = 1) -> Int
     low, high = metric.bounds
     most = differences * (high - low)
     return Interval(interval.mean, max(interval.low, -most), min(interval.high, most))
+
+
+def with_verdict(result: ContrastResult, verdict: str, metric: Metric) -> ContrastResult:
+    """A contrast of two arms with its verdict in words, its intervals clipped to what the metric allows."""
+    interval, narrow = (clip_effect(each, metric) for each in (result.interval, result.narrow))
+    return replace(result, interval=interval, narrow=narrow, verdict=verdict)
 
 
 def lost_among(*arms: ArmRuns) -> str:

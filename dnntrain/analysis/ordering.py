@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from dnntrain.analysis.designs import clip_effect
-from dnntrain.analysis.runs import ArmRuns, outcomes
-from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.analysis.designs import with_verdict
+from dnntrain.analysis.runs import ArmRuns
+from dnntrain.analysis.verdicts import PairVerdicts
 from dnntrain.metrics import Metric
 from dnntrain.statistics import FEWEST_SEEDS, LEVEL, ContrastResult, TrendTest, judge_steps, page_trend
 from dnntrain.statistics.verdicts import BETTER, WORSE
@@ -60,17 +60,13 @@ def order_result(
         level: 1 − the error over all steps.
     """
     values = {name: runs.values for name, runs in arms.items()}
-    ends = outcomes(results.runs)
-    is_complete = all(runs.made >= runs.planned for runs in arms.values())
-    steps = []
+    verdicts, steps = PairVerdicts.of(results, arms), []
     judged = judge_steps(order, values, metric.higher_is_better, level)
     for (arm, following), result in zip(pairwise(order), judged, strict=True):
-        is_identical = not results.is_table and ends.get(arm) == ends.get(following)
-        words = arm_verdict(arms[arm], arms[following], result, is_identical, following, is_complete)
-        interval, narrow = (clip_effect(each, metric) for each in (result.interval, result.narrow))
-        steps.append(OrderStep(arm, following, replace(result, interval=interval, narrow=narrow, verdict=words)))
+        words = verdicts.verdict(arm, following, result)
+        steps.append(OrderStep(arm, following, with_verdict(result, words, metric)))
     ranked = scores([arms[name] for name in order], metric.higher_is_better)
-    is_judged = is_complete and len(ranked) >= FEWEST_SEEDS
+    is_judged = verdicts.is_complete and len(ranked) >= FEWEST_SEEDS
     return OrderResult(tuple(order), steps, page_trend(ranked) if is_judged else None)
 
 

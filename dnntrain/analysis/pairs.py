@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
-from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.analysis.comparisons import within_bounds
+from dnntrain.analysis.summary import Summary
+from dnntrain.analysis.verdicts import PairVerdicts
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import Comparison, compare_pairs
 
@@ -28,13 +28,9 @@ def compare_all_pairs(summary: Summary) -> list[PairResult]:
     values = {arm.name: arm.values for arm in summary.arms}
     delta = 0.0 if math.isnan(summary.delta) else summary.delta
     pairs = compare_pairs(values, delta=delta, level=summary.level, higher_is_better=summary.higher_is_better)
-    ends = outcomes(summary.results.runs)
-    is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
-    compared = []
+    verdicts, compared = PairVerdicts.of(summary.results, summary.runs), []
     for pair in pairs:
-        ours, theirs = summary.arm(pair.arm).runs, summary.arm(pair.other).runs
-        is_identical = not summary.results.is_table and ends.get(pair.arm) == ends.get(pair.other)
-        words = arm_verdict(ours, theirs, pair.comparison, is_identical, pair.other, is_complete)
+        words = verdicts.verdict(pair.arm, pair.other, pair.comparison)
         comparison = within_bounds(pair.comparison, metric_of(summary.metric))
         compared.append(PairResult(pair.arm, pair.other, comparison, words))
     return compared

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dnntrain.analysis.designs import clip_effect, named_levels
-from dnntrain.analysis.runs import ArmRuns, outcomes
-from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.analysis.designs import named_levels, with_verdict
+from dnntrain.analysis.runs import ArmRuns
+from dnntrain.analysis.verdicts import PairVerdicts
 from dnntrain.metrics import Metric
 from dnntrain.statistics import LEVEL, SimpleEffect, simple_effects
 from dnntrain.store.study_files import Results
@@ -39,13 +39,8 @@ def effects_within(
         higher_is_better=metric.higher_is_better,
         level=level,
     )
-    ends = outcomes(results.runs)
-    is_complete = all(runs.made >= runs.planned for runs in arms.values())
-    effects = []
+    verdicts, effects = PairVerdicts.of(results, arms), []
     for effect in found:
-        ours, theirs, result = arms[effect.arm], arms[effect.reference_arm], effect.result
-        is_identical = ends.get(effect.arm) == ends.get(effect.reference_arm)
-        words = arm_verdict(ours, theirs, result, is_identical, effect.reference_arm, is_complete)
-        interval, narrow = (clip_effect(each, metric) for each in (result.interval, result.narrow))
-        effects.append(replace(effect, result=replace(result, interval=interval, narrow=narrow, verdict=words)))
+        words = verdicts.verdict(effect.arm, effect.reference_arm, effect.result)
+        effects.append(replace(effect, result=with_verdict(effect.result, words, metric)))
     return effects

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dnntrain.analysis.arm_summary import ArmSummary, summarize_arms
 from dnntrain.analysis.best import best_arms
+from dnntrain.analysis.comparisons import compare_with_baseline
 from dnntrain.analysis.designs import contributions, crosses_factors, factorial_effects
 from dnntrain.analysis.example_errors import MOST_RUNS_READ, ExampleErrors, example_errors, population_errors
-from dnntrain.analysis.looks import compare_at_look, current_level
+from dnntrain.analysis.looks import current_level
 from dnntrain.analysis.margins import Margin, choose_delta
 from dnntrain.analysis.options import SORTS, AnalysisOptions, check_order
 from dnntrain.analysis.ordering import OrderResult, order_result
@@ -20,7 +20,7 @@ from dnntrain.analysis.planning import SeedPlan, plan_family
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.published import PublishedResult, published_results
 from dnntrain.analysis.ranks import mean_ranks
-from dnntrain.analysis.runs import arms_by_metric
+from dnntrain.analysis.runs import ArmRuns, arms_by_metric
 from dnntrain.analysis.secondary import secondary_metric
 from dnntrain.analysis.selection import other_part_of
 from dnntrain.analysis.sensitivity import Factors, layer_factors
@@ -29,7 +29,7 @@ from dnntrain.analysis.time_to_target import TimeToTarget, time_to_target
 from dnntrain.analysis.timing import study_times
 from dnntrain.analysis.verdicts import compare_finished
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.metrics import METRICS, Metric, default_metric, metric_of, split_column
+from dnntrain.metrics import METRICS, default_metric, metric_of, split_column
 from dnntrain.statistics import (
     LEVEL,
     Comparison,
@@ -79,6 +79,11 @@ class Summary:
         return next(arm for arm in self.arms if arm.name == name)
 
     @property
+    def runs(self) -> dict[str, ArmRuns]:
+        """The runs of each arm, by its name."""
+        return {arm.name: arm.runs for arm in self.arms}
+
+    @property
     def other_part(self) -> str:
         """The metric on the other part of the data: val_acc for test_acc, and the reverse; empty for other parts."""
         return other_part_of(self.metric)
@@ -90,18 +95,16 @@ class Summary:
         In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
         all arms share, and where it is not known what a lost run counts as.
         """
-        runs = {arm.name: arm.runs for arm in self.arms}
-        is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in runs.values())
+        is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in self.runs.values())
         if self.family is None or not is_complete:
             return []
         level = 1 - (1 - LEVEL) / self.options.metrics
-        return best_arms(runs, self.higher_is_better, self.results.is_paired, level)
+        return best_arms(self.runs, self.higher_is_better, self.results.is_paired, level)
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:
         """Each arm's mean rank over the blocks that are compared; empty without blocks."""
-        runs = {arm.name: arm.runs for arm in self.arms}
-        return mean_ranks(runs, self.higher_is_better) if self.results.blocks else {}
+        return mean_ranks(self.runs, self.higher_is_better) if self.results.blocks else {}
 
     @cached_property
     def plans(self) -> Mapping[str, SeedPlan]:
@@ -116,8 +119,7 @@ class Summary:
         """The arms compared by their finished runs only, where they or the baseline lost some. Not a verdict."""
         if self.family is None or self.baseline is None:
             return {}
-        runs = {arm.name: arm.runs for arm in self.arms}
-        return compare_finished(runs, self.baseline, self.family.method)
+        return compare_finished(self.runs, self.baseline, self.family.method)
 
     @cached_property
     def times(self) -> StudyTimes | None:
@@ -127,15 +129,14 @@ class Summary:
     @cached_property
     def time_to_target(self) -> TimeToTarget | None:
         """How soon the runs are as good as the baseline's in the end; None if that is not known."""
-        return time_to_target(self.results, self.metric, self.baseline, {arm.name: arm.runs for arm in self.arms})
+        return time_to_target(self.results, self.metric, self.baseline, self.runs)
 
     @cached_property
     def example_errors(self) -> ExampleErrors:
         """What another test set of this size would change of each difference."""
-        runs = {arm.name: arm.runs for arm in self.arms}
         if self.baseline is None or self.results.is_table or len(self.results.runs) > MOST_RUNS_READ:
             return ExampleErrors({})
-        return example_errors(self.results, self.metric, runs, self.baseline)
+        return example_errors(self.results, self.metric, self.runs, self.baseline)
 
     @cached_property
     def layer_factors(self) -> Mapping[str, Factors]:
@@ -172,16 +173,15 @@ class Summary:
         """The levels of one factor compared at each setting of the others; empty unless that is asked for."""
         if self.results.progress or not self.options.within:
             return []
-        arms, metric = {arm.name: arm.runs for arm in self.arms}, metric_of(self.metric)
-        return effects_within(self.results, arms, self.options.within, self.delta, metric, self.level)
+        metric = metric_of(self.metric)
+        return effects_within(self.results, self.runs, self.options.within, self.delta, metric, self.level)
 
     @cached_property
     def ordered(self) -> OrderResult | None:
         """The test of an order of arms; None unless that is asked for."""
         if self.results.progress or not self.options.order:
             return None
-        arms = {arm.name: arm.runs for arm in self.arms}
-        return order_result(self.results, arms, self.options.order, metric_of(self.metric), self.level)
+        return order_result(self.results, self.runs, self.options.order, metric_of(self.metric), self.level)
 
 
 def summarize(results: Results, metric: str | None = None, options: AnalysisOptions | None = None) -> Summary:
@@ -269,46 +269,3 @@ def with_own_comparisons(study: StudyRecord, options: AnalysisOptions) -> Analys
         except InputError as error:
             raise InputError(f"--order for {study.name}: {error}") from None
     return replace(options, within=within, order=order)
-
-
-def compare_with_baseline(
-    study: StudyRecord,
-    values: Mapping[str, Mapping[int, float]],
-    baseline: str,
-    metric: str,
-    delta: float,
-    options: AnalysisOptions,
-    errors: Mapping[str, tuple[float, float]] | None,
-) -> ComparisonFamily:
-    """Compares every arm with the baseline, at the level of the study's look."""
-    declared = metric_of(metric)
-    try:
-        family = compare_at_look(
-            study,
-            values,
-            baseline,
-            metric,
-            delta=0.0 if math.isnan(delta) else delta,
-            method=options.method,
-            higher_is_better=declared.higher_is_better,
-            metrics=options.metrics,
-            errors=errors,
-        )
-    except ValueError as error:
-        raise InputError(f"--method: {error}") from None
-    return replace(family, comparisons={name: within_bounds(c, declared) for name, c in family.comparisons.items()})
-
-
-def within_bounds(comparison: Comparison, metric: Metric) -> Comparison:
-    """The comparison with its intervals clipped to the differences that the metric can have."""
-    low, high = metric.bounds
-    most = high - low
-    if not math.isfinite(most):
-        return comparison
-    return replace(
-        comparison,
-        low=max(comparison.low, -most),
-        high=min(comparison.high, most),
-        narrow_low=max(comparison.narrow_low, -most),
-        narrow_high=min(comparison.narrow_high, most),
-    )

@@ -49,10 +49,10 @@ def propose_thresholds(records: Iterable[RunRecord]) -> ProposedThresholds | Non
     Returns:
         The thresholds; None without a healthy run that recorded its gradients.
     """
-    healthy = [each for each in records if each.probes and health_state(each.health) in (HEALTHY, NOT_JUDGED)]
+    healthy = [e for e in records if e.probes.magnitudes and health_state(e.health) in (HEALTHY, NOT_JUDGED)]
     by_kind: dict[str, list[float]] = {}
     for record in healthy:
-        for kind, magnitudes in (record.probes.magnitudes if record.probes else {}).items():
+        for kind, magnitudes in record.probes.magnitudes.items():
             by_kind.setdefault(kind, []).extend(m for m in magnitudes if m)  # neither missing nor 0
     found = {kind: np.array(magnitudes) for kind, magnitudes in by_kind.items() if magnitudes}
     if not found:

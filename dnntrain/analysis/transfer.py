@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from dnntrain.analysis.arm_names import SCRATCH, sized_arms
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.comparisons import within_bounds
 from dnntrain.analysis.margins import choose_delta
-from dnntrain.analysis.runs import outcomes
-from dnntrain.analysis.summary import Summary, within_bounds
-from dnntrain.analysis.verdicts import arm_verdict
+from dnntrain.analysis.summary import Summary
+from dnntrain.analysis.verdicts import PairVerdicts
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import FEWEST_SEEDS, Comparison, compare_arms
 from dnntrain.statistics.estimates import PAIRED, WELCH
@@ -124,14 +124,11 @@ class SizeResult:
 def compare_sizes(summary: Summary) -> list[SizeResult]:
     """Compares each transfer with scratch at its size; the intervals are simultaneous over all of them (Bonferroni)."""
     pairs = sized_pairs(summary)
-    ends = outcomes(summary.results.runs)
-    is_complete = all(arm.runs.made >= arm.runs.planned for arm in summary.arms)
-    compared = []
+    verdicts, compared = PairVerdicts.of(summary.results, summary.runs), []
     for pair in pairs:
         delta = size_delta(summary, pair)
         c = compare_pair(summary, pair.transfer, pair.scratch, delta, len(pairs))
-        is_identical = ends.get(pair.transfer.name) == ends.get(pair.scratch.name)
-        verdict = arm_verdict(pair.transfer.runs, pair.scratch.runs, c, is_identical, SCRATCH, is_complete)
+        verdict = verdicts.verdict(pair.transfer.name, pair.scratch.name, c, SCRATCH)
         compared.append(SizeResult(pair, delta, c, verdict))
     return compared
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
-from dnntrain.analysis.runs import ArmRuns
+from dnntrain.analysis.runs import ArmRuns, outcomes
 from dnntrain.statistics import FEWEST_SEEDS, PAIRED, WELCH, Comparison, ContrastResult, compare_arms
 from dnntrain.statistics.contrasts import INTERACTIONS
 from dnntrain.statistics.verdicts import EQUIVALENT, INCONCLUSIVE, WITHIN
+from dnntrain.store.study_files import Results
 
 IDENTICAL = "identical"
 """Every run of the arm has the same results as the baseline's."""
@@ -52,6 +55,29 @@ def arm_verdict(
     if comparison is None or not comparison.n:
         return "not measured" if arm.not_measured else "no seed in common"
     return with_losses(comparison.verdict, lost)
+
+
+@dataclass(frozen=True)
+class PairVerdicts:
+    """Verdicts on one arm of a study against another that need not be the baseline."""
+
+    arms: Mapping[str, ArmRuns]
+    ends: Mapping[str, Mapping[int, tuple[Any, ...]]]
+    """How the runs of each arm ended; empty for a table that dnntrain did not write."""
+    is_complete: bool
+    """Whether all planned runs of the study are made."""
+
+    @classmethod
+    def of(cls, results: Results, arms: Mapping[str, ArmRuns]) -> Self:
+        """The verdicts on the arms of a study, by their runs."""
+        ends = {} if results.is_table else outcomes(results.runs)
+        return cls(arms, ends, all(runs.made >= runs.planned for runs in arms.values()))
+
+    def verdict(self, arm: str, other: str, comparison: Comparison | ContrastResult | None, reference: str = "") -> str:
+        """The verdict on an arm against another, which is called `reference`, or by its name; see `arm_verdict`."""
+        is_identical = bool(self.ends) and self.ends.get(arm) == self.ends.get(other)
+        ours, theirs = self.arms[arm], self.arms[other]
+        return arm_verdict(ours, theirs, comparison, is_identical, reference or other, self.is_complete)
 
 
 def with_losses(word: str, lost: str) -> str:

@@ -46,7 +46,7 @@ def evaluate(
     if mc is None and as_json:
         raise InputError("--json: is for the table of --mc")
     if mc is not None and not names:
-        raise InputError("--mc: which studies or runs is not said; name them")
+        raise InputError("--mc: needs the names of studies or runs")
     store = open_store(out)
     runs = named_runs(names, store)
     counts, problems = evaluate_runs(runs, store, DataLocation.at(data_dir), mc, trust_code)

@@ -7,6 +7,7 @@ import re
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from pydantic import BeforeValidator, PlainSerializer
 from pydantic.fields import FieldInfo
 
 from dnntrain.errors import InputError, did_you_mean
@@ -53,6 +54,10 @@ def write_hidden(widths: tuple[int, ...]) -> str:
     return ",".join(str(w) if n == 1 else f"{n}x{w}" for n, w in runs) or "none"
 
 
+HiddenWidths = Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)]
+"""The widths of the hidden dense layers."""
+
+
 def read_activations(value: object) -> tuple[Activation, ...]:
     """`elu` for all layers, or a list with one per layer: `relu,elu:alpha=0.5,tanh`; none for `auto`."""
     if value == "auto":
@@ -69,14 +74,30 @@ def write_activations(activations: tuple[Activation, ...]) -> str:
     return ",".join(map(str, activations)) or "auto"
 
 
+LayerActivations = Annotated[
+    tuple[Activation, ...], BeforeValidator(read_activations), PlainSerializer(write_activations)
+]
+"""One activation for all layers, or one per layer; none for `auto`."""
+
+
 def read_init(value: object) -> Initializer | None:
     """An initializer by name; None for `auto`."""
     return None if value in (None, "auto") else Initializer.parse(value)
 
 
+AutoInitializer = Annotated[
+    Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
+]
+"""An initializer; None for `auto`."""
+
+
 def read_loss(value: object) -> TrainingLoss | None:
     """A training loss by name; None for `auto`."""
     return None if value in (None, "auto") else TrainingLoss.parse(value)
+
+
+AutoLoss = Annotated[TrainingLoss | None, BeforeValidator(read_loss), PlainSerializer(lambda loss: str(loss or "auto"))]
+"""A training loss; None for `auto`."""
 
 
 def read_val(value: object) -> float:

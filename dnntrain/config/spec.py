@@ -22,21 +22,12 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from dnntrain.config.data import DataSettings
 from dnntrain.config.keys import flat_model, read_flat, switch_fields, write_flat
-from dnntrain.config.parsing import (
-    read_activations,
-    read_hidden,
-    read_init,
-    read_loss,
-    read_scale,
-    read_val,
-    write_activations,
-    write_hidden,
-)
-from dnntrain.config.renamed import to_new_names, to_old_names
+from dnntrain.config.parsing import AutoInitializer, AutoLoss, HiddenWidths, LayerActivations
+from dnntrain.config.renamed import to_new_names
 from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import SOURCES, DatasetInfo, DataSource, OwnSource, find_source
-from dnntrain.data.dataset import InputKind
+from dnntrain.data import DatasetInfo, DataSource, find_source
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, Metric, metric_of
 from dnntrain.nn.precision import Precision
@@ -68,7 +59,7 @@ def _in_catalogue_order(switches: tuple[S, ...]) -> tuple[S, ...]:
     return tuple(sorted(switches, key=lambda switch: [*CATALOGUE].index(switch.name)))
 
 
-class RunSpec(TransferSettings):
+class RunSpec(DataSettings, TransferSettings):
     """The settings of one training run.
 
     Two specs are equal when they describe the same run, and a spec is hashable. A technique that is off is None::
@@ -79,50 +70,24 @@ class RunSpec(TransferSettings):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
-    data: str = hyperparameter(
-        "fashion-mini",
-        f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv, or module:FILE.py:FUNCTION",
-    )
-    train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
-    subset: Literal["per-seed", "shared"] = hyperparameter(
-        "per-seed",
-        "what train_size picks: other examples for each seed (per-seed), or the same for all (shared)",
-    )
-    val: Annotated[float, BeforeValidator(read_val)] = hyperparameter(
-        0.2, "validation part, taken from the training set if the data have none: a fraction or a count"
-    )
-    val_from: Literal["last", "first"] = hyperparameter(
-        "last", "which end of the training set validates: last or first"
-    )
-    scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
-        "auto",
-        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images, "
-        "raw for tokens",
-    )
     net: Annotated[Net, BeforeValidator(Net.parse), PlainSerializer(str)] = hyperparameter("mlp", "network")
-    hidden: Annotated[tuple[int, ...], BeforeValidator(read_hidden), PlainSerializer(write_hidden)] = hyperparameter(
+    hidden: HiddenWidths = hyperparameter(
         "auto", "hidden dense layers: 300,100 or 20x100; auto: 300,100 for net mlp, 128 for cnn, none for others"
     )
-    act: Annotated[
-        tuple[Activation, ...],
-        BeforeValidator(read_activations),
-        PlainSerializer(write_activations),
-    ] = hyperparameter(
+    act: LayerActivations = hyperparameter(
         "auto",
         "activation of all layers, or one per layer: elu or relu,elu,tanh; auto: relu, or for your own module as it is",
     )
-    init: Annotated[
-        Initializer | None, BeforeValidator(read_init), PlainSerializer(lambda init: str(init or "auto"))
-    ] = hyperparameter("auto", "initializer of the hidden layers; auto follows the activation", per_member=True)
+    init: AutoInitializer = hyperparameter(
+        "auto", "initializer of the hidden layers; auto follows the activation", per_member=True
+    )
     optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = hyperparameter(
         "sgd", "optimizer"
     )
     output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
     )
-    loss: Annotated[
-        TrainingLoss | None, BeforeValidator(read_loss), PlainSerializer(lambda loss: str(loss or "auto"))
-    ] = hyperparameter(
+    loss: AutoLoss = hyperparameter(
         "auto",
         "loss to train on; auto: cross_entropy, or squared in a regression, by which validation and test are measured",
     )
@@ -305,13 +270,6 @@ class RunSpec(TransferSettings):
             raise InputError(f"output sigmoid: for two classes, and there are {len(outline.classes) or 'none'}")
         return 1
 
-    def input_scale(self, kind: InputKind) -> str:
-        """How inputs of this kind are scaled: unit, standard, or raw; InputError for tokens that would be scaled."""
-        if kind == "tokens" and self.scale in ("unit", "standard"):
-            raise InputError(f"scale {self.scale}: the inputs are tokens, which are indices and cannot be scaled")
-        by_kind = {"images": "unit", "numbers": "standard", "tokens": "raw"}
-        return by_kind[kind] if self.scale == "auto" else self.scale
-
     def graph(self) -> str:
         """What runs must have in common to train as one population: all settings but those that a member may vary."""
         settings, keys = self.settings(), flat_keys()
@@ -324,24 +282,6 @@ class RunSpec(TransferSettings):
             if key not in outside
         }
         return json.dumps(shared | cycled)
-
-    def digest(self, fingerprint: str, engine: str) -> str:
-        """The run's id: a digest of its settings, its data's bytes, and the engine's version; 12 hexadecimal digits.
-
-        Settings at their defaults are left out, so that a new setting does not rename old runs; renamed settings keep
-        their old names here. The path of your own
-        data is left out too: their bytes identify them. What a run uses of plug-ins counts with its code.
-        """
-        defaults = default_settings(self.net)
-        settings = {key: value for key, value in self.settings().items() if value != defaults[key]}
-        if "net" in settings:
-            settings["net"] = self.net.identity
-        if isinstance(self.source, OwnSource):
-            settings["data"] = self.source.name
-        plugins = sorted(reference.identity() for reference in self.plugin_references())
-        content = [to_old_names(settings), fingerprint, engine, *([plugins] if plugins else [])]
-        text = json.dumps(content, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def flat_keys() -> dict[str, FieldInfo]:

@@ -6,10 +6,10 @@ matters: whatever combines rows (a mean, a sum, a product over rows) uses the sl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from math import gcd, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dnntrain.data.balance import absent_notes
 from dnntrain.data.split import batch_count, batch_counts, split, step_count
 from dnntrain.engine.augmentation import BatchAugmentation
 from dnntrain.engine.network import LayerSpecs, layer_specs
+from dnntrain.engine.padding import SIMD_WIDTH, evaluation_rows, padded_rows
 from dnntrain.engine.scaling import (
     column_means,
     fill_missing,
@@ -34,15 +35,6 @@ from dnntrain.nn.random import generator
 from dnntrain.techniques.augmentation.test_time import TestTimeFlips
 from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
-from dnntrain.utils.memory import EVALUATION_ROWS
-
-SIMD_WIDTH = 32
-"""Elements that vectorized exp, tanh and the like process at once (two AVX-512 vectors). The remainder at the end is
-computed one by one, which rounds differently."""
-
-LARGEST_MAPS = 2**22
-"""Numbers in the largest maps of an evaluation batch. A CNN of 32 maps of 28 × 28 takes 220 µs an example at 128
-examples, 410 at 512."""
 
 
 @dataclass(frozen=True)
@@ -85,24 +77,6 @@ def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
     ((train, validation),) = splits_of(dataset, [spec])
     parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
     return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
-
-
-def padded_rows(rows: int, widths: Collection[int]) -> int:
-    """The smallest number of rows ≥ `rows` for which rows × width is a multiple of SIMD_WIDTH for every width.
-
-    Then each member fills whole SIMD registers, so its numbers do not depend on its neighbors.
-    """
-    multiple = SIMD_WIDTH // gcd(SIMD_WIDTH, *widths)
-    # one row would be a vector, whose products use another kernel
-    return max(2, -(-rows // multiple) * multiple)
-
-
-def evaluation_rows(layers: LayerSpecs) -> int:
-    """Examples per evaluation batch: fewer where layers make maps, so that these stay in the caches."""
-    if all(len(layer.shape_out) == 1 for layer in walk(layers)):
-        return EVALUATION_ROWS
-    rows = LARGEST_MAPS // max(layer.activations for layer in walk(layers))
-    return min(EVALUATION_ROWS, max(SIMD_WIDTH, rows // SIMD_WIDTH * SIMD_WIDTH))
 
 
 class BatchSource:

@@ -11,7 +11,7 @@ import numpy as np
 from dnntrain.engine.network import LayerSpecs, weight_names
 from dnntrain.engine.probe import RunProbes
 from dnntrain.nn.layer_spec import walk
-from dnntrain.store.records import DIVERGED, HEALTHY, NOT_JUDGED, LayerNames
+from dnntrain.store.records import DIVERGED_HEALTH, HEALTHY, NOT_JUDGED, LayerNames
 from dnntrain.techniques.networks.base import Net
 from dnntrain.techniques.networks.mlp import MLP
 
@@ -61,7 +61,7 @@ class Diagnosis:
     """What is wrong with a run, where, and since when."""
 
     state: str
-    """HEALTHY, NOT_JUDGED, DIVERGED, or one of SYMPTOMS."""
+    """HEALTHY, NOT_JUDGED, DIVERGED_HEALTH, or one of SYMPTOMS."""
     layer: str = ""
     """The name of the layer that shows it most, as in `LayerNames`."""
     epoch: int = 0
@@ -105,7 +105,7 @@ def diagnose_diverged(probes: RunProbes, layers: LayerNames, epoch: int) -> Diag
     if np.any(grew):
         layer = int(np.argmax(np.where(grew, norms[-1], 0.0)))
         return Diagnosis("exploding", layers.weights[layer], epoch)
-    return Diagnosis(DIVERGED, note=f"gradients finite until step {probes.finite_steps:,}")
+    return Diagnosis(DIVERGED_HEALTH, note=f"gradients finite until step {probes.finite_steps:,}")
 
 
 def exploding(row: dict[str, Any]) -> np.ndarray:

@@ -19,8 +19,8 @@ from dnntrain.data.images import with_progress
 from dnntrain.data.npz import Npz
 from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.data.user_callable import MODULE_PREFIX, UserCallable
-from dnntrain.engine.batches import evaluation_rows
 from dnntrain.engine.network import Network, layer_specs, load_layers, tensor_names
+from dnntrain.engine.padding import evaluation_rows
 from dnntrain.engine.scaling import scaled_as_recorded
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import ForwardContext

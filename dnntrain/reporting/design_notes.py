@@ -49,7 +49,7 @@ def effect_notes(summary: Summary) -> Iterator[str]:
             f"intervals and p are simultaneous over {counted(judged, 'technique')} {how}; the intervals of gain and "
             f"loss hold one by one. {words}"
         )
-    if missing := missing_cells({arm.name: arm.runs for arm in summary.arms}):
+    if missing := missing_cells(summary.runs):
         yield f"Effects are estimated without these arms, which have too few runs: {', '.join(missing)}."
 
 

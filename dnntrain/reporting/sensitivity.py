@@ -10,7 +10,7 @@ from dnntrain.analysis.sensitivity import LayerFactor
 from dnntrain.analysis.summary import Summary
 from dnntrain.utils.text_layout import TextTable
 
-COLUMNS = ("factor", "slope", "weights", "rest", "update")
+FACTOR_PARTS = ("factor", "slope", "weights", "rest", "update")
 """What is shown of a `LayerFactor`."""
 
 
@@ -18,9 +18,9 @@ def sensitivity_table(summary: Summary) -> TextTable:
     """The factor from a layer to the one below it, and what makes it, at the start and at the end of each arm."""
     rows = []
     for arm, factors in summary.layer_factors.items():
-        pairs = [[getattr(when, name) for when in (factors.start, factors.end)] for name in COLUMNS]
+        pairs = [[getattr(when, name) for when in (factors.start, factors.end)] for name in FACTOR_PARTS]
         if not math.isnan(factors.start.factor):
-            rows.append([arm, *(" → ".join(map(figure, pair)) for pair in pairs)])
+            rows.append([arm, *(" → ".join(map(three_digits, pair)) for pair in pairs)])
     headings = ["arm", "factor a layer", "slope", "weights", "rest", "update of layer 1"]
     title = "sensitivity from layer to layer downwards, first step → end: factor = slope × weights × rest"
     return TextTable(title, headings, rows, frozenset(headings[1:]))
@@ -33,16 +33,16 @@ def factor_text(factor: LayerFactor) -> str:
     """
     if math.isnan(factor.factor):
         return ""
-    line = f"factor {figure(factor.factor)} a layer"
+    line = f"factor {three_digits(factor.factor)} a layer"
     if math.isnan(factor.slope):
         return line
-    rest = f" × {figure(factor.rest)}" if abs(factor.rest - 1) > 0.05 else ""
-    return f"{line}\n= slope {figure(factor.slope)} × weights {figure(factor.weights)}{rest}"
+    rest = f" × {three_digits(factor.rest)}" if abs(factor.rest - 1) > 0.05 else ""
+    return f"{line}\n= slope {three_digits(factor.slope)} × weights {three_digits(factor.weights)}{rest}"
 
 
-def figure(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits of a number; '-' where it is not known."""
-    return "-" if math.isnan(value) else f"{value:#.3g}".rstrip(".")
+    return "-" if math.isnan(value) else f"{value:#.3g}".rstrip(".") if value else "0"
 
 
 def sensitivity_data(summary: Summary) -> dict[str, Any]:

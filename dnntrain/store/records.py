@@ -32,7 +32,7 @@ NOT_JUDGED = "healthy (activations not judged)"
 """The state of a network that shows no symptom, but not all of its activations either."""
 
 
-DIVERGED = "diverged"
+DIVERGED_HEALTH = "diverged"
 """The state of a network whose loss is not finite any more, although its gradients did not explode before."""
 
 

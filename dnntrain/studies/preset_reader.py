@@ -92,8 +92,7 @@ class Preset:
         baseline = self.design.baseline(settings)
         self.check_fair(arms, baseline)
         study = Study(
-            # a changed base makes a separate study
-            name=folder_name(name + self.changes) if self.changes else name,
+            name=folder_name(name + self.changes) if self.changes else name,  # a changed base is another study
             arms=arms,
             question=self.document.text("question", ""),
             baseline=baseline,

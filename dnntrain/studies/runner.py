@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
+from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
@@ -51,7 +52,7 @@ class StudyRunner:
         with pinned(self.code):
             fingerprints = {source: source.fingerprint(self.home) for source in {arm.spec.source for arm in study.arms}}
             check_study(study, self.home)
-            self.ids = {spec: spec.digest(fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
+            self.ids = {spec: run_id(spec, fingerprints[spec.source], ENGINE_VERSION) for _, spec in self.study.runs()}
             """The run id of every run."""
             self.backbones = resolve_backbones([arm.spec for arm in study.arms], store, self.home)
             for arm in study.arms:

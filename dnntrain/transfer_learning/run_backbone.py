@@ -174,7 +174,7 @@ class RunBackbone(Backbone):
 
     def outputs(self, inputs: np.ndarray, spec: RunSpec, frozen: int, device: torch.device) -> np.ndarray:
         """The outputs of the frozen layers; without any, the scaled inputs, flat."""
-        from dnntrain.engine.batches import evaluation_rows  # loads torch
+        from dnntrain.engine.padding import evaluation_rows  # loads torch
 
         specs = [*self._layers(0, frozen), *self._above(spec, frozen, self.settings_of(spec))[0]]
         layers = load_layers(specs, self.state, device)

@@ -12,8 +12,7 @@ from tests.support.records import made_record
 
 
 def record(magnitudes: dict[str, list[float | None]] | None, health: str = "healthy") -> RunRecord:
-    probes = None if magnitudes is None else ProbesRecord(magnitudes=magnitudes)
-    return made_record(health=health, probes=probes)
+    return made_record(health=health, **({"probes": ProbesRecord(magnitudes=magnitudes)} if magnitudes else {}))
 
 
 def test_each_kind_gets_thresholds_at_the_quantiles_of_all_healthy_runs() -> None:

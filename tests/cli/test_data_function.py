@@ -1,4 +1,4 @@
-"""`--data module:FILE.py:NAME` through the commands, each in its own process, as its users run them."""
+"""`--data module:FILE.py:NAME` through the commands."""
 
 from __future__ import annotations
 
@@ -62,20 +62,20 @@ def test_a_function_is_called_once_for_its_code_and_runs_are_kept(folder: Path) 
 
     succeeds("train", *DATA, *BRIEF, "--seeds", "3", "--workers", "2", cwd=folder, process=True)  # workers share it
     assert calls(folder) == 1 and len(records(folder)) == 3
-    listed = succeeds("runs", "list", "--all", cwd=folder, process=True)
+    listed = succeeds("runs", "list", "--all", cwd=folder)
     assert first in listed
-    report = succeeds("report", "runs", cwd=folder, process=True)
+    report = succeeds("report", "runs", cwd=folder)
     assert "mydata.py:load (120 training and 60 test examples)" in report.replace("\n", " ")
     assert calls(folder) == 1
 
     (folder / "mydata.py").write_text(CODE + "# edited\n")
-    succeeds("train", *DATA, *BRIEF, cwd=folder, process=True)
+    succeeds("train", *DATA, *BRIEF, cwd=folder)
     assert calls(folder) == 2 and len(records(folder)) == 3  # the same contents: the run is known
 
     (folder / "mydata.py").write_text(CODE.replace("default_rng(0)", "default_rng(1)"))
-    succeeds("train", *DATA, *BRIEF, cwd=folder, process=True)
+    succeeds("train", *DATA, *BRIEF, cwd=folder)
     assert calls(folder) == 3 and len(records(folder)) == 4
-    succeeds("train", *DATA, *BRIEF, "--reload-data", cwd=folder, process=True)
+    succeeds("train", *DATA, *BRIEF, "--reload-data", cwd=folder)
     assert calls(folder) == 4 and len(records(folder)) == 4
 
 

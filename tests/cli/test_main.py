@@ -78,7 +78,7 @@ def test_a_run_is_the_same_alone_among_seeds_and_with_any_number_of_workers(tmp_
         return {str(seed): path.read_bytes() for seed, path in stored.items()}
 
     alone = weights("a", "--seeds", "2-2")
-    many = weights("b", "--seeds", 5, "--workers", 1, process=True)
+    many = weights("b", "--seeds", 5, "--workers", 1)
     spread = weights("c", "--seeds", 5, "--workers", 3, process=True)
     assert many == spread
     assert alone["2"] == many["2"]

@@ -18,6 +18,7 @@ from dnntrain.cli import watch
 from dnntrain.config.spec import RunSpec
 from dnntrain.executors.in_process import InProcessExecutor
 from dnntrain.executors.jobs import EpochEnd
+from dnntrain.store import progress
 from dnntrain.store.progress import ProcessRecord, ProgressFile, RunProgress, has_progress, read_progress
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_record import ArmRecord, StudyRecord
@@ -177,13 +178,14 @@ def test_an_interrupted_study_says_how_it_goes_on(tmp_path: Path) -> None:
     assert not has_progress(tmp_path / "runs" / "short") and "1/1" in succeeds("report", "runs", cwd=tmp_path)
 
 
-def test_progress_never_goes_back(tmp_path: Path) -> None:
+def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_WRITES", 0.0)
     spec = RunSpec(hidden=(8,), epochs=2, train_size=200, val=100)
     store, shares = RunStore(tmp_path / "runs"), []
 
     class Looks(StudyCallback):
         def progress(self, event: EpochEnd) -> None:
-            time.sleep(1.2)  # what others see is at most a second old
+            time.sleep(0.2)  # a thread writes it
             if shown := read_progress(tmp_path / "runs" / "steady"):
                 shares.append(shown.share)
 

@@ -40,9 +40,9 @@ def company(member: RunSpec) -> list[RunSpec]:
 
 
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
-def test_every_technique_alone_and_in_company(technique: str, mini: Dataset) -> None:
+def test_every_technique_alone_and_in_company(technique: str, few: Dataset) -> None:
     member = spec(seed=3, **EVERY_TECHNIQUE[technique])
-    others, data = company(member), data_for(technique, mini)
+    others, data = company(member), data_for(technique, few)
     assert {other.graph() for other in others} == {member.graph()}
     [alone] = train_population([member], data)
     first, *_ = train_population([member, *others], data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -31,7 +32,6 @@ from tests.support.catalogue import EVERY_TECHNIQUE, data_for
 from tests.support.command import succeeds
 from tests.support.faults import (
     OWN_NETWORKS,
-    RUNS,
     all_undisturbed,
     begun,
     children,
@@ -57,9 +57,9 @@ class Keeper:
 
 
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
-def test_every_technique_goes_on_where_it_was(technique: str, mini: Dataset) -> None:
+def test_every_technique_goes_on_where_it_was(technique: str, few: Dataset) -> None:
     member = spec(seed=3, **EVERY_TECHNIQUE[technique]).changed(epochs=4)
-    members, keeper, data = [member, *company(member)], Keeper(2), data_for(technique, mini)
+    members, keeper, data = [member, *company(member)], Keeper(2), data_for(technique, few)
     whole = train_population(members, data, on_epoch=keeper)
     # those that are over by then have no checkpoint, and the rest goes on without them
     rest = train_population(
@@ -175,18 +175,33 @@ def checkpoints(folder: Path) -> Sequence[Path]:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_study_that_was_ended_goes_on_from_its_checkpoints(end: signal.Signals, tmp_path: Path) -> None:
-    process = begun(tmp_path, "--checkpoint-every", "1")
-    wait_for(lambda: len(checkpoints(tmp_path)) >= 2)
+    folder = tmp_path / "study"
+    folder.mkdir()
+    process = begun(folder, "--checkpoint-every", "1")
+    wait_for(lambda: len(checkpoints(folder)) >= 2)
     process.send_signal(end)
     _, err = process.communicate(timeout=200)
     if end != signal.SIGKILL:
         assert process.returncode == 130, err
         assert "stopping after this epoch" in err and "interrupted" in err
         assert not children(process.pid)
-    assert checkpoints(tmp_path)
-    succeeds("ablate", "long.yaml", cwd=tmp_path)
-    assert results(tmp_path) == undisturbed()
-    assert not checkpoints(tmp_path)
+    assert checkpoints(folder)
+    shutil.copytree(folder, tmp_path / "altered")
+    succeeds("ablate", "long.yaml", cwd=folder)
+    assert results(folder) == undisturbed()
+    assert not checkpoints(folder)
+    if end == signal.SIGINT:
+        an_altered_checkpoint_shows_that_it_was_used(tmp_path / "altered")
+
+
+def an_altered_checkpoint_shows_that_it_was_used(folder: Path) -> None:
+    """What goes on from a checkpoint depends on it: a study does not quietly train anew."""
+    for path in checkpoints(folder):
+        made = Checkpoint.from_bytes(path.read_bytes())
+        made.tensors["now.output.bias"][:] = 0.5
+        path.write_bytes(made.to_bytes())
+    succeeds("ablate", "long.yaml", cwd=folder)
+    assert results(folder) != undisturbed()
 
 
 def test_users_modules_go_on_from_their_checkpoints(tmp_path: Path) -> None:
@@ -198,20 +213,6 @@ def test_users_modules_go_on_from_their_checkpoints(tmp_path: Path) -> None:
     succeeds("ablate", "long.yaml", cwd=tmp_path)
     assert recorded(tmp_path) == all_undisturbed(OWN_NETWORKS)
     assert not checkpoints(tmp_path)
-
-
-def test_an_altered_checkpoint_shows_that_it_was_used(tmp_path: Path) -> None:
-    """What goes on from a checkpoint depends on it: a study does not quietly train anew."""
-    process = begun(tmp_path, "--checkpoint-every", "1")
-    wait_for(lambda: len(checkpoints(tmp_path)) == RUNS)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=200)
-    for path in checkpoints(tmp_path):
-        made = Checkpoint.from_bytes(path.read_bytes())
-        made.tensors["now.output.bias"][:] = 0.5
-        path.write_bytes(made.to_bytes())
-    succeeds("ablate", "long.yaml", cwd=tmp_path)
-    assert results(tmp_path) != undisturbed()
 
 
 def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ COUNTERS = [on_cpu, *([on_cuda] if torch.cuda.is_available() else [])]
 
 @pytest.mark.parametrize("count", COUNTERS)
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
-def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str, mini: Dataset) -> None:
-    data = data_for(technique, mini)
+def test_more_steps_wait_no_more_often(count: Callable[..., int], technique: str, few: Dataset) -> None:
+    data = data_for(technique, few)
 
     def epoch(images: int) -> int:
         settings = {"hidden": "9,7", "batch_size": 10, "train_size": images, "val": 50, "epochs": 1}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,11 @@ from PIL import Image
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, find_source
 from dnntrain.data import cache as decoded
-from dnntrain.engine.run import ENGINE_VERSION
+from dnntrain.engine import run
 from dnntrain.executors.jobs import Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.local import LocalExecutor
-from tests.support.command import QUICK, dnntrain, environment, error_of, succeeds
+from dnntrain.studies import runner
+from tests.support.command import QUICK, dnntrain, error_of, succeeds
 from tests.support.faults import begun, results, undisturbed, wait_for, wait_for_workers
 
 
@@ -41,10 +40,11 @@ def test_a_killed_coordinator_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not [path.name for path in (tmp_path / "runs").glob(".*")]
 
 
-def test_a_second_process_says_who_holds_the_study_or_helps(tmp_path: Path) -> None:
+def test_a_second_process_says_who_holds_the_study_or_helps_and_gc_waits(tmp_path: Path) -> None:
     first = begun(tmp_path, "--workers", "1")
-    wait_for(lambda: (tmp_path / "runs" / ".long.holder").exists())
+    wait_for(lambda: all((tmp_path / "runs" / name).exists() for name in (".long.holder", "store")))
     assert f"process {first.pid}" in error_of("ablate", "long.yaml", cwd=tmp_path, code=1)
+    assert "wait until it ends" in error_of("runs", "gc", "--yes", cwd=tmp_path, code=1)
     second = begun(tmp_path, "--workers", "1", "--join")
     ends = [process.communicate(timeout=200) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends
@@ -94,15 +94,15 @@ def test_an_arms_fault_costs_that_arm_only(tmp_path: Path) -> None:
     assert "KeyError: 'val_acc'" in failed.message and "run.py:" in failed.message
 
 
-def test_a_store_of_an_older_engine_is_trained_anew(tmp_path: Path) -> None:
+def test_a_store_of_an_older_engine_is_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine's version is part of a run's name: the same settings on the same bytes no longer give its numbers."""
-    older = "import dnntrain.engine.run as run; run.ENGINE_VERSION = '4'; from dnntrain.__main__ import main; main()"
-    command = [sys.executable, "-c", older, "train", *QUICK]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
+    for module in (run, runner):
+        monkeypatch.setattr(module, "ENGINE_VERSION", "4")
+    succeeds("train", *QUICK, cwd=tmp_path)
+    monkeypatch.undo()
     succeeds("train", *QUICK, cwd=tmp_path)
     records = [json.loads(path.read_text()) for path in (tmp_path / "runs/store").glob("*/run.json")]
-    assert sorted(record["engine"] for record in records) == ["4", ENGINE_VERSION]
+    assert sorted(record["engine"] for record in records) == ["4", run.ENGINE_VERSION]
 
 
 def test_what_an_older_version_decoded_is_decoded_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

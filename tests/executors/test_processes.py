@@ -112,10 +112,10 @@ def test_many_runs_share_two_workers() -> None:
         if isinstance(event, RunsFinished):
             most = max(most, len(children(os.getpid())))
 
-    events = run(LocalExecutor(2), *(job(seed=seed) for seed in range(40)), then=count)
+    events = run(LocalExecutor(2), *(job(seed=seed) for seed in range(12)), then=count)
     finished = [run.spec.seed for event in events if isinstance(event, RunsFinished) for run in event.runs]
-    assert sorted(finished) == list(range(40))
-    assert len([event for event in events if isinstance(event, JobFinished)]) == 40
+    assert sorted(finished) == list(range(12))
+    assert len([event for event in events if isinstance(event, JobFinished)]) == 12
     assert most == 2 and not children(os.getpid())
 
 

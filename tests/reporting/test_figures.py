@@ -401,6 +401,16 @@ def test_each_distinct_schedule_is_one_line(tmp_path: Path) -> None:
     assert "below the axis" in words(figure) and "seeds differ" in words(figure)
 
 
+def test_rates_are_drawn_by_iteration_where_the_records_say_how(trained: Summary) -> None:
+    (axes,) = drawn(draw_learning_rates(trained, read_history(trained.results.folder))).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "learning rate")
+    [cosine] = [line for line in axes.lines if len({*line.get_ydata()}) > 1]
+    assert list(cosine.get_xdata()) == [*range(1, 13)]  # 3 epochs of 256 examples in batches of 64
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(12) / 12)) / 2
+    np.testing.assert_allclose(cosine.get_ydata(), expected, rtol=1e-4)
+    assert "plain\nbrief" in {text.get_text() for text in axes.texts}  # the beginning of the same curve
+
+
 def test_one_constant_rate_is_no_figure(tmp_path: Path) -> None:
     study = Written(tmp_path, ["a", "b"], 1)
     study.run("a", 0, [0.5, 0.6])

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec
 from tests.support.command import dnntrain, succeeds
 
@@ -90,7 +91,7 @@ def test_the_recorded_settings_have_the_digest_that_names_the_run(
     monkeypatch.chdir(OLD)  # the settings name a table there
     run = json.loads(record.read_text(encoding="utf-8"))
     spec = RunSpec.from_record(run["settings"])
-    assert spec.digest(run["data"]["fingerprint"], run["engine"]) == run["run"]
+    assert run_id(spec, run["data"]["fingerprint"], run["engine"]) == run["run"]
 
 
 def test_predictions_of_old_runs_are_made_from_their_weights(store: Path) -> None:

@@ -215,7 +215,7 @@ def test_runs_without_dropout_are_not_averaged(folder: Path) -> None:
     refused = answer(["runs", "evaluate", "numbers", "--mc", "3"], folder)
     assert refused.code == 2 and "--mc: none of these runs has dropout, so all passes" in refused.err
     assert not files(folder, "*/mc-3.npz")
-    assert "which studies or runs is not said" in answer(["runs", "evaluate", "--mc", "3"], folder).err
+    assert "needs the names of studies or runs" in answer(["runs", "evaluate", "--mc", "3"], folder).err
     assert "--json: is for the table of --mc" in answer(["runs", "evaluate", "--json"], folder).err
 
 

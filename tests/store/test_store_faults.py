@@ -15,7 +15,6 @@ import pytest
 
 from tests.support import inline
 from tests.support.command import QUICK, dnntrain, environment, error_of, succeeds
-from tests.support.faults import begun, wait_for
 
 PRESET = "base: {hidden: 8, epochs: 1, train_size: 200, val: 100}\nfactors: {elu: {act: elu}}\nseeds: 2\n"
 
@@ -111,14 +110,6 @@ def test_a_file_system_without_locks_does_as_well(code: int, folder: Path, monke
     assert answer.code == 0 and not answer.trouble
     assert inline.answer(["ablate", "small.yaml", "--join"], folder).code == 0
     assert not [path.name for path in (folder / "runs").glob(".*")]
-
-
-def test_gc_waits_for_a_study_that_is_at_work(tmp_path: Path) -> None:
-    process = begun(tmp_path, "--checkpoint-every", "1")
-    wait_for(lambda: (tmp_path / "runs" / "store").is_dir())
-    assert "wait until it ends" in error_of("runs", "gc", "--yes", code=1, cwd=tmp_path)
-    process.terminate()
-    process.communicate(timeout=100)
 
 
 def test_fewer_seeds_than_before_are_told(folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from tests.support import own_networks
-from tests.support.command import environment
+from tests.support.command import environment, succeeds
 
 PRESET = "base: {hidden: 32, epochs: 9, train_size: 2000, batch_size: 8}\nfactors: {elu: {act: elu}}\nseeds: 4\n"
 RUNS = 8
@@ -33,10 +33,15 @@ seeds: 1
 OWN_RUNS = 5
 
 
-def begun(folder: Path, *words: str, preset: str = PRESET) -> subprocess.Popen[str]:
-    """The study, at work in this folder."""
+def furnish(folder: Path, preset: str) -> None:
+    """Put the preset and the networks that it may name into a folder."""
     (folder / "long.yaml").write_text(preset)
     shutil.copy(own_networks.__file__, folder)
+
+
+def begun(folder: Path, *words: str, preset: str = PRESET) -> subprocess.Popen[str]:
+    """The study, at work in this folder."""
+    furnish(folder, preset)
     command = [sys.executable, "-m", "dnntrain", "ablate", "long.yaml", "--workers", str(WORKERS), *words]
     return subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             text=True)  # fmt: skip
@@ -62,12 +67,12 @@ def undisturbed() -> str:
 
 @cache
 def all_undisturbed(preset: str = PRESET) -> dict[str, str | bytes]:
-    """What is recorded of a study when nobody kills it."""
-    with tempfile.TemporaryDirectory() as folder:
-        process = begun(Path(folder), preset=preset)
-        _, err = process.communicate(timeout=200)
-        assert process.returncode == 0, err
-        return recorded(Path(folder))
+    """What is recorded of a study when nobody kills it; this process trains it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        furnish(folder, preset)
+        succeeds("ablate", "long.yaml", cwd=folder)
+        return recorded(folder)
 
 
 def children(process: int) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DatasetInfo
 from dnntrain.engine.network import initialize, layer_specs, network_settings
@@ -101,7 +102,7 @@ def test_ids_of_dense_networks_know_nothing_of_networks() -> None:
     assert explicit == RunSpec.parse({}) == RunSpec.parse({"hidden": "auto", "act": "auto"})
     assert explicit.settings() == default_settings()
     cnn, same = RunSpec.parse({"net": "cnn"}), RunSpec.parse({"net": "cnn", "hidden": 128})
-    assert cnn.digest("f", "1") == same.digest("f", "1") != explicit.digest("f", "1")
+    assert run_id(cnn, "f", "1") == run_id(same, "f", "1") != run_id(explicit, "f", "1")
 
 
 @pytest.mark.parametrize(

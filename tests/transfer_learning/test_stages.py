@@ -84,6 +84,10 @@ def test_what_is_unfrozen_is_trained_and_what_is_below_is_not(base: RunBackbone,
     assert [row["epoch"] for row in run.history] == [1, 2, 3, 4]
     assert np.isnan(run.history[0]["grad_norm"][:3]).all() and np.isfinite(run.history[0]["grad_norm"][3])
     assert np.isfinite(run.history[3]["grad_norm"][2:]).all()
+    start, steps = run.probes.start, [figures["step"] for figures in run.probes.last]
+    assert np.isnan(start["sensitivity"]).tolist() == np.isnan(run.history[0]["grad_norm"]).tolist()
+    assert len(start["slope"]) == len(run.layers.activations) and steps == sorted({*steps})
+    assert steps[-1] == run.probes.finite_steps and run.probes.last[-1]["epoch"] == 4
 
 
 def test_cached_features_give_the_whole_networks_predictions(base: RunBackbone, mini: Dataset) -> None:

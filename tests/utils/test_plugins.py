@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dnntrain.cli.main import split_plugins
+from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
@@ -78,8 +79,8 @@ def written(name: str, text: str) -> Path:
     return Path(name)
 
 
-def run_id(**settings: object) -> str:
-    return RunSpec.parse(SMALL | settings).digest("data", "5")
+def id_of(**settings: object) -> str:
+    return run_id(RunSpec.parse(SMALL | settings), "data", "5")
 
 
 def test_what_a_file_declares_is_known_at_once_and_replaced_by_a_newer_version() -> None:
@@ -93,33 +94,33 @@ def test_what_a_file_declares_is_known_at_once_and_replaced_by_a_newer_version()
 
 
 def test_only_runs_that_use_a_plugin_have_it_in_their_ids() -> None:
-    plain, tanh = run_id(), run_id(act="tanh", early_stop=2)
+    plain, tanh = id_of(), id_of(act="tanh", early_stop=2)
     load_plugin(written("mine.py", ACTIVATION + SWITCH + METRIC))
-    assert (plain, tanh) == (run_id(), run_id(act="tanh", early_stop=2))
+    assert (plain, tanh) == (id_of(), id_of(act="tanh", early_stop=2))
     used = (
         {"act": "halved"},
         {"rounding": 2},
         {"early_stop": 2, "early_stop_metric": "val_missed"},
         {"select": "best:val_missed"},
     )
-    before = [run_id(**settings) for settings in used]
+    before = [id_of(**settings) for settings in used]
     assert RunSpec.parse(used[0]).references()[0].module == "mine.py"
     load_plugin(written("mine.py", ACTIVATION + SWITCH + METRIC + "# edited\n"))
-    after = [run_id(**settings) for settings in used]
-    assert plain == run_id() and not {*before} & {*after} and len({*before, *after}) == 8
+    after = [id_of(**settings) for settings in used]
+    assert plain == id_of() and not {*before} & {*after} and len({*before, *after}) == 8
     Path("elsewhere").mkdir()
     unload(loaded_plugins()[-1])
     load_plugin(written("elsewhere/mine.py", ACTIVATION + SWITCH + METRIC + "# edited\n"))
-    assert after == [run_id(**settings) for settings in used]
+    assert after == [id_of(**settings) for settings in used]
 
 
 def test_a_helper_of_a_plugin_is_part_of_it() -> None:
     written("halves.py", ACTIVATION)
     load_plugin(written("mine.py", "import halves\n"))
-    before = run_id(act="halved")
+    before = id_of(act="halved")
     written("halves.py", ACTIVATION.replace("0.5", "0.25"))
     load_plugin("mine.py")
-    assert before != run_id(act="halved")
+    assert before != id_of(act="halved")
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,18 @@ def to_json(summaries: Sequence[Summary], gates: Iterable[dict[str, Any]] = ()) 
 
 def study_data(summary: Summary) -> dict[str, Any]:
     """One study: how it was judged, where the runs come from, and the numbers of every table and line."""
+    progress = summary.results.progress
+    return {
+        **judging_data(summary),
+        **provenance_data(summary),
+        **tables_data(summary),
+        "design_notes": list(design_notes(summary)),
+        **({"progress": progress_data(progress)} if progress else {}),
+    }
+
+
+def judging_data(summary: Summary) -> dict[str, Any]:
+    """What a study asks, and how it was judged."""
     record, family = summary.results.record, summary.family
     level = family.level if family else summary.level
     made = [arm.runs.made for arm in summary.arms if arm.runs.made]
@@ -169,11 +181,24 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "notes": list(summary.results.notes),
         "power": POWER,
         "unseen_loss_rate": unseen_rate(min(made)) if made else None,
+    }
+
+
+def provenance_data(summary: Summary) -> dict[str, Any]:
+    """Where a study's runs come from: the epochs that they kept, their data, and where they were trained."""
+    record = summary.results.record
+    return {
         "kept_epochs": arms_by_kept_epoch(record),
         "data": record.data and record.data.content(),
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
         "constants": {arm.name: constant_of(record, arm.name, summary.metric) for arm in summary.arms},
+    }
+
+
+def tables_data(summary: Summary) -> dict[str, Any]:
+    """The numbers of every table."""
+    return {
         "arms": [
             row_of(arm, summary)
             | lost_data(arm, summary)
@@ -199,8 +224,6 @@ def study_data(summary: Summary) -> dict[str, Any]:
         "times": times_data(summary),
         "time_to_target": target_data(summary),
         "transfer": transfer_data(summary),
-        "design_notes": list(design_notes(summary)),
-        **({"progress": progress_data(summary.results.progress)} if summary.results.progress else {}),
     }
 
 

@@ -57,7 +57,7 @@ def draw_sensitivity(summary: Summary, history: pd.DataFrame) -> Figure | None:
         "axis." + omitted_note(summary, [arm for arm in summary.arms if arm.name in shown]),
     )
     for axes, name in zip(grid, shown, strict=True):
-        draw_arm(axes, found[name], low, high)
+        draw_layers(axes, found[name], low, high)
         text = factor_text(found[name].start)
         axes.set_title(titled(name, f"\n{text}" if text else ""))
     log_axis(grid[0], "y", decades=np.log10(high / low))
@@ -74,7 +74,7 @@ def limits(arms: Sequence[Factors]) -> tuple[float, float]:
     return max(low, float(positive.min(initial=high))), min(high, float(positive.max(initial=low)))
 
 
-def draw_arm(axes: Axes, factors: Factors, low: float, high: float) -> None:
+def draw_layers(axes: Axes, factors: Factors, low: float, high: float) -> None:
     """Draws one arm's lines; where they leave the limits, an arrow says how far they go."""
     values = np.array([factors.start.sensitivities, factors.end.sensitivities])
     layers = np.arange(1, values.shape[1] + 1)

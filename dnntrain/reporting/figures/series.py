@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dnntrain.analysis.arm_summary import ArmSummary
+from dnntrain.analysis.learning_rates import RateClock, RateCurve, rounded
 from dnntrain.analysis.summary import Summary
 from dnntrain.errors import InputError
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS, metric_columns
@@ -153,30 +154,41 @@ def mean_log(norms: np.ndarray) -> np.ndarray:
     return mean
 
 
-def rates(frame: pd.DataFrame) -> set[tuple[float, ...]]:
-    """The distinct learning-rate curves of an arm's runs, without those that are the beginning of a longer one."""
-    curves = {
-        tuple(float(f"{rate:.5g}") for rate in run.sort_values("epoch")["lr"]) for _, run in frame.groupby("seed")
-    }
+def rates(frame: pd.DataFrame, clock: RateClock | None) -> set[RateCurve]:
+    """The distinct learning-rate curves of an arm's runs, without those that are the beginning of a longer one.
+
+    Args:
+        frame: The arm's history.
+        clock: What gives the rates by iteration; None for those of every epoch's last step, by epoch.
+    """
+    runs = {tuple(map(rounded, run["lr"])): run for _, run in frame.sort_values("epoch").groupby("seed")}
+    curves = {clock.curve(run) if clock else tuple(enumerate(ends, 1)) for ends, run in runs.items()}
     return {curve for curve in curves if not any(other != curve and starts(other, curve) for other in curves)}
 
 
-def starts(longer: Sequence[float], shorter: Sequence[float]) -> bool:
+def starts(longer: RateCurve, shorter: RateCurve) -> bool:
     """Whether `longer` begins with `shorter`."""
-    return tuple(longer[: len(shorter)]) == tuple(shorter)
+    return longer[: len(shorter)] == shorter
 
 
-def schedules(frames: dict[str, pd.DataFrame]) -> dict[frozenset[tuple[float, ...]], list[str]]:
-    """The distinct schedules with the arms that use each. A schedule has several curves if it reacts to runs."""
-    of_arm = {name: rates(frame) for name, frame in frames.items()}
+def schedules(
+    frames: Mapping[str, pd.DataFrame], clocks: Mapping[str, RateClock]
+) -> dict[frozenset[RateCurve], list[str]]:
+    """The distinct schedules with the arms that use each. A schedule has several curves if it reacts to runs.
+
+    Args:
+        frames: The history of each arm.
+        clocks: What gives each arm's rates by iteration; empty for rates by epoch.
+    """
+    of_arm = {name: rates(frame, clocks.get(name)) for name, frame in frames.items()}
     every = set().union(*of_arm.values())
-    by_curves: dict[frozenset[tuple[float, ...]], list[str]] = {}
+    by_curves: dict[frozenset[RateCurve], list[str]] = {}
     for name, ours in of_arm.items():
         by_curves.setdefault(frozenset(longest(rate, every) for rate in ours), []).append(name)
     return by_curves
 
 
-def longest(rate: tuple[float, ...], every: set[tuple[float, ...]]) -> tuple[float, ...]:
+def longest(rate: RateCurve, every: set[RateCurve]) -> RateCurve:
     """The longest curve that begins with this one, if all such curves agree; otherwise the curve itself."""
     longer = sorted((other for other in every if starts(other, rate)), key=len)
     return longer[-1] if all(starts(longer[-1], other) for other in longer) else rate

@@ -14,7 +14,7 @@ from dnntrain.reporting.gates.grammar import Sentence, check_sign, plain_number
 from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, status_of
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
 from dnntrain.statistics.significance import rate_limit
-from dnntrain.store.records import DIVERGED, HEALTHY, NOT_JUDGED, health_state
+from dnntrain.store.records import DIVERGED_HEALTH, HEALTHY, NOT_JUDGED, health_state
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class HealthClaim:
         from dnntrain.engine.health import ACTIVATION_SYMPTOMS, SYMPTOMS
 
         check_sign(sentence, HEALTH, ("==", "!="))
-        states = (HEALTHY, *SYMPTOMS, DIVERGED)
+        states = (HEALTHY, *SYMPTOMS, DIVERGED_HEALTH)
         if sentence.right not in states:
             raise InputError(f"unknown health '{sentence.right}'{did_you_mean(sentence.right, states)}")
         return cls(left, sentence.sign, sentence.right, sentence.right in (HEALTHY, *ACTIVATION_SYMPTOMS))
