@@ -54,12 +54,18 @@ def thresholds(
         return
     for arm, each in proposed.items():
         show(thresholds_table(arm, each))
-    kind, values = next(iter(next(iter(proposed.values())).by_kind.items()))
-    numbers = ", ".join(format_value(each.value) for each in values)
-    lines = [f"To try them in a preset: by {kind}: {{{kind}: {{tune: [{numbers}]}}}}"]
+    lines = preset_lines(next(iter(proposed.values())))
     if others := [arm for arm in found if arm not in proposed]:
         lines.insert(0, f"Without a healthy run that recorded its gradients: {', '.join(others)}.")
-    typer.echo("\n".join(lines))
+    for line in lines:
+        typer.echo(line)
+
+
+def preset_lines(proposed: ProposedThresholds) -> list[str]:
+    """How a preset tries the thresholds of the first kind of clipping; nothing unless there are several to try."""
+    kind, values = next(iter(proposed.by_kind.items()))
+    numbers = list(dict.fromkeys(format_value(each.value) for each in values))  # neighboring quantiles may round to one
+    return [f"To try them in a preset: by {kind}: {{{kind}: {{tune: [{', '.join(numbers)}]}}}}"] if numbers[1:] else []
 
 
 def thresholds_table(arm: str, proposed: ProposedThresholds) -> TextTable:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dnntrain.analysis.thresholds import QUANTILES, propose_thresholds
+from dnntrain.cli.runs_thresholds import preset_lines
 from dnntrain.store.records import ProbesRecord, RunRecord
 from tests.support.records import made_record
 
@@ -39,3 +40,12 @@ def test_runs_that_are_not_healthy_and_steps_without_a_gradient_do_not_count() -
     assert propose_thresholds(records[1:]) is None and propose_thresholds([]) is None
     unseen = propose_thresholds([record({"clipnorm": [1.0]}, "healthy (activations not judged)")])
     assert unseen and unseen.runs == 1
+
+
+def test_a_preset_takes_the_thresholds_that_are_proposed_for_it() -> None:
+    """It refuses a value that is there twice, and a single one."""
+    for magnitudes, numbers in (([1.0, 3.0, 3.05], "3, 3.1"), ([1.0, 1.0], "")):
+        proposed = propose_thresholds([record({"clipnorm": list(magnitudes)})])
+        assert proposed
+        line = f"To try them in a preset: by clipnorm: {{clipnorm: {{tune: [{numbers}]}}}}"
+        assert preset_lines(proposed) == ([line] if numbers else [])
