@@ -246,9 +246,7 @@ def test_errors_of_executor_and_address(ray: Any, tmp_path: Path) -> None:
     assert f"{nobody}: no Ray cluster answers" in error_of(
         *train, "--executor", "ray", "--address", nobody, cwd=tmp_path, process=True
     )
-    assert "HOST:PORT" in error_of(
-        *train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path, process=True
-    )
+    assert "HOST:PORT" in error_of(*train, "--executor", "ray", "--address", "ray://head:10001", cwd=tmp_path)
 
 
 def test_ray_is_imported_only_where_it_is_asked_for(tmp_path: Path) -> None:
