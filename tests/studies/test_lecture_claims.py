@@ -11,10 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dnntrain.metrics import TargetInfo
 from dnntrain.reporting.gates.grammar import split_at_signs
 from dnntrain.reporting.gates.scope import ABOUT_RUNS
+from dnntrain.store.predictions import Predictions
+from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import load_preset, shipped_presets
 from tests.bench.lecture.declaration import Claim, Lecture, Reading, read_lecture
 from tests.bench.lecture.judging import (
@@ -28,10 +32,9 @@ from tests.bench.lecture.judging import (
     judge_reading,
 )
 from tests.bench.lecture.table import to_csv, to_json, to_markdown
-from tests.bench.lecture.tables import times_to_target
+from tests.bench.lecture.tables import COLUMNS, averaged_predictions
 
 LECTURE = read_lecture()
-TABLE_COLUMNS = {"sensitivity": {"factor", "slope", "weights"}, "time to target": {"epochs", "seconds"}}
 
 
 def reading(**changes: Any) -> Reading:
@@ -39,7 +42,8 @@ def reading(**changes: Any) -> Reading:
 
 
 def answer(word: str, estimate: float, low: float, high: float, seeds: int | None = None) -> dict[str, Any]:
-    reason = f"test_acc: elu - relu = {estimate:g} (95 % interval), required > 0; elu: 0 of 5 runs lost, 5 of 5 planned"
+    figure = f"elu - relu = {estimate:g} [{low:g}, {high:g}] (95 % interval)"
+    reason = f"test_acc: {figure}, required > 0; elu: 0 of 5 runs lost, 5 of 5 planned"
     return {
         "answer": word, "reason": reason, "estimate": estimate, "low": low, "high": high, "bound": 0.0, "n": 5,
         "seeds_to_decide": seeds, "arms": {"elu": {"made": 5}},
@@ -75,11 +79,12 @@ def test_every_requirement_names_arms_of_its_study(study: str) -> None:
     assert readings, "no claim needs it"
     for each in readings:
         table = LECTURE.tables.get(each.study)
-        columns = TABLE_COLUMNS[table.figures] if table else {*ABOUT_RUNS, "test_loss", "mc_test_loss", "mc_test_acc"}
+        columns = {*COLUMNS[table.figures]} if table else {*ABOUT_RUNS, "test_loss"}
         for requirement in each.require:
             sides = {s for sentence in split_at_signs(requirement) for s in (sentence.left, sentence.right)}
             named = {side.partition(" - ")[0] for side in sides} | sides
-            known = arms | {f"{arm}.{column}" for arm in arms for column in columns | {"test_acc"}}
+            measured = arms | ({f"{arm}, Monte Carlo" for arm in arms} if table else set())
+            known = arms | {f"{arm}.{column}" for arm in measured for column in columns | {"test_acc"}}
             assert named & known, requirement
 
 
@@ -100,14 +105,20 @@ def test_an_unknown_study_is_refused() -> None:
 def test_a_reading_needs_all_of_its_requirements(answers: list[dict[str, Any]], verdict: str) -> None:
     judged = judge_reading(reading(), answers)
     assert judged.verdict == verdict
-    assert judged.n == 5 and "(95 % interval)" in judged.figure
+    assert judged.n == 5 and "[" in judged.figure and "required" not in judged.figure
     assert judged.seeds_to_decide == (34 if verdict == UNTOLD else None)
+
+
+def test_a_study_that_lacks_runs_counts_as_not_run() -> None:
+    lacking = OPEN | {"reason": "unfinished: 4 of 5 planned runs were made; 0 values, but 3 are needed"}
+    judged = judge_reading(reading(), [HOLDS, lacking])
+    assert (judged.verdict, judged.figure) == (NOT_RUN, "unfinished: 4 of 5 planned runs were made")
 
 
 def test_of_several_requirements_the_least_clear_one_is_shown() -> None:
     closer = answer("holds", 0.4, 0.1, 0.7)
     figure = judge_reading(reading(), [HOLDS, closer]).figure
-    assert "relu = 0.4" in figure and "2 of 2 hold" in figure
+    assert "relu = 0.4 [0.1, 0.7]; 2 of 2 such comparisons hold" in figure
 
 
 @pytest.mark.parametrize(
@@ -127,8 +138,8 @@ def claim_of(verdicts: list[str]) -> JudgedClaim:
 
 def test_the_table_has_figure_n_seeds_and_command() -> None:
     claims = [claim_of([UNTOLD])]
-    text = to_markdown(claims, ["a slip"], {"ablate made": 60.0})
-    assert "not told apart** (+1 [0, 2]; n = 5; 34 seeds would tell)" in text
+    text = to_markdown(claims, ["a slip"], {"ablate made": (60.0, 100.0)})
+    assert "| loss | not told apart | +1 [0, 2]; n = 5; 34 seeds would tell |" in text
     assert "ELU &#124; ReLU." in text and "dnntrain report made" in text and "- a slip" in text
     [row] = csv.DictReader(io.StringIO(to_csv(claims)))
     assert (row["verdict"], row["n"], row["commands"]) == (UNTOLD, "5", "dnntrain ablate made && dnntrain report made")
@@ -138,13 +149,16 @@ def test_the_table_has_figure_n_seeds_and_command() -> None:
 # Figures of single runs
 
 
-def test_time_to_target_is_the_first_epoch_as_good_as_the_baselines_last(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(json.dumps({"baseline": "none"}))
-    times = {arm: {"step": [0.1, 0.2, 0.9], "steps_per_epoch": 10} for arm in ("none", "bn", "slow")}
-    (tmp_path / "timing.json").write_text(json.dumps({"arms": times}))
-    values = {"none": (0.5, 0.6, 0.8), "bn": (0.7, 0.8, 0.9), "slow": (0.1, 0.2, 0.3)}
-    rows = [f"{arm},0,{n},{value}" for arm, of in values.items() for n, value in enumerate(of, 1)]
-    (tmp_path / "history.csv").write_text("\n".join(["arm,seed,epoch,val_acc", *rows]))
-    epochs = {row["arm"]: (row["epochs"], row["seconds"]) for row in times_to_target(tmp_path)}
-    assert {arm: n for arm, (n, _) in epochs.items()} == {"none": 3, "bn": 2, "slow": 4}
-    assert math.isclose(epochs["bn"][1], 4.0)
+def test_monte_carlo_predictions_are_an_arm_of_their_own(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    info = {part: TargetInfo(2) for part in ("val", "test")}
+    targets = {part: np.array([0, 1]) for part in info}
+    for run, passes, right in (("a1", None, 0.0), ("a1", 100, 3.0), ("b1", None, 1.0)):
+        outputs = {part: np.array([[right, 0], [0, right]], np.float32) for part in info}
+        store.folder(run).mkdir(parents=True, exist_ok=True)
+        store.write_predictions(run, Predictions(outputs, targets, info, np.array([1, 1])), passes)
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "results.csv").write_text("arm,seed,run\ndropout,0,a1\nnone,0,b1\n")
+    rows = {row["arm"]: row["test_loss"] for row in averaged_predictions(study)}
+    assert rows == pytest.approx({"dropout": math.log(2), "dropout, Monte Carlo": math.log(1 + math.exp(-3))})

@@ -3,27 +3,27 @@
     python -m tests.bench.lecture                    # all claims; make lecture
     python -m tests.bench.lecture --only C5 C6       # some of them
 
-Recorded runs are not trained again, so that the same command continues after an interruption.
+Recorded runs are not trained again, so that the same command continues after an interruption. What cannot be run, as
+without the data, has its reason in the table, and the exit code is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from dnntrain.utils.times import duration
+from tests.bench.lecture.answers import Judge
 from tests.bench.lecture.commands import CommandError, StudyRuns
-from tests.bench.lecture.declaration import Claim, Lecture, Reading, read_lecture
-from tests.bench.lecture.judging import NOT_RUN, JudgedClaim, JudgedReading, judge_reading
+from tests.bench.lecture.declaration import Claim, Lecture, read_lecture
+from tests.bench.lecture.judging import NOT_RUN, JudgedClaim
 from tests.bench.lecture.table import to_csv, to_json, to_markdown, verdict_line
-from tests.bench.lecture.tables import judge_table
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Train, judge and write."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, judge and write; 1 if a reading could not be judged."""
     lecture = read_lecture()
     parser = argparse.ArgumentParser(prog="python -m tests.bench.lecture", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", metavar="CLAIM", help="C1 to C26; all by default")
@@ -39,20 +39,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     claims = [claim for claim in lecture.claims if claim.id in only]
     studies = StudyRuns.at(arguments.runs or arguments.out / "runs")
     failures = {} if arguments.no_train else train(lecture, claims, studies)
-    judged = [
-        JudgedClaim(claim, tuple(judge(lecture, reading, studies, failures) for reading in claim.readings))
-        for claim in claims
-    ]
+    judge = Judge(lecture, claims, studies, failures)
+    judged = [JudgedClaim(claim, tuple(map(judge.reading, claim.readings))) for claim in claims]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    used = {command: studies.seconds[command] for name in needed(lecture, claims) for command in lecture.studies[name]
-            if command in studies.seconds}  # fmt: skip
+    commands = [command for name in needed(lecture, claims) for command in lecture.studies[name]]
+    times = {each: (studies.seconds[each], studies.cpu_seconds[each]) for each in commands if each in studies.seconds}
     for name, text in (
-        ("claims.md", to_markdown(judged, lecture.slips, used)),
+        ("claims.md", to_markdown(judged, lecture.slips, times)),
         ("claims.csv", to_csv(judged)),
-        ("claims.json", to_json(judged, lecture.slips, used)),
+        ("claims.json", to_json(judged, lecture.slips, times)),
     ):
         (arguments.out / name).write_text(text, encoding="utf-8")
     print(f"{verdict_line(judged)}\n{arguments.out / 'claims.md'}")
+    return int(any(reading.verdict == NOT_RUN for claim in judged for reading in claim.readings))
 
 
 def needed(lecture: Lecture, claims: Sequence[Claim]) -> list[str]:
@@ -74,22 +73,5 @@ def train(lecture: Lecture, claims: Sequence[Claim], studies: StudyRuns) -> dict
     return failures
 
 
-def judge(lecture: Lecture, reading: Reading, studies: StudyRuns, failures: dict[str, str]) -> JudgedReading:
-    """A reading with its verdict."""
-    if failure := failures.get(lecture.study_of(reading)):
-        return JudgedReading(reading, NOT_RUN, failure)
-    commands = lecture.studies[lecture.study_of(reading)]
-    try:
-        if table := lecture.tables.get(reading.study):
-            return judge_table(reading, table, studies, commands)
-        answers = studies.report(reading.study, reading.require, reading.metric)["requirements"]
-    except (CommandError, OSError) as error:
-        return JudgedReading(reading, NOT_RUN, str(error))
-    options = [f"--require {shlex.quote(text)}" for text in reading.require]
-    metric = [f"--metric {reading.metric}"] if reading.metric else []
-    gate = " ".join(["report", shlex.quote(str(studies.runs / reading.study)), *metric, *options])
-    return judge_reading(reading, answers, (*commands, gate))
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 REQUIREMENTS_ANSWERED = (0, 1, 3)
 """Exit codes of a report with requirements: all hold, one fails, one is inconclusive."""
@@ -85,14 +84,6 @@ class StudyRuns:
                 "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "complete": sorted(self.complete)
             }  # fmt: skip
             self.journal.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-    def report(self, study: str, requirements: Sequence[str] = (), metric: str | None = None) -> dict[str, Any]:
-        """A study's report as JSON, with the answers to the requirements."""
-        options = [*(["--metric", metric] if metric else []), *(f"--require={text}" for text in requirements)]
-        content: dict[str, Any] = json.loads(
-            dnntrain(["report", str(self.runs / study), "--json", *options], REQUIREMENTS_ANSWERED)
-        )
-        return content
 
 
 def cpu_seconds_of_children() -> float:

@@ -43,7 +43,7 @@ class Table(Declared):
     """Figures of a study's runs that `dnntrain compare` judges."""
 
     of: str
-    figures: Literal["sensitivity", "time to target"]
+    figures: Literal["sensitivity", "averaged predictions"]
 
 
 class Lecture(Declared):

@@ -12,6 +12,9 @@ SUPPORTED, CONTRADICTED, DEPENDS, UNTOLD, NOT_RUN = VERDICTS = (
     "supported", "contradicted", "depends", "not told apart", "not run",
 )  # fmt: skip
 
+UNFINISHED = "unfinished"
+"""How the reason begins if a study lacks planned runs."""
+
 ANSWERS = {"holds": SUPPORTED, "fails": CONTRADICTED, "inconclusive": UNTOLD}
 
 
@@ -56,17 +59,22 @@ def judge_reading(
 ) -> JudgedReading:
     """The verdict on a reading: supported if all of its requirements hold, contradicted if one fails.
 
+    A study that lacks planned runs says nothing yet.
+
     Args:
         reading: The reading.
         answers: Its requirements with their answers, as `dnntrain report --json` has them.
         commands: What made the study, and what judged it.
     """
+    for answer in answers:
+        if answer["reason"].startswith(UNFINISHED):
+            return JudgedReading(reading, NOT_RUN, answer["reason"].partition(";")[0], commands=commands)
     verdicts = [ANSWERS[answer["answer"]] for answer in answers]
     verdict = next((v for v in (CONTRADICTED, UNTOLD) if v in verdicts), SUPPORTED)
     [weakest, *_] = sorted((a for a, v in zip(answers, verdicts, strict=True) if v == verdict), key=clearness)
-    figure = weakest["reason"].partition(", required")[0]
+    figure = weakest["reason"].partition(", required")[0].replace(" (95 % interval)", "")
     if len(answers) > 1:
-        figure += f" ({verdicts.count(SUPPORTED)} of {len(answers)} hold; this is the least clear {verdict} one)"
+        figure += f"; {verdicts.count(SUPPORTED)} of {len(answers)} such comparisons hold, and this is the closest"
     seeds = [answer["seeds_to_decide"] for answer in answers if answer["answer"] == "inconclusive"]
     runs = [arm["made"] for arm in weakest["arms"].values()]
     return JudgedReading(

@@ -10,23 +10,28 @@ from collections.abc import Mapping, Sequence
 
 from dnntrain.statistics.planning import MANY_SEEDS
 from dnntrain.utils.times import duration
-from tests.bench.lecture.judging import UNTOLD, VERDICTS, JudgedClaim, JudgedReading
+from tests.bench.lecture.judging import CONTRADICTED, SUPPORTED, UNTOLD, VERDICTS, JudgedClaim, JudgedReading
+
+Times = Mapping[str, tuple[float, float]]
+"""The seconds that each command took, and those of all processors together."""
+
+NEWLINE = "\n"
 
 
 def evidence(judged: JudgedReading) -> str:
-    """One reading in a line: its name, its verdict, the figure, and the seeds that would tell."""
+    """The figure with its interval, n, and for a reading that is not told apart the seeds that would tell."""
     parts = [judged.figure]
     if judged.n is not None:
         parts.append(f"n = {judged.n}")
     if judged.verdict == UNTOLD:
         parts.append(seeds_that_tell(judged.seeds_to_decide))
-    return f"{judged.reading.name}: **{judged.verdict}** ({'; '.join(parts)})"
+    return "; ".join(parts)
 
 
 def seeds_that_tell(seeds: int | None) -> str:
     """How many seeds would tell, in words."""
     if seeds is None:
-        return "no number of seeds can be planned"
+        return "how many seeds would tell is not known"
     return f"{'more than ' if seeds > MANY_SEEDS else ''}{min(seeds, MANY_SEEDS):,} seeds would tell"
 
 
@@ -36,41 +41,66 @@ def verdict_line(claims: Sequence[JudgedClaim]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
-def to_markdown(claims: Sequence[JudgedClaim], slips: Sequence[str], seconds: Mapping[str, float]) -> str:
-    """The claims with their verdicts, the commands with their times, and the slips of the slides."""
-    cells = [("claim", "the lecture says", "verdict", "evidence"), ("---",) * 4]
-    for judged in claims:
-        lines = "<br>".join(map(evidence, judged.readings))
-        untold, n = sum(reading.verdict == UNTOLD for reading in judged.readings), len(judged.readings)
-        verdict = judged.verdict + (f" ({untold} of {n} readings not told apart)" if 0 < untold < n else "")
-        cells.append((judged.claim.id, judged.claim.says, verdict, lines))
-    table = "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in cells)
-    steps = "\n".join(f"| `dnntrain {command}` | {duration(spent)} |" for command, spent in seconds.items())
-    gates = "\n".join(dict.fromkeys(f"dnntrain {r.commands[-1]}" for c in claims for r in c.readings if r.commands))
-    errata = "\n".join(f"- {slip}" for slip in slips)
+def to_markdown(claims: Sequence[JudgedClaim], slips: Sequence[str], times: Times) -> str:
+    """An overview of the claims, each with its readings and commands, the commands' times, and the slides' slips."""
+    rows = [(f"[{c.claim.id}](#{c.claim.id.lower()})", c.claim.says, verdict(c), reasons(c)) for c in claims]
+    steps = [(f"`dnntrain {command}`", duration(wall), duration(cpu)) for command, (wall, cpu) in times.items()]
+    steps.append(("all of them", *(duration(sum(spent)) for spent in zip(*times.values(), strict=True))))
     return f"""# The lecture's claims, judged
 
-{verdict_line(claims)}. Intervals are 95 %, of each comparison by itself; n is the runs of each arm. A claim that is
-read in several ways depends if the readings disagree; readings that are not told apart do not count.
+{verdict_line(claims)}. A claim that can be read in several ways *depends* if these disagree; readings that are not told
+apart have no say. Intervals are 95 %, of each comparison by itself, paired by seed; n is the runs of each arm, or the
+rounds of a timing.
 
-{table}
+{pipe_table(("claim", "the lecture says", "verdict", "why"), rows)}
 
-## Commands
+{"".join(map(section, claims))}## What it took
 
-| command | time |
-| --- | --- |
-{steps}
+Several processes work at the same time, so that idle cores divide the CPU time among them.
 
-All of it took {duration(sum(seconds.values()))}. The figures are from:
-
-```
-{gates}
-```
+{pipe_table(("command", "time", "CPU time"), steps if times else [])}
 
 ## Slips of the slides
 
-{errata}
+{"".join(f"- {slip}{NEWLINE}" for slip in slips)}"""
+
+
+def verdict(judged: JudgedClaim) -> str:
+    """The verdict, and how many readings have no say in it."""
+    untold, n = sum(reading.verdict == UNTOLD for reading in judged.readings), len(judged.readings)
+    return f"**{judged.verdict}**" + (f" ({untold} of {n} readings not told apart)" if 0 < untold < n else "")
+
+
+def reasons(judged: JudgedClaim) -> str:
+    """For the overview: the first reading that is for the claim and the first against, or the first there is."""
+    telling = [next((r for r in judged.readings if r.verdict == v), None) for v in (SUPPORTED, CONTRADICTED)]
+    shown = [reading for reading in telling if reading] or judged.readings[:1]
+    return "<br>".join(f"{reading.reading.name}: {evidence(reading)}" for reading in shown)
+
+
+def section(judged: JudgedClaim) -> str:
+    """A claim with all of its readings, and the commands that repeat them."""
+    rows = [(reading.reading.name, reading.verdict, evidence(reading)) for reading in judged.readings]
+    commands = dict.fromkeys(command for reading in judged.readings for command in reading.commands)
+    return f"""## {judged.claim.id}
+
+> {judged.claim.says}
+
+{judged.verdict.capitalize()}.
+
+{pipe_table(("reading", "verdict", "figure"), rows)}
+
+```sh
+{NEWLINE.join(f"dnntrain {command}" for command in commands)}
+```
+
 """
+
+
+def pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 def to_csv(claims: Sequence[JudgedClaim]) -> str:
@@ -90,7 +120,7 @@ def to_csv(claims: Sequence[JudgedClaim]) -> str:
     return text.getvalue()
 
 
-def to_json(claims: Sequence[JudgedClaim], slips: Sequence[str], seconds: Mapping[str, float]) -> str:
+def to_json(claims: Sequence[JudgedClaim], slips: Sequence[str], times: Times) -> str:
     """Everything, for programs."""
     content = {
         "claims": [
@@ -112,7 +142,9 @@ def to_json(claims: Sequence[JudgedClaim], slips: Sequence[str], seconds: Mappin
             }
             for judged in claims
         ],
-        "seconds": dict(seconds),
+        "commands": [
+            {"command": command, "seconds": wall, "cpu_seconds": cpu} for command, (wall, cpu) in times.items()
+        ],
         "slips": list(slips),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
