@@ -39,7 +39,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
     """Draws the metric by time of a run, one point per arm; None if no arm has both."""
     shown, costs = select_arms(summary, MAX_ROWS), costs_of_all(summary)
     seconds = {arm.name: seconds_of_runs(summary, arm.name, costs.get(arm.name)) for arm in shown}
-    points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and mean(seconds[arm.name]) > 0]
+    points = [arm for arm in shown if arm.finished and math.isfinite(arm.mean) and sum(seconds[arm.name]) > 0]
     if not points:
         return None
     ordered = sorted(points, key=lambda arm: arm.mean, reverse=metric_of(summary.metric).higher_is_better)
@@ -76,9 +76,14 @@ def costs_of_all(summary: Summary) -> Mapping[str, ArmCost]:
 
 
 def seconds_of_runs(summary: Summary, arm: str, cost: ArmCost | None) -> list[float]:
-    """The time of each of an arm's runs: of its training steps where these were timed, or else as it was recorded."""
+    """The time of each of an arm's runs: of its training steps where these were timed, or else as it was recorded.
+
+    Empty for a table that has no times.
+    """
     runs = summary.results.runs
     own = runs[runs["arm"] == arm]
+    if cost is None and "seconds" not in own:
+        return []
     return [float(s) for s in own["seconds"]] if cost is None else [cost.epoch * n for n in own["epochs_run"]]
 
 

@@ -93,6 +93,7 @@ def order_steps(scale: float) -> list[Check]:
     """Simulate an order of six arms that are all equal, and so false at every step."""
     checks = []
     studies = number_of_studies(3_000, scale)
+    print(f"\n{studies:,} studies a row\n\n{'':40}{'error %':>9}")
     for n, (name, deviations) in product((3, 5, 10), patterns(6).items()):
         random = np.random.default_rng([27, n])
         values = random.standard_normal((studies, 6, n)) * np.array(deviations)[:, None]
