@@ -74,4 +74,8 @@ def train(lecture: Lecture, claims: Sequence[Claim], studies: StudyRuns) -> dict
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
