@@ -127,8 +127,8 @@ class StudyResult:
         """Draw a figure, without a window or state of pyplot. Notebooks show it; `figure.savefig` writes it.
 
         Args:
-            kind: 'effects', 'curves', 'gradients', 'sensitivity', 'rates', 'confusion', 'time', or 'sizes', as in
-                reports.
+            kind: 'effects', 'curves', 'gradients', 'sensitivity', 'rates', 'confusion', 'time', 'sizes', or
+                'strategies', as in reports.
 
         Raises:
             InputError: If the kind is unknown, or the study has no data for it.

@@ -110,7 +110,7 @@ class GlobalClipNorm(Clipping):
     summary = "Scales the whole gradient down to an L2 norm of at most the threshold, keeping its direction."
     paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; torch, clip_grad_norm_"
     formula = "g ← g · v / max(‖all g‖, v)"
-    advice = "Choose the threshold from the gradient norms of a healthy run (in history.csv)."
+    advice = "`dnntrain runs thresholds` proposes thresholds from the gradients of a healthy run."
 
     @classmethod
     def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
