@@ -44,9 +44,9 @@ def connect(address: str, workers: int | None) -> None:
         except ImportError as error:
             message = f"--executor ray: Ray cannot be imported ({error}); pip install 'dnntrain[ray]'"
             raise InputError(message) from None
+        check_reachable(address)
         if ray.is_initialized():
             return
-        check_reachable(address)
         own: dict[str, Any] = {"include_dashboard": False, "num_cpus": max(workers or 0, default_workers("cpu"))}
         try:
             ray.init(address, log_to_driver=False, logging_level="ERROR", **own if address == OWN_INSTANCE else {})
