@@ -54,12 +54,12 @@ def thresholds(
         return
     for arm, each in proposed.items():
         show(thresholds_table(arm, each))
-    kind, values = next(iter(next(iter(proposed.values())).by_kind.items()))
-    numbers = ", ".join(format_value(each.value) for each in values)
-    lines = [f"To try them in a preset: by {kind}: {{{kind}: {{tune: [{numbers}]}}}}"]
     if others := [arm for arm in found if arm not in proposed]:
-        lines.insert(0, f"Without a healthy run that recorded its gradients: {', '.join(others)}.")
-    typer.echo("\n".join(lines))
+        show(f"Without a healthy run that recorded its gradients: {', '.join(others)}.")
+    kind, values = next(iter(next(iter(proposed.values())).by_kind.items()))
+    numbers = dict.fromkeys(format_value(each.value) for each in values)  # quantiles may round to the same number
+    if len(numbers) > 1:
+        typer.echo(f"To try them in a preset: by {kind}: {{{kind}: {{tune: [{', '.join(numbers)}]}}}}")
 
 
 def thresholds_table(arm: str, proposed: ProposedThresholds) -> TextTable:
