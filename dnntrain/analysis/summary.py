@@ -263,6 +263,8 @@ def with_own_comparisons(study: StudyRecord, options: AnalysisOptions) -> Analys
         raise InputError(f"--within {within}: {study.name} is no factorial design with several factors")
     if within and within not in factors:
         raise InputError(f"--within {within}: {study.name} has no such factor{did_you_mean(within, factors)}")
+    if within and len({arm.levels[within] for arm in study.arms}) < 2:
+        raise InputError(f"--within {within}: it has one level in {study.name}, so there is nothing to compare")
     if order:
         try:
             check_order(order, [arm.name for arm in study.arms])

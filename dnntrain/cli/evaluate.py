@@ -129,4 +129,5 @@ def print_scores(names: list[str], store: RunStore, samples: int, as_json: bool)
         return
     for study, scores in studies.items():
         show(scores_table(f"{study}, {samples} passes with dropout on", scores))
-    typer.echo("\n".join(scores_notes([score for scores in studies.values() for score in scores])))
+    for note in scores_notes([score for scores in studies.values() for score in scores]):
+        show(note)

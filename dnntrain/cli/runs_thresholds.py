@@ -54,10 +54,9 @@ def thresholds(
         return
     for arm, each in proposed.items():
         show(thresholds_table(arm, each))
-    lines = preset_lines(next(iter(proposed.values())))
     if others := [arm for arm in found if arm not in proposed]:
-        lines.insert(0, f"Without a healthy run that recorded its gradients: {', '.join(others)}.")
-    for line in lines:
+        show(f"Without a healthy run that recorded its gradients: {', '.join(others)}.")
+    for line in preset_lines(next(iter(proposed.values()))):
         typer.echo(line)
 
 

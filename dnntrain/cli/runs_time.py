@@ -53,4 +53,5 @@ def time_runs(
         typer.echo(times.to_json(), nl=False)
         return
     show(times_table(times, baseline))
-    typer.echo("\n".join(time_lines(times, baseline)))
+    for line in time_lines(times, baseline):
+        show(line)

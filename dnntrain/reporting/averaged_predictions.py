@@ -33,7 +33,7 @@ def scores_table(title: str, scores: Sequence[PredictionScore]) -> TextTable:
         deviation = formatting.number(score.deviation, score.metric, alone.deviation)
         row.append(mean if score.n == 1 else f"{mean} ± {deviation}")
         row.append(formatting.difference(score.difference, score.metric) if score.difference else "")
-    return TextTable(title, headings, [*rows.values()], frozenset(headings) - {"arm", "prediction"})
+    return TextTable(title, headings, [*rows.values()], frozenset(headings) - {"arm", "prediction"}, keys=2)
 
 
 def scores_notes(scores: Sequence[PredictionScore]) -> Iterator[str]:

@@ -46,7 +46,7 @@ def per_class_table(summary: Summary) -> TextTable:
     headings = ["class", "arm", "examples", "precision %", "recall %", "F1 %"]
     over = "mean ± standard deviation over runs, of precision over those that predict the class"
     title = f"per class, on the {part} part ({over})"
-    return TextTable(title, headings, rows, frozenset(headings[2:]))
+    return TextTable(title, headings, rows, frozenset(headings[2:]), keys=2)
 
 
 def shown_matrices(summary: Summary) -> list[ArmClasses]:
@@ -81,7 +81,8 @@ def confusions_table(arm: ArmClasses) -> TextTable:
         for truth, guess in cells
     ]
     headings = ["true class", "predicted", "examples", "% of the class"]
-    return TextTable(f"{arm.arm}: most frequent confusions{over_runs(arm)}", headings, rows, frozenset(headings[2:]))
+    title = f"{arm.arm}: most frequent confusions{over_runs(arm)}"
+    return TextTable(title, headings, rows, frozenset(headings[2:]), keys=2)
 
 
 def over_runs(arm: ArmClasses) -> str:

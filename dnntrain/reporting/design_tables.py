@@ -62,7 +62,7 @@ def published_table(summary: Summary) -> TextTable:
     difference = f"ours - published [{formatting.percent(summary.level)}]"
     headings = ["arm", "of", "ours", "n", "published", "its n", difference, "z", "verdict"]
     right, verdicts = frozenset({"ours", "n", "published", difference, "z"}), frozenset({"verdict"})
-    return TextTable("published values", headings, rows, right, verdicts, colored=verdicts)
+    return TextTable("published values", headings, rows, right, verdicts, colored=verdicts, keys=2)
 
 
 def effects_table(summary: Summary) -> TextTable:
@@ -108,7 +108,8 @@ def within_table(summary: Summary) -> TextTable:
     headings = [*others, factor, "n", f"Δ [{formatting.percent(summary.level)}]", "p", "verdict"]
     verdicts = frozenset(headings[-1:])
     title = f"within {factor}: against {reference}"
-    return TextTable(title, headings, rows, frozenset(headings[-4:-1]), verdicts, colored=verdicts)
+    right, keys = frozenset(headings[-4:-1]), len(others) + 1
+    return TextTable(title, headings, rows, right, verdicts, colored=verdicts, keys=keys)
 
 
 def order_table(summary: Summary) -> TextTable:

@@ -58,11 +58,11 @@ def time_columns(summary: Summary) -> dict[str, list[str]]:
 
 
 def ratio_in_words(ratio: Interval) -> str:
-    """A ratio with its interval: 1.36 [1.33, 1.40]; the baseline's alone."""
+    """A ratio with its interval, if it has one: 1.36 [1.33, 1.40]; the baseline's alone."""
     if ratio.low == ratio.high == 1:
         return "1"
     center, low, high = (f"{value:.2f}" if value < 10 else f"{value:.3g}" for value in astuple(ratio))
-    return f"{center} [{low}, {high}]"
+    return center if math.isnan(ratio.low) else f"{center} [{low}, {high}]"
 
 
 def time_lines(times: StudyTimes, baseline: str | None) -> Iterator[str]:

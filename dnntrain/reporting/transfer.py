@@ -115,10 +115,11 @@ def size_table(summary: Summary) -> TextTable:
         rows.append([f"{pair.size:,}", pair.strategy, *scores, gain, formatting.p_value(c.p), result.verdict])
     gain = f"gain [{formatting.percent(summary.level)}]"
     headings = ["examples", "strategy", f"scratch {formatting.heading(metric)}", "transfer", gain, "p", "verdict"]
+    keys = 2
     if len({row[1] for row in rows}) == 1:
-        headings, rows = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows]
+        headings, rows, keys = [headings[0], *headings[2:]], [[row[0], *row[2:]] for row in rows], 1
     title, colored = "by the number of training examples", frozenset({"verdict"})
-    return TextTable(title, headings, rows, frozenset(headings[:-1]) - {"strategy"}, colored, colored)
+    return TextTable(title, headings, rows, frozenset(headings[:-1]) - {"strategy"}, colored, colored, keys)
 
 
 def step_table(summary: Summary) -> TextTable:
@@ -135,7 +136,7 @@ def step_table(summary: Summary) -> TextTable:
         rows.append([step, strategy.name, *(mark + cell for mark, cell in zip(marks, cells, strict=True))])
     headings = [f"{size:,} examples, {heading}" if size else heading for size in sizes]
     title = "the steps of a transfer (* best mean)"
-    return TextTable(title, ["step", "strategy", *headings], rows, frozenset(headings))
+    return TextTable(title, ["step", "strategy", *headings], rows, frozenset(headings), keys=2)
 
 
 def best_arm(summary: Summary, size: int) -> str:

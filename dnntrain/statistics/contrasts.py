@@ -169,7 +169,8 @@ def moderate_contrasts(table: Array, weights: Array, judged: int) -> list[Estima
     rest_df = nu * (free - 1)
     if rest_df > 0.3 * nu:
         rest = np.maximum(pool.variance * nu * free - own / size * nu, 0) / rest_df
-        p_own = fdtrc(nu, rest_df, own / size / np.maximum(rest, TINY))
+        with np.errstate(over="ignore"):  # the rest may have no variance, and large numbers an infinite ratio to it
+            p_own = fdtrc(nu, rest_df, own / size / np.maximum(rest, TINY))
     else:
         p_own = np.ones_like(own)
     smaller = fdtr(nu, pool.df, own / size / pool.variance)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dnntrain.errors import InputError
 from dnntrain.store.records import EnvironmentRecord, Record
@@ -16,15 +16,18 @@ from dnntrain.utils.files import read_json, write_atomic, write_errors
 FILE_NAME = "timing.json"
 
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class ArmTimes(Record):
     """What one arm's training and testing cost, by round, in seconds of one run."""
 
     run: str
     """The recorded run whose settings were timed."""
     steps_per_epoch: int
-    step: list[float]
+    step: list[Seconds] = Field(min_length=1)
     """A training step."""
-    test: list[float]
+    test: list[Seconds] = Field(min_length=1)
     """A test example."""
 
 
@@ -38,6 +41,13 @@ class StudyTimes(Record):
     environment: EnvironmentRecord
     """Where they were measured."""
     arms: dict[str, ArmTimes] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def check_rounds(self) -> Self:
+        """Refuse arms that were not timed equally often, since they are compared round by round."""
+        if len({len(times) for arm in self.arms.values() for times in (arm.step, arm.test)}) > 1:
+            raise ValueError("its arms differ in their number of rounds")
+        return self
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:

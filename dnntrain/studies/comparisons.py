@@ -6,32 +6,34 @@ order: [selu, elu, leaky_relu, relu]          # the best first: does each arm be
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from dnntrain.analysis.options import check_order
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.studies.yaml_document import Document
 
 
-def read_within(document: Document, factors: Collection[str], design: str) -> str:
+def read_within(document: Document, levels: Mapping[str, Collection[str]], design: str) -> str:
     """The factor whose levels are compared at each setting of the others; empty if none is asked for.
 
     Args:
         document: The preset.
-        factors: Its factors' names.
+        levels: The levels of each of its factors.
         design: Its design.
 
     Raises:
-        InputError: There is no such factor, or the design has no cells to compare within.
+        InputError: There is no such factor, it has one level, or the design has no cells to compare within.
     """
-    name = document.word("within", "")
-    if not name:
+    if document.words.get("within") is None:
         return ""
+    name = document.word("within", "")
     with document.at("within"):
-        if design != "factorial" or len(factors) < 2:
+        if design != "factorial" or len(levels) < 2:
             raise InputError("needs design: factorial, with at least two factors")
-        if name not in factors:
-            raise InputError(f"no factor '{name}'{did_you_mean(name, factors)}")
+        if name not in levels:
+            raise InputError(f"no factor '{name}'{did_you_mean(name, levels)}")
+        if len(levels[name]) < 2:
+            raise InputError(f"factor '{name}' has one level, so there is nothing to compare")
     return name
 
 

@@ -106,7 +106,7 @@ class Preset:
             source=self.document.source,
             pretrain=read_networks(self.document, self.home),
             tuning=read_tuning(self.design, settings),
-            within=read_within(self.document, self.design.factors, self.design.name),
+            within=read_within(self.document, self.design.levels, self.design.name),
             order=read_order(self.document, settings),
         ).with_seeds(plan)
         self.check_used(study, settings)

@@ -59,7 +59,8 @@ def time_study(
         on_round: Called with the number of finished rounds.
 
     Raises:
-        InputError: An arm has no recorded run, reuses a network, or its data or code are not those of its runs.
+        InputError: An arm has no recorded run, reuses a network, or its data or code are not those of its runs; or it
+            is too fast to be timed.
     """
     torch.set_num_threads(1)
     records, store = first_records(study), RunStore(study.folder.parent)
@@ -108,14 +109,17 @@ def time_in_turn(
     for timer in timers.values():  # caches are cold at the first call
         timer.step_seconds(options.steps)
         timer.test_seconds()
-    times = {
-        arm: ArmTimes(run=records[arm].run, steps_per_epoch=timer.steps_per_epoch, step=[], test=[])
-        for arm, timer in timers.items()
-    }
+    step: dict[str, list[float]] = {arm: [] for arm in timers}
+    test: dict[str, list[float]] = {arm: [] for arm in timers}
     rng = np.random.default_rng(0)
     for number in range(options.rounds):
         for arm in rng.permutation(list(timers)).tolist():
-            times[arm].step.append(timers[arm].step_seconds(options.steps))
-            times[arm].test.append(timers[arm].test_seconds())
+            step[arm].append(timers[arm].step_seconds(options.steps))
+            test[arm].append(timers[arm].test_seconds())
+            if not (step[arm][-1] > 0 and test[arm][-1] > 0):
+                raise InputError(f"arm {arm}: is too fast for this machine's clock; give more --steps")
         on_round(number + 1)
-    return times
+    return {
+        arm: ArmTimes(run=records[arm].run, steps_per_epoch=timer.steps_per_epoch, step=step[arm], test=test[arm])
+        for arm, timer in timers.items()
+    }

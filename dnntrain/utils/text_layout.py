@@ -51,6 +51,8 @@ class TextTable:
     """Columns whose cells may wrap between words."""
     colored: frozenset[str] = frozenset()
     """Columns of verdicts, which are colored."""
+    keys: int = 1
+    """How many of the first columns say what a row is about, so that each block of columns repeats them."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """The layout for the console's width."""
@@ -63,14 +65,14 @@ class TextTable:
             yield from self.paragraphs(options.max_width)
 
     def blocks(self, width: int) -> list[list[int]]:
-        """Group the columns into as few blocks as fit the width, each with the first column; [] if one does not fit."""
-        first, *others = (self.least_width(column) for column in range(len(self.headings)))
-        blocks = [[0]]
-        used = EDGES + first
-        for column, needed in enumerate(others, start=1):
-            if used + GAP + needed > width and len(blocks[-1]) > 1:
-                blocks.append([0])
-                used = EDGES + first
+        """Group the columns into as few blocks as fit the width, each with the keys; [] if one does not fit."""
+        widths = [self.least_width(column) for column in range(len(self.headings))]
+        first = used = EDGES + sum(widths[: self.keys]) + GAP * (self.keys - 1)
+        blocks = [[*range(self.keys)]]
+        for column, needed in enumerate(widths[self.keys :], start=self.keys):
+            if used + GAP + needed > width and len(blocks[-1]) > self.keys:
+                blocks.append([*range(self.keys)])
+                used = first
             blocks[-1].append(column)
             used += GAP + needed
             if used > width:

@@ -187,6 +187,9 @@ def test_levels_are_compared_within_each_setting_lost_runs_included(tmp_path: Pa
     assert "within setting: against proper" in other and "| plain | wild |" in other
     assert "better: plain+proper" not in other and "never finishes: worse" in other
     assert "did you mean 'norm'?" in error_of("report", folder, "--within", "nrm")
+    arms = [{"name": arm, "levels": {"norm": arm, "setting": "proper"}} for arm in ("plain", "before")]
+    single = write_study(tmp_path / "single", {"plain": SAME, "before": SAME}, design="factorial", arms=arms)
+    assert "--within setting: it has one level in single" in error_of("report", single, "--within", "setting")
     pairs = write_study(tmp_path / "list", {"relu": SAME, "elu": ARMS["elu"]})
     assert "list is no factorial design with several factors" in error_of("report", pairs, "--within", "norm")
     assert "within_verdict" not in succeeds("report", pairs, "--csv", "-")

@@ -253,6 +253,9 @@ def test_a_table_is_whole_or_in_blocks_or_a_paragraph_per_row() -> None:
     assert heads == [["arm", "mean"], ["arm", "Δ"]]
     lines = [line.rstrip() for line in shown(table, 17).splitlines()]
     assert lines == ["arm: relu", "  mean: 1,234 ± 5", "  Δ:", "    +12 [-3, +27]", ""]
+    keyed = TextTable("", ["arm", "of", "mean", "Δ"], [["relu", "loss", "1,234 ± 5", "+12 [-3, +27]"]], keys=2)
+    heads = [line.split() for line in shown(keyed, 36).splitlines() if line.split()[:1] == ["arm"]]
+    assert heads == [["arm", "of", "mean"], ["arm", "of", "Δ"]]
 
 
 def test_a_terminal_has_a_width_and_a_pipe_has_none(tmp_path: Path) -> None:

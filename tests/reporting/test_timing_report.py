@@ -16,6 +16,8 @@ from dnntrain.reporting.exports.csv_json import to_json
 from dnntrain.reporting.footer import footer
 from dnntrain.reporting.gates import GateStatus, judge
 from dnntrain.reporting.tables import runs_table, tables
+from dnntrain.reporting.timing import ratio_in_words
+from dnntrain.statistics import Interval
 from dnntrain.store.records import EnvironmentRecord
 from dnntrain.store.study_files import read_study
 from dnntrain.store.timing import FILE_NAME, ArmTimes, StudyTimes
@@ -65,12 +67,23 @@ def test_requirements_are_on_the_ratios_of_a_round(timed: Path) -> None:
 def test_a_study_or_an_arm_without_times_says_how_to_get_them(timed: Path) -> None:
     given = answer(["report", str(timed), "--require", "new.step_time < base"], timed)
     assert given.code == 2 and "new of made was not timed; `dnntrain runs time` does" in given.err
-    (timed / FILE_NAME).write_text('{"arms": {}}')
-    given = answer(["report", str(timed)], timed)
-    assert given.code == 2 and f"{FILE_NAME}: no times of a study" in given.err
+    times = json.loads((timed / FILE_NAME).read_text())
+    damaged = [
+        {"arms": times["arms"] | {"bn": times["arms"]["bn"] | {"step": step}}}
+        for step in ([], [1.0], [0.0] * ROUNDS, [math.inf] * ROUNDS)
+    ]
+    for content in ({"arms": {}}, *(times | each for each in damaged)):
+        (timed / FILE_NAME).write_text(json.dumps(content))
+        given = answer(["report", str(timed)], timed)
+        assert given.code == 2 and f"{FILE_NAME}: no times of a study" in given.err
     (timed / FILE_NAME).unlink()
     given = answer(["report", str(timed), "--require", "bn.step_time < base"], timed)
     assert given.code == 2 and "made was not timed; `dnntrain runs time made` does" in given.err
+
+
+def test_a_ratio_of_one_seed_has_no_interval() -> None:
+    assert ratio_in_words(Interval(1.5, math.nan, math.nan)) == "1.50"
+    assert ratio_in_words(Interval(1.5, 1.25, 12.34)) == "1.50 [1.25, 12.3]"
 
 
 # Time to target

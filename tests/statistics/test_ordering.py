@@ -55,6 +55,11 @@ def test_a_step_without_variance_or_runs_is_not_judged() -> None:
     assert words(judge_steps(ARMS, values, higher_is_better=True))[::2] == ["equal at every seed", "no run to compare"]
 
 
+def test_an_arm_that_exploded_beside_arms_without_variance_is_judged_without_a_warning() -> None:
+    values = dict.fromkeys(ARMS, dict.fromkeys(range(3), 1.0)) | {"d": {seed: 1e37 * (seed + 2) for seed in range(3)}}
+    assert words(judge_steps(ARMS, values, higher_is_better=False))[2] in ("better", "inconclusive")
+
+
 def test_the_trend_is_pages_and_a_lost_run_is_the_last_of_its_seed() -> None:
     scores = np.array([[3.0, 2, 1], [3, 1, 2], [9, 8, -np.inf], [5, 4, 3]])
     trend = page_trend(scores)

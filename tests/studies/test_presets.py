@@ -492,6 +492,16 @@ MISTAKES = {
         "study.yaml:3",
         "no factor 'rates'; did you mean 'rate'",
     ),
+    "comparisons within a factor of one level": (
+        "design: factorial\nfactors:\n  norm: {none: {}}\n  rate: {lr: 1}\nwithin: norm\n",
+        "study.yaml:5",
+        "factor 'norm' has one level",
+    ),
+    "comparisons within nothing": (
+        "design: factorial\nfactors: {norm: {bn: true}, rate: {lr: 1}}\nwithin: ''\n",
+        "study.yaml:3",
+        "no factor ''; known: norm, rate",
+    ),
     "an order of one arm": ("factors: {a: {lr: 1}}\norder: a\n", "study.yaml:2", "must be a list of arms"),
     "an order of two arms": ("factors: {a: {lr: 1}}\norder: [a, baseline]\n", "study.yaml:2", "at least three arms"),
     "an order with an arm twice": (

@@ -35,6 +35,9 @@ def test_every_arm_is_timed_in_every_round_and_no_record_changes(furnished: Path
     assert times.members == 2 and [*times.arms] == ["baseline", "elu", "bn"]
     assert all(len(arm.step) == len(arm.test) == 6 and min(arm.step + arm.test) > 0 for arm in times.arms.values())
     assert answer(["runs", "verify"], furnished).code == 0
+    narrow = answer(["runs", "time", "small", "--rounds", "6", "--steps", "1"], furnished, width=60)
+    notes = narrow.out.partition("Times: ")[2].splitlines()
+    assert len(notes) > 1 and max(map(len, notes)) <= 60
 
 
 def test_what_cannot_be_timed_is_refused(furnished: Path) -> None:

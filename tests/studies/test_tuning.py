@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,8 @@ def test_ablate_compares_arms_with_their_own_tuned_values_at_once(tmp_path: Path
     assert proposed.code == 0, proposed.err
     for words in ("low+norm: 2 healthy runs, ", "--global-clipnorm", " clips 0 %", "{tune: ["):
         assert words in proposed.out
+    numbers = re.findall(r"tune: \[(.*)\]", proposed.out)[0].split(", ")
+    assert len(set(numbers)) == len(numbers)  # as a preset's list must be, though quantiles may round to one number
     kinds = json.loads(answer(["runs", "thresholds", "own", "--json"], tmp_path).out)["low+none"]["by_kind"]
     assert list(kinds) == ["clipvalue", "clipnorm", "global_clipnorm"] and kinds["clipnorm"][-1]["clips"] == 0
 
