@@ -41,7 +41,7 @@ class RunProbes:
     """What was measured at single steps of one run. Plain numbers, since a checkpoint holds it as JSON."""
 
     start: Figures = field(default_factory=dict)
-    """At the first mini-batch, before the first step."""
+    """At the first mini-batch, before the first step; empty if an old checkpoint did not keep it."""
     last: list[dict[str, Any]] = field(default_factory=list)
     """At the last `PROBES` probed steps whose gradients were finite, each with its `epoch` and `step` (from 1)."""
     magnitudes: dict[str, list[float]] = field(default_factory=dict)
@@ -66,7 +66,8 @@ class RunProbes:
             self.magnitudes.setdefault(name, []).extend(values[:, m].tolist())
         for n, step in enumerate(sorted(probe.steps)):
             own = {name: values[n, :, m].tolist() for name, values in probe.by_step.items()}
-            self.start = self.start or own
+            if steps + step == 0:
+                self.start = own
             if np.isfinite(own["grad_norm"]).all():
                 self.last.append({"epoch": epoch, "step": steps + step + 1} | own)
         self.last = self.last[-PROBES:]
