@@ -132,7 +132,10 @@ class Probe:
 
     def net_input_gradient(self, weight: str, grad: torch.Tensor) -> None:
         # of the mean loss, so the sum over the rows of all of the step's mini-batches is a mean over examples
-        row_norms = torch.linalg.vector_norm(grad.flatten(2), dim=2).sum(dim=1)
+        rows = grad.flatten(2)
+        # scaled, since the squares of what some 30 sigmoid layers leave of a gradient are 0 in float32
+        largest = rows.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
+        row_norms = torch.linalg.vector_norm(rows / largest, dim=2).sum(dim=1) * largest.flatten()
         self._row_norms[weight] = self._row_norms[weight] + row_norms if weight in self._row_norms else row_norms
 
     def gradients(

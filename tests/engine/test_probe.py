@@ -93,6 +93,12 @@ def test_sensitivities_are_of_whole_steps_at_the_present_weights(settings: dict[
         assert run.probes.start[name] == pytest.approx(plain.probes.start[name], rel=1e-5), name
 
 
+def test_a_gradient_whose_squares_are_too_small_is_measured(mini: Dataset) -> None:
+    sensitivity = np.array(trained(mini, act="sigmoid", hidden="50x20").probes.start["sensitivity"])
+    assert 0 < sensitivity[0] < 1e-23
+    assert (sensitivity[0] / sensitivity[-2]) ** (1 / 49) == pytest.approx(0.24, abs=0.01)
+
+
 def test_a_convolutions_sensitivity_is_of_all_pixels(mini: Dataset) -> None:
     spec = RunSpec.parse(SMALL | {"net": "cnn:channels=3/4", "hidden": "5"})
     layers = layer_specs(spec, mini.outline)
