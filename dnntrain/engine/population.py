@@ -176,7 +176,8 @@ class Population:
         """Continue from the checkpoints, one for each member, all of the same epoch."""
         for run, point in zip(self.runs, checkpoints, strict=True):
             run.history, run.kept_epoch, run.seconds = list(point.history), point.kept_epoch, point.seconds
-            run.probes = RunProbes(**point.probes)
+            steps = len(point.history) * self.inputs.steps_per_epoch  # all finite, since the run went on
+            run.probes = RunProbes(**(point.probes or {"finite_steps": steps}))
         for name, tensor in self.tensors().items():
             now = name.replace("best.", "now.", 1)  # stands for the best weights of a member that does not keep them
             members = [point.tensors[name if name in point.tensors else now] for point in checkpoints]

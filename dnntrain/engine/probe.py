@@ -41,7 +41,7 @@ class RunProbes:
     """What was measured at single steps of one run. Plain numbers, since a checkpoint holds it as JSON."""
 
     start: Figures = field(default_factory=dict)
-    """At the first mini-batch, before the first step."""
+    """At the first mini-batch, before the first step; empty if an old checkpoint did not keep it."""
     last: list[dict[str, Any]] = field(default_factory=list)
     """At the last `PROBES` probed steps whose gradients were finite, each with its `epoch` and `step` (from 1)."""
     magnitudes: dict[str, list[float]] = field(default_factory=dict)
@@ -66,7 +66,8 @@ class RunProbes:
             self.magnitudes.setdefault(name, []).extend(values[:, m].tolist())
         for n, step in enumerate(sorted(probe.steps)):
             own = {name: values[n, :, m].tolist() for name, values in probe.by_step.items()}
-            self.start = self.start or own
+            if steps + step == 0:
+                self.start = own
             if np.isfinite(own["grad_norm"]).all():
                 self.last.append({"epoch": epoch, "step": steps + step + 1} | own)
         self.last = self.last[-PROBES:]
@@ -131,7 +132,10 @@ class Probe:
 
     def net_input_gradient(self, weight: str, grad: torch.Tensor) -> None:
         # of the mean loss, so the sum over the rows of all of the step's mini-batches is a mean over examples
-        row_norms = torch.linalg.vector_norm(grad.flatten(2), dim=2).sum(dim=1)
+        rows = grad.flatten(2)
+        # scaled, since the squares of what some 30 sigmoid layers leave of a gradient are 0 in float32
+        largest = rows.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
+        row_norms = torch.linalg.vector_norm(rows / largest, dim=2).sum(dim=1) * largest.flatten()
         self._row_norms[weight] = self._row_norms[weight] + row_norms if weight in self._row_norms else row_norms
 
     def gradients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.health import EXPLODING, diagnose
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import initialize, layer_specs
+from dnntrain.engine.population import StartState
 from dnntrain.engine.probe import PROBES, early_steps
 from dnntrain.engine.run import Run
 from dnntrain.nn.layer import ForwardContext
@@ -91,6 +93,12 @@ def test_sensitivities_are_of_whole_steps_at_the_present_weights(settings: dict[
         assert run.probes.start[name] == pytest.approx(plain.probes.start[name], rel=1e-5), name
 
 
+def test_a_gradient_whose_squares_are_too_small_is_measured(mini: Dataset) -> None:
+    sensitivity = np.array(trained(mini, act="sigmoid", hidden="50x20").probes.start["sensitivity"])
+    assert 0 < sensitivity[0] < 1e-23
+    assert (sensitivity[0] / sensitivity[-2]) ** (1 / 49) == pytest.approx(0.24, abs=0.01)
+
+
 def test_a_convolutions_sensitivity_is_of_all_pixels(mini: Dataset) -> None:
     spec = RunSpec.parse(SMALL | {"net": "cnn:channels=3/4", "hidden": "5"})
     layers = layer_specs(spec, mini.outline)
@@ -157,6 +165,15 @@ def test_a_run_that_diverges_keeps_its_last_finite_steps(mini: Dataset) -> None:
 def test_a_run_that_finishes_keeps_the_first_step_only(mini: Dataset) -> None:
     record = trained(mini, epochs=2).to_record("f" * 12, mini.description(), {})
     assert record.probes.start and not record.probes.last and record.probes.finite_steps == 2
+
+
+def test_a_run_that_an_old_checkpoint_resumes_has_no_first_step(mini: Dataset) -> None:
+    """Old checkpoints hold no probes; what is measured at a later step is not taken for the first."""
+    spec, taken = RunSpec.parse(SMALL | {"train_size": 100, "epochs": 2}), []
+    train_population([spec], mini, on_epoch=lambda runs, take: taken.append(take()))
+    old = replace(taken[0][0], probes={})
+    [run] = train_population([spec], mini, start=StartState(checkpoints=[old]))
+    assert not run.probes.start and run.probes.finite_steps == 2 * 5
 
 
 def test_large_first_weights_explode_and_a_large_rate_diverges(mini: Dataset) -> None:
