@@ -19,7 +19,7 @@ install = $(PIP) --only-binary uv uv && $(UV) --editable '.[$(1)]' || \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-extras check torture fuzz bench bench-quick bench-cnn bench-more lecture clean
+.PHONY: help install demo test test-extras check docs docs-check torture fuzz bench bench-quick bench-cnn bench-more lecture clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +53,14 @@ check: $(INSTALLED)  ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## write the pages that follow from the code: commands, settings, techniques, presets
+	$(BIN)/python -m tests.docs.generated
+
+DOCS_OUT ?= build/docs
+
+docs-check: $(INSTALLED)  ## run every command of the pages, those that train included: half an hour
+	$(BIN)/python -m tests.docs.check --out $(DOCS_OUT)
 
 PEERS := .venv-bench/installed
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": "watch",
     "compare": "compare",
     "techniques": "techniques",
+    "docs": "docs",
     "data": "data_app",
     "runs": "runs_app",
 }
