@@ -18,7 +18,7 @@ INDEX = "README"
 
 
 def docs(
-    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="a page, such as data; without it, a list")] = None,
+    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="a page; without it, a list")] = None,
 ) -> None:
     """Read the documentation: a list of its pages, or one of them.
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from dnntrain.cli.docs import FOLDER
-from tests.docs.blocks import PAGES, blocks, write_examples, write_files
+from tests.docs.blocks import blocks, write_examples, write_files
 from tests.docs.generated import GROUPS
 
 
@@ -34,7 +34,9 @@ def main() -> int:
         write_files(page, folder)
         for command in [c for block in blocks(page) if block.language == "console" for c in block.commands]:
             began = time.perf_counter()
-            done = subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False
+            )
             failed += done.returncode != 0
             state = "ok" if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr.strip()[-500:]}"
             print(f"{page}: {command}  ({time.perf_counter() - began:.0f} s): {state}", flush=True)

@@ -24,7 +24,7 @@ GROUPS = {
     "Write a study": ("presets", "settings", "data", "networks", "techniques", "catalogue", "transfer"),
     "Read the results": ("reports", "verdicts", "metrics", "sensitivity"),
     "Put it to use": ("gates", "models", "tracking", "python", "clusters", "plugins"),
-    "Look it up": ("commands", "records", "reproducibility", "how-it-works", "benchmarks", "limits", "existing-studies"),
+    "Look up": ("commands", "records", "reproducibility", "benchmarks", "how-it-works", "limits", "existing-studies"),
 }
 """The pages by what a reader wants, in the order of the list of pages."""
 
@@ -42,7 +42,11 @@ def index_page(written: dict[str, str]) -> str:
     lines = ["# Documentation", "", "`dnntrain docs TOPIC` shows one of these pages in the terminal.", ""]
     for group, names in GROUPS.items():
         there = [name for name in names if name in written or (FOLDER / f"{name}.md").is_file()]
-        lines += [f"**{group}**", "", *table(["topic", ""], ([link(name), first_line(name, written)] for name in there))]
+        lines += [
+            f"**{group}**",
+            "",
+            *table(["topic", ""], ([link(name), first_line(name, written)] for name in there)),
+        ]
     return "\n".join(lines).rstrip() + f"\n{FROM_CODE}"
 
 
@@ -56,11 +60,11 @@ def settings_page() -> str:
     """Every setting of a run."""
     lines = [
         "# Settings", "",
-        "Every setting of a run: a key in presets (`early_stop: 5`), a flag on the command line (`--early-stop 5`), and a "
-        "keyword in Python (`early_stop=5`).", "",
+        "Every setting of a run: a key in presets (`early_stop: 5`), a flag on the command line (`--early-stop 5`), "
+        "and a keyword in Python (`early_stop=5`).", "",
         "A setting without a default is off. `NAME` is a technique, with its parameters after a colon: "
-        "`sgd:momentum=0.9,nesterov=on`; the [catalogue](catalogue.md) has all names. A switch such as `--bn` is `bn: true` "
-        "in a preset, and `--no-bn` turns it off.", "",
+        "`sgd:momentum=0.9,nesterov=on`; the [catalogue](catalogue.md) has all names. A switch such as `--bn` is "
+        "`bn: true` in a preset, and `--no-bn` turns it off.", "",
     ]  # fmt: skip
     for heading, keys in groupby(sorted(own_keys(), key=panel), panel):
         lines += [f"## {heading}", "", *table(["key", "value", "default", ""], map(setting_row, keys))]
@@ -88,8 +92,8 @@ def catalogue_page() -> str:
     """Every technique with its card."""
     lines = [
         "# Catalogue", "",
-        "Every technique: what it does, its formula, when to use it, its parameters, its flag, and where it is from.", "",
-        "`dnntrain techniques NAME` shows one of these. [Techniques](techniques.md) has the rules that several share.", "",
+        "Every technique: what it does, its formula, when to use it, its parameters, flag, and source.", "",
+        "`dnntrain techniques NAME` shows one. [Techniques](techniques.md) has the rules that several share.", "",
     ]  # fmt: skip
     own = (technique for technique in CATALOGUE.values() if not plugin_of(technique))
     for family, members in groupby(sorted(own, key=lambda t: t.family), key=lambda t: t.family):
@@ -113,8 +117,8 @@ def presets_page() -> str:
         "```sh", "dnntrain ablate vanishing             # train it", "dnntrain ablate vanishing --set lr=0.1    "
         "# another study, next to it", "```", "",
         *table(["preset", "question"], rows),
-        "`make lecture` judges the claims of the lecture \"Training Deep Neural Networks\", in up to two hours: each is "
-        "supported, contradicted, depends, or is not told apart, with its interval and the command to repeat it "
+        "`make lecture` judges the claims of the lecture \"Training Deep Neural Networks\", in up to two hours: each "
+        "is supported, contradicted, depends, or is not told apart, with its interval and the command to repeat it "
         "(`build/lecture/claims.md`).",
     ])  # fmt: skip
 

@@ -13,6 +13,9 @@ from dnntrain.cli.main import CommandTable
 from dnntrain.metrics import METRICS
 from dnntrain.studies.designs import DESIGNS
 from dnntrain.studies.preset_reader import KEYS
+from dnntrain.studies.presets import shipped_presets
+from dnntrain.techniques import CATALOGUE
+from dnntrain.utils.plugins import plugin_of
 from tests.docs.blocks import PAGES, README, blocks, words_of, write_examples, write_files
 from tests.docs.generated import GROUPS, generated_pages
 from tests.support.command import dnntrain, succeeds
@@ -22,8 +25,10 @@ ROOT = README.parent
 COMMANDS = [(page, command) for page in PAGES for block in blocks(page) for command in block.commands]
 
 
-def test_readme_is_short() -> None:
+def test_readme_is_short_and_counts_right() -> None:
     assert len(README.read_bytes()) <= 8_000
+    assert f"**{len(shipped_presets())} presets**" in README.read_text()
+    assert 90 <= len([t for t in CATALOGUE.values() if not plugin_of(t)]) <= 110  # about a hundred
 
 
 def test_generated_pages_are_those_of_the_code() -> None:
@@ -84,7 +89,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     means = {"sigmoid": 0.1, "relu-he": 0.7, "tanh": 0.75, "bn": 0.8}
     noise = (0.0, 0.01, -0.006, 0.004, -0.009)
     values = {
-        arm: {"test_acc": [mean + e for e in noise], "val_acc": [mean - e for e in noise], "test_loss": [1 - mean + e for e in noise]}
+        arm: {
+            "test_acc": [mean + e for e in noise],
+            "val_acc": [mean - e for e in noise],
+            "test_loss": [1 - mean + e for e in noise],
+        }
         for arm, mean in means.items()
     }  # fmt: skip
     write_study(folder / "runs" / "vanishing", values)
@@ -107,16 +116,20 @@ def test_console_blocks_run(page: str, folder: Path) -> None:
 
 def named_in(page: str) -> set[str]:
     """The words that a page sets as code."""
-    return {word for code in re.findall(r"`([^`\n]+)`", PAGES[page].read_text()) for word in re.split(r"[\s:=,]+", code)}
+    return {
+        word for code in re.findall(r"`([^`\n]+)`", PAGES[page].read_text()) for word in re.split(r"[\s:=,]+", code)
+    }
 
 
 def test_every_preset_key_design_and_metric_is_documented() -> None:
     assert {*KEYS, *DESIGNS} <= named_in("presets")
-    assert {name for name, metric in METRICS.items() if metric.__module__.startswith("dnntrain.")} <= named_in("metrics")
+    assert {name for name, metric in METRICS.items() if not plugin_of(type(metric))} <= named_in("metrics")
 
 
 def test_every_column_is_documented(folder: Path) -> None:
-    succeeds("train", "--hidden", "4", "--train-size", "100", "--epochs", "1", "--clipnorm", "1", "--name", "one", cwd=folder)
+    succeeds(
+        "train", "--hidden", "4", "--train-size", "100", "--epochs", "1", "--clipnorm", "1", "--name", "one", cwd=folder
+    )
     named = named_in("records")
     for name in ("results", "history"):
         with (folder / "runs" / "one" / f"{name}.csv").open() as file:

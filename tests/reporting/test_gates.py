@@ -23,6 +23,7 @@ from scipy import stats
 
 import dnntrain as dt
 from dnntrain.analysis.options import AnalysisOptions
+from dnntrain.cli.docs import read_page
 from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS, TableColumn
 from dnntrain.reporting.gates import GateResult, GateStatus, judge
@@ -133,8 +134,8 @@ def test_the_worst_answer_counts(study: Path) -> None:
 
 
 def test_a_shell_script_of_three_lines_gates(study: Path, tmp_path: Path) -> None:
-    """README's script, with this study's arms."""
-    script = Path(__file__).parents[2].joinpath("README.md").read_text().split("```sh\n")[1].split("```")[0]
+    """The script of the page about gates, with this study's arms."""
+    script = read_page("gates").split("```sh\n")[1].split("```")[0]
     assert len(script.replace("\\\n", "").strip().splitlines()) == 3
     assert "--require" in script
     bin_folder = tmp_path / "bin"
