@@ -11,6 +11,7 @@ import numpy as np
 import typer
 from rich.text import Text
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Mirror, add_options
 from dnntrain.cli.spec_options import spec_options
 from dnntrain.config.spec import RunSpec
@@ -30,9 +31,23 @@ from dnntrain.utils.text_layout import TextTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-data_app = typer.Typer(help="List, download and inspect data sets, including your own.")
+data_app = typer.Typer(
+    help="""List, download and inspect data sets, including your own.
 
-SourceName = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
+    Examples:
+        dnntrain data list
+        dnntrain data info houses.csv --target price
+    """
+)
+
+SourceName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|PATH",
+        autocompletion=completion.one_of(SOURCES),
+        help="a data set's name, or the path of your own data",
+    ),
+]
 
 BAR = 24
 """Width of the longest bar, in characters."""
@@ -58,11 +73,18 @@ def list_sources(data_dir: DataDir = None) -> None:
 
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"one of {', '.join(SOURCES)}")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=completion.one_of(SOURCES), help=f"one of {', '.join(SOURCES)}")
+    ],
     data_dir: DataDir = None,
     mirror: Mirror = None,
 ) -> None:
-    """Download a data set unless it is on this machine already, and check it."""
+    """Download a data set unless it is on this machine already, and check it.
+
+    Examples:
+        dnntrain data fetch fashion-mnist
+        dnntrain data fetch cifar10 --data-dir data/
+    """
     source = find_source(name)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)  # decodes the data too, so that damage shows now
@@ -78,7 +100,12 @@ def info(
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a data set's shape, classes, class balance, fingerprint and license."""
+    """Show a data set's shape, classes, class balance, fingerprint and license.
+
+    Examples:
+        dnntrain data info fashion-mini
+        dnntrain data info houses.csv --target price --json
+    """
     source = chosen_source(name, settings)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
@@ -102,7 +129,12 @@ def show_samples(
     mirror: Mirror = None,
     png: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = Path("samples.png"),
 ) -> None:
-    """Write sample images of every class to a PNG file."""
+    """Write sample images of every class to a PNG file.
+
+    Examples:
+        dnntrain data show photos/ --png photos.png
+        dnntrain data show fashion-mini
+    """
     source = chosen_source(name, settings)
     dataset = source.load(home_of(source, data_dir, mirror))
     if not dataset.is_image:
