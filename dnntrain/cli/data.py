@@ -59,7 +59,12 @@ SAMPLES = 10
 
 @data_app.command("list")
 def list_sources(data_dir: DataDir = None) -> None:
-    """List the data sets and whether they are on this machine."""
+    """List the data sets and whether they are on this machine.
+
+    Examples:
+        dnntrain data list
+        dnntrain data list --data-dir data/
+    """
     home = DataLocation.at(data_dir)
     rows = []
     for name, source in SOURCES.items():
@@ -153,7 +158,12 @@ def cache(
         bool, typer.Option("--clear", help="delete the cached files; they are computed again when needed")
     ] = False,
 ) -> None:
-    """Show or clear the cache: decoded data, what functions returned, data from Python, and pretrained features."""
+    """Show or clear the cache: decoded data, what functions returned, data from Python, and pretrained features.
+
+    Examples:
+        dnntrain data cache
+        dnntrain data cache --clear
+    """
     home = DataLocation.at(data_dir)
     features, folders = FeatureCache(home), [home.folder / name for name in (DECODED, CALLED, MEMORY)]
     entries = [(entry.path, entry.bytes) for entry in features.entries()]
