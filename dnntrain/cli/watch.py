@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from dnntrain.cli.options import StudyPaths
 from dnntrain.cli.outputs import Outputs
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import progress_lines, progress_table
@@ -33,11 +32,15 @@ class WatchInterrupted(DnntrainError):
 
 
 def watch(
-    paths: Annotated[list[Path], typer.Argument(help="studies, or folders of studies such as runs/")],
+    paths: StudyPaths,
 ) -> None:
     """Follow studies while they train, then print their report.
 
     Ctrl-C stops watching; the studies go on. The same as `dnntrain report --follow`.
+
+    Examples:
+        dnntrain watch runs/
+        dnntrain watch runs/vanishing
     """
     from dnntrain.api import reports
 
