@@ -30,6 +30,8 @@ COMMANDS = {
     "watch": "watch",
     "compare": "compare",
     "techniques": "techniques",
+    "presets": "presets_app",
+    "init": "init",
     "data": "data_app",
     "runs": "runs_app",
 }
