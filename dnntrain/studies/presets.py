@@ -33,7 +33,7 @@ def find_preset(name: str) -> Path:
         return path
     if path.parent == Path(".") and path.stem in shipped and path.suffix in ("", ".yaml", ".yml"):
         return shipped[path.stem]
-    raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
+    raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped, 'dnntrain presets')}")
 
 
 def load_preset(

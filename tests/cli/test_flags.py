@@ -361,7 +361,7 @@ def test_an_option_changes_something_or_is_refused(
         (("report", "runs", "--delta", "130"), "--delta: '130' is more than accuracy can differ by"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
-        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
+        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cuda'"),
         (("ablate", "study.yaml", "--plan", "--address", "auto"), "address auto: needs the executor ray"),
         (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),

@@ -255,7 +255,7 @@ def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path:
         (["train", "--seeds", "1,1"], "seeds"),
         (["train", "--train-size", "9999"], "train_size = 9999"),
         (["train", "--val", "10000"], "val = 10000"),
-        (["train", "--device", "gpu"], "did you mean 'cpu'"),
+        (["train", "--device", "gpu"], "did you mean 'cuda'"),
         (["ablate", "vanishin"], "did you mean 'vanishing'"),
         (["ablate", "vanishing", "--set", "lr"], "KEY=VALUE"),
         (["ablate", "vanishing", "--set", "lrr=1"], "did you mean 'lr'"),
