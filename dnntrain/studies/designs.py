@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, TypeVar
 
@@ -14,20 +14,29 @@ Arms = dict[str, dict[str, Any]]
 """The settings of each arm, by its name."""
 
 DESIGNS = {
-    "one-in": "the baseline, each factor alone, and the given combinations",
+    "one-in": "the baseline, each factor (or each of its levels) alone, and the given combinations",
     "one-out": "all factors together, and all but one",
     "in-and-out": "one-in and one-out together: what each factor adds alone, and what is lost without it",
     "factorial": "every combination of the factors' levels",
-    "list": "the factors as they are",
+    "list": "the factors, or their levels, as they are",
 }
 
 
-def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str) -> Arms:
-    """The baseline, each factor alone, and the combinations; InputError if two factors contradict each other."""
-    if baseline in factors:
-        raise InputError(f"the baseline of a one-in design is the base alone; '{baseline}' is a factor's name")
+def one_in(factors: Arms, combinations: Sequence[Sequence[str]], baseline: str, same: Collection[str] = ()) -> Arms:
+    """The baseline, each factor alone, and the combinations.
+
+    Args:
+        factors: The settings of each factor, or of each level.
+        combinations: Names of factors that are added together.
+        baseline: The name of the base alone.
+        same: Factors that change nothing in the base. They get no arm of their own.
+
+    Raises:
+        InputError: Two factors contradict each other, or two arms have the same name.
+    """
+    alone = {name: settings for name, settings in factors.items() if name not in same}
     together = {"+".join(names): merged(names, [factors[name] for name in names]) for names in combinations}
-    return joined({baseline: {}}, factors, together)
+    return joined({baseline: {}}, alone, together)
 
 
 def one_out(factors: Arms, everything: str) -> Arms:
@@ -45,6 +54,11 @@ def factorial(levels: Mapping[str, Arms]) -> Arms:
         name: merged(list(chosen.values()), [levels[factor][level] for factor, level in chosen.items()])
         for name, chosen in cells(levels).items()
     }
+
+
+def flat(levels: Mapping[str, Arms]) -> Arms:
+    """All levels of all factors; InputError if two have the same name."""
+    return joined(*levels.values())
 
 
 def cells(levels: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, str]]:

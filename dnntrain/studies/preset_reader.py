@@ -16,7 +16,7 @@ from dnntrain.studies.comparisons import read_order, read_within
 from dnntrain.studies.confounds import check_declared
 from dnntrain.studies.designs import Arms
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
-from dnntrain.studies.preset_design import PresetDesign
+from dnntrain.studies.preset_design import DESIGN_OF, FACTORS, PresetDesign
 from dnntrain.studies.preset_networks import read_networks
 from dnntrain.studies.preset_settings import read_settings
 from dnntrain.studies.preset_tuning import read_tuning
@@ -37,7 +37,7 @@ from dnntrain.utils.plugins import load_plugin
 from dnntrain.utils.user_dirs import expanded
 
 KEYS = (
-    *("name", "question", "note", "base", "varies", "design", "factors"),
+    *("name", "question", "note", "base", "varies", "design", FACTORS, *DESIGN_OF),
     *("combinations", "baseline", "seeds", "max_seeds", "metric", "delta", "published"),
     *("tune", "tune_seeds", "pretrain", "plugins", "within", "order"),
 )
@@ -86,7 +86,7 @@ class Preset:
         plan = read_seed_schedule(self.content.get("seeds", 5), self.content.get("max_seeds"))
         name = check_name(self.document.text("name", Path(self.document.where).stem), "name")
         self.design.check_size(plan.max_seeds or len(plan.seeds))
-        with self.document.at("factors"):
+        with self.document.at(self.design.key):
             settings = self.design.arms()
         outline = self.outline(RunSpec.parse(self.base), {})
         metric = self.metric(outline)
@@ -110,7 +110,7 @@ class Preset:
             order=read_order(self.document, settings),
         ).with_seeds(plan)
         self.check_used(study, settings)
-        with self.document.at(TUNE if TUNE in self.content else "factors"):
+        with self.document.at(TUNE if TUNE in self.content else self.design.key):
             check_tuning(study, self.home)
         return study
 
@@ -131,7 +131,7 @@ class Preset:
 
     def outline(self, spec: RunSpec, changes: dict[str, Any]) -> DatasetInfo:
         """Shape, classes and sizes of a run's data. An error in the data names the key that sets them."""
-        with self.document.at("base") if "data" not in changes else self.document.at("factors"):
+        with self.document.at("base") if "data" not in changes else self.document.at(self.design.key):
             return spec.source.outline(self.home)
 
     def note(self) -> str:
@@ -168,7 +168,7 @@ class Preset:
             if key in self.overrides and key not in changes:
                 raise LocatedError(f"{self.given_as}: {error}") from None
             with self.document.at("base") if key in self.base and key not in changes else self.design.place(arm):
-                raise InputError(str(error) if arm in self.design.factors else f"{error} (arm '{arm}')") from None
+                raise InputError(str(error) if self.design.path(arm) else f"{error} (arm '{arm}')") from None
         return spec
 
     def check_used(self, study: Study, arms: Arms) -> None:

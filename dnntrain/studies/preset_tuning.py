@@ -6,6 +6,8 @@ tune_seeds: 3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dnntrain.errors import InputError
 from dnntrain.studies.candidates import TUNE, own_candidates, read_candidates
 from dnntrain.studies.designs import Arms
@@ -44,7 +46,8 @@ def read_shared(design: PresetDesign) -> Candidates | None:
     if document.content.get(TUNE) is None:
         return None
     with document.at(TUNE):
-        fields = read_settings(document.content[TUNE], document.where)
+        fields = document.content[TUNE]
+        read_settings(dict.fromkeys(fields) if isinstance(fields, Mapping) else fields, document.where)
         if len(fields) != 1:
             raise InputError(f"must be one field with its values like {{lr: [0.01, 0.1]}}, not {fields!r}")
         [(key, values)] = fields.items()

@@ -222,6 +222,47 @@ def test_list_is_the_factors_as_they_stand() -> None:
     assert study.baseline == "plain"
 
 
+def test_a_sweep_is_an_arm_for_each_value_and_the_baseline_has_the_name_of_the_base_s_own() -> None:
+    study = read("{base: {lr: 0.01}, sweep: {lr: [0.1, 0.01, 1e-3], act: [elu, selu], bn: {bn: true}}}")
+    assert (study.design, study.baseline) == ("one-in", "lr=0.01")
+    assert settings(study, "lr", "act", "bn") == {
+        "lr=0.01": (0.01, "relu", False),
+        "lr=0.1": (0.1, "relu", False),
+        "lr=0.001": (0.001, "relu", False),
+        "act=elu": (0.01, "elu", False),
+        "act=selu": (0.01, "selu", False),
+        "bn": (0.01, "relu", True),
+    }
+    assert read("sweep: {lr: [0.1, 0.2]}").baseline == "baseline"
+    assert read("sweep: {lr: [0.1, 0.01], act: [relu, elu]}").baseline == "lr=0.01+act=relu"
+    named = read("{baseline: usual, factors: {lr: [0.1, 0.01], dropout: ['off', 0.5]}}")
+    assert [arm.name for arm in named.arms] == ["usual", "lr=0.1", "dropout=0.5"]
+
+
+def test_a_grid_is_every_combination_of_the_values() -> None:
+    study = read("grid: {lr: [0.1, 0.01], bn: [off, on], clip: {clipnorm: 1}}")
+    assert (study.design, study.baseline) == ("factorial", "lr=0.1+bn=off")
+    assert settings(study, "lr", "bn", "clipnorm") == {
+        f"lr={lr}+bn={word}{clip}": (lr, word == "on", 1.0 if clip else None)
+        for lr in (0.1, 0.01)
+        for word in ("off", "on")
+        for clip in ("", "+clip")
+    }
+    assert study.arms[-1].levels == {"lr": "lr=0.01", "bn": "bn=on", "clip": "clip"}
+
+
+def test_named_levels_in_designs_without_cells() -> None:
+    factors = "factors: {optimizer: {adam: {optimizer: adam, lr: 1e-3}, sgd: {}}, wide: {hidden: '500'}}"
+    one_in = read(f"{factors}\ncombinations: [[adam, wide]]\ntune: {{l2: [1e-4, 1e-3]}}")
+    assert settings(one_in, "optimizer", "lr", "hidden") == {
+        "sgd": ("sgd", 0.01, "300,100"),
+        "adam": ("adam", 0.001, "300,100"),
+        "wide": ("sgd", 0.01, "500"),
+        "adam+wide": ("adam", 0.001, "500"),
+    }
+    assert [arm.name for arm in read(f"{factors}\ndesign: list").arms] == ["adam", "sgd", "wide"]
+
+
 @pytest.mark.parametrize(
     ("text", "baseline"),
     [
@@ -474,7 +515,34 @@ MISTAKES = {
         "study.yaml:2",
         "sd needs an n of 2 or more",
     ),
-    "a factor as baseline": ("baseline: a\nfactors: {a: {lr: 1}}\n", "study.yaml", "is a factor's name"),
+    "a factor as baseline": ("baseline: a\nfactors: {a: {lr: 1}}\n", "study.yaml:1", "is a factor's name"),
+    "two keys with factors": (
+        "factors: {a: {lr: 1}}\nsweep: {act: [elu, relu]}\n",
+        "study.yaml:2",
+        "not with factors",
+    ),
+    "the design of a sweep": ("design: list\nsweep: {act: [elu, relu]}\n", "study.yaml:1", "not with sweep"),
+    "a grid as design": ("factors: {a: {lr: 1}}\ndesign: grid\n", "study.yaml:2", "write grid: {…} instead of"),
+    "a list under no setting": (
+        "sweep:\n  act: [elu]\n  ratio: [1, 2]\n",
+        "study.yaml:3",
+        "sweep.ratio: a list holds the values of a setting: unknown key 'ratio'",
+    ),
+    "a value twice": ("sweep: {lr: [0.1, 0.10]}\n", "study.yaml:1", "sweep.lr: 0.10 is listed twice"),
+    "a bad value in a list": ("grid:\n  lr: [0.1, -1]\n", "study.yaml:2", "grid.lr: lr '-1'"),
+    "a list in a list": ("sweep: {hidden: [[300, 100]]}\n", "study.yaml:1", "lists values like"),
+    "a list of nothing": ("sweep: {lr: []}\n", "study.yaml:1", "lists no values"),
+    "a value under a setting's name": ("sweep: {lr: 0.1}\n", "study.yaml:1", "like {lr: 0.1}, or a list"),
+    "several values in an arm": (
+        "factors:\n  a: {lr: [0.1, 0.2]}\n",
+        "study.yaml:2",
+        "lr must be one value; for an arm of each, write sweep: {lr: [0.1, 0.2]}",
+    ),
+    "levels of what is on or off": (
+        "design: one-out\nfactors:\n  bn: {bn: true}\n  lr: [0.1, 1]\n",
+        "study.yaml:4",
+        "has 2 levels, but in design one-out a factor is on or off",
+    ),
     "two arms of one name": (
         "design: factorial\nfactors:\n  none: {lr: 0.1}\n  b: {act: elu}\n",
         "study.yaml:3",

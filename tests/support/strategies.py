@@ -199,6 +199,14 @@ NO_SEED = sound_settings(without=["seed", "data"])
 OF_FACTORS = NO_SEED.filter(bool) | st.dictionaries(ARM_NAMES, NO_SEED, min_size=1, max_size=3)
 
 
+def swept(names: list[str]) -> Strategy:
+    """Factors that are lists of values, of which some may also be settings or named levels."""
+    lists = st.sampled_from(CORE).flatmap(
+        lambda key: st.fixed_dictionaries({key: st.lists(setting(key), min_size=1, max_size=3)})
+    )
+    return st.builds(lambda one, more: {**one, **more}, lists, st.dictionaries(ARM_NAMES, OF_FACTORS, max_size=1))
+
+
 def tunings(names: list[str]) -> Strategy:
     """One field with values to choose from."""
     return st.sampled_from(CORE).flatmap(
@@ -221,7 +229,9 @@ GRAMMAR: dict[str, Grammar] = {
     "base": lambda names: NO_SEED,
     "varies": lambda names: st.lists(st.sampled_from(CORE), max_size=4),
     "design": lambda names: st.sampled_from([*DESIGNS]),
-    "factors": lambda names: st.fixed_dictionaries({name: OF_FACTORS for name in names}),
+    "factors": lambda names: st.fixed_dictionaries({name: OF_FACTORS for name in names}) | swept(names),
+    "sweep": swept,
+    "grid": swept,
     "combinations": lambda names: st.lists(st.lists(st.sampled_from(names), max_size=3), max_size=2),
     "baseline": lambda names: st.sampled_from([*names, "start"]),
     "seeds": lambda names: SEEDS,
@@ -244,7 +254,9 @@ def preset_contents(draw: st.DrawFn) -> dict[Any, Any]:
     """A preset's content; most are sound."""
     names = draw(st.lists(ARM_NAMES, min_size=1, max_size=3, unique=True))
     keys = draw(st.lists(st.sampled_from([*GRAMMAR]), max_size=4, unique=True))
-    content = {key: draw(GRAMMAR[key](names)) for key in dict.fromkeys([*keys, "factors"])}
+    if not {"sweep", "grid"} & {*keys}:
+        keys.append("factors")
+    content = {key: draw(GRAMMAR[key](names)) for key in dict.fromkeys(keys)}
     content["base"] = BRIEF | content.get("base", {})
     content.setdefault("seeds", draw(st.integers(1, 2)))
     return content
