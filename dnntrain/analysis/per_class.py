@@ -53,21 +53,26 @@ class ArmClasses:
         return [float(value) for value in self.figures[figure][:, label] if not np.isnan(value)]
 
 
-def classes_by_arm(results: Results, metric: str) -> list[ArmClasses]:
+def classes_by_arm(results: Results, metric: str, *, must_exist: bool = True) -> list[ArmClasses]:
     """Each arm's confusion matrices, in the study's order, without arms that have no predictions.
 
     Args:
         results: The study.
         metric: A metric with its part, such as val_acc. Where it is of neither held-out part, the test part is taken.
+        must_exist: Whether there being none is an error. If not, the list is empty.
 
     Raises:
         InputError: If it is a table, or a regression, or no run has predictions, or a file is damaged.
     """
+    without = ""
     if results.is_table:
-        raise InputError("--per-class: needs each run's predictions, which a table does not have")
-    datasets = datasets_of(results.record)
-    if any(data.task != "classification" for data in datasets):
-        raise InputError(f"--per-class: {results.folder} is a regression, which has no classes")
+        without = "needs each run's predictions, which a table does not have"
+    elif any(data.task != "classification" for data in datasets_of(results.record)):
+        without = f"{results.folder} is a regression, which has no classes"
+    if without and must_exist:
+        raise InputError(f"--per-class: {without}")
+    if without:
+        return []
     part = split_column(metric)[0]
     part = part if part in HELD_OUT else "test"
     matrices: dict[str, list[np.ndarray]] = {}
@@ -78,7 +83,7 @@ def classes_by_arm(results: Results, metric: str) -> list[ArmClasses]:
             matrices.setdefault(arm, []).append(matrix)
         elif status == "finished":
             missing[arm] = missing.get(arm, 0) + 1
-    if not matrices:
+    if not matrices and must_exist:
         raise InputError(f"--per-class: no run of {results.folder} has predictions; {remedy(results)}")
     return [
         ArmClasses(name, part, _classes_of(results.record, name, len(own[0])), np.array(own), missing.get(name, 0))

@@ -89,6 +89,15 @@ class Summary:
         return other_part_of(self.metric)
 
     @cached_property
+    def classes(self) -> list[ArmClasses]:
+        """How well each arm finds each class, if the runs have predictions of classes; else empty.
+
+        Without `per_class` it is empty for studies of very many runs, too.
+        """
+        is_small = len(self.results.runs) <= MOST_RUNS_READ
+        return self.per_class or (classes_by_arm(self.results, self.metric, must_exist=False) if is_small else [])
+
+    @cached_property
     def best(self) -> list[str]:
         """The arms that may be the best, the one with the best mean first.
 

@@ -35,11 +35,12 @@ OUTPUTS: dict[str, Any] = {
         ),
     ],
     "csv": file_option("write a row for each arm as CSV"),
+    "history": file_option("write the figures of each layer as CSV, a row for each run, epoch and layer"),
     "md": file_option("write the tables as Markdown"),
-    "latex": file_option("write the main tables as LaTeX (booktabs)"),
+    "latex": file_option("write the tables as LaTeX (booktabs)"),
     "html": file_option("write tables, figures and runs as one HTML page"),
     "figures": Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write the figures to this folder, as PNG and SVG")
+        Path | None, typer.Option(metavar="DIR", help="write the figures to this folder, as PNG, SVG and PDF")
     ],
     "as_json": AsJson,
 }
@@ -55,6 +56,7 @@ class Outputs:
 
     wide: bool = False
     csv: str | None = None
+    history: str | None = None
     md: str | None = None
     latex: str | None = None
     html: str | None = None
@@ -63,19 +65,26 @@ class Outputs:
 
     def __post_init__(self) -> None:
         if self.to_stdout > 1:
-            raise InputError("only one of --json, --csv -, --md -, --latex - and --html - can go to stdout")
+            raise InputError(
+                "only one of --json, --csv -, --history -, --md -, --latex - and --html - can go to stdout"
+            )
         if self.to_stdout and self.wide:
             raise InputError("--wide: is for the table on the terminal, which is not printed here")
 
     @property
     def to_stdout(self) -> int:
         """How many outputs go to stdout instead of the tables."""
-        return [self.as_json, *(file == "-" for file in (self.csv, self.md, self.latex, self.html))].count(True)
+        return [self.as_json, *(file == "-" for file in self.files.values())].count(True)
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """The file of each option that writes one, or '-' for stdout."""
+        return {f"--{name}": getattr(self, name) for name in ("csv", "history", "md", "latex", "html")}
 
     def check_against(self, inputs: Iterable[Path]) -> None:
         """Raise InputError for a file that would replace what the report is about, or a file of a study."""
         read = {path.resolve() for path in inputs}
-        for option, file in (("--csv", self.csv), ("--md", self.md), ("--latex", self.latex), ("--html", self.html)):
+        for option, file in self.files.items():
             if not file or file == "-":
                 continue
             path = Path(file).resolve()
@@ -95,8 +104,8 @@ class Outputs:
     def write_files(self, report: Report) -> None:
         """Write the files that were asked for."""
         for file, text in (
-            (self.csv, report.to_csv), (self.md, report.to_markdown), (self.latex, report.to_latex),
-            (self.html, report.to_html),
+            (self.csv, report.to_csv), (self.history, report.to_layer_csv), (self.md, report.to_markdown),
+            (self.latex, report.to_latex), (self.html, report.to_html),
         ):  # fmt: skip
             if file is not None:
                 save(text(), file)

@@ -9,9 +9,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from dnntrain.config.spec import default_settings
-from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import options as data_options
+from dnntrain.config.shown import in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.executors.devices import default_workers
@@ -20,7 +18,6 @@ from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.study import Study, Tuning
-from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
@@ -92,13 +89,13 @@ def plan_table(study: Study, options: RunOptions) -> Group:
     """A study's arms with the settings in which they differ, and the number of runs and populations."""
     from dnntrain.statistics import looks_up_to  # loads scipy
 
-    varied = study.varied()
+    varied, settings_by_arm = study.varied(), {arm.name: arm.spec.settings() for arm in study.arms}
     rows = []
     for arm in study.arms:
-        settings = in_use(arm.spec.settings())
+        settings = in_use(settings_by_arm[arm.name])
         if study.tuning and not study.tuning.has_fixed and arm.name in study.tuning.candidates:
             settings[study.tuning.candidates[arm.name].key] = "tuned"
-        text = ", ".join(f"{key}={format_value(settings[key])}" for key in varied if key in settings)
+        text = write_settings({key: settings[key] for key in varied if key in settings})
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
     runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
@@ -107,7 +104,7 @@ def plan_table(study: Study, options: RunOptions) -> Group:
         f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
-        "common: " + ", ".join(f"{k}={format_value(v)}" for k, v in shared_settings(study).items()),
+        f"common: {write_settings(split_settings(settings_by_arm).common)}",
     ]
     if study.max_seeds:
         looks = ", ".join(map(str, looks_up_to(study.max_seeds)))
@@ -149,35 +146,3 @@ def network_lines(study: Study, options: RunOptions) -> list[str]:
     workers = options.workers or default_workers(options.device)
     seconds = predicted_duration(study, workers, options.home)
     return [*lines, f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')}"]
-
-
-def shared_settings(study: Study) -> dict[str, object]:
-    """The settings that all arms share, without those that are off."""
-    varied = {*study.varied(), "seed"}
-    settings = in_use(study.arms[0].spec.settings())
-    seldom_shown = {
-        *data_options(),
-        *TransferSettings.model_fields,
-        "subset",
-        "val_from",
-        "output",
-        "loss",
-        "select",
-    }  # shown if they are not the default
-    defaults = default_settings(study.arms[0].spec.net)
-    return {
-        key: value
-        for key, value in settings.items()
-        if key not in varied and value not in (None, False) and not (key in seldom_shown and value == defaults[key])
-    }
-
-
-def in_use(settings: dict[str, object]) -> dict[str, object]:
-    """The settings without the hyperparameters of techniques that are off."""
-    off = {
-        technique.key(name)
-        for technique in techniques_in(Switch)
-        if settings[technique.name] in (None, False)
-        for name in technique.model_fields
-    } - {technique.name for technique in techniques_in(Switch)}
-    return {key: value for key, value in settings.items() if key not in off}

@@ -55,7 +55,7 @@ def train_population(
     population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
     epoch = len(runs[0].history)
     while population.runs:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         trained = population.runs
         figures, probe = train_epoch(population, epoch)
         complete_average(population, epoch)
@@ -64,6 +64,7 @@ def train_population(
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
             run.seconds += (time.perf_counter() - started) / len(trained)
+            run.cpu_seconds += (time.process_time() - cpu_started) / len(trained)
         on_epoch(trained, population.checkpoints)
         epoch += 1
     return runs

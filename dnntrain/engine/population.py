@@ -168,6 +168,7 @@ class Population:
                 # a module's buffers may have shape (), and then `a[m]` is a scalar and not an array
                 {k: np.array(a[m]) for k, a in arrays.items()},
                 probes=run.probes.content(),
+                cpu_seconds=run.cpu_seconds,
             )
             for m, run in enumerate(self.runs)
         }
@@ -175,7 +176,8 @@ class Population:
     def restore(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Continue from the checkpoints, one for each member, all of the same epoch."""
         for run, point in zip(self.runs, checkpoints, strict=True):
-            run.history, run.kept_epoch, run.seconds = list(point.history), point.kept_epoch, point.seconds
+            run.history, run.kept_epoch = list(point.history), point.kept_epoch
+            run.seconds, run.cpu_seconds = point.seconds, point.cpu_seconds
             steps = len(point.history) * self.inputs.steps_per_epoch  # all finite, since the run went on
             run.probes = RunProbes(**(point.probes or {"finite_steps": steps}))
         for name, tensor in self.tensors().items():

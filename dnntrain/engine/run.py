@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from dnntrain import __version__
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
 from dnntrain.engine.probe import RunProbes
@@ -39,7 +41,11 @@ class Run:
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
-    """Its share of the time that its populations took."""
+    """Its share of the wall time that its populations took."""
+    cpu_seconds: float = 0.0
+    """Its share of their CPU time."""
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """When its training started or was resumed."""
     constant: dict[str, float] = field(default_factory=dict)
     """The held-out metrics that a network which ignores its inputs would have, by column."""
     target_info: TargetInfo = field(default_factory=TargetInfo)
@@ -74,6 +80,7 @@ class Run:
             "format": FORMAT,
             "run": run_id,
             "engine": ENGINE_VERSION,
+            "dnntrain": __version__,
             "settings": self.spec.settings(),
             "data": data,
             "environment": environment,
@@ -85,6 +92,9 @@ class Run:
             "health": str(diagnose(self.history, self.status, self.layers, self.probes)),
             "layers": self.layers.content(),
             "seconds": round(self.seconds, 4),
+            "cpu_seconds": round(self.cpu_seconds, 4),
+            "started": self.started,
+            "ended": datetime.now(UTC),
             "history": self.history,
             "probes": {key: value for key, value in self.probes.content().items() if key != "last" or diverged},
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,40 +23,40 @@ MOST_CONFUSIONS = 10
 PARTS_IN_WORDS = {"val": "validation", "test": "test"}
 
 
-def class_tables(summary: Summary) -> Iterator[TextTable]:
-    """Yields the table of all classes and arms, then how the arms confuse classes; nothing without `--per-class`."""
-    if not summary.per_class:
+def class_tables(summary: Summary, classes: Sequence[ArmClasses]) -> Iterator[TextTable]:
+    """Yields the table of all classes and arms, then how the arms confuse classes; nothing if `classes` is empty."""
+    if not classes:
         return
-    yield per_class_table(summary)
-    for arm in shown_matrices(summary):
+    yield per_class_table(classes)
+    for arm in shown_matrices(summary, classes):
         yield confusion_table(arm) if len(arm.classes) <= LARGEST_MATRIX else confusions_table(arm)
 
 
-def per_class_table(summary: Summary) -> TextTable:
+def per_class_table(classes: Sequence[ArmClasses]) -> TextTable:
     """A row for each class and arm, with the figures over the arm's runs in percent."""
     rows = []
-    for label in dict.fromkeys(label for arm in summary.per_class for label in arm.classes):
+    for label in dict.fromkeys(label for arm in classes for label in arm.classes):
         name = label
-        for arm in (arm for arm in summary.per_class if label in arm.classes):
+        for arm in (arm for arm in classes if label in arm.classes):
             place = arm.classes.index(label)
             figures = [shares(arm.values(figure, place)) for figure in arm.figures]
             rows.append([name, arm.arm, count(arm.support[place]), *figures])
             name = ""
-    part = PARTS_IN_WORDS[summary.per_class[0].part]
+    part = PARTS_IN_WORDS[classes[0].part]
     headings = ["class", "arm", "examples", "precision %", "recall %", "F1 %"]
     over = "mean ± standard deviation over runs, of precision over those that predict the class"
     title = f"per class, on the {part} part ({over})"
     return TextTable(title, headings, rows, frozenset(headings[2:]), keys=2)
 
 
-def shown_matrices(summary: Summary) -> list[ArmClasses]:
+def shown_matrices(summary: Summary, classes: Sequence[ArmClasses]) -> Sequence[ArmClasses]:
     """The arms whose confusions are shown: all, or of many the baseline and the one with the best mean."""
-    if len(summary.per_class) <= MOST_MATRICES:
-        return summary.per_class
+    if len(classes) <= MOST_MATRICES:
+        return classes
     sign = 1 if summary.higher_is_better else -1
     means = {arm.name: sign * arm.mean for arm in summary.arms if arm.finished}
     names = {summary.baseline, max(means, key=lambda name: means[name])}
-    return [arm for arm in summary.per_class if arm.arm in names]
+    return [arm for arm in classes if arm.arm in names]
 
 
 def confusion_table(arm: ArmClasses) -> TextTable:

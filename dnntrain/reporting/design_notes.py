@@ -18,6 +18,15 @@ READINGS = (
 
 def design_notes(summary: Summary) -> Iterator[str]:
     """The notes on a study's pairs, effects, contributions and published values, as far as it has these."""
+    yield from pair_notes(summary)
+    yield from effect_notes(summary)
+    yield from within_notes(summary)
+    yield from order_notes(summary)
+    yield from published_notes(summary)
+
+
+def pair_notes(summary: Summary) -> Iterator[str]:
+    """How all pairs of arms were judged."""
     arms = len(summary.arms)
     if summary.options.pairs and arms > 1:
         percent = formatting.percent(summary.level)
@@ -25,10 +34,6 @@ def design_notes(summary: Summary) -> Iterator[str]:
             f"All {arms * (arms - 1) // 2} pairs: simultaneous {percent} intervals by Tukey and Kramer's method on "
             "moderated variances."
         )
-    yield from effect_notes(summary)
-    yield from within_notes(summary)
-    yield from order_notes(summary)
-    yield from published_notes(summary)
 
 
 def effect_notes(summary: Summary) -> Iterator[str]:

@@ -8,22 +8,23 @@ from collections.abc import Iterator
 from dnntrain.analysis.pairs import compare_all_pairs
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting import formatting
+from dnntrain.reporting.design_notes import effect_notes, order_notes, published_notes, within_notes
 from dnntrain.statistics import ContrastResult, Interval, deviation
 from dnntrain.utils.text_layout import TextTable
 
 
-def tables_of_design(summary: Summary) -> Iterator[TextTable]:
-    """Yields the tables that a study has beyond those of every study."""
+def tables_of_design(summary: Summary) -> Iterator[tuple[TextTable, list[str]]]:
+    """Yields the tables that a study has beyond those of every study, each with what a reader must know of it."""
     if summary.published:
-        yield published_table(summary)
+        yield published_table(summary), [*published_notes(summary)]
     if summary.effects:
-        yield effects_table(summary)
+        yield effects_table(summary), [*effect_notes(summary)]
     if summary.simple_effects:
-        yield within_table(summary)
+        yield within_table(summary), [*within_notes(summary)]
     if summary.ordered:
-        yield order_table(summary)
+        yield order_table(summary), [*order_notes(summary)]
     if summary.contributions:
-        yield contributions_table(summary)
+        yield contributions_table(summary), [*effect_notes(summary)]
 
 
 def pairs_table(summary: Summary) -> TextTable:

@@ -1,4 +1,4 @@
-"""The lines below a study's tables: how arms were compared, what was lost, what more seeds would show, and the data."""
+"""The lines below a study's tables: how arms were compared, what was lost, and what more seeds would show."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from dnntrain.reporting.example_notes import example_notes
 from dnntrain.reporting.lost_runs import lost_lines
 from dnntrain.reporting.planning import planning_lines
 from dnntrain.reporting.progress import progress_lines
+from dnntrain.reporting.provenance import provenance_lines
 from dnntrain.reporting.secondary import secondary_lines
 from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
-from dnntrain.store.provenance import data_notes, datasets_of, environments_line
 from dnntrain.store.study_record import StudyRecord
 
 METHODS_IN_WORDS = {
@@ -44,6 +44,9 @@ EVERY_STEP = 0.9995
 
 OWN_VARIANCE = 0.1
 """An arm that shares less of the common variance than this is named."""
+
+NOTED = ("data", "data note", "environments")
+"""What a table that is printed alone says of how the study was made."""
 
 MAX_ARMS = 6
 """With more arms than this, a line that says something of each arm is shortened, unless the report is wide."""
@@ -80,7 +83,7 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
     if summary.times:
         yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
-    yield from data_lines(summary, most)
+    yield from example_notes(summary, most, seed_in_words(summary.results.record))
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"
 
@@ -95,7 +98,8 @@ def caption(summary: Summary) -> Iterator[str]:
     yield from table_lines(summary)
     yield from constant_lines(summary, MAX_ARMS)
     yield from lost_lines(summary, MAX_ARMS)
-    yield from data_lines(summary, MAX_ARMS)
+    yield from (f"{label.capitalize()}: {text}" for label, text in provenance_lines(summary) if label in NOTED)
+    yield from example_notes(summary, MAX_ARMS, seed_in_words(summary.results.record))
 
 
 def method_lines(summary: Summary) -> Iterator[str]:
@@ -246,19 +250,6 @@ def outlying_lines(summary: Summary) -> Iterator[str]:
         yield f"Single runs that cause most of their arm's spread: {', '.join(named)}."
 
 
-def data_lines(summary: Summary, most: int) -> Iterator[str]:
-    """The data sets with their sizes and notes, what the intervals hold for, and the environments."""
-    record = summary.results.record
-    datasets = datasets_of(record)
-    for data in datasets:
-        arms = f", arms {', '.join(data.arms)}" if len(datasets) > 1 else ""
-        counts = f"{data.train_examples:,} training and {data.test_examples:,} test examples"
-        yield f"data: {data.name} ({counts}){arms}"
-    yield from data_notes(record)
-    yield from example_notes(summary, most, seed_in_words(record))
-    yield from filter(None, [environments_line(record)])
-
-
 def seed_in_words(record: StudyRecord) -> str:
     """What a seed varies in the study's runs; empty if their settings are not recorded."""
     settings = [to_new_names(arm.settings) for arm in record.arms]
@@ -275,10 +266,3 @@ def seed_in_words(record: StudyRecord) -> str:
         fixed.append("the network that is reused")
     but = f", but not {' or '.join(fixed)}" if fixed else ""
     return f" A seed varies {', '.join(varied[:-1])}, and {varied[-1]}{but}."
-
-
-def implied(summary: Summary) -> Iterator[str]:
-    """What else the arms' settings changed, one line per arm."""
-    for arm in summary.arms:
-        if arm.implied:
-            yield f"{arm.name}: {'; '.join(arm.implied)}"

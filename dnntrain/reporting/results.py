@@ -127,8 +127,8 @@ class StudyResult:
         """Draw a figure, without a window or state of pyplot. Notebooks show it; `figure.savefig` writes it.
 
         Args:
-            kind: 'effects', 'curves', 'gradients', 'sensitivity', 'rates', 'confusion', 'time', 'sizes', or
-                'strategies', as in reports.
+            kind: 'effects', 'interactions', 'curves', 'gradients', 'sensitivity', 'rates', 'tuning', 'confusion',
+                'time', 'sizes', or 'strategies', as in reports.
 
         Raises:
             InputError: If the kind is unknown, or the study has no data for it.
@@ -199,6 +199,12 @@ class Report:
 
         return to_csv(self.summaries)
 
+    def to_layer_csv(self) -> str:
+        """The figures of each layer, such as gradient norms, as CSV: a row for each run, epoch, and layer."""
+        from dnntrain.reporting.exports.layer_history import to_layer_csv
+
+        return to_layer_csv(self.summaries)
+
     def to_json(self) -> str:
         """Everything as JSON, in full precision."""
         from dnntrain.reporting.exports.csv_json import to_json
@@ -212,7 +218,7 @@ class Report:
         return to_markdown(self.summaries)
 
     def to_latex(self) -> str:
-        """The main tables as LaTeX (booktabs)."""
+        """The tables as LaTeX (booktabs), with their notes."""
         from dnntrain.reporting.exports.latex import to_latex
 
         return to_latex(self.summaries)
@@ -225,7 +231,7 @@ class Report:
 
     @python_call
     def save_figures(self, folder: str | Path) -> list[Path]:
-        """Write the figures as PNG and SVG; returns their paths."""
+        """Write the figures as PNG (300 dpi), SVG, and PDF; returns their paths."""
         from dnntrain.reporting.figures import save_figures
 
         return save_figures(self.summaries, Path(folder))

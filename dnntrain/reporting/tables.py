@@ -48,12 +48,12 @@ def tables_of_runs(summary: Summary, *, wide: bool, pictures: bool) -> Iterator[
         yield ranks_table(summary)
     if pictures and len(summary.arms) <= MAX_PICTURES and (drawn := pictures_table(summary)).headings[1:]:
         yield drawn
-    yield from class_tables(summary)
+    yield from class_tables(summary, summary.per_class)
     if summary.options.pairs and len(summary.arms) > 1:
         yield pairs_table(summary)
     if wide:
         yield from wide_tables(summary)
-    yield from tables_of_design(summary)
+    yield from (table for table, _ in tables_of_design(summary))
     if scores := recorded_scores(summary.results):
         yield scores_table("Monte Carlo dropout", scores)
 
@@ -68,11 +68,11 @@ def wide_tables(summary: Summary) -> Iterator[TextTable]:
         yield measured
 
 
-def main_table(summary: Summary, *, wide: bool) -> TextTable:
+def main_table(summary: Summary, *, wide: bool, secondary: bool = True) -> TextTable:
     """A row for each arm: its runs, the metric, the difference from the baseline, and the verdict.
 
     A study that is judged by the test part has the validation metric as a further column. One that is judged by
-    accuracy has the difference in loss and the verdict by it at the end, and the reverse.
+    accuracy has the difference in loss and the verdict by it at the end, and the reverse, unless `secondary` is off.
     """
     metric, family = summary.metric, summary.family
     validation = summary.other_part if summary.other_part.startswith("val_") else ""
@@ -83,7 +83,7 @@ def main_table(summary: Summary, *, wide: bool) -> TextTable:
     headings += [formatting.heading(validation)] if has_validation else []
     headings += [f"Δ [{formatting.percent(family.level)}]", "verdict"] if family else []
     headings += wide_headings(family) if family and wide else []
-    other = summary.secondary
+    other = summary.secondary if secondary else None
     judged_by_other = f"verdict by {other.metric}" if other else ""
     headings += [f"Δ {other.metric} [{formatting.percent(other.level)}]", judged_by_other] if other else []
     rows = []

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.reporting.footer import footer, implied
+from dnntrain.reporting.footer import footer
+from dnntrain.reporting.provenance import provenance_lines, settings_table
 from dnntrain.reporting.tables import tables
 
 
@@ -17,7 +18,7 @@ def study_report(summary: Summary, *, wide: bool = False) -> Group:
 
     Args:
         summary: The study.
-        wide: Add columns to the main table, and what else the arms' settings changed.
+        wide: Add columns to the main table, and each arm's settings.
     """
     return Group(*_parts(summary, wide))
 
@@ -28,7 +29,8 @@ def _parts(summary: Summary, wide: bool) -> Iterator[RenderableType]:
     if record.question:
         yield Text(record.question, style="italic")
     yield from tables(summary, wide=wide, pictures=True)
-    yield Text("\n".join(footer(summary, wide=wide)), style="dim")
-    if wide:
-        yield Text("\n".join(implied(summary)), style="dim")
+    if wide and (settings := settings_table(summary)):
+        yield settings
+    made = [f"{label}: {text}" for label, text in provenance_lines(summary)]
+    yield Text("\n".join([*footer(summary, wide=wide), *made]), style="dim")
     yield Text("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -39,6 +40,9 @@ class Checkpoint:
     """The rows of earlier stages."""
     earlier_seconds: float = 0.0
     earlier_probes: dict[str, Any] = field(default_factory=dict)
+    cpu_seconds: float = math.nan
+    """nan in old checkpoints."""
+    earlier_cpu_seconds: float = 0.0
 
     @property
     def epochs(self) -> int:

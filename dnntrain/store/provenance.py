@@ -1,20 +1,26 @@
-"""The origin of a study's runs: the data sets they were trained on, and the environments that trained them."""
+"""The origin of a study's runs: the data sets they were trained on, the environments that trained them, and when."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
 from dnntrain.store.records import RunRecord
-from dnntrain.store.study_record import StudyDataset, StudyEnvironment, StudyRecord
+from dnntrain.store.study_record import StudyDataset, StudyEnvironment, StudyRecord, StudyTraining
 
 DECIDES_BITS = tuple(name for name in StudyEnvironment.model_fields if name != "runs")
 """The fields that distinguish environments. A run may differ in its last bits between two of them."""
 
 
 class Provenance:
-    """Collects the distinct data sets and environments of a study's records, for study.json."""
+    """Collects the distinct data sets and environments of a study's records, and their times, for study.json."""
 
     def __init__(self) -> None:
         self._datasets: dict[str, StudyDataset] = {}
         self._runs: dict[StudyEnvironment, int] = {}
+        self._versions: dict[str, None] = {}
+        self._times: dict[str, tuple[datetime, datetime, float | None]] = {}
+        """By run: start, end, and CPU time."""
 
     def add(self, arm: str, record: RunRecord) -> None:
         """Add one run of an arm."""
@@ -27,6 +33,9 @@ class Provenance:
         fields = record.environment.model_dump() | {"engine": record.engine}
         environment = StudyEnvironment(**{name: fields[name] for name in DECIDES_BITS}, runs=0)
         self._runs[environment] = self._runs.get(environment, 0) + 1
+        if record.started and record.ended:
+            self._times[record.run] = record.started, record.ended, record.cpu_seconds
+            self._versions[record.dnntrain] = None
 
     @property
     def datasets(self) -> list[StudyDataset]:
@@ -37,6 +46,31 @@ class Provenance:
     def environments(self) -> list[StudyEnvironment]:
         """Each environment with its number of runs."""
         return [environment.model_copy(update={"runs": runs}) for environment, runs in self._runs.items()]
+
+    @property
+    def training(self) -> StudyTraining | None:
+        """When the runs were trained, and what that took; None if no record says so."""
+        if not self._times:
+            return None
+        starts, ends, cpu = zip(*self._times.values(), strict=True)
+        known = [seconds for seconds in cpu if seconds is not None]
+        return StudyTraining(
+            runs=len(self._times),
+            dnntrain=sorted(self._versions),
+            started=min(starts),
+            ended=max(ends),
+            wall_seconds=busy_time(zip(starts, ends, strict=True)).total_seconds(),
+            cpu_seconds=round(sum(known), 1) if len(known) == len(cpu) else None,
+        )
+
+
+def busy_time(spans: Iterable[tuple[datetime, datetime]]) -> timedelta:
+    """The time that is in at least one of some spans, each a start and an end."""
+    total, until = timedelta(), datetime.min.replace(tzinfo=UTC)
+    for start, end in sorted(spans):
+        total += max(timedelta(), end - max(start, until))
+        until = max(until, end)
+    return total
 
 
 def datasets_of(study: StudyRecord) -> list[StudyDataset]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
+from dnntrain.utils.times import Moment
 from dnntrain.utils.user_code.reference import CodeReference
 from dnntrain.utils.user_code.sources import installed_as
 
@@ -178,6 +179,8 @@ class RunRecord(Record):
     """The run's id."""
     engine: str | None = None
     """The engine version that trained it."""
+    dnntrain: str = ""
+    """The version of dnntrain that trained it. Older records do not have it, nor the times of day and the CPU time."""
     settings: RecordedSettings
     data: DatasetRecord
     environment: EnvironmentRecord
@@ -202,6 +205,13 @@ class RunRecord(Record):
     layers: LayerNames = Field(default_factory=LayerNames)
     """Old records have none. Their networks are dense, and their layers have numbers."""
     seconds: float
+    """Its share of the wall time of the populations that it was trained in."""
+    cpu_seconds: float | None = None
+    """Its share of their CPU time."""
+    started: Moment | None = None
+    """When its training started, or was resumed for the last time."""
+    ended: Moment | None = None
+    """When its training ended."""
     history: list[HistoryRow] = Field(min_length=1)
     probes: ProbesRecord = Field(default_factory=ProbesRecord)
     """Older records have none: all of it is empty."""

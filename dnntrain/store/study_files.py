@@ -83,8 +83,8 @@ class StudyFiles:
             "environments": provenance.environments,
             "checksum": hashlib.sha256(results_csv.encode()).hexdigest(),
         }
-        found = {"constants": mean_constants(constants), "failed": failed}
-        origin |= {key: value for key, value in found.items() if value}  # old records have no constants
+        found = {"constants": mean_constants(constants), "training": provenance.training, "failed": failed}
+        origin |= {key: value for key, value in found.items() if value}  # old records have no constants and no times
         return cls(study.model_copy(update=origin), results_csv, runs, records, [*HISTORY_NAMES, *columns], preset)
 
     def contents(self) -> dict[str, Iterable[str]]:

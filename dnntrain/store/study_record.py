@@ -14,6 +14,7 @@ from dnntrain.store.published import PublishedValue, published_values
 from dnntrain.store.records import DatasetRecord, EnvironmentRecord, Record, RecordedSettings
 from dnntrain.utils.fields import format_validation_error
 from dnntrain.utils.files import read_json
+from dnntrain.utils.times import Moment
 
 
 class ArmRecord(Record):
@@ -52,6 +53,21 @@ class StudyEnvironment(Record):
     device: str | None = None
     runs: int
     """How many runs it trained."""
+
+
+class StudyTraining(Record):
+    """When the runs of a study were trained, and what that took, over the runs whose records say so."""
+
+    runs: int
+    """How many runs that is."""
+    dnntrain: list[str]
+    """The versions of dnntrain that trained them."""
+    started: Moment
+    ended: Moment
+    wall_seconds: float
+    """The time in which at least one of them was in training."""
+    cpu_seconds: float | None = None
+    """Of all of them together; None if a record does not say."""
 
 
 class JudgedArm(Record):
@@ -132,6 +148,10 @@ class StudyRecord(Record):
     order: list[str] = []
     """Arms in the order to test, the best first; empty if none is tested."""
     environments: list[StudyEnvironment] = []
+    training: StudyTraining | None = None
+    """None if no run's record says when it was trained."""
+    command: str = ""
+    """The command that made these files; empty for a call from Python, and in old study files."""
     checksum: str = ""
     """SHA-256 of results.csv as it was written."""
 

@@ -19,12 +19,14 @@ from dnntrain.store.locks import RunLocks
 from dnntrain.store.progress import ProgressFile, remove_ended
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import StudyFiles
+from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.callbacks import StudyCallback
 from dnntrain.studies.feasibility import check_study
 from dnntrain.studies.live_progress import after_epoch, after_failure, after_recording, process_record
 from dnntrain.studies.study import Study
 from dnntrain.studies.trained_study import TrainedStudy
 from dnntrain.transfer_learning.resolve import check_leakage, resolve_backbones
+from dnntrain.utils.command_line import command_line
 from dnntrain.utils.user_code.reference import code_of, pinned
 
 LOCKED_RUNS_SECONDS = 0.5
@@ -85,7 +87,7 @@ class StudyRunner:
         """
         callback = callback or StudyCallback()
         folder, missing = self.store.root / self.study.name, self.missing()
-        files = None if missing else self.study_files()
+        files = None if missing else self.study_files(self.recorded_command())
         if files and files.are_written(folder):
             # nothing to write, so the store may be read-only
             callback.start(self.study, self.records, self.ids)
@@ -115,7 +117,7 @@ class StudyRunner:
                     # an interrupt may have come between writing a record and noting it
                     self.records.refresh()
                     if self.records:
-                        files = self.study_files()
+                        files = self.study_files(command_line())
                         files.write(folder)
                     progress.keep = bool(self.missing() and (self.records or progress.record.epochs_trained))
         if missing:
@@ -127,15 +129,22 @@ class StudyRunner:
         assert files is not None  # every run is recorded
         return TrainedStudy(self.study, self.ids, self.records, files)
 
-    def study_files(self) -> StudyFiles:
-        """The study's files, made from the records so far."""
+    def recorded_command(self) -> str:
+        """The command that made the study's files as they are; empty if there are none, or they cannot be read."""
+        try:
+            return StudyRecord.read(self.store.root / self.study.name / "study.json").command
+        except InputError:
+            return ""
+
+    def study_files(self, command: str) -> StudyFiles:
+        """The study's files, made from the records so far by a command."""
+        study = self.study.to_record()
+        study = study.model_copy(update={"command": command}) if command else study
         varied = self.study.varied()
         of_arms = {arm.name: arm.spec.settings() for arm in self.study.arms}
         runs = [(arm.name, self.ids[spec]) for arm, spec in self.study.runs() if self.ids[spec] in self.records]
         settings = {run: {key: of_arms[arm][key] for key in varied} for arm, run in runs}
-        return StudyFiles.build(
-            self.study.to_record(), runs, self.records, settings, self.study.source, self.failed_seeds()
-        )
+        return StudyFiles.build(study, runs, self.records, settings, self.study.source, self.failed_seeds())
 
     def failed_seeds(self) -> dict[str, list[int]]:
         """By arm, the seeds whose jobs failed and that are not recorded."""

@@ -96,7 +96,8 @@ def train_transfer(
         else:
             stages = remaining
     for run, checkpoint in zip(runs, checkpoints, strict=False):
-        run.history, run.seconds = list(checkpoint.earlier), checkpoint.earlier_seconds
+        run.history = list(checkpoint.earlier)
+        run.seconds, run.cpu_seconds = checkpoint.earlier_seconds, checkpoint.earlier_cpu_seconds
         run.probes = RunProbes(**checkpoint.earlier_probes)
     splits = splits_of(dataset, specs)
     for stage in stages:
@@ -123,13 +124,14 @@ def train_stage(
     """Train the runs for one stage, and update their history and weights."""
     from dnntrain.engine.loop import train_population  # imports torch
 
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     specs, features, start = prepare_stage(
         stage, [run.spec for run in runs], dataset, splits, backbone, device, [run.weights for run in runs]
     )
-    seconds = (time.perf_counter() - started) / len(runs)  # the features are computed for all runs at once
-    for run in runs:
-        run.seconds += seconds
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+    for run in runs:  # the features are computed for all runs at once
+        run.seconds += seconds / len(runs)
+        run.cpu_seconds += cpu_seconds / len(runs)
     frozen_weights = backbone.frozen_weights(stage.frozen)
     network = backbone.whole_network(runs[0].spec, stage.frozen, start.layers[0])
     callback = StageCallback(runs, stage, network, start.layers[0], frozen_weights, checkpoints, on_epoch)
@@ -202,7 +204,7 @@ class StageCallback:
         )
         self.names = layer_names(runs[0].spec.net, network, whole[: len(whole) - len(part)])
         """The names of all weights, and of the activations of the frozen layers."""
-        self.earlier = [(list(run.history), run.seconds, run.probes) for run in runs]
+        self.earlier = [(list(run.history), run.seconds, run.cpu_seconds, run.probes) for run in runs]
         for run, checkpoint in zip(runs, checkpoints, strict=False):
             run.history += map(self.whole_row, checkpoint.history)
 
@@ -251,19 +253,21 @@ class StageCallback:
         )
         run.probes = run.probes.followed_by(own)
         run.seconds += part.seconds
+        run.cpu_seconds += part.cpu_seconds
         run.status = part.status if self.stage.last or part.status == "diverged" else "running"
 
     def whole_checkpoints(self, parts: dict[int, Checkpoint]) -> dict[int, Checkpoint]:
         """A stage's checkpoints as the whole runs'."""
         checkpoints = {}
         for index, part in parts.items():
-            history, seconds, probes = self.earlier[index]
+            history, seconds, cpu_seconds, probes = self.earlier[index]
             checkpoints[self.runs[index].index] = replace(
                 part,
                 stage=self.stage.number,
                 earlier=history,
                 earlier_seconds=seconds,
                 earlier_probes=probes.content(),
+                earlier_cpu_seconds=cpu_seconds,
             )
         return checkpoints
 

@@ -24,6 +24,7 @@ NARROWEST = 24
 COLORS = {
     "better": "green",
     "worse": "red",
+    "equivalent": "cyan",
     "never": "red",
     "vanishing": "yellow",
     "exploding": "red",
@@ -123,8 +124,11 @@ class TextTable:
 
     def cell(self, heading: str, value: str) -> Text:
         """A cell, in the color of its verdict."""
-        word = value.partition(" ")[0].rstrip(",:")
-        return Text(value, style=COLORS.get(word, "") if heading in self.colored else "")
+        return Text(value, style=self.color(heading, value))
+
+    def color(self, heading: str, value: str) -> str:
+        """The color of a cell: that of its verdict; empty if it has none."""
+        return COLORS.get(value.partition(" ")[0].rstrip(",:"), "") if heading in self.colored else ""
 
 
 def one_line_each(

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, PlainSerializer
 
 from dnntrain.errors import InputError
+
+Moment = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.isoformat())]
+"""A field with a time, which JSON has as ISO 8601 with a time zone."""
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

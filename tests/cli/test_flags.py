@@ -212,7 +212,7 @@ VALUES: dict[str, list[list[str]]] = {
     "per_class": [["--per-class"]],
     "within": [["--within", "bn"]],
     "order": [["--order", "elu > bn > baseline"]],
-    **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "md", "latex")},
+    **{kind: [[f"--{kind}", f"new.{kind}"]] for kind in ("csv", "history", "md", "latex")},
     "mirror": [["--mirror", "nowhere"]],
     "png": [["--png", "sheet.png"]],
     "clear": [["--clear"]],

@@ -150,7 +150,7 @@ def test_every_export_holds_every_arm(study: Path, tmp_path: Path) -> None:
     reader.feed((tmp_path / "out.html").read_text())
     assert not reader.open
     assert {"elu", "better"} <= set(reader.cells)
-    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg"}
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".svg", ".pdf"}
 
 
 def test_exports_escape_what_their_format_would_interpret(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dnntrain import __version__
 from dnntrain.analysis.summary import summarize
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
@@ -78,24 +80,27 @@ def test_a_new_record_has_the_text_and_checksum_of_an_untyped_one(mini: Dataset)
     spec = RunSpec.parse({"val": 0.2, "dropout": 0.5, "hidden": "3", "seed": 2**53 + 1})
     names = LayerNames(weights=["1", "2", "output"], activations=["1"], unobserved=[])
     results = {"test_loss": 0.1, "test_acc": 0.25}
-    run = Run(spec, 0, "finished", history, names, 1, {}, results, 1.23456)
+    started = datetime(2026, 11, 27, 10, tzinfo=UTC)
+    run = Run(spec, 0, "finished", history, names, 1, {}, results, 1.23456, cpu_seconds=1.0, started=started)
     run.probes = RunProbes({"grad_norm": [0.1, math.nan]}, [{"step": 1}], {"clipvalue": [math.inf, 2.0]}, 7)
     environment = {"python": "3.11", "threads": 1, "bit_for_bit": True, "new": [1, 2]}
     kept = {name: history[0].get(name) for name in ("train_loss", "train_acc", "val_loss", "val_acc")}
     old_names = {"n_validation": "own_validation", "license": "licence"}  # in files they keep their old names
     data = {old_names.get(name, name): value for name, value in mini.description().items()}
+    record = run.to_record(RUNS[0], mini.description(), environment)
     untyped = nan_to_none(
         {
-            "format": 1, "run": RUNS[0], "engine": ENGINE_VERSION, "settings": spec.settings(),
+            "format": 1, "run": RUNS[0], "engine": ENGINE_VERSION, "dnntrain": __version__,
+            "settings": spec.settings(),
             "data": data, "environment": environment, "status": "finished", "epochs": 2, "best_epoch": 1,
             "results": kept | {"test_loss": 0.1, "test_acc": 0.25, "mc_test_loss": None, "mc_test_acc": None},
             "constant": {}, "health": "exploding (layer output, epoch 1)", "layers": names.content(),
-            "seconds": 1.2346, "history": history,
+            "seconds": 1.2346, "cpu_seconds": 1.0, "started": "2026-11-27T10:00:00+00:00",
+            "ended": record.content()["ended"], "history": history,
             "probes": {"start": {"grad_norm": [0.1, math.nan]}, "magnitudes": {"clipvalue": [math.inf, 2.0]},
                        "finite_steps": 7},
         }
     )  # fmt: skip
-    record = run.to_record(RUNS[0], mini.description(), environment)
     content = json.dumps(untyped, sort_keys=True).encode()
     sums = {"record": hashlib.sha256(content).hexdigest(), "weights": hashlib.sha256(b"weights").hexdigest()}
     assert record.with_checksums(b"weights").to_json() == json.dumps(untyped | {"checksums": sums}, indent=1)

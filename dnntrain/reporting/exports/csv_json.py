@@ -20,6 +20,7 @@ from dnntrain.reporting import formatting
 from dnntrain.reporting.class_tables import class_data, class_rows
 from dnntrain.reporting.design_notes import design_notes
 from dnntrain.reporting.progress import progress_data
+from dnntrain.reporting.provenance import provenance_json
 from dnntrain.reporting.secondary import secondary_columns, secondary_data
 from dnntrain.reporting.sensitivity import sensitivity_data
 from dnntrain.reporting.tables import axis
@@ -185,13 +186,14 @@ def judging_data(summary: Summary) -> dict[str, Any]:
 
 
 def provenance_data(summary: Summary) -> dict[str, Any]:
-    """Where a study's runs come from: the epochs that they kept, their data, and where they were trained."""
+    """Where a study's runs come from: the epochs that they kept, their data and settings, and what trained them."""
     record = summary.results.record
     return {
         "kept_epochs": arms_by_kept_epoch(record),
         "data": record.data and record.data.content(),
         "datasets": [data.content() for data in datasets_of(record)],
         "environments": [environment.content() for environment in record.environments],
+        **provenance_json(summary),
         "constants": {arm.name: constant_of(record, arm.name, summary.metric) for arm in summary.arms},
     }
 

@@ -11,8 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from dnntrain.analysis.summary import Summary
-from dnntrain.reporting.footer import footer, implied
-from dnntrain.reporting.tables import tables
+from dnntrain.reporting.class_tables import class_tables
+from dnntrain.reporting.footer import footer
+from dnntrain.reporting.provenance import provenance_lines, settings_table
+from dnntrain.reporting.tables import main_table, tables, wide_tables
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 
@@ -42,11 +44,25 @@ def page_section(summary: Summary) -> dict[str, Any]:
     return {
         "name": summary.results.name,
         "question": summary.results.record.question,
-        "tables": list(tables(summary, wide=True)),
-        "notes": [*footer(summary, wide=True), *implied(summary)],
+        "tables": list(tables(summary)),
+        "folded": folded_tables(summary),
+        "notes": list(footer(summary, wide=True)),
+        "provenance": list(provenance_lines(summary, full=True)),
+        "settings": settings_table(summary),
         "figures": list(embedded_figures(summary)),
         "runs": TextTable("", list(runs.columns), cells),
     }
+
+
+def folded_tables(summary: Summary) -> dict[str, list[TextTable]]:
+    """The tables that the page folds away, by what they show: the numbers behind the verdicts, and classes."""
+    folded = {}
+    if summary.family and len(summary.results.runs):
+        what = "more numbers: p, effect sizes, seeds that each arm needs"
+        folded[what] = [main_table(summary, wide=True), *wide_tables(summary)]
+    if summary.classes and not summary.per_class:
+        folded["precision, recall and F1 of each class"] = [*class_tables(summary, summary.classes)]
+    return folded
 
 
 def embedded_figures(summary: Summary) -> Iterator[dict[str, str]]:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader
 
 from dnntrain.analysis.summary import Summary
 from dnntrain.reporting.footer import footer
+from dnntrain.reporting.provenance import provenance_lines, settings_table
 from dnntrain.reporting.tables import tables
 from dnntrain.utils.text_layout import TextTable
 
@@ -24,6 +25,8 @@ def to_markdown(summaries: Sequence[Summary]) -> str:
             "question": summary.results.record.question,
             "tables": list(tables(summary)),
             "footer": list(footer(summary)),
+            "provenance": list(provenance_lines(summary, full=True)),
+            "settings": settings_table(summary),
         }
         for summary in summaries
     ]

@@ -1,4 +1,4 @@
-"""Figures of a study as PNG, SVG, or PDF: learning curves, effects, gradients, sensitivities, learning rates, and time.
+"""Figures of a study as PNG, SVG, or PDF, from learning curves to confusion matrices; `FIGURE_KINDS` has them all.
 
 Each figure is a function that takes a study's summary, and its history where it needs one. It returns a matplotlib
 Figure, or None if the study has nothing to show in it. Importing this package imports matplotlib, which is slow, so
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +22,7 @@ from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
 from dnntrain.reporting.figures.effects import draw_effects
 from dnntrain.reporting.figures.gradients import draw_gradient_flow
+from dnntrain.reporting.figures.interactions import draw_interactions
 from dnntrain.reporting.figures.rates import draw_learning_rates
 from dnntrain.reporting.figures.score_time import draw_score_against_time
 from dnntrain.reporting.figures.sensitivity import draw_sensitivity
@@ -29,6 +30,7 @@ from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.strategies import draw_strategies
 from dnntrain.reporting.figures.style import check_format, rendered
 from dnntrain.reporting.figures.training_size import draw_training_size
+from dnntrain.reporting.figures.tuning import draw_tuning
 from dnntrain.utils.files import write_errors
 
 __all__ = [
@@ -39,19 +41,23 @@ __all__ = [
     "draw_effects",
     "draw_figure",
     "draw_gradient_flow",
+    "draw_interactions",
     "draw_learning_curves",
     "draw_learning_rates",
     "draw_score_against_time",
     "draw_sensitivity",
     "draw_strategies",
     "draw_training_size",
+    "draw_tuning",
     "read_history",
     "rendered",
     "save_figures",
 ]
 
 
-def save_figures(summaries: Sequence[Summary], folder: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+def save_figures(
+    summaries: Sequence[Summary], folder: Path, formats: Sequence[str] = ("png", "svg", "pdf")
+) -> list[Path]:
     """Write every figure of every study as STUDY-FIGURE.FORMAT. The same records give the same bytes.
 
     Args:
@@ -94,9 +100,17 @@ class FigureKind:
 FIGURE_KINDS: dict[str, FigureKind] = {
     "curves": FigureKind("learning-curves", draw_learning_curves, "its runs have no history of this metric"),
     "effects": FigureKind("effects", lambda s, _: draw_effects(s), "no arm of it has a difference from a baseline"),
+    "interactions": FigureKind(
+        "interactions", lambda s, _: draw_interactions(s), "it is no factorial design with several factors"
+    ),
     "gradients": FigureKind("gradient-flow", draw_gradient_flow, "its runs recorded no norms of gradients"),
     "sensitivity": FigureKind("sensitivity", draw_sensitivity, "its runs recorded no sensitivities"),
     "rates": FigureKind("learning-rates", draw_learning_rates, "the learning rate is the same in all its epochs"),
+    "tuning": FigureKind(
+        "tuning",
+        lambda s, _: draw_tuning(s),
+        "no setting was tuned for its arms, or the runs that tuned it are not here",
+    ),
     "sizes": FigureKind(
         "training-size", lambda s, _: draw_training_size(s), "it does not compare transfer at several training sizes"
     ),
@@ -116,16 +130,16 @@ def draw_figure(kind: str, summary: Summary) -> Figure:
 
     Args:
         kind: A key of `FIGURE_KINDS`.
-        summary: The study. Confusion matrices are computed if the summary lacks them.
+        summary: The study.
 
     Raises:
         InputError: If the kind is unknown, the study has nothing to show in it, or history.csv is damaged.
     """
     if kind not in FIGURE_KINDS:
         raise InputError(f"kind {kind!r}: must be one of {', '.join(FIGURE_KINDS)}")
-    if kind == "confusion" and not summary.per_class:
+    if kind == "confusion" and not summary.classes:
         try:
-            summary = replace(summary, per_class=classes_by_arm(summary.results, summary.metric))
+            classes_by_arm(summary.results, summary.metric)  # raises InputError that says what is missing
         except InputError as error:
             raise InputError(f"kind {kind!r}: {str(error).removeprefix('--per-class: ')}") from None
     figure = FIGURE_KINDS[kind].draw(summary, read_history(summary.results.folder))

@@ -20,9 +20,9 @@ MOST_CLASSES_NAMED = 30
 
 @styled
 def draw_confusion(summary: Summary) -> Figure | None:
-    """Draws what each class is predicted as, in percent of its examples; None unless classes are asked for."""
+    """Draws what each class is predicted as, in percent of its examples; None without such predictions."""
     shown = select_arms(summary, MAX_PANELS)
-    by_name = {arm.arm: arm for arm in summary.per_class}
+    by_name = {arm.arm: arm for arm in summary.classes}
     arms = [by_name[arm.name] for arm in shown if arm.name in by_name]
     if not arms:
         return None

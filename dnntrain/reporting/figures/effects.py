@@ -18,10 +18,12 @@ from dnntrain.reporting.figures.axis_labels import titled
 from dnntrain.reporting.figures.series import MAX_ROWS, lost_note, lost_runs_note, omitted_note, select_arms
 from dnntrain.reporting.figures.style import (
     BLUE,
+    GREEN,
     INK,
     NORMAL,
     SMALL,
     SOFT,
+    VERMILLION,
     canvas,
     laid_out,
     metric_label,
@@ -33,6 +35,9 @@ from dnntrain.reporting.figures.style import (
 )
 from dnntrain.reporting.formatting import percent
 from dnntrain.statistics import ComparisonFamily, Interval
+
+VERDICT_COLORS = {"better": GREEN, "worse": VERMILLION, "never": VERMILLION}
+"""The color of an arm by the first word of its verdict, as in the tables; any other arm is blue."""
 
 
 @styled
@@ -80,7 +85,7 @@ def effects_caption(summary: Summary, family: ComparisonFamily) -> str:
         f"Baseline: {summary.baseline}.",
         f"Bars: simultaneous {percent(family.level)} intervals of {compared}, method {family.method}; thick: "
         f"{percent(2 * family.level - 1)}, for equivalence; arrow: it goes beyond the axis.",
-        "Filled: the interval excludes zero; open: it includes zero.",
+        "Filled: the interval excludes zero; open: it includes zero. Green: better; red: worse; blue: others.",
     ]
     if summary.delta > 0:
         symbol = "points" if metric.is_share else unit(summary, summary.metric)
@@ -136,17 +141,18 @@ def draw_effect_row(axes: Axes, y: int, arm: ArmSummary, summary: Summary) -> No
     if arm.difference is None or arm.comparison is None:
         axes.text(1.02, y, f"none: {arm.verdict}", **text)
         return
+    color = VERDICT_COLORS.get(arm.verdict.partition(" ")[0].rstrip(",:"), BLUE)
     shown, by, c = scaled(arm.difference, summary.metric), scale(summary.metric), arm.comparison
     left, right = axes.get_xlim()
     if math.isfinite(shown.low):
         for ends, width in (((shown.low, shown.high), None), ((by * c.narrow_low, by * c.narrow_high), 3.2)):
             inside = [min(max(end, left), right) for end in ends]
-            axes.plot(inside, [y, y], color=BLUE, solid_capstyle="butt", linewidth=width, zorder=2)
+            axes.plot(inside, [y, y], color=color, solid_capstyle="butt", linewidth=width, zorder=2)
         for end, arrow in ((shown.low, "<"), (shown.high, ">")):
             at = min(max(end, left), right)
-            axes.plot([at], [y], "|" if at == end else arrow, color=BLUE, markersize=5, clip_on=False, zorder=3)
-    face = BLUE if shown.low > 0 or shown.high < 0 else "white"
-    (point,) = axes.plot([shown.mean], [y], "o", color=BLUE, markerfacecolor=face, markersize=6.5, zorder=4)
+            axes.plot([at], [y], "|" if at == end else arrow, color=color, markersize=5, clip_on=False, zorder=3)
+    face = color if shown.low > 0 or shown.high < 0 else "white"
+    (point,) = axes.plot([shown.mean], [y], "o", color=color, markerfacecolor=face, markersize=6.5, zorder=4)
     point.set_label(arm.name)
     numbers = formatting.against_baseline(arm, summary).replace("-", "−")
     axes.text(1.02, y, numbers + lost_note(arm), **text | {"color": INK})

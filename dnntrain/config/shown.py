@@ -1,0 +1,75 @@
+"""Which of a run's settings a reader wants to see: not those of techniques that are off, and few defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dnntrain.config.spec import default_settings
+from dnntrain.config.transfer import TransferSettings
+from dnntrain.data import options as data_options
+from dnntrain.utils.fields import format_value
+
+Settings = Mapping[str, Any]
+
+SELDOM_SHOWN = frozenset({"subset", "val_from", "output", "loss", "select", "replicate"})
+"""Settings that are shown only where they are not the default, with those of transfer and of the data sources."""
+
+
+@dataclass(frozen=True)
+class ShownSettings:
+    """The settings of several arms, split into those that all share and those in which they differ."""
+
+    common: dict[str, Any]
+    by_arm: dict[str, dict[str, Any]]
+    """By arm, its values of the settings that differ, without those of techniques that are off in it."""
+
+    @property
+    def varied(self) -> list[str]:
+        """The keys in which arms differ, in the order of recorded settings."""
+        return list(dict.fromkeys(key for settings in self.by_arm.values() for key in settings))
+
+
+def split_settings(arms: Mapping[str, Settings]) -> ShownSettings:
+    """Split the arms' settings into common and varied ones.
+
+    Args:
+        arms: The flat settings of each arm, under today's names. Seeds are left out, since every run has its own.
+    """
+    settings = [{key: value for key, value in own.items() if key != "seed"} for own in arms.values()]
+    keys = list(dict.fromkeys(key for own in settings for key in own))
+    varied = [key for key in keys if any(own.get(key) != settings[0].get(key) for own in settings)]
+    used = [in_use(own) for own in settings]
+    common = {key: own[key] for key in keys if key not in varied for own in used if key in own}
+    by_arm = {name: {key: own[key] for key in varied if key in own} for name, own in zip(arms, used, strict=True)}
+    return ShownSettings(without_usual(common), by_arm)
+
+
+def in_use(settings: Settings) -> dict[str, Any]:
+    """The settings without the hyperparameters of techniques that are off.
+
+    The key of a hyperparameter starts with that of its technique: `bn_place` is one of `bn`. This needs no catalogue,
+    so that records of techniques that this version or this machine does not have are shown as well.
+    """
+    off = tuple(f"{key}_" for key, value in settings.items() if value is None or value is False)
+    return {key: value for key, value in settings.items() if not key.startswith(off)}
+
+
+def without_usual(settings: Settings) -> dict[str, Any]:
+    """The settings without what is off, and without those defaults that readers do not miss."""
+    defaults = default_settings()
+    seldom = SELDOM_SHOWN | {*data_options()} | {*TransferSettings.model_fields}
+    parents = tuple(f"{key}_" for key, value in defaults.items() if value is None or value is False)
+    return {
+        key: value
+        for key, value in settings.items()
+        if value is not None
+        and value is not False
+        and not ((key in seldom or key.startswith(parents)) and value == defaults.get(key, value))
+    }
+
+
+def write_settings(settings: Settings) -> str:
+    """The settings as a user writes them: `lr=0.1, bn=on`."""
+    return ", ".join(f"{key}={format_value(value)}" for key, value in settings.items())
