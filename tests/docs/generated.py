@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+import typer
+
+from dnntrain.cli import help as help_pages
 from dnntrain.cli.docs import FOLDER, INDEX
 from dnntrain.cli.main import CommandTable
-from dnntrain.cli.spec_options import metavar, panel, run_keys
+from dnntrain.cli.spec_options import group, metavar, run_keys
 from dnntrain.cli.techniques import parameters, usage
 from dnntrain.config.keys import flag
 from dnntrain.config.spec import choice_keys, flat_keys
@@ -40,10 +43,10 @@ def generated_pages() -> dict[str, str]:
 def index_page(written: dict[str, str]) -> str:
     """The list of pages, each with its first line."""
     lines = ["# Documentation", "", "`dnntrain docs TOPIC` shows one of these pages in the terminal.", ""]
-    for group, names in GROUPS.items():
+    for heading, names in GROUPS.items():
         there = [name for name in names if name in written or (FOLDER / f"{name}.md").is_file()]
         lines += [
-            f"**{group}**",
+            f"**{heading}**",
             "",
             *table(["topic", ""], ([link(name), first_line(name, written)] for name in there)),
         ]
@@ -66,7 +69,10 @@ def settings_page() -> str:
         "`sgd:momentum=0.9,nesterov=on`; the [catalogue](catalogue.md) has all names. A switch such as `--bn` is "
         "`bn: true` in a preset, and `--no-bn` turns it off.", "",
     ]  # fmt: skip
-    for heading, keys in groupby(sorted(own_keys(), key=panel), panel):
+    groups: dict[str, list[str]] = {}
+    for key in own_keys():
+        groups.setdefault(group(key), []).append(key)
+    for heading, keys in groups.items():
         lines += [f"## {heading}", "", *table(["key", "value", "default", ""], map(setting_row, keys))]
     return "\n".join(lines)
 
@@ -113,9 +119,11 @@ def presets_page() -> str:
     return "\n".join([
         "# Shipped presets", "",
         "The studies that come with dnntrain, each with the question that it answers.", "",
-        "```console", "$ dnntrain ablate vanishing --plan", "```", "",
-        "```sh", "dnntrain ablate vanishing             # train it", "dnntrain ablate vanishing --set lr=0.1    "
-        "# another study, next to it", "```", "",
+        "```console", "$ dnntrain presets show vanishing", "$ dnntrain ablate vanishing --plan", "```", "",
+        "```sh", "dnntrain presets                          # the same list, with what each needs and takes here",
+        "dnntrain presets copy vanishing mine.yaml # to change it",
+        "dnntrain ablate vanishing                 # train it",
+        "dnntrain ablate vanishing --set lr=0.1    # another study, next to it", "```", "",
         *table(["preset", "question"], rows),
         "`make lecture` judges the claims of the lecture \"Training Deep Neural Networks\", in up to two hours: each "
         "is supported, contradicted, depends, or is not told apart, with its interval and the command to repeat it "
@@ -138,22 +146,32 @@ def commands_page() -> str:
     lines = [
         "# Commands", "",
         "Every command with its arguments and options.", "",
-        "Results go to stdout; progress, warnings and errors to stderr. `--plugin FILE.py` works with every command "
-        "([plug-ins](plugins.md)).", "",
+        "`dnntrain VERB --help` shows what everybody needs, `--help-all` every option. `--plugin FILE.py` works with "
+        "every command ([plug-ins](plugins.md)), `dnntrain --version` prints the version and the plug-ins, and "
+        "`dnntrain --install-completion` makes the shell complete commands, techniques, presets, studies and runs. "
+        "Results go to stdout; progress, warnings and errors to stderr.", "",
         *table(["exit code", ""], EXIT_CODES), *table(["variable", ""], ([f"`{n}`", text] for n, text in VARIABLES)),
     ]  # fmt: skip
     for name, command in all_commands():
-        positional = [argument(p) for p in command.params if p.param_type_name == "argument"]
-        lines += [f"## dnntrain {name}", "", inspect.cleandoc(command.help or ""), ""]
-        lines += ["```text", " ".join(["dnntrain", name, *positional, "[OPTIONS]"]), "```", ""]
-        keys = {flag(key) for key in run_keys()}
-        options = [p for p in command.params if p.param_type_name == "option" and p.name not in ("help", "plugin")]
-        own = [p for p in options if p.opts[0] not in keys]
-        if len(own) < len(options):
-            some = "every [setting](settings.md)" if len(options) - len(own) > 40 else "some [settings](settings.md)"
-            lines += [f"It also takes {some} as {'an option' if some.startswith('every') else 'options'}.", ""]
-        lines += table(["option", ""], map(option_row, own)) if own else []
+        lines += command_lines(name, command)
     return "\n".join(lines)
+
+
+def command_lines(name: str, command: Any) -> list[str]:
+    """One command: what it does, how it is used, examples, and its options."""
+    text, _, examples = inspect.cleandoc(command.help or "").partition("Examples:\n")
+    written = help_pages.usage(typer.Context(command, info_name=f"dnntrain {name}"), command.params)
+    lines = [f"## dnntrain {name}", "", text.strip(), "", "```text", written, "```", ""]
+    if examples:
+        lines += ["```sh", *(line.strip() for line in examples.splitlines()), "```", ""]
+    settings = {flag(key) for key in run_keys()}
+    options = [each for each in command.params if each.param_type_name == "option" and is_own(each)]
+    own = [each for each in options if each.opts[0] not in settings]
+    if taken := len(options) - len(own):
+        share = "all" if taken == len(settings) else "most" if taken > len(settings) / 2 else "some"
+        lines += [f"It also takes {share} [settings](settings.md).", ""]
+    rows = ([f"`{help_pages.flags(each)}`", each.help or ""] for each in own)
+    return lines + (table(["option", ""], rows) if own else [])
 
 
 def all_commands() -> Iterator[tuple[str, Any]]:
@@ -163,17 +181,9 @@ def all_commands() -> Iterator[tuple[str, Any]]:
         yield from ((f"{name} {word}", each) for word, each in inner.items()) if inner else [(name, command)]
 
 
-def argument(parameter: Any) -> str:
-    """A positional argument, in brackets if it may be left out."""
-    name = (parameter.metavar or parameter.name).upper().strip("[]")
-    return name if parameter.required else f"[{name}]"
-
-
-def option_row(parameter: Any) -> list[str]:
-    """An option with its other names and its kind of value, and what it does."""
-    value = "" if parameter.is_flag else f" {parameter.metavar or 'VALUE'}"
-    names = ", ".join(f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts])
-    return [names, parameter.help or ""]
+def is_own(option: Any) -> bool:
+    """Whether an option is one of this command, and not of all commands."""
+    return option.name != "help" and option.rich_help_panel != help_pages.ELSEWHERE
 
 
 def table(headings: list[str], rows: Iterable[Iterable[str]]) -> list[str]:

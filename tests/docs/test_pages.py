@@ -11,6 +11,7 @@ import pytest
 from dnntrain.cli.docs import FOLDER, topics
 from dnntrain.cli.main import CommandTable
 from dnntrain.metrics import METRICS
+from dnntrain.reporting.figures import FIGURE_KINDS
 from dnntrain.studies.designs import DESIGNS
 from dnntrain.studies.preset_reader import KEYS
 from dnntrain.studies.presets import shipped_presets
@@ -76,7 +77,7 @@ def test_every_command_is_one_that_dnntrain_has(page: str, command: str) -> None
     assert program == "dnntrain"
     words = [word for i, word in enumerate(words) if word != "--plugin" and words[i - 1 : i] != ["--plugin"]]
     parsed, group = CommandTable()[name], None
-    if inner := getattr(parsed, "commands", None):
+    if words and (inner := getattr(parsed, "commands", None)):
         group, parsed = parsed.make_context(name, words[:1], resilient_parsing=True), inner[words.pop(0)]
     parsed.make_context(parsed.name, words, parent=group)
 
@@ -124,6 +125,10 @@ def named_in(page: str) -> set[str]:
 def test_every_preset_key_design_and_metric_is_documented() -> None:
     assert {*KEYS, *DESIGNS} <= named_in("presets")
     assert {name for name, metric in METRICS.items() if not plugin_of(type(metric))} <= named_in("metrics")
+
+
+def test_every_figure_is_documented() -> None:
+    assert {kind.file for kind in FIGURE_KINDS.values()} <= named_in("reports")
 
 
 def test_every_column_is_documented(folder: Path) -> None:
