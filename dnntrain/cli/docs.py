@@ -9,20 +9,35 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli.completion import one_of
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.console import console
 
 FOLDER = Path(__file__).parents[1] / "docs"
 INDEX = "README"
 """The page that lists the others. A code host shows a file of this name with its folder."""
+WIDEST = 100
+"""Columns of a page on a terminal, beyond which lines are hard to read."""
+
+
+def topics() -> list[str]:
+    """The names of all pages."""
+    return sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != INDEX)
 
 
 def docs(
-    topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="a page; without it, a list")] = None,
+    topic: Annotated[
+        str | None,
+        typer.Argument(metavar="TOPIC", autocompletion=one_of(topics()), help="a page; without it, a list of all"),
+    ] = None,
 ) -> None:
     """Read the documentation: a list of its pages, or one of them.
 
     On a terminal a page opens in the pager ($PAGER, or less). In a pipe it is plain Markdown.
+
+    Examples:
+        dnntrain docs
+        dnntrain docs getting-started
     """
     from rich.markdown import Markdown  # takes a tenth of a second to import
 
@@ -33,12 +48,7 @@ def docs(
         return
     os.environ.setdefault("LESS", "-FRX")  # as git does: colors, and no pager for what fits on one screen
     with terminal.pager(styles=True):
-        terminal.print(Markdown(with_commands_for_links(text), hyperlinks=False))
-
-
-def topics() -> list[str]:
-    """The names of all pages."""
-    return sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != INDEX)
+        terminal.print(Markdown(with_commands_for_links(text), hyperlinks=False), width=min(terminal.width, WIDEST))
 
 
 def read_page(topic: str | None) -> str:

@@ -279,6 +279,7 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "thresholds", "small"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
+    ("docs",),
 ]
 """Command lines that every option of the command is added to."""
 

@@ -23,7 +23,7 @@ from dnntrain.utils.fields import field_extra, format_value
 from dnntrain.utils.plugins import plugin_of
 
 GROUPS = {
-    "Start": ("getting-started", "shipped-presets", "lecture"),
+    "Start": ("getting-started", "shipped-presets", "recipes", "lecture"),
     "Write a study": ("presets", "settings", "data", "networks", "techniques", "catalogue", "transfer"),
     "Read the results": ("reports", "verdicts", "metrics", "sensitivity"),
     "Put it to use": ("gates", "models", "tracking", "python", "clusters", "plugins"),
@@ -120,10 +120,10 @@ def presets_page() -> str:
         "# Shipped presets", "",
         "The studies that come with dnntrain, each with the question that it answers.", "",
         "```console", "$ dnntrain presets show vanishing", "$ dnntrain ablate vanishing --plan", "```", "",
-        "```sh", "dnntrain presets                          # the same list, with what each needs and takes here",
-        "dnntrain presets copy vanishing mine.yaml # to change it",
-        "dnntrain ablate vanishing                 # train it",
-        "dnntrain ablate vanishing --set lr=0.1    # another study, next to it", "```", "",
+        "```console slow", "$ dnntrain ablate vanishing", "```", "",
+        "```sh", "dnntrain presets                             # the same list, with what each needs and takes here",
+        "dnntrain presets copy vanishing mine.yaml    # to change it",
+        "dnntrain ablate vanishing --set lr=0.1       # another study, next to it", "```", "",
         *table(["preset", "question"], rows),
         "`make lecture` judges the claims of the lecture \"Training Deep Neural Networks\", in up to two hours: each "
         "is supported, contradicted, depends, or is not told apart, with its interval and the command to repeat it "
