@@ -139,7 +139,7 @@ def test_every_column_is_documented(folder: Path) -> None:
     for name in ("results", "history"):
         with (folder / "runs" / "one" / f"{name}.csv").open() as file:
             assert {*next(csv.reader(file))} <= named, name
-    reported = succeeds("report", "runs/vanishing", "--csv", "-", cwd=folder)
+    reported = succeeds("report", "vanishing", "--csv", "-", cwd=folder)
     assert {*reported.splitlines()[0].split(",")} <= named
 
 

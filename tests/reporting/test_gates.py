@@ -145,7 +145,7 @@ def test_a_shell_script_of_three_lines_gates(study: Path, tmp_path: Path) -> Non
     path = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
     gate = re.sub(r'--require "[^"]*"', '--require "@"', script)
     for requirement, code in (("elu > relu", 0), ("worse > relu", 1), ("close > relu", 3)):
-        text = gate.replace("@", requirement).replace("runs/vanishing", str(study))
+        text = gate.replace("@", requirement).replace("report vanishing", f"report {study}")
         done = subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment(PATH=path), capture_output=True,
                               text=True, check=False)  # fmt: skip
         assert done.returncode == code, done.stderr
