@@ -1,6 +1,6 @@
 """What a shell completes: names of techniques, data sets, presets, studies, runs and metrics.
 
-Where nothing matches, the shell completes files. Nothing here imports torch, so that an answer comes in a second.
+Where nothing matches, the shell completes files. Nothing here imports torch.
 """
 
 from __future__ import annotations
