@@ -1,6 +1,6 @@
 """What a shell completes: names of techniques, data sets, presets, studies, runs and metrics.
 
-Where nothing matches, the shell completes files. Nothing here imports torch, so that an answer comes in a second.
+Where nothing matches, the shell completes files. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ def setting(key: str) -> Complete:
 
 def assignments(incomplete: str) -> list[str]:
     """KEY=VALUE of a run's settings."""
-    from dnntrain.cli.spec_options import run_keys
+    from dnntrain.config.spec import flat_keys
 
+    keys = [key for key in flat_keys() if key != "seed"]  # --seeds gives the seeds
     key, equals, _ = incomplete.partition("=")
     if not equals:
-        return [f"{each}=" for each in run_keys()]
-    return [f"{key}={value}" for value in values(key)] if key in run_keys() else []
+        return [f"{each}=" for each in keys]
+    return [f"{key}={value}" for value in values(key)] if key in keys else []
 
 
 def values(key: str) -> list[str]:

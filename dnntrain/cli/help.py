@@ -11,7 +11,6 @@ import inspect
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -41,7 +40,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A command with commands of its own, whose help has this layout. Without a command it shows its help."""
+    """A command with commands of its own, whose help has this layout."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
         formatter.write(page(context))
@@ -61,36 +60,33 @@ def page(context: typer.Context, *, everything: bool = False) -> str:
         context: The command's context.
         everything: Whether to describe the options of groups too, and to show whole texts.
     """
+    width = max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
+    return "".join(f"{line}\n" for line in page_lines(context, width, everything))
+
+
+def page_lines(context: typer.Context, width: int, everything: bool) -> Iterator[str]:
+    """The lines of a page: usage, text, commands, arguments, options, groups of options, examples."""
     command: Any = context.command
-    columns = shutil.get_terminal_size().columns
-    width = max(NARROWEST, min(columns, WIDEST))
     parameters = [each for each in command.get_params(context) if not getattr(each, "hidden", False)]
     text, _, examples = inspect.cleandoc(command.help or "").partition("Examples:\n")
+    yield f"Usage: {usage(context, parameters)}"
+    for paragraph in filter(None, text.split("\n\n")):
+        yield ""
+        yield from wrapped(" ".join(paragraph.split()), width)
+    is_group = hasattr(command, "commands")
+    if is_group:
+        listed = ((name, command.get_command(context, name)) for name in command.list_commands(context))
+        yield from section("Commands", [(name, first_sentence(each.help)) for name, each in listed], width)
     groups = by_heading(each for each in parameters if each.param_type_name == "option")
-    opened = groups if everything or hasattr(command, "commands") else {"Options": groups.get("Options", [])}
-    folded = {heading: options for heading, options in groups.items() if heading not in opened}
-
-    def body() -> Iterator[str]:
-        yield f"Usage: {usage(context, parameters)}"
-        for paragraph in filter(None, text.split("\n\n")):
-            yield ""
-            yield from wrapped(" ".join(paragraph.split()), width)
-        if hasattr(command, "commands"):
-            listed = ((name, command.get_command(context, name)) for name in command.list_commands(context))
-            yield from section("Commands", [(name, first_sentence(each.help)) for name, each in listed], width)
-        arguments = [each for each in parameters if each.param_type_name == "argument" and each.help]
-        for heading, members in ({"Arguments": arguments} | opened).items():
-            yield from section(heading, [(flags(each), described(each, everything)) for each in members], width)
-        if folded:
-            yield from folded_section(context.command_path, folded, width)
-        if examples:
-            yield from (
-                "",
-                typer.style("Examples:", bold=True),
-                *(f"  {line.strip()}" for line in examples.split("\n")),
-            )
-
-    return "".join(f"{line}\n" for line in body())
+    opened = groups if everything or is_group else {"Options": groups.pop("Options", [])}
+    arguments = [each for each in parameters if each.param_type_name == "argument" and each.help]
+    for heading, members in ({"Arguments": arguments} | opened).items():
+        yield from section(heading, [(flags(each), described(each, everything)) for each in members], width)
+    if opened is not groups:
+        yield from folded_section(context.command_path, groups, width)
+    if examples:
+        yield from ("", typer.style("Examples:", bold=True))
+        yield from (f"  {line.strip()}" for line in examples.splitlines())
 
 
 def by_heading(options: Iterable[Any]) -> dict[str, list[Any]]:
@@ -130,7 +126,7 @@ def described(parameter: Any, everything: bool) -> str:
     default = shown if isinstance(shown, str) else parameter.default if shown else None
     if callable(default) or default in (None, False, "", [], ()):
         return text
-    return f"{text} (default {default if isinstance(default, str | Path) else format_value(default)})"
+    return f"{text} (default {format_value(default)})"
 
 
 def first_sentence(text: str | None) -> str:

@@ -49,7 +49,7 @@ def option(key: str, essential: bool) -> inspect.Parameter:
         names.append(f"-{letter}")
     info = typer.Option(
         *names,
-        help=help_text(key),
+        help=help_text(key, essential),
         metavar=None if is_flag else metavar(key),
         autocompletion=completion.setting(key),
         show_default=False if field.default in (None, False) else format_value(field.default),
@@ -59,13 +59,14 @@ def option(key: str, essential: bool) -> inspect.Parameter:
     return keyword(key, Annotated[kind | None, info])
 
 
-def help_text(key: str) -> str:
-    """The help text: description, unit and choices."""
+def help_text(key: str, essential: bool) -> str:
+    """The help text: description, unit and choices. A technique outside of its group names its family."""
     field = flat_keys()[key]
     text = (field.description or "").rstrip(".")
     switch = next((technique for technique in techniques_in(Switch) if technique.name == key), None)
     if switch and switch.primary:
-        text = f"{switch.family.lower()}: {switch.model_fields[switch.primary].description}. {text}"
+        value = switch.model_fields[switch.primary].description
+        text = f"{f'{switch.family.lower()}: ' if essential else ''}{value}. {text}"
     if unit := field_extra(field, "unit"):
         text += f" ({unit})"
     if slot := choice_keys().get(key):
@@ -79,13 +80,13 @@ def metavar(key: str) -> str:
     """The kind of value shown in the help."""
     if key in choice_keys():
         return "NAME[:P=V,…]"
-    kinds = {flat_keys()[key].annotation, *get_args(flat_keys()[key].annotation)}
+    annotation = flat_keys()[key].annotation
+    kinds = {annotation, *get_args(annotation)}
+    origins = {get_origin(kind) for kind in kinds}
     kinds |= {get_origin(kind) and get_args(kind)[0] for kind in kinds}  # bounds wrap the type in Annotated
-    if tuple in kinds:
+    if tuple in origins:
         return "N,N,…"
-    if Literal in {get_origin(kind) for kind in kinds}:
-        return "NAME"
-    return "N" if int in kinds else "NUMBER" if float in kinds else "TEXT"
+    return "NAME" if Literal in origins else "N" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 
 
 def group(key: str) -> str:

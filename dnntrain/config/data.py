@@ -18,7 +18,8 @@ class DataSettings(BaseModel):
 
     data: str = hyperparameter(
         "fashion-mini",
-        f"{', '.join(SOURCES)}, or your own .csv, .npz or image folder. Code of your own is module:FILE.py:FUNCTION",
+        f"{', '.join(SOURCES)}, or your own .csv, .npz or image folder. "
+        "A function of your own is module:FILE.py:FUNCTION",
         essential=True,
         short="d",
     )

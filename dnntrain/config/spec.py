@@ -80,7 +80,8 @@ class RunSpec(DataSettings, TransferSettings):
     )
     act: LayerActivations = hyperparameter(
         "auto",
-        "activation, or one for each layer. One for each is relu,elu,tanh. Auto is relu; your own module keeps its own",
+        "activation, or one for each layer. Commas separate layers: relu,elu,tanh. Auto is relu; your own module "
+        "keeps its own",
         essential=True,
     )
     init: AutoInitializer = hyperparameter(
@@ -94,7 +95,7 @@ class RunSpec(DataSettings, TransferSettings):
     )
     loss: AutoLoss = hyperparameter(
         "auto",
-        "loss to train on. Auto is cross_entropy, or squared in a regression. Validation and test are measured by auto",
+        "loss to train on. Auto is cross_entropy, or squared in a regression, as in validation and test",
     )
     lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True, essential=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
