@@ -91,6 +91,10 @@ def test_a_word_of_another_library_leads_to_the_right_one(words: str, expected: 
 def test_presets_and_python_suggest_in_their_own_language() -> None:
     with pytest.raises(InputError, match=r"p.yaml:1: base: unknown key 'momentum'; did you mean 'optimizer: sgd:mom"):
         read_preset("base: {momentum: 0.9}\nfactors: {a: {bn: on}}\n", "p.yaml")
+    with pytest.raises(InputError, match=r"p.yaml:1: unknown key 'lr'; a setting of runs belongs under base"):
+        read_preset("lr: 0.1\nfactors: {a: {bn: on}}\n", "p.yaml")
+    with pytest.raises(InputError, match=r"p.yaml:2: unknown key 'variants'; did you mean 'factors'"):
+        read_preset("base: {lr: 0.1}\nvariants: {a: {bn: on}}\n", "p.yaml")
     with pytest.raises(InputError, match=r"unknown setting 'momentum'; did you mean 'optimizer=sgd:momentum=0.9'"):
         dt.train(momentum=0.9)
 

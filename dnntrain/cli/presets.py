@@ -15,7 +15,7 @@ from dnntrain.data import DataLocation
 from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
 from dnntrain.studies.listing import copy_preset, listed_presets
-from dnntrain.studies.presets import find_preset
+from dnntrain.studies.presets import preset_text
 from dnntrain.utils.console import console, show
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
@@ -70,7 +70,7 @@ def list_all(out: Out = RUNS, data_dir: DataDir = None, as_json: AsJson = False)
 @presets_app.command("show")
 def show_preset(name: PresetName) -> None:
     """Print a preset's YAML."""
-    text, terminal = find_preset(name).read_text(encoding="utf-8"), console()
+    (_, text), terminal = preset_text(name), console()
     if not terminal.is_terminal:
         typer.echo(text, nl=False)
         return
@@ -85,6 +85,6 @@ def copy(
     file: Annotated[Path | None, typer.Argument(help="the file to write; by default NAME.yaml", metavar="FILE")] = None,
 ) -> None:
     """Copy a preset, and the code that it uses, to change it. Nothing is overwritten."""
-    preset, *code = copy_preset(name, file or Path(f"{find_preset(name).stem}.yaml"))
+    preset, *code = copy_preset(name, file or Path())
     typer.echo(f"{preset}: copied" + "".join(f", with {each}" for each in code))
     typer.echo(f"next: dnntrain ablate {preset} --plan")

@@ -12,7 +12,7 @@ from dnntrain.errors import InputError
 from dnntrain.store.progress import read_progress
 from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.preset_settings import CODE
-from dnntrain.studies.presets import find_preset, read_preset, shipped_presets
+from dnntrain.studies.presets import preset_text, read_preset, shipped_presets
 from dnntrain.studies.study import check_name
 from dnntrain.studies.yaml_document import Document
 from dnntrain.utils.files import write_atomic, write_errors
@@ -92,11 +92,10 @@ def copy_preset(name: str, target: Path) -> list[Path]:
     Raises:
         InputError: There is no such preset, a file exists already, or its name is none for a study.
     """
-    path = find_preset(name)
+    path, text = preset_text(name)
     target = target / path.name if target.is_dir() else target
     if target.suffix not in (".yaml", ".yml"):
         raise InputError(f"{target}: a preset's file ends in .yaml")
-    text = path.read_text(encoding="utf-8")
     if target.stem != path.stem:
         text = re.sub(r"^name:.*$", f"name: {check_name(target.stem, 'name')}", text, count=1, flags=re.M)
     code = [file for file in sorted(path.parent.glob("*.py")) if re.search(rf"\b{re.escape(file.name)}\b", text)]

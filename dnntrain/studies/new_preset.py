@@ -18,6 +18,7 @@ from dnntrain.studies.feasibility import check_metric_of
 from dnntrain.studies.preset_settings import CODE
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study, check_metric, check_name
+from dnntrain.studies.yaml_document import NULL
 from dnntrain.utils.user_code.reference import CodeReference, is_file
 
 Line = tuple[str, str]
@@ -155,8 +156,10 @@ def indented(line: str, comment: str) -> Line:
 def scalar(text: str) -> str:
     """A text as YAML, quoted if YAML would read it as something else."""
     try:
-        plain = yaml.compose(f"key: {text}", Loader=yaml.SafeLoader)
-        if isinstance(plain, yaml.MappingNode) and plain.value[0][1].value == text and text:
+        document = yaml.compose(f"key: {text}", Loader=yaml.SafeLoader)
+        assert isinstance(document, yaml.MappingNode)
+        plain = document.value[0][1]
+        if plain.value == text and plain.tag != NULL:
             return text
     except yaml.YAMLError:
         pass

@@ -57,6 +57,15 @@ def format_value(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
+def as_typed(value: float) -> float:
+    """A number of 32 bits as people type it: 0.009999999776482582 → 0.01. Other numbers stay as they are."""
+    import numpy as np  # the catalogue of techniques does without
+
+    with np.errstate(over="ignore"):
+        short = np.float32(value)
+    return float(str(short)) if float(short) == value else value
+
+
 def read_names(value: object) -> list[str]:
     """The names in a list, or in text like `name,ticket`; a name with a comma is quoted: `"Length, cm",ticket`.
 

@@ -43,6 +43,7 @@ HOW = {
     "trust_code": "which recorded code may run, as tests/executors/test_user_code.py holds",
     "follow": "waits while a study is in training, as test_watching holds",
     "yes": "answers a question that is asked only where something is removed",
+    "force": "replaces a file, as test_presets_command holds",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",
 }
@@ -280,6 +281,10 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
     ("docs",),
+    ("presets", "list"),
+    ("presets", "show", "vanishing"),
+    ("presets", "copy", "vanishing", "mine.yaml"),
+    ("init", "new.yaml", "--data", "table.csv", "--target", "kind"),
 ]
 """Command lines that every option of the command is added to."""
 

@@ -99,6 +99,7 @@ def test_ablate_records_every_run_and_trains_only_what_is_missing(preset: Path, 
     history = rows(folder / "history.csv")
     assert len([row for row in history if row["arm"] == "elu"]) == 4
     assert len(history[0]["grad_norm"].split()) == 4
+    assert {row["lr"] for row in history if row["arm"] == "elu"} == {"0.1"}
     assert history[0]["weights"] == "1 2 3 output" and history[0]["activations"] == "1 2 3"
 
     before = (folder / "results.csv").read_bytes()

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dnntrain.studies.new_preset import scalar
 from dnntrain.studies.presets import load_preset, shipped_presets
+from dnntrain.studies.yaml_document import Document
 from tests.support.command import environment
 from tests.support.inline import Answer, answer
 
@@ -119,6 +121,11 @@ def test_the_arms_fit_the_data_and_the_network(
     study = load_preset("mine.yaml")
     assert [arm.name for arm in study.arms] == arms and study.name == "mine" and study.baseline == "plain"
     assert study.metric == ("test_macro_f1" if "macro_f1" in words else "test_acc")
+
+
+@pytest.mark.parametrize("text", ["price", "Length, cm", "a: b", "x # y", "null", "[1", "'", "0x1f", "*a", "é", "a\tb"])
+def test_a_value_is_read_from_the_preset_as_it_was_given(text: str) -> None:
+    assert Document.read(f"base:\n  target: {scalar(text)}  # comment\n", "p.yaml").content["base"]["target"] == text
 
 
 @pytest.mark.parametrize(
