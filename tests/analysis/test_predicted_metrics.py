@@ -136,7 +136,8 @@ def test_the_exports_have_the_classes(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "classes-confusion.png").stat().st_size > 10_000
     assert not (tmp_path / "figures" / "classes-learning-curves.png").exists()  # an AUC is not measured by epoch
     plain = answer(["report", "runs/classes", "--figures", str(tmp_path / "plain")], trained, seconds=100)
-    assert plain.code == 0 and "per class" not in plain.out and not (tmp_path / "plain/classes-confusion.png").exists()
+    assert plain.code == 0 and "per class" not in plain.out  # the figure needs no room on a terminal
+    assert (tmp_path / "plain/classes-confusion.png").exists()
 
 
 def test_an_accuracy_of_99_percent_is_no_success_with_594_and_6_examples(trained: Path) -> None:

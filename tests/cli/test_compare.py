@@ -223,5 +223,5 @@ def test_every_export_knows_several_metrics_of_a_table(runs: Path, tmp_path: Pat
         assert ("runs: f1" in text and "runs: loss" in text) or "tab:runs--loss" in text
         assert "2 metrics are judged" in text and "loss: lower is better" in text
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert drawn == {f"runs_{metric}-effects.{kind}" for metric in ("f1", "loss") for kind in ("png", "svg")}
+    assert drawn == {f"runs_{metric}-effects.{kind}" for metric in ("f1", "loss") for kind in ("png", "svg", "pdf")}
     assert "health" not in printed and "s/run" not in printed

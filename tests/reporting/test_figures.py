@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -20,15 +21,18 @@ from matplotlib.figure import Figure
 from dnntrain.analysis.options import AnalysisOptions
 from dnntrain.analysis.sensitivity import LayerFactor
 from dnntrain.analysis.summary import Summary, summarize
+from dnntrain.analysis.tuning_curves import tuning_curves
 from dnntrain.errors import InputError
 from dnntrain.reporting.figures import (
     draw_all,
     draw_effects,
     draw_gradient_flow,
+    draw_interactions,
     draw_learning_curves,
     draw_learning_rates,
     draw_score_against_time,
     draw_sensitivity,
+    draw_tuning,
     file_names,
     read_history,
     rendered,
@@ -42,7 +46,9 @@ from dnntrain.reporting.tables import tables
 from dnntrain.store.study_files import read_study
 from tests.support.command import environment, succeeds
 
-ALL = ("learning-curves", "effects", "gradient-flow", "sensitivity", "learning-rates", "time")
+ALL = ("learning-curves", "effects", "gradient-flow", "sensitivity", "learning-rates", "confusion", "time")
+FROM_RECORDS = ("sensitivity", "confusion")
+"""The figures that need the runs' records and predictions."""
 PNG = b"\x89PNG\r\n\x1a\n"
 PRESET = """
 name: small
@@ -161,13 +167,20 @@ def drawn(figure: Figure | None) -> Figure:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def test_every_figure_is_written_as_png_and_svg(files: list[Path]) -> None:
-    assert [file.name for file in files] == [f"small-{kind}.{end}" for kind in ALL for end in ("png", "svg")]
+def test_every_figure_is_written_for_print_and_with_text_that_stays_text(files: list[Path]) -> None:
+    assert [file.name for file in files] == [f"small-{kind}.{end}" for kind in ALL for end in ("png", "svg", "pdf")]
     for file in files:
         if file.suffix == ".png":
-            assert file.read_bytes().startswith(PNG)
+            content = file.read_bytes()
+            assert content.startswith(PNG)
+            per_meter = int.from_bytes(content[content.index(b"pHYs") + 4 :][:4])
+            assert round(per_meter * 0.0254) == 300
+        elif file.suffix == ".svg":
+            root = ET.parse(file).getroot()
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert any("Which rate?" in (text.text or "") for text in root.iter("{http://www.w3.org/2000/svg}text"))
         else:
-            assert ET.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+            assert file.read_bytes().startswith(b"%PDF") and b"/Type3" not in file.read_bytes()
 
 
 def test_the_same_records_give_the_same_bytes(trained: Summary, files: list[Path], tmp_path: Path) -> None:
@@ -176,6 +189,56 @@ def test_the_same_records_give_the_same_bytes(trained: Summary, files: list[Path
     assert len(again) == len(ALL) and all(file.read_bytes() == once[file.name] for file in again)
     svg = again[0].read_text(encoding="utf-8")
     assert "<dc:date>" not in svg and "matplotlib" not in svg.split("<defs>")[0]
+
+
+def test_a_factorial_design_has_a_panel_for_each_pair_of_factors(tmp_path: Path) -> None:
+    levels = [
+        {"act": act, "bn": bn, "rate": rate} for act in ("relu", "elu") for bn in ("", "bn") for rate in ("", "r")
+    ]
+    names = ["+".join(filter(None, each.values())) for each in levels]
+    arms = [{"name": name, "levels": each} for name, each in zip(names, levels, strict=True)]
+    study = Written(tmp_path, names, 3, design="factorial")
+    study.description["arms"] = arms
+    for number, name in enumerate(names):
+        for seed in range(3):
+            study.run(name, seed, [0.1 * number + 0.01 * seed])
+    figure = drawn(draw_interactions(study.summary()))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["act", "act", "bn"]
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    assert labels == ["off", "on"]
+    # relu without batch norm, over both rates and all seeds: arms 0 and 1
+    assert handles[0][0].get_ydata()[0] == pytest.approx(100 * (0.05 + 0.01))
+    study.description["design"] = "list"
+    assert draw_interactions(study.summary()) is None
+
+
+def test_tuned_arms_show_what_was_tried(tmp_path: Path) -> None:
+    for folder in ("hand-tuning", "hand-tuned"):
+        (tmp_path / folder).mkdir()
+    tried = {f"{arm} ({lr:g})": {"name": f"{arm} ({lr:g})", "settings": {"act": arm, "lr": lr, "seed": 0}}
+             for arm in ("elu", "selu") for lr in (0.01, 0.1)}  # fmt: skip
+    tuning = Written(tmp_path / "hand-tuning", [*tried], 2, baseline=None)
+    tuning.description["arms"] = [*tried.values()]
+    for number, arm in enumerate(tried):
+        tuning.run(arm, 0, [0.1 * number])
+        tuning.run(arm, 1, [0.1 * number + 0.2], status="diverged" if arm == "selu (0.1)" else "finished")
+    tuning.summary()
+    arms = [{"name": arm, "tuned": "lr", "settings": {"act": arm, "lr": 0.01, "seed": 0}} for arm in ("elu", "selu")]
+    study = Written(tmp_path / "hand-tuned", ["elu", "selu"], 1)
+    study.description["arms"] = arms
+    for arm in ("elu", "selu"):
+        study.run(arm, 0, [0.5])
+    summary = study.summary()
+    curve, other = tuning_curves(summary.results)
+    assert (curve.arm, curve.setting, curve.metric, curve.chosen) == ("elu", "lr", "val_acc", 0.01)
+    assert curve.scores == {0.01: pytest.approx([0.0, 0.2]), 0.1: pytest.approx([0.1, 0.3])}
+    assert math.isnan(other.scores[0.1][1])
+    figure = drawn(draw_tuning(summary))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["elu: 0.01", "selu: 0.01"]
+    assert [*figure.axes[0].lines[2].get_ydata()] == pytest.approx([10, 20])
+    assert "rules the value out" in " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    shutil.rmtree(tmp_path / "hand-tuning")
+    assert draw_tuning(summary) is None
 
 
 def test_studies_of_one_name_do_not_overwrite_each_other() -> None:
@@ -195,7 +258,7 @@ def test_neither_torch_nor_pyplot_is_imported(steady: Written) -> None:
     code = (
         "import sys; from pathlib import Path; from dnntrain.reporting.figures import save_figures;"
         "from dnntrain.store.study_files import read_study; from dnntrain.analysis.summary import summarize;"
-        f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder);"
+        f"folder = Path({str(steady.folder)!r}); save_figures([summarize(read_study(folder))], folder, ['png', 'svg']);"
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys()"
     )
     root = Path(__file__).parents[2]
@@ -471,7 +534,7 @@ def test_one_seed_has_differences_without_intervals(tmp_path: Path) -> None:
 
 def test_without_a_baseline_there_is_no_forest_plot(steady: Written) -> None:
     steady.description["baseline"] = None
-    assert steady.kinds() == [kind for kind in ALL if kind not in ("effects", "sensitivity")]  # it has no records
+    assert steady.kinds() == [kind for kind in ALL if kind not in ("effects", *FROM_RECORDS)]
 
 
 def test_all_runs_diverged(tmp_path: Path) -> None:
@@ -496,7 +559,7 @@ def test_names_that_could_be_taken_for_something_else(tmp_path: Path) -> None:
         for seed in range(2):
             study.run(name, seed, [0.1, 0.2])
     figures = dict(draw_all(study.summary()))
-    assert set(figures) == set(ALL) - {"learning-rates", "sensitivity"}
+    assert set(figures) == set(ALL) - {"learning-rates", *FROM_RECORDS}
     for figure in figures.values():
         ET.fromstring(rendered(figure, "svg"))
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,17 @@ def test_a_fresh_study_reads_no_record_back(tmp_path: Path, reads: list[str]) ->
     assert reads == ["run.json"] * 4  # once each
     report = answer(["report", "runs/small"], tmp_path).out
     assert printed.out.startswith(report.rstrip("\n")) and reads == ["run.json"] * 4 + ["results.csv"]
+
+
+def test_a_study_keeps_the_command_that_made_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "runs" / "small" / "study.json"
+    for words in (["ablate", "small.yaml"], ["ablate", "small.yaml", "--workers", "1"]):  # the second trains nothing
+        monkeypatch.setattr(sys, "argv", ["dnntrain", *words])
+        trained(tmp_path)
+        record = StudyRecord.read(path)
+        assert record.command == "dnntrain ablate small.yaml"
+    assert record.training and record.training.runs == 4 and record.training.dnntrain == [__version__]
+    assert record.training.cpu_seconds and record.training.started < record.training.ended
 
 
 def test_results_in_memory_are_those_on_disk(tmp_path: Path) -> None:
