@@ -22,7 +22,9 @@ TrustCode = Annotated[
 ]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
-Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="print the arms, what is recorded, and the time that the rest takes, then exit")
+]
 Seeds = Annotated[str | None, typer.Option(help="how many seeds (5), or which ones (3,7 or 10-14)")]
 UntilResolved = Annotated[
     bool,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dnntrain.cli.run_options import RUNS
 from dnntrain.errors import InputError
+from dnntrain.store.studies import RUNS
 
 
 def track(

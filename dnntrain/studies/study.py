@@ -245,6 +245,20 @@ def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
     return [int(match[1])]
 
 
+def write_seeds(seeds: Sequence[int]) -> str:
+    """The shortest text that `read_seeds` reads as these seeds: '5', '3,7' or '10-14'."""
+    ordered = sorted(seeds)
+    if ordered == list(range(len(ordered))):
+        return str(len(ordered))
+    parts: list[list[int]] = []
+    for seed in ordered:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
 def check_name(name: str, what: str) -> str:
     """Check that a name is safe as a folder name and readable in tables; InputError if it is not."""
     if not re.fullmatch(r"[\w(][\w.+=,:() -]{0,79}", name) or name != name.strip():
