@@ -11,6 +11,7 @@ from dnntrain.cli.options import AsJson, Name, Plan, Seeds, Track, add_options
 from dnntrain.cli.plan import plan_or_run, print_result, run_here, warn
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
+from dnntrain.errors import InputError
 
 
 @add_options(settings=spec_options(run_keys()), options=run_options())
@@ -32,6 +33,8 @@ def train(
 
     run, trackers = read_run_options(options), read_trackers(track or [])
     study = training_study(settings, seeds, name, run.out, run.home)
+    if plan and as_json:
+        raise InputError("--json: not with --plan, which records nothing to print")
     if plan:
         plan_or_run(study, run, plan)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnntrain.analysis.margins import read_margin
@@ -245,7 +245,7 @@ def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
     return [int(match[1])]
 
 
-def write_seeds(seeds: Sequence[int]) -> str:
+def write_seeds(seeds: Iterable[int]) -> str:
     """The shortest text that `read_seeds` reads as these seeds: '5', '3,7' or '10-14'."""
     ordered = sorted(seeds)
     if ordered == list(range(len(ordered))):
