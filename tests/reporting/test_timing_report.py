@@ -62,6 +62,8 @@ def test_requirements_are_on_the_ratios_of_a_round(timed: Path) -> None:
     ):
         [result] = judge(requirement, study)
         assert result.answer is answered, result
+    rounds = result.finding.seeds_to_decide  # of the last, which is inconclusive
+    assert rounds is not None and rounds > ROUNDS and f"{rounds} rounds decide it" in result.reason
 
 
 def test_a_study_or_an_arm_without_times_says_how_to_get_them(timed: Path) -> None:

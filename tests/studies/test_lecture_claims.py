@@ -46,7 +46,7 @@ def answer(word: str, estimate: float, low: float, high: float, seeds: int | Non
     reason = f"test_acc: {figure}, required > 0; elu: 0 of 5 runs lost, 5 of 5 planned"
     return {
         "answer": word, "reason": reason, "estimate": estimate, "low": low, "high": high, "bound": 0.0, "n": 5,
-        "seeds_to_decide": seeds, "arms": {"elu": {"made": 5}},
+        "quantity": "test_acc", "seeds_to_decide": seeds, "arms": {"elu": {"made": 5}},
     }  # fmt: skip
 
 

@@ -31,6 +31,8 @@ class IntervalEstimate:
     """The distance from a bound that is noticed with 80 % power; nan without variance."""
     scale: float
     """The size of the largest value, on which the rounding error depends."""
+    counted: str = "seeds"
+    """What `n` counts."""
 
     @classmethod
     def of_mean(cls, values: Sequence[float], level: float, bounds: tuple[float, float]) -> Self:
@@ -56,8 +58,19 @@ class IntervalEstimate:
         variance = n * comparison.se**2
         return cls(clipped(interval, bounds), n, variance, comparison.df, comparison.smallest_detectable, scale)
 
+    @classmethod
+    def of_interval(cls, interval: Interval, n: int, level: float, counted: str) -> Self:
+        """An interval whose values have no variance of their own, such as a median's.
+
+        The variance is the one that gives Student's t interval the same width, so that `seeds_to_decide` assumes that
+        the width shrinks with √n.
+        """
+        half_width = (interval.high - interval.low) / 2
+        variance = n * (half_width / t_critical(level, n - 1)) ** 2 if n > 1 else math.nan
+        return cls(interval, n, variance, n - 1, math.nan, abs(interval.high), counted)
+
     def seeds_to_decide(self, bound: float, level: float) -> int | None:
-        """The seeds that tell the estimate from a bound with 80 % power, if the truth is as estimated.
+        """How many seeds (or what `n` counts) tell the estimate from a bound with 80 % power, if it is the truth.
 
         Args:
             bound: What the estimate is compared with.
@@ -115,7 +128,9 @@ class Limit:
             seeds = estimate.seeds_to_decide(self.bound, self.level)
         if seeds:
             count = f"{seeds:,}" if seeds <= MANY_SEEDS else f"more than {MANY_SEEDS:,}"
-            shown += f"; if the truth is as estimated, {count} seeds decide it with {100 * POWER:g} % power"
+            shown += (
+                f"; if the truth is as estimated, {count} {estimate.counted} decide it with {100 * POWER:g} % power"
+            )
         return Finding(
             answer=answer,
             statement=why if math.isnan(estimate.interval.mean) else "; ".join(filter(None, [why, shown])),

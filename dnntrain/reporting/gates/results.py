@@ -46,7 +46,10 @@ class Finding:
     n: int | None = None
     """The values of the smaller side; None for facts about the runs."""
     seeds_to_decide: int | None = None
-    """If it is inconclusive, the seeds that decide it with 80 % power if the truth is as estimated; None if unknown."""
+    """If it is inconclusive, the seeds that decide it with 80 % power if the truth is as estimated; None if unknown.
+
+    For measured times, these are rounds.
+    """
 
 
 @dataclass(frozen=True, repr=False, eq=False)

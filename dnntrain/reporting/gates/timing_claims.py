@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,12 +19,10 @@ from dnntrain.statistics.medians import median_interval
 class RatioClaim(SecondsClaim):
     """A time against a multiple of another arm's, judged by their ratio, or against a number."""
 
-    def judged(self, interval: Interval, n: int, unit: str, scope: Scope) -> Finding:
-        """Judges the ratio, or without a right arm the left one's own time, of which there are `n` values."""
+    def judged(self, interval: Interval, n: int, unit: str, counted: str, scope: Scope) -> Finding:
+        """Judges the ratio, or without a right arm the left one's own time; `counted` says what the `n` values are."""
         unit = f" * {self.right.arm}" if self.right else unit
-        estimate = IntervalEstimate(
-            interval, n, variance=math.nan, df=math.nan, detectable=math.nan, scale=abs(interval.high)
-        )
+        estimate = IntervalEstimate.of_interval(interval, n, scope.level, counted)
         observed = f"{self.left.quantity} of {self.left.arm}: {estimate.in_words(lambda value: f'{value:.3g}')}{unit}"
         return Limit(self.sign, self.number, None, "", scope.level).judge(estimate, observed, f"{self.number:g}{unit}")
 
@@ -37,7 +34,7 @@ class TimingClaim(RatioClaim):
         """Judges the median over rounds."""
         left, *rest = (round_times(operand, scope) for operand in self.operands)
         interval = round_ratios(left, rest[0], scope.level) if rest else median_interval(left, scope.level)
-        return self.judged(interval, len(left), " s", scope)
+        return self.judged(interval, len(left), " s", "rounds", scope)
 
 
 def round_times(operand: Operand, scope: Scope) -> Sequence[float]:
@@ -67,7 +64,7 @@ class TargetClaim(RatioClaim):
             interval = t_interval([each * epochs for epochs in left.epochs.values()], scope.level)
         if interval is None:
             return Finding(GateStatus.INCONCLUSIVE, f"{left.arm} and {rest[0].arm} share no seed")
-        return self.judged(interval, len(left.epochs), " epochs" if in_epochs else " s", scope)
+        return self.judged(interval, len(left.epochs), " epochs" if in_epochs else " s", "seeds", scope)
 
 
 def arm_target(operand: Operand, scope: Scope) -> ArmTarget:

@@ -32,6 +32,8 @@ class JudgedReading:
     """If it is not told apart, the seeds that would tell with 80 % power if the truth is as estimated."""
     commands: tuple[str, ...] = ()
     """What makes the study, and what judges it."""
+    counted: str = "seeds"
+    """What is counted: the rounds of a timing, else seeds."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def judge_reading(
         weakest["n"] or min(runs, default=None),
         max(seeds) if verdict == UNTOLD and seeds and None not in seeds else None,
         commands,
+        "rounds" if weakest["quantity"] in ("step_time", "test_time") else "seeds",
     )
 
 

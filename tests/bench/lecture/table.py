@@ -24,15 +24,15 @@ def evidence(judged: JudgedReading) -> str:
     if judged.n is not None:
         parts.append(f"n = {judged.n}")
     if judged.verdict == UNTOLD:
-        parts.append(seeds_that_tell(judged.seeds_to_decide))
+        parts.append(seeds_that_tell(judged.seeds_to_decide, judged.counted))
     return "; ".join(parts)
 
 
-def seeds_that_tell(seeds: int | None) -> str:
-    """How many seeds would tell, in words."""
+def seeds_that_tell(seeds: int | None, counted: str) -> str:
+    """How many seeds, or rounds of a timing, would tell."""
     if seeds is None:
-        return "how many seeds would tell is not known"
-    return f"{'more than ' if seeds > MANY_SEEDS else ''}{min(seeds, MANY_SEEDS):,} seeds would tell"
+        return f"how many {counted} would tell is not known"
+    return f"{'more than ' if seeds > MANY_SEEDS else ''}{min(seeds, MANY_SEEDS):,} {counted} would tell"
 
 
 def verdict_line(claims: Sequence[JudgedClaim]) -> str:
