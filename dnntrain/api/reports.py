@@ -15,7 +15,7 @@ from dnntrain.metrics import column_named, metric_of
 from dnntrain.reporting.gates import inconclusive_if_partial, judge
 from dnntrain.reporting.results import Report, StudyResult, StudySummary
 from dnntrain.statistics import METHODS, WELCH
-from dnntrain.store.studies import find_studies, open_study
+from dnntrain.store.studies import find_studies, named_study, open_study
 from dnntrain.store.study_files import Results
 from dnntrain.utils.lazy import pandas
 
@@ -23,6 +23,7 @@ from dnntrain.utils.lazy import pandas
 def report(
     paths: str | Path | Iterable[str | Path] = "runs",
     *,
+    out: str | Path = "runs",
     metric: str | None = None,
     sort: str | None = None,
     delta: str | float | None = None,
@@ -39,7 +40,8 @@ def report(
     """Analyze recorded studies. Those in training are shown as far as they are, without verdicts.
 
     Args:
-        paths: Folders of studies, or folders that hold studies.
+        paths: Folders of studies, folders that hold studies, or names of studies in `out`.
+        out: The folder where studies are recorded.
         metric: What arms are compared by, such as 'val_acc' or 'macro_f1' (on the test part); by default each study's
             own. One that the runs did not record is computed from their predictions, without training.
         sort: Order of the arms: 'arm', 'mean' or 'seconds'.
@@ -79,7 +81,7 @@ def report(
     if population and require:
         raise InputError("--population: not with --require, which judges over seeds")
     metric = None if metric is None else column_named(metric)
-    summaries = [summarize(results, metric, options) for results in find_studies(folders)]
+    summaries = [summarize(results, metric, options) for results in find_studies(folders, Path(out))]
     studies = [summary.results for summary in summaries]
     requirements = as_strings(require)
     check_partial(allow_partial, requirements)
@@ -91,21 +93,23 @@ def report(
     return Report([StudyResult(StudySummary(summary)) for summary in summaries], gates)
 
 
-def load(path: str | Path) -> StudyResult:
+def load(path: str | Path, *, out: str | Path = "runs") -> StudyResult:
     """Load one study. One that is in training or was interrupted has the runs that are recorded, without verdicts.
 
     Args:
-        path: The study's folder.
+        path: The study's folder, or its name in `out`.
+        out: The folder where studies are recorded.
 
     Raises:
         InputError: If it is not a study's folder, or a file in it is damaged.
     """
-    return StudyResult(StudySummary(summarize(open_study(Path(path).absolute()))))
+    return StudyResult(StudySummary(summarize(open_study(named_study(Path(path), Path(out)).absolute()))))
 
 
 def compare(
     tables: str | Path | pandas.DataFrame | Iterable[str | Path | pandas.DataFrame],
     *,
+    out: str | Path = "runs",
     arm: str = "",
     value: str | Sequence[str] = (),
     seed: str = "",
@@ -130,7 +134,9 @@ def compare(
 
     Args:
         tables: CSV, TSV, Parquet, JSON lines, or JSON files, or DataFrames, with the same columns; or folders of
-            dnntrain's studies, which need no other argument. The column `file` says which file a row is from.
+            dnntrain's studies, or their names in `out`, which need no other argument. The column `file` says which
+            file a row is from.
+        out: The folder where studies are recorded.
         arm: The column that names the arms.
         value: The columns to compare by: COLUMN if higher is better, or COLUMN:min. Several are judged as one family.
         seed: The column by which runs of two arms are paired. Without it, arms are compared by Welch's intervals.
@@ -158,7 +164,7 @@ def compare(
     """
     layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
     given = [tables] if isinstance(tables, str | Path | pandas.DataFrame) else tables
-    sources = [Path(each) if isinstance(each, str) else each for each in given]
+    sources = [named_study(Path(each), Path(out)) if isinstance(each, str | Path) else each for each in given]
     if not sources:
         raise InputError("tables: none are given")
     studies = read_comparison(sources, layout)

@@ -67,14 +67,19 @@ def with_references(settings: Settings, home: DataLocation) -> dict[str, Any]:
     return written
 
 
-def named_with_references(named: Mapping[str, Settings] | None, home: DataLocation) -> Mapping[str, Settings] | None:
-    """The settings of several arms or factors, each by `with_references`."""
+def named_with_references(named: Mapping[str, Any] | None, home: DataLocation) -> Mapping[str, Any] | None:
+    """The settings of several arms or factors, each by `with_references`; so are the values and levels of factors."""
     if not isinstance(named, Mapping):
         return named
-    return {
-        name: with_references(settings, home) if isinstance(settings, Mapping) else settings
-        for name, settings in named.items()
-    }
+    written: dict[str, Any] = {}
+    for name, given in named.items():
+        if isinstance(given, list | tuple):
+            written[name] = [with_references({name: value}, home)[name] for value in given]
+        elif isinstance(given, Mapping) and any(isinstance(level, Mapping) for level in given.values()):
+            written[name] = named_with_references(given, home)
+        else:
+            written[name] = with_references(given, home) if isinstance(given, Mapping) else given
+    return written
 
 
 def without_partial(key: str, given: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -75,14 +75,18 @@ def train(
         DnntrainError: If a run could not be trained.
     """
     options, spec = split_options(settings, out, workers)
-    return run_with_progress(build.training_study(spec, seeds, name, options.home), options, progress, track)
+    return run_with_progress(
+        build.training_study(spec, seeds, name, options.out, options.home), options, progress, track
+    )
 
 
 def ablate(
     preset: str | Path | None = None,
     *,
     arms: Mapping[str, Settings] | None = None,
-    factors: Mapping[str, Settings] | None = None,
+    factors: Mapping[str, Any] | None = None,
+    design: str = "one-in",
+    varies: Sequence[str] | None = None,
     base: Settings | None = None,
     seeds: SeedsLike | None = None,
     max_seeds: int | None = None,
@@ -100,7 +104,12 @@ def ablate(
     Args:
         preset: A preset's file, or the name of one that comes with dnntrain; instead of `arms` or `factors`.
         arms: Settings that each arm changes in the base. The base is the first arm, 'base', and the baseline.
-        factors: Settings of each factor, for the one-in design: the baseline, and each factor alone.
+        factors: Settings of each factor; or its named levels; or, under a setting's name, a list of its values, as in
+            {"lr": [0.1, 0.01]}.
+        design: How factors make arms: 'one-in' (the baseline, and each level alone), 'factorial' (every combination),
+            'one-out', 'in-and-out' or 'list', as in presets. Not for presets and arms.
+        varies: The settings in which arms may differ from the baseline. Needed for arms on different data; without it,
+            they may differ in everything else. Not for presets.
         base: Settings that all arms share; `settings` are added to them.
         seeds: How many seeds (5), or which ([3, 7], or '10-14'), or 'until-resolved' to add seeds until every arm is
             better, worse or equivalent. By default the preset's own, or 5.
@@ -127,19 +136,24 @@ def ablate(
     if [preset, arms, factors].count(None) != 2:
         raise InputError("give one of preset, arms and factors")
     if preset is not None:
-        for key, value in (("base", base), ("name", name)):
+        for key, value in (("base", base), ("name", name), ("varies", varies)):
             if value is not None:
                 raise InputError(f"{key}: the preset has its own; change single settings, as in ablate(preset, lr=0.1)")
         study = build.preset_study(str(preset), changes, request, options.home, "settings")
         return run_with_progress(study, options, progress, track)
+    if design != "one-in" and factors is None:
+        raise InputError(f"design {design}: says how factors make arms; give factors")
     if twice := set(base or {}) & set(changes):
         raise InputError(f"{min(twice)}: given both in base and as a keyword")
     study = build.ablation_study(
         arms=named_with_references(arms, options.home),
         factors=named_with_references(factors, options.home),
+        design=design,
+        varies=varies,
         base=with_references(base or {}, options.home) | changes,
         request=request,
         name=name,
+        out=options.out,
         home=options.home,
     )
     return run_with_progress(study, options, progress, track)

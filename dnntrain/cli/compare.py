@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dnntrain.cli import completion
-from dnntrain.cli.options import add_options
+from dnntrain.cli.options import Out, add_options
 from dnntrain.cli.outputs import Outputs, output_options
 from dnntrain.errors import InputError
+from dnntrain.store.studies import RUNS
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import Report
@@ -26,8 +27,11 @@ def compare(
     outputs: dict[str, Any],
     tables: Annotated[
         list[Path],
-        typer.Argument(help="CSV, TSV, Parquet, JSON lines or JSON files with a row per run, or folders of studies"),
+        typer.Argument(
+            help="CSV, TSV, Parquet, JSON lines or JSON files with a row per run, or studies by name or folder"
+        ),
     ],
+    out: Out = RUNS,
     arm: Annotated[
         str, typer.Option(metavar="COLUMN", help="the column that names the arms; 'file' if each file is one arm")
     ] = "",
@@ -107,7 +111,7 @@ def compare(
         raise InputError("--keep-if: prints one word, so it goes neither with --require nor with output to stdout")
     result = reports.compare(
         tables,
-        arm=arm, value=value or (), seed=seed, block=block, status=status,
+        out=out, arm=arm, value=value or (), seed=seed, block=block, status=status,
         ok=[] if ok is None else [word.strip() for word in ok.split(",")],
         lost_value=read_lost_values(lost_value or []),
         baseline=baseline, delta=delta, method=method, pairs=pairs, sort=sort,

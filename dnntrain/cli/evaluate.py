@@ -9,7 +9,6 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out, TrustCode
-from dnntrain.cli.run_options import RUNS
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
@@ -17,7 +16,7 @@ from dnntrain.store.code import runnable_code
 from dnntrain.store.records import RunRecord
 from dnntrain.store.run_names import named_arms, named_runs
 from dnntrain.store.run_store import RunStore
-from dnntrain.store.studies import open_store
+from dnntrain.store.studies import RUNS, open_store
 from dnntrain.utils.console import show
 from dnntrain.utils.user_code.reference import pinned
 

@@ -9,9 +9,9 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, Runs, TrustCode
-from dnntrain.cli.run_options import RUNS
 from dnntrain.data import DataLocation
 from dnntrain.inference.exporters.registry import EXPORTERS, find_exporter
+from dnntrain.store.studies import RUNS
 
 FORMATS = ", ".join(f"{name} ({exporter.summary})" for name, exporter in EXPORTERS.items())
 

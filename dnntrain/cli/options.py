@@ -21,7 +21,9 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="folder of
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder of recorded runs and studies")]
 StudyPaths = Annotated[
     list[Path],
-    typer.Argument(autocompletion=completion.studies, help="studies, or folders of studies such as runs/"),
+    typer.Argument(
+        autocompletion=completion.studies, help="studies by name or folder, or folders of studies such as runs/"
+    ),
 ]
 TrustCode = Annotated[
     bool,
@@ -29,7 +31,9 @@ TrustCode = Annotated[
 ]
 DataDir = Annotated[str | None, typer.Option(metavar="DIR", help="folder with data sets; downloads go there")]
 Mirror = Annotated[str | None, typer.Option(metavar="URL|DIR", help="where to download from instead")]
-Plan = Annotated[bool, typer.Option("--plan", help="print the arms and the number of runs, then exit")]
+Plan = Annotated[
+    bool, typer.Option("--plan", help="print the arms, what is recorded, and the time that the rest takes, then exit")
+]
 Seeds = Annotated[
     str | None,
     typer.Option("--seeds", "-n", metavar="N", help="how many seeds, or which: 3,7 or 10-14"),

@@ -13,11 +13,11 @@ from dnntrain.config.shown import in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import NetworkSize, populations
+from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes, predicted_seconds
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
-from dnntrain.studies.feasibility import predicted_duration
-from dnntrain.studies.study import Study, Tuning
+from dnntrain.studies.feasibility import training_examples
+from dnntrain.studies.study import Arm, Study, Tuning
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
@@ -26,34 +26,19 @@ from dnntrain.utils.times import duration
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult
+    from dnntrain.studies.runner import StudyRunner
     from dnntrain.trackers.base import Tracker
 
 
 def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequence[Tracker] = ()) -> StudyResult | None:
     """Print the study's arms with `--plan`; otherwise train them, print the report and return the result."""
-    from dnntrain.cli.power import power_lines
-    from dnntrain.store.run_store import RunStore
-    from dnntrain.studies.continuation import continue_study
-    from dnntrain.transfer_learning.resolve import resolve_backbones
-
     warn(study, options)
-    if not plan:
-        result = run_here(study, options, trackers)
-        print_result(result)
-        return result
-    backbones = {}
-    if not study.pretrain:
-        # raises InputError if an arm cannot reuse what it names
-        backbones = resolve_backbones([arm.spec for arm in study.arms], RunStore(options.out), options.home)
-    study = continue_study(study, options.out)
-    show(plan_table(study, options))
-    for arm in study.arms:
-        if backbone := backbones.get(arm.spec.reuse_from or ""):
-            for note in backbone.for_run(arm.spec).notes(arm.spec, arm.spec.source.outline(options.home)):
-                typer.echo(f"{arm.name}: {note}")
-    if study.baseline is not None and len(study.arms) > 1:
-        typer.echo("\n".join(power_lines(study, options.out)))
-    return None
+    if plan:
+        print_plan(study, options)
+        return None
+    result = run_here(study, options, trackers)
+    print_result(result)
+    return result
 
 
 def warn(study: Study, options: RunOptions) -> None:
@@ -85,26 +70,66 @@ def print_result(result: StudyResult) -> None:
         typer.echo(f"records: {each.folder}")
 
 
-def plan_table(study: Study, options: RunOptions) -> Group:
-    """A study's arms with the settings in which they differ, and the number of runs and populations."""
+def print_plan(study: Study, options: RunOptions) -> None:
+    """Print the arms, what is recorded of them already, what the rest takes, and what the seeds can find.
+
+    Raises:
+        InputError: An arm cannot reuse what it names.
+    """
+    from dnntrain.cli.power import power_lines
+    from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.continuation import continue_study
+    from dnntrain.transfer_learning.resolve import resolve_backbones
+
+    store, backbones = RunStore(options.out), {}
+    if not study.pretrain:
+        backbones = resolve_backbones([arm.spec for arm in study.arms], store, options.home)
+    study = continue_study(study, options.out)
+    show(plan_table(study, options, planned_runner(study, options)))
+    for arm in study.arms:
+        if backbone := backbones.get(arm.spec.reuse_from or ""):
+            for note in backbone.for_run(arm.spec).notes(arm.spec, arm.spec.source.outline(options.home)):
+                typer.echo(f"{arm.name}: {note}")
+    if study.baseline is not None and len(study.arms) > 1:
+        typer.echo("\n".join(power_lines(study, options.out)))
+
+
+def planned_runner(study: Study, options: RunOptions) -> StudyRunner | None:
+    """What knows the ids of a study's runs; None as long as they depend on data or settings that are not there."""
+    from dnntrain.store.run_store import RunStore
+    from dnntrain.studies.runner import StudyRunner
+
+    is_tuned_first = study.tuning is not None and not study.tuning.has_fixed
+    has_data = all(source.find(options.home) for source in {arm.spec.source for arm in study.arms})
+    if study.pretrain or is_tuned_first or not has_data:
+        return None
+    return StudyRunner(study, RunStore(options.out), options.home, options.device)
+
+
+def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) -> Group:
+    """A study's arms with the settings in which they differ, and the number of runs and populations.
+
+    Args:
+        study: What is planned.
+        options: Where and how it would be trained.
+        runner: Knows which runs are recorded; None if the runs' ids are not known yet.
+    """
     from dnntrain.statistics import looks_up_to  # loads scipy
 
-    varied, settings_by_arm = study.varied(), {arm.name: arm.spec.settings() for arm in study.arms}
     rows = []
     for arm in study.arms:
-        settings = in_use(settings_by_arm[arm.name])
-        if study.tuning and not study.tuning.has_fixed and arm.name in study.tuning.candidates:
-            settings[study.tuning.candidates[arm.name].key] = "tuned"
-        text = write_settings({key: settings[key] for key in varied if key in settings})
+        text = write_settings(own_settings(study, arm))
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
     runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
     lines = [
-        f"{len(study.arms)} arms × {len(study.seeds)} seeds = {len(runs)} runs "
-        f"in {len(populations(runs, 1))} populations; baseline: {study.baseline or 'none'}",
+        f"{count_noun(len(study.arms), 'arm')} × {count_noun(len(study.seeds), 'seed')} = "
+        f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}; "
+        f"baseline: {study.baseline or 'none'}",
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
-        f"common: {write_settings(split_settings(settings_by_arm).common)}",
+        *work_lines(study, options, runner),
+        f"common: {write_settings(split_settings({arm.name: arm.spec.settings() for arm in study.arms}).common)}",
     ]
     if study.max_seeds:
         looks = ", ".join(map(str, looks_up_to(study.max_seeds)))
@@ -113,6 +138,18 @@ def plan_table(study: Study, options: RunOptions) -> Group:
     if study.tuning:
         lines.append(tuning_line(study, study.tuning))
     return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+
+
+def own_settings(study: Study, arm: Arm) -> dict[str, object]:
+    """What an arm changes in the baseline; the baseline itself has all settings that some arm changes."""
+    settings = in_use(arm.spec.settings())
+    varied = [key for key in study.varied() if key in settings]
+    tried = study.tuning.candidates.get(arm.name) if study.tuning and not study.tuning.has_fixed else None
+    baseline = next((other.spec.settings() for other in study.arms if other.name == study.baseline), None)
+    if baseline is not None and arm.name != study.baseline:
+        varied = [key for key in varied if settings[key] != baseline[key]]
+    own = {key: settings[key] for key in varied}
+    return own | {tried.key: "tuned"} if tried else own
 
 
 def tuning_line(study: Study, tuning: Tuning) -> str:
@@ -128,7 +165,7 @@ def tuning_line(study: Study, tuning: Tuning) -> str:
 
 
 def network_lines(study: Study, options: RunOptions) -> list[str]:
-    """The size of the first arm's network, what techniques change in a module, and how long the study may take."""
+    """The size of the first arm's network, and what techniques change in a module."""
     spec = study.arms[0].spec
     if spec.reuse_from:
         return []  # its layers are known only once that network is there
@@ -143,6 +180,27 @@ def network_lines(study: Study, options: RunOptions) -> list[str]:
             module = module_spec(arm.spec.net, network_settings(arm.spec, data))
             lines += [f"arm {arm.name} changes {change}" for change in module.changes]
             lines += [f"arm {arm.name} leaves {part}" for part in unreachable(module.module)]
-    workers = options.workers or default_workers(options.device)
-    seconds = predicted_duration(study, workers, options.home)
-    return [*lines, f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')}"]
+    return lines
+
+
+def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) -> list[str]:
+    """How many runs are recorded already, and the time and memory that the others take."""
+    runs = [spec for _, spec in study.runs()]
+    lines = []
+    if runner:
+        runs = list(runner.missing())
+        if recorded := len(runner.ids) - len(runs):
+            lines = [f"{recorded} of {len(runner.ids)} runs are recorded in {options.out} already"]
+    spec = study.arms[0].spec
+    if not runs or spec.reuse_from:
+        return lines
+    data = spec.source.outline(options.home)
+    n_train, workers = training_examples(spec, data), options.workers or default_workers(options.device)
+    seconds = predicted_seconds(runs, workers, n_train, data.n_train - n_train)
+    megabytes = predicted_bytes(runs, workers) / 1e6
+    rest = "training the others" if lines else "training"
+    return [
+        *lines,
+        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')}, and at most about "
+        f"{max(1, round(megabytes)):,} MB for the networks in training",
+    ]

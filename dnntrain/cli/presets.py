@@ -10,10 +10,10 @@ import typer
 from rich.text import Text
 
 from dnntrain.cli.options import AsJson, DataDir, Out
-from dnntrain.cli.run_options import RUNS
 from dnntrain.data import DataLocation
 from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
+from dnntrain.store.studies import RUNS
 from dnntrain.studies.listing import copy_preset, listed_presets
 from dnntrain.studies.presets import preset_text
 from dnntrain.utils.console import console, show

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dnntrain.cli import completion
-from dnntrain.cli.options import Delta, StudyPaths, add_options, refuse_given
+from dnntrain.cli.options import Delta, Out, StudyPaths, add_options, refuse_given
 from dnntrain.cli.outputs import OUTPUTS, Outputs, output_options
+from dnntrain.store.studies import RUNS
 from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import show
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 WITHOUT_AGAINST = (
     *("sort", "delta", "baseline", "method", "require", "allow_partial", "pairs", "population", "per_class", "follow"),
-    *("within", "order"),
+    *("within", "order", "out"),
     *(name for name in OUTPUTS if name != "as_json"),
 )
 """Options that `--against` does not take."""
@@ -30,6 +31,7 @@ def report(
     context: typer.Context,
     outputs: dict[str, Any],
     paths: StudyPaths,
+    out: Out = RUNS,
     metric: Annotated[
         str | None,
         typer.Option("--metric", "-m", metavar="METRIC", autocompletion=completion.metrics,
@@ -108,9 +110,9 @@ def report(
     shown = Outputs(**outputs)
     shown.check_against(paths)
     if follow:
-        watch.follow(paths)
+        watch.follow(paths, out)
     result = reports.report(
-        paths, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
+        paths, out=out, metric=metric, sort=sort, delta=delta, baseline=baseline, method=method, pairs=pairs,
         population=population, per_class=per_class, within=within,
         order=None if order is None else [name.strip() for name in order.split(">")],
         require=require or (), allow_partial=allow_partial,

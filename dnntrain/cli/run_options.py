@@ -15,8 +15,6 @@ from dnntrain.executors.registry import EXECUTORS, option_fields
 from dnntrain.studies.execution import DEVICES, RunOptions
 from dnntrain.utils.fields import field_extra
 
-RUNS = RunOptions().out
-
 RUN_OPTIONS: dict[str, Any] = {
     "out": Out,
     "workers": Annotated[
@@ -49,6 +47,9 @@ RUN_OPTIONS: dict[str, Any] = {
             "--predictions/--no-predictions",
             help="whether to record what each run predicts for validation and test examples",
         ),
+    ],
+    "drop_seeds": Annotated[
+        bool, typer.Option("--yes", help="let a finished study have fewer seeds than before, without asking")
     ],
     "reload_data": Annotated[
         bool,

@@ -15,7 +15,6 @@ from dnntrain.cli import completion
 from dnntrain.cli.evaluate import evaluate
 from dnntrain.cli.export import export
 from dnntrain.cli.options import Out
-from dnntrain.cli.run_options import RUNS
 from dnntrain.cli.runs_list import list_runs
 from dnntrain.cli.runs_thresholds import thresholds
 from dnntrain.cli.runs_time import time_runs
@@ -25,7 +24,7 @@ from dnntrain.reporting.progress import trained_by
 from dnntrain.store.code import unused_code
 from dnntrain.store.progress import read_progress
 from dnntrain.store.run_names import named_folder, resolve_run
-from dnntrain.store.studies import open_store, open_study, recorded_studies
+from dnntrain.store.studies import RUNS, open_store, open_study, recorded_studies
 from dnntrain.store.study_files import CHANGED
 from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors

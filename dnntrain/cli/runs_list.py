@@ -17,10 +17,9 @@ import typer
 from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, Out
 from dnntrain.cli.outputs import file_option, save
-from dnntrain.cli.run_options import RUNS
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.store.run_names import MOST_NEAR
-from dnntrain.store.studies import is_study, open_store, recorded_studies
+from dnntrain.store.studies import RUNS, is_study, open_store, recorded_studies
 from dnntrain.utils.console import console
 from dnntrain.utils.finite import nan_to_none
 from dnntrain.utils.text_layout import one_line_each

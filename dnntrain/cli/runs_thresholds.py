@@ -10,11 +10,10 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, Out
-from dnntrain.cli.run_options import RUNS
 from dnntrain.config.keys import flag
 from dnntrain.errors import InputError
 from dnntrain.store.run_names import named_folder
-from dnntrain.store.studies import is_study, open_store, open_study
+from dnntrain.store.studies import RUNS, is_study, open_store, open_study
 from dnntrain.utils.console import show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable

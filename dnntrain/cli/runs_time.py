@@ -9,10 +9,9 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out, TrustCode
-from dnntrain.cli.run_options import RUNS
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.store.studies import is_study, open_store, open_study, recorded_studies
+from dnntrain.store.studies import RUNS, is_study, open_store, open_study, recorded_studies
 from dnntrain.utils.console import ProgressConsole, show
 
 

@@ -9,8 +9,8 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import Runs
-from dnntrain.cli.run_options import RUNS
 from dnntrain.errors import InputError
+from dnntrain.store.studies import RUNS
 
 
 def track(

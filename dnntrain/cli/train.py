@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
-from dnntrain.cli.options import AsJson, Name, Seeds, Track, add_options
-from dnntrain.cli.plan import print_result, run_here, warn
+from dnntrain.cli.options import AsJson, Name, Plan, Seeds, Track, add_options
+from dnntrain.cli.plan import plan_or_run, print_result, run_here, warn
 from dnntrain.cli.run_options import read_run_options, run_options
 from dnntrain.cli.spec_options import run_keys, spec_options
+from dnntrain.errors import InputError
 
 
 @add_options(settings=spec_options(run_keys()), options=run_options())
@@ -18,6 +19,7 @@ def train(
     settings: dict[str, Any],
     seeds: Seeds = "1",
     name: Name = None,
+    plan: Plan = False,
     track: Track = None,
     as_json: AsJson = False,
     *,
@@ -36,7 +38,12 @@ def train(
     from dnntrain.trackers.registry import read_trackers
 
     run, trackers = read_run_options(options), read_trackers(track or [])
-    study = training_study(settings, seeds, name, run.home)
+    study = training_study(settings, seeds, name, run.out, run.home)
+    if plan and as_json:
+        raise InputError("--json: not with --plan, which records nothing to print")
+    if plan:
+        plan_or_run(study, run, plan)
+        return
     warn(study, run)
     result = run_here(study, run, trackers)
     if as_json:

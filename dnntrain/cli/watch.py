@@ -11,12 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dnntrain.cli.options import StudyPaths
+from dnntrain.cli.options import Out, StudyPaths
 from dnntrain.cli.outputs import Outputs
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import progress_lines, progress_table
 from dnntrain.store.progress import StudyProgress, read_progress
-from dnntrain.store.studies import study_folders
+from dnntrain.store.studies import RUNS, study_folders
 from dnntrain.utils.console import console
 from dnntrain.utils.times import time_of_day
 
@@ -33,6 +33,7 @@ class WatchInterrupted(DnntrainError):
 
 def watch(
     paths: StudyPaths,
+    out: Out = RUNS,
 ) -> None:
     """Follow studies while they train, then print their report.
 
@@ -44,11 +45,11 @@ def watch(
     """
     from dnntrain.api import reports
 
-    follow(paths)
-    Outputs().write(reports.report(paths))
+    follow(paths, out)
+    Outputs().write(reports.report(paths, out=out))
 
 
-def follow(paths: Sequence[Path]) -> None:
+def follow(paths: Sequence[Path], out: Path) -> None:
     """Show on stderr how studies progress, and return when none is in training.
 
     A terminal shows a table that changes; elsewhere there are plain lines, one whenever a run is recorded or a tenth of
@@ -62,19 +63,19 @@ def follow(paths: Sequence[Path]) -> None:
     try:
         with Live(console=terminal, transient=True) if terminal.is_terminal else nullcontext() as live:
             shown: dict[str, tuple[int, int]] = {}
-            training = in_training(paths)
+            training = in_training(paths, out)
             while training:
                 if live:
                     live.update(Group(*(part for progress in training for part in view(progress))))
                 else:
                     print_changes(training, shown, terminal)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-                training = in_training(paths, training)
+                training = in_training(paths, out, training)
     except KeyboardInterrupt:
         raise WatchInterrupted("stopped watching; the studies go on") from None
 
 
-def in_training(paths: Iterable[Path], before: Sequence[StudyProgress] = ()) -> list[StudyProgress]:
+def in_training(paths: Iterable[Path], out: Path, before: Sequence[StudyProgress] = ()) -> list[StudyProgress]:
     """The studies that are in training now; those of the last look may take a moment to begin their next seeds.
 
     Raises:
@@ -83,7 +84,7 @@ def in_training(paths: Iterable[Path], before: Sequence[StudyProgress] = ()) -> 
     until = time.monotonic() + (GRACE_SECONDS if any(each.study.max_seeds for each in before) else 0.0)
     while True:
         try:
-            folders = [folder for path in paths for folder in study_folders(path)]
+            folders = [folder for path in paths for folder in study_folders(path, out)]
         except InputError:
             if not before:
                 raise

@@ -165,6 +165,17 @@ def predicted_seconds(specs: Specs, workers: int, n_train: int, n_evaluated: int
     return thousands * max(map(total, assign(batches, workers)))
 
 
+def predicted_bytes(specs: Specs, workers: int) -> int:
+    """An upper estimate of the memory that the populations fill at the same time, without the data and libraries.
+
+    Args:
+        specs: The runs.
+        workers: How many populations train at the same time.
+    """
+    sizes = sorted((len(group) * member_bytes(group[0]) for group in populations(specs, workers)), reverse=True)
+    return sum(sizes[:workers])
+
+
 @dataclass(frozen=True)
 class RunBatch:
     """Runs that train together."""

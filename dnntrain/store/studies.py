@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import metric_columns
 from dnntrain.store.progress import StudyProgress, has_progress, read_progress
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import NEEDED, Results, StudyFiles, read_study
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.utils.lazy import pandas as pd
+
+RUNS = Path("runs")
+"""The folder where runs and studies are recorded by default."""
 
 
 def open_store(out: Path) -> RunStore:
@@ -22,22 +25,42 @@ def open_store(out: Path) -> RunStore:
     return RunStore(out)
 
 
-def find_studies(paths: Sequence[Path]) -> list[Results]:
-    """The studies in some folders, each a study or a folder of studies; InputError where there is none."""
-    folders = [folder for path in paths for folder in study_folders(path)]
+def find_studies(paths: Sequence[Path], out: Path = RUNS) -> list[Results]:
+    """The studies of some paths, by `study_folders`; InputError where there is none."""
+    folders = [folder for path in paths for folder in study_folders(path, out)]
     return [open_study(folder) for folder in {folder.resolve(): folder for folder in folders}.values()]
 
 
-def study_folders(path: Path) -> list[Path]:
-    """The folders of the studies of one path: itself, or those right below it, by name; InputError for none."""
+def study_folders(path: Path, out: Path = RUNS) -> list[Path]:
+    """The folders of the studies that a path stands for.
+
+    Args:
+        path: A study's folder, a folder of studies, or the name of a study in `out`.
+        out: The folder of studies.
+
+    Returns:
+        The folder itself, or those right below it, by name.
+
+    Raises:
+        InputError: There is no study.
+    """
+    path = named_study(path, out)
     if not path.exists():
-        raise InputError(f"{path}: no such folder; `dnntrain ablate` makes one (runs/ by default)")
+        known = [folder.name for folder in recorded_studies(out)]
+        hint = did_you_mean(path.name, known) or "; `dnntrain ablate` makes one (runs/ by default)"
+        raise InputError(f"{path}: no such folder, and no study in {out} has that name{hint}")
     if path.is_file():
         path = path.parent
     folders = [path] if is_study(path) else recorded_studies(path)
     if not folders:
         raise InputError(f"{path}: no study in it (no study.json); run `dnntrain ablate PRESET --out {path}` first")
     return folders
+
+
+def named_study(path: Path, out: Path) -> Path:
+    """The folder in `out` of the study that is called like this; any other path as it is."""
+    is_path = len(path.parts) != 1 or path.is_file() or is_study(path)
+    return out / path if not is_path and is_study(out / path) else path
 
 
 def recorded_studies(out: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.config.keys import Settings
@@ -15,6 +16,7 @@ from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
 from dnntrain.store.run_store import RunStore
+from dnntrain.store.studies import RUNS, is_study
 from dnntrain.studies import transfer
 from dnntrain.studies.presets import load_preset, read_values
 from dnntrain.studies.study import (
@@ -68,12 +70,29 @@ class StudyRequest:
         return study.with_seeds(plan)
 
 
-def training_study(settings: Settings, seeds: object = 1, name: str | None = None,
-                   home: DataLocation | None = None) -> Study:  # fmt: skip
+def default_name(kind: str, content: str, out: Path, before: str) -> str:
+    """A study's name where none is given: what it is and six digits, as `train-a1b2c3`.
+
+    Args:
+        kind: What the study is.
+        content: What tells it from others of its kind.
+        out: The folder of studies.
+        before: The name that earlier versions gave it. A study that is recorded under it keeps it.
+    """
+    if is_study(out / before):
+        return before
+    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
+
+
+def training_study(
+    settings: Settings, seeds: object = 1, name: str | None = None, out: Path = RUNS, home: DataLocation | None = None
+) -> Study:
     """One arm with these settings. Raises InputError if a setting, a seed or the name is invalid."""
     spec = RunSpec.parse(settings)
-    folder = folder_name(f"train-{spec_label(spec)}") if name is None else check_name(name, "name")
-    arm = Arm(name or spec_label(spec), spec)
+    label = spec_label(spec)
+    before = folder_name(f"train-{label}")
+    folder = default_name("train", label, out, before) if name is None else check_name(name, "name")
+    arm = Arm(name or label, spec)
     metric = default_metric(spec.source.outline(home).task)
     return Study(folder, (arm,), read_seeds(seeds), metric=metric, metric_is_default=True)
 
@@ -100,20 +119,26 @@ def preset_study(
 def ablation_study(
     *,
     arms: Mapping[str, Settings] | None = None,
-    factors: Mapping[str, Settings] | None = None,
+    factors: Mapping[str, Any] | None = None,
+    design: str = "one-in",
+    varies: Iterable[str] | None = None,
     base: Settings,
     request: StudyRequest,
     name: str | None = None,
+    out: Path = RUNS,
     home: DataLocation | None = None,
 ) -> Study:
     """A study of named arms or factors.
 
     Args:
         arms: Settings that each arm changes in the base. The base itself is the first arm, and the baseline.
-        factors: Settings of each factor, which make a one-in design: the base, and each factor alone.
+        factors: Settings, named levels, or values of each factor; see `PresetDesign`.
+        design: How the factors make arms.
+        varies: The settings in which arms may differ from the baseline; by default all but the data.
         base: Settings that all arms share.
         request: How many seeds it has, and how it is judged.
-        name: The study's name; by default made of the arms' names and a digest of the settings.
+        name: The study's name; by default made of a digest of the settings.
+        out: The folder of studies.
         home: Where data sets are found.
 
     Raises:
@@ -124,11 +149,13 @@ def ablation_study(
     key, named = ("factors", factors) if arms is None else ("arms", arms)
     if not isinstance(named, Mapping) or not named:
         raise InputError(f"{key}: must be settings by name, such as {{'elu': {{'act': 'elu'}}}}, not {named!r}")
-    digest = hashlib.sha256(json.dumps([key, base, named], default=str).encode()).hexdigest()[:8]
+    settings = json.dumps([key, base, named], default=str)
+    before = f"{','.join(map(str, named))[:60]}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
     content = {
-        "name": folder_name(f"{','.join(map(str, named))[:60]}-{digest}") if name is None else name,
+        "name": default_name("ablation", settings + design, out, folder_name(before)) if name is None else name,
         "base": base,
-        "design": "one-in" if arms is None else "list",
+        "varies": None if varies is None else [*varies],
+        "design": design if arms is None else "list",
         "factors": named if arms is None else {BASE: {}, **named},
         **asdict(request),
     }
@@ -187,7 +214,7 @@ def transfer_study(
     weights: Path | None = None,
     request: StudyRequest | None = None,
     name: str | None = None,
-    out: Path = Path("runs"),
+    out: Path = RUNS,
     home: DataLocation | None = None,
 ) -> Study:
     """A study that reuses a recorded run or a pretrained network.
@@ -208,7 +235,7 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    study = plan_transfer(base, settings, design, name, random_base, home)
+    study = plan_transfer(base, settings, design, name, random_base, out, home)
     return (request or StudyRequest()).apply(study)
 
 
@@ -231,7 +258,7 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 def plan_transfer(
     base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None,
-    home: DataLocation | None = None,
+    out: Path = RUNS, home: DataLocation | None = None,
 ) -> Study:  # fmt: skip
     """The arms that the design compares.
 
@@ -241,14 +268,16 @@ def plan_transfer(
         design: Which networks are compared.
         name: The study's name; by default made of the base and the settings.
         random_base: The base's architecture with random weights, if it is an image network.
+        out: The folder of studies.
         home: Where data sets are found.
     """
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
-    given_name = "" if name is None else check_name(name, "name")
+    if name is not None:
+        check_name(name, "name")
     design.check(base, settings)
     settings = transfer.fit_images(base, settings, home or DataLocation())
     if design.strategies:
-        kind, question = "ladder", f"Which transfer strategy works best with {base.name} here?"
+        kind, question = "strategies", f"Which transfer strategy works best with {base.name} here?"
         arms = transfer.strategies(base, dict(settings), design.head, random_base)
     else:
         inherited = transfer.inherit_settings(base, settings)
@@ -264,7 +293,10 @@ def plan_transfer(
     if design.train_sizes is not None:
         arms, baseline = transfer.at_sizes(arms, transfer.read_distinct("train_sizes", design.train_sizes)), None
         if kind == "transfer":
-            kind, question = "curve", f"How many training examples does reusing {base.name} save?"
+            kind, question = "sizes", f"How many training examples does reusing {base.name} save?"
         else:
-            kind, question = f"{kind}-curve", f"{question.removesuffix(' here?')} at each number of examples?"
-    return transfer.study_of(given_name or folder_name(f"{kind}-{label}"), arms, question, baseline)
+            kind, question = f"{kind}-sizes", f"{question.removesuffix(' here?')} at each number of examples?"
+    if name is None:
+        old_kind = kind.replace("strategies", "ladder").replace("sizes", "curve")
+        name = default_name(kind, label, out, folder_name(f"{old_kind}-{label}"))
+    return transfer.study_of(name, arms, question, baseline)

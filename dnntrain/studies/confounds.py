@@ -8,6 +8,10 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import walk
+from dnntrain.utils.fields import format_value
+
+EXAMPLES = ("data", "classes", "target", "test")
+"""Settings that say which examples an arm is tested on, and for what."""
 
 
 def setting_differences(arm: RunSpec, baseline: RunSpec) -> list[str]:
@@ -23,6 +27,18 @@ def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -
             ours, theirs = arm.settings()[key], baseline.settings()[key]
             raise InputError(
                 f"{key} differs from the baseline ({ours!r}, not {theirs!r}), and `varies` does not list it"
+            )
+
+
+def check_same_examples(arm: RunSpec, baseline: RunSpec) -> None:
+    """Raise InputError if the arms have other data, classes, or targets, so that their metrics cannot be compared."""
+    differing = setting_differences(arm, baseline)
+    for key in differing:
+        if key in EXAMPLES:
+            ours, theirs = (format_value(spec.settings()[key]) for spec in (arm, baseline))
+            raise InputError(
+                f"{key} differs from the baseline ({ours}, not {theirs}), so the two are not tested on the same "
+                f"examples; if that is meant, declare it: varies: [{', '.join(differing)}]"
             )
 
 

@@ -13,7 +13,7 @@ from dnntrain.errors import InputError
 from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
 from dnntrain.store.study_files import read_study
 from dnntrain.store.study_record import LookRecord, StudyRecord
-from dnntrain.studies.study import Study
+from dnntrain.studies.study import Study, write_seeds
 
 
 def continue_study(study: Study, out: Path) -> Study:
@@ -66,6 +66,33 @@ def changes(study: Study, asked: Study, out: Path) -> Iterator[str]:
         yield f"arms that leave its tables now, or change their settings: {which}; their runs stay in the store"
 
 
+def check_seeds_kept(study: Study, out: Path) -> None:
+    """Raise InputError if a finished study would lose seeds from its tables.
+
+    Args:
+        study: What is asked.
+        out: The folder of studies.
+    """
+    try:
+        record, made = StudyRecord.read(out / study.name / "study.json"), runs_made(out / study.name)
+    except InputError:
+        return  # no study yet, or an unreadable one, which is written again
+    is_finished = made >= sum(len(record.seeds_of(arm.name)) for arm in record.arms)
+    lost = {*record.seeds} - {*study.seeds}
+    if not (
+        is_finished
+        and lost
+        and study.max_seeds is None
+        and settings_by_arm(record).keys() & {arm.name for arm in study.arms}
+    ):
+        return
+    raise InputError(
+        f"seeds {write_seeds(study.seeds)}: {study.name} is finished with {len(record.seeds)} seeds, of which "
+        f"{len(lost)} would leave its tables. To keep them, give --seeds {write_seeds({*record.seeds, *study.seeds})}; "
+        "if they are to go, give --yes (in Python drop_seeds=True). Their runs stay in the store"
+    )
+
+
 def recorded_study(study: Study, out: Path) -> StudyRecord | None:
     """The record under the study's name, if it compares some of the same arms."""
     try:
@@ -76,6 +103,12 @@ def recorded_study(study: Study, out: Path) -> StudyRecord | None:
     # a setting that an older version did not have is not a change
     same = [name for name, known in settings_by_arm(record).items() if known.items() <= now.get(name, {}).items()]
     return record if same else None
+
+
+def runs_made(folder: Path) -> int:
+    """How many runs of a study ended, those whose jobs failed included; InputError if its files are damaged."""
+    results = read_study(folder)
+    return len(results.runs) + sum(map(len, results.record.failed.values()))
 
 
 def settings_by_arm(record: StudyRecord) -> dict[str, dict[str, Any]]:
@@ -98,10 +131,9 @@ def looks_so_far(study: Study, record: StudyRecord, out: Path) -> Iterator[LookR
     yield from record.looks
     n = len(record.seeds)
     is_asked_for_more = study.max_seeds is not None or {*record.seeds} < {*study.seeds}
-    if arms_to_judge(record) and n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]:
-        made = len(read_study(out / study.name).runs) + sum(map(len, record.failed.values()))
-        if made >= len(record.arms) * n:
-            yield LookRecord(n=n)
+    is_new = n >= FEWEST_SEEDS and is_asked_for_more and n not in [look.n for look in record.looks]
+    if is_new and arms_to_judge(record) and runs_made(out / study.name) >= len(record.arms) * n:
+        yield LookRecord(n=n)
 
 
 def check_unchanged(study: Study, record: StudyRecord) -> None:

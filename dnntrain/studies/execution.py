@@ -38,7 +38,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how runs are trained and recorded. None of these options changes a result.
+    """Where and how runs are trained and recorded. None of these options changes a run.
 
     Raises:
         InputError: If a value is unknown or out of range.
@@ -62,6 +62,8 @@ class RunOptions:
     """Epochs between checkpoints; by default one a minute."""
     predictions: bool = True
     """Whether to record what each run predicts for validation and test examples."""
+    drop_seeds: bool = False
+    """Whether a finished study may have fewer seeds than before."""
     reload_data: bool = False
     """Whether functions that give the data (module:FILE.py:NAME) are called again."""
     executor_options: Mapping[str, Any] = field(default_factory=dict)
@@ -129,16 +131,18 @@ def train_missing_runs(
             the current epoch finish first, and a single run trains in this process if torch is not loaded yet.
 
     Raises:
-        InputError: If the study cannot be trained.
+        InputError: If the study cannot be trained, or would lose seeds.
         DnntrainError: If some runs failed; the others are recorded.
     """
     from dnntrain.store.run_store import RunStore
-    from dnntrain.studies.continuation import changes, continue_study
+    from dnntrain.studies.continuation import changes, check_seeds_kept, continue_study
     from dnntrain.studies.feasibility import predictions_size
     from dnntrain.studies.looks import train_until_resolved
     from dnntrain.studies.pretraining import pretraining_study, with_backbones
     from dnntrain.studies.runner import StudyRunner
 
+    if not options.drop_seeds:
+        check_seeds_kept(study, options.out)
     names = {key: fetch(base, options.home) for key, base in study.pretrain.items() if isinstance(base, str)}
     if first := pretraining_study(study):
         pretrained = train_missing_runs(first, options, callback, owns_process=owns_process)

@@ -37,7 +37,7 @@ def surgery() -> dict[str, Kind]:
 
 
 def check_study(study: Study, home: DataLocation) -> list[str]:
-    """Raise InputError, with the arm's name, for runs that cannot work; returns warnings of settings without effect."""
+    """Raise InputError, with the arm's name, for runs that cannot work; returns warnings of what has no effect."""
     idle = []
     for arm in study.arms:
         outline = arm.spec.source.outline(home)  # reads your own data, so errors in them show here
@@ -47,6 +47,7 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
         except InputError as error:
             raise InputError(f"arm '{arm.name}': {error}") from None
         idle += [f"arm '{arm.name}': {reason}" for reason in idle_settings(arm.spec, outline)]
+    idle += equal_arms(study)
     check_surgery(study, home)
     if study.metric == TRAIN_LOSS and len({arm.spec.loss for arm in study.arms}) > 1:
         raise InputError(f"metric {TRAIN_LOSS}: the arms train on different losses; compare them by val_loss")
@@ -56,6 +57,18 @@ def check_study(study: Study, home: DataLocation) -> list[str]:
     check_reuse(study, home)
     check_tuning(study, home)
     return idle
+
+
+def equal_arms(study: Study) -> Iterator[str]:
+    """Warnings of arms that are the same as an earlier one, so that no difference can show."""
+    first: dict[object, str] = {}
+    tuned = study.tuning.candidates if study.tuning else {}
+    for arm in study.arms:
+        twin = first.setdefault((arm.spec, tuned.get(arm.name)), arm.name)
+        if twin != arm.name:
+            settings = arm.spec.settings()
+            shown = ", ".join(f"{key}={format_value(settings[key])}" for key in study.varied()) or "nothing varies"
+            yield f"arms '{twin}' and '{arm.name}' have the same settings ({shown}), so they are the same runs"
 
 
 def check_tuning(study: Study, home: DataLocation | None) -> None:

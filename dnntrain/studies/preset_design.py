@@ -133,7 +133,7 @@ class PresetDesign:
 
         A factor without levels is one by itself, and in a factorial design it is off (unnamed) or on.
         """
-        off = {"": {}} if self.name == "factorial" else {}
+        off: Arms = {"": {}} if self.name == "factorial" else {}
         return {
             name: self.read_levels(name) if self.has_levels(value) else off | {name: self.settings(value, name)}
             for name, value in self.factors.items()

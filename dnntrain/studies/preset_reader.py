@@ -13,7 +13,7 @@ from dnntrain.metrics import default_metric
 from dnntrain.store.published import PublishedValue
 from dnntrain.studies.candidates import TUNE, first_values
 from dnntrain.studies.comparisons import read_order, read_within
-from dnntrain.studies.confounds import check_declared
+from dnntrain.studies.confounds import check_declared, check_same_examples
 from dnntrain.studies.designs import Arms
 from dnntrain.studies.feasibility import check_metric_of, check_run, check_tuning
 from dnntrain.studies.preset_design import DESIGN_OF, FACTORS, PresetDesign
@@ -143,18 +143,24 @@ class Preset:
         return f"{note} (Written for the preset as it is; this study has {self.changes[1:]}.)"
 
     def check_fair(self, arms: tuple[Arm, ...], baseline: str) -> None:
-        """Refuse an arm that differs from the baseline in a field that `varies` does not list, if `varies` is given."""
+        """Refuse an arm that differs from the baseline in a field that `varies` does not list.
+
+        Without `varies`, arms may differ in everything but the examples.
+        """
         declared = self.content.get("varies")
+        specs = {arm.name: arm.spec for arm in arms}
         if declared is None:
+            for name, spec in specs.items():
+                with self.design.place(name):
+                    check_same_examples(spec, specs[baseline])
             return
         with self.document.at("varies"):
             if not isinstance(declared, list):
                 raise InputError(f"must be a list of keys like [act, init], not {declared!r}")
             read_settings(dict.fromkeys(map(str, declared)), self.document.where)
-        compared = next(arm.spec for arm in arms if arm.name == baseline)
-        for arm in arms:
-            with self.design.place(arm.name):
-                check_declared(arm.spec, compared, declared)
+        for name, spec in specs.items():
+            with self.design.place(name):
+                check_declared(spec, specs[baseline], declared)
 
     def spec(self, arm: str, changes: dict[str, Any]) -> RunSpec:
         """One arm's settings, validated by themselves and against the data."""

@@ -28,7 +28,7 @@ def range_study(settings: Settings, seeds: object, options: RunOptions) -> Study
     """The runs of a range test, as a study; InputError for a setting that the test replaces or cannot use."""
     if unused := unused_settings().intersection(settings):
         raise InputError(f"{min(unused)}: {NO_USE}")
-    return training_study(settings, seeds, None, options.home)
+    return training_study(settings, seeds, None, options.out, options.home)
 
 
 def check_range_study(study: Study, options: RunOptions) -> list[str]:

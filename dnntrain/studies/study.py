@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from dnntrain.analysis.margins import read_margin
@@ -243,6 +243,20 @@ def _seed_part(text: str, *, alone: bool, given: object) -> Sequence[int]:
     if alone and not isinstance(given, list | tuple):
         return range(int(match[1]))
     return [int(match[1])]
+
+
+def write_seeds(seeds: Iterable[int]) -> str:
+    """The shortest text that `read_seeds` reads as these seeds: '5', '3,7' or '10-14'."""
+    ordered = sorted(seeds)
+    if ordered == list(range(len(ordered))):
+        return str(len(ordered))
+    parts: list[list[int]] = []
+    for seed in ordered:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
 def check_name(name: str, what: str) -> str:

@@ -41,6 +41,7 @@ HOW = {
     "predictions": "whether they are recorded, as test_predictions holds; no result depends on it",
     "data_dir": "where data are looked for first",
     "trust_code": "which recorded code may run, as tests/executors/test_user_code.py holds",
+    "drop_seeds": "lets a finished study lose seeds, as test_continuation holds",
     "follow": "waits while a study is in training, as test_watching holds",
     "yes": "answers a question that is asked only where something is removed",
     "force": "replaces a file, as test_presets_command holds",
@@ -256,11 +257,11 @@ CONTEXTS: list[tuple[str, ...]] = [
     (*FROM, "--strategies"),
     (*FROM, "--train-sizes", "20,60"),
     ("predict", "RUN", "images"),
-    ("report", "runs/small"),
-    ("report", "runs/small", "--json"),
+    ("report", "small"),
+    ("report", "small", "--json"),
     ("report", "runs", "--against", "small", "small"),
-    ("watch", "runs/small"),
-    ("compare", "runs/small"),
+    ("watch", "small"),
+    ("compare", "small"),
     ("compare", "runs.csv", "--arm", "optimizer", "--seed", "seed", "--value", "f1"),
     ("data", "list"),
     ("data", "fetch", "fashion-mini"),
@@ -302,6 +303,7 @@ CASES = [
     for name in options_of(words)
     if VALUES[name][0][0] not in words
     and not ("--plan" in words and name in ("out", "track"))  # nothing is written then
+    and not ("runs.csv" in words and name == "out")  # it has no study to find
 ]
 
 

@@ -41,6 +41,7 @@ def marked():
 PRESET = (
     "base: {data: 'module:code/mydata.py:load', hidden: 4, epochs: 2, val: 20}\n"
     "factors: {three: {data: 'module:code/mydata.py:load:classes=3'}, elu: {act: elu}}\nseeds: 2\n"
+    "varies: [data, act]\n"
 )
 
 

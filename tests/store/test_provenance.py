@@ -56,7 +56,8 @@ def test_notes_stand_in_the_report_and_in_every_document(folder: Path) -> None:
 
 def test_every_data_set_of_a_study_has_its_own(folder: Path) -> None:
     (folder / "both.yaml").write_text(
-        "base: {data: table.csv, target: kind, hidden: 4, epochs: 1}\nfactors: {second: {data: other.csv}}\nseeds: 1\n"
+        "base: {data: table.csv, target: kind, hidden: 4, epochs: 1}\n"
+        "factors: {second: {data: other.csv}}\nvaries: [data]\nseeds: 1\n"
     )
     done = answer(["ablate", "both.yaml"], folder)
     assert NOTE in done.err and "other.csv: 1 column left out" in done.err

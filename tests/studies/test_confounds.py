@@ -9,6 +9,7 @@ import pytest
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.studies.confounds import check_declared, implied_changes, parameter_count
+from dnntrain.studies.feasibility import equal_arms
 from dnntrain.studies.presets import read_preset
 from tests.support.catalogue import EVERY_TECHNIQUE
 from tests.support.networks import new_network
@@ -43,6 +44,24 @@ def test_a_preset_with_an_undeclared_difference_does_not_start() -> None:
     assert len(read_preset(PRESET.replace("[act]", "[act, lr]"), "p.yaml").arms) == 3
     with pytest.raises(InputError, match="did you mean 'act'"):
         read_preset(PRESET.replace("[act]", "[actt]"), "p.yaml")
+
+
+def test_arms_on_other_examples_are_refused_unless_declared() -> None:
+    text = "factors:\n  two: {classes: 'sandal,shirt', act: elu}\n"
+    with pytest.raises(InputError, match=r"p\.yaml:2: factors\.two: classes differs .* varies: \[act, classes\]"):
+        read_preset(text, "p.yaml")
+    assert len(read_preset(f"{text}varies: [act, classes]\n", "p.yaml").arms) == 2
+
+
+def test_arms_with_the_same_settings_are_named() -> None:
+    text = "base: {hidden: 8}\nfactors: {relu: {act: relu}, elu: {act: elu}, ae: {act: elu, epochs: 3}, be: {act: elu}}"
+    assert [*equal_arms(read_preset(text, "p.yaml"))] == [
+        "arms 'baseline' and 'relu' have the same settings (act=relu, epochs=10), so they are the same runs",
+        "arms 'elu' and 'be' have the same settings (act=elu, epochs=10), so they are the same runs",
+    ]
+    tuned = "factors: {a: {lr: {tune: [0.1, 0.2]}}, b: {lr: {tune: [0.1, 0.3]}}, c: {lr: {tune: [0.1, 0.3]}}}"
+    [warning] = equal_arms(read_preset(tuned, "p.yaml"))
+    assert warning.startswith("arms 'b' and 'c' have")
 
 
 def test_what_a_change_brings_along_is_listed() -> None:

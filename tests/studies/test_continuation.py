@@ -15,7 +15,7 @@ from dnntrain.statistics import look_levels
 from dnntrain.store.run_store import RunStore
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.runner import StudyRunner
-from tests.support.command import dnntrain, succeeds
+from tests.support.command import dnntrain, error_of, succeeds
 from tests.support.inline import Inline
 
 PRESET = """
@@ -73,8 +73,23 @@ def test_two_seeds_have_no_verdict_and_are_no_look(folder: Path) -> None:
 
 def test_other_seeds_are_no_look(folder: Path) -> None:
     ablate(folder, "--seeds", "0-2")
-    ablate(folder, "--seeds", "3-6")
+    ablate(folder, "--seeds", "3-6", "--yes")
     assert "looks" not in record_of(folder)
+
+
+def test_a_finished_study_loses_seeds_only_if_that_is_asked_for(folder: Path) -> None:
+    ablate(folder, "--seeds", "3")
+    before = (folder / "runs" / "small" / "study.json").read_bytes()
+    refused = error_of("ablate", "small.yaml", "--seeds", "1,3", cwd=folder)
+    assert "seeds 1,3: small is finished with 3 seeds, of which 2 would leave its tables" in refused
+    assert "give --seeds 4" in refused and "give --yes" in refused
+    assert (folder / "runs" / "small" / "study.json").read_bytes() == before
+    assert len(RunStore(folder / "runs").run_ids()) == 6
+    ablate(folder, "--seeds", "2", "--yes")
+    assert record_of(folder)["seeds"] == [0, 1]
+    path = folder / "runs" / "small" / "study.json"
+    path.write_text(json.dumps(record_of(folder) | {"seeds": [0, 1, 2, 3]}))  # an interrupted study may be cut short
+    ablate(folder, "--seeds", "2")
 
 
 def test_an_unfinished_study_that_is_extended_had_no_look(folder: Path) -> None:
