@@ -28,7 +28,8 @@ def compare(
     tables: Annotated[
         list[Path],
         typer.Argument(
-            help="CSV, TSV, Parquet, JSON lines or JSON files with a row per run, or studies by name or folder"
+            help="tables with a row per run, or studies by name or folder. Tables are CSV, TSV, Parquet, JSON, or JSON "
+            "lines"
         ),
     ],
     out: Out = RUNS,

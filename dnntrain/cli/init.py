@@ -39,13 +39,17 @@ KEYS = (
 def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),
-    metric: Annotated[str | None, typer.Option(help="what arms are compared by; by default the task's own")] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="what arms are compared by; by default the task's own")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Write a commented preset for your data, with a baseline and a few arms, that runs as it is.
 
-    Example: dnntrain init houses.yaml --data houses.csv --target price
+    Examples:
+        dnntrain init houses.yaml --data houses.csv --target price
+        dnntrain init images.yaml --data photos/ --metric macro_f1
     """
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"{file}: a preset's file ends in .yaml")
