@@ -22,8 +22,8 @@ from tests.bench.lecture.tables import COLUMNS, write_table
 DPI = 100
 COLORS = 32
 """Enough for lines, text and a color scale; a file of so few colors is a third of one of all."""
-SAMPLE_WIDTH = 640
-"""Of sample images, in pixels."""
+SAMPLE_COLORS, SAMPLE_WIDTH = 16, 520
+"""Of sample images; the width is in pixels."""
 
 
 def draw(figure: Figure, lecture: Lecture, runs: Path) -> bytes:
@@ -39,7 +39,7 @@ def draw(figure: Figure, lecture: Lecture, runs: Path) -> bytes:
         CommandError: If the data set has no images to show.
     """
     if figure.sample:
-        return small(samples(figure.sample), SAMPLE_WIDTH)
+        return small(samples(figure.sample), SAMPLE_COLORS, SAMPLE_WIDTH)
     summary = summary_of(figure, lecture, runs)
     if unknown := {*figure.arms} - {arm.name for arm in summary.arms}:
         raise DnntrainError(f"{figure.study} has no arm {', '.join(sorted(unknown))}")
@@ -73,13 +73,13 @@ def samples(name: str) -> bytes:
         return path.read_bytes()
 
 
-def small(png: bytes, width: int | None = None) -> bytes:
-    """The same image with few colors, and at most so wide."""
+def small(png: bytes, colors: int = COLORS, width: int | None = None) -> bytes:
+    """The same image with few colors, and so wide."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     if width is not None:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.quantize(COLORS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    image.quantize(colors, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from tests.bench.lecture.examples import table_of
 from tests.bench.lecture.judging import CONTRADICTED, DEPENDS, NOT_RUN, SUPPORTED, UNTOLD, JudgedClaim
 from tests.bench.lecture.record import Record
 from tests.bench.lecture.sections import Section, lessons, select, select_judged
-from tests.bench.lecture.table import evidence, pipe_table, verdict_line
+from tests.bench.lecture.table import evidence, pipe_table
 
 DOCS = Path(dnntrain.__file__).parent / "docs"
 NAME = "lecture"
@@ -28,7 +30,14 @@ WORDS = {
 }  # fmt: skip
 """Verdicts as the page has them."""
 
+MANY = {
+    SUPPORTED: "hold", CONTRADICTED: "do not", DEPENDS: "depend on how they are read", UNTOLD: "cannot be told",
+    NOT_RUN: "not run",
+}  # fmt: skip
+"""The same of several claims."""
+
 NEWLINE = "\n"
+WIDTH = 120
 
 
 def write_page(lecture: Lecture, sections: Sequence[Section], record: Record, folder: Path, runs: Path) -> list[str]:
@@ -73,18 +82,21 @@ def page(lecture: Lecture, sections: Sequence[Section], record: Record, drawn: s
     contents = "".join(f"- [{section.title}](#{anchor(section.title)}){NEWLINE}" for section in sections)
     return f"""# The lecture, slide by slide
 
-"Training Deep Neural Networks" (Huang, GWU, 2022) teaches some twenty techniques and gives advice on each. dnntrain has
-all of them, so the advice can be put to the test: {len(lecture.claims)} statements that a study can contradict, each
-with the runs that judge it. A script writes the verdicts, numbers and figures of this page from these runs, and none is
-typed by hand. Run it yourself: `make lecture`.
+"Training Deep Neural Networks" (Huang, GWU, 2022) teaches some twenty techniques and gives advice on each. dnntrain
+has all of them, so the advice can be put to the test: {len(lecture.claims)} statements that a study can contradict,
+each with the runs that judge it. A script writes the verdicts, numbers and figures of this page from these runs, and
+none is typed by hand. Run it yourself: `make lecture`.
 
-**{verdict_line(record.claims)}** of {len(record.claims)}. How to read the tables:
+{tally(record.claims)}
+
+How to read the tables:
 
 - *Holds*: the whole 95 % interval is on the lecture's side. *Does not hold*: it is on the other side.
 - *Not told apart*: the interval has both; the table says how many seeds would tell.
 - *Depends*: a statement can be read in several ways, and these disagree. Readings that are not told apart have no say.
-- Differences are paired by seed, and n is the runs of each arm (the rounds of a timing). Intervals are those of each
-  comparison by itself, and about one in twenty misses the truth.
+- Differences are paired by seed, and n is the runs of each arm (the rounds of a timing). Intervals in tables are
+  those of each comparison by itself, and about one in twenty misses the truth. Those in figures hold for all arms at
+  once, so they are wider.
 - They speak of small networks on small images of clothes. Your data may answer differently, which is what the commands
   are for.
 
@@ -105,9 +117,16 @@ typed by hand. Run it yourself: `make lecture`.
 """
 
 
+def tally(claims: Sequence[JudgedClaim]) -> str:
+    """How many claims have each verdict, as a sentence."""
+    counts = Counter(judged.verdict for judged in claims)
+    parts = [f"{counts[verdict]} {words}" for verdict, words in MANY.items() if counts[verdict]]
+    return f"**Of the {len(claims)} statements, {', '.join(parts)}.**"
+
+
 def section_text(section: Section, lecture: Lecture, record: Record, drawn: set[str]) -> Iterator[str]:
     """The parts of a section, each with an empty line after it."""
-    yield f"## {section.title}\n\n{section.idea}\n\n"
+    yield f"## {section.title}\n\n{filled(section.idea)}\n\n"
     if section.equations:
         yield pipe_table(("equation", "as dnntrain computes it"), list(section.equations.items())) + "\n\n"
     if section.techniques:
@@ -117,11 +136,11 @@ def section_text(section: Section, lecture: Lecture, record: Record, drawn: set[
     if section.example:
         text, headings, cells = table_of(section.example)
         yield f"{text}\n\n{pipe_table(headings, cells)}\n\n"
-    yield from (f"*Slip of the slides:* {lecture.slips[slip]}\n\n" for slip in section.slips)
+    yield from (filled(f"*Slip of the slides:* {lecture.slips[slip]}") + "\n\n" for slip in section.slips)
     yield f"```sh\n{NEWLINE.join(f'dnntrain {command}' for command in commands(section, lecture))}\n```\n\n"
     yield from (f"![{each.alt}]({NAME}/{each.file})\n\n" for each in section.figures if each.file in drawn)
     if section.claims:
-        yield "### " + f"What our runs say about {section.title[0].lower()}{section.title[1:]}\n\n"
+        yield "### What our runs say\n\n"
         yield "".join(f"- **{lesson}**\n" for lesson in lessons(section, record.claims)) + "\n"
         yield from (claim_text(select_judged(record.claims, text), text) for text in section.claims)
 
@@ -152,6 +171,11 @@ def claim_text(judged: JudgedClaim, selection: str) -> str:
 def minus(text: str) -> str:
     """Text with the minus signs of print."""
     return re.sub(r"(?<![\w.])-(?=[\d ])", "−", text)
+
+
+def filled(text: str) -> str:
+    """A paragraph in lines of the usual width."""
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
 def claims_table(sections: Sequence[Section], record: Record) -> str:
