@@ -18,7 +18,7 @@ from dnntrain.studies.new_preset import new_preset
 from dnntrain.utils.files import write_atomic, write_errors
 from dnntrain.utils.times import duration
 
-KEYS = (
+INIT_KEYS = (
     "data",
     *options(),
     "train_size",
@@ -35,7 +35,7 @@ KEYS = (
 """The settings that may be given; the others are for the user to add to the file."""
 
 
-@add_options(settings=spec_options(KEYS))
+@add_options(settings=spec_options(INIT_KEYS))
 def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),

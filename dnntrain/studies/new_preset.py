@@ -61,7 +61,7 @@ def new_preset(path: Path, settings: Mapping[str, Any], metric: str | None, home
         ("factors:", ""),
         *(indented(f"{arm}: {changes}", comment) for arm, changes, comment in arms(spec, outline)),
         ("baseline: plain", "the arm that the others are compared with"),
-        metric_line(metric, outline),
+        metric_with_others(metric, outline),
         ("seeds: 5", "runs of each arm; `until-resolved` adds seeds until every verdict is clear"),
     ]
     text = "".join(f"{line:<28}  # {comment}\n" if comment else f"{line}\n" for line, comment in lines)
@@ -119,7 +119,7 @@ def arms(spec: RunSpec, outline: DatasetInfo) -> list[tuple[str, str, str]]:
     return found
 
 
-def metric_line(metric: str, outline: DatasetInfo) -> Line:
+def metric_with_others(metric: str, outline: DatasetInfo) -> Line:
     """The metric, with the others that the data's task has."""
     others = [each.name for each in metrics_of(outline.task) if each != metric_of(metric)]
     return f"metric: {metric}", f"or {', '.join(others)}"

@@ -57,7 +57,7 @@ def format_value(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def as_typed(value: float) -> float:
+def shortest_decimal(value: float) -> float:
     """A number of 32 bits as people type it: 0.009999999776482582 → 0.01. Other numbers stay as they are."""
     import numpy as np  # the catalogue of techniques does without
 
