@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from dnntrain.utils.version import __version__ as __version__
+
 TYPE_CHECKING = False  # type checkers take it for typing's, which takes longer to import than all else here
 
 if TYPE_CHECKING:  # the same names for type checkers, which do not run this module
@@ -29,8 +31,6 @@ if TYPE_CHECKING:  # the same names for type checkers, which do not run this mod
     from dnntrain.reporting.results import StudyResult as StudyResult
     from dnntrain.reporting.results import StudySummary as StudySummary
     from dnntrain.utils.plugins import load_plugin as load_plugin
-
-__version__ = "0.2.0"
 
 _PUBLIC = {
     "dnntrain.api.models": ("predict", "to_torch"),

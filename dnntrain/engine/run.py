@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from dnntrain import __version__
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine.health import diagnose
 from dnntrain.engine.probe import RunProbes
@@ -18,6 +17,7 @@ from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.records import FORMAT, CodeRecord, LayerNames, RunRecord
 from dnntrain.utils.finite import nan_to_none
+from dnntrain.utils.version import __version__
 
 ENGINE_VERSION = "5"
 """Goes into every run's name: raise it when the same spec no longer gives the same numbers."""

@@ -73,7 +73,8 @@ def draw_effects(summary: Summary) -> Figure | None:
     label = metric_label(summary, summary.metric)
     if metric_of(summary.metric).is_share:
         label = f"{metric_name(summary.metric)} (percentage points)"
-    axes.set_xlabel(f"←  {lower}     difference in {label}, {percent(family.level)} intervals     {higher}  →")
+    gap = "\u2003" * 2  # SVG viewers collapse repeated blanks
+    axes.set_xlabel(f"← {lower}{gap}difference in {label}, {percent(family.level)} intervals{gap}{higher} →")
     return laid_out(figure)
 
 

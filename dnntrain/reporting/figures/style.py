@@ -186,7 +186,7 @@ def panels(
 
 def wrapped(text: str, width: float) -> list[str]:
     """Wraps text in the small font to a width in inches."""
-    return textwrap.wrap(text, int((width - 0.2) / 0.053))
+    return textwrap.wrap(text, int((width - 0.2) / 0.056))
 
 
 def subtitle(summary: Summary) -> str:

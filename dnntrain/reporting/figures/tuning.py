@@ -89,7 +89,7 @@ def draw_curve(axes: Axes, curve: TuningCurve, color: str) -> None:
     lost = [value for value, score in zip(values, scores, strict=True) if not math.isfinite(score)]
     axes.plot(lost, [0.04] * len(lost), "x", color=color, transform=axes.get_xaxis_transform())
     chosen = ""
-    if curve.chosen in curve.scores:
+    if curve.chosen is not None and curve.chosen in curve.scores:
         axes.plot([curve.chosen], [scores[values.index(curve.chosen)]], "o", color=color, markersize=7, zorder=4)
         chosen = f": {format_value(curve.chosen)}"
     axes.set_title(titled(curve.arm, chosen), color=color)
