@@ -18,6 +18,11 @@ from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.utils.fields import field_extra, format_value
 
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting of the preset's base; repeatable"),
+]
+
 
 def run_keys() -> list[str]:
     """The fields that have a flag: all but `seed`, which `--seeds` replaces."""
