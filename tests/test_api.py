@@ -65,6 +65,13 @@ def test_factors_make_a_one_in_design(tmp_path: Path) -> None:
     assert made.name == "mine" and made.runs["arm"].tolist() == ["baseline", "elu"]
 
 
+def test_factors_may_be_values_of_a_setting_in_any_design(tmp_path: Path) -> None:
+    factors = {"lr": (0.1, 0.2), "norm": {"none": {}, "batch": {"bn": True}}}
+    made = dt.ablate(factors=factors, design="factorial", seeds=1, out=tmp_path, **SMALL)
+    assert made.runs["arm"].tolist() == ["lr=0.1+none", "lr=0.1+batch", "lr=0.2+none", "lr=0.2+batch"]
+    assert made.runs["lr"].tolist() == [0.1, 0.1, 0.2, 0.2]
+
+
 def test_recorded_studies_are_loaded_and_reported(tmp_path: Path) -> None:
     made = ablation(tmp_path)
     loaded = dt.load(made.folder)
@@ -104,6 +111,9 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
         (lambda: dt.ablate(factors={"a": {"acts": "elu"}}), "ablate(): factors.a: unknown key 'acts'"),
         (lambda: dt.ablate(arms={"a": {}}, base={"lr": 1}, lr=2), "lr: given both in base and as a keyword"),
         (lambda: dt.ablate(arms={"a": {}}, metric="ac"), "ablate(): metric: unknown metric 'ac'"),
+        (lambda: dt.ablate(arms={"a": {}}, design="list"), "design list: says how factors make arms"),
+        (lambda: dt.ablate(arms={"a": {"classes": "0,1"}}), "ablate(): arms.a: classes differs from the baseline"),
+        (lambda: dt.ablate("vanishing", varies=["act"]), "varies: the preset has its own"),
         (lambda: dt.transfer("nowhere"), "nowhere"),
         (lambda: dt.load("nowhere"), "nowhere"),
         (lambda: dt.report("nowhere"), "nowhere: no such folder"),

@@ -10,7 +10,7 @@ from dnntrain.cli import completion
 from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, Track, UntilResolved, add_options, read_study_request
 from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.run_options import read_run_options, run_options
-from dnntrain.cli.spec_options import read_assignments
+from dnntrain.cli.spec_options import Assignments, read_assignments
 
 
 @add_options(options=run_options())
@@ -27,15 +27,7 @@ def ablate(
     max_seeds: MaxSeeds = None,
     delta: Delta = None,
     track: Track = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            autocompletion=completion.assignments,
-            help="change a setting of the preset's base; repeatable",
-        ),
-    ] = None,
+    assignments: Assignments = None,
     *,
     options: dict[str, Any],
 ) -> None:

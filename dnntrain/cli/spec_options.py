@@ -19,6 +19,16 @@ from dnntrain.errors import InputError
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.utils.fields import field_extra, format_value
 
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=completion.assignments,
+        help="change a setting of the preset's base; repeatable",
+    ),
+]
+
 FEW = 5
 """Techniques that the first sentence of a help text can list."""
 

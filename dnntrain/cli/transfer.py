@@ -22,7 +22,7 @@ from dnntrain.cli.options import (
 )
 from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.run_options import read_run_options, run_options
-from dnntrain.cli.spec_options import run_keys, spec_options
+from dnntrain.cli.spec_options import Assignments, read_assignments, run_keys, spec_options
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.utils.console import show
@@ -86,6 +86,7 @@ def transfer(
         str | None,
         typer.Option(metavar="N,N,…", help="compare with scratch at these training sizes"),
     ] = None,
+    assignments: Assignments = None,
     settings: dict[str, Any],
     name: Name = None,
     plan: Plan = False,
@@ -110,8 +111,10 @@ def transfer(
     run, request = read_run_options(options), read_study_request(seeds, until_resolved, max_seeds, delta)
     if preset is not None and source is None:
         refuse_given(context, NEEDS_SOURCE, f"needs --from; {preset} says what is trained")
-        study = preset_study(preset, settings, request, run.home)
+        study = preset_study(preset, settings_with(settings, assignments), request, run.home)
     elif source is not None and preset is None:
+        if assignments:
+            raise InputError("--set: changes a preset; with --from, give the flag of the setting")
         design = TransferDesign(drop, head, scratch, strategies, reuse_depths, train_sizes)
         study = transfer_study(
             source, settings, design, weights=weights, request=request, name=name, out=run.out, home=run.home
@@ -120,6 +123,14 @@ def transfer(
         raise InputError("give either --from RUN, with what is to be trained, or a preset")
     if result := plan_or_run(study, run, plan, trackers):
         print_transfer(result.summary.analysis)
+
+
+def settings_with(settings: dict[str, Any], assignments: list[str] | None) -> dict[str, Any]:
+    """The settings of flags and of `--set`; InputError for one that is given both ways."""
+    more = read_assignments(assignments or [])
+    if twice := settings.keys() & more.keys():
+        raise InputError(f"--set {min(twice)}: given by its flag, too")
+    return settings | more
 
 
 def print_transfer(summary: Summary) -> None:

@@ -161,7 +161,7 @@ class PresetDesign:
                     raise InputError(f"lists values like [0.1, 0.01]; {each!r} is none")
                 name = folder_name(f"{factor}={format_value(as_meant(factor, flat_keys()[factor], each))}")
                 if name in levels:
-                    raise InputError(f"{each} is listed twice")
+                    raise InputError(f"{format_value(each)} is listed twice")
                 levels[name] = read_settings({factor: each}, self.document.where, self.base)
             if not levels:
                 raise InputError("lists no values; write them like [0.1, 0.01]")

@@ -202,7 +202,7 @@ OF_FACTORS = NO_SEED.filter(bool) | st.dictionaries(ARM_NAMES, NO_SEED, min_size
 def swept(names: list[str]) -> Strategy:
     """Factors that are lists of values, of which some may also be settings or named levels."""
     lists = st.sampled_from(CORE).flatmap(
-        lambda key: st.fixed_dictionaries({key: st.lists(setting(key), min_size=1, max_size=3)})
+        lambda key: st.fixed_dictionaries({key: st.lists(setting(key), min_size=1, max_size=3, unique_by=str)})
     )
     return st.builds(lambda one, more: {**one, **more}, lists, st.dictionaries(ARM_NAMES, OF_FACTORS, max_size=1))
 
