@@ -41,22 +41,22 @@ def generated_pages() -> dict[str, str]:
 
 
 def index_page(written: dict[str, str]) -> str:
-    """The list of pages, each with its first line."""
+    """The list of pages, each with its first sentence."""
     lines = ["# Documentation", "", "`dnntrain docs TOPIC` shows one of these pages in the terminal.", ""]
     for heading, names in GROUPS.items():
         there = [name for name in names if name in written or (FOLDER / f"{name}.md").is_file()]
         lines += [
             f"**{heading}**",
             "",
-            *table(["topic", ""], ([link(name), first_line(name, written)] for name in there)),
+            *table(["topic", ""], ([link(name), first_sentence(name, written)] for name in there)),
         ]
     return "\n".join(lines).rstrip() + f"\n{FROM_CODE}"
 
 
-def first_line(name: str, written: dict[str, str]) -> str:
-    """The paragraph below a page's title, which says what the page is for."""
+def first_sentence(name: str, written: dict[str, str]) -> str:
+    """The first sentence below a page's title, which says what the page is for."""
     text = written.get(name) or (FOLDER / f"{name}.md").read_text()
-    return " ".join(text.split("\n\n")[1].split())
+    return " ".join(text.split("\n\n")[1].split()).partition(". ")[0].removesuffix(".") + "."
 
 
 def settings_page() -> str:
@@ -125,9 +125,7 @@ def presets_page() -> str:
         "dnntrain presets copy vanishing mine.yaml    # to change it",
         "dnntrain ablate vanishing --set lr=0.1       # another study, next to it", "```", "",
         *table(["preset", "question"], rows),
-        "`make lecture` judges the claims of the lecture \"Training Deep Neural Networks\", in up to two hours: each "
-        "is supported, contradicted, depends, or is not told apart, with its interval and the command to repeat it "
-        "(`build/lecture/claims.md`).",
+        "[The lecture](lecture.md) has what the presets say about the advice of its slides.",
     ])  # fmt: skip
 
 

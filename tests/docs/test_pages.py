@@ -41,7 +41,7 @@ def test_generated_pages_are_those_of_the_code() -> None:
 def test_a_page_begins_with_what_it_is_for_and_is_listed(page: str) -> None:
     title, what, *_ = PAGES[page].read_text().split("\n\n")
     assert re.fullmatch(r"# .+", title)
-    assert len(what) < 250 and not what.startswith(("#", "|", "```"))
+    assert len(what.partition(". ")[0]) < 250 and not what.startswith(("#", "|", "```"))
     assert sum(page in names for names in GROUPS.values()) == 1
 
 
