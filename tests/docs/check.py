@@ -27,7 +27,11 @@ def main() -> int:
     if not (folder / "houses.csv").exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_examples(folder)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    program = folder / "bin" / "dnntrain"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dnntrain "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "PYTHONPATH": str(FOLDER.parents[1])}
     failed = 0
     for page in arguments.pages:
