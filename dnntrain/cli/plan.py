@@ -15,10 +15,10 @@ from dnntrain.data import options as data_options
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import NetworkSize, populations, predicted_seconds
+from dnntrain.executors.planner import NetworkSize, populations
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
-from dnntrain.studies.feasibility import training_examples
+from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.study import Study, Tuning
 from dnntrain.techniques.base import Switch, techniques_in
 from dnntrain.techniques.networks.module import Module, module_spec
@@ -146,8 +146,8 @@ def network_lines(study: Study, options: RunOptions) -> list[str]:
             module = module_spec(arm.spec.net, network_settings(arm.spec, data))
             lines += [f"arm {arm.name} changes {change}" for change in module.changes]
             lines += [f"arm {arm.name} leaves {part}" for part in unreachable(module.module)]
-    n_train, workers = training_examples(spec, data), options.workers or default_workers(options.device)
-    seconds = predicted_seconds([run for _, run in study.runs()], workers, n_train, data.n_train - n_train)
+    workers = options.workers or default_workers(options.device)
+    seconds = predicted_duration(study, workers, options.home)
     return [*lines, f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')}"]
 
 

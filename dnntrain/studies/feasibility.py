@@ -13,6 +13,7 @@ from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
+from dnntrain.executors.planner import predicted_seconds
 from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
 from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
@@ -92,6 +93,20 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
     for technique in techniques_of(spec):
         if fault := technique.fault(extent):
             raise InputError(fault)
+
+
+def predicted_duration(study: Study, workers: int, home: DataLocation) -> float:
+    """Roughly how many seconds a study trains on this machine, without starting up, testing and tuning.
+
+    Args:
+        study: The study, none of whose arms reuses a network: its layers are known only once that is trained.
+        workers: How many populations train at the same time.
+        home: Where data sets are kept.
+    """
+    spec = study.arms[0].spec
+    data = spec.source.outline(home)
+    n_train = training_examples(spec, data)
+    return predicted_seconds([run for _, run in study.runs()], workers, n_train, data.n_train - n_train)
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
