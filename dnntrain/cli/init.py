@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, add_options
 from dnntrain.cli.spec_options import spec_options
 from dnntrain.data import DataLocation, options
@@ -40,7 +41,14 @@ def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),
     metric: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="what arms are compared by; by default the task's own")
+        str | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="METRIC",
+            autocompletion=completion.metrics,
+            help="what arms are compared by; by default the task's own",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
     data_dir: DataDir = None,
@@ -48,8 +56,8 @@ def init(
     """Write a commented preset for your data, with a baseline and a few arms, that runs as it is.
 
     Examples:
+        dnntrain init --data photos/
         dnntrain init houses.yaml --data houses.csv --target price
-        dnntrain init images.yaml --data photos/ --metric macro_f1
     """
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"{file}: a preset's file ends in .yaml")

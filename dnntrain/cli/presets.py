@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out
 from dnntrain.data import DataLocation
 from dnntrain.data.dataset import count_noun
@@ -22,7 +23,9 @@ from dnntrain.utils.times import duration
 
 presets_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
-PresetName = Annotated[str, typer.Argument(help="a preset's name, or its file", metavar="NAME")]
+PresetName = Annotated[
+    str, typer.Argument(autocompletion=completion.presets, help="a preset's name, or its file", metavar="NAME")
+]
 
 
 @presets_app.callback()
@@ -30,7 +33,7 @@ def list_presets(context: typer.Context) -> None:
     """List, show and copy the presets that come with dnntrain.
 
     Examples:
-        dnntrain presets list
+        dnntrain presets
         dnntrain presets copy vanishing mine.yaml
     """
     if context.invoked_subcommand is None:

@@ -69,7 +69,7 @@ def test_examples_are_command_lines_that_parse(context: Any) -> None:
     for example in examples:
         program, *words = shlex.split(example)
         command, parent = ALL[0].command, ALL[0]
-        while hasattr(command, "commands"):
+        while words and hasattr(command, "commands"):
             command = command.get_command(parent, words.pop(0))
         made = command.make_context(command.name, words, parent=parent)
         assert program == "dnntrain"
