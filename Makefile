@@ -83,7 +83,7 @@ bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cach
 
 LECTURE_OUT ?= build/lecture
 
-lecture: $(INSTALLED)  ## train what the lecture's 26 claims need, judge them, and write a table; can be interrupted; up to two hours
+lecture: $(INSTALLED)  ## train what the lecture's 26 claims need, judge them, and write a table and a page; can be interrupted; up to two hours
 	$(BIN)/python -m tests.bench.lecture --out $(LECTURE_OUT)
 
 torture: $(INSTALLED)  ## kill a study 100 times at random moments, and compare what comes of it: half an hour

@@ -94,7 +94,7 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
     [
         (lambda: dt.train(hiden="8"), "unknown setting 'hiden'; did you mean 'hidden'?"),
         (lambda: dt.train(lr=0), "lr '0': must be greater than 0"),
-        (lambda: dt.train(device="gpu"), "unknown device 'gpu'; did you mean 'cpu'?"),
+        (lambda: dt.train(device="gpu"), "unknown device 'gpu'; did you mean 'cuda' or 'mps'?"),
         (lambda: dt.train(predictions="no"), "predictions 'no': must be True or False"),
         (lambda: dt.train(workers=0), "workers 0: must be a whole number from 1 to 1024"),
         (lambda: dt.ablate(), "give one of preset, arms and factors"),

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.config.keys import Settings
-from dnntrain.config.renamed import NEW_KEYS
+from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import flat_keys
 from dnntrain.data.in_memory import keep
 from dnntrain.data.source import DataLocation, forget_outlines
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError
 from dnntrain.nn.modules.instances import is_module, reference_of_module
 from dnntrain.studies.execution import RunOptions
 from dnntrain.utils.user_code.reference import reference_of
@@ -30,10 +30,8 @@ def split_options(settings: Settings, out: str | Path, workers: int | None) -> t
     for key in settings:
         if key == "seed":
             raise InputError("seed: give seeds, such as seeds=[3]")
-        if key in NEW_KEYS:
-            raise InputError(f"{key}: renamed to {NEW_KEYS[key]}")
         if key not in options and key not in flat_keys():
-            raise InputError(f"unknown setting '{key}'{did_you_mean(key, [*flat_keys(), *options])}")
+            raise unknown_key(key, [*flat_keys(), *options, "seeds"], what="setting", equals="=")
     chosen = {key: value for key, value in settings.items() if key in options}
     spec = {key: value for key, value in settings.items() if key not in options}
     found = RunOptions(Path(out).absolute(), workers, **chosen)

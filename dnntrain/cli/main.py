@@ -9,14 +9,14 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dnntrain import __version__
-from dnntrain.errors import DnntrainError, InputError
+from dnntrain.errors import DnntrainError, InputError, nearest
 from dnntrain.utils.plugins import load_all, loaded_plugins
 from dnntrain.utils.user_dirs import provide_caches
 
@@ -30,6 +30,8 @@ COMMANDS = {
     "watch": "watch",
     "compare": "compare",
     "techniques": "techniques",
+    "presets": "presets_app",
+    "init": "init",
     "data": "data_app",
     "runs": "runs_app",
 }
@@ -196,7 +198,20 @@ def usage_message(error: Exception) -> str:
         if option.lstrip("-").removeprefix("no-").replace("-", "_") in unused_settings():
             return f"{option}: {NO_USE}"
     where = f" (see {context.command_path} --help)" if context else ""
-    return click_message(error).rstrip(".") + where
+    message = click_message(error).rstrip(".")
+    if context and option:
+        message = f"No such option: {option}{option_hint(option, context.command.params)}"
+    return message + where
+
+
+def option_hint(option: str, parameters: Sequence[Any]) -> str:
+    """The options that an unknown one may mean, as a command has them."""
+    names = [name for each in parameters for name in (*each.opts, *each.secondary_opts) if name.startswith("--")]
+    known = {name.lstrip("-").replace("-", "_"): name for name in names}
+    meant = [
+        f"{known[key]} {value}".strip() for key, _, value in (near.partition("=") for near in nearest(option, known))
+    ]
+    return f"; did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def click_message(error: Exception) -> str:

@@ -91,7 +91,7 @@ def read_assignments(assignments: list[str]) -> dict[str, str]:
             raise InputError(f"--set {assignment}: must be KEY=VALUE, such as --set lr=0.1")
         key = key.strip().replace("-", "_")
         if key not in run_keys():
-            raise InputError(f"--set {unknown_key(key, flat_keys())}")
+            raise InputError(f"--set {unknown_key(key, run_keys(), equals='=')}")
         if key in settings:
             raise InputError(f"--set {key}: given twice, as {settings[key]} and {value.strip()}")
         settings[key] = value.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.text import Text
 from dnntrain.config.keys import flag
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques import CATALOGUE
-from dnntrain.techniques.base import Choice, Switch, Technique
+from dnntrain.techniques.base import LISTED_BY, Choice, Switch, Technique
 from dnntrain.techniques.schedules.base import Schedule
 from dnntrain.utils.console import show
 from dnntrain.utils.fields import field_extra, format_value
@@ -56,7 +57,8 @@ def find_technique(name: str) -> type[Technique]:
     key = name.lstrip("-").replace("-", "_")
     aliases = {alias: t for t in CATALOGUE.values() if issubclass(t, Choice) for alias in t.aliases}
     if key not in CATALOGUE and key not in aliases:
-        raise InputError(f"unknown technique '{name}'{did_you_mean(key, [*CATALOGUE, *aliases])}")
+        near = re.sub(":[^']*", "", did_you_mean(key, [*CATALOGUE, *aliases], LISTED_BY))  # a card has no parameters
+        raise InputError(f"unknown technique '{name}'{near}")
     return CATALOGUE.get(key) or aliases[key]
 
 

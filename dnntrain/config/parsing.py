@@ -107,7 +107,7 @@ def read_val(value: object) -> float:
     except ValueError:
         number = -1.0
     if not (0 < number < 1 or (number >= 1 and number.is_integer())):
-        raise ValueError("is a fraction between 0 and 1 (0.3) or a whole number of examples (5000)")
+        raise ValueError("must be a fraction between 0 and 1 (0.3) or a whole number of examples (5000)")
     return number
 
 

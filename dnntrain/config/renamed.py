@@ -45,11 +45,18 @@ def to_new_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     return new
 
 
-def unknown_key(key: str, known: Iterable[str]) -> InputError:
-    """The error for a key that is not known: its new name where it has been renamed, else the nearest known one."""
+def unknown_key(key: str, known: Iterable[str], *, what: str = "key", equals: str = ": ") -> InputError:
+    """The error for a key that is not known: its new name where it has been renamed, else what it may mean.
+
+    Args:
+        key: The unknown key.
+        known: The known keys.
+        what: What the caller's language calls a key.
+        equals: What stands between a key and its value there.
+    """
     if key in NEW_KEYS:
         return InputError(f"{key}: renamed to {NEW_KEYS[key]}")
-    return InputError(f"unknown key '{key}'{did_you_mean(key, known)}")
+    return InputError(f"unknown {what} '{key}'{did_you_mean(key, known, 'dnntrain train --help-all', equals)}")
 
 
 def check_value(key: str, value: Any) -> None:

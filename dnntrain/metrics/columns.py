@@ -97,7 +97,7 @@ def metric_of(column: str) -> Metric:
         return column.metric
     part, name = split_column(column)
     if not part or name not in METRICS:
-        raise InputError(f"unknown metric '{column}'{did_you_mean(column, metric_columns())}")
+        raise InputError(f"unknown metric '{column}'{did_you_mean(column, metric_columns(), 'dnntrain docs metrics')}")
     if part not in HELD_OUT and not METRICS[name].recorded:
         raise InputError(f"metric {column}: {name} is computed from predictions, of the parts {' and '.join(HELD_OUT)}")
     return METRICS[name]

@@ -17,6 +17,7 @@ from dnntrain.store.progress import StudyProgress
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.utils.fields import shortest_decimal
 from dnntrain.utils.files import has_text, write_atomic, write_errors
 from dnntrain.utils.lazy import pandas as pd
 
@@ -277,7 +278,8 @@ def _history_rows(record: RunRecord, study: str, arm: str) -> Iterator[dict[str,
         column: " ".join(name.replace(" ", "_") for name in names) for column, names in record.layers.columns().items()
     }
     for row in record.history:
-        cells = {key: _figures(value) if isinstance(value, list) else value for key, value in row.items()}
+        rate = {"lr": shortest_decimal(lr)} if isinstance(lr := row.get("lr"), float) else {}
+        cells = {key: _figures(value) if isinstance(value, list) else value for key, value in (row | rate).items()}
         yield named | cells | layers
 
 

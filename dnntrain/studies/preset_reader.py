@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dnntrain.config.spec import RunSpec
+from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import default_metric
@@ -59,7 +59,8 @@ class Preset:
             if key == "arms":
                 raise InputError("arms: a preset lists them as factors; design: list takes each as it is")
             if key not in KEYS:
-                raise InputError(f"unknown key '{key}'{did_you_mean(str(key), KEYS)}")
+                under = "; a setting of runs belongs under base" if key in flat_keys() else ""
+                raise InputError(f"unknown key '{key}'{under or did_you_mean(str(key), KEYS, 'dnntrain docs presets')}")
         with document.at("plugins"):
             self.load_plugins()
         with document.at("base"):

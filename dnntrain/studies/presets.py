@@ -33,7 +33,22 @@ def find_preset(name: str) -> Path:
         return path
     if path.parent == Path(".") and path.stem in shipped and path.suffix in ("", ".yaml", ".yml"):
         return shipped[path.stem]
-    raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped)}")
+    raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped, 'dnntrain presets')}")
+
+
+def preset_text(name: str) -> tuple[Path, str]:
+    """A preset's file and its text.
+
+    Raises:
+        InputError: If there is no such preset, or its file cannot be read.
+    """
+    path = find_preset(name)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InputError(f"{path}: larger than {LARGEST_FILE} bytes: no preset")
+        return path, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
 
 
 def load_preset(
@@ -54,13 +69,7 @@ def load_preset(
     Raises:
         InputError: If there is no such preset or something in it is wrong; the message names file, line and key.
     """
-    path = find_preset(name)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(f"{path}: larger than {LARGEST_FILE} bytes: no preset")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    path, text = preset_text(name)
     return read_preset(text, str(path), overrides, home, given_as=given_as)
 
 

@@ -25,6 +25,8 @@ from dnntrain.utils.user_code.reference import CodeReference
 
 CATALOGUE: dict[str, type[Technique]] = {}
 """Every technique by name, in the order of declaration."""
+LISTED_BY = "dnntrain techniques"
+"""The command that lists the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +144,13 @@ class Choice(Technique):
         if isinstance(text, cls):
             return text
         if not isinstance(text, str):
-            raise InputError(f"invalid {cls.family.lower()} {text!r}{did_you_mean('', cls.names())}")
+            raise InputError(f"invalid {cls.family.lower()} {text!r}{did_you_mean('', cls.names(), LISTED_BY)}")
         name, _, rest = text.strip().partition(":")
         technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
         if technique is None:
-            raise InputError(f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names())}")
+            raise InputError(
+                f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names_to_techniques(), LISTED_BY)}"
+            )
         return technique.with_parameters(implied | technique.read(rest))
 
     @classmethod

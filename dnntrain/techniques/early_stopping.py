@@ -22,7 +22,9 @@ def validation_columns(task: str | None = None) -> list[str]:
 def check_watched(metric: str) -> str:
     """A metric on the validation part; ValueError otherwise."""
     if metric not in validation_columns():
-        raise ValueError(f"must be a validation metric{did_you_mean(metric, validation_columns())}")
+        raise ValueError(
+            f"must be a validation metric{did_you_mean(metric, validation_columns(), 'dnntrain docs metrics')}"
+        )
     return metric
 
 

@@ -28,6 +28,7 @@ from dnntrain.engine.probe import WEIGHT_FIGURES
 from dnntrain.errors import InputError
 from dnntrain.reporting.results import StudyResult
 from dnntrain.store.records import LayerNames, RecordedSettings, RunRecord
+from dnntrain.utils.fields import shortest_decimal
 from dnntrain.utils.files import read_json, write_atomic
 
 FINAL = "results/"
@@ -180,7 +181,7 @@ def series(row: Mapping[str, Any], layers: LayerNames) -> Iterator[tuple[str, fl
                 names = [str(number) for number in range(1, len(cell) + 1)]  # old records do not name their layers
             numbers = {f"{column}/{name}": value for name, value in zip(names, cell, strict=True)}
         yield from (
-            (name, float(value))
+            (name, shortest_decimal(value) if name == "lr" else float(value))
             for name, value in numbers.items()
             if name != "epoch" and value is not None and math.isfinite(value)
         )

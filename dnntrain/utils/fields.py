@@ -36,6 +36,15 @@ def format_value(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
+def shortest_decimal(value: float) -> float:
+    """A number of 32 bits as people type it: 0.009999999776482582 → 0.01. Other numbers stay as they are."""
+    import numpy as np  # the catalogue of techniques does without
+
+    with np.errstate(over="ignore"):
+        short = np.float32(value)
+    return float(str(short)) if float(short) == value else value
+
+
 def read_names(value: object) -> list[str]:
     """The names in a list, or in text like `name,ticket`; a name with a comma is quoted: `"Length, cm",ticket`.
 
@@ -78,13 +87,31 @@ def format_validation_error(error: ValueError) -> str:
     if problems is None:
         return str(error)
     problem = problems(include_url=False)[0]
+    kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
     where = ".".join(str(part) for part in problem["loc"])
-    message = str(problem.get("ctx", {}).get("error") or problem["msg"])
-    message = message.replace("Input should be", "must be").replace("Extra inputs are not permitted", "unknown")
-    given = problem["input"]
+    message = str(context.get("error") or next((text for key, text in MESSAGES if re.match(key, kind)), problem["msg"]))
+    message = message.replace("Input should be", "must be")
+    message = message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
     quoted = isinstance(given, dict) or (isinstance(given, str) and repr(given) in message)
     said = "" if quoted else f" {format_value(given)!r}"
     return f"{where}{said}: {message}" if where else message
+
+
+MESSAGES = (
+    ("int_", "must be a whole number"),
+    ("float_|decimal_", "must be a number"),
+    ("finite_number", "must be a finite number"),
+    ("bool_", "must be on or off"),
+    ("string_type|string_sub_type|string_unicode", "must be text"),
+    ("list_type|tuple_type|set_type|iterable_type", "must be a list"),
+    ("dict_type|mapping_type|model_type|model_attributes_type|dataclass_type", "must be keys with values"),
+    ("path_type", "must be a path"),
+    ("none_required", "must be empty"),
+    ("is_instance_of", "is of the wrong kind"),
+    ("missing", "is missing"),
+    ("extra_forbidden", "unknown"),
+)
+"""What to say for pydantic's errors, by the beginning of their type. The first that fits counts."""
 
 
 LONGEST_NUMBER = 40

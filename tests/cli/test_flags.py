@@ -44,6 +44,7 @@ HOW = {
     "drop_seeds": "lets a finished study lose seeds, as test_continuation holds",
     "follow": "waits while a study is in training, as test_watching holds",
     "yes": "answers a question that is asked only where something is removed",
+    "force": "replaces a file, as test_presets_command holds",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",
 }
@@ -280,6 +281,10 @@ CONTEXTS: list[tuple[str, ...]] = [
     ("runs", "thresholds", "small"),
     ("runs", "track", "nothing", "--to", "tensorboard"),
     ("techniques",),
+    ("presets", "list"),
+    ("presets", "show", "vanishing"),
+    ("presets", "copy", "vanishing", "mine.yaml"),
+    ("init", "new.yaml", "--data", "table.csv", "--target", "kind"),
 ]
 """Command lines that every option of the command is added to."""
 
@@ -363,7 +368,7 @@ def test_an_option_changes_something_or_is_refused(
         (("report", "runs", "--delta", "130"), "--delta: '130' is more than accuracy can differ by"),
         (("ablate", "study.yaml", "--set", "lr=1", "--set", "lr=2"), "--set lr: given twice, as 1 and 2"),
         (("ablate", "study.yaml", "--mirror", "x"), "mirror x: this study's data are not downloaded"),
-        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cpu'"),
+        (("ablate", "study.yaml", "--plan", "--device", "gpu"), "unknown device 'gpu'; did you mean 'cuda'"),
         (("ablate", "study.yaml", "--plan", "--address", "auto"), "address auto: needs the executor ray"),
         (("data", "fetch", "fashion-mini", "--mirror", "x"), "--mirror x: fashion-mini is not downloaded"),
         ((*FROM, "--ladder"), "error: --ladder: renamed to --strategies"),

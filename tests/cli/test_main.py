@@ -99,6 +99,7 @@ def test_ablate_records_every_run_and_trains_only_what_is_missing(preset: Path, 
     history = rows(folder / "history.csv")
     assert len([row for row in history if row["arm"] == "elu"]) == 4
     assert len(history[0]["grad_norm"].split()) == 4
+    assert {row["lr"] for row in history if row["arm"] == "elu"} == {"0.1"}
     assert history[0]["weights"] == "1 2 3 output" and history[0]["activations"] == "1 2 3"
 
     before = (folder / "results.csv").read_bytes()
@@ -255,7 +256,7 @@ def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path:
         (["train", "--seeds", "1,1"], "seeds"),
         (["train", "--train-size", "9999"], "train_size = 9999"),
         (["train", "--val", "10000"], "val = 10000"),
-        (["train", "--device", "gpu"], "did you mean 'cpu'"),
+        (["train", "--device", "gpu"], "did you mean 'cuda'"),
         (["ablate", "vanishin"], "did you mean 'vanishing'"),
         (["ablate", "vanishing", "--set", "lr"], "KEY=VALUE"),
         (["ablate", "vanishing", "--set", "lrr=1"], "did you mean 'lr'"),

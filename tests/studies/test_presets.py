@@ -391,7 +391,7 @@ MISTAKES = {
     "one in a factor, out of bounds": (
         "factors:\n  a: {lr: 0.1}\n  b: {dropout: 1.5}\n",
         "study.yaml:3",
-        "factors.b: dropout '1.5': must be less than",
+        "factors.b: dropout '1.5': must be at most 0.99",
     ),
     "an unknown technique": ("factors:\n  a: {act: rellu}\n", "study.yaml:2", "did you mean 'relu'?"),
     "two clippings": (

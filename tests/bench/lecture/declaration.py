@@ -53,8 +53,8 @@ class Lecture(Declared):
     """By the folder that they are recorded in: the commands that make them, without `dnntrain` and `--out`."""
     tables: dict[str, Table] = {}
     claims: tuple[Claim, ...]
-    slips: tuple[str, ...]
-    """What the slides print wrongly."""
+    slips: dict[str, str]
+    """What the slides print wrongly, by a name."""
 
     @model_validator(mode="after")
     def check_names(self) -> Lecture:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,7 @@ def judge_reading(
     verdict = next((v for v in (CONTRADICTED, UNTOLD) if v in verdicts), SUPPORTED)
     [weakest, *_] = sorted((a for a, v in zip(answers, verdicts, strict=True) if v == verdict), key=clearness)
     figure = weakest["reason"].partition(", required")[0].replace(" (95 % interval)", "")
+    figure = re.sub(r"; [^;]*: 0 of \d+ runs lost, \d+ of \d+ planned", "", figure)
     if len(answers) > 1:
         figure += f"; {verdicts.count(SUPPORTED)} of {len(answers)} such comparisons hold, and this is the closest"
     seeds = [answer["seeds_to_decide"] for answer in answers if answer["answer"] == "inconclusive"]

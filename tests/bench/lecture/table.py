@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dnntrain.statistics.planning import MANY_SEEDS
 from dnntrain.utils.times import duration
@@ -41,11 +41,12 @@ def verdict_line(claims: Sequence[JudgedClaim]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
-def to_markdown(claims: Sequence[JudgedClaim], slips: Sequence[str], times: Times) -> str:
+def to_markdown(claims: Sequence[JudgedClaim], slips: Iterable[str], times: Times) -> str:
     """An overview of the claims, each with its readings and commands, the commands' times, and the slides' slips."""
     rows = [(f"[{c.claim.id}](#{c.claim.id.lower()})", c.claim.says, verdict(c), reasons(c)) for c in claims]
     steps = [(f"`dnntrain {command}`", duration(wall), duration(cpu)) for command, (wall, cpu) in times.items()]
-    steps.append(("all of them", *(duration(sum(spent)) for spent in zip(*times.values(), strict=True))))
+    wall, cpu = (sum(spent) for spent in zip(*times.values(), strict=True)) if times else (0.0, 0.0)
+    steps.append(("all of them", duration(wall), duration(cpu)))
     return f"""# The lecture's claims, judged
 
 {verdict_line(claims)}. A claim that can be read in several ways *depends* if these disagree; readings that are not told
@@ -120,7 +121,7 @@ def to_csv(claims: Sequence[JudgedClaim]) -> str:
     return text.getvalue()
 
 
-def to_json(claims: Sequence[JudgedClaim], slips: Sequence[str], times: Times) -> str:
+def to_json(claims: Sequence[JudgedClaim], slips: Iterable[str], times: Times) -> str:
     """Everything, for programs."""
     content = {
         "claims": [
