@@ -43,7 +43,7 @@ def test_every_preset_stands_in_the_readme_with_its_question(preset: str) -> Non
 
 @pytest.mark.parametrize("command", sorted({command_of(line) for line in COMMANDS}), ids=" ".join)
 def test_every_flag_of_the_readme_exists(command: tuple[str, ...]) -> None:
-    known = succeeds(*command, "--help", COLUMNS="200") + succeeds("--help", COLUMNS="200")  # --plugin is global
+    known = succeeds(*command, "--help-all")
     for line in COMMANDS:
         if command_of(line) == command:
             flags = [word for word in shlex.split(line.split("|")[0]) if word.startswith("--")]

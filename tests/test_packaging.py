@@ -144,7 +144,7 @@ def test_a_new_technique_touches_one_file_and_shows_everywhere(tmp_path: Path) -
     )
     new = ("halfway", "halved", "signed", "rounding")
     commands = [
-        ["train", "--help"],
+        ["train", "--help-all"],
         ["techniques"],
         ["ablate", str(preset), "--plan"],
         *(["techniques", n] for n in new),

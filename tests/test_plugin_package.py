@@ -53,7 +53,7 @@ def trained(library: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
         ["--version"],
         ["techniques"],
         ["techniques", "elastic"],
-        ["train", "--help"],
+        ["train", "--help-all"],
         ["ablate", "own.yaml", "--executor", "counting", "--workers", "1"],
         ["report", "runs", "--metric", "error_rate"],
     ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import Delta, MaxSeeds, Plan, Seeds, Track, UntilResolved, add_options, read_study_request
 from dnntrain.cli.plan import plan_or_run
 from dnntrain.cli.run_options import read_run_options, run_options
@@ -14,8 +15,12 @@ from dnntrain.cli.spec_options import Assignments, read_assignments
 
 @add_options(options=run_options())
 def ablate(
-    options: dict[str, Any],
-    preset: Annotated[str, typer.Argument(help="a preset's file, or the name of one that comes with dnntrain")],
+    preset: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.presets, help="a preset's file, or the name of one that comes with dnntrain"
+        ),
+    ],
     plan: Plan = False,
     seeds: Seeds = None,
     until_resolved: UntilResolved = False,
@@ -23,10 +28,17 @@ def ablate(
     delta: Delta = None,
     track: Track = None,
     assignments: Assignments = None,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Train a preset's arms over several seeds, and report which techniques help.
 
-    Runs that are recorded are not trained again. Example: dnntrain ablate presets/vanishing.yaml
+    Runs that are recorded are not trained again.
+
+    Examples:
+        dnntrain ablate vanishing --plan
+        dnntrain ablate vanishing --seeds 10
+        dnntrain ablate presets/vanishing.yaml --set epochs=3 --delta 0.5pp
     """
     from dnntrain.studies.build import preset_study
     from dnntrain.trackers.registry import read_trackers

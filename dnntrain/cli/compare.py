@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import Out, add_options
 from dnntrain.cli.outputs import Outputs, output_options
 from dnntrain.errors import InputError
@@ -62,9 +63,13 @@ def compare(
         str | None, typer.Option(metavar="ARM", help="the arm to compare with; by default the first one")
     ] = None,
     delta: Annotated[
-        str | None, typer.Option(help="smallest difference that matters: 2% of the baseline's mean, or a number")
+        str | None,
+        typer.Option(metavar="SIZE", help="smallest difference that matters: 2% of the baseline's mean, or a number"),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="moderated, dunnett, paired or welch")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", autocompletion=completion.methods, help="moderated, dunnett, paired or welch"),
+    ] = None,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="compare every arm with every other, also in Markdown, HTML and JSON")
     ] = False,
@@ -73,10 +78,12 @@ def compare(
         typer.Option(metavar="N,N,…", help="for a table that grows: the numbers of seeds at which it is judged (others "
                                            "are errors), or the largest of them: 20 is 5,7,10,14,20"),
     ] = None,
-    sort: Annotated[str | None, typer.Option(help="order of the arms: arm or mean")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="NAME", autocompletion=completion.one_of(("arm", "mean")),
+                                             help="order of the arms: arm or mean")] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="check a requirement such as 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
+        typer.Option(metavar="REQUIREMENT",
+                     help="check a requirement such as 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
                           "if it is inconclusive; repeatable"),
     ] = None,
     keep_if: Annotated[
@@ -89,7 +96,10 @@ def compare(
 ) -> None:  # fmt: skip
     """Judge anyone's runs: which arms differ from the baseline, and by how much.
 
-    Example: dnntrain compare runs.csv --arm optimizer --seed seed --value f1 --value loss:min
+    Examples:
+        dnntrain compare runs.csv --arm optimizer --seed seed --value f1
+        dnntrain compare runs.csv --arm optimizer --value f1 --value loss:min
+        dnntrain compare runs/vanishing --keep-if 'elu >= baseline'
     """
     from dnntrain.analysis.table_layout import read_lost_values
     from dnntrain.api import reports

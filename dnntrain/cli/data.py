@@ -11,6 +11,7 @@ import numpy as np
 import typer
 from rich.text import Text
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Mirror, add_options
 from dnntrain.cli.spec_options import spec_options
 from dnntrain.config.spec import RunSpec
@@ -30,9 +31,23 @@ from dnntrain.utils.text_layout import TextTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-data_app = typer.Typer(help="List, download and inspect data sets, including your own.")
+data_app = typer.Typer(
+    help="""List, download and inspect data sets, including your own.
 
-SourceName = Annotated[str, typer.Argument(help="a data set's name, or the path of your own data", metavar="NAME|PATH")]
+    Examples:
+        dnntrain data list
+        dnntrain data info houses.csv --target price
+    """
+)
+
+SourceName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|PATH",
+        autocompletion=completion.one_of(SOURCES),
+        help="a data set's name, or the path of your own data",
+    ),
+]
 
 BAR = 24
 """Width of the longest bar, in characters."""
@@ -44,7 +59,12 @@ SAMPLES = 10
 
 @data_app.command("list")
 def list_sources(data_dir: DataDir = None) -> None:
-    """List the data sets and whether they are on this machine."""
+    """List the data sets and whether they are on this machine.
+
+    Examples:
+        dnntrain data list
+        dnntrain data list --data-dir data/
+    """
     home = DataLocation.at(data_dir)
     rows = []
     for name, source in SOURCES.items():
@@ -58,11 +78,18 @@ def list_sources(data_dir: DataDir = None) -> None:
 
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"one of {', '.join(SOURCES)}")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=completion.one_of(SOURCES), help=f"one of {', '.join(SOURCES)}")
+    ],
     data_dir: DataDir = None,
     mirror: Mirror = None,
 ) -> None:
-    """Download a data set unless it is on this machine already, and check it."""
+    """Download a data set unless it is on this machine already, and check it.
+
+    Examples:
+        dnntrain data fetch fashion-mnist
+        dnntrain data fetch cifar10 --data-dir data/
+    """
     source = find_source(name)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)  # decodes the data too, so that damage shows now
@@ -78,7 +105,12 @@ def info(
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a data set's shape, classes, class balance, fingerprint and license."""
+    """Show a data set's shape, classes, class balance, fingerprint and license.
+
+    Examples:
+        dnntrain data info fashion-mini
+        dnntrain data info houses.csv --target price --json
+    """
     source = chosen_source(name, settings)
     home = home_of(source, data_dir, mirror)
     dataset = source.load(home)
@@ -102,7 +134,12 @@ def show_samples(
     mirror: Mirror = None,
     png: Annotated[Path, typer.Option(metavar="FILE", help="file to write")] = Path("samples.png"),
 ) -> None:
-    """Write sample images of every class to a PNG file."""
+    """Write sample images of every class to a PNG file.
+
+    Examples:
+        dnntrain data show photos/ --png photos.png
+        dnntrain data show fashion-mini
+    """
     source = chosen_source(name, settings)
     dataset = source.load(home_of(source, data_dir, mirror))
     if not dataset.is_image:
@@ -121,7 +158,12 @@ def cache(
         bool, typer.Option("--clear", help="delete the cached files; they are computed again when needed")
     ] = False,
 ) -> None:
-    """Show or clear the cache: decoded data, what functions returned, data from Python, and pretrained features."""
+    """Show or clear the cache: decoded data, what functions returned, data from Python, and pretrained features.
+
+    Examples:
+        dnntrain data cache
+        dnntrain data cache --clear
+    """
     home = DataLocation.at(data_dir)
     features, folders = FeatureCache(home), [home.folder / name for name in (DECODED, CALLED, MEMORY)]
     entries = [(entry.path, entry.bytes) for entry in features.entries()]

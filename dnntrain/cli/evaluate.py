@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out, TrustCode
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
@@ -24,7 +25,10 @@ EVALUATED, HAD_ALL, WITHOUT_DROPOUT, UNFINISHED = "evaluated", "had predictions"
 
 
 def evaluate(
-    names: Annotated[list[str] | None, typer.Argument(help="studies or runs; by default all")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(autocompletion=completion.runs, help="studies or runs; by default all"),
+    ] = None,
     mc: Annotated[
         int | None,
         typer.Option("--mc", metavar="T", min=1, max=10_000,
@@ -40,7 +44,9 @@ def evaluate(
 
     A run whose predictions do not give its recorded metrics is named, and keeps none.
 
-    Example: dnntrain runs evaluate overfitting --mc 100
+    Examples:
+        dnntrain runs evaluate
+        dnntrain runs evaluate overfitting --mc 100
     """
     if mc is None and as_json:
         raise InputError("--json: is for the table of --mc")

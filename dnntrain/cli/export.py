@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, Runs, TrustCode
 from dnntrain.data import DataLocation
 from dnntrain.inference.exporters.registry import EXPORTERS, find_exporter
@@ -16,10 +17,17 @@ FORMATS = ", ".join(f"{name} ({exporter.summary})" for name, exporter in EXPORTE
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="a run's id or folder, or a study for its best run by validation")],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=FORMATS)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.runs, help="a run's id or folder, or a study for its best run by validation"
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", autocompletion=completion.one_of(EXPORTERS), help=FORMATS)
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="new folder to write; by default RUN-FORMAT")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="new folder to write; by default RUN-FORMAT")
     ] = None,
     runs: Runs = RUNS,
     data_dir: DataDir = None,
@@ -28,6 +36,10 @@ def export(
     """Export a run's model to a folder: plain torch, safetensors or ONNX.
 
     The model takes raw inputs, fills and scales them itself, and gives the recorded test metrics without dnntrain.
+
+    Examples:
+        dnntrain runs export vanishing --to torch
+        dnntrain runs export vanishing --to onnx -o model
     """
     from dnntrain.inference.choice import choose_runs
     from dnntrain.inference.exporters.folder import write_export

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, add_options
 from dnntrain.cli.spec_options import spec_options
 from dnntrain.data import DataLocation, options
@@ -39,13 +40,24 @@ INIT_KEYS = (
 def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),
-    metric: Annotated[str | None, typer.Option(help="what arms are compared by; by default the task's own")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="METRIC",
+            autocompletion=completion.metrics,
+            help="what arms are compared by; by default the task's own",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Write a commented preset for your data, with a baseline and a few arms, that runs as it is.
 
-    Example: dnntrain init houses.yaml --data houses.csv --target price
+    Examples:
+        dnntrain init --data photos/
+        dnntrain init houses.yaml --data houses.csv --target price
     """
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"{file}: a preset's file ends in .yaml")

@@ -20,21 +20,24 @@ from dnntrain.utils.console import console, show
 )
 def lr_find(
     settings: dict[str, Any],
-    options: dict[str, Any],
     low: Annotated[float, typer.Option("--from", metavar="LR", help="the rate of the first step")] = 1e-6,
     high: Annotated[float, typer.Option("--to", metavar="LR", help="the rate of the last step")] = 10.0,
-    steps: Annotated[int, typer.Option(help="training steps, each at a higher rate")] = 200,
+    steps: Annotated[int, typer.Option(metavar="N", help="training steps, each at a higher rate")] = 200,
     seeds: Seeds = "5",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="write the curve to this folder, as CSV and PNG")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="write the curve to this folder, as CSV and PNG")
     ] = None,
     as_json: AsJson = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Find a learning rate: train while the rate grows from step to step, and look where the loss falls.
 
     Trains a few hundred steps over several seeds; nothing is recorded. It takes most flags of `train`.
 
-    Example: dnntrain lr-find --net cnn --optimizer adam
+    Examples:
+        dnntrain lr-find --net cnn --optimizer adam
+        dnntrain lr-find --from 1e-4 --to 1 --steps 100 -o curve
     """
     from dnntrain.api.range_test import run_rates
     from dnntrain.statistics.range_test import RateRange

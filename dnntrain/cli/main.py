@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from dnntrain import __version__
+from dnntrain.cli.help import ELSEWHERE, Command, Group, show_everything
 from dnntrain.errors import DnntrainError, InputError, nearest
 from dnntrain.utils.plugins import load_all, loaded_plugins
 from dnntrain.utils.user_dirs import provide_caches
@@ -50,10 +50,13 @@ class CommandTable(Mapping[str, Any]):
             command = getattr(importlib.import_module(f"dnntrain.cli.{name.replace('-', '_')}"), attribute)
             loaded: Any
             if isinstance(command, typer.Typer):
+                command.info.cls = Group
+                for info in command.registered_commands:
+                    info.cls = Command
                 loaded = typer.main.get_group(command)
             else:
                 alone = typer.Typer(add_completion=False)
-                alone.command(name, cls=WholeHelp)(command)
+                alone.command(name, cls=Command)(command)
                 loaded = typer.main.get_command(alone)
             loaded.name = name
             self._loaded[name] = loaded
@@ -66,43 +69,24 @@ class CommandTable(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-class WholeHelp(TyperCommand):
-    """A command whose help breaks a long flag over two lines, where typer would cut it on a terminal of 80 columns."""
-
-    def format_help(self, context: Any, formatter: Any) -> None:
-        from rich.table import Table
-        from typer import rich_utils
-
-        class OptionsTable(Table):
-            def add_row(self, *cells: Any, **options: Any) -> None:
-                super().add_row(*cells, **options)
-                for column in self.columns:
-                    column.overflow = "fold"
-
-        rich_utils.Table = OptionsTable  # type: ignore[attr-defined]
-        super().format_help(context, formatter)
-
-
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """A group whose commands are those of `CommandTable`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": CommandTable()})
-        self._everywhere = [option for option in self.params if option.name == "plugin"]
-        for option in self._everywhere:
-            option.expose_value = False  # `run` takes it from the command line
+        self._everywhere = [option for option in self.params if vars(option).get("rich_help_panel") == ELSEWHERE]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, whose help shows the options that may stand anywhere."""
+        """The command, which has the options of all commands too."""
         command = super().get_command(ctx, cmd_name)
         if command is not None and self._everywhere[0] not in command.params:
-            command.params += self._everywhere
+            for each in (command, *getattr(command, "commands", {}).values()):
+                each.params += self._everywhere
         return command
 
 
 app = typer.Typer(
     cls=LazyGroup,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -122,13 +106,33 @@ def root(
     plugin: Annotated[
         list[str] | None,
         typer.Option(
-            "--plugin", metavar="FILE.py", help="load techniques, metrics and the like from a file; repeatable"
+            "--plugin",
+            metavar="FILE.py",
+            expose_value=False,  # `run` takes it from the command line
+            rich_help_panel=ELSEWHERE,
+            help="load techniques, metrics and the like from a file; repeatable",
         ),
     ] = None,
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all",
+            is_eager=True,
+            expose_value=False,
+            callback=show_everything,
+            rich_help_panel=ELSEWHERE,
+            help="describe every option, and exit",
+        ),
+    ] = False,
 ) -> None:
     """Find out which training techniques really help on your network and data, and by how much.
 
     Every arm of an ablation is trained over several seeds, and all runs of a kind are trained together.
+
+    Examples:
+        dnntrain ablate vanishing --plan
+        dnntrain report runs/vanishing
+        dnntrain train --act elu --bn -e 5 -n 3
     """
     if version:
         typer.echo(f"dnntrain {__version__}")
@@ -147,7 +151,7 @@ def run() -> int:
         provide_caches()
         files, words = split_plugins(sys.argv[1:])
         load_all(files)  # before any command is imported, whose options and help follow from the catalogue
-        return app(words, standalone_mode=False) or 0
+        return app(words, prog_name="dnntrain", standalone_mode=False) or 0
     except DnntrainError as error:
         fail(str(error), error.exit_code)
     except UsageError as error:

@@ -59,11 +59,14 @@ def run_here(study: Study, options: RunOptions, trackers: Sequence[Tracker] = ()
 
 
 def print_result(result: StudyResult) -> None:
-    """Print one run's result in a few lines, or the report of a study, and where the records are."""
-    from dnntrain.reporting.terminal import run_report, study_report
+    """Print the result of one setting in a few lines, or the report of a study, and where the records are."""
+    from dnntrain.reporting.terminal import study_report
+    from dnntrain.reporting.training import training_report
 
-    if len(result.runs) == 1:
-        typer.echo(run_report(next(iter(result.records.values())), result.folder.parent))
+    records = list(result.records.values())
+    if len(result) == 1 and records and not result.tuned:
+        alone = result.folder.parent / "store" / records[0].run
+        typer.echo(training_report(records, result.folder if records[1:] else alone))
         return
     for each in filter(None, (result, result.tuned)):
         show(study_report(each.summary.analysis))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, Runs, TrustCode
 from dnntrain.cli.outputs import save
 from dnntrain.errors import InputError
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN|STUDY", help="a run, or a study, whose best run predicts")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|STUDY", autocompletion=completion.runs, help="a run, or a study, whose best run predicts"
+        ),
+    ],
     data: Annotated[Path, typer.Argument(help="new data: a table, an .npz file, an image, or a folder of images")],
     out: Annotated[
-        str, typer.Option("--out", metavar="FILE", help="file to write the predictions to, as CSV; - for stdout")
+        str, typer.Option("--out", "-o", metavar="FILE", help="file to write the predictions to, as CSV; - for stdout")
     ] = "-",
     proba: Annotated[bool, typer.Option("--proba", help="add a column with the probability of each class")] = False,
     ensemble: Annotated[
@@ -36,6 +42,10 @@ def predict(
     """Predict new data with a recorded run, and read them as the run read its own.
 
     A row for each example goes to stdout or to a file. If the data have the target, the metrics go to stderr.
+
+    Examples:
+        dnntrain predict vanishing photos/ --proba -o predictions.csv
+        dnntrain predict vanishing new.npz --arm elu --ensemble
     """
     from dnntrain.data import DataLocation
     from dnntrain.inference.choice import choose_runs

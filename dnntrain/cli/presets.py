@@ -9,29 +9,32 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out
-from dnntrain.cli.run_options import RUNS
 from dnntrain.data import DataLocation
 from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
+from dnntrain.store.studies import RUNS
 from dnntrain.studies.listing import copy_preset, listed_presets
 from dnntrain.studies.presets import preset_text
 from dnntrain.utils.console import console, show
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
 
-presets_app = typer.Typer(
-    help="List, show and copy the presets that come with dnntrain.", invoke_without_command=True, no_args_is_help=False
-)
+presets_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
-PresetName = Annotated[str, typer.Argument(help="a preset's name, or its file", metavar="NAME")]
+PresetName = Annotated[
+    str, typer.Argument(autocompletion=completion.presets, help="a preset's name, or its file", metavar="NAME")
+]
 
 
 @presets_app.callback()
 def list_presets(context: typer.Context) -> None:
     """List, show and copy the presets that come with dnntrain.
 
-    Example: dnntrain presets copy vanishing mine.yaml
+    Examples:
+        dnntrain presets
+        dnntrain presets copy vanishing mine.yaml
     """
     if context.invoked_subcommand is None:
         list_all()
@@ -39,7 +42,12 @@ def list_presets(context: typer.Context) -> None:
 
 @presets_app.command("list")
 def list_all(out: Out = RUNS, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the presets: the question, the data, the time to train it here, and whether it is done."""
+    """List the presets: the question, the data, the time to train it here, and whether it is done.
+
+    Examples:
+        dnntrain presets list
+        dnntrain presets list --json
+    """
     workers = default_workers("auto")
     presets = listed_presets(out, workers, DataLocation.at(data_dir))
     if as_json:
@@ -69,7 +77,12 @@ def list_all(out: Out = RUNS, data_dir: DataDir = None, as_json: AsJson = False)
 
 @presets_app.command("show")
 def show_preset(name: PresetName) -> None:
-    """Print a preset's YAML."""
+    """Print a preset's YAML.
+
+    Examples:
+        dnntrain presets show vanishing
+        dnntrain presets show optimizers
+    """
     (_, text), terminal = preset_text(name), console()
     if not terminal.is_terminal:
         typer.echo(text, nl=False)
@@ -84,7 +97,12 @@ def copy(
     name: PresetName,
     file: Annotated[Path | None, typer.Argument(help="the file to write; by default NAME.yaml", metavar="FILE")] = None,
 ) -> None:
-    """Copy a preset, and the code that it uses, to change it. Nothing is overwritten."""
+    """Copy a preset, and the code that it uses, to change it. Nothing is overwritten.
+
+    Examples:
+        dnntrain presets copy vanishing
+        dnntrain presets copy vanishing mine.yaml
+    """
     preset, *code = copy_preset(name, file or Path())
     typer.echo(f"{preset}: copied" + "".join(f", with {each}" for each in code))
     typer.echo(f"next: dnntrain ablate {preset} --plan")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import Out, add_options, refuse_given
+from dnntrain.cli import completion
+from dnntrain.cli.options import Delta, Out, StudyPaths, add_options, refuse_given
 from dnntrain.cli.outputs import OUTPUTS, Outputs, output_options
 from dnntrain.store.studies import RUNS
 from dnntrain.store.study_files import CHANGED
@@ -30,30 +30,33 @@ WITHOUT_AGAINST = (
 def report(
     context: typer.Context,
     outputs: dict[str, Any],
-    paths: Annotated[
-        list[Path], typer.Argument(help="studies by name or folder, or folders of studies such as runs/")
-    ],
+    paths: StudyPaths,
     out: Out = RUNS,
     metric: Annotated[
         str | None,
-        typer.Option(help="what to compare by: val_acc, test_rmse, macro_f1 (on the test part), …; by default the "
+        typer.Option("--metric", "-m", metavar="METRIC", autocompletion=completion.metrics,
+                     help="what to compare by: val_acc, test_rmse, macro_f1 (on the test part), …; by default the "
                           "study's own. What runs do not record is computed from their predictions"),
     ] = None,
-    sort: Annotated[str | None, typer.Option(help="order of the arms: arm, mean or seconds")] = None,
-    delta: Annotated[
-        str | None, typer.Option(help="smallest difference that matters: 0.3pp, 2% of the baseline's mean, or a number")
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", autocompletion=completion.one_of(("arm", "mean", "seconds")),
+                     help="order of the arms: arm, mean or seconds"),
     ] = None,
+    delta: Delta = None,
     baseline: Annotated[
         str | None, typer.Option(metavar="ARM", help="the arm to compare with; by default the study's own")
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="how to compare: moderated (the default), or dunnett, paired or welch for those who must "
+        typer.Option(metavar="NAME", autocompletion=completion.methods,
+                     help="how to compare: moderated (the default), or dunnett, paired or welch for those who must "
                           "report them"),
     ] = None,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
+        typer.Option(metavar="REQUIREMENT",
+                     help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
                           "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold "
                           "(if one were false, in at most about 2.5 % of studies); 1: one fails (if all were true, in "
                           "at most about 2.5 % of studies for each); 3: none fails, but one is inconclusive"),
@@ -88,7 +91,13 @@ def report(
         typer.Option("--follow", help="follow studies while they train, and report when they end"),
     ] = False,
 ) -> None:  # fmt: skip
-    """Show what studies found: which differences are real, how large they are, and how healthy the runs were."""
+    """Show what studies found: which differences are real, how large they are, and how healthy the runs were.
+
+    Examples:
+        dnntrain report runs/
+        dnntrain report runs/vanishing --metric test_acc --html vanishing.html
+        dnntrain report runs/vanishing --require 'elu >= baseline - 0.3pp'
+    """
     from dnntrain.api import reports
     from dnntrain.cli import watch
     from dnntrain.reporting.against import compare_studies

@@ -8,26 +8,38 @@ from typing import Annotated, Any
 
 import typer
 
-from dnntrain.cli.options import DataDir, Mirror, Out, keyword
+from dnntrain.cli import completion
+from dnntrain.cli.help import WHERE
+from dnntrain.cli.options import DataDir, Mirror, Out, keyword, under
 from dnntrain.executors.registry import EXECUTORS, option_fields
 from dnntrain.studies.execution import DEVICES, RunOptions
 from dnntrain.utils.fields import field_extra
 
 RUN_OPTIONS: dict[str, Any] = {
     "out": Out,
-    "workers": Annotated[int | None, typer.Option(min=1, max=1024, help="worker processes; by default one per core")],
-    "device": Annotated[str, typer.Option(help=f"device to train on: {', '.join(DEVICES)}")],
+    "workers": Annotated[
+        int | None,
+        typer.Option("--workers", "-j", metavar="N", min=1, max=1024, help="worker processes; by default one per core"),
+    ],
+    "device": Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", autocompletion=completion.one_of(DEVICES), help=f"device to train on: {', '.join(DEVICES)}"
+        ),
+    ],
     "executor": Annotated[
         str,
         typer.Option(
-            help=f"where runs are trained: {' or '.join(f'{name} ({e.summary})' for name, e in EXECUTORS.items())}"
+            metavar="NAME",
+            autocompletion=completion.one_of(EXECUTORS),
+            help=f"where runs are trained: {' or '.join(f'{name} ({e.summary})' for name, e in EXECUTORS.items())}",
         ),
     ],
     "data_dir": DataDir,
     "mirror": Mirror,
     "join": Annotated[bool, typer.Option("--join", help="share the work with a process that is training this study")],
     "checkpoint_every": Annotated[
-        int | None, typer.Option(metavar="EPOCHS", min=1, help="epochs between checkpoints; by default one a minute")
+        int | None, typer.Option(metavar="N", min=1, help="epochs between checkpoints; by default one a minute")
     ],
     "predictions": Annotated[
         bool,
@@ -48,14 +60,15 @@ RUN_OPTIONS: dict[str, Any] = {
 
 
 def run_options() -> list[inspect.Parameter]:
-    """An option for each field of `RunOptions`, and for each option of an executor."""
+    """An option for each field of `RunOptions`, and for each option of an executor. `--help` names all but `--out`."""
     own = [keyword(f.name, RUN_OPTIONS[f.name], f.default) for f in fields(RunOptions) if f.name in RUN_OPTIONS]
-    return own + [
+    own += [
         keyword(
             name, Annotated[str | None, typer.Option(help=field.description, metavar=field_extra(field, "metavar"))]
         )
         for name, field in option_fields().items()
     ]
+    return [option if option.name == "out" else under(WHERE, option) for option in own]
 
 
 def read_run_options(values: dict[str, Any]) -> RunOptions:

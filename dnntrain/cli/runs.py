@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.evaluate import evaluate
 from dnntrain.cli.export import export
 from dnntrain.cli.options import Out
@@ -29,7 +30,12 @@ from dnntrain.utils.console import console
 from dnntrain.utils.files import read_json, write_errors
 
 runs_app = typer.Typer(
-    help="List, show, verify, evaluate, time, export, track and remove recorded runs, and propose thresholds."
+    help="""List, show, verify, evaluate, time, export, track and remove recorded runs, and propose thresholds.
+
+    Examples:
+        dnntrain runs list
+        dnntrain runs export vanishing --to torch
+    """
 )
 runs_app.command()(evaluate)
 runs_app.command()(export)
@@ -45,10 +51,20 @@ runs_app.command("list")(list_runs)
 
 @runs_app.command("show")
 def show_run(
-    run: Annotated[str, typer.Argument(help="a run's id or its first digits, or a study for its best run")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.runs, help="a run's id or its first digits, or a study for its best run"
+        ),
+    ],
     out: Out = RUNS,
 ) -> None:
-    """Print a run's record as JSON, without its history."""
+    """Print a run's record as JSON, without its history.
+
+    Examples:
+        dnntrain runs show vanishing
+        dnntrain runs show 3f2a
+    """
     store, run = resolve_run(run, open_store(out))
     record = read_json(store.folder(run) / "run.json")
     console().print_json(data={key: value for key, value in record.items() if key != "history"})
@@ -56,7 +72,12 @@ def show_run(
 
 @runs_app.command()
 def verify(out: Out = RUNS) -> None:
-    """Verify the checksums of all runs and of the studies' tables; exit code 1 if one differs."""
+    """Verify the checksums of all runs and of the studies' tables; exit code 1 if one differs.
+
+    Examples:
+        dnntrain runs verify
+        dnntrain runs verify -o elsewhere
+    """
     store = open_store(out)
     ids = store.run_ids()
     problems = [problem for run in ids if (problem := store.problem(run))]
@@ -69,8 +90,17 @@ def verify(out: Out = RUNS) -> None:
 
 
 @runs_app.command()
-def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc."""
+def rm(
+    names: Annotated[list[str], typer.Argument(autocompletion=completion.runs, help="studies or runs")],
+    out: Out = RUNS,
+    yes: Yes = False,
+) -> None:
+    """Remove runs, or the tables of studies. A study's runs stay for other studies; see gc.
+
+    Examples:
+        dnntrain runs rm vanishing
+        dnntrain runs rm 3f2a --yes
+    """
     store = open_store(out)
     folders = [named_folder(name, store) for name in names]
     for folder in folders:
@@ -81,7 +111,12 @@ def rm(names: Annotated[list[str], typer.Argument(help="studies or runs")], out:
 
 @runs_app.command()
 def gc(out: Out = RUNS, yes: Yes = False) -> None:
-    """Remove runs that no study uses, targets that no run uses, old checkpoints, and files of interrupted writes."""
+    """Remove runs that no study uses, targets that no run uses, old checkpoints, and files of interrupted writes.
+
+    Examples:
+        dnntrain runs gc
+        dnntrain runs gc --yes
+    """
     store, used = open_store(out), used_by(out)
     if store.is_training():
         raise DnntrainError(f"{out}: a process is training runs that are not in its tables yet; wait until it ends")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, Out
 from dnntrain.cli.outputs import file_option, save
 from dnntrain.errors import InputError, did_you_mean
@@ -32,11 +33,17 @@ CsvFile: Any = file_option("write a row for each study or run as CSV")
 
 def list_runs(
     out: Out = RUNS,
-    study: Annotated[str | None, typer.Option(metavar="NAME", help="list the runs of this study")] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", autocompletion=completion.studies, help="list the runs of this study")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="list all runs, also those that no study uses")] = False,
     status: Annotated[
         str | None,
-        typer.Option(help="list the runs with this status: finished, diverged, failed, running or interrupted"),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.one_of(("finished", "diverged", "failed", "running", "interrupted")),
+            help="list the runs with this status: finished, diverged, failed, running or interrupted",
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="list the runs recorded since then: 2d, 6h, 2026-11-01")
@@ -49,6 +56,11 @@ def list_runs(
     Lines are never wrapped or cut. A narrow terminal shows fewer columns; files and pipes get all, separated by tabs.
 
     A run that several arms use has a line for each.
+
+    Examples:
+        dnntrain runs list
+        dnntrain runs list --study vanishing
+        dnntrain runs list --status failed --since 2d
     """
     from dnntrain.reporting.run_list import RunLine, StudyLine, list_studies
 

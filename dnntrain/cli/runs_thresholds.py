@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, Out
 from dnntrain.config.keys import flag
 from dnntrain.errors import InputError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def thresholds(
-    name: Annotated[str, typer.Argument(help="a run, or a study for each of its arms")],
+    name: Annotated[str, typer.Argument(autocompletion=completion.runs, help="a run, or a study for each of its arms")],
     out: Out = RUNS,
     as_json: AsJson = False,
 ) -> None:
@@ -31,7 +32,9 @@ def thresholds(
     A threshold is at a quantile of what each kind of clipping compares with it, at the steps at which the runs measured
     their gradients. Runs that are not healthy do not count, since clipping is to leave healthy gradients alone.
 
-    Example: dnntrain runs thresholds exploding
+    Examples:
+        dnntrain runs thresholds exploding
+        dnntrain runs thresholds exploding --json
     """
     from dnntrain.analysis.thresholds import propose_thresholds
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out, TrustCode
 from dnntrain.data import DataLocation
 from dnntrain.errors import InputError, did_you_mean
@@ -15,10 +16,13 @@ from dnntrain.utils.console import ProgressConsole, show
 
 
 def time_runs(
-    study: Annotated[str, typer.Argument(help="a study by name or folder")],
-    rounds: Annotated[int, typer.Option(help="how often each arm is timed, at least 6")] = 30,
-    steps: Annotated[int, typer.Option(help="training steps in a round")] = 20,
-    seeds: Annotated[int | None, typer.Option(help="runs in each population; by default the study's seeds")] = None,
+    study: Annotated[str, typer.Argument(autocompletion=completion.studies, help="a study by name or folder")],
+    rounds: Annotated[int, typer.Option(metavar="N", help="how often each arm is timed, at least 6")] = 30,
+    steps: Annotated[int, typer.Option(metavar="N", help="training steps in a round")] = 20,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", "-n", metavar="N", help="runs in each population; by default the study's seeds"),
+    ] = None,
     out: Out = RUNS,
     data_dir: DataDir = None,
     trust_code: TrustCode = False,
@@ -30,7 +34,9 @@ def time_runs(
     are timed in turn, round by round, on one core, by the time that the processor spends on them. Reports then show how
     many times the baseline's each arm's times are. Nothing is recorded as a run.
 
-    Example: dnntrain runs time activations
+    Examples:
+        dnntrain runs time activations
+        dnntrain runs time activations --rounds 60 --json
     """
     from dnntrain.executors.environment import prepare_this_process
     from dnntrain.reporting.timing import time_lines, times_table

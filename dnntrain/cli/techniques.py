@@ -10,7 +10,9 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from dnntrain.cli import completion
 from dnntrain.config.keys import flag
+from dnntrain.config.spec import choice_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.techniques import CATALOGUE
 from dnntrain.techniques.base import LISTED_BY, Choice, Switch, Technique
@@ -24,20 +26,39 @@ from dnntrain.utils.text_layout import definitions
 def techniques(
     name: Annotated[
         str | None,
-        typer.Argument(help="a technique, to show its card; a schedule may have parameters: power:s=10000,c=1"),
+        typer.Argument(
+            autocompletion=completion.techniques,
+            help="a technique, to show its card, or a family or setting, to list its techniques. A schedule may have "
+            "parameters: power:s=10000,c=1",
+        ),
     ] = None,
 ) -> None:
-    """List all techniques, or show one technique's card: what it does, formula, advice, flags, preset key, paper.
+    """List all techniques or those of a family, or show one technique's card.
+
+    The card says what it does, with its formula, advice, flags, preset key and paper.
 
     The card of a learning-rate schedule draws its curve and lists rates and ratios.
+
+    Examples:
+        dnntrain techniques
+        dnntrain techniques optimizer
+        dnntrain techniques dropout
     """
-    show(overview() if name is None else card(name))
+    families = {technique.family.lower(): technique.family for technique in CATALOGUE.values()}
+    families |= {slot: choice.family for slot, choice in choice_keys().items()}
+    if name is None:
+        show(overview())
+    elif name.lower() in families and name not in CATALOGUE:
+        show(overview(families[name.lower()]))
+    else:
+        show(card(name))
 
 
-def overview() -> Group:
-    """Every technique with its summary, grouped by family."""
+def overview(family: str | None = None) -> Group:
+    """Every technique with its summary, grouped by family, or those of one family."""
     tables: list[RenderableType] = []
-    by_family = sorted(CATALOGUE.values(), key=lambda technique: technique.family)
+    members_of = [technique for technique in CATALOGUE.values() if family in (None, technique.family)]
+    by_family = sorted(members_of, key=lambda technique: technique.family)
     for family, members in groupby(by_family, key=lambda technique: technique.family):
         tables += [
             Text(family, style="bold"),

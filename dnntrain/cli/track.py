@@ -7,22 +7,38 @@ from typing import Annotated
 
 import typer
 
+from dnntrain.cli import completion
+from dnntrain.cli.options import Runs
 from dnntrain.errors import InputError
 from dnntrain.store.studies import RUNS
 
 
 def track(
-    studies: Annotated[list[str], typer.Argument(help="studies by name or folder")],
-    to: Annotated[str, typer.Option(metavar="TRACKER", help="tensorboard, wandb or mlflow")],
+    studies: Annotated[list[str], typer.Argument(autocompletion=completion.studies, help="studies by name or folder")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="TRACKER",
+            autocompletion=completion.one_of(("tensorboard", "wandb", "mlflow")),
+            help="tensorboard, wandb or mlflow",
+        ),
+    ],
     out: Annotated[
         str | None,
-        typer.Option(metavar="WHERE", help="folder (for mlflow also a URI) to log to; by default the tracker's own"),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="WHERE",
+            help="folder (for mlflow also a URI) to log to; by default the tracker's own",
+        ),
     ] = None,
-    runs: Annotated[Path, typer.Option(metavar="DIR", help="folder where runs and studies are recorded")] = RUNS,
+    runs: Runs = RUNS,
 ) -> None:
     """Log recorded studies to a tracker. Runs that it already has are left as they are.
 
-    Example: dnntrain runs track vanishing --to tensorboard
+    Examples:
+        dnntrain runs track vanishing --to tensorboard
+        dnntrain runs track vanishing --to mlflow -o http://localhost:5000
     """
     from dnntrain.analysis.summary import summarize
     from dnntrain.api.trackers import track as track_study

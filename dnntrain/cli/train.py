@@ -17,16 +17,22 @@ from dnntrain.errors import InputError
 @add_options(settings=spec_options(run_keys()), options=run_options())
 def train(
     settings: dict[str, Any],
-    options: dict[str, Any],
     seeds: Seeds = "1",
     name: Name = None,
     plan: Plan = False,
     track: Track = None,
     as_json: AsJson = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Train one setting over one or several seeds, and record the runs.
 
-    Example: dnntrain train --act elu --bn --clipnorm 1
+    `dnntrain techniques` lists techniques, `dnntrain techniques dropout` shows one.
+
+    Examples:
+        dnntrain train --act elu --bn --clipnorm 1
+        dnntrain train --data houses.csv --target price --optimizer adam -n 5
+        dnntrain train --net cnn --schedule 1cycle -e 5
     """
     from dnntrain.studies.build import training_study
     from dnntrain.trackers.registry import read_trackers

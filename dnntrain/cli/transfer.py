@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dnntrain.cli import completion
 from dnntrain.cli.options import (
     Delta,
     MaxSeeds,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 NEEDS_SOURCE = ("weights", "drop", "head", "scratch", "strategies", "reuse_depths", "train_sizes", "name")
 """Options that a preset has keys of its own for."""
+ESSENTIAL = ("data", "classes", "train_size", "lr", "epochs", "freeze_epochs", "unfreeze_layers")
+"""The settings that `--help` describes here."""
 
 
 def transfer_keys() -> list[str]:
@@ -38,26 +41,31 @@ def transfer_keys() -> list[str]:
     return [key for key in run_keys() if key not in ("reuse_from", "transfer_layers")]
 
 
-@add_options(settings=spec_options(transfer_keys()), options=run_options())
+@add_options(settings=spec_options(transfer_keys(), ESSENTIAL), options=run_options())
 def transfer(
     context: typer.Context,
-    settings: dict[str, Any],
-    options: dict[str, Any],
-    preset: Annotated[str | None, typer.Argument(help="a preset's file or name, instead of --from")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Argument(autocompletion=completion.presets, help="a preset's file or name, instead of --from"),
+    ] = None,
+    *,
     source: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="RUN|NAME",
-            help="the network to reuse: a run (runs/STUDY/RUN, or runs/STUDY for its best run), or one of "
-            f"{', '.join(ARCHITECTURES)}",
+            autocompletion=completion.sources,
+            help=f"a run, a study's best run, or a pretrained network. Pretrained are {', '.join(ARCHITECTURES)}",
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="file with a pretrained network's weights: safetensors or a state dict")
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel="Transfer", help="pretrained weights: safetensors or a state dict"
+        ),
     ] = None,
-    drop: Annotated[int, typer.Option(min=0, help="top hidden layers of the source to leave out")] = 0,
-    head: Annotated[str, typer.Option(help="new hidden layers on top of the reused ones, such as 50 or 50,50")] = "",
+    drop: Annotated[int, typer.Option(metavar="N", min=0, help="top hidden layers to leave out")] = 0,
+    head: Annotated[str, typer.Option(metavar="N,N,…", help="new hidden layers on top, such as 50 or 50,50")] = "",
     scratch: Annotated[
         bool, typer.Option("--scratch/--no-scratch", help="also train the same network from scratch")
     ] = True,
@@ -65,19 +73,21 @@ def transfer(
         bool,
         typer.Option(
             "--strategies",
-            help="compare scratch, frozen, unfreezing 1, 2 or all layers (at a tenth of the rate, and at the same "
-            "rate), and the same after dropping 1 or 2, replacing one, adding one",
+            help="compare the usual ways to reuse the layers. Those are scratch, frozen, unfreezing 1, 2 or all layers "
+            "(at a tenth of the rate, and at the same rate), and the same after dropping 1 or 2, replacing one or "
+            "adding one",
         ),
     ] = False,
     reuse_depths: Annotated[
         str | None,
-        typer.Option(metavar="K,K,…", help="compare reusing these numbers of lower layers, under new ones"),
+        typer.Option(metavar="K,K,…", help="compare reusing these numbers of lower layers"),
     ] = None,
     train_sizes: Annotated[
         str | None,
-        typer.Option(metavar="N,N,…", help="compare all this with scratch at these numbers of training examples"),
+        typer.Option(metavar="N,N,…", help="compare with scratch at these training sizes"),
     ] = None,
     assignments: Assignments = None,
+    settings: dict[str, Any],
     name: Name = None,
     plan: Plan = False,
     seeds: Seeds = None,
@@ -85,10 +95,14 @@ def transfer(
     max_seeds: MaxSeeds = None,
     delta: Delta = None,
     track: Track = None,
+    options: dict[str, Any],
 ) -> None:
-    """Reuse a trained network's lower layers on other data, and compare with training from scratch.
+    """Reuse a trained network's layers on other data, and compare with training anew.
 
-    Example: dnntrain transfer --from runs/STUDY/RUN --classes coat,shirt --train-size 200 --unfreeze-layers all
+    Examples:
+        dnntrain transfer transfer-depth --plan
+        dnntrain transfer --from STUDY --classes coat,shirt --train-size 200
+        dnntrain transfer --from resnet18 --data photos/ --strategies --seeds 3
     """
     from dnntrain.studies.build import TransferDesign, preset_study, transfer_study
     from dnntrain.trackers.registry import read_trackers

@@ -6,14 +6,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from dnntrain.cli.options import Out
+from dnntrain.cli.options import Out, StudyPaths
 from dnntrain.cli.outputs import Outputs
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import progress_lines, progress_table
@@ -34,12 +32,16 @@ class WatchInterrupted(DnntrainError):
 
 
 def watch(
-    paths: Annotated[list[Path], typer.Argument(help="studies by name or folder, or folders of studies such as runs/")],
+    paths: StudyPaths,
     out: Out = RUNS,
 ) -> None:
     """Follow studies while they train, then print their report.
 
     Ctrl-C stops watching; the studies go on. The same as `dnntrain report --follow`.
+
+    Examples:
+        dnntrain watch runs/
+        dnntrain watch runs/vanishing
     """
     from dnntrain.api import reports
 

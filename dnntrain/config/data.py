@@ -18,7 +18,10 @@ class DataSettings(BaseModel):
 
     data: str = hyperparameter(
         "fashion-mini",
-        f"data set: {', '.join(SOURCES)}, or your own: a folder of images, .npz, .csv, or module:FILE.py:FUNCTION",
+        f"{', '.join(SOURCES)}, or your own .csv, .npz or image folder. "
+        "A function of your own is module:FILE.py:FUNCTION",
+        essential=True,
+        short="d",
     )
     train_size: int | None = hyperparameter(None, "train on this many examples only, stratified by class", ge=1)
     subset: Literal["per-seed", "shared"] = hyperparameter(
@@ -33,8 +36,8 @@ class DataSettings(BaseModel):
     )
     scale: Annotated[str, AfterValidator(read_scale)] = hyperparameter(
         "auto",
-        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), raw; auto: unit for images, "
-        "raw for tokens",
+        "scaling of inputs: unit (0 to 1), standard (training mean 0, deviation 1), or raw. Auto is unit for images, "
+        "standard for numbers, raw for tokens",
     )
 
     def input_scale(self, kind: InputKind) -> str:

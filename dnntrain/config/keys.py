@@ -77,10 +77,11 @@ def flat_model(spec: Spec) -> type[BaseModel]:
         if taken := sorted({technique.name, *map(technique.key, technique.model_fields)} & fields.keys()):
             raise InputError(f"{declared_by(technique)}: technique {technique.name}: the key {taken[0]} exists already")
         if technique.primary is None:
-            fields[technique.name] = (bool, hyperparameter(False, technique.summary))
+            fields[technique.name] = (bool, hyperparameter(False, technique.summary, essential=technique.essential))
         for name, field in technique.model_fields.items():
             if name == technique.primary:
-                fields[technique.name] = (_bounded(field) | None, _copy(field, None, technique.summary))
+                switched = _copy(field, None, technique.summary, essential=technique.essential)
+                fields[technique.name] = (_bounded(field) | None, switched)
             else:
                 fields[technique.key(name)] = (_bounded(field), _copy(field, field.default, field.description or ""))
     return create_model("FlatSettings", __config__=spec.model_config, **fields)
@@ -91,9 +92,9 @@ def _bounded(field: FieldInfo) -> Any:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
-def _copy(field: FieldInfo, default: Any, help: str) -> Any:
-    notes = {key: field_extra(field, key) for key in ("per_member", "unit", "literal")}
-    return hyperparameter(default, help, **notes)
+def _copy(field: FieldInfo, default: Any, help: str, **changed: Any) -> Any:
+    notes = {key: field_extra(field, key) for key in ("per_member", "unit", "literal", "essential", "short")}
+    return hyperparameter(default, help, **notes | changed)
 
 
 def read_flat(spec: Spec, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,38 +70,46 @@ class RunSpec(DataSettings, TransferSettings):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, defer_build=True)
 
-    net: Annotated[Net, BeforeValidator(Net.parse), PlainSerializer(str)] = hyperparameter("mlp", "network")
+    net: Annotated[Net, BeforeValidator(Net.parse), PlainSerializer(str)] = hyperparameter(
+        "mlp", "network", essential=True
+    )
     hidden: HiddenWidths = hyperparameter(
-        "auto", "hidden dense layers: 300,100 or 20x100; auto: 300,100 for net mlp, 128 for cnn, none for others"
+        "auto",
+        "hidden layers: 300,100 or 20x100. Auto is 300,100 for net mlp, 128 for cnn, none for others",
+        essential=True,
     )
     act: LayerActivations = hyperparameter(
         "auto",
-        "activation of all layers, or one per layer: elu or relu,elu,tanh; auto: relu, or for your own module as it is",
+        "activation, or one for each layer. Commas separate layers: relu,elu,tanh. Auto is relu; your own module "
+        "keeps its own",
+        essential=True,
     )
     init: AutoInitializer = hyperparameter(
-        "auto", "initializer of the hidden layers; auto follows the activation", per_member=True
+        "auto", "initializer of the hidden layers. Auto follows the activation", per_member=True
     )
     optimizer: Annotated[Optimizer, BeforeValidator(Optimizer.parse), PlainSerializer(str)] = hyperparameter(
-        "sgd", "optimizer"
+        "sgd", "optimizer", essential=True
     )
     output: Literal["softmax", "sigmoid"] = hyperparameter(
         "softmax", "softmax with one unit per class, or sigmoid with one unit for two classes"
     )
     loss: AutoLoss = hyperparameter(
         "auto",
-        "loss to train on; auto: cross_entropy, or squared in a regression, by which validation and test are measured",
+        "loss to train on. Auto is cross_entropy, or squared in a regression, as in validation and test",
     )
-    lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True)
+    lr: float = hyperparameter(0.01, "learning rate η₀", gt=0, le=1e6, per_member=True, essential=True)
     schedule: Annotated[Schedule, BeforeValidator(Schedule.parse), PlainSerializer(str)] = hyperparameter(
-        "constant", "learning-rate schedule", per_member=True
+        "constant", "learning-rate schedule", per_member=True, essential=True
     )
-    batch_size: int = hyperparameter(32, "examples per mini-batch", ge=1, le=65_536)
+    batch_size: int = hyperparameter(32, "examples per mini-batch", ge=1, le=65_536, essential=True, short="b")
     precision: Precision = hyperparameter(
         "fp32",
-        "products and convolutions in fp32, tf32 (NVIDIA GPUs), or bf16; fp32 is torch's own default, in which cuDNN's "
+        "products and convolutions in fp32, tf32 (NVIDIA GPUs), or bf16. fp32 is torch's own default, in which cuDNN's "
         "convolutions use tf32",
     )
-    epochs: int = hyperparameter(10, "maximum number of epochs", ge=1, le=100_000, per_member=True)
+    epochs: int = hyperparameter(
+        10, "maximum number of epochs", ge=1, le=100_000, per_member=True, essential=True, short="e"
+    )
     select: Annotated[str, BeforeValidator(read_select)] = hyperparameter(
         "auto",
         "which epoch's weights are kept: last, best:METRIC (the best by a validation metric, such as best:val_acc), "

@@ -42,16 +42,16 @@ class TransferSettings(BaseModel):
     reuse_from: str | None = hyperparameter(
         None, "start from a trained network: a run's id, or in a preset pretrain, or pretrain.NAME of several"
     )
-    transfer_layers: Count | None = hyperparameter(None, "how many of its lower layers to start with (2, or all)", ge=1)
+    transfer_layers: Count | None = hyperparameter(None, "lower layers of it to start with: 2, or all", ge=1)
     freeze_epochs: int | None = hyperparameter(
-        None, "epochs in which those layers stay frozen; to the end if not given", ge=0
+        None, "epochs in which reused layers stay frozen. To the end if not given", ge=0
     )
-    unfreeze_layers: Count = hyperparameter(0, "how many of them, from the top, train after that (1, or all)", ge=0)
+    unfreeze_layers: Count = hyperparameter(0, "top reused layers that train after that: 1, or all", ge=0)
     freeze_parameters: Annotated[str | None, BeforeValidator(read_patterns)] = hyperparameter(
         None, "parameters of your own module that stay frozen, by name: stem.*,layer1.*"
     )
     unfreeze_lr: float | None = hyperparameter(
-        None, "learning rate of that stage; unchanged if not given", ge=0, le=1e6, per_member=True
+        None, "learning rate once they train. Unchanged if not given", ge=0, le=1e6, per_member=True
     )
     resize: int = hyperparameter(
         128, "height and width of images for a pretrained image network, in pixels", ge=16, le=1024

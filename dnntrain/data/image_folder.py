@@ -57,7 +57,7 @@ class ImageFolder(FileSource):
     fit: Fit = hyperparameter(
         "stretch", "images that are not square: stretch, crop at the center, or pad with black bars"
     )
-    color: Color = hyperparameter("auto", "gray or color; auto: gray if every image is")
+    color: Color = hyperparameter("auto", "gray or color. Auto is gray if every image is")
     max_corrupt: int = hyperparameter(10, "the most image files that may be unreadable", ge=0)
 
     @classmethod

@@ -44,7 +44,7 @@ class Table(LabelledSource, FileSource):
     name: ClassVar[str] = "table"
     summary: ClassVar[str] = "a table with a header (.csv, .tsv, either .gz, or .parquet)"
 
-    target: str | None = hyperparameter(None, "the column to predict", literal=True)
+    target: str | None = hyperparameter(None, "the column to predict", literal=True, essential=True)
     drop_columns: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
         None, 'columns to leave out: name,ticket; one with a comma in quotes: "Length, cm",ticket', literal=True
     )

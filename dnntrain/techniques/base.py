@@ -77,6 +77,8 @@ class Technique(BaseModel):
     formula: ClassVar[str]
     advice: ClassVar[str]
     """When to use it, and what to watch out for."""
+    essential: ClassVar[bool] = False
+    """Whether `--help` describes the option of this switch. Those of others are only named there."""
     not_exported: ClassVar[str] = ""
     """What an exported model lacks of it, as a sentence about the model ('it'); empty if nothing."""
 

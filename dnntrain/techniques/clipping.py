@@ -17,7 +17,7 @@ class Clipping(Switch):
     family = "Gradient clipping"
     exclusive = True
     primary = "threshold"
-    threshold: float = hyperparameter(1.0, "largest value or norm that is left unchanged", gt=0, per_member=True)
+    threshold: float = hyperparameter(1.0, "largest value or norm to keep", gt=0, per_member=True)
 
     @classmethod
     def magnitude(cls, grads: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -87,6 +87,7 @@ class ClipNorm(Clipping):
     """Clipping by the norm of each tensor."""
 
     name = "clipnorm"
+    essential = True
     summary = "Scales each layer's weight (or bias) gradient down to an L2 norm of at most the threshold."
     paper = "Pascanu et al. 2013, On the difficulty of training RNNs, arXiv:1211.5063; Keras, clipnorm"
     formula = "g ← g · v / max(‖g‖, v) for each tensor:  [0.9, 100] with v = 1 → [0.00899964, 0.9999595]"

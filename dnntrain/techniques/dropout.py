@@ -169,6 +169,7 @@ class Dropout(DropoutBase):
     """
 
     name = "dropout"
+    essential = True
     summary = "Sets each unit to zero with probability `rate` at every training step, never on the output."
     paper = "Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
     formula = "x ← x · mask / (1 - rate) while training; nothing at test time"

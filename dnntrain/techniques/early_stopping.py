@@ -76,6 +76,7 @@ class EarlyStopping(Switch):
     family = "Early stopping"
     in_graph = False
     name = "early_stop"
+    essential = True
     primary = "patience"
     summary = "Ends the run when the validation metric has not improved for some epochs, and keeps the best epoch."
     paper = "Prechelt 1998, Early Stopping - But When?; Keras, EarlyStopping"

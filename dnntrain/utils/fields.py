@@ -13,19 +13,40 @@ from pydantic.fields import FieldInfo
 
 
 def hyperparameter(
-    default: Any, help: str, *, per_member: bool = False, unit: str = "", literal: bool = False, **bounds: Any
+    default: Any,
+    help: str,
+    *,
+    per_member: bool = False,
+    unit: str = "",
+    literal: bool = False,
+    essential: bool = False,
+    short: str = "",
+    **bounds: Any,
 ) -> Any:
-    """A hyperparameter: default, help, unit, and bounds (gt, ge, lt, le).
+    """A hyperparameter, from which a preset key and a command-line option follow.
 
-    `per_member` says that the members of one population may differ in it: see `techniques.base.stack`.
-    `literal` says that words like none and off are values of it, and do not switch it off.
+    Args:
+        default: Its value unless one is given.
+        help: What it is, in a short first sentence that `--help` shows; `--help-all` shows the rest too.
+        per_member: Whether the members of one population may differ in it: see `techniques.base.stack`.
+        unit: The unit of its value.
+        literal: Whether words like none and off are values of it, and do not switch it off.
+        essential: Whether `--help` describes its option. The others are only named there.
+        short: The letter of its option, 'e' for `-e`.
+        bounds: gt, ge, lt, le.
     """
-    noted: dict[str, Any] = {"per_member": per_member, "unit": unit, "literal": literal}
+    noted: dict[str, Any] = {
+        "per_member": per_member,
+        "unit": unit,
+        "literal": literal,
+        "essential": essential,
+        "short": short,
+    }
     return Field(default, description=help, json_schema_extra=noted, **bounds)
 
 
 def field_extra(field: FieldInfo, key: str) -> Any:
-    """An attribute that `hyperparameter` stored in a field: 'per_member', 'unit', or 'literal'."""
+    """An attribute that `hyperparameter` stored in a field, such as 'unit'."""
     return field.json_schema_extra.get(key) if isinstance(field.json_schema_extra, dict) else None
 
 

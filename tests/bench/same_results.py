@@ -21,6 +21,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ class Tree:
     @cached_property
     def flags(self) -> set[str]:
         """The flags of its `train` and `transfer`."""
-        helps = [self.run([command, "--help"], Path.cwd()).stdout for command in ("train", "transfer")]
+        pages = product(("train", "transfer"), ("--help", "--help-all"))  # older checkouts have no --help-all
+        helps = [self.run([*words], Path.cwd()).stdout for words in pages]
         return set(re.findall(r"--[a-z0-9-]+", "".join(helps)))
 
     def run(self, words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

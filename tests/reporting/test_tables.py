@@ -31,7 +31,8 @@ from dnntrain.reporting.exports.html import html_table
 from dnntrain.reporting.exports.latex import to_latex
 from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.tables import main_table
-from dnntrain.reporting.terminal import run_report, study_report
+from dnntrain.reporting.terminal import study_report
+from dnntrain.reporting.training import training_report
 from dnntrain.reporting.transfer import cost_table, size_notes, size_table, supported
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
@@ -239,10 +240,23 @@ def test_differences_have_them_too_and_shares_are_in_percent() -> None:
 
 def test_one_run_is_printed_with_its_digits() -> None:
     results = {"train_loss": 1.25e-5, "train_rmse": 1234567.8, "test_r2": -0.5, "test_acc": 0.0}
-    text = " ".join(run_report(made_record(results=results, seconds=0.04), Path("runs")).split())
+    text = " ".join(training_report([made_record(results=results, seconds=0.04)], Path("runs")).split())
     assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
-    once = run_report(made_record(results=results).model_copy(update={"epochs": 1}), Path("runs"))
+    once = training_report([made_record(results=results).model_copy(update={"epochs": 1})], Path("runs"))
     assert "after 1 epoch, kept" in once
+
+
+def test_several_runs_are_printed_with_their_spread_and_settings() -> None:
+    first = made_record(results={"train_acc": 0.9, "test_acc": 0.80})
+    second = made_record(results={"train_acc": 0.9, "test_acc": 0.84}).model_copy(
+        update={"settings": first.settings | {"seed": 1}, "health": "dead units (layer 1)", "epochs": 2}
+    )
+    lines = training_report([first, second], Path("runs/small")).splitlines()
+    assert lines[0] == "seeds:    0, 1" and lines[-1] == "records:  runs/small"
+    assert "test:     accuracy 82.00 ± 2.83 %" in lines
+    assert "health:   1 healthy, 1 dead units (layer 1)" in lines
+    [settings] = [line for line in lines if line.startswith("settings:")]
+    assert "optimizer=sgd" in settings and "lr=" in settings and "seed" not in settings
 
 
 def test_a_table_is_whole_or_in_blocks_or_a_paragraph_per_row() -> None:

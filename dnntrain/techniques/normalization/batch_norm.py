@@ -31,6 +31,7 @@ class BatchNorm(Normalization):
     """Normalizes each unit or channel over the mini-batch, then scales and shifts it by what it learns."""
 
     name = "bn"
+    essential = True
     normalizes_units = True
     summary = "Zero-centers and normalizes each layer's units over the mini-batch, then scales and shifts them."
     paper = "Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167"
