@@ -21,9 +21,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="folder of
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="folder of recorded runs and studies")]
 StudyPaths = Annotated[
     list[Path],
-    typer.Argument(
-        autocompletion=completion.studies, help="studies by name or folder, or folders of studies such as runs/"
-    ),
+    typer.Argument(autocompletion=completion.studies, help="studies by name or folder, or folders of studies"),
 ]
 TrustCode = Annotated[
     bool,

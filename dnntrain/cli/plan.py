@@ -13,10 +13,10 @@ from dnntrain.config.shown import in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes, predicted_seconds
+from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
-from dnntrain.studies.feasibility import training_examples
+from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.study import Arm, Study, Tuning
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
@@ -191,12 +191,10 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         runs = list(runner.missing())
         if recorded := len(runner.ids) - len(runs):
             lines = [f"{recorded} of {len(runner.ids)} runs are recorded in {options.out} already"]
-    spec = study.arms[0].spec
-    if not runs or spec.reuse_from:
+    if not runs or study.arms[0].spec.reuse_from:
         return lines
-    data = spec.source.outline(options.home)
-    n_train, workers = training_examples(spec, data), options.workers or default_workers(options.device)
-    seconds = predicted_seconds(runs, workers, n_train, data.n_train - n_train)
+    workers = options.workers or default_workers(options.device)
+    seconds = predicted_duration(study, workers, options.home, runs)
     megabytes = predicted_bytes(runs, workers) / 1e6
     rest = "training the others" if lines else "training"
     return [

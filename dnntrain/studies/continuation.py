@@ -77,14 +77,12 @@ def check_seeds_kept(study: Study, out: Path) -> None:
         record, made = StudyRecord.read(out / study.name / "study.json"), runs_made(out / study.name)
     except InputError:
         return  # no study yet, or an unreadable one, which is written again
+    if study.max_seeds is not None or any(look.level is not None for look in record.looks):
+        return  # its looks say which seeds it has; see `continue_study`
     is_finished = made >= sum(len(record.seeds_of(arm.name)) for arm in record.arms)
+    is_same = bool(settings_by_arm(record).keys() & {arm.name for arm in study.arms})
     lost = {*record.seeds} - {*study.seeds}
-    if not (
-        is_finished
-        and lost
-        and study.max_seeds is None
-        and settings_by_arm(record).keys() & {arm.name for arm in study.arms}
-    ):
+    if not (is_finished and is_same and lost):
         return
     raise InputError(
         f"seeds {write_seeds(study.seeds)}: {study.name} is finished with {len(record.seeds)} seeds, of which "

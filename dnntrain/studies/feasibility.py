@@ -6,7 +6,7 @@ known too. Each technique declares what it needs (`Technique.fault`, `Technique.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
@@ -108,18 +108,20 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
             raise InputError(fault)
 
 
-def predicted_duration(study: Study, workers: int, home: DataLocation) -> float:
+def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Sequence[RunSpec] | None = None) -> float:
     """Roughly how many seconds a study trains on this machine, without starting up, testing and tuning.
 
     Args:
         study: The study, none of whose arms reuses a network: its layers are known only once that is trained.
         workers: How many populations train at the same time.
         home: Where data sets are kept.
+        runs: Those that are still to be trained; by default all.
     """
     spec = study.arms[0].spec
     data = spec.source.outline(home)
     n_train = training_examples(spec, data)
-    return predicted_seconds([run for _, run in study.runs()], workers, n_train, data.n_train - n_train)
+    runs = [run for _, run in study.runs()] if runs is None else runs
+    return predicted_seconds(runs, workers, n_train, data.n_train - n_train)
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:

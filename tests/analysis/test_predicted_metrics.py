@@ -29,7 +29,8 @@ TABLE = "x,z,y\n" + "".join(f"{ROWS.gauss(0, 1):.3f},{i % 5},{20 + i % 7 * 2 + i
 RARE = "x,z,y\n" + "".join(f"{ROWS.gauss(0, 1):.3f},{i % 7},{'sick' if i % 100 == 7 else 'well'}\n" for i in range(600))
 STUDIES = {
     "classes": "base: {hidden: 8, epochs: 2, train_size: 300, val: 100, lr: 0.1}\n"
-    "factors: {elu: {act: elu}, wild: {lr: 1e6, hidden: 3x8}, two: {classes: 'sandal,shirt'}}\nseeds: 3\n",
+    "factors: {elu: {act: elu}, wild: {lr: 1e6, hidden: 3x8}, two: {classes: 'sandal,shirt'}}\nseeds: 3\n"
+    "varies: [act, lr, hidden, classes]\n",
     "rare": "base: {data: rare.csv, target: y, hidden: 4, epochs: 2, val: 100}\nfactors: {elu: {act: elu}}\nseeds: 3\n",
     "numbers": "base: {data: t.csv, target: y, hidden: 8, epochs: 2, lr: 0.05, val: 20}\n"
     "factors: {wild: {lr: 1e6, hidden: 3x8}}\nseeds: 3\n",

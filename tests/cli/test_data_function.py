@@ -69,7 +69,7 @@ def test_a_function_is_called_once_for_its_code_and_runs_are_kept(folder: Path) 
     assert calls(folder) == 1
 
     (folder / "mydata.py").write_text(CODE + "# edited\n")
-    succeeds("train", *DATA, *BRIEF, cwd=folder)
+    succeeds("train", *DATA, *BRIEF, "--yes", cwd=folder)  # one seed instead of three
     assert calls(folder) == 2 and len(records(folder)) == 3  # the same contents: the run is known
 
     (folder / "mydata.py").write_text(CODE.replace("default_rng(0)", "default_rng(1)"))
