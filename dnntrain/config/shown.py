@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnntrain.config.spec import default_settings
-from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import options as data_options
 from dnntrain.utils.fields import format_value
 
 Settings = Mapping[str, Any]
@@ -58,6 +55,11 @@ def in_use(settings: Settings) -> dict[str, Any]:
 
 def without_usual(settings: Settings) -> dict[str, Any]:
     """The settings without what is off, and without those defaults that readers do not miss."""
+    # a table that dnntrain did not write is reported without the catalogue of techniques
+    from dnntrain.config.spec import default_settings
+    from dnntrain.config.transfer import TransferSettings
+    from dnntrain.data import options as data_options
+
     defaults = default_settings()
     seldom = SELDOM_SHOWN | {*data_options()} | {*TransferSettings.model_fields}
     parents = tuple(f"{key}_" for key, value in defaults.items() if value is None or value is False)
