@@ -45,7 +45,7 @@ def tuning_curves(results: Results) -> list[TuningCurve]:
         tried = {
             float(value): tuning.runs.loc[tuning.runs["arm"] == other.name, metric].astype(float).tolist()
             for other in tuning.record.arms
-            if without(other, setting) == without(arm, setting)
+            if settings_without(other, setting) == settings_without(arm, setting)
             and not isinstance(value := to_new_names(other.settings).get(setting), str | None)
         }
         scores = {value: runs for value, runs in sorted(tried.items()) if math.isfinite(value) and runs}
@@ -55,6 +55,6 @@ def tuning_curves(results: Results) -> list[TuningCurve]:
     return curves
 
 
-def without(arm: ArmRecord, setting: str) -> dict[str, Any]:
+def settings_without(arm: ArmRecord, setting: str) -> dict[str, Any]:
     """An arm's settings without one of them."""
     return {key: value for key, value in to_new_names(arm.settings).items() if key != setting}

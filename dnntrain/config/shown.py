@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dnntrain.config.spec import default_settings
-from dnntrain.config.transfer import TransferSettings
-from dnntrain.data import options as data_options
 from dnntrain.utils.fields import format_value
-
-Settings = Mapping[str, Any]
 
 SELDOM_SHOWN = frozenset({"subset", "val_from", "output", "loss", "select", "replicate"})
 """Settings that are shown only where they are not the default, with those of transfer and of the data sources."""
@@ -31,7 +26,7 @@ class ShownSettings:
         return list(dict.fromkeys(key for settings in self.by_arm.values() for key in settings))
 
 
-def split_settings(arms: Mapping[str, Settings]) -> ShownSettings:
+def split_settings(arms: Mapping[str, Mapping[str, Any]]) -> ShownSettings:
     """Split the arms' settings into common and varied ones.
 
     Args:
@@ -46,7 +41,7 @@ def split_settings(arms: Mapping[str, Settings]) -> ShownSettings:
     return ShownSettings(without_usual(common), by_arm)
 
 
-def in_use(settings: Settings) -> dict[str, Any]:
+def in_use(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without the hyperparameters of techniques that are off.
 
     The key of a hyperparameter starts with that of its technique: `bn_place` is one of `bn`. This needs no catalogue,
@@ -56,8 +51,13 @@ def in_use(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if not key.startswith(off)}
 
 
-def without_usual(settings: Settings) -> dict[str, Any]:
+def without_usual(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without what is off, and without those defaults that readers do not miss."""
+    # a table that dnntrain did not write is reported without the catalogue of techniques
+    from dnntrain.config.spec import default_settings
+    from dnntrain.config.transfer import TransferSettings
+    from dnntrain.data import options as data_options
+
     defaults = default_settings()
     seldom = SELDOM_SHOWN | {*data_options()} | {*TransferSettings.model_fields}
     parents = tuple(f"{key}_" for key, value in defaults.items() if value is None or value is False)
@@ -70,6 +70,6 @@ def without_usual(settings: Settings) -> dict[str, Any]:
     }
 
 
-def write_settings(settings: Settings) -> str:
+def write_settings(settings: Mapping[str, Any]) -> str:
     """The settings as a user writes them: `lr=0.1, bn=on`."""
     return ", ".join(f"{key}={format_value(value)}" for key, value in settings.items())

@@ -17,9 +17,7 @@ from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
 
-TITLE = "how this was made"
-
-NAMES = {"engine": "engine", "torch": "PyTorch", "numpy": "NumPy", "python": "Python"}
+SOFTWARE_NAMES = {"engine": "engine", "torch": "PyTorch", "numpy": "NumPy", "python": "Python"}
 """How software is called in a sentence, where that is not its package's name."""
 
 
@@ -85,7 +83,9 @@ def data_identity(data: StudyDataset) -> str:
 
 def machine_lines(made: StudyProvenance) -> Iterator[tuple[str, str]]:
     """The versions of the software, and what it ran on."""
-    software = [f"{NAMES.get(name, name)} {' and '.join(versions)}" for name, versions in made.software.items()]
+    software = [
+        f"{SOFTWARE_NAMES.get(name, name)} {' and '.join(versions)}" for name, versions in made.software.items()
+    ]
     if software:
         yield "software", ", ".join(software)
     hardware = [*made.distinct("cpu"), *made.distinct("device"), made.environment.platform or ""]

@@ -355,7 +355,7 @@ def test_units_are_those_of_the_task(steady: Written) -> None:
         summary = steady.summary(metric)
         figures = [draw_learning_curves(summary, read_history(steady.folder)), draw_score_against_time(summary)]
         return {drawn(figure).axes[0].get_ylabel() for figure in figures} | {
-            drawn(draw_effects(summary)).axes[0].get_xlabel().split("     ")[1].removesuffix(", 95 % intervals")
+            drawn(draw_effects(summary)).axes[0].get_xlabel().split("\u2003\u2003")[1].removesuffix(", 95 % intervals")
         }
 
     assert labels("val_loss") == {"validation loss (nats)", "difference in validation loss (nats)"}

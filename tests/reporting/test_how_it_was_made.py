@@ -17,7 +17,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
 from dnntrain.reporting.exports.html import to_html
-from dnntrain.reporting.exports.latex import aligned, to_latex
+from dnntrain.reporting.exports.latex import aligned_numbers, to_latex
 from dnntrain.reporting.exports.layer_history import to_layer_csv
 from dnntrain.reporting.exports.markdown import to_markdown
 from dnntrain.reporting.provenance import provenance_lines, settings_table
@@ -117,13 +117,16 @@ def test_times_are_those_of_the_records_that_have_them() -> None:
 
 
 def test_the_numbers_of_a_latex_column_are_aligned() -> None:
-    assert aligned(["+1.25 [-0.5, +10.0]", "-12.5 [-20.25, -5.0]", "baseline"]) == [
+    assert aligned_numbers(["+1.25 [-0.5, +10.0]", "-12.5 [-20.25, -5.0]", "baseline"]) == [
         r"\phantom{1}$+$1.25 [\phantom{2}$-$0.5\phantom{5}, $+$10.0]",
         r"$-$12.5\phantom{5} [$-$20.25, \phantom{1}$-$5.0]",
         "baseline",
     ]
-    assert aligned(["25,173 ± 904", "904 ± 12"]) == [r"25,173 $\pm$ 904", r"\phantom{25,}904 $\pm$ \phantom{9}12"]
-    assert aligned(["< .001", "0.5"]) == ["$<$ .001", "0.5"]
+    assert aligned_numbers(["25,173 ± 904", "904 ± 12"]) == [
+        r"25,173 $\pm$ 904",
+        r"\phantom{25,}904 $\pm$ \phantom{9}12",
+    ]
+    assert aligned_numbers(["< .001", "0.5"]) == ["$<$ .001", "0.5"]
 
 
 def test_latex_has_the_effects_with_their_notes(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ SPECIAL_CHARACTERS = {
 }
 """LaTeX for the characters that have a meaning there or are missing from its default fonts."""
 
-NUMBER = re.compile(r"(?<![\w.])(?P<sign>[+-])?(?P<whole>\d[\d,]*)(?P<decimals>\.\d+)?(?!\w)")
+CELL_NUMBER = re.compile(r"(?<![\w.])(?P<sign>[+-])?(?P<whole>\d[\d,]*)(?P<decimals>\.\d+)?(?!\w)")
 
 
 def to_latex(summaries: Sequence[Summary]) -> str:
@@ -94,7 +94,7 @@ def latex_tables(summary: Summary) -> Iterator[dict[str, Any]]:
 def latex_table(table: TextTable, title: str, notes: Sequence[str], label: str) -> dict[str, Any]:
     """One table as the template needs it: its cells are LaTeX, the other texts are plain."""
     columns = [
-        aligned(cells) if heading in table.right else [latex_text(cell) for cell in cells]
+        aligned_numbers(cells) if heading in table.right else [latex_text(cell) for cell in cells]
         for heading, cells in zip(table.headings, zip(*table.rows, strict=True), strict=True)
     ]
     headings = [
@@ -110,12 +110,12 @@ def latex_table(table: TextTable, title: str, notes: Sequence[str], label: str) 
     }
 
 
-def aligned(cells: Sequence[str]) -> list[str]:
+def aligned_numbers(cells: Sequence[str]) -> list[str]:
     """The cells of a column as LaTeX, with the first, second, … number of each cell at the same place.
 
     Numbers are padded with invisible signs and digits, and '-' before a number becomes a minus sign.
     """
-    found = [[*NUMBER.finditer(cell)] for cell in cells]
+    found = [[*CELL_NUMBER.finditer(cell)] for cell in cells]
     longest = [
         [max((match[part] or "" for match in same if match), key=len) for part in ("sign", "whole", "decimals")]
         for same in zip_longest(*found)

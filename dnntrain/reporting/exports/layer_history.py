@@ -12,7 +12,7 @@ from dnntrain.engine.probe import ACTIVATION_FIGURES, WEIGHT_FIGURES
 from dnntrain.errors import InputError
 from dnntrain.store.study_files import HISTORY_NAMES, Results
 
-KEYS = (*HISTORY_NAMES, "epoch", "layer")
+LAYER_KEYS = (*HISTORY_NAMES, "epoch", "layer")
 """The columns that say what a row is about."""
 
 
@@ -24,7 +24,7 @@ def to_layer_csv(summaries: Sequence[Summary]) -> str:
     """
     rows = [row for summary in summaries for row in layer_rows(summary.results)]
     figures = [name for name in (*WEIGHT_FIGURES, *ACTIVATION_FIGURES) if any(name in row for row in rows)]
-    text: str = pd.DataFrame(rows, columns=[*KEYS, *figures]).to_csv(index=False)
+    text: str = pd.DataFrame(rows, columns=[*LAYER_KEYS, *figures]).to_csv(index=False)
     return text
 
 
