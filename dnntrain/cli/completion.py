@@ -24,11 +24,11 @@ def one_of(names: Iterable[str]) -> Complete:
     return complete
 
 
-def setting(key: str) -> Complete:
+def setting_values(key: str) -> Complete:
     """Completes the values of a run's setting."""
 
     def complete(incomplete: str) -> list[str]:
-        return values(key)
+        return known_values(key)
 
     return complete
 
@@ -41,10 +41,10 @@ def assignments(incomplete: str) -> list[str]:
     key, equals, _ = incomplete.partition("=")
     if not equals:
         return [f"{each}=" for each in keys]
-    return [f"{key}={value}" for value in values(key)] if key in keys else []
+    return [f"{key}={value}" for value in known_values(key)] if key in keys else []
 
 
-def values(key: str) -> list[str]:
+def known_values(key: str) -> list[str]:
     """The names that a setting may have; none for one of numbers or free text."""
     from dnntrain.config.spec import choice_keys, flat_keys
     from dnntrain.data import SOURCES

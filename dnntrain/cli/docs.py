@@ -13,16 +13,16 @@ from dnntrain.cli.completion import one_of
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.console import console
 
-FOLDER = Path(__file__).parents[1] / "docs"
+PAGES_FOLDER = Path(__file__).parents[1] / "docs"
 INDEX = "README"
 """The page that lists the others. A code host shows a file of this name with its folder."""
-WIDEST = 100
+WIDEST_TEXT = 100
 """Columns of a page on a terminal, beyond which lines are hard to read."""
 
 
 def topics() -> list[str]:
     """The names of all pages."""
-    return sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != INDEX)
+    return sorted(path.stem for path in PAGES_FOLDER.glob("*.md") if path.stem != INDEX)
 
 
 def docs(
@@ -48,7 +48,9 @@ def docs(
         return
     os.environ.setdefault("LESS", "-FRX")  # as git does: colors, and no pager for what fits on one screen
     with terminal.pager(styles=True):
-        terminal.print(Markdown(with_commands_for_links(text), hyperlinks=False), width=min(terminal.width, WIDEST))
+        terminal.print(
+            Markdown(with_commands_for_links(text), hyperlinks=False), width=min(terminal.width, WIDEST_TEXT)
+        )
 
 
 def read_page(topic: str | None) -> str:
@@ -56,7 +58,7 @@ def read_page(topic: str | None) -> str:
     name = INDEX if topic is None else topic.removesuffix(".md")
     if topic is not None and name not in topics():
         raise InputError(f"no page '{topic}'{did_you_mean(name, topics())}")
-    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    return (PAGES_FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
 def with_commands_for_links(text: str) -> str:

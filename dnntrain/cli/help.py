@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from dnntrain.utils.fields import format_value
 
-WIDEST, NARROWEST = 100, 40
+WIDEST_PAGE, NARROWEST_PAGE = 100, 40
 """How wide a page may be; otherwise it is as wide as the terminal."""
 LEFT = 28
 """Columns for flags. A longer flag has a line of its own."""
@@ -28,18 +28,18 @@ WHERE = "Where and how it runs"
 """The heading of options that change no result."""
 ELSEWHERE = "For every command"
 """The heading of options that all commands have."""
-LAST = (WHERE, ELSEWHERE)
+LAST_HEADINGS = (WHERE, ELSEWHERE)
 """The headings that come last."""
 
 
-class Command(TyperCommand):
+class HelpfulCommand(TyperCommand):
     """A command whose help has this layout."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
         formatter.write(page(context))
 
 
-class Group(TyperGroup):
+class HelpfulGroup(TyperGroup):
     """A command with commands of its own, whose help has this layout."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
@@ -60,7 +60,7 @@ def page(context: typer.Context, *, everything: bool = False) -> str:
         context: The command's context.
         everything: Whether to describe the options of groups too, and to show whole texts.
     """
-    width = max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
+    width = max(NARROWEST_PAGE, min(shutil.get_terminal_size().columns, WIDEST_PAGE))
     return "".join(f"{line}\n" for line in page_lines(context, width, everything))
 
 
@@ -69,19 +69,19 @@ def page_lines(context: typer.Context, width: int, everything: bool) -> Iterator
     command: Any = context.command
     parameters = [each for each in command.get_params(context) if not getattr(each, "hidden", False)]
     text, _, examples = inspect.cleandoc(command.help or "").partition("Examples:\n")
-    yield f"Usage: {usage(context, parameters)}"
+    yield f"Usage: {usage_line(context, parameters)}"
     for paragraph in filter(None, text.split("\n\n")):
         yield ""
-        yield from wrapped(" ".join(paragraph.split()), width)
+        yield from text_lines(" ".join(paragraph.split()), width)
     is_group = hasattr(command, "commands")
     if is_group:
         listed = ((name, command.get_command(context, name)) for name in command.list_commands(context))
-        yield from section("Commands", [(name, first_sentence(each.help)) for name, each in listed], width)
+        yield from section("Commands", [(name, opening_sentence(each.help)) for name, each in listed], width)
     groups = by_heading(each for each in parameters if each.param_type_name == "option")
     opened = groups if everything or is_group else {"Options": groups.pop("Options", [])}
     arguments = [each for each in parameters if each.param_type_name == "argument" and each.help]
     for heading, members in ({"Arguments": arguments} | opened).items():
-        yield from section(heading, [(flags(each), described(each, everything)) for each in members], width)
+        yield from section(heading, [(flags(each), parameter_text(each, everything)) for each in members], width)
     if opened is not groups:
         yield from folded_section(context.command_path, groups, width)
     if examples:
@@ -95,10 +95,12 @@ def by_heading(options: Iterable[Any]) -> dict[str, list[Any]]:
     for option in options:
         heading = ELSEWHERE if option.name == "help" else option.rich_help_panel
         groups.setdefault(heading or "Options", []).append(option)
-    return dict(sorted(groups.items(), key=lambda group: LAST.index(group[0]) if group[0] in LAST else -1))
+    return dict(
+        sorted(groups.items(), key=lambda group: LAST_HEADINGS.index(group[0]) if group[0] in LAST_HEADINGS else -1)
+    )
 
 
-def usage(context: typer.Context, parameters: Iterable[Any]) -> str:
+def usage_line(context: typer.Context, parameters: Iterable[Any]) -> str:
     """`dnntrain report [OPTIONS] PATHS…`."""
     words = [context.command_path, "[OPTIONS]"]
     for each in parameters:
@@ -117,9 +119,9 @@ def flags(parameter: Any) -> str:
     return ", ".join(names) + ("" if parameter.is_flag else f" {parameter.metavar or 'TEXT'}")
 
 
-def described(parameter: Any, everything: bool) -> str:
+def parameter_text(parameter: Any, everything: bool) -> str:
     """What a parameter is, or the first sentence of it, with its default."""
-    text = (parameter.help or "") if everything else first_sentence(parameter.help)
+    text = (parameter.help or "") if everything else opening_sentence(parameter.help)
     if text[1:2].islower():
         text = text[0].lower() + text[1:]
     shown = parameter.show_default
@@ -129,7 +131,7 @@ def described(parameter: Any, everything: bool) -> str:
     return f"{text} (default {format_value(default)})"
 
 
-def first_sentence(text: str | None) -> str:
+def opening_sentence(text: str | None) -> str:
     """The first sentence of a text, without its period."""
     sentence = re.split(r"\.(?=\s+[A-Z]|\s*$)", " ".join((text or "").split()), maxsplit=1)[0]
     return sentence.partition(" Examples:")[0]
@@ -142,7 +144,7 @@ def section(heading: str, rows: list[tuple[str, str]], width: int) -> Iterator[s
         yield typer.style(f"{heading}:", bold=True)
     left = min(LEFT, max((len(name) for name, _ in rows), default=0) + 4)
     for name, text in rows:
-        lines = wrapped(text, max(width - left, NARROWEST // 2))
+        lines = text_lines(text, max(width - left, NARROWEST_PAGE // 2))
         if len(name) > left - 4 or not lines:
             yield f"  {name}"
         else:
@@ -157,11 +159,11 @@ def folded_section(command: str, groups: dict[str, list[Any]], width: int) -> It
     lines: dict[str, list[str]] = {"several": [], "one": [], "last": []}
     for heading, options in groups.items():
         named = [max(option.opts, key=len) for option in options if not refines(option, options)]
-        kind = "last" if heading in LAST else "several" if named[1:] else "one"
+        kind = "last" if heading in LAST_HEADINGS else "several" if named[1:] else "one"
         lines[kind].append(f"{heading}: {', '.join(named)}")
     alone = "; ".join(line.replace(" ", UNBROKEN) for line in lines["one"])
     for line in (*lines["several"], alone, *lines["last"]):
-        yield from (part.replace(UNBROKEN, " ") for part in wrapped(line, width, "  ", "    "))
+        yield from (part.replace(UNBROKEN, " ") for part in text_lines(line, width, "  ", "    "))
 
 
 def refines(option: Any, group: list[Any]) -> bool:
@@ -169,7 +171,7 @@ def refines(option: Any, group: list[Any]) -> bool:
     return option.name != "help_all" and any(option.name.startswith(f"{other.name}_") for other in group)
 
 
-def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+def text_lines(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
     """The lines of a text. Words are never broken, nor flags at their hyphens."""
     return wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False,
                 break_on_hyphens=False)  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dnntrain import __version__
-from dnntrain.cli.help import ELSEWHERE, Command, Group, show_everything
+from dnntrain.cli.help import ELSEWHERE, HelpfulCommand, HelpfulGroup, show_everything
 from dnntrain.errors import DnntrainError, InputError, nearest
 from dnntrain.utils.plugins import load_all, loaded_plugins
 from dnntrain.utils.user_dirs import provide_caches
@@ -51,13 +51,13 @@ class CommandTable(Mapping[str, Any]):
             command = getattr(importlib.import_module(f"dnntrain.cli.{name.replace('-', '_')}"), attribute)
             loaded: Any
             if isinstance(command, typer.Typer):
-                command.info.cls = Group
+                command.info.cls = HelpfulGroup
                 for info in command.registered_commands:
-                    info.cls = Command
+                    info.cls = HelpfulCommand
                 loaded = typer.main.get_group(command)
             else:
                 alone = typer.Typer(add_completion=False)
-                alone.command(name, cls=Command)(command)
+                alone.command(name, cls=HelpfulCommand)(command)
                 loaded = typer.main.get_command(alone)
             loaded.name = name
             self._loaded[name] = loaded
@@ -70,7 +70,7 @@ class CommandTable(Mapping[str, Any]):
         return len(COMMANDS)
 
 
-class LazyGroup(Group):
+class LazyGroup(HelpfulGroup):
     """A group whose commands are those of `CommandTable`."""
 
     def __init__(self, **options: Any) -> None:

@@ -61,7 +61,7 @@ def option(key: str, essential: bool) -> inspect.Parameter:
         *names,
         help=help_text(key, essential),
         metavar=None if is_flag else metavar(key),
-        autocompletion=completion.setting(key),
+        autocompletion=completion.setting_values(key),
         show_default=False if field.default in (None, False) else format_value(field.default),
         rich_help_panel=None if essential else group(key),
     )

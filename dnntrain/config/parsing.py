@@ -127,16 +127,16 @@ def as_meant(key: str, field: FieldInfo, value: Any) -> Any:
     word = value.strip().lower() if isinstance(value, str) else None
     if word in OFF_WORDS and (optional or is_flag):
         return False if is_flag else None
-    if word in ON_WORDS and (is_flag or is_number(field)):
+    if word in ON_WORDS and (is_flag or takes_number(field)):
         value = True
     if value is False and optional:
         return None
     if isinstance(value, bool) and not is_flag:
         raise InputError(f"{key} needs a value, not {'on' if value else 'off'}")
-    return _number(key, value, whole=int in kinds) if is_number(field) else value
+    return _number(key, value, whole=int in kinds) if takes_number(field) else value
 
 
-def is_number(field: FieldInfo) -> bool:
+def takes_number(field: FieldInfo) -> bool:
     """Whether a field's value is a number, or none."""
     return bool({int, float} & _kinds(field.annotation))
 

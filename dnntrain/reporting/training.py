@@ -24,13 +24,13 @@ def training_report(records: Sequence[RunRecord], where: Path) -> str:
     epochs = extent(record.epochs for record in records)
     kept = extent(record.best_epoch for record in records if record.best_epoch)
     best = f", kept epoch {kept}" if kept else ""
-    status = ", ".join(counts(record.status for record in records))
+    status = ", ".join(tally(record.status for record in records))
     return "\n".join(
         [
             *(["seeds:    " + ", ".join(str(record.seed) for record in records)] if several else []),
             *metric_lines(records),
             f"status:   {status} after {epochs} epoch{'' if epochs == '1' else 's'}{best}",
-            f"health:   {', '.join(counts(record.health for record in records))}",
+            f"health:   {', '.join(tally(record.health for record in records))}",
             f"time:     {formatting.brief(sum(record.seconds for record in records))} s",
             f"settings: {settings_in_words(records[0])}",
             f"{'records:  ' if several else 'record:   '}{where}",
@@ -52,7 +52,7 @@ def metric_lines(records: Sequence[RunRecord]) -> Iterator[str]:
             yield f"{part + ':':<9} {'   '.join(shown)}"
 
 
-def counts(words: Iterator[str]) -> list[str]:
+def tally(words: Iterator[str]) -> list[str]:
     """How many runs each word is true of, the most frequent first; only the word where it is true of all."""
     counted = Counter(words)
     return [word if len(counted) == 1 else f"{count} {word}" for word, count in counted.most_common()]

@@ -81,7 +81,7 @@ def default_name(kind: str, content: str, out: Path, before: str) -> str:
     """
     if is_study(out / before):
         return before
-    return f"{kind}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
+    return f"{kind}-{hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
 
 
 def training_study(

@@ -10,7 +10,7 @@ from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import walk
 from dnntrain.utils.fields import format_value
 
-EXAMPLES = ("data", "classes", "target", "test")
+EXAMPLE_SETTINGS = ("data", "classes", "target", "test")
 """Settings that say which examples an arm is tested on, and for what."""
 
 
@@ -34,7 +34,7 @@ def check_same_examples(arm: RunSpec, baseline: RunSpec) -> None:
     """Raise InputError if the arms have other data, classes, or targets, so that their metrics cannot be compared."""
     differing = setting_differences(arm, baseline)
     for key in differing:
-        if key in EXAMPLES:
+        if key in EXAMPLE_SETTINGS:
             ours, theirs = (format_value(spec.settings()[key]) for spec in (arm, baseline))
             raise InputError(
                 f"{key} differs from the baseline ({ours}, not {theirs}), so the two are not tested on the same "

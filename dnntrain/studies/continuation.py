@@ -74,15 +74,16 @@ def check_seeds_kept(study: Study, out: Path) -> None:
         out: The folder of studies.
     """
     try:
-        record, made = StudyRecord.read(out / study.name / "study.json"), runs_made(out / study.name)
+        record = StudyRecord.read(out / study.name / "study.json")
+        lost = {*record.seeds} - {*study.seeds}
+        if not lost or study.max_seeds is not None or any(look.level is not None for look in record.looks):
+            return  # looks say which seeds a study has; see `continue_study`
+        made = runs_made(out / study.name)
     except InputError:
         return  # no study yet, or an unreadable one, which is written again
-    if study.max_seeds is not None or any(look.level is not None for look in record.looks):
-        return  # its looks say which seeds it has; see `continue_study`
     is_finished = made >= sum(len(record.seeds_of(arm.name)) for arm in record.arms)
     is_same = bool(settings_by_arm(record).keys() & {arm.name for arm in study.arms})
-    lost = {*record.seeds} - {*study.seeds}
-    if not (is_finished and is_same and lost):
+    if not (is_finished and is_same):
         return
     raise InputError(
         f"seeds {write_seeds(study.seeds)}: {study.name} is finished with {len(record.seeds)} seeds, of which "

@@ -56,7 +56,7 @@ def factorial(levels: Mapping[str, Arms]) -> Arms:
     }
 
 
-def flat(levels: Mapping[str, Arms]) -> Arms:
+def all_levels(levels: Mapping[str, Arms]) -> Arms:
     """All levels of all factors; InputError if two have the same name."""
     return joined(*levels.values())
 

@@ -48,7 +48,7 @@ def listed_preset(path: Path, out: Path, workers: int, home: DataLocation) -> Li
     """One preset. See `listed_presets`."""
     document = Document.read(path.read_text(encoding="utf-8"), str(path))
     question, done = document.text("question", ""), study_state(out / document.text("name", path.stem))
-    if code := [value.split(":")[1] for value in values(document.content) if value.startswith(CODE)]:
+    if code := [value.split(":")[1] for value in leaves(document.content) if value.startswith(CODE)]:
         return ListedPreset(path.stem, question, [*dict.fromkeys(code)], [], None, done)
     study = read_preset(document.source, document.where, home=home)
     sources = {arm.spec.data: arm.spec.source for arm in study.arms}
@@ -58,13 +58,13 @@ def listed_preset(path: Path, out: Path, workers: int, home: DataLocation) -> Li
     return ListedPreset(path.stem, question, [*sources], missing, seconds, done)
 
 
-def values(content: object) -> Iterator[str]:
+def leaves(content: object) -> Iterator[str]:
     """All texts in nested mappings and lists."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, Mapping | list):
         for each in content.values() if isinstance(content, Mapping) else content:
-            yield from values(each)
+            yield from leaves(each)
 
 
 def study_state(folder: Path) -> str:

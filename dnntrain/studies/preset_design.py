@@ -18,7 +18,7 @@ from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.studies.candidates import first_values, is_own_list
-from dnntrain.studies.designs import DESIGNS, Arms, cells, factorial, flat, joined, one_in, one_out
+from dnntrain.studies.designs import DESIGNS, Arms, all_levels, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.preset_settings import read_settings
 from dnntrain.studies.study import MOST_RUNS, folder_name
 from dnntrain.studies.yaml_document import Document, Location
@@ -76,7 +76,7 @@ class PresetDesign:
             return factorial(self.levels)
         if self.name in ("one-out", "in-and-out"):
             self.check_on_or_off()
-        levels = flat(self.levels)
+        levels = all_levels(self.levels)
         if self.name == "one-out":
             return one_out(levels, self.document.word("baseline", EVERYTHING))
         if self.name == "list":

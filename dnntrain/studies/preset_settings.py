@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dnntrain.config.parsing import as_meant, is_number
+from dnntrain.config.parsing import as_meant, takes_number
 from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import flat_keys
 from dnntrain.data import KINDS, SOURCES
@@ -45,7 +45,7 @@ def read_settings(value: object, where: str, base: Mapping[str, Any] | None = No
             raise unknown_key(str(key), flat_keys())
         if isinstance(each, Mapping) and (base is None or not is_own_list(each)):
             raise InputError(f"{key} must be a value, or in a factor values to tune like {{tune: [0.01, 0.1]}}")
-        if isinstance(each, list) and is_number(flat_keys()[key]):
+        if isinstance(each, list) and takes_number(flat_keys()[key]):
             written = ", ".join(map(str, each))
             raise InputError(f"{key} must be one value; for an arm of each, write sweep: {{{key}: [{written}]}}")
     lists = {key: given.pop(key)[TUNE] for key in [*given] if isinstance(given[key], Mapping)}

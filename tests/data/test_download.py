@@ -356,7 +356,7 @@ def fetching(url: str, target: Path, stderr: int = subprocess.PIPE) -> subproces
 
 
 def wait_until(path: Path, size: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (path.exists() and path.stat().st_size >= size):
         assert time.monotonic() < deadline
         time.sleep(0.01)

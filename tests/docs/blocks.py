@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dnntrain.cli.docs import FOLDER
+from dnntrain.cli.docs import PAGES_FOLDER
 
-README = FOLDER.parents[1] / "README.md"
-PAGES = {"README": README} | {path.stem: path for path in sorted(FOLDER.glob("*.md")) if path.stem != "README"}
+README = PAGES_FOLDER.parents[1] / "README.md"
+PAGES = {"README": README} | {path.stem: path for path in sorted(PAGES_FOLDER.glob("*.md")) if path.stem != "README"}
 """README and the pages, by name."""
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from dnntrain.cli.docs import FOLDER
+from dnntrain.cli.docs import PAGES_FOLDER
 from tests.docs.blocks import blocks, write_examples, write_files
 from tests.docs.generated import GROUPS
 
@@ -32,7 +32,7 @@ def main() -> int:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dnntrain "$@"\n')
     program.chmod(0o755)
     path = f"{program.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = os.environ | {"PATH": path, "PYTHONPATH": str(FOLDER.parents[1])}
+    env = os.environ | {"PATH": path, "PYTHONPATH": str(PAGES_FOLDER.parents[1])}
     failed = 0
     for page in arguments.pages:
         write_files(page, folder)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from dnntrain.cli import help as help_pages
-from dnntrain.cli.docs import FOLDER, INDEX
+from dnntrain.cli.docs import INDEX, PAGES_FOLDER
 from dnntrain.cli.main import CommandTable
 from dnntrain.cli.spec_options import group, metavar, run_keys
 from dnntrain.cli.techniques import parameters, usage
@@ -44,7 +44,7 @@ def index_page(written: dict[str, str]) -> str:
     """The list of pages, each with its first sentence."""
     lines = ["# Documentation", "", "`dnntrain docs TOPIC` shows one of these pages in the terminal.", ""]
     for heading, names in GROUPS.items():
-        there = [name for name in names if name in written or (FOLDER / f"{name}.md").is_file()]
+        there = [name for name in names if name in written or (PAGES_FOLDER / f"{name}.md").is_file()]
         lines += [
             f"**{heading}**",
             "",
@@ -55,7 +55,7 @@ def index_page(written: dict[str, str]) -> str:
 
 def first_sentence(name: str, written: dict[str, str]) -> str:
     """The first sentence below a page's title, which says what the page is for."""
-    text = written.get(name) or (FOLDER / f"{name}.md").read_text()
+    text = written.get(name) or (PAGES_FOLDER / f"{name}.md").read_text()
     return " ".join(text.split("\n\n")[1].split()).partition(". ")[0].removesuffix(".") + "."
 
 
@@ -204,4 +204,4 @@ PAGES: dict[str, Callable[[], str]] = {
 
 if __name__ == "__main__":
     for page, text in generated_pages().items():
-        (FOLDER / f"{page}.md").write_text(text)
+        (PAGES_FOLDER / f"{page}.md").write_text(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dnntrain.cli.docs import FOLDER, topics
+from dnntrain.cli.docs import PAGES_FOLDER, topics
 from dnntrain.cli.main import CommandTable
 from dnntrain.metrics import METRICS
 from dnntrain.reporting.figures import FIGURE_KINDS
@@ -33,7 +33,7 @@ def test_readme_is_short_and_counts_right() -> None:
 
 
 def test_generated_pages_are_those_of_the_code() -> None:
-    stale = [name for name, text in generated_pages().items() if (FOLDER / f"{name}.md").read_text() != text]
+    stale = [name for name, text in generated_pages().items() if (PAGES_FOLDER / f"{name}.md").read_text() != text]
     assert not stale, "`make docs` writes them anew"
 
 
@@ -47,7 +47,7 @@ def test_a_page_begins_with_what_it_is_for_and_is_listed(page: str) -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, "index"])
 def test_links_resolve(page: str) -> None:
-    path = PAGES.get(page, FOLDER / "README.md")
+    path = PAGES.get(page, PAGES_FOLDER / "README.md")
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
         if not target.startswith("http"):
             file, _, anchor = target.partition("#")

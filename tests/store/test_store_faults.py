@@ -114,7 +114,8 @@ def test_a_file_system_without_locks_does_as_well(code: int, folder: Path, monke
 
 def test_fewer_seeds_than_before_are_told(folder: Path) -> None:
     succeeds("ablate", "small.yaml", cwd=folder)
-    done = dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder)
+    assert "to keep them, give --seeds 2" in error_of("ablate", "small.yaml", "--seeds", "1", cwd=folder).lower()
+    done = dnntrain("ablate", "small.yaml", "--seeds", "1", "--yes", cwd=folder)
     assert "seeds that leave its tables now: 1; their runs stay" in done.stderr
     assert "leave its tables" not in dnntrain("ablate", "small.yaml", "--seeds", "1", cwd=folder).stderr
     preset = folder / "small.yaml"

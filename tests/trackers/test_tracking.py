@@ -134,7 +134,9 @@ def test_runs_that_are_there_are_not_logged_again(runs: Path) -> None:
 
 def test_arms_with_the_same_settings_are_logged_one_by_one(runs: Path) -> None:
     tracker = Memory()
-    study = dt.ablate(arms={"same": {}}, hidden="4", epochs=1, train_size=60, val=60, seeds=1, out=runs, track=tracker)
+    settings: dict[str, Any] = {"hidden": "4", "epochs": 1, "train_size": 60, "val": 60, "seeds": 1, "out": runs}
+    with pytest.warns(UserWarning, match="have the same settings"):
+        study = dt.ablate(arms={"same": {}}, track=tracker, **settings)
     assert study.runs["run"].nunique() == 1
     assert {run.arm for run in tracker.runs} == {"base", "same"}
     assert_same(tracker.content(), study.folder)
