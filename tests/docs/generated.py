@@ -158,7 +158,7 @@ def commands_page() -> str:
 def command_lines(name: str, command: Any) -> list[str]:
     """One command: what it does, how it is used, examples, and its options."""
     text, _, examples = inspect.cleandoc(command.help or "").partition("Examples:\n")
-    written = help_pages.usage(typer.Context(command, info_name=f"dnntrain {name}"), command.params)
+    written = help_pages.usage_line(typer.Context(command, info_name=f"dnntrain {name}"), command.params)
     lines = [f"## dnntrain {name}", "", text.strip(), "", "```text", written, "```", ""]
     if examples:
         lines += ["```sh", *(line.strip() for line in examples.splitlines()), "```", ""]
