@@ -160,8 +160,10 @@ def tuning_line(study: Study, tuning: Tuning) -> str:
         who = "each arm" if len(names) == len(study.arms) else ", ".join(names)
         parts.append(f"{tried.key} is tuned for {who} over {', '.join(map(format_value, tried.values))}")
     more = sum(len(tried.values) for tried in tuning.candidates.values()) * tuning.seeds
-    when, more = ("then", more + len(study.arms) * len(study.seeds)) if tuning.has_fixed else ("first", more)
-    return f"{when} {'; '.join(parts)}: {more} more runs"
+    if tuning.has_fixed:
+        more += len(study.arms) * len(study.seeds)
+        return f"then {'; '.join(parts)}, and all arms train again at what was chosen: {more} more runs"
+    return f"first {'; '.join(parts)}: {more} more runs"
 
 
 def network_lines(study: Study, options: RunOptions) -> list[str]:

@@ -31,7 +31,11 @@ def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str
         yield f"Intervals are over seeds, for this {held_out}{size}.{seed_varies}"
     moves = {name: error.other_test_set for name, error in errors.by_arm.items()}
     if moves:
-        shown = {name: formatting.two_digits(size, summary.metric) for name, size in moves.items()}
+        # an estimate of 0 is one that was not positive: it is small next to what the seeds change
+        shown = {
+            name: formatting.two_digits(size, summary.metric) if size > 0 else "too little to measure"
+            for name, size in moves.items()
+        }
         if len(moves) > most:
             low, high = (choose(moves, key=lambda name: moves[name]) for choose in (min, max))
             text = f"{shown[low]} ({low}) to {shown[high]} ({high})"

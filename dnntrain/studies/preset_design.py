@@ -17,7 +17,7 @@ from dnntrain.config.parsing import as_meant
 from dnntrain.config.renamed import unknown_key
 from dnntrain.config.spec import RunSpec, flat_keys
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.studies.candidates import first_values, is_own_list
+from dnntrain.studies.candidates import TUNE, first_values, is_own_list
 from dnntrain.studies.designs import DESIGNS, Arms, all_levels, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.preset_settings import read_settings
 from dnntrain.studies.study import MOST_RUNS, folder_name
@@ -152,6 +152,7 @@ class PresetDesign:
         """The levels of a factor: those with names, or the values of the setting that the factor is called after."""
         value, levels = self.factors[factor], {}
         if isinstance(value, Mapping):
+            self.refuse_tune_of_factor(value.get(TUNE), factor)
             return {level: self.settings(settings, factor, level) for level, settings in value.items()}
         with self.document.at(self.key, factor):
             if factor not in flat_keys():
@@ -166,6 +167,14 @@ class PresetDesign:
             if not levels:
                 raise InputError("lists no values; write them like [0.1, 0.01]")
         return levels
+
+    def refuse_tune_of_factor(self, value: object, factor: str) -> None:
+        """Raise InputError if a factor has `tune: {lr: [...]}`, as the preset itself may have, in place of settings."""
+        lists = {k: each for k, each in value.items() if isinstance(each, list)} if isinstance(value, Mapping) else {}
+        if lists:
+            written = ", ".join(f"{key}: {{{TUNE}: [{', '.join(map(str, each))}]}}" for key, each in lists.items())
+            with self.document.at(self.key, factor, TUNE):
+                raise InputError(f"a factor has its values to tune at their setting: write {written}")
 
     def settings(self, value: object, *path: str) -> dict[str, Any]:
         """Settings that are given at a path below the factors: those of a factor, or of one of its levels."""

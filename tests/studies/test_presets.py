@@ -459,6 +459,11 @@ MISTAKES = {
     "arms": ("base: {epochs: 2}\narms: {a: {lr: 0.1}}\n", "study.yaml:2", "arms: a preset lists them as factors"),
     "a seed in a factor": ("factors:\n  a: {lr: 1}\n  b: {seed: 3}\n", "study.yaml:3", "seed belongs under seeds"),
     "a factor that is no mapping": ("factors:\n  a: relu\n", "study.yaml:2", "factors.a: must be settings like"),
+    "a factor with a key tune": (
+        "factors:\n  a:\n    act: elu\n    tune: {lr: [0.1, 1]}\n",
+        "study.yaml:4",
+        "at their setting: write lr: {tune: [0.1, 1]}",
+    ),
     "factors that are a list": ("name: x\nfactors: [relu, bn]\n", "study.yaml:2", "must be keys with values"),
     "a base that is a word": ("name: x\nbase: relu\n", "study.yaml:2", "base: must be settings like"),
     "no factors": ("name: x\ndesign: list\n", "study.yaml", "no factors: a study needs at least one arm"),

@@ -171,7 +171,9 @@ def test_ablate_compares_arms_with_their_own_tuned_values_at_once(tmp_path: Path
 def test_ablate_reports_the_fixed_and_the_tuned_comparison(tmp_path: Path) -> None:
     preset = tmp_path / "fair.yaml"
     preset.write_text(PRESET)
-    assert "lr is tuned for each arm over 0.0001, 0.1, 1000000: 16 more runs" in succeeds("ablate", preset, "--plan")
+    planned = succeeds("ablate", preset, "--plan")
+    assert "then lr is tuned for each arm over 0.0001, 0.1, 1000000, and all arms train again" in planned
+    assert "at what was chosen: 16 more runs" in planned
     shown = succeeds("ablate", preset, cwd=tmp_path)
     assert "fair-tuned" in shown
     assert "lr was chosen for each arm" in " ".join(shown.split())
