@@ -139,7 +139,8 @@ def lines(study: StudyRecord) -> Iterator[str]:
         yield from lines_until_resolved(study)
     elif len(study.levels) > 1 and study.looks:
         before = " and ".join(str(each) for each in study.levels if each < n)
-        yield f"look {len(study.levels)} (n = {n}, after {before}), level {level}."
+        stricter = "stricter, since there were looks before"
+        yield f"This is look {len(study.levels)} (n = {n}, after {before}), level {level}: {stricter}."
     if reported and (study.max_seeds is not None or len(study.levels) > 1):
         yield (
             f"This study was reported before with {' and '.join(map(str, reported))} seeds at 5 %, so the error over "
@@ -157,5 +158,5 @@ def lines_until_resolved(study: StudyRecord) -> Iterator[str]:
     found = [f"{name} at n = {look.n}" for look in looks for name in look.resolved]
     words = f"resolved: {', '.join(found) or 'none'}" + (f"; not resolved: {', '.join(waiting)}" if waiting else "")
     level = f"{last.level:.3g}".removeprefix("0")
-    yield f"look {len(looks)} of {len(planned)} (n = {last.n}), level {level}; {words}."
+    yield f"This is look {len(looks)} of {len(planned)} (n = {last.n}), level {level}; {words}."
     yield "The intervals are repeated confidence intervals, which hold whenever the study stops."

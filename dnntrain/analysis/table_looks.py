@@ -37,7 +37,7 @@ def at_look(studies: Sequence[Results], looks: int | Sequence[int]) -> list[Resu
         counts = ",".join(map(str, schedule))
         raise InputError(f"--looks {counts}: the table has {n} seeds; it is judged only at these numbers")
     so_far = {look: level for look, level in zip(schedule, levels, strict=True) if look <= n}
-    note = f"look {len(so_far)} of {len(schedule)} (n = {n}), level {f'{so_far[n]:.3g}'.removeprefix('0')}."
+    note = f"This is look {len(so_far)} of {len(schedule)} (n = {n}), level {f'{so_far[n]:.3g}'.removeprefix('0')}."
     return [
         replace(study, record=study.record.model_copy(update={"levels": so_far}), notes=(*study.notes, note))
         for study in studies

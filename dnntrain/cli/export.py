@@ -47,8 +47,9 @@ def export(
     from dnntrain.store.run_store import RunStore
 
     exporter = find_exporter(to)
-    store, [run_id], _ = choose_runs(run, RunStore(runs))
+    store, [run_id], words = choose_runs(run, RunStore(runs))
     model = plain_model(run_id, store, DataLocation.at(data_dir), trust_code=trust_code)
     folder = out or Path(f"{run_id}-{to}")
     write_export(model, exporter, folder)
+    typer.echo(f"exported {words}", err=True)
     typer.echo(str(folder))

@@ -42,6 +42,7 @@ def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str
         else:
             text = ", ".join(f"{name} {size}" for name, size in shown.items())
         unit = formatting.difference_unit(summary.metric)
+        text += ". An estimate of 0 does not stand out from the spread of the seeds" if 0 in moves.values() else ""
         asked = "" if summary.options.population else " --population judges over both."
         yield f"Another {held_out} of this size would move Δ by about (1 standard error, in {unit}): {text}.{asked}"
     if errors.missing and NOT_A_MEAN not in errors.why:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 from dnntrain.analysis import looks
@@ -48,6 +49,9 @@ OWN_VARIANCE = 0.1
 NOTED = ("data", "data note", "environments")
 """What a table that is printed alone says of how the study was made."""
 
+OPTION_ADVICE = re.compile(r" \(--[a-z][^)]*\)|; (see )?--[a-z][^.;]*|(?<=\.)( From the start,)? --[a-z][^.]*(5 %)?\.")
+"""What a line advises its reader to do with an option: in parentheses, after a semicolon, or as a sentence."""
+
 MAX_ARMS = 6
 """With more arms than this, a line that says something of each arm is shortened, unless the report is wide."""
 
@@ -89,7 +93,12 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
 
 
 def caption(summary: Summary) -> Iterator[str]:
-    """The lines that a table needs wherever it is printed alone."""
+    """The lines that a table needs wherever it is printed alone, without advice on options of the command line."""
+    yield from (OPTION_ADVICE.sub("", line) for line in caption_lines(summary))
+
+
+def caption_lines(summary: Summary) -> Iterator[str]:
+    """The lines of the footer that a caption is made of."""
     if summary.results.progress:
         yield from progress_lines(summary.results.progress)
     yield from method_lines(summary)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dnntrain.analysis.example_errors import ExampleErrors
 from dnntrain.analysis.summary import summarize
+from dnntrain.reporting.example_notes import example_notes
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import read_study
 from tests.support.command import error_of, succeeds
@@ -54,6 +57,15 @@ def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(tr
     assert not summary.example_errors.missing
     report = succeeds("report", trained)
     assert "Another test set of this size would move Δ by about (1 standard error, in points): tanh " in report
+
+
+def test_the_footer_explains_an_estimate_of_zero(trained: Path) -> None:
+    summary = summarize(read_study(trained))
+    fast = summary.example_errors.by_arm["fast"]
+    for size, explained in ((0.01, False), (0.0, True)):
+        summary.__dict__["example_errors"] = ExampleErrors({"fast": replace(fast, other_test_set=size)})
+        text = " ".join(example_notes(summary, 6, ""))
+        assert ("An estimate of 0 does not stand out from the spread of the seeds." in text) == explained
 
 
 def test_over_examples_too_the_intervals_are_wider_and_the_footer_says_so(trained: Path) -> None:

@@ -18,6 +18,7 @@ import dnntrain as dt
 from dnntrain.analysis.predicted_metrics import with_metric
 from dnntrain.analysis.summary import summarize
 from dnntrain.metrics import METRICS, TargetInfo
+from dnntrain.reporting.figures import save_figures
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import read_study
@@ -129,16 +130,21 @@ def test_the_exports_have_the_classes(trained: Path, tmp_path: Path) -> None:
     sandals = [row for row in rows if row["class"] == "Sandal" and row["arm"] == "two"]
     assert float(sandals[0]["predicted Sandal"]) + float(sandals[0]["predicted Shirt"]) == float(sandals[0]["examples"])
     assert sandals[0]["predicted Bag"] == ""
-    files = ["--md", str(tmp_path / "x.md"), "--html", str(tmp_path / "x.html"), "--figures", str(tmp_path / "figures")]
+    files = ["--md", str(tmp_path / "x.md"), "--html", str(tmp_path / "x.html")]
     assert answer(["report", "runs/classes", "--metric", "auc", "--per-class", *files], trained, seconds=100).code == 0
     for name in ("x.md", "x.html"):
         text = (tmp_path / name).read_text()
         assert "per class, on the test part" in text and "most frequent" not in text
-    assert (tmp_path / "figures" / "classes-confusion.png").stat().st_size > 10_000
-    assert not (tmp_path / "figures" / "classes-learning-curves.png").exists()  # an AUC is not measured by epoch
-    plain = answer(["report", "runs/classes", "--figures", str(tmp_path / "plain")], trained, seconds=100)
-    assert plain.code == 0 and "per class" not in plain.out  # the figure needs no room on a terminal
-    assert (tmp_path / "plain/classes-confusion.png").exists()
+    assert "per class" not in answer(["report", "runs/classes"], trained).out
+
+
+def test_confusion_is_drawn_and_an_auc_has_no_learning_curve(trained: Path, tmp_path: Path) -> None:
+    study = read_study(trained / "runs" / "classes")
+    for metric, curves in (("test_auc", False), ("test_acc", True)):  # an AUC is not measured by epoch
+        folder = tmp_path / metric
+        save_figures([summarize(study, metric)], folder, ["svg"])
+        assert (folder / "classes-confusion.svg").exists()
+        assert (folder / "classes-learning-curves.svg").exists() is curves
 
 
 def test_an_accuracy_of_99_percent_is_no_success_with_594_and_6_examples(trained: Path) -> None:

@@ -31,7 +31,7 @@ from dnntrain.transfer_learning.image_backbone import ImageBackbone
 from dnntrain.transfer_learning.resolve import run_backbone
 from dnntrain.transfer_learning.stages import train_transfer
 from dnntrain.utils.user_code.reference import code_of, reference_of
-from tests.support.command import environment, error_of, succeeds
+from tests.support.command import dnntrain, environment, error_of, succeeds
 
 QUICK: dict[str, Any] = {"batch_size": 20, "val": 20, "epochs": 1, "lr": 0.05}
 CODE = "tests/support/cut_modules.py"
@@ -310,7 +310,8 @@ def test_rows_of_a_table_become_the_inputs_that_training_had(tmp_path: Path) -> 
     (tmp_path / "table.csv").write_text("\n".join(lines))
     flags = ("--hidden", "4", "--epochs", "1", "--name", "table", "--out", tmp_path / "runs")
     succeeds("train", "--target", "label", "--data", tmp_path / "table.csv", *flags)
-    succeeds("runs", "export", tmp_path / "runs" / "table", "--to", "torch", "--out", tmp_path / "out")
+    exported = dnntrain("runs", "export", tmp_path / "runs" / "table", "--to", "torch", "--out", tmp_path / "out")
+    assert exported.returncode == 0 and "exported run " in exported.stderr and "seed 0, of table)" in exported.stderr
     spec = importlib.util.spec_from_file_location("exported_table", tmp_path / "out" / "model.py")
     assert spec and spec.loader
     model = importlib.util.module_from_spec(spec)

@@ -20,6 +20,7 @@ from dnntrain.reporting.exports.html import to_html
 from dnntrain.reporting.exports.latex import aligned_numbers, to_latex
 from dnntrain.reporting.exports.layer_history import to_layer_csv
 from dnntrain.reporting.exports.markdown import to_markdown
+from dnntrain.reporting.footer import OPTION_ADVICE
 from dnntrain.reporting.provenance import provenance_lines, settings_table
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store.provenance import Provenance, busy_time
@@ -127,6 +128,26 @@ def test_the_numbers_of_a_latex_column_are_aligned() -> None:
         r"\phantom{25,}904 $\pm$ \phantom{9}12",
     ]
     assert aligned_numbers(["< .001", "0.5"]) == ["$<$ .001", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        (
+            "Another test set would move Δ by: bn 1.1. --population judges over both.",
+            "Another test set would move Δ by: bn 1.1.",
+        ),
+        (
+            "a is the baseline because it comes first; --baseline names another.",
+            "a is the baseline because it comes first.",
+        ),
+        ("It hides that; see --metric macro_f1 or balanced_acc.", "It hides that."),
+        ("about 8 to 10 %. From the start, --until-resolved keeps it at 5 %.", "about 8 to 10 %."),
+        ("Runs: 1 diverged; they are left out, because --lost-value is not given.", ""),
+    ],
+)
+def test_a_caption_gives_no_advice_on_options(line: str, printed: str) -> None:
+    assert OPTION_ADVICE.sub("", line) == (printed or line)
 
 
 def test_latex_has_the_effects_with_their_notes(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_study_that_is_extended_by_hand_is_judged_at_the_level_of_its_looks(fo
     assert [look["n"] for look in record["looks"]] == [4]
     assert record["levels"] == {"4": look_levels((4, 6))[0], "6": look_levels((4, 6))[1]}
     level = f"{look_levels((4, 6))[1]:.3g}".removeprefix("0")
-    assert f"look 2 (n = 6, after 4), level {level}." in shown
+    assert f"look 2 (n = 6, after 4), level {level}: stricter, since there were looks before." in shown
     assert "reported before with 4 seeds at 5 %" in shown
     assert "about 8 to 10 %" in shown
     assert "--until-resolved" in shown

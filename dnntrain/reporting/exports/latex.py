@@ -78,7 +78,9 @@ def latex_tables(summary: Summary) -> Iterator[dict[str, Any]]:
     A second metric has a table of its own, because both together are too wide for a page.
     """
     name, question = summary.results.name, summary.results.record.question
-    runs = f"Mean ± standard deviation (ddof 1) over up to {max(arm.runs.planned for arm in summary.arms)} seeds."
+    planned = max(arm.runs.planned for arm in summary.arms)
+    over = f"{planned} seeds" if all(len(arm.values) == planned for arm in summary.arms) else f"up to {planned} seeds"
+    runs = f"Mean ± standard deviation (ddof 1) over {over}."
     main = main_table(summary, wide=False, secondary=False)
     yield latex_table(main, question or f"{name}: {summary.metric}", [runs, *caption(summary)], name)
     if other := summary.secondary:

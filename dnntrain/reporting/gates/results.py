@@ -133,8 +133,8 @@ def guarantees(results: Sequence[GateResult]) -> list[str]:
     each, total = f"{100 * max(rates):.3g} %", f"{100 * min(1.0, sum(rates)):.3g} %"
     together = "" if len(rates) == 1 else f" ({each} for each of {len(rates)} intervals)"
     return [
-        f"Exit code 0 (all hold): if a requirement were false, it would come in at most about {each} of studies.",
-        f"Exit code 1 (one fails): if all were true, it would come in at most about {total} of studies{together}.",
+        f"If a requirement is false, the exit code is 0 (all hold) in at most about {each} of studies.",
+        f"If all are true, the exit code is 1 (one fails) in at most about {total} of studies{together}.",
     ]
 
 
