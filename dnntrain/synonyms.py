@@ -23,6 +23,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "n_jobs": ("workers",),
     "num_workers": ("workers",),
     "output_dir": ("out",),
+    "markdown": ("md",),
+    "tex": ("latex",),
     "checkpoint": ("checkpoint_every",),
     # the data
     "dataset": ("data",),

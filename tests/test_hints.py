@@ -27,7 +27,7 @@ WRONG_VALUES = ("x", "1.5", "-1", "", [], {}, {"a": 1}, True, None, -1, float("i
 
 
 def test_every_synonym_means_something_that_exists_and_is_no_name_itself() -> None:
-    options = {"out", "workers", "device", "seeds", "checkpoint_every"}
+    options = {"out", "workers", "device", "seeds", "checkpoint_every", "md", "latex"}
     names = {*flat_keys(), *CATALOGUE, *KEYS, *options, *DEVICES, *SOURCES}
     metrics = {column.removeprefix("test_") for column in metric_columns()}
     for word, meanings in SYNONYMS.items():
@@ -79,6 +79,11 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("train --optimizer nesterov", "unknown optimizer 'nesterov'; did you mean 'sgd:momentum=0.9,nesterov=on'?"),
         ("train --loss mse", "did you mean 'squared'?"),
         ("ablate vanishing --plan --set momentum=0.9", "--set unknown key 'momentum'; did you mean 'optimizer=sgd:mom"),
+        ("ablate vanishing --epochs 3", "No such option: --epochs; did you mean --set epochs=VALUE? (see"),
+        ("ablate vanishing --momentum 0.9", "did you mean --set optimizer=sgd:momentum=0.9?"),
+        ("ablate vanishing --seed 3", "did you mean --seeds?"),
+        ("report runs --markdown x.md", "did you mean --md?"),
+        ("docs statistics", "no page 'statistics'; `dnntrain docs` lists them"),
         ("ablate nope", "no preset 'nope'; `dnntrain presets` lists them"),
         ("techniques nesterov", "unknown technique 'nesterov'; did you mean 'sgd'?"),
     ],
@@ -97,6 +102,10 @@ def test_presets_and_python_suggest_in_their_own_language() -> None:
         read_preset("base: {lr: 0.1}\nvariants: {a: {bn: on}}\n", "p.yaml")
     with pytest.raises(InputError, match=r"unknown setting 'momentum'; did you mean 'optimizer=sgd:momentum=0.9'"):
         dt.train(momentum=0.9)
+    with pytest.raises(InputError, match=r"p.yaml:1: factors.a: lr: must be a number"):
+        read_preset("factors: {a: {lr: }}\n", "p.yaml")
+    with pytest.raises(InputError, match=r"sweep.lr: must be a list of values like \[0.1, 0.2\], not '0.1, 0.2'"):
+        read_preset("sweep: {lr: '0.1, 0.2'}\n", "p.yaml")
 
 
 def test_no_error_speaks_as_pydantic_does() -> None:

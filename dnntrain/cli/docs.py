@@ -57,7 +57,7 @@ def read_page(topic: str | None) -> str:
     """The Markdown of a page, or of the list of pages; InputError with the nearest topic if there is no such page."""
     name = INDEX if topic is None else topic.removesuffix(".md")
     if topic is not None and name not in topics():
-        raise InputError(f"no page '{topic}'{did_you_mean(name, topics())}")
+        raise InputError(f"no page '{topic}'{did_you_mean(name, topics(), 'dnntrain docs')}")
     return (PAGES_FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,8 @@ def init(
         raise InputError(f"{file}: a preset's file ends in .yaml")
     if file.exists() and not force:
         raise InputError(f"{file}: exists already; name another file, or replace it with --force")
+    if not file.parent.is_dir():
+        raise InputError(f"{file}: there is no folder {file.parent}; create it first")
     if "data" not in settings:
         raise InputError(
             "--data: which data is the study about? A table, a folder of images, … (see dnntrain data list)"
@@ -79,4 +82,4 @@ def init(
         f"{file}: {len(study.arms)} arms × {len(study.seeds)} seeds, compared by {study.metric}; "
         f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')}"
     )
-    typer.echo(f"next: dnntrain ablate {file}")
+    typer.echo(f"next: {shlex.join(['dnntrain', 'ablate', str(file)])}")

@@ -213,8 +213,14 @@ def option_hint(option: str, parameters: Sequence[Any]) -> str:
     """The options that an unknown one may mean, as a command has them."""
     names = [name for each in parameters for name in (*each.opts, *each.secondary_opts) if name.startswith("--")]
     known = {name.lstrip("-").replace("-", "_"): name for name in names}
+    if "set" in known:  # a preset's settings are changed with --set
+        from dnntrain.config.spec import flat_keys
+
+        known = {key: f"--set {key}=" for key in flat_keys() if key != "seed"} | known
+    found = [near.partition("=") for near in nearest(option, known)]
     meant = [
-        f"{known[key]} {value}".strip() for key, _, value in (near.partition("=") for near in nearest(option, known))
+        f"{known[key]}{value or 'VALUE'}" if known[key].endswith("=") else f"{known[key]} {value}".strip()
+        for key, _, value in found
     ]
     return f"; did you mean {' or '.join(meant)}?" if meant else ""
 

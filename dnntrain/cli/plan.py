@@ -12,6 +12,7 @@ from rich.text import Text
 from dnntrain.config.shown import in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
+from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
 from dnntrain.metrics import metric_of
@@ -78,12 +79,17 @@ def print_plan(study: Study, options: RunOptions) -> None:
     """
     from dnntrain.cli.power import power_lines
     from dnntrain.store.run_store import RunStore
-    from dnntrain.studies.continuation import continue_study
+    from dnntrain.studies.continuation import check_seeds_kept, continue_study
     from dnntrain.transfer_learning.resolve import resolve_backbones
 
     store, backbones = RunStore(options.out), {}
     if not study.pretrain:
         backbones = resolve_backbones([arm.spec for arm in study.arms], store, options.home)
+    if not options.drop_seeds:
+        try:
+            check_seeds_kept(study, options.out)
+        except InputError as refused:
+            typer.echo(f"warning: {refused}", err=True)
     study = continue_study(study, options.out)
     show(plan_table(study, options, planned_runner(study, options)))
     for arm in study.arms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -105,4 +106,4 @@ def copy(
     """
     preset, *code = copy_preset(name, file or Path())
     typer.echo(f"{preset}: copied" + "".join(f", with {each}" for each in code))
-    typer.echo(f"next: dnntrain ablate {preset} --plan")
+    typer.echo(f"next: {shlex.join(['dnntrain', 'ablate', str(preset), '--plan'])}")

@@ -47,7 +47,8 @@ def metric_lines(records: Sequence[RunRecord]) -> Iterator[str]:
             values = [value for record in records if (value := record.results.get(column)) is not None]
             if values:
                 figures = formatting.spread_of_runs(values, column)
-                shown.append(f"{metric.label} {figures}{' %' if metric.is_share else ''}")
+                lost = f" ({len(values)} of {len(records)} runs)" if len(values) < len(records) else ""
+                shown.append(f"{metric.label} {figures}{' %' if metric.is_share else ''}{lost}")
         if shown:
             yield f"{part + ':':<9} {'   '.join(shown)}"
 

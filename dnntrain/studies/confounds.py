@@ -24,10 +24,8 @@ def check_declared(arm: RunSpec, baseline: RunSpec, declared: Collection[str]) -
     """Raise InputError if the arms differ in a setting that the study did not declare."""
     for key in setting_differences(arm, baseline):
         if key not in declared:
-            ours, theirs = arm.settings()[key], baseline.settings()[key]
-            raise InputError(
-                f"{key} differs from the baseline ({ours!r}, not {theirs!r}), and `varies` does not list it"
-            )
+            ours, theirs = (format_value(spec.settings()[key]) for spec in (arm, baseline))
+            raise InputError(f"{key} differs from the baseline ({ours}, not {theirs}), and `varies` does not list it")
 
 
 def check_same_examples(arm: RunSpec, baseline: RunSpec) -> None:
@@ -46,7 +44,7 @@ def implied_changes(arm: RunSpec, baseline: RunSpec) -> list[str]:
     """What the differing settings change besides: initialization, biases, the number of parameters."""
     changes = []
     ours, theirs = initializers(arm), initializers(baseline)
-    if arm.init is None and arm.net.name != "module" and ours != theirs:
+    if arm.init is None and arm.net.name != "module" and ours and ours != theirs:
         changes.append(f"init {ours} by its activation, not {theirs}")
     if biases(arm) != biases(baseline):
         changes.append(f"{'no' if not biases(arm) else 'a'} bias in hidden layers")

@@ -14,7 +14,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, DatasetInfo, options
 from dnntrain.data.source import FileSource
 from dnntrain.metrics import default_metric, metric_of, metrics_of
-from dnntrain.studies.feasibility import check_metric_of
+from dnntrain.studies.feasibility import check_metric_of, check_run
 from dnntrain.studies.preset_settings import CODE
 from dnntrain.studies.presets import read_preset
 from dnntrain.studies.study import Study, check_metric, check_name
@@ -50,6 +50,7 @@ def new_preset(path: Path, settings: Mapping[str, Any], metric: str | None, home
     check_metric_of(metric, outline)
     settings = defaults(settings, outline) | dict(settings)
     spec = RunSpec.parse(settings)
+    check_run(spec, outline)
     lines = [
         (f"name: {name}", ""),
         ("question: Which of these techniques helps on my data, and by how much?", ""),
@@ -145,7 +146,9 @@ def relative(path: Path, file: str) -> str:
     """A file as it is found from the preset's folder; absolute paths, and those from the home folder, stay."""
     if file.startswith("~") or os.path.isabs(file):
         return file
-    return os.path.relpath(file, path.parent)
+    # folders as they are, not through links: from a link, `..` leads to the folder above the one that it names
+    folder, preset_folder = Path(file).parent.resolve(), path.parent.resolve()
+    return os.path.relpath(folder / Path(file).name, preset_folder)
 
 
 def indented(line: str, comment: str) -> Line:

@@ -180,7 +180,8 @@ class PresetDesign:
         """Settings that are given at a path below the factors: those of a factor, or of one of its levels."""
         with self.document.at(self.key, *path):
             if isinstance(value, str) and path[-1] in flat_keys():
-                raise InputError(f"must be settings like {{{path[-1]}: {value}}}, or a list of values, not {value!r}")
+                settings = "" if "," in value else f"settings like {{{path[-1]}: {value}}}, or "
+                raise InputError(f"must be {settings}a list of values like [{value}], not {value!r}")
             return read_settings(value, self.document.where, self.base)
 
     def combinations(self, levels: Arms) -> list[list[str]]:

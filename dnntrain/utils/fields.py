@@ -114,7 +114,7 @@ def format_validation_error(error: ValueError) -> str:
     message = message.replace("Input should be", "must be")
     message = message.replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
     quoted = isinstance(given, dict) or (isinstance(given, str) and repr(given) in message)
-    said = "" if quoted else f" {format_value(given)!r}"
+    said = "" if quoted or given is None else f" {format_value(given)!r}"  # nobody wrote None
     return f"{where}{said}: {message}" if where else message
 
 

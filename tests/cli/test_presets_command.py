@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_a_value_is_read_from_the_preset_as_it_was_given(text: str) -> None:
         ("--data houses.csv --target price --metric acc", "metric test_acc: a regression has"),
         ("mynet.py --data houses.csv --target price", "mynet.py: a preset's file ends in .yaml"),
         ("taken.yaml --data houses.csv --target price", "taken.yaml: exists already; name another file, or"),
+        ("new/mine.yaml --data houses.csv --target price", "new/mine.yaml: there is no folder new; create it first"),
     ],
 )
 def test_init_writes_nothing_where_something_is_wrong(words: str, expected: str, data: Path) -> None:
@@ -151,3 +153,11 @@ def test_init_replaces_a_file_only_with_force(data: Path) -> None:
     (data / "taken.yaml").write_text("mine")
     words = ("init", "taken.yaml", "--data", "houses.csv", "--target", "price")
     assert run(data, *words, "--force").code == 0 and "name: taken" in (data / "taken.yaml").read_text()
+
+
+def test_a_preset_in_a_linked_folder_finds_the_data(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (data / "my studies").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    for file in ("my studies/mine.yaml", "mine.yaml"):
+        written = run(data, "init", file, "--data", "houses.csv", "--target", "price")
+        command = shlex.split(written.out.partition("next: dnntrain ")[2])
+        assert command == ["ablate", file] and run(data, *command, "--plan").code == 0

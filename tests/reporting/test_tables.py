@@ -261,6 +261,8 @@ def test_several_runs_are_printed_with_their_spread_and_settings() -> None:
     assert lines[0] == "seeds:    0, 1" and lines[-1] == "records:  runs/small"
     assert "test:     accuracy 82.00 ± 2.83 %" in lines
     assert "health:   1 healthy, 1 dead units (layer 1)" in lines
+    diverged = first.model_copy(update={"results": {"train_acc": 0.1}})
+    assert "test:     accuracy 82.00 ± 2.83 % (2 of 3 runs)" in training_report([first, second, diverged], Path("runs"))
     [settings] = [line for line in lines if line.startswith("settings:")]
     assert "optimizer=sgd" in settings and "lr=" in settings and "seed" not in settings
 

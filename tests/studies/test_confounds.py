@@ -33,7 +33,7 @@ def test_parameters_are_counted_as_the_network_has_them(settings: dict[str, Any]
 
 
 def test_an_undeclared_difference_is_refused_with_its_name() -> None:
-    with pytest.raises(InputError, match="lr differs from the baseline"):
+    with pytest.raises(InputError, match=r"lr differs from the baseline \(0.1, not 0.01\)"):
         check_declared(RunSpec.parse({"act": "elu", "lr": 0.1}), RunSpec.parse({}), {"act"})
     check_declared(RunSpec.parse({"act": "elu", "seed": 5}), RunSpec.parse({}), {"act"})
 
@@ -68,6 +68,7 @@ def test_what_a_change_brings_along_is_listed() -> None:
     relu = RunSpec.parse({"hidden": "7,5"})
     assert implied_changes(relu.changed(lr=0.1), relu) == []
     assert implied_changes(relu.changed(act="selu"), relu) == ["init lecun by its activation, not he"]
+    assert implied_changes(relu.changed(hidden="none"), relu) == ["7,850 parameters, not 5,595"]
     no_bias, parameters = implied_changes(relu.changed(bn=True), relu)
     assert no_bias == "no bias in hidden layers"
     assert parameters == "5,607 parameters, not 5,595"
