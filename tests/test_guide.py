@@ -16,6 +16,7 @@ from tests.support.command import environment
 DOCS = Path(dnntrain.__file__).parent / "docs"
 
 
+@pytest.mark.extras  # takes long
 def test_the_examples_of_the_guide_run(tmp_path: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", (DOCS / "python.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(examples) == 5

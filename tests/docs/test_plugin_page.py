@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import dnntrain
@@ -20,6 +21,7 @@ from tests.support.command import environment
 from tests.support.users import COMMANDS
 
 
+@pytest.mark.extras  # takes long
 def test_the_commands_run(tmp_path: Path) -> None:
     write_files("plugins", tmp_path)
     commands = [words_of(c)[1:] for block in blocks("plugins") if block.language == "console" for c in block.commands]

@@ -173,7 +173,9 @@ def checkpoints(folder: Path) -> Sequence[Path]:
     return list((folder / "runs" / "store" / ".checkpoints").glob("*.safetensors"))
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.extras)]
+)  # the last two are handled alike
 def test_a_study_that_was_ended_goes_on_from_its_checkpoints(end: signal.Signals, tmp_path: Path) -> None:
     folder = tmp_path / "study"
     folder.mkdir()
@@ -204,6 +206,7 @@ def an_altered_checkpoint_shows_that_it_was_used(folder: Path) -> None:
     assert results(folder) != undisturbed()
 
 
+@pytest.mark.extras  # takes long; `test_every_network_goes_on_where_it_was` has such modules in one process
 def test_users_modules_go_on_from_their_checkpoints(tmp_path: Path) -> None:
     process = begun(tmp_path, "--checkpoint-every", "1", preset=OWN_NETWORKS)
     wait_for(lambda: bool(checkpoints(tmp_path)) or process.poll() is not None, seconds=200)
