@@ -14,7 +14,7 @@ from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
+from dnntrain.executors.planner import PRICED_ON, NetworkSize, populations, predicted_bytes
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
@@ -207,6 +207,6 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     rest = "training the others" if lines else "training"
     return [
         *lines,
-        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')}, and at most about "
-        f"{max(1, round(megabytes)):,} MB for the networks in training",
+        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')} {PRICED_ON}, "
+        f"and at most about {max(1, round(megabytes)):,} MB for the networks in training",
     ]

@@ -109,7 +109,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Sequence[RunSpec] | None = None) -> float:
-    """Roughly how many seconds a study trains on this machine, without starting up, testing and tuning.
+    """Roughly how many seconds a study trains on a recent processor, without starting up, testing and tuning.
 
     Args:
         study: The study, none of whose arms reuses a network: its layers are known only once that is trained.
