@@ -275,6 +275,7 @@ for record in [*study.records.values(), *run.records.values()]:
 """
 
 
+@pytest.mark.extras  # takes long; test_user_code.py has a worker that runs code that the job carries
 def test_a_script_sends_its_own_classes_and_functions(tmp_path: Path) -> None:
     done = script(OWN_CODE, tmp_path)
     assert done.returncode == 0 and not done.stderr, done.stderr

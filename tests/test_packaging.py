@@ -129,6 +129,7 @@ class Throwaway(Switch):
 }
 
 
+@pytest.mark.extras  # takes long; test_plugin_package.py has new techniques of an installed package
 def test_a_new_technique_touches_one_file_and_shows_everywhere(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("dnntrain", "tests", "presets"):

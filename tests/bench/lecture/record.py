@@ -34,6 +34,7 @@ class Record:
                     "figure": "" if each.verdict == NOT_RUN else each.figure,
                     "n": each.n,
                     "seeds_to_decide": each.seeds_to_decide,
+                    "counted": each.counted,
                 }
                 for each in judged.readings
             }
