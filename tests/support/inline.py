@@ -107,8 +107,8 @@ class Inline(LocalExecutor):
 
 
 def inline(executor: type[Executor]) -> type[Executor]:
-    """What stands for an executor; its options are the same."""
-    return type("Inline", (Inline,), {"Options": executor.Options})
+    """What stands for an executor; its options and its words in the help are the same."""
+    return type("Inline", (Inline,), {"summary": executor.summary, "Options": executor.Options})
 
 
 def no_network(*arguments: object) -> None:
