@@ -77,7 +77,9 @@ def metrics(incomplete: str) -> list[str]:
 
 def methods(incomplete: str) -> list[str]:
     """The ways to compare arms."""
-    return ["moderated", "dunnett", "paired", "welch"]
+    from dnntrain.statistics.estimates import METHODS
+
+    return [*METHODS]
 
 
 def presets(incomplete: str) -> list[str]:

@@ -74,7 +74,7 @@ def read_study_request(
 ) -> StudyRequest:
     """The options for seeds and δ as one object; InputError where they contradict each other."""
     from dnntrain.studies.build import StudyRequest
-    from dnntrain.studies.study import UNTIL_RESOLVED
+    from dnntrain.studies.seeds import UNTIL_RESOLVED
 
     if until_resolved and seeds is not None:
         raise InputError(

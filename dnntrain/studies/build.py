@@ -19,18 +19,8 @@ from dnntrain.store.run_store import RunStore
 from dnntrain.store.studies import RUNS, is_study
 from dnntrain.studies import transfer
 from dnntrain.studies.presets import load_preset, read_values
-from dnntrain.studies.study import (
-    UNTIL_RESOLVED,
-    Arm,
-    Study,
-    check_delta,
-    check_metric,
-    check_name,
-    folder_name,
-    read_seed_schedule,
-    read_seeds,
-    spec_label,
-)
+from dnntrain.studies.seeds import UNTIL_RESOLVED, read_seed_schedule, read_seeds
+from dnntrain.studies.study import Arm, Study, check_delta, check_metric, check_name, folder_name, spec_label
 from dnntrain.transfer_learning.backbone import Backbone
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.module_backbone import ModuleBackbone

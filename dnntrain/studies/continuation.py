@@ -13,7 +13,8 @@ from dnntrain.errors import InputError
 from dnntrain.statistics import FEWEST_SEEDS, look_levels, looks_up_to
 from dnntrain.store.study_files import read_study
 from dnntrain.store.study_record import LookRecord, StudyRecord
-from dnntrain.studies.study import Study, write_seeds
+from dnntrain.studies.seeds import write_seeds
+from dnntrain.studies.study import Study
 
 
 def continue_study(study: Study, out: Path) -> Study:

@@ -20,7 +20,8 @@ from dnntrain.errors import InputError, did_you_mean
 from dnntrain.studies.candidates import TUNE, first_values, is_own_list
 from dnntrain.studies.designs import DESIGNS, Arms, all_levels, cells, factorial, joined, one_in, one_out
 from dnntrain.studies.preset_settings import read_settings
-from dnntrain.studies.study import MOST_RUNS, folder_name
+from dnntrain.studies.seeds import MOST_RUNS
+from dnntrain.studies.study import folder_name
 from dnntrain.studies.yaml_document import Document, Location
 from dnntrain.utils.fields import format_value
 

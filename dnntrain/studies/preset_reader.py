@@ -21,16 +21,8 @@ from dnntrain.studies.preset_networks import read_networks
 from dnntrain.studies.preset_settings import read_settings
 from dnntrain.studies.preset_tuning import read_tuning
 from dnntrain.studies.published import read_published
-from dnntrain.studies.study import (
-    PRETRAIN,
-    Arm,
-    Study,
-    check_delta,
-    check_metric,
-    check_name,
-    folder_name,
-    read_seed_schedule,
-)
+from dnntrain.studies.seeds import read_seed_schedule
+from dnntrain.studies.study import PRETRAIN, Arm, Study, check_delta, check_metric, check_name, folder_name
 from dnntrain.studies.yaml_document import Document, LocatedError
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.plugins import load_plugin

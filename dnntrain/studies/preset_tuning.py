@@ -13,7 +13,8 @@ from dnntrain.studies.candidates import TUNE, own_candidates, read_candidates
 from dnntrain.studies.designs import Arms
 from dnntrain.studies.preset_design import PresetDesign
 from dnntrain.studies.preset_settings import read_settings
-from dnntrain.studies.study import Candidates, Tuning, read_seeds
+from dnntrain.studies.seeds import read_seeds
+from dnntrain.studies.study import Candidates, Tuning
 
 
 def read_tuning(design: PresetDesign, arms: Arms) -> Tuning | None:

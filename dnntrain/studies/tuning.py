@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
-from dnntrain.studies.study import MOST_RUNS, Arm, Candidates, Study, Tuning
+from dnntrain.studies.seeds import MOST_RUNS
+from dnntrain.studies.study import Arm, Candidates, Study, Tuning
 from dnntrain.utils.fields import format_value
 
 FIRST_SEED = 1_000_000

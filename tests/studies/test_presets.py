@@ -13,7 +13,8 @@ from dnntrain.errors import InputError
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.studies.feasibility import techniques_of
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
-from dnntrain.studies.study import MOST_RUNS, Study, check_name, read_seeds
+from dnntrain.studies.seeds import MOST_RUNS, read_seeds
+from dnntrain.studies.study import Study, check_name
 from dnntrain.studies.tuning import tuned_study, tuning_study
 from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.base import techniques_in
