@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from dnntrain.nn.random import generator
 from dnntrain.techniques.augmentation.test_time import TestTimeFlips
 from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.trees import map_tensors
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,19 @@ class Batch:
     """The share of its own target in each example's loss, (P, 1); the rest is the partner's. None without partners."""
     mirrored: torch.Tensor | None = None
     """With test-time augmentation, the inputs of the mirror images, like `x`."""
+
+
+class BatchInputs(NamedTuple):
+    """What a mini-batch is made from; for several of them at once, each tensor has their number as its first axis."""
+
+    examples: torch.Tensor
+    """Their indices, int32 (P, rows)."""
+    y: torch.Tensor
+    """Their targets, (P, rows)."""
+    draws: tuple[torch.Tensor, ...]
+    """What each augmentation drew for them, (P, rows, numbers)."""
+    real: int
+    """As in `Batch`."""
 
 
 Splits = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -225,38 +240,43 @@ class BatchSource:
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
         """The mini-batches of one epoch (0-based), each member's in its own order, augmented."""
+        for inputs in self.epoch_inputs(seeds, epoch):
+            for n in range(len(inputs.examples)):
+                yield self.batch(map_tensors(itemgetter(n), inputs))
+
+    def batch(self, inputs: BatchInputs) -> Batch:
+        """The mini-batch that is made from these inputs."""
+        levels = self.augmentation.change_images(self._gather(self.examples, inputs.examples), inputs.draws)
+        changed = self.augmentation.change_inputs(self.scaled(levels), inputs.y, inputs.real, inputs.draws)
+        x, partner, share = changed
+        return Batch(x, inputs.y, inputs.real, partner, share)
+
+    def epoch_inputs(self, seeds: Sequence[int], epoch: int) -> Iterator[BatchInputs]:
+        """What the mini-batches of one epoch (0-based) are made from: those of full size, then the last.
+
+        Each tensor has the number of mini-batches as its first axis. Rows of padding hold 0.
+        """
         order = self._order(seeds, epoch)
         drawn = self.augmentation.draw(seeds, epoch, order, self.batch_size)
-        for size, indices, *draws in self._by_step(order, *drawn):
-            targets = self.targets.index_select(0, indices.view(-1)).view(indices.shape)
-            for index, y, *now in zip(indices, targets, *draws, strict=True):
-                levels = self.augmentation.change_images(self._gather(self.examples, index), now)
-                x, partner, share = self.augmentation.change_inputs(self.scaled(levels), y, size, now)
-                yield Batch(x, y, size, partner, share)
+        full, last = batch_counts(self.n_train, self.batch_size)
+        for count, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
+            if count * size:
+                index, *draws = (self._by_batch(values, count, size, start) for values in (order, *drawn))
+                y = self.targets.index_select(0, index.view(-1)).view(index.shape)
+                yield BatchInputs(index, y, tuple(draws), size)
 
     def _order(self, seeds: Sequence[int], epoch: int) -> np.ndarray:
         """Each member's training examples in the order of an epoch, int32 (P, n)."""
         members = zip(seeds, self.train_indices, strict=True)
         return np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
 
-    def _by_step(self, *values: np.ndarray) -> Iterator[Any]:
-        """Numbers for each example in the order of an epoch, (P, n, …), by step: the full batches, then the last.
-
-        Yields:
-            The real rows of a batch, and each of `values` on the device, (steps, P, rows, …). Rows of padding hold 0.
-        """
-        full, last = batch_counts(self.n_train, self.batch_size)
-        for steps, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
-            if not steps * size:
-                continue
-            found = []
-            for value in values:
-                members, rest = len(value), value.shape[2:]
-                by_step = np.zeros((steps, members, padded_rows(size, self.widths), *rest), value.dtype)
-                part = value[:, start : start + steps * size].reshape(members, steps, size, *rest)
-                by_step[:, :, :size] = part.swapaxes(0, 1)
-                found.append(torch.from_numpy(by_step).to(self.device))
-            yield size, *found
+    def _by_batch(self, values: np.ndarray, count: int, size: int, start: int) -> torch.Tensor:
+        """Values of examples from `start` on, (P, n, …), as those of `count` batches, (count, P, rows, …)."""
+        members, rest = len(values), values.shape[2:]
+        by_batch = np.zeros((count, members, padded_rows(size, self.widths), *rest), values.dtype)
+        part = values[:, start : start + count * size].reshape(members, count, size, *rest)
+        by_batch[:, :, :size] = part.swapaxes(0, 1)
+        return torch.from_numpy(by_batch).to(self.device)
 
     def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """The examples that index (P, rows) names, as in the files: (P, rows, features)."""

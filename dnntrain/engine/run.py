@@ -54,6 +54,8 @@ class Run:
     """Of the kept weights; None if it diverged, or was not to keep them."""
     probes: RunProbes = field(default_factory=RunProbes)
     """What was measured at single steps."""
+    steps_as: str = ""
+    """How its training steps ran: "eager", one kernel after the other, with why in parentheses; or "CUDA graphs"."""
 
     def values(self, metric: str) -> list[float]:
         """The history of one figure."""

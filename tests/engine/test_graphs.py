@@ -1,0 +1,101 @@
+"""Steps that are captured as a graph and replayed give what they give one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset
+from dnntrain.engine.graphs import StepRunner
+from dnntrain.engine.loop import train_population
+from dnntrain.engine.population import Population
+from dnntrain.engine.run import Run
+from dnntrain.nn.modules.layer import ModuleLayer
+from tests.engine.test_networks import small_images  # noqa: F401
+from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS, data_for
+from tests.support.recorded_graph import record
+
+SMALL = {"batch_size": 10, "train_size": 64, "val": 50, "epochs": 4, "lr": 0.05}
+
+
+def recording(p: Population) -> StepRunner:
+    return StepRunner(p, record)
+
+
+def trained(data: Dataset, runner: Callable[[Population], StepRunner], settings: dict[str, Any]) -> list[Run]:
+    """Two members of different length: the population loses one of them."""
+    specs = [RunSpec.parse(SMALL | settings | {"seed": seed, "epochs": epochs}) for seed, epochs in ((1, 3), (2, 4))]
+    return train_population(specs, data, runner=runner)
+
+
+def assert_close(a: Run, b: Run, rel: float = 1e-4) -> None:
+    assert a.status == b.status and len(a.history) == len(b.history)
+    for ours, theirs in zip(a.history, b.history, strict=True):
+        assert ours == {name: pytest.approx(value, rel=rel, abs=1e-6, nan_ok=True) for name, value in theirs.items()}
+    for name, weights in a.weights.items():
+        assert weights == pytest.approx(b.weights[name], rel=rel, abs=1e-5), name
+
+
+def check(data: Dataset, settings: dict[str, Any]) -> None:
+    eager, graphs = (trained(data, runner, settings) for runner in (StepRunner, recording))
+    for a, b in zip(eager, graphs, strict=True):
+        assert (a.steps_as, b.steps_as) == ("eager", "CUDA graphs")
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+def test_every_technique_in_a_graph(technique: str, few: Dataset) -> None:
+    check(data_for(technique, few), {"hidden": "9,7,5"} | EVERY_TECHNIQUE[technique])
+
+
+@pytest.mark.parametrize("network", SMALL_NETWORKS)
+def test_every_network_in_a_graph(
+    network: str,
+    small_images: Dataset,  # noqa: F811
+) -> None:
+    check(
+        small_images,
+        SMALL_NETWORKS[network] | TECHNIQUES | ({} if network == "module" else {"bn": True, "dropout": 0.2}),
+    )
+
+
+def all_at_once(p: Population) -> StepRunner:
+    """Copies of a module go at once, as on an accelerator."""
+    [layer] = (layer for layer in p.network.layers if isinstance(layer, ModuleLayer))
+    layer.at_once = True
+    return recording(p)
+
+
+def test_a_module_under_vmap_in_a_graph(small_images: Dataset) -> None:  # noqa: F811
+    # not adam, which makes large steps of the rounding of gradients that are 0, as that of a bias of the keys
+    settings = SMALL_NETWORKS["module"] | {"optimizer": "sgd:momentum=0.9", "clipnorm": 0.5}
+    eager, graphs = (trained(small_images, runner, settings) for runner in (StepRunner, all_at_once))
+    for a, b in zip(eager, graphs, strict=True):
+        assert b.steps_as == "CUDA graphs"
+        assert_close(a, b)
+
+
+def test_accumulation_leaves_a_last_step_of_its_own(few: Dataset) -> None:
+    check(few, {"hidden": "9,7", "accumulate": 3, "dropout": 0.2, "train_size": 75, "mixup": 0.2, "noise": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("Counts", "the module changes its passes from step to step"),
+        ("Looks", "operation not permitted when stream is capturing"),
+    ],
+)
+def test_what_a_graph_cannot_hold_runs_eagerly(
+    module: str,
+    why: str,
+    few: Dataset,
+) -> None:
+    settings = {"net": f"module:tests/support/eager_modules.py:{module}"}
+    eager, tried = (trained(few, runner, settings) for runner in (StepRunner, recording))
+    for a, b in zip(eager, tried, strict=True):
+        assert b.steps_as == f"eager ({why})"
+        assert repr(a.history) == repr(b.history)
