@@ -28,9 +28,6 @@ Capture = Callable[[Callable[[], StepResult]], tuple[Callable[[], None], StepRes
 WARM_UP = 2
 """Steps of each kind that run one kernel after the other before it is captured: libraries set themselves up in them."""
 
-EAGER, GRAPHS = "eager", "CUDA graphs"
-"""How steps run, as in records."""
-
 
 class StepKind(NamedTuple):
     """Steps that run the same kernels."""
@@ -76,10 +73,10 @@ class StepRunner:
 
     @property
     def mode(self) -> str:
-        """How steps run, as in records."""
+        """How steps run, as in records; empty where they are not to be captured."""
         if self.fault:
-            return f"{EAGER} ({self.fault})"
-        return GRAPHS if self.capture else EAGER
+            return f"eager ({self.fault})"
+        return "CUDA graphs" if self.capture else ""
 
     def run(self, group: StepGroup, n: int, is_probed: bool) -> StepResult:
         """Train the n-th step of a group; see `train_step`. The next step leaves the result alone."""
