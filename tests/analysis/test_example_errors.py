@@ -54,7 +54,10 @@ def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(tr
     assert summary.example_errors.by_arm["fast"].other_test_set == pytest.approx(stats.sem(gain.mean(0)))
     assert not summary.example_errors.missing
     report = succeeds("report", trained)
-    assert "Another test set of this size would move Δ of these runs by about (1 standard error, in points): tanh " in report
+    assert (
+        "Another test set of this size would move Δ of these runs by about (1 standard error, in points): tanh "
+        in report
+    )
 
 
 def test_with_one_seed_the_footer_says_that_it_takes_two(trained: Path) -> None:
