@@ -63,8 +63,7 @@ def print_result(result: StudyResult) -> None:
 
     records = list(result.records.values())
     if len(result) == 1 and records and not result.tuned:
-        alone = result.folder.parent / "store" / records[0].run
-        typer.echo(training_report(records, result.folder if records[1:] else alone))
+        typer.echo(training_report(records, result.folder))
         return
     for each in filter(None, (result, result.tuned)):
         show(study_report(each.summary.analysis))

@@ -165,7 +165,8 @@ def test_report_shows_studies_and_writes_csv(preset: Path, tmp_path: Path) -> No
     assert table[3]["diverged"] == "2"
     losses = [float(row["val_loss"]) for row in rows(tmp_path / "runs/small/results.csv")[2:4]]
     assert float(table[1]["mean"]) == pytest.approx(sum(losses) / 2)
-    succeeds("report", "runs", "--csv", "out.csv", "--sort", "mean", cwd=tmp_path)
+    done = dnntrain("report", "runs", "--csv", "out.csv", "--md", "-", "--sort", "mean", cwd=tmp_path)
+    assert done.stderr == "wrote out.csv\n"
     assert rows(tmp_path / "out.csv")[-1]["arm"] == "too fast"
 
 

@@ -124,7 +124,8 @@ def test_of_several_requirements_the_least_clear_one_is_shown() -> None:
 @pytest.mark.parametrize(
     ("readings", "verdict"),
     [([SUPPORTED, SUPPORTED], SUPPORTED), ([SUPPORTED, CONTRADICTED], DEPENDS),
-     ([CONTRADICTED, UNDECIDED], CONTRADICTED), ([UNDECIDED, UNDECIDED], UNDECIDED), ([UNDECIDED, NOT_RUN], UNDECIDED), ([NOT_RUN], NOT_RUN)],
+     ([CONTRADICTED, UNDECIDED], CONTRADICTED), ([UNDECIDED, UNDECIDED], UNDECIDED),
+     ([UNDECIDED, NOT_RUN], UNDECIDED), ([NOT_RUN], NOT_RUN)],
 )  # fmt: skip
 def test_a_claim_depends_where_its_readings_disagree(readings: list[str], verdict: str) -> None:
     assert claim_of(readings).verdict == verdict
