@@ -94,15 +94,14 @@ def machine_lines(made: StudyProvenance) -> Iterator[tuple[str, str]]:
 
 
 def training_text(made: StudyProvenance) -> str:
-    """When the runs were trained, and how long that took."""
+    """When the runs were trained, and how long that took: one figure, on the clock. JSON has the others as well."""
     training, runs = made.training, count_noun(made.runs, "run")
     took = f"{duration(made.run_seconds)} of training time in all"
     if training is None:
         return f"{runs}, {took}; the records do not say when"
-    cpu = "" if training.cpu_seconds is None else f", {duration(training.cpu_seconds)} of CPU time"
-    times = f"{dates(training)}, {duration(training.wall_seconds)} of wall time{cpu}"
+    times = f"{dates(training)}, {duration(training.wall_seconds)} of wall time"
     if training.runs == made.runs:
-        return f"{runs}, {times}; {took}"
+        return f"{runs}, {times}"
     return f"{runs}, {took}; {training.runs} of them {times}; older records do not say when"
 
 

@@ -50,7 +50,9 @@ def test_train_prints_loss_accuracy_health_and_record(tmp_path: Path) -> None:
     printed = succeeds("train", "--act", "elu", "--bn", "--clipnorm", 1, *QUICK, cwd=tmp_path)
     for word in ("loss", "accuracy", "health:", "record:"):
         assert word in printed
-    record = tmp_path / printed.split("record:")[1].strip()
+    folder, run = printed.split("record:")[1].strip().removesuffix(")").split(" (run ")
+    assert (tmp_path / folder / "study.json").exists()
+    record = tmp_path / "runs" / "store" / run
     stored = json.loads((record / "run.json").read_text())
     assert stored["settings"]["act"] == "elu"
     assert stored["settings"]["clipnorm"] == 1
