@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from dnntrain.config.shown import in_use, split_settings, write_settings
+from dnntrain.config.shown import as_in_module, in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
@@ -154,6 +154,7 @@ def own_settings(study: Study, arm: Arm) -> dict[str, object]:
     if baseline is not None and arm.name != study.baseline:
         varied = [key for key in varied if settings[key] != baseline[key]]
     own = {key: settings[key] for key in varied}
+    own = as_in_module(own, settings["net"])
     return own | {tried.key: "tuned"} if tried else own
 
 

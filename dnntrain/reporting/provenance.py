@@ -9,7 +9,7 @@ from typing import Any
 
 from dnntrain.analysis.provenance import StudyProvenance, study_provenance
 from dnntrain.analysis.summary import Summary
-from dnntrain.config.shown import write_settings
+from dnntrain.config.shown import as_in_module, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.store.provenance import data_notes, environments_line
 from dnntrain.store.study_record import StudyDataset, StudyTraining
@@ -64,6 +64,7 @@ def settings_table(summary: Summary) -> TextTable | None:
     rows = []
     for arm in summary.arms:
         settings = {k: v for k, v in by_arm[arm.name].items() if k in on or format_value(v) != "off"}
+        settings = as_in_module(settings, made.settings.common.get("net") or by_arm[arm.name].get("net"))
         rows.append([arm.name, "; ".join([write_settings(settings) or "none of these", *arm.implied])])
     return TextTable("settings that differ", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
 
