@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from dnntrain.config.shown import in_use, split_settings, write_settings
+from dnntrain.config.shown import as_in_module, in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
@@ -63,8 +63,7 @@ def print_result(result: StudyResult) -> None:
 
     records = list(result.records.values())
     if len(result) == 1 and records and not result.tuned:
-        alone = result.folder.parent / "store" / records[0].run
-        typer.echo(training_report(records, result.folder if records[1:] else alone))
+        typer.echo(training_report(records, result.folder))
         return
     for each in filter(None, (result, result.tuned)):
         show(study_report(each.summary.analysis))
@@ -155,6 +154,7 @@ def own_settings(study: Study, arm: Arm) -> dict[str, object]:
     if baseline is not None and arm.name != study.baseline:
         varied = [key for key in varied if settings[key] != baseline[key]]
     own = {key: settings[key] for key in varied}
+    own = as_in_module(own, settings["net"])
     return own | {tried.key: "tuned"} if tried else own
 
 
