@@ -68,7 +68,12 @@ def equal_arms(study: Study) -> Iterator[str]:
         if twin != arm.name:
             settings = arm.spec.settings()
             shown = ", ".join(f"{key}={format_value(settings[key])}" for key in study.varied()) or "nothing varies"
-            yield f"arms '{twin}' and '{arm.name}' have the same settings ({shown}), so they are the same runs"
+            renames = study.design == "one-in" and study.source and twin == study.baseline
+            way_out = f", or call the baseline so with `baseline: {arm.name}`" if renames else ""
+            yield (
+                f"arms '{twin}' and '{arm.name}' have the same settings ({shown}), so they are the same runs; "
+                f"leave '{arm.name}' out{way_out}"
+            )
 
 
 def check_tuning(study: Study, home: DataLocation | None) -> None:
