@@ -12,9 +12,9 @@ from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, did_you_mean
 from dnntrain.executors.planner import predicted_seconds
-from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
+from dnntrain.metrics import TRAIN_LOSS, default_metric, metric_columns, modules_of
 from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
@@ -85,8 +85,10 @@ def check_tuning(study: Study, home: DataLocation | None) -> None:
 
 def check_metric_of(metric: str, outline: DatasetInfo) -> None:
     """Raise InputError for a metric that does not apply to the data's task."""
-    if metric not in metric_columns(outline.task):
-        raise InputError(f"metric {metric}: a {outline.task} has {', '.join(metric_columns(outline.task))}")
+    known = metric_columns(outline.task)
+    if metric not in known:
+        near = did_you_mean(metric, known, "dnntrain docs metrics")
+        raise InputError(f"metric {metric}: not one of a {outline.task}, such as {default_metric(outline.task)}{near}")
 
 
 def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
