@@ -12,7 +12,7 @@ from dnntrain.config.spec import RunSpec, default_settings
 from dnntrain.data import DataLocation, DatasetInfo
 from dnntrain.data.split import batch_count, batch_counts, step_count, training_count, validation_count
 from dnntrain.engine.network import layer_specs, network_settings
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError
 from dnntrain.executors.planner import predicted_seconds
 from dnntrain.metrics import TRAIN_LOSS, default_metric, metric_columns, modules_of
 from dnntrain.nn.layer_spec import parameter_roles
@@ -85,10 +85,9 @@ def check_tuning(study: Study, home: DataLocation | None) -> None:
 
 def check_metric_of(metric: str, outline: DatasetInfo) -> None:
     """Raise InputError for a metric that does not apply to the data's task."""
-    known = metric_columns(outline.task)
-    if metric not in known:
-        near = did_you_mean(metric, known, "dnntrain docs metrics")
-        raise InputError(f"metric {metric}: not one of a {outline.task}, such as {default_metric(outline.task)}{near}")
+    if metric not in metric_columns(outline.task):
+        instead = f"{default_metric(outline.task)} and others; `dnntrain docs metrics` lists them"
+        raise InputError(f"metric {metric}: a {outline.task} has {instead}")
 
 
 def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
