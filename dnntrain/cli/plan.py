@@ -129,8 +129,8 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
     lines = [
         f"{count_noun(len(study.arms), 'arm')} × {count_noun(len(study.seeds), 'seed')} = "
-        f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}; "
-        f"baseline: {study.baseline or 'none'}",
+        f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}"
+        + (f"; baseline: {study.baseline}" if study.baseline else ""),
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
         *work_lines(study, options, runner),
@@ -142,7 +142,8 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         lines.insert(1, f"seeds are added until every arm is resolved: looks at {looks} seeds, at most {most} runs")
     if study.tuning:
         lines.append(tuning_line(study, study.tuning))
-    return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+    heading = [Text(study.name, style="bold"), *([Text(study.question)] if study.question else [])]
+    return Group(*heading, table, Text("\n".join(lines), style="dim"))
 
 
 def own_settings(study: Study, arm: Arm) -> dict[str, object]:
