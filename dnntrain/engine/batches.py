@@ -17,8 +17,7 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.data.balance import absent_notes
-from dnntrain.data.split import batch_count, batch_counts, split, step_count
+from dnntrain.data.split import batch_count, batch_counts, step_count
 from dnntrain.engine.augmentation import BatchAugmentation
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.engine.padding import SIMD_WIDTH, evaluation_rows, padded_rows
@@ -30,6 +29,7 @@ from dnntrain.engine.scaling import (
     min_and_range,
     standardize_targets,
 )
+from dnntrain.engine.splits import Splits, splits_of
 from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
@@ -68,30 +68,14 @@ class BatchInputs(NamedTuple):
     """As in `Batch`."""
 
 
-Splits = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Each member's training and validation examples, as indices."""
+class EpochDraws(NamedTuple):
+    """What is drawn for the members' examples in one epoch (0-based), on the host."""
 
-
-def splits_of(dataset: Dataset, specs: Sequence[RunSpec]) -> Splits:
-    """Each run's training and validation examples."""
-    streams = [generator(0 if spec.subset == "shared" else spec.stream_seed, "split") for spec in specs]
-    return [
-        split(dataset, s.val, s.train_size, stream, first=s.val_from == "first")
-        for s, stream in zip(specs, streams, strict=True)
-    ]
-
-
-def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
-    """Notes on the classes that a run's settings leave without training or validation examples.
-
-    There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
-    the run trains on a sample, whose size says what to expect.
-    """
-    if not dataset.classes or dataset.n_validation or spec.train_size is not None:
-        return []
-    ((train, validation),) = splits_of(dataset, [spec])
-    parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
-    return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
+    epoch: int
+    order: np.ndarray
+    """Each member's training examples in their order, int32 (P, n)."""
+    draws: list[np.ndarray]
+    """What each augmentation draws for them, (P, n, numbers)."""
 
 
 class BatchSource:
@@ -133,6 +117,7 @@ class BatchSource:
             dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
         )
         self.training_loss = self._training_loss(spec)
+        self._ahead: EpochDraws | None = None
         self.is_tokens = dataset.is_tokens
         self.augmentation = BatchAugmentation.of(specs, dataset.outline, device)
         self.mirrors = bool(spec.techniques(TestTimeFlips))
@@ -211,18 +196,21 @@ class BatchSource:
         on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))
         return next(on_device), next(on_device)
 
-    def scaling(self, member: int) -> dict[str, np.ndarray]:
-        """The measured values that fill and scale a member's inputs: they are stored with its network."""
-        measured = {} if self.fill is None else {"input.fill": self.fill[None]}
+    def scaling(self) -> list[dict[str, np.ndarray]]:
+        """The measured values that fill and scale each member's inputs: they are stored with its network."""
+        filled = {} if self.fill is None else {"input.fill": self.fill[None]}
         if self.offset is None:
-            return measured
-        shared = len(self.offset) == 1
-        figures = {"input.offset": self.offset, "input.factor": self.factor}
-        return measured | {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
+            return [filled for _ in self.train_indices]
+        offset, factor = self.offset.cpu().numpy(), self.factor.cpu().numpy()
+        places = [0 if len(offset) == 1 else member for member in range(len(self.train_indices))]
+        return [filled | {"input.offset": offset[m], "input.factor": factor[m]} for m in places]
 
     def select(self, members: Sequence[int]) -> BatchSource:
         """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
+        if self._ahead:
+            draws = [each[members] for each in self._ahead.draws]
+            some._ahead = EpochDraws(self._ahead.epoch, self._ahead.order[members], draws)
         some.train_indices = self.train_indices[members]
         some.training_loss = self.training_loss.select(members)
         some.augmentation = self.augmentation.select(members)
@@ -256,19 +244,22 @@ class BatchSource:
 
         Each tensor has the number of mini-batches as its first axis. Rows of padding hold 0.
         """
-        order = self._order(seeds, epoch)
-        drawn = self.augmentation.draw(seeds, epoch, order, self.batch_size)
+        drawn = self._ahead if self._ahead and self._ahead.epoch == epoch else self._draw(seeds, epoch)
         full, last = batch_counts(self.n_train, self.batch_size)
         for count, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
             if count * size:
-                index, *draws = (self._by_batch(values, count, size, start) for values in (order, *drawn))
+                index, *draws = (self._by_batch(values, count, size, start) for values in (drawn.order, *drawn.draws))
                 y = self.targets.index_select(0, index.view(-1)).view(index.shape)
                 yield BatchInputs(index, y, tuple(draws), size)
 
-    def _order(self, seeds: Sequence[int], epoch: int) -> np.ndarray:
-        """Each member's training examples in the order of an epoch, int32 (P, n)."""
+    def draw_ahead(self, seeds: Sequence[int], epoch: int) -> None:
+        """Draw the numbers of an epoch (0-based) before they are needed: a GPU works meanwhile."""
+        self._ahead = self._draw(seeds, epoch)
+
+    def _draw(self, seeds: Sequence[int], epoch: int) -> EpochDraws:
         members = zip(seeds, self.train_indices, strict=True)
-        return np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        return EpochDraws(epoch, order, self.augmentation.draw(seeds, epoch, order, self.batch_size))
 
     def _by_batch(self, values: np.ndarray, count: int, size: int, start: int) -> torch.Tensor:
         """Values of examples from `start` on, (P, n, …), as those of `count` batches, (count, P, rows, …)."""

@@ -94,6 +94,8 @@ def train_epoch(runner: StepRunner, epoch: int) -> tuple[dict[str, np.ndarray], 
                 probe.steps[step] = result.figures
             step += 1
     p.steps += steps
+    if inputs.device.type != "cpu" and epoch + 1 < max(run.spec.epochs for run in p.runs):
+        inputs.draw_ahead(p.seeds, p.start_state.epochs + epoch + 1)  # while the device still trains
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
     cosine = probe.clip_cosine()
@@ -138,11 +140,14 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     watched = measure_watched(specs, outputs or [], inputs, "test")
     predict = forward(network, inputs.loss)
     predicted = predictions(inputs, predict, outputs) if outputs and keep_predictions else [None] * len(runs)
+    # one copy from the device for each tensor, and not for each member
+    weights = {name: tensor.cpu().numpy() for name, tensor in network.state().items()}
+    scaling = inputs.scaling()
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status = "finished"
             run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
-        run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
-        run.weights |= p.inputs.scaling(finished[k])
+        # a module's buffers may have shape (), and then `values[k]` is a scalar and not an array
+        run.weights = {name: np.asarray(values[k]) for name, values in weights.items()} | scaling[k]
     p.select([m for m in range(len(p.runs)) if m not in finished])
