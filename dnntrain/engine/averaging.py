@@ -59,7 +59,7 @@ def update_average(p: Population, share: torch.Tensor | None, is_first: bool) ->
             tensor.lerp_(now[name], per_member(share, tensor))
         else:
             tensor.copy_(now[name])  # a count
-    if any(averaging.resets for averaging in p.network.spec.techniques(Averaging)):
+    if p.resets:
         for name, parameter in p.network.parameters.items():
             parameter.copy_(average[name])
 

@@ -48,7 +48,8 @@ def step_gradients(p: Population, passes: list[Pass]) -> tuple[Gradients, list[B
 
 def mean_gradients(p: Population, passes: list[Pass]) -> tuple[Gradients, list[BatchResult]]:
     """The gradients of the mean loss over all examples of some mini-batches."""
-    loss, grads, results = p.inputs.training_loss, Gradients(), []
+    loss, results = p.inputs.training_loss, []
+    grads: Gradients = {}
     total = sum(loss.total_weight(batch.y, batch.real) for batch, _ in passes)
     for batch, ctx in passes:
         outputs = p.network.forward(batch.x, ctx)

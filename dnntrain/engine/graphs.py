@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import torch
 
 from dnntrain.engine.population import Population
-from dnntrain.engine.step_inputs import StepGroup
+from dnntrain.engine.step_inputs import StepGroup, StepInputs
 from dnntrain.engine.steps import StepResult, train_step
 from dnntrain.nn import random
 from dnntrain.nn.layer import Sequential
@@ -27,6 +27,10 @@ Capture = Callable[[Callable[[], StepResult]], tuple[Callable[[], None], StepRes
 
 WARM_UP = 2
 """Steps of each kind that run one kernel after the other before it is captured: libraries set themselves up in them."""
+
+
+CAPTURED, COMPILED = "CUDA graphs", "compiled"
+"""How steps can run, as in records."""
 
 
 class StepKind(NamedTuple):
@@ -55,9 +59,12 @@ class StepRunner:
 
     p: Population
     capture: Capture | None = None
-    """Without it, steps run one kernel after the other."""
-    fault: str = ""
-    """Why a step could not be captured; then all steps run one kernel after the other."""
+    """Captures a step as a graph; without it, steps run one kernel after the other."""
+    compiles: bool = False
+    """Whether `torch.compile` fuses the kernels of a step, which takes it some ten seconds. Probed steps stay as they
+    are: there are few of them."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """Why steps could not be captured, and not be compiled; then they run without."""
 
     def __post_init__(self) -> None:
         self._row = torch.zeros(1, dtype=torch.int64, device=self.p.inputs.device)
@@ -65,35 +72,52 @@ class StepRunner:
         self._loaded: dict[tuple[int, ...], StepGroup] = {}  # … and its copy at the addresses that graphs know
         self._captured: dict[StepKind, CapturedStep] = {}
         self._attributes: dict[StepKind, list[Attributes]] = defaultdict(list)  # after each step of the warm-up
+        if self.compiles:
+            self._compiled = compiled_step()
 
     @classmethod
-    def of(cls, p: Population) -> Self:
+    def of(cls, p: Population, compiles: bool = False) -> Self:
         """The runner for the population's device."""
-        return cls(p, CudaCapture() if p.inputs.device.type == "cuda" else None)
+        return cls(p, CudaCapture() if p.inputs.device.type == "cuda" else None, compiles)
 
     @property
     def mode(self) -> str:
-        """How steps run, as in records; empty where they are not to be captured."""
-        if self.fault:
-            return f"eager ({self.fault})"
-        return "CUDA graphs" if self.capture else ""
+        """How steps run, as in records; empty where they are neither captured nor compiled, and were not to be."""
+        asked = {CAPTURED: self.capture is not None, COMPILED: self.compiles}
+        works = [name for name, is_asked in asked.items() if is_asked and name not in self.faults]
+        if not any(asked.values()):
+            return ""
+        return ", ".join([*(works or ["eager"]), *(f"not {name}: {why}" for name, why in self.faults.items())])
 
     def run(self, group: StepGroup, n: int, is_probed: bool) -> StepResult:
         """Train the n-th step of a group; see `train_step`. The next step leaves the result alone."""
         kind = StepKind(group.sizes, group.averages[n], is_probed)
-        inputs = group.at(n)
-        if self.capture is None or self.fault or inputs.is_first:
-            return train_step(self.p, inputs, is_probed)
-        if len(self._attributes[kind]) < WARM_UP:
-            result = train_step(self.p, inputs, is_probed)
-            self._attributes[kind].append(plain_attributes(self.p.network.layers))
-            return result
+        captures = self.capture is not None and CAPTURED not in self.faults
+        compiles = self._is_compiled(kind)
+        if not (captures or compiles) or group.first_number + n == 1:
+            return train_step(self.p, group.at(n), is_probed)
         self._load(group)
         self._row.fill_(n)
-        if kind not in self._captured and not self._capture(self.capture, kind, n):
-            return train_step(self.p, inputs, is_probed)
-        self._captured[kind].replay()
-        return map_tensors(torch.clone, self._captured[kind].result)
+        is_warm = len(self._attributes[kind]) >= WARM_UP
+        if captures and is_warm and (kind in self._captured or self._capture(kind, n)):
+            self._captured[kind].replay()
+            return map_tensors(torch.clone, self._captured[kind].result)
+        result = self._compiled_result(kind, n) if compiles else None
+        result = result or train_step(self.p, group.at(n), is_probed)
+        if not is_warm:
+            self._attributes[kind].append(plain_attributes(self.p.network.layers))
+        return result
+
+    def _is_compiled(self, kind: StepKind) -> bool:
+        return self.compiles and not kind.is_probed and COMPILED not in self.faults
+
+    def _compiled_result(self, kind: StepKind, n: int) -> StepResult | None:
+        """The result of the loaded step, compiled; None if it cannot be compiled."""
+        try:
+            return self._compiled(self.p, self._loaded[kind.sizes].at(n, self._row), False)
+        except Exception as error:
+            self.faults[COMPILED] = first_line(error)
+            return None
 
     def _load(self, group: StepGroup) -> None:
         """Copy a group's inputs to the addresses that the graphs know."""
@@ -105,22 +129,37 @@ class StepRunner:
             ours.copy_(new)
         self._sources[sizes], self._loaded[sizes] = group, replace(group, inputs=known)
 
-    def _capture(self, capture: Capture, kind: StepKind, n: int) -> bool:
+    def _capture(self, kind: StepKind, n: int) -> bool:
         """Capture a kind of step, of which the loaded group's n-th is one; returns whether that worked."""
+        assert self.capture is not None
         first, *others = self._attributes[kind]
         changed = [name for other in others for name in first if other.get(name) != first[name]]
         if changed:
-            self.fault = f"the module changes its {changed[0]} from step to step"
+            self.faults[CAPTURED] = f"the module changes its {changed[0]} from step to step"
             return False
+        step = self._compiled if self._is_compiled(kind) else train_step
         group = self._loaded[kind.sizes]
         try:
-            replay, result = capture(lambda: train_step(self.p, group.at(n, self._row), kind.is_probed))
+            replay, result = self.capture(lambda: step(self.p, group.at(n, self._row), kind.is_probed))
         except Exception as error:  # what is wrong with the step itself shows again when it runs eagerly
-            cause = error.__context__ or error
-            self.fault = str(cause).strip().split("\n")[0] or type(cause).__name__
+            self.faults[CAPTURED] = first_line(error.__context__ or error)
             return False
         self._captured[kind] = CapturedStep(replay, result, random.shared_counters(self.p.inputs.device))
         return True
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def compiled_step() -> Callable[[Population, StepInputs, bool], StepResult]:
+    """`train_step`, compiled at its first call for each kind of step."""
+    torch.compiler.reset()  # what was compiled for another population is of no use, and counts toward a limit
+    # layers without a backward pass of their own take torch's; older versions of torch do not know the setting
+    if hasattr(torch._dynamo.config, "trace_autograd_ops"):
+        torch._dynamo.config.trace_autograd_ops = True
+    return torch.compile(train_step, fullgraph=True, dynamic=False)
 
 
 class CudaCapture:

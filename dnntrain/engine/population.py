@@ -73,6 +73,8 @@ class Population:
     """The optimizer's state for each parameter."""
     averaged: Network | None
     """The network with averaged weights; None if nothing is averaged."""
+    resets: bool
+    """Whether training goes on from the averaged weights each time that they have moved."""
     best: Tensors
     """Each member's best weights so far; empty if no member keeps its best epoch."""
     centralization: GradientCentralization | None
@@ -102,14 +104,15 @@ class Population:
         }
         states = {name: updates[name].optimizer.state(p) for name, p in network.parameters.items()}
         everyone = torch.arange(len(specs), device=device)
-        averages = specs[0].techniques(Averaging) or specs[0].optimizer.averages
-        averaged = network.select(everyone) if averages else None
+        averages = specs[0].techniques(Averaging)
+        averaged = network.select(everyone) if averages or specs[0].optimizer.averages else None
+        resets = any(averaging.resets for averaging in averages)
         best = {name: t.clone() for name, t in network.state().items()} if any(s.best_epoch for s in specs) else {}
         centralization = next(iter(specs[0].techniques(GradientCentralization)), None)
         clipping = next(iter(stacked(specs, Clipping, device)), None)
         sam, rules = next(iter(stacked(specs, SAM, device)), None), stacked(specs, WeightRegularizer, device)
         population = cls(
-            runs, network, inputs, updates, states, averaged, best, centralization, clipping, sam, rules, start
+            runs, network, inputs, updates, states, averaged, resets, best, centralization, clipping, sam, rules, start
         )
         if start.checkpoints:
             population.restore(start.checkpoints)

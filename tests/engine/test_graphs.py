@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
@@ -104,5 +106,34 @@ def test_what_a_graph_cannot_hold_runs_eagerly(
     settings = {"net": f"module:tests/support/eager_modules.py:{module}"}
     eager, tried = (trained(few, runner, settings) for runner in (StepRunner, recording))
     for a, b in zip(eager, tried, strict=True):
-        assert b.steps_as == f"eager ({why})"
+        assert b.steps_as == f"eager, not CUDA graphs: {why}"
+        assert repr(a.history) == repr(b.history)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden": "9,7", "bn": True, "dropout": 0.1, "clipnorm": 1, "optimizer": "adam", "schedule": "power"},
+        {"hidden": "9,7", "act": "mish", "l2": 0.01, "ema": 0.9, "noise": 0.1, "global_clipnorm": 1},
+        {"net": "cnn:channels=4", "hidden": "5", "bn": True, "crop": 2},
+        {"net": "resnet:blocks=1/1,width=4", "drop_path": 0.1, "mixup": 0.2},
+    ],
+)
+def test_a_step_compiles_without_a_break(
+    settings: dict[str, Any], few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # tracing only: generating code takes a compiler, and half a minute
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    compiling = partial(StepRunner, compiles=True)
+    eager, compiled = (trained(few, runner, settings) for runner in (StepRunner, compiling))
+    for a, b in zip(eager, compiled, strict=True):
+        assert b.steps_as == "compiled"
+        assert_close(a, b)
+
+
+def test_what_cannot_be_compiled_runs_all_the_same(few: Dataset) -> None:
+    settings = {"hidden": "9,7,5", "optimizer": "muon"}
+    eager, tried = (trained(few, runner, settings) for runner in (StepRunner, partial(StepRunner, compiles=True)))
+    for a, b in zip(eager, tried, strict=True):
+        assert b.steps_as.startswith("eager, not compiled: ")
         assert repr(a.history) == repr(b.history)
