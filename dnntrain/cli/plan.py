@@ -108,7 +108,7 @@ def planned_runner(study: Study, options: RunOptions) -> StudyRunner | None:
     has_data = all(source.find(options.home) for source in {arm.spec.source for arm in study.arms})
     if study.pretrain or is_tuned_first or not has_data:
         return None
-    return StudyRunner(study, RunStore(options.out), options.home, options.device)
+    return StudyRunner(study, RunStore(options.out), options.home, options.device, options.compile)
 
 
 def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) -> Group:

@@ -27,6 +27,9 @@ RUN_OPTIONS: dict[str, Any] = {
             metavar="NAME", autocompletion=completion.one_of(DEVICES), help=f"device to train on: {', '.join(DEVICES)}"
         ),
     ],
+    "compile": Annotated[
+        bool, typer.Option("--compile", help="fuse the operations of a step with torch.compile, for long studies")
+    ],
     "executor": Annotated[
         str,
         typer.Option(

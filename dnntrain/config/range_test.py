@@ -11,7 +11,7 @@ from dnntrain.techniques.dropout import MonteCarloDropout
 from dnntrain.techniques.early_stopping import EarlyStopping
 from dnntrain.techniques.schedules.base import Warmup
 
-UNUSED_OPTIONS = ("out", "workers", "join", "checkpoint_every", "predictions", "drop_seeds")
+UNUSED_OPTIONS = ("out", "workers", "compile", "join", "checkpoint_every", "predictions", "drop_seeds")
 """Options of a training without a use here: one population is trained, and nothing is recorded."""
 NO_USE = "has no use in lr-find, which trains some steps from scratch at rising rates"
 

@@ -162,6 +162,10 @@ def compiled_step() -> Callable[[Population, StepInputs, bool], StepResult]:
     return torch.compile(train_step, fullgraph=True, dynamic=False)
 
 
+MakeRunner = Callable[[Population], StepRunner]
+"""Makes what runs the steps of a population."""
+
+
 class CudaCapture:
     """Captures steps of one population as CUDA graphs, which share their memory, since they run one at a time."""
 

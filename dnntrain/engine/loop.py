@@ -6,7 +6,7 @@ The engine writes no files and prints nothing: it reports to `on_epoch` and retu
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.averaging import complete_average
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
-from dnntrain.engine.graphs import StepRunner
+from dnntrain.engine.graphs import MakeRunner, StepRunner
 from dnntrain.engine.health import layer_names
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.probe import Probe
@@ -35,7 +35,7 @@ def train_population(
     on_epoch: OnEpoch = ignore,
     start: StartState = NEW,
     keep_predictions: bool = True,
-    runner: Callable[[Population], StepRunner] = StepRunner.of,
+    runner: MakeRunner = StepRunner.of,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population.
 

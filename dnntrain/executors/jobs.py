@@ -43,6 +43,8 @@ class Job:
     """Epochs between checkpoints; None for one a minute."""
     predictions: bool = True
     """Whether to keep what the runs predict for held-out examples."""
+    compiles: bool = False
+    """Whether training steps are compiled."""
     rates: RateRange | None = None
     """The learning rates of a range test, which then is all that is trained."""
     retries: int = 0

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -122,6 +122,7 @@ def test_rates(job: Job, tried: RateRange, dataset: Dataset, send: SendEvent, st
 
 def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     """Train the job's runs, from their checkpoints where these can be used."""
+    from dnntrain.engine.graphs import StepRunner
     from dnntrain.engine.loop import train_population  # these import torch
     from dnntrain.engine.population import StartState
     from dnntrain.transfer_learning.stages import train_transfer
@@ -130,12 +131,14 @@ def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     # a checkpoint of another environment would continue with other bits
     if len(checkpoints) < len(job.specs) or any(c.environment != reporter.environment for c in checkpoints):
         checkpoints = []
+    runner = partial(StepRunner.of, compiles=job.compiles)
     if job.backbone:
         reporter.data["notes"] += job.backbone.for_run(job.specs[0]).notes(job.specs[0], dataset.outline)
-        train_transfer(job.specs, dataset, job.backbone, reporter.device, reporter, checkpoints, job.predictions)
+        backbone, device = job.backbone, reporter.device
+        train_transfer(job.specs, dataset, backbone, device, reporter, checkpoints, job.predictions, runner)
     else:
         start = StartState(checkpoints=checkpoints)
-        train_population(job.specs, dataset, reporter.device, reporter, start, job.predictions)
+        train_population(job.specs, dataset, reporter.device, reporter, start, job.predictions, runner)
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -154,6 +157,7 @@ class EventReporter:
         self.job, self.send, self.stopping, self.device = job, send, stopping, device
         self.metric = f"val_{score_of(dataset.outline.task).name}"
         self.environment, self.data = describe_environment(device), dataset.description()
+        self.environment["bit_for_bit"] &= not job.compiles
         self.data["notes"] += validation_notes(dataset, job.specs[0])  # all runs split the data alike
         self.last_checkpoint = time.monotonic()
         self.reported = [0] * len(job.specs)

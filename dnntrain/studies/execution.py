@@ -50,6 +50,9 @@ class RunOptions:
     """Worker processes; by default one per core."""
     device: str = "auto"
     """Device to train on: auto, cpu, cuda or mps."""
+    compile: bool = False
+    """Whether torch.compile fuses the operations of a training step: it takes some ten seconds for each network, and
+    sums may round otherwise."""
     executor: str = "local"
     """Where runs are trained: local (this machine) or ray (a cluster)."""
     data_dir: str | Path | None = None
@@ -153,7 +156,7 @@ def train_missing_runs(
         callback.note(f"{study.name}: {note}")
 
     def train(study: Study) -> TrainedStudy:
-        runner = StudyRunner(study, RunStore(options.out), options.home, options.device)
+        runner = StudyRunner(study, RunStore(options.out), options.home, options.device, options.compile)
         missing = runner.missing()
         megabytes = predictions_size(missing, options.home) / 1e6 if options.predictions else 0
         if megabytes > LARGE_PREDICTIONS:

@@ -42,13 +42,21 @@ class StudyInterrupted(DnntrainError):
 class StudyRunner:
     """Trains the missing runs of one study into one store."""
 
-    def __init__(self, study: Study, store: RunStore, home: DataLocation | None = None, device: str = "auto") -> None:
+    def __init__(
+        self,
+        study: Study,
+        store: RunStore,
+        home: DataLocation | None = None,
+        device: str = "auto",
+        compiles: bool = False,
+    ) -> None:
         """Check the study, and find its recorded runs.
 
         Raises:
             InputError: The study cannot be trained as it is.
         """
-        self.study, self.store, self.home, self.device = study, store, home or DataLocation(), device
+        self.study, self.store, self.home = study, store, home or DataLocation()
+        self.device, self.compiles = device, compiles
         self.code = code_of(reference for arm in study.arms for reference in arm.spec.references())
         """The user's own code as it is now: all runs use it, whatever becomes of the files."""
         with pinned(self.code):
@@ -232,6 +240,7 @@ class JobQueue:
                     self.checkpoints,
                     self.checkpoint_every,
                     self.predictions,
+                    compiles=self.runner.compiles,
                 )
                 yield job.subset(specs)  # with the checkpoints of these runs only
 

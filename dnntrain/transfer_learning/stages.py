@@ -28,6 +28,7 @@ from dnntrain.transfer_learning.backbone import Backbone, reused_count, unfrozen
 from dnntrain.utils.lazy import torch
 
 if TYPE_CHECKING:
+    from dnntrain.engine.graphs import MakeRunner
     from dnntrain.engine.population import StartState
 
 
@@ -69,6 +70,7 @@ def train_transfer(
     on_epoch: OnEpoch = ignore,
     checkpoints: Sequence[Checkpoint] = (),
     keep_predictions: bool = True,
+    runner: MakeRunner | None = None,
 ) -> list[Run]:
     """Train runs of one graph that reuse a backbone, stage by stage.
 
@@ -80,6 +82,7 @@ def train_transfer(
         on_epoch: Called after each epoch.
         checkpoints: Where the runs were interrupted, one for each run; empty to train from the start.
         keep_predictions: Whether the finished runs hold their predictions on held-out examples.
+        runner: As for `train_population`; its own default by default.
 
     Returns:
         The runs, in the order of their specs.
@@ -106,7 +109,7 @@ def train_transfer(
             own_splits = [splits[run.index] for run in active]
             begun = [checkpoint for checkpoint in checkpoints if checkpoint.stage == stage.number]
             keep = keep_predictions and stage.last
-            train_stage(active, stage, dataset, own_splits, backbone, device, on_epoch, begun, keep)
+            train_stage(active, stage, dataset, own_splits, backbone, device, on_epoch, begun, keep, runner)
     return runs
 
 
@@ -120,9 +123,11 @@ def train_stage(
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint],
     keep_predictions: bool,
+    runner: MakeRunner | None,
 ) -> None:
     """Train the runs for one stage, and update their history and weights."""
-    from dnntrain.engine.loop import train_population  # imports torch
+    from dnntrain.engine.graphs import StepRunner  # these import torch
+    from dnntrain.engine.loop import train_population
 
     started, cpu_started = time.perf_counter(), time.process_time()
     specs, features, start = prepare_stage(
@@ -136,7 +141,7 @@ def train_stage(
     network = backbone.whole_network(runs[0].spec, stage.frozen, start.layers[0])
     callback = StageCallback(runs, stage, network, start.layers[0], frozen_weights, checkpoints, on_epoch)
     start = replace(start, checkpoints=checkpoints)
-    train_population(specs, features, device, callback, start, keep_predictions)
+    train_population(specs, features, device, callback, start, keep_predictions, runner or StepRunner.of)
 
 
 def prepare_stage(
@@ -213,6 +218,7 @@ class StageCallback:
         for part in trained:
             run = self.runs[part.index]
             run.history.append(self.whole_row(part.history[-1]))
+            run.steps_as = part.steps_as
             activations = [*self.names.activations, *part.layers.activations]
             run.layers = LayerNames(
                 weights=self.names.weights, activations=activations, unobserved=part.layers.unobserved

@@ -34,6 +34,7 @@ from tests.support.trial import furnish
 HOW = {
     "workers": "how many processes train; no number depends on it",
     "device": "where to train",
+    "compile": "how steps are computed, as tests/engine/test_graphs.py holds",
     "executor": "what trains",
     "address": "which cluster; refused without --executor ray",
     "join": "what to do where another process trains the same study",
