@@ -91,19 +91,16 @@ class StepRunner:
 
     def run(self, group: StepGroup, n: int, is_probed: bool) -> StepResult:
         """Train the n-th step of a group; see `train_step`. The next step leaves the result alone."""
-        kind = StepKind(group.sizes, group.averages[n], is_probed)
-        captures = self.capture is not None and CAPTURED not in self.faults
-        compiles = self._is_compiled(kind)
-        if not (captures or compiles) or group.first_number + n == 1:
+        if not (self.capture or self.compiles) or group.first_number + n == 1:
             return train_step(self.p, group.at(n), is_probed)
+        kind = StepKind(group.sizes, group.averages[n], is_probed)
         self._load(group)
         self._row.fill_(n)
         is_warm = len(self._attributes[kind]) >= WARM_UP
-        if captures and is_warm and (kind in self._captured or self._capture(kind, n)):
+        if is_warm and self._is_captured(kind):
             self._captured[kind].replay()
             return map_tensors(torch.clone, self._captured[kind].result)
-        result = self._compiled_result(kind, n) if compiles else None
-        result = result or train_step(self.p, group.at(n), is_probed)
+        result = self._compiled_result(kind) or train_step(self.p, group.at(n), is_probed)
         if not is_warm:
             self._attributes[kind].append(plain_attributes(self.p.network.layers))
         return result
@@ -111,10 +108,12 @@ class StepRunner:
     def _is_compiled(self, kind: StepKind) -> bool:
         return self.compiles and not kind.is_probed and COMPILED not in self.faults
 
-    def _compiled_result(self, kind: StepKind, n: int) -> StepResult | None:
-        """The result of the loaded step, compiled; None if it cannot be compiled."""
+    def _compiled_result(self, kind: StepKind) -> StepResult | None:
+        """The result of the loaded step, compiled; None if it is not compiled."""
+        if not self._is_compiled(kind):
+            return None
         try:
-            return self._compiled(self.p, self._loaded[kind.sizes].at(n, self._row), False)
+            return self._compiled(self.p, self._loaded[kind.sizes].at_row(self._row, kind.averages), False)
         except Exception as error:
             self.faults[COMPILED] = first_line(error)
             return None
@@ -129,9 +128,10 @@ class StepRunner:
             ours.copy_(new)
         self._sources[sizes], self._loaded[sizes] = group, replace(group, inputs=known)
 
-    def _capture(self, kind: StepKind, n: int) -> bool:
-        """Capture a kind of step, of which the loaded group's n-th is one; returns whether that worked."""
-        assert self.capture is not None
+    def _is_captured(self, kind: StepKind) -> bool:
+        """Whether there is a graph for this kind of step, which is loaded; captures it the first time."""
+        if self.capture is None or CAPTURED in self.faults or kind in self._captured:
+            return kind in self._captured
         first, *others = self._attributes[kind]
         changed = [name for other in others for name in first if other.get(name) != first[name]]
         if changed:
@@ -140,7 +140,7 @@ class StepRunner:
         step = self._compiled if self._is_compiled(kind) else train_step
         group = self._loaded[kind.sizes]
         try:
-            replay, result = self.capture(lambda: step(self.p, group.at(n, self._row), kind.is_probed))
+            replay, result = self.capture(lambda: step(self.p, group.at_row(self._row, kind.averages), kind.is_probed))
         except Exception as error:  # what is wrong with the step itself shows again when it runs eagerly
             self.faults[CAPTURED] = first_line(error.__context__ or error)
             return False

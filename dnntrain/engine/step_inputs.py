@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
@@ -56,19 +57,34 @@ class StepGroup:
         """Real rows of each mini-batch of a step."""
         return tuple(batch.real for batch in self.inputs.batches)
 
-    def at(self, n: int, row: torch.Tensor | None = None) -> StepInputs:
-        """The inputs of the n-th step of the group (from 0).
+    def at(self, n: int) -> StepInputs:
+        """The inputs of the n-th step of the group (from 0), as views."""
+        # spelled out, and from views that are made all at once, because it comes before every step
+        batches, keys, (lr, momentum), share, *_ = self._views
+        number = self.first_number + n
+        return StepInputs(
+            tuple(BatchInputs(b.examples[n], b.y[n], tuple(d[n] for d in b.draws), b.real) for b in batches),
+            keys and keys[n],
+            Rates({base: rates[n] for base, rates in lr.items()}, momentum and momentum[n]),
+            share[n] if share and self.averages[n] else None,
+            number,
+            number == 1,
+        )
+
+    @cached_property
+    def _views(self) -> StepInputs:
+        """The inputs with a tuple of views, one for each step, in place of each tensor."""
+        return map_tensors(torch.unbind, self.inputs)
+
+    def at_row(self, row: torch.Tensor, averages: bool) -> StepInputs:
+        """The inputs of a step whose number in the group is on the device: copies, and the step's number is a tensor.
 
         Args:
-            n: The step.
-            row: The same number on the device, int64 (1,): the inputs are then read through it, and the step's number
-                is a tensor. By default they are views, and the number is an int.
+            row: The number, int64 (1,).
+            averages: Whether an average moves after the step.
         """
-        inputs = self.inputs if self.averages[n] else self.inputs._replace(share=None)
-        number = self.first_number + n
-        if row is not None:
-            return map_tensors(lambda tensor: tensor.index_select(0, row).squeeze(0), inputs)
-        return map_tensors(itemgetter(n), inputs._replace(number=number))._replace(is_first=number == 1)
+        inputs = self.inputs if averages else self.inputs._replace(share=None)
+        return map_tensors(lambda tensor: tensor.index_select(0, row).squeeze(0), inputs)
 
 
 def epoch_steps(p: Population, epoch: int, rates: Rates | None = None) -> list[StepGroup]:
