@@ -19,7 +19,7 @@ install = $(PIP) --only-binary uv uv && $(UV) --editable '.[$(1)]' || \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-extras check docs docs-check torture fuzz bench bench-quick bench-cnn bench-more lecture clean
+.PHONY: help install demo test test-extras check docs docs-check torture fuzz bench bench-quick bench-cnn bench-more bench-gpu lecture clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -88,6 +88,12 @@ bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cach
 	$(BIN)/python -m tests.bench.error_rates
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
+
+# Installs nothing: a machine with a GPU may reach no registry. Compiled files go to build/, too.
+bench-gpu:  ## on an NVIDIA GPU, beside plain PyTorch and JAX, where that is installed; checks agreement with the CPU: 8 minutes
+	@mkdir -p $(BENCH_OUT)
+	PYTHONPYCACHEPREFIX=$(BENCH_OUT)/pycache $(firstword $(wildcard $(BIN)/python) $(PYTHON)) \
+		-m tests.bench.gpu --json $(BENCH_OUT)/gpu.json
 
 LECTURE_OUT ?= build/lecture
 

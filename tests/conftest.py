@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
@@ -17,9 +18,21 @@ from dnntrain import data
 torch.set_num_threads(1)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m cuda`, read only files with such tests: the others may import packages that a GPU machine lacks."""
+    if config.option.markexpr != "cuda" or collection_path.suffix != ".py":
+        return None
+    return "mark.cuda" not in collection_path.read_text(encoding="utf-8") or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests, which start clusters, come first, so that no process is left with them at the end."""
+    """Put the longest tests first, skip those that need a GPU where there is none, and let warnings pass on a GPU."""
+    # the longest start clusters; so no process is left with them at the end
     items.sort(key=lambda item: "test_ray" not in item.nodeid)
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"))
+            item.add_marker(pytest.mark.filterwarnings("default"))  # its packages are not the tested set
 
 
 @pytest.fixture(scope="session")
