@@ -14,7 +14,9 @@ from dnntrain.data import Dataset
 from tests.bench.gpu import __main__ as program
 from tests.bench.gpu import agreement, jax_runner, measure
 from tests.bench.gpu.cases import CNN, DEEP, FULL, SMALL, TINY
+from tests.bench.gpu.engine import EAGER
 from tests.bench.gpu.jax_runner import JAX
+from tests.bench.gpu.profiling import profile
 from tests.bench.gpu.results import Clock, Results
 from tests.bench.gpu.targets import RUN_BY_RUN, Target, judge, missed
 
@@ -41,6 +43,10 @@ def test_the_benchmark_runs_on_a_cpu(
     assert {("epoch", DEEP.name), ("step", DEEP.name), ("epoch", CNN), ("setup", SMALL.name)} <= measured
     assert [row["agrees"] for row in results["rows"] if row["what"] == "agreement"] == [True] * len(agreement.CASES)
     assert f"{SMALL.name}: microseconds a step\n" in out and "torch.func.vmap, eager" in out
+
+
+def test_a_profile_names_operations(mini: Dataset) -> None:
+    assert "aten::" in profile(SMALL.settings, 1, EAGER, mini, torch.device("cpu"), TINY)
 
 
 def test_a_machine_without_a_gpu_is_told_so_in_a_line(

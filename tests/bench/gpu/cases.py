@@ -91,5 +91,5 @@ FULL = Extent(
 QUICK = replace(
     FULL, members=(1, 64, 1024), cnn_members=(1, 32), jax_members=(1, 64), jax_cnn_members=(32,), epochs=2, repeats=2
 )
-TINY = Extent((1, 2), (1, 2), (1,), (1, 2), (2,), 130, 64, 64, epochs=2, steps=2, repeats=1, agreement_size=64)
+TINY = Extent((1, 2), (1, 2), (1,), (1, 2), (2,), 66, 32, 32, epochs=2, steps=2, repeats=1, agreement_size=32)
 """On a CPU, where only the program itself is tested."""
