@@ -89,8 +89,8 @@ bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cach
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
 
-# Installs nothing: a machine with a GPU may reach no registry. Compiled files go to build/, too.
-bench-gpu:  ## on an NVIDIA GPU, beside plain PyTorch and JAX, where that is installed; checks agreement with the CPU: 8 minutes
+# A machine with a GPU may reach no registry, so this installs nothing; all that it writes is in build/.
+bench-gpu:  ## on an NVIDIA GPU: dnntrain next to plain PyTorch and JAX, and agreement with the CPU; installs nothing: 8 minutes
 	@mkdir -p $(BENCH_OUT)
 	PYTHONPYCACHEPREFIX=$(BENCH_OUT)/pycache $(firstword $(wildcard $(BIN)/python) $(PYTHON)) \
 		-m tests.bench.gpu --json $(BENCH_OUT)/gpu.json

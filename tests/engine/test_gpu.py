@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from dnntrain.data import Dataset
+from dnntrain.engine import loop
 from tests.bench.gpu import __main__ as program
 from tests.bench.gpu import agreement, jax_runner, measure
 from tests.bench.gpu.cases import CNN, DEEP, FULL, SMALL, TINY
-from tests.bench.gpu.engine import EAGER
+from tests.bench.gpu.engine import EAGER, ways
 from tests.bench.gpu.jax_runner import JAX
 from tests.bench.gpu.profiling import profile
 from tests.bench.gpu.results import Clock, Results
@@ -43,6 +44,16 @@ def test_the_benchmark_runs_on_a_cpu(
     assert {("epoch", DEEP.name), ("step", DEEP.name), ("epoch", CNN), ("setup", SMALL.name)} <= measured
     assert [row["agrees"] for row in results["rows"] if row["what"] == "agreement"] == [True] * len(agreement.CASES)
     assert f"{SMALL.name}: microseconds a step\n" in out and "torch.func.vmap, eager" in out
+
+
+def test_the_ways_to_train_follow_the_arguments_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(loop, "train_population", lambda specs: None)
+    assert ways(cuda) == {"eager": {}}
+    monkeypatch.setattr(loop, "train_population", lambda specs, graphs, compile: None)
+    eager = {"graphs": "off"}
+    assert ways(cuda) == {"graph": {"graphs": "auto"}, "eager": eager, "compiled": {"compile": True}}
+    assert ways(cpu) == {"eager": eager}
 
 
 def test_a_profile_names_operations(mini: Dataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -94,13 +95,13 @@ class Bench:
     def plain_dense(self) -> None:
         """The dense networks in plain PyTorch, one alone: P of them take P times as long."""
         for case in DENSE:
-            model = Dense(28 * 28, case.widths, CLASSES, case.batch_norm, case.dropout)
+            model = partial(Dense, 28 * 28, case.widths, CLASSES, case.batch_norm, case.dropout)
             self.alone(case.name, model, case.batch_size, case.clipnorm)
 
-    def alone(self, case: str, model: nn.Module, batch_size: int, clipnorm: float | None = None) -> None:
+    def alone(self, case: str, model: Callable[[], nn.Module], batch_size: int, clipnorm: float | None = None) -> None:
         """One network in plain PyTorch, eager and as a graph."""
         order = self.images.order(batch_size)
-        self.plain(case, ALONE, 1, lambda index: run_by_run(model, self.images, index, clipnorm), order)
+        self.plain(case, ALONE, 1, lambda index: run_by_run(model(), self.images, index, clipnorm), order)
 
     def plain(
         self, case: str, how: str, members: int, make: Callable[[torch.Tensor], Callable[[], None]], order: torch.Tensor
@@ -118,17 +119,16 @@ class Bench:
 
     def small_cnn(self) -> None:
         """The small CNN: the engine, one by one, and vmap."""
-        self.alone(CNN, SmallCNN(CLASSES), CNN_BATCH)
+        self.alone(CNN, partial(SmallCNN, CLASSES), CNN_BATCH)
         for members in self.extent.cnn_members:
             for how in engine.ways(self.device):
                 self.engine(CNN, CNN_SETTINGS, how, members)
-            order = self.images.order(CNN_BATCH, members)
-            models = [SmallCNN(CLASSES) for _ in range(members)]
-            self.plain(CNN, VMAP, members, lambda index, m=models: vmapped(m, self.images, index), order)  # type: ignore[misc]
+            order, models = self.images.order(CNN_BATCH, members), [SmallCNN(CLASSES) for _ in range(members)]
+            self.plain(CNN, VMAP, members, partial(vmapped, models, self.images), order)
 
     def resnet(self) -> None:
         """The ResNet-9: the engine's nearest network, a user's module in the engine, and the module alone."""
-        self.alone(RESNET, ResNet9(CLASSES), RESNET_BATCH)
+        self.alone(RESNET, partial(ResNet9, CLASSES), RESNET_BATCH)
         short = replace(self, extent=replace(self.extent, epochs=2, steps=20))
         for members in self.extent.resnet_members:
             for name, settings in RESNETS.items():
