@@ -74,14 +74,13 @@ def cnn(layers: Parameters, x: jax.Array) -> jax.Array:
     return x @ layers[3]["kernel"] + layers[3]["bias"]
 
 
-def epoch_of(case: dict[str, Any], images: jax.Array, targets: jax.Array) -> Any:
-    """A function that takes all members through their steps: (state, order (P, steps, rows), keys) to the new state."""
+def epoch_of(case: dict[str, Any]) -> Any:
+    """A function that takes all members through their steps: (state, order (P, steps, rows), data) to the new state."""
     clipnorm, is_cnn = case.get("clipnorm"), case["kind"] == "cnn"
 
-    def loss(layers: Parameters, index: jax.Array, key: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-        x = images[index]
+    def loss(layers: Parameters, x: jax.Array, y: jax.Array, key: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
         outputs, figures = (cnn(layers, x), []) if is_cnn else dense(layers, x, key, case["dropout"])
-        chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs), targets[index][:, None], axis=1)
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(outputs), y[:, None], axis=1)
         return -chosen.mean(), figures
 
     def updated(parameter: jax.Array, grad: jax.Array) -> jax.Array:
@@ -89,14 +88,18 @@ def epoch_of(case: dict[str, Any], images: jax.Array, targets: jax.Array) -> Any
             grad = grad * (clipnorm / jnp.maximum(jnp.sqrt(jnp.sum(grad * grad)), clipnorm))
         return parameter - LR * grad
 
-    def step(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
-        layers, running, key = state
-        key, now = jax.random.split(key)
-        (value, figures), grads = jax.value_and_grad(loss, has_aux=True)(layers, index, now)
-        running = [0.9 * old + 0.1 * new for old, new in zip(running, figures, strict=True)]
-        return (jax.tree.map(updated, layers, grads), running, key), value
+    def member(state: Any, order: jax.Array, images: jax.Array, targets: jax.Array) -> tuple[Any, jax.Array]:
+        def step(state: Any, index: jax.Array) -> tuple[Any, jax.Array]:
+            layers, running, key = state
+            key, now = jax.random.split(key)
+            gradients = jax.value_and_grad(loss, has_aux=True)
+            (value, figures), grads = gradients(layers, images[index], targets[index], now)
+            running = [0.9 * old + 0.1 * new for old, new in zip(running, figures, strict=True)]
+            return (jax.tree.map(updated, layers, grads), running, key), value
 
-    return jax.jit(jax.vmap(lambda state, order: jax.lax.scan(step, state, order)))
+        return jax.lax.scan(step, state, order)
+
+    return jax.jit(jax.vmap(member, in_axes=(0, 0, None, None)))
 
 
 def first_state(case: dict[str, Any], members: int) -> Any:
@@ -116,10 +119,10 @@ def time_case(case: dict[str, Any], images: np.ndarray, targets: np.ndarray) -> 
     steps, rng = len(images) // rows, np.random.default_rng(0)
     orders = [rng.permutation(len(images))[: steps * rows].reshape(steps, rows) for _ in range(members)]
     order, state = jnp.asarray(np.stack(orders).astype(np.int32)), first_state(case, members)
-    epoch, seconds = epoch_of(case, jnp.asarray(images), jnp.asarray(targets)), []
+    epoch, data, seconds = epoch_of(case), (jnp.asarray(images), jnp.asarray(targets)), []
     for _ in range(case["repeats"] + 1):
         started = time.perf_counter()
-        state, losses = jax.block_until_ready(epoch(state, order))
+        state, losses = jax.block_until_ready(epoch(state, order, *data))
         seconds.append(time.perf_counter() - started)
     if not bool(jnp.isfinite(losses).all()):
         raise FloatingPointError("losses are not finite")
