@@ -18,6 +18,7 @@ import pytest
 
 import dnntrain as dt
 from dnntrain.executors import registry
+from dnntrain.studies import build
 from dnntrain.studies.study import Study
 from tests.support.command import environment
 from tests.support.inline import inline
@@ -87,6 +88,10 @@ def test_a_trained_run_is_transferred(tmp_path: Path) -> None:
     source = dt.train(classes="0,1,2", out=tmp_path, **SMALL)
     made = dt.transfer(source, classes="sandal,shirt", seeds=1, out=tmp_path, train_size=40, val=60, epochs=2)
     assert made.runs["arm"].tolist() == ["scratch", "transfer"] and made.metric == "test_acc"
+    base = source.runs["run"][0]
+    for typed, named in ((source.folder, f"{source.folder} (run {base})"), (base, base)):
+        study = build.transfer_study(str(typed), {}, build.TransferDesign(), out=tmp_path)
+        assert study.question == f"What does reusing {named} gain?"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ WRONG_VALUES = ("x", "1.5", "-1", "", [], {}, {"a": 1}, True, None, -1, float("i
 
 
 def test_every_synonym_means_something_that_exists_and_is_no_name_itself() -> None:
-    options = {"out", "workers", "device", "seeds", "checkpoint_every", "md", "latex"}
+    options = {"out", "workers", "device", "seeds", "checkpoint_every", "md", "latex", "track", "plan"}
+    options |= {"csv", "json", "html"}
     names = {*flat_keys(), *CATALOGUE, *KEYS, *options, *DEVICES, *SOURCES}
     metrics = {column.removeprefix("test_") for column in metric_columns()}
     for word, meanings in SYNONYMS.items():
@@ -74,6 +75,9 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("train --batchnorm", "No such option: --batchnorm; did you mean --bn? (see"),
         ("train --no-batch-norm", "did you mean --no-bn?"),
         ("train --momentum 0.9", "did you mean --optimizer sgd:momentum=0.9?"),
+        ("train --mnist", "did you mean --data fashion-mnist?"),
+        ("train --resume", "--resume; the same command continues where it stopped (see"),
+        ("report runs --format csv", "did you mean --csv or --json or --html?"),
         ("train --gpu", "did you mean --device cuda?"),
         ("lr-find --seed 3", "did you mean --seeds?"),
         ("train --optimizer nesterov", "unknown optimizer 'nesterov'; did you mean 'sgd:momentum=0.9,nesterov=on'?"),

@@ -9,7 +9,7 @@ import pytest
 
 from dnntrain.techniques import CATALOGUE
 from tests.bench.lecture.declaration import Claim, Reading, read_lecture
-from tests.bench.lecture.judging import CONTRADICTED, DEPENDS, NOT_RUN, SUPPORTED, UNTOLD, JudgedClaim, JudgedReading
+from tests.bench.lecture.judging import CONTRADICTED, DEPENDS, NOT_RUN, SUPPORTED, UNDECIDED, JudgedClaim, JudgedReading
 from tests.bench.lecture.page import DOCS, NAME, anchor, page
 from tests.bench.lecture.record import Record, read_record
 from tests.bench.lecture.sections import Lesson, Section, lessons, read_sections, select
@@ -92,13 +92,13 @@ def judged(*verdicts: str) -> JudgedClaim:
 @pytest.mark.parametrize(
     ("selection", "verdict", "is_said"),
     [("C1", SUPPORTED, False), ("C1", DEPENDS, True), ("C1 reading 0", SUPPORTED, True),
-     ("C1 reading 1", SUPPORTED, False), ("C1 reading 2", UNTOLD, True), ("C1 reading 3", NOT_RUN, True)],
+     ("C1 reading 1", SUPPORTED, False), ("C1 reading 2", UNDECIDED, True), ("C1 reading 3", NOT_RUN, True)],
 )  # fmt: skip
 def test_a_sentence_about_results_is_printed_only_if_all_its_readings_bear_it_out(
     selection: str, verdict: str, is_said: bool
 ) -> None:
     section = Section(title="A", idea="B.", lessons=(Lesson(says="It works.", when={selection: verdict}),))
-    claims = [judged(SUPPORTED, CONTRADICTED, UNTOLD, NOT_RUN)]
+    claims = [judged(SUPPORTED, CONTRADICTED, UNDECIDED, NOT_RUN)]
     assert [*lessons(section, claims)] == (["It works."] if is_said else [])
 
 

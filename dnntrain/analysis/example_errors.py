@@ -54,14 +54,16 @@ def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], b
         (arm, int(seed)): _per_example(store, run, metric, part)
         for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True)
     }
+    shared = {name: [seed for seed in arms[baseline].finished if seed in arms[name].finished] for name in arms}
     errors = {}
-    for name in arms:
-        seeds = [seed for seed in arms[baseline].finished if seed in arms[name].finished]
+    for name, seeds in shared.items():
         ours, theirs = ([values.get((arm, seed)) for seed in seeds] for arm in (name, baseline))
         shapes = {None if row is None else row.shape for row in (*ours, *theirs)}
         if name != baseline and len(seeds) > 1 and len(shapes) == 1 and None not in shapes:
             errors[name] = crossed_error(np.array(ours, np.float64), np.array(theirs, np.float64))
     missing = [name for name, arm in arms.items() if name not in errors and name != baseline and arm.finished]
+    if missing and all(len(shared[name]) < 2 for name in missing):
+        return ExampleErrors(errors, missing, f"it takes at least two seeds that an arm shares with {baseline}")
     return ExampleErrors(errors, missing, _why_missing(results, metric, values) if missing else "")
 
 

@@ -24,7 +24,6 @@ from dnntrain.data.user_callable import CALLED
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.utils.console import show
-from dnntrain.utils.fields import format_value
 from dnntrain.utils.files import write_errors
 from dnntrain.utils.text_layout import TextTable
 
@@ -220,7 +219,7 @@ def spread_of(targets: Targets) -> str:
     from dnntrain.reporting.formatting import figure  # imports pandas
 
     spread = float(targets.std())
-    ends = f"{format_value(float(targets.min()))} to {format_value(float(targets.max()))}"
+    ends = " to ".join(f"{float(end):,.12g}" for end in (targets.min(), targets.max()))
     return f"{ends}, mean {figure(float(targets.mean()), spread)}, deviation {figure(spread, spread)}"
 
 

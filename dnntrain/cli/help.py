@@ -40,7 +40,13 @@ class HelpfulCommand(TyperCommand):
 
 
 class HelpfulGroup(TyperGroup):
-    """A command with commands of its own, whose help has this layout."""
+    """A command with commands of its own, whose help has this layout. Alone, it prints its help."""
+
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        if not (args or self.invoke_without_command or context.resilient_parsing):
+            typer.echo(context.get_help())
+            raise typer.Exit
+        return super().parse_args(context, args)
 
     def format_help(self, context: Any, formatter: Any) -> None:
         formatter.write(page(context))

@@ -54,4 +54,4 @@ def lr_find(
         show(result)
     if out is not None:
         for path in result.save(out):
-            typer.echo(f"written: {path}", err=as_json)
+            typer.echo(f"wrote {path}", err=as_json)

@@ -99,6 +99,13 @@ ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 RENAMED_OPTIONS = {"--ladder": "--strategies", "--curve": "--train-sizes", "--compare": "--against"}
 """Options that had another name, without those of renamed settings."""
 
+NEEDLESS_OPTIONS = {
+    "--resume": "the same command continues where it stopped",
+    "--verbose": "progress goes to stderr",
+    "--quiet": "progress goes to stderr; add 2>/dev/null",
+}
+"""Options of other tools that none of the commands needs, and why."""
+
 
 @app.callback(invoke_without_command=True)
 def root(
@@ -211,6 +218,8 @@ def usage_message(error: Exception) -> str:
 
 def option_hint(option: str, parameters: Sequence[Any]) -> str:
     """The options that an unknown one may mean, as a command has them."""
+    if option in NEEDLESS_OPTIONS:
+        return f"; {NEEDLESS_OPTIONS[option]}"
     names = [name for each in parameters for name in (*each.opts, *each.secondary_opts) if name.startswith("--")]
     known = {name.lstrip("-").replace("-", "_"): name for name in names}
     if "set" in known:  # a preset's settings are changed with --set

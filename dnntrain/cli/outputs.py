@@ -110,7 +110,8 @@ class Outputs:
             if file is not None:
                 save(text(), file)
         if self.figures is not None:
-            report.save_figures(self.figures)
+            drawn = report.save_figures(self.figures)
+            typer.echo(f"wrote {len(drawn)} files to {self.figures}", err=True)
 
     def print_tables(self, report: Report) -> None:
         """Print the tables, the answers to requirements, and what the exit code guarantees."""
@@ -131,8 +132,14 @@ def output_options() -> list[inspect.Parameter]:
     return [keyword(name, option, getattr(Outputs, name)) for name, option in OUTPUTS.items()]
 
 
-def save(text: str, file: str) -> None:
-    """Write text to a file, atomically, or to stdout for '-'."""
+def save(text: str, file: str, what: str = "") -> None:
+    """Write text to a file, atomically, and say so on stderr; for '-', write it to stdout.
+
+    Args:
+        text: The content.
+        file: The file's path, or '-'.
+        what: What is written, such as `20 rows`; by default only the file is named.
+    """
     if file == "-":
         typer.echo(text, nl=False)
         return
@@ -140,3 +147,4 @@ def save(text: str, file: str) -> None:
         raise InputError("empty file name")
     with write_errors(Path(file)):
         write_atomic(Path(file), [text])
+    typer.echo(f"wrote {f'{what} to ' if what else ''}{file}", err=True)

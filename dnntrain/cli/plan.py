@@ -9,7 +9,7 @@ import typer
 from rich.console import Group
 from rich.text import Text
 
-from dnntrain.config.shown import in_use, split_settings, write_settings
+from dnntrain.config.shown import as_in_module, in_use, split_settings, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
@@ -63,8 +63,7 @@ def print_result(result: StudyResult) -> None:
 
     records = list(result.records.values())
     if len(result) == 1 and records and not result.tuned:
-        alone = result.folder.parent / "store" / records[0].run
-        typer.echo(training_report(records, result.folder if records[1:] else alone))
+        typer.echo(training_report(records, result.folder))
         return
     for each in filter(None, (result, result.tuned)):
         show(study_report(each.summary.analysis))
@@ -130,8 +129,8 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
     lines = [
         f"{count_noun(len(study.arms), 'arm')} × {count_noun(len(study.seeds), 'seed')} = "
-        f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}; "
-        f"baseline: {study.baseline or 'none'}",
+        f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}"
+        + (f"; baseline: {study.baseline}" if study.baseline else ""),
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
         *work_lines(study, options, runner),
@@ -143,7 +142,8 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         lines.insert(1, f"seeds are added until every arm is resolved: looks at {looks} seeds, at most {most} runs")
     if study.tuning:
         lines.append(tuning_line(study, study.tuning))
-    return Group(Text(study.name, style="bold"), Text(study.question), table, Text("\n".join(lines), style="dim"))
+    heading = [Text(study.name, style="bold"), *([Text(study.question)] if study.question else [])]
+    return Group(*heading, table, Text("\n".join(lines), style="dim"))
 
 
 def own_settings(study: Study, arm: Arm) -> dict[str, object]:
@@ -155,6 +155,7 @@ def own_settings(study: Study, arm: Arm) -> dict[str, object]:
     if baseline is not None and arm.name != study.baseline:
         varied = [key for key in varied if settings[key] != baseline[key]]
     own = {key: settings[key] for key in varied}
+    own = as_in_module(own, settings["net"])
     return own | {tried.key: "tuned"} if tried else own
 
 

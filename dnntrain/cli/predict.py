@@ -48,6 +48,7 @@ def predict(
         dnntrain predict vanishing new.npz --arm elu --ensemble
     """
     from dnntrain.data import DataLocation
+    from dnntrain.data.dataset import count_noun
     from dnntrain.inference.choice import choose_runs
     from dnntrain.inference.prediction import predict_examples
     from dnntrain.inference.recorded import RecordedModel
@@ -62,7 +63,7 @@ def predict(
     typer.echo(f"predicted by {words}", err=True)
     for line in (*predicted.notes, *metric_line(predicted, models[0].info.task)):
         typer.echo(line, err=True)
-    save(predicted.frame.to_csv(index=False, float_format="%.9g"), out)
+    save(predicted.frame.to_csv(index=False, float_format="%.9g"), out, count_noun(len(predicted.frame), "row"))
 
 
 def metric_line(predicted: Predicted, task: str) -> list[str]:

@@ -17,8 +17,7 @@ from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import PRICED_ON
 from dnntrain.store.studies import RUNS
-from dnntrain.studies.listing import copy_preset, listed_presets
-from dnntrain.studies.presets import preset_text
+from dnntrain.studies.listing import copy_preset, listed_presets, shown_preset
 from dnntrain.utils.console import console, show
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
@@ -85,7 +84,7 @@ def show_preset(name: PresetName) -> None:
         dnntrain presets show vanishing
         dnntrain presets show optimizers
     """
-    (_, text), terminal = preset_text(name), console()
+    (_, text), terminal = shown_preset(name), console()
     if not terminal.is_terminal:
         typer.echo(text, nl=False)
         return

@@ -11,6 +11,10 @@ from dnntrain.utils.fields import format_value
 SELDOM_SHOWN = frozenset({"subset", "val_from", "output", "loss", "select", "replicate"})
 """Settings that are shown only where they are not the default, with those of transfer and of the data sources."""
 
+PARTS_OF_MODULES = frozenset({"dropout", "alpha_dropout", "mc_dropout", "bn", "layer_norm", "group_norm", "rms_norm"})
+"""Settings that change the parts of a user's own module. Where they are off, the module keeps its own."""
+AS_IN_MODULE = "as in the module"
+
 
 @dataclass(frozen=True)
 class ShownSettings:
@@ -67,6 +71,15 @@ def without_usual(settings: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None
         and value is not False
         and not ((key in seldom or key.startswith(parents)) and value == defaults.get(key, value))
+    }
+
+
+def as_in_module(settings: Mapping[str, Any], net: object) -> dict[str, Any]:
+    """The settings for a reader. On a user's own module, 'off' would be wrong: its own dropout and norms are on."""
+    is_module = str(net).startswith("module:")
+    return {
+        key: AS_IN_MODULE if is_module and key in PARTS_OF_MODULES and (value is None or value is False) else value
+        for key, value in settings.items()
     }
 
 

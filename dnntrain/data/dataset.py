@@ -280,7 +280,7 @@ def renumber(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
 
 def count_noun(count: int, noun: str) -> str:
     """A count and its noun: '1 row', '1,200 rows'."""
-    return f"{count:,} {noun}{'s' if count > 1 else ''}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def escape_unprintable(text: str) -> str:

@@ -202,7 +202,9 @@ def _open(url: str, start: int) -> _Incoming:
 
 
 def _path(url: str) -> Path:
-    return Path(url2pathname(url.removeprefix("file:"))) if url.startswith("file:") else Path(url).expanduser()
+    if url.startswith("file:"):
+        return Path(url2pathname(url.removeprefix("file:")))
+    return Path(url).expanduser() if url.startswith("~") else Path(url)  # Path drops the dot of `./~x`
 
 
 def _from_disk(path: Path, start: int) -> _Incoming:

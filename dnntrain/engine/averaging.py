@@ -19,11 +19,11 @@ STATISTICS_BATCHES = 32
 """Training batches from which running statistics are measured: val_loss is right to 1 % of that of a full pass."""
 
 
-def averaging_shares(p: Population, epoch: int) -> list[torch.Tensor | None]:
+def averaging_shares(p: Population, epoch: int) -> tuple[torch.Tensor | None, list[bool]]:
     """The share of the present weights in each member's average after each step of the epoch (0-based).
 
     Returns:
-        Float32 (P,) for each step; None where no average moves.
+        Float32 (steps, P), None if nothing is averaged; and whether any average moves after each step.
     """
     steps = p.inputs.steps_per_epoch
     t = np.arange(epoch * steps + 1, (epoch + 1) * steps + 1, dtype=np.float64)
@@ -33,18 +33,23 @@ def averaging_shares(p: Population, epoch: int) -> list[torch.Tensor | None]:
         for averaging in run.spec.techniques(Averaging)
     ]
     if not shares:
-        return [None] * steps
+        return None, [False] * steps
     by_step = np.stack(shares, axis=1).astype(np.float32)
-    on_device = torch.from_numpy(by_step).to(p.inputs.device)
-    return [share if row.any() else None for share, row in zip(on_device, by_step, strict=True)]
+    return torch.from_numpy(by_step).to(p.inputs.device), [bool(row.any()) for row in by_step]
 
 
-def update_average(p: Population, share: torch.Tensor | None) -> None:
-    """Move the averaged network toward the trained one after a step, by each member's share (P,)."""
+def update_average(p: Population, share: torch.Tensor | None, is_first: bool) -> None:
+    """Move the averaged network toward the trained one after a step.
+
+    Args:
+        p: The population.
+        share: Each member's share of the trained weights, (P,); None if no average moves.
+        is_first: Whether it was the first step of the training.
+    """
     if p.averaged is None:
         return
     now, average = p.network.state(), p.averaged.state()
-    if p.steps == 1:  # running statistics have no value before the first mini-batch
+    if is_first:  # running statistics have no value before the first mini-batch
         for name, buffer in p.averaged.buffers.items():
             buffer.copy_(now[name])
     if share is None:

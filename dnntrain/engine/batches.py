@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.data.balance import absent_notes
-from dnntrain.data.split import batch_count, batch_counts, split, step_count
+from dnntrain.data.split import batch_count, batch_counts, step_count
 from dnntrain.engine.augmentation import BatchAugmentation
 from dnntrain.engine.network import LayerSpecs, layer_specs
 from dnntrain.engine.padding import SIMD_WIDTH, evaluation_rows, padded_rows
@@ -29,12 +29,14 @@ from dnntrain.engine.scaling import (
     min_and_range,
     standardize_targets,
 )
+from dnntrain.engine.splits import Splits, splits_of
 from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.nn.layer_spec import walk
 from dnntrain.nn.random import generator
 from dnntrain.techniques.augmentation.test_time import TestTimeFlips
 from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.trees import map_tensors
 
 
 @dataclass(frozen=True)
@@ -53,30 +55,27 @@ class Batch:
     """With test-time augmentation, the inputs of the mirror images, like `x`."""
 
 
-Splits = Sequence[tuple[np.ndarray, np.ndarray]]
-"""Each member's training and validation examples, as indices."""
+class BatchInputs(NamedTuple):
+    """What a mini-batch is made from; for several of them at once, each tensor has their number as its first axis."""
+
+    examples: torch.Tensor
+    """Their indices, int32 (P, rows)."""
+    y: torch.Tensor
+    """Their targets, (P, rows)."""
+    draws: tuple[torch.Tensor, ...]
+    """What each augmentation drew for them, (P, rows, numbers)."""
+    real: int
+    """As in `Batch`."""
 
 
-def splits_of(dataset: Dataset, specs: Sequence[RunSpec]) -> Splits:
-    """Each run's training and validation examples."""
-    streams = [generator(0 if spec.subset == "shared" else spec.stream_seed, "split") for spec in specs]
-    return [
-        split(dataset, s.val, s.train_size, stream, first=s.val_from == "first")
-        for s, stream in zip(specs, streams, strict=True)
-    ]
+class EpochDraws(NamedTuple):
+    """What is drawn for the members' examples in one epoch (0-based), on the host."""
 
-
-def validation_notes(dataset: Dataset, spec: RunSpec) -> list[str]:
-    """Notes on the classes that a run's settings leave without training or validation examples.
-
-    There are none where the data have a validation part of their own, which the data set's own notes speak of, or where
-    the run trains on a sample, whose size says what to expect.
-    """
-    if not dataset.classes or dataset.n_validation or spec.train_size is not None:
-        return []
-    ((train, validation),) = splits_of(dataset, [spec])
-    parts = {"training": dataset.train_targets[train], "validation": dataset.train_targets[validation]}
-    return [note for note in absent_notes(dataset, parts) if note not in dataset.notes]
+    epoch: int
+    order: np.ndarray
+    """Each member's training examples in their order, int32 (P, n)."""
+    draws: list[np.ndarray]
+    """What each augmentation draws for them, (P, n, numbers)."""
 
 
 class BatchSource:
@@ -118,6 +117,7 @@ class BatchSource:
             dataset, spec.output, dataset.train_targets[fitted] if fitted_targets is None else fitted_targets
         )
         self.training_loss = self._training_loss(spec)
+        self._ahead: EpochDraws | None = None
         self.is_tokens = dataset.is_tokens
         self.augmentation = BatchAugmentation.of(specs, dataset.outline, device)
         self.mirrors = bool(spec.techniques(TestTimeFlips))
@@ -196,18 +196,21 @@ class BatchSource:
         on_device = (torch.from_numpy(figure.astype(precision)).to(self.device) for figure in (offset, factor))
         return next(on_device), next(on_device)
 
-    def scaling(self, member: int) -> dict[str, np.ndarray]:
-        """The measured values that fill and scale a member's inputs: they are stored with its network."""
-        measured = {} if self.fill is None else {"input.fill": self.fill[None]}
+    def scaling(self) -> list[dict[str, np.ndarray]]:
+        """The measured values that fill and scale each member's inputs: they are stored with its network."""
+        filled = {} if self.fill is None else {"input.fill": self.fill[None]}
         if self.offset is None:
-            return measured
-        shared = len(self.offset) == 1
-        figures = {"input.offset": self.offset, "input.factor": self.factor}
-        return measured | {name: figure[0 if shared else member].cpu().numpy() for name, figure in figures.items()}
+            return [filled for _ in self.train_indices]
+        offset, factor = self.offset.cpu().numpy(), self.factor.cpu().numpy()
+        places = [0 if len(offset) == 1 else member for member in range(len(self.train_indices))]
+        return [filled | {"input.offset": offset[m], "input.factor": factor[m]} for m in places]
 
     def select(self, members: Sequence[int]) -> BatchSource:
         """The inputs of some members, by their indices; the examples are shared."""
         some = copy(self)
+        if self._ahead:
+            draws = [each[members] for each in self._ahead.draws]
+            some._ahead = EpochDraws(self._ahead.epoch, self._ahead.order[members], draws)
         some.train_indices = self.train_indices[members]
         some.training_loss = self.training_loss.select(members)
         some.augmentation = self.augmentation.select(members)
@@ -225,38 +228,46 @@ class BatchSource:
 
     def epoch(self, seeds: Sequence[int], epoch: int) -> Iterator[Batch]:
         """The mini-batches of one epoch (0-based), each member's in its own order, augmented."""
-        order = self._order(seeds, epoch)
-        drawn = self.augmentation.draw(seeds, epoch, order, self.batch_size)
-        for size, indices, *draws in self._by_step(order, *drawn):
-            targets = self.targets.index_select(0, indices.view(-1)).view(indices.shape)
-            for index, y, *now in zip(indices, targets, *draws, strict=True):
-                levels = self.augmentation.change_images(self._gather(self.examples, index), now)
-                x, partner, share = self.augmentation.change_inputs(self.scaled(levels), y, size, now)
-                yield Batch(x, y, size, partner, share)
+        for inputs in self.epoch_inputs(seeds, epoch):
+            for n in range(len(inputs.examples)):
+                yield self.batch(map_tensors(itemgetter(n), inputs))
 
-    def _order(self, seeds: Sequence[int], epoch: int) -> np.ndarray:
-        """Each member's training examples in the order of an epoch, int32 (P, n)."""
-        members = zip(seeds, self.train_indices, strict=True)
-        return np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+    def batch(self, inputs: BatchInputs) -> Batch:
+        """The mini-batch that is made from these inputs."""
+        levels = self.augmentation.change_images(self._gather(self.examples, inputs.examples), inputs.draws)
+        changed = self.augmentation.change_inputs(self.scaled(levels), inputs.y, inputs.real, inputs.draws)
+        x, partner, share = changed
+        return Batch(x, inputs.y, inputs.real, partner, share)
 
-    def _by_step(self, *values: np.ndarray) -> Iterator[Any]:
-        """Numbers for each example in the order of an epoch, (P, n, …), by step: the full batches, then the last.
+    def epoch_inputs(self, seeds: Sequence[int], epoch: int) -> Iterator[BatchInputs]:
+        """What the mini-batches of one epoch (0-based) are made from: those of full size, then the last.
 
-        Yields:
-            The real rows of a batch, and each of `values` on the device, (steps, P, rows, …). Rows of padding hold 0.
+        Each tensor has the number of mini-batches as its first axis. Rows of padding hold 0.
         """
+        drawn = self._ahead if self._ahead and self._ahead.epoch == epoch else self._draw(seeds, epoch)
         full, last = batch_counts(self.n_train, self.batch_size)
-        for steps, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
-            if not steps * size:
-                continue
-            found = []
-            for value in values:
-                members, rest = len(value), value.shape[2:]
-                by_step = np.zeros((steps, members, padded_rows(size, self.widths), *rest), value.dtype)
-                part = value[:, start : start + steps * size].reshape(members, steps, size, *rest)
-                by_step[:, :, :size] = part.swapaxes(0, 1)
-                found.append(torch.from_numpy(by_step).to(self.device))
-            yield size, *found
+        for count, size, start in ((full, self.batch_size, 0), (1, last, full * self.batch_size)):
+            if count * size:
+                index, *draws = (self._by_batch(values, count, size, start) for values in (drawn.order, *drawn.draws))
+                y = self.targets.index_select(0, index.view(-1)).view(index.shape)
+                yield BatchInputs(index, y, tuple(draws), size)
+
+    def draw_ahead(self, seeds: Sequence[int], epoch: int) -> None:
+        """Draw the numbers of an epoch (0-based) before they are needed: a GPU works meanwhile."""
+        self._ahead = self._draw(seeds, epoch)
+
+    def _draw(self, seeds: Sequence[int], epoch: int) -> EpochDraws:
+        members = zip(seeds, self.train_indices, strict=True)
+        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        return EpochDraws(epoch, order, self.augmentation.draw(seeds, epoch, order, self.batch_size))
+
+    def _by_batch(self, values: np.ndarray, count: int, size: int, start: int) -> torch.Tensor:
+        """Values of examples from `start` on, (P, n, …), as those of `count` batches, (count, P, rows, …)."""
+        members, rest = len(values), values.shape[2:]
+        by_batch = np.zeros((count, members, padded_rows(size, self.widths), *rest), values.dtype)
+        part = values[:, start : start + count * size].reshape(members, count, size, *rest)
+        by_batch[:, :, :size] = part.swapaxes(0, 1)
+        return torch.from_numpy(by_batch).to(self.device)
 
     def _gather(self, examples: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """The examples that index (P, rows) names, as in the files: (P, rows, features)."""

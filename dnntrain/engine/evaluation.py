@@ -32,11 +32,9 @@ class MetricAccumulator:
         self.pending: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self.sums: list[list[torch.Tensor]] = [[] for _ in metrics]
 
-    def add(self, batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
-        """Add a batch with its outputs (P, rows, units) and losses (P, rows)."""
-        # keep nothing else of the batch: holding its inputs would stop the allocator from reusing their memory
-        real = batch.real
-        self.pending.append((outputs[:, :real], batch.y[:, :real], losses[:, :real]))
+    def add(self, outputs: torch.Tensor, y: torch.Tensor, losses: torch.Tensor, real: int) -> None:
+        """Add a batch with its outputs (P, rows, units), targets (P or 1, rows), and losses (P, rows)."""
+        self.pending.append((outputs[:, :real], y[:, :real], losses[:, :real]))
         # some hundred rows at a time, because each operation has a fixed cost
         if len(self.pending) * losses.shape[1] >= EVALUATION_ROWS:
             self._reduce()
@@ -98,7 +96,7 @@ def evaluate(
     accumulator = MetricAccumulator(inputs.metrics, inputs.target_info[part.removeprefix("mc_")])
     for number, batch in enumerate(batches):
         outputs = predict(number, batch)
-        accumulator.add(batch, outputs, inputs.loss.losses(outputs, batch.y))
+        accumulator.add(outputs, batch.y, inputs.loss.losses(outputs, batch.y), batch.real)
         if keep is not None:
             keep.append(on_host(outputs, batch))
     return accumulator.results(part)

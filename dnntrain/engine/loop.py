@@ -6,7 +6,7 @@ The engine writes no files and prints nothing: it reports to `on_epoch` and retu
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,15 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.averaging import averaging_shares, complete_average, update_average
-from dnntrain.engine.batches import Batch
+from dnntrain.engine.averaging import complete_average
 from dnntrain.engine.evaluation import MetricAccumulator, evaluate, forward, measure_watched, predictions, test
-from dnntrain.engine.gradients import observed, passes_by_step, step_gradients
+from dnntrain.engine.graphs import StepRunner
 from dnntrain.engine.health import layer_names
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.probe import Probe
 from dnntrain.engine.run import OnEpoch, Run, ignore
-from dnntrain.engine.update import clip, epoch_rates, regularize, update
+from dnntrain.engine.step_inputs import epoch_steps
 from dnntrain.metrics import TRAIN_LOSS, VAL_LOSS
-from dnntrain.nn.gradients import densify
 
 NEW = StartState()
 
@@ -37,6 +35,7 @@ def train_population(
     on_epoch: OnEpoch = ignore,
     start: StartState = NEW,
     keep_predictions: bool = True,
+    runner: Callable[[Population], StepRunner] = StepRunner.of,
 ) -> list[Run]:
     """Train runs of one graph (`spec.graph()`) as one population.
 
@@ -47,59 +46,61 @@ def train_population(
         on_epoch: Called after each epoch.
         start: Weights, layers, examples, or checkpoints to start from; by default the runs start anew.
         keep_predictions: Whether the finished runs hold their predictions on held-out examples.
+        runner: Makes what runs the steps of the population, and again each time that it has lost members.
 
     Returns:
         The finished runs, in the order of their specs.
     """
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     population = Population.start(list(runs), dataset, device or torch.device("cpu"), start)
-    epoch = len(runs[0].history)
+    steps, epoch = runner(population), len(runs[0].history)
     while population.runs:
         started, cpu_started = time.perf_counter(), time.process_time()
         trained = population.runs
-        figures, probe = train_epoch(population, epoch)
+        figures, probe = train_epoch(steps, epoch)
         complete_average(population, epoch)
         validate(population, epoch, figures, probe)
         population.update_best()
         finish_runs(population, [m for m, run in enumerate(trained) if is_finished(run)], keep_predictions)
         for run in trained:
+            run.steps_as = steps.mode
             run.seconds += (time.perf_counter() - started) / len(trained)
             run.cpu_seconds += (time.process_time() - cpu_started) / len(trained)
         on_epoch(trained, population.checkpoints)
+        if 0 < len(population.runs) < len(trained):  # their tensors are copies now
+            steps = runner(population)
         epoch += 1
     return runs
 
 
-def train_epoch(p: Population, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
+def train_epoch(runner: StepRunner, epoch: int) -> tuple[dict[str, np.ndarray], Probe]:
     """Train one epoch (0-based), and return each member's figures (P,), and the probe of its layers."""
-    network, inputs, steps = p.network, p.inputs, p.inputs.steps_per_epoch
-    rates, averaging = epoch_rates(p, epoch), averaging_shares(p, epoch)
+    p = runner.p
+    inputs, groups, steps = p.inputs, epoch_steps(p, epoch), p.inputs.steps_per_epoch
     probe = Probe(len(p.runs), inputs.device, steps, is_first=p.steps == p.start_state.epochs == 0)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
     clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
 
-    def on_batch(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
-        metrics.add(batch, outputs, losses)
-        probe.add_losses(losses[:, : batch.real])
-
-    for step, passes in enumerate(passes_by_step(p, epoch)):
-        is_probed = probe.begin(step)
-        grads = regularize(p, step_gradients(p, observed(passes, probe) if is_probed else passes, on_batch))
-        if is_probed:
-            probe.gradients(network.kernels, grads, keep=p.clipping is not None)
-        if p.clipping:
-            grads, is_clipped = clip(p.clipping, grads)
-            clipped += is_clipped
-        if is_probed and p.clipping:
-            probe.clipped([densify(gradient) for gradient in grads.values()])
-        update(p, grads, rates, step)
-        if is_probed:
-            probe.updates(network.kernels)
-        update_average(p, averaging[step])
+    step = 0
+    for group in groups:
+        for n in range(len(group)):
+            result = runner.run(group, n, probe.is_probed(step))
+            for batch in result.batches:
+                metrics.add(batch.outputs, batch.y, batch.losses, batch.real)
+                probe.add_losses(step, batch.losses[:, : batch.real])
+            if result.is_clipped is not None:
+                clipped += result.is_clipped
+            if result.figures:
+                probe.steps[step] = result.figures
+            step += 1
+    p.steps += steps
+    if inputs.device.type != "cpu" and epoch + 1 < max(run.spec.epochs for run in p.runs):
+        inputs.draw_ahead(p.seeds, p.start_state.epochs + epoch + 1)  # while the device still trains
 
     figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
-    figures |= {"clip_cosine": probe.clip_cosine()} if p.clipping else {}
-    return {"lr": rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
+    cosine = probe.clip_cosine()
+    figures |= {} if cosine is None else {"clip_cosine": cosine}
+    return {"lr": groups[-1].inputs.rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe
 
 
 def validate(p: Population, epoch: int, figures: dict[str, np.ndarray], probe: Probe) -> None:
@@ -139,11 +140,14 @@ def finish_runs(p: Population, finished: list[int], keep_predictions: bool) -> N
     watched = measure_watched(specs, outputs or [], inputs, "test")
     predict = forward(network, inputs.loss)
     predicted = predictions(inputs, predict, outputs) if outputs and keep_predictions else [None] * len(runs)
+    # one copy from the device for each tensor, and not for each member
+    weights = {name: tensor.cpu().numpy() for name, tensor in network.state().items()}
+    scaling = inputs.scaling()
     for k, run in enumerate(runs):
         if run.status != "diverged":
             run.status = "finished"
             run.test = {name: float(figures[k]) for name, figures in tested.items()} | watched[k]
             run.predictions = predicted[k]
-        run.weights = {name: tensor[k].cpu().numpy() for name, tensor in network.state().items()}
-        run.weights |= p.inputs.scaling(finished[k])
+        # a module's buffers may have shape (), and then `values[k]` is a scalar and not an array
+        run.weights = {name: np.asarray(values[k]) for name, values in weights.items()} | scaling[k]
     p.select([m for m in range(len(p.runs)) if m not in finished])

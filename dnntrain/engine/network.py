@@ -185,11 +185,19 @@ def load_layers(layers: LayerSpecs, weights: Mapping[str, np.ndarray], device: t
     return build([layers], {name: torch.from_numpy(np.array(weights[name]))[None].to(device) for name in names}, device)
 
 
+def dropout_key_tensor(
+    network: Network, seeds: Sequence[int], stream: str, first: int, steps: int
+) -> torch.Tensor | None:
+    """Keys of the dropout masks of each step, int32 (steps, layers, P); None without dropout."""
+    if not network.layers.uses_keys():
+        return None
+    keys = random.step_keys(seeds, stream, first, steps, sum(layer.draws for layer in walk(network.layer_specs)))
+    return torch.from_numpy(keys).to(next(iter(network.parameters.values())).device)
+
+
 def dropout_keys(
     network: Network, seeds: Sequence[int], stream: str, first: int, steps: int
 ) -> list[torch.Tensor | None]:
-    """Keys of the dropout masks of each step, int32 (layers, P); None without dropout."""
-    if not network.layers.uses_keys():
-        return [None] * steps
-    keys = random.step_keys(seeds, stream, first, steps, sum(layer.draws for layer in walk(network.layer_specs)))
-    return list(torch.from_numpy(keys).to(next(iter(network.parameters.values())).device))
+    """As `dropout_key_tensor`, by step: each (layers, P), or None without dropout."""
+    keys = dropout_key_tensor(network, seeds, stream, first, steps)
+    return [None] * steps if keys is None else list(keys)

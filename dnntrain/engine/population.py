@@ -11,11 +11,12 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import BatchSource, Splits
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
 from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
 from dnntrain.engine.probe import RunProbes
 from dnntrain.engine.run import Run
+from dnntrain.engine.splits import Splits
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import Tensors
 from dnntrain.nn.layer_spec import ParameterRole, parameter_roles

@@ -1,20 +1,19 @@
-"""Measures how gradients pass through a network while it trains: figures of each layer at some steps of an epoch."""
+"""How gradients pass through a network while it trains: figures of each layer at some steps of an epoch."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 
-from dnntrain.nn.gradients import FactoredGradient, densify
+from dnntrain.engine.step_probe import StepFigures
 from dnntrain.nn.maps import pixel_rows
 from dnntrain.techniques.base import techniques_in
-from dnntrain.techniques.clipping import Clipping, global_norm, norms
+from dnntrain.techniques.clipping import Clipping
 from dnntrain.utils.lazy import torch
 
 PROBES = 8
@@ -88,9 +87,9 @@ class RunProbes:
 
 @dataclass
 class Probe:
-    """Measures the layers of P members at some steps of one epoch. Until it is read, nothing waits for the device.
+    """What is measured of the layers of P members in one epoch. Until it is read, nothing waits for the device.
 
-    It is the `BackwardObserver` of the probed steps, and its `activation` the `Observer` of validation.
+    Its `activation` is the `Observer` of validation.
     """
 
     members: int
@@ -100,10 +99,8 @@ class Probe:
     is_first: bool = False
     """Whether the run starts with this epoch. Then the powers of two are probed as well, since runs that diverge do so
     early; they do not count in the epoch's means."""
-    steps: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
-    """By step of the epoch (from 0), the figures of the weights, each (weights, P)."""
-    slopes: dict[int, dict[str, torch.Tensor]] = field(default_factory=dict)
-    """By step, the root mean square (P,) of each activation's derivative, by the activation's name."""
+    steps: dict[int, StepFigures] = field(default_factory=dict)
+    """By step of the epoch (from 0), what was measured there."""
     activations: dict[str, list[list[torch.Tensor]]] = field(default_factory=dict)
     """By the activation's name: the figures of OUTPUT_FIGURES, each (P,), of every call of `activation`."""
 
@@ -111,74 +108,16 @@ class Probe:
         self._counted = probed_steps(self.n_steps)
         self._probed = self._counted | (early_steps(self.n_steps) if self.is_first else set())
         self._losses = torch.zeros(self.n_steps, self.members, device=self.device)
-        self._magnitudes: list[torch.Tensor] = []  # (kinds of clipping, P)
-        self._cosines: list[torch.Tensor] = []
 
-    # ---- a step, in the order of training
+    # ---- training
 
-    def begin(self, step: int) -> bool:
-        """Begin a step of the epoch (from 0), and say whether it is probed."""
-        self._step = step
-        self._row_norms: dict[str, torch.Tensor] = {}
-        self._squares: dict[str, list[torch.Tensor]] = defaultdict(list)
+    def is_probed(self, step: int) -> bool:
+        """Whether a step of the epoch (from 0) is measured."""
         return step in self._probed
 
-    def add_losses(self, losses: torch.Tensor) -> None:
+    def add_losses(self, step: int, losses: torch.Tensor) -> None:
         """Note the losses (P, real rows) of a mini-batch. Every step has them."""
-        self._losses[self._step] += losses.sum(dim=1)
-
-    def slope(self, name: str, slope: torch.Tensor, inputs_per_unit: int) -> None:
-        self._squares[name].append(slope.flatten(1).square().mean(dim=1) * inputs_per_unit)
-
-    def net_input_gradient(self, weight: str, grad: torch.Tensor) -> None:
-        # of the mean loss, so the sum over the rows of all of the step's mini-batches is a mean over examples
-        rows = grad.flatten(2)
-        # scaled, since the squares of what some 30 sigmoid layers leave of a gradient are 0 in float32
-        largest = rows.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
-        row_norms = torch.linalg.vector_norm(rows / largest, dim=2).sum(dim=1) * largest.flatten()
-        self._row_norms[weight] = self._row_norms[weight] + row_norms if weight in self._row_norms else row_norms
-
-    def gradients(
-        self,
-        kernels: dict[str, torch.Tensor],
-        grads: Mapping[str, torch.Tensor | FactoredGradient],
-        keep: bool = False,
-    ) -> None:
-        """Note the weights (P, in, out) before the step, and all gradients before clipping.
-
-        Args:
-            kernels: The weights by name.
-            grads: The gradients of all parameters.
-            keep: Whether they will be clipped, and `clipped` is called then.
-        """
-        dense = {name: densify(gradient) for name, gradient in grads.items()}
-        self._raw = [gradient.clone() for gradient in dense.values()] if keep else []
-        self._before = {name: kernel.clone() for name, kernel in kernels.items()}
-        self._norms = {name: norms(kernel) for name, kernel in self._before.items()}
-        unknown = torch.full((self.members,), math.nan, device=self.device)
-        figures = {
-            "grad_norm": [norms(dense[name]) for name in kernels],
-            "sensitivity": [self._row_norms.get(name, unknown) for name in kernels],
-            "weight_norm": [self._norms[name] / math.sqrt(kernel.shape[2]) for name, kernel in kernels.items()],
-        }
-        self.steps[self._step] = {name: torch.stack(values) for name, values in figures.items()}
-        self.slopes[self._step] = {
-            name: reduce(torch.add, squares).div(len(squares)).sqrt() for name, squares in self._squares.items()
-        }
-        if self._step in self._counted:
-            everything = [gradient.contiguous() for gradient in dense.values()]
-            self._magnitudes.append(torch.stack([kind.magnitude(everything) for kind in techniques_in(Clipping)]))
-
-    def clipped(self, grads: Sequence[torch.Tensor]) -> None:
-        """Note the cosine of the angle between the gradients before and after clipping."""
-        if self._step in self._counted:
-            dot = sum(((a * b).flatten(1).sum(dim=1) for a, b in zip(self._raw, grads, strict=True)), torch.zeros(()))
-            self._cosines.append(dot / (global_norm(self._raw) * global_norm(grads)))
-
-    def updates(self, kernels: dict[str, torch.Tensor]) -> None:
-        """Note how much the step changed the weights, relative to their norm."""
-        ratios = [norms(k - self._before[name]) / self._norms[name].clamp(min=1e-12) for name, k in kernels.items()]
-        self.steps[self._step]["update_ratio"] = torch.stack(ratios)
+        self._losses[step] += losses.sum(dim=1)
 
     # ---- validation
 
@@ -203,7 +142,7 @@ class Probe:
 
     def figures(self) -> dict[str, np.ndarray]:
         """Every figure of FIGURES over the epoch: (weights, P) or (activations, P)."""
-        counted = [figures for step, figures in self.steps.items() if step in self._counted]
+        counted = [figures.weights for figures in self._counted_steps()]
         means: dict[str, torch.Tensor] = {}
         if counted:  # summed one by one: how a reduction over steps rounds could depend on the number of members
             means = {name: reduce(torch.add, (f[name] for f in counted)) / len(counted) for name in counted[0]}
@@ -212,7 +151,7 @@ class Probe:
         seen, names = [*self.observed.values()], [*self.observed]
         if seen:
             means |= zip(OUTPUT_FIGURES, torch.stack(seen, 1), strict=True)
-            slopes = [self._slopes(step, names) for step in self.steps if step in self._counted]
+            slopes = [self._slopes(figures, names) for figures in self._counted_steps()]
             means["slope"] = reduce(torch.add, slopes) / len(slopes) if slopes else torch.full_like(seen[0], math.nan)
         empty = np.zeros((0, self.members))
         return {name: empty for name in FIGURES} | {name: mean.cpu().numpy() for name, mean in means.items()}
@@ -221,8 +160,9 @@ class Probe:
     def by_step(self) -> dict[str, np.ndarray]:
         """The figures at each probed step: (steps, weights, P), and `slope` (steps, activations, P)."""
         steps, names = sorted(self.steps), [*self.observed]
-        figures = {name: torch.stack([self.steps[step][name] for step in steps]) for name in self.steps[steps[0]]}
-        figures["slope"] = torch.stack([self._slopes(step, names) for step in steps])
+        weights = [self.steps[step].weights for step in steps]
+        figures = {name: torch.stack([each[name] for each in weights]) for name in weights[0]}
+        figures["slope"] = torch.stack([self._slopes(self.steps[step], names) for step in steps])
         return {name: values.cpu().numpy() for name, values in figures.items()}
 
     @cached_property
@@ -231,24 +171,34 @@ class Probe:
         losses: np.ndarray = self._losses.cpu().numpy()
         return losses
 
-    def _slopes(self, step: int, names: Sequence[str]) -> torch.Tensor:
+    def _counted_steps(self) -> list[StepFigures]:
+        return [figures for step, figures in self.steps.items() if step in self._counted]
+
+    def _slopes(self, figures: StepFigures, names: Sequence[str]) -> torch.Tensor:
         """The slope of each of these activations at a step, (activations, P); nan where a layer does not show it."""
         unknown = torch.full((self.members,), math.nan, device=self.device)
-        found = [self.slopes[step].get(name, unknown) for name in names]
+        found = [figures.slopes.get(name, unknown) for name in names]
         return torch.stack(found) if found else unknown.new_zeros(0, self.members)
 
     @cached_property
     def magnitudes(self) -> dict[str, np.ndarray]:
         """By kind of clipping, the magnitude of the gradient at each step that counts, (steps, P)."""
-        kinds = [kind.name for kind in techniques_in(Clipping)]
-        if not self._magnitudes:
+        kinds, counted = [kind.name for kind in techniques_in(Clipping)], self._counted_steps()
+        if not counted:
             return {}
-        return dict(zip(kinds, torch.stack(self._magnitudes, 1).cpu().numpy(), strict=True))
+        return dict(zip(kinds, torch.stack([each.magnitudes for each in counted], 1).cpu().numpy(), strict=True))
 
-    def clip_cosine(self) -> np.ndarray:
-        """The mean cosine (P,) between the gradients before and after clipping, over the steps where there is one."""
-        known = reduce(torch.add, (cosine.isfinite().float() for cosine in self._cosines))
-        return (reduce(torch.add, map(finite_or_zero, self._cosines)) / known).double().cpu().numpy()
+    def clip_cosine(self) -> np.ndarray | None:
+        """The mean cosine (P,) between the gradients before and after clipping, over the steps where there is one.
+
+        None without clipping.
+        """
+        cosines = [figures.clip_cosine for figures in self._counted_steps() if figures.clip_cosine is not None]
+        if not cosines:
+            return None
+        known = reduce(torch.add, (cosine.isfinite().float() for cosine in cosines))
+        mean: np.ndarray = (reduce(torch.add, map(finite_or_zero, cosines)) / known).double().cpu().numpy()
+        return mean
 
 
 def finite_or_zero(values: torch.Tensor) -> torch.Tensor:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Batch
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
-from dnntrain.engine.steps import endless_steps, take_step
-from dnntrain.engine.update import EpochRates
+from dnntrain.engine.steps import endless_steps, train_step
+from dnntrain.engine.update import Rates, epoch_rates
 from dnntrain.statistics.range_test import diverged_at
 from dnntrain.utils.lazy import torch
 
@@ -47,16 +45,11 @@ def range_test(
     runs = [Run(spec, index) for index, spec in enumerate(specs)]
     with torch.inference_mode():
         p = Population.start(runs, dataset, device or torch.device("cpu"), StartState())
-        in_step: list[torch.Tensor] = []  # the losses of the present step, (P, real rows) of each mini-batch
         means: list[torch.Tensor] = []
-
-        def keep(batch: Batch, outputs: torch.Tensor, losses: torch.Tensor) -> None:
-            in_step.append(losses[:, : batch.real])
-
-        for number, step in enumerate(islice(endless_steps(p), len(rates))):
-            take_step(p, step, constant_rates(p, rates[number]), 0, keep)
-            means.append(torch.cat(in_step, dim=1).mean(dim=1, dtype=torch.float64))
-            in_step.clear()
+        for rate, step in zip(rates, endless_steps(p, epoch_rates(p, 0)), strict=False):
+            batches = train_step(p, step._replace(rates=constant_rates(p, rate))).batches
+            in_step = torch.cat([batch.losses[:, : batch.real] for batch in batches], dim=1)
+            means.append(in_step.mean(dim=1, dtype=torch.float64))
             if len(means) % STEPS_PER_REPORT == 0 or len(means) == len(rates):
                 losses = torch.stack(means).cpu().numpy()
                 on_losses(losses)
@@ -65,11 +58,11 @@ def range_test(
     return losses
 
 
-def constant_rates(p: Population, rate: float) -> EpochRates:
-    """The rates of a single step at this learning rate. Parameters with a base rate of their own keep that one."""
+def constant_rates(p: Population, rate: float) -> Rates:
+    """The rates of a step at this learning rate. Parameters with a base rate of their own keep that one."""
     bases = {update.lr for update in p.updates.values()} | {None}
 
     def of_members(lr: float) -> torch.Tensor:
-        return torch.full((1, len(p.runs), 1, 1), lr, device=p.inputs.device)
+        return torch.full((len(p.runs), 1, 1), lr, device=p.inputs.device)
 
-    return EpochRates({base: of_members(rate if base is None else base) for base in bases}, None)
+    return Rates({base: of_members(rate if base is None else base) for base in bases}, None)

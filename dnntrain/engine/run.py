@@ -54,6 +54,8 @@ class Run:
     """Of the kept weights; None if it diverged, or was not to keep them."""
     probes: RunProbes = field(default_factory=RunProbes)
     """What was measured at single steps."""
+    steps_as: str = ""
+    """How its training steps ran on a GPU: as CUDA graphs, or eagerly and why; empty on a CPU."""
 
     def values(self, metric: str) -> list[float]:
         """The history of one figure."""
@@ -83,7 +85,7 @@ class Run:
             "dnntrain": __version__,
             "settings": self.spec.settings(),
             "data": data,
-            "environment": environment,
+            "environment": {**environment, **({"steps": self.steps_as} if self.steps_as else {})},
             "status": self.status,
             "epochs": len(self.history),
             "best_epoch": self.kept_epoch or None,

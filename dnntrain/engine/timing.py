@@ -13,7 +13,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.evaluation import forward, monte_carlo_prediction
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
-from dnntrain.engine.steps import endless_steps, take_step
+from dnntrain.engine.steps import endless_steps, train_step
 from dnntrain.engine.update import epoch_rates
 
 TEST_ROWS = 1024
@@ -38,7 +38,7 @@ class ArmTimer:
             runs = [Run(spec, index) for index, spec in enumerate(specs)]
             p = Population.start(runs, dataset, torch.device("cpu"), StartState())
             self.population, self.steps_per_epoch = p, p.inputs.steps_per_epoch
-            self._steps, self._rates, self._taken = endless_steps(p), epoch_rates(p, 0), 0
+            self._steps = endless_steps(p, epoch_rates(p, 0))
             self._batches = list(islice(p.inputs.test(), TEST_ROWS // p.inputs.evaluation_rows or 1))
             averaged = specs[0].mc_dropout
             if averaged:
@@ -56,8 +56,7 @@ class ArmTimer:
         with torch.inference_mode():
             started = time.thread_time()
             for step in islice(self._steps, steps):
-                take_step(self.population, step, self._rates, self._taken % self.steps_per_epoch, lambda *_: None)
-                self._taken += 1
+                train_step(self.population, step)
             return (time.thread_time() - started) / steps / len(self.population.runs)
 
     def test_seconds(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,8 @@ from dnntrain.techniques.clipping import Clipping
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates, momenta
 
 
-@dataclass(frozen=True)
-class EpochRates:
-    """What the schedules set at each step of one epoch, each (steps, P, 1, 1)."""
+class Rates(NamedTuple):
+    """What the schedules set for a step, each (P, 1, 1); for an epoch, each (steps, P, 1, 1)."""
 
     lr: dict[float | None, torch.Tensor]
     """Each member's learning rates, by the base rate that they scale (`ParameterUpdate.lr`); None for the run's."""
@@ -25,8 +24,8 @@ class EpochRates:
     """Each member's cycled momenta; None where the optimizer's own momentum holds."""
 
 
-def epoch_rates(p: Population, epoch: int) -> EpochRates:
-    """The learning rates of the epoch (0-based), and the momenta if the schedules cycle them."""
+def epoch_rates(p: Population, epoch: int) -> Rates:
+    """The rates of the epoch (0-based) at each of its steps."""
     steps = p.inputs.steps_per_epoch
     clocks = [
         ScheduleContext(steps, run.spec.epochs * steps, run.values(run.spec.schedule.watched_metric)) for run in p.runs
@@ -45,7 +44,7 @@ def epoch_rates(p: Population, epoch: int) -> EpochRates:
         )
 
     cycled = p.network.spec.schedule.cycles_momentum
-    return EpochRates(
+    return Rates(
         {base: lr(base) for base in dict.fromkeys([None, *(update.lr for update in p.updates.values())])},
         by_step(lambda spec, clock: momenta(spec.schedule, spec.warmup, epoch, clock)) if cycled else None,
     )
@@ -69,19 +68,24 @@ def clip(clipping: Clipping, grads: Gradients) -> tuple[Gradients, torch.Tensor]
     return dict(dense), is_clipped
 
 
-def update(p: Population, grads: Gradients, rates: EpochRates, step: int) -> None:
-    """One optimizer step, the step-th of the epoch, with the weight regularizers' parts before and after it."""
-    p.steps += 1
-    lr = {base: by_step[step] for base, by_step in rates.lr.items()}
+def update(p: Population, grads: Gradients, rates: Rates, number: int | torch.Tensor) -> None:
+    """One optimizer step, with the weight regularizers' parts before and after it.
+
+    Args:
+        p: The population.
+        grads: The gradients.
+        rates: The rates of this step.
+        number: The step's number in this training, from 1.
+    """
     for rule in p.rules:
         for name, kernel in p.network.kernels.items():
-            rule.before_step(kernel, lr[p.updates[name].lr].view(-1, 1, 1))
+            rule.before_step(kernel, rates.lr[p.updates[name].lr].view(-1, 1, 1))
     for name, parameter in p.network.parameters.items():
         update, shape = p.updates[name], (-1, *[1] * (parameter.dim() - 1))
         optimizer = update.optimizer
         if rates.momentum is not None:
-            optimizer = optimizer.with_momentum(rates.momentum[step].view(shape))
-        optimizer.update(parameter, grads[name], p.states[name], lr[update.lr].view(shape), p.steps)
+            optimizer = optimizer.with_momentum(rates.momentum.view(shape))
+        optimizer.update(parameter, grads[name], p.states[name], rates.lr[update.lr].view(shape), number)
     for rule in p.rules:
         for kernel in p.network.kernels.values():
             rule.after_step(kernel)

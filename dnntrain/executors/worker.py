@@ -149,7 +149,7 @@ class EventReporter:
     def __init__(
         self, job: Job, dataset: Dataset, device: torch.device, send: SendEvent, stopping: Callable[[], bool]
     ) -> None:
-        from dnntrain.engine.batches import validation_notes
+        from dnntrain.engine.splits import validation_notes
 
         self.job, self.send, self.stopping, self.device = job, send, stopping, device
         self.metric = f"val_{score_of(dataset.outline.task).name}"

@@ -66,6 +66,11 @@ def counters(rows: int, units: int, device: torch.device) -> torch.Tensor:
     return _HASHED[device][:count].view(1, rows, units)
 
 
+def shared_counters(device: torch.device) -> torch.Tensor | None:
+    """The tensor that the counters of all layers are views of until a larger layer comes; None if there is none yet."""
+    return _HASHED.get(device)
+
+
 def threshold(rate: torch.Tensor) -> torch.Tensor:
     """The draw below which an element is dropped, int32 (P, 1, 1), so that it has the probability `rate` (P,)."""
     return (rate.double() * 2**32 - 2**31).to(torch.int32).view(-1, 1, 1)

@@ -12,7 +12,7 @@ from dnntrain.statistics.published import RUNS_APART
 
 READINGS = (
     "Synergistic: better together than one by one; redundant: worse; additive: the {} interval lies within ±δ; "
-    "otherwise an interaction is not told from none."
+    "not told from additive: the interval is too wide to say."
 )
 
 
@@ -78,7 +78,7 @@ def order_notes(summary: Summary) -> Iterator[str]:
     for step in steps:
         better, worse = (step.following, step.arm) if step.holds is False else (step.arm, step.following)
         found[step.holds].append(f"{better} {'and' if step.holds is None else '>'} {worse}")
-    words = {True: "shown", False: "contradicted", None: "not told apart"}
+    words = {True: "shown", False: "contradicted", None: "without a clear difference"}
     said = [f"{len(which)} {words[holds]} ({', '.join(which)})" for holds, which in found.items() if which]
     yield f"Order {' > '.join(summary.ordered.order)}: of {counted(len(steps), 'step')}, {'; '.join(said)}."
     if (trend := summary.ordered.trend) is not None:

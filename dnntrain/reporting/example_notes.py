@@ -31,9 +31,8 @@ def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str
         yield f"Intervals are over seeds, for this {held_out}{size}.{seed_varies}"
     moves = {name: error.other_test_set for name, error in errors.by_arm.items()}
     if moves:
-        # an estimate of 0 is one that was not positive: it is small next to what the seeds change
         shown = {
-            name: formatting.two_digits(size, summary.metric) if size > 0 else "too little to measure"
+            name: formatting.two_digits(size, summary.metric) if size > 0 else "0 (no example differs)"
             for name, size in moves.items()
         }
         if len(moves) > most:
@@ -42,9 +41,11 @@ def example_notes(summary: Summary, most: int, seed_varies: str) -> Iterator[str
         else:
             text = ", ".join(f"{name} {size}" for name, size in shown.items())
         unit = formatting.difference_unit(summary.metric)
-        text += ". An estimate of 0 does not stand out from the spread of the seeds" if 0 in moves.values() else ""
         asked = "" if summary.options.population else " --population judges over both."
-        yield f"Another {held_out} of this size would move Δ by about (1 standard error, in {unit}): {text}.{asked}"
+        yield (
+            f"Another {held_out} of this size would move Δ of these runs by about (1 standard error, in {unit}): "
+            f"{text}.{asked}"
+        )
     if errors.missing and NOT_A_MEAN not in errors.why:
         arms = formatting.listed(errors.missing, most)
         yield f"What another {held_out} would change is not known for {arms}: {errors.why}."

@@ -220,17 +220,18 @@ def clipping_lines(summary: Summary, most: int) -> Iterator[str]:
 
 
 def best_line(summary: Summary) -> Iterator[str]:
-    """The arms that may be the best."""
+    """The arms that may be the best, judged by a test of its own: not by the differences from the baseline."""
     if not summary.best:
         return
     first, *others = summary.best
     seeds = [set(arm.values) for arm in summary.arms if not arm.runs.never_finishes]
     shared = len(set.intersection(*seeds))
     over = f", over the {shared} seeds of all arms" if 0 < shared < max(map(len, seeds)) else ""
-    rest, what = "told apart from all others", "it is the best"
+    rest, what = "clearly better than all others", "it is the best"
     if others:
-        rest, what = f"not told apart from it: {', '.join(others)}", "the best is among them"
-    yield f"best: {first}; {rest} (in 95 of 100 studies {what}{over})"
+        rest, what = f"no clear difference from: {', '.join(others)}", "the best is among these"
+    how = "each arm compared with the best one, not with the baseline"
+    yield f"best: {first}; {rest} ({how}; in 95 of 100 studies {what}{over})"
 
 
 def other_baseline_line(summary: Summary) -> Iterator[str]:

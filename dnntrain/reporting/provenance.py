@@ -9,7 +9,7 @@ from typing import Any
 
 from dnntrain.analysis.provenance import StudyProvenance, study_provenance
 from dnntrain.analysis.summary import Summary
-from dnntrain.config.shown import write_settings
+from dnntrain.config.shown import as_in_module, write_settings
 from dnntrain.data.dataset import count_noun
 from dnntrain.store.provenance import data_notes, environments_line
 from dnntrain.store.study_record import StudyDataset, StudyTraining
@@ -64,6 +64,7 @@ def settings_table(summary: Summary) -> TextTable | None:
     rows = []
     for arm in summary.arms:
         settings = {k: v for k, v in by_arm[arm.name].items() if k in on or format_value(v) != "off"}
+        settings = as_in_module(settings, made.settings.common.get("net") or by_arm[arm.name].get("net"))
         rows.append([arm.name, "; ".join([write_settings(settings) or "none of these", *arm.implied])])
     return TextTable("settings that differ", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
 
@@ -94,15 +95,14 @@ def machine_lines(made: StudyProvenance) -> Iterator[tuple[str, str]]:
 
 
 def training_text(made: StudyProvenance) -> str:
-    """When the runs were trained, and how long that took."""
+    """When the runs were trained, and how long that took: one figure, on the clock. JSON has the others as well."""
     training, runs = made.training, count_noun(made.runs, "run")
     took = f"{duration(made.run_seconds)} of training time in all"
     if training is None:
         return f"{runs}, {took}; the records do not say when"
-    cpu = "" if training.cpu_seconds is None else f", {duration(training.cpu_seconds)} of CPU time"
-    times = f"{dates(training)}, {duration(training.wall_seconds)} of wall time{cpu}"
+    times = f"{dates(training)}, {duration(training.wall_seconds)} of wall time"
     if training.runs == made.runs:
-        return f"{runs}, {times}; {took}"
+        return f"{runs}, {times}"
     return f"{runs}, {took}; {training.runs} of them {times}; older records do not say when"
 
 

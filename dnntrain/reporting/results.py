@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dnntrain.config.parsing import takes_number
+from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.arm_result import ArmResult
 from dnntrain.utils.console import as_text
@@ -79,10 +82,16 @@ class StudyResult:
         """What the arms are compared by, such as val_acc."""
         return self.summary.analysis.metric
 
-    @property
+    @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row for each run, as in results.csv."""
-        return self.summary.analysis.results.runs
+        """A row for each run, as in results.csv. Settings that are numbers in all runs are numeric."""
+        import pandas as pd
+
+        runs = self.summary.analysis.results.runs.copy()
+        for key in runs.columns.intersection([key for key, field in flat_keys().items() if takes_number(field)]):
+            with suppress(ValueError, TypeError):  # a word, as in `lr: auto`
+                runs[key] = pd.to_numeric(runs[key])
+        return runs
 
     @cached_property
     def history(self) -> pd.DataFrame:

@@ -18,7 +18,7 @@ def training_report(records: Sequence[RunRecord], where: Path) -> str:
 
     Args:
         records: Its runs, which differ in the seed only.
-        where: The folder that they are recorded in.
+        where: The folder of their study, which the next command takes, such as `dnntrain report`.
     """
     several = len(records) > 1
     epochs = extent(record.epochs for record in records)
@@ -33,7 +33,7 @@ def training_report(records: Sequence[RunRecord], where: Path) -> str:
             f"health:   {', '.join(tally(record.health for record in records))}",
             f"time:     {formatting.brief(sum(record.seconds for record in records))} s",
             f"settings: {settings_in_words(records[0])}",
-            f"{'records:  ' if several else 'record:   '}{where}",
+            f"records:  {where}" if several else f"record:   {where} (run {records[0].run})",
         ]
     )
 

@@ -85,7 +85,7 @@ def supported(summary: Summary) -> str:
     found = recommend(summary)
     if found is None:
         return "No strategy is recommended: this takes at least three seeds that all arms share."
-    tied = f"; not told apart from it: {', '.join(found.others)}" if found.others else ""
+    tied = f"; no clear difference from: {', '.join(found.others)}" if found.others else ""
     of_these = "of these"
     if found.supported:
         arm, of_these = summary.arm(found.supported), f"of those better than {SCRATCH}"

@@ -1,4 +1,4 @@
-"""The arms that are not told apart from the best one."""
+"""The arms without a clear difference from the best one."""
 
 from __future__ import annotations
 

@@ -18,13 +18,21 @@ class CrossedError:
     over_seeds: float
     """With these test examples: what other seeds would change; nan for a single seed."""
     over_examples: float
-    """With these seeds: what other test examples would change."""
+    """With these seeds' runs as they are: what other test examples would change."""
     over_both: float
     """With other seeds and other examples; nan for a single seed."""
     df: float
     """Degrees of freedom of `over_both` (Satterthwaite 1946)."""
-    other_test_set: float
-    """By how much another test set of this size would move the difference: one standard deviation."""
+
+    @property
+    def other_test_set(self) -> float:
+        """By how much another test set of this size would move the difference of these runs: one standard error.
+
+        This is the ordinary standard error of a mean over examples. `over_examples` less the residual's share would be
+        what a test set adds to the error over seeds; as a difference of two estimates it is often zero or less, which
+        does not mean that another test set would change nothing.
+        """
+        return math.sqrt(self.over_examples)
 
 
 def crossed_error(arm: Array, baseline: Array) -> CrossedError:
@@ -52,7 +60,7 @@ def crossed_error(arm: Array, baseline: Array) -> CrossedError:
     mean, by_seed, by_example = float(differences.mean()), differences.mean(1), differences.mean(0)
     over_examples = float(by_example.var(ddof=1)) / examples
     if seeds == 1:
-        return CrossedError(mean, math.nan, over_examples, math.nan, math.nan, math.sqrt(over_examples))
+        return CrossedError(mean, math.nan, over_examples, math.nan, math.nan)
     over_seeds = float(by_seed.var(ddof=1)) / seeds
     residuals = differences - by_seed[:, None] - by_example + mean
     rest_df = (seeds - 1) * (examples - 1)
@@ -63,4 +71,4 @@ def crossed_error(arm: Array, baseline: Array) -> CrossedError:
         both, df = max(parts[:2])
     elif both > 0:
         df = both**2 / sum(part**2 / part_df for part, part_df in parts)
-    return CrossedError(mean, over_seeds, over_examples, both, df, math.sqrt(max(0.0, over_examples - rest)))
+    return CrossedError(mean, over_seeds, over_examples, both, df)

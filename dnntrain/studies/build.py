@@ -225,7 +225,7 @@ def transfer_study(
     home = home or DataLocation()
     base = find_backbone(source, weights, out, home)
     random_base = fetch(source, home, seed=0) if source in ARCHITECTURES and design.scratch else None
-    study = plan_transfer(base, settings, design, name, random_base, out, home)
+    study = plan_transfer(base, settings, design, name, random_base, out, home, source)
     return (request or StudyRequest()).apply(study)
 
 
@@ -248,7 +248,7 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
 
 def plan_transfer(
     base: Backbone, settings: Settings, design: TransferDesign, name: str | None, random_base: str | None,
-    out: Path = RUNS, home: DataLocation | None = None,
+    out: Path = RUNS, home: DataLocation | None = None, source: str = "",
 ) -> Study:  # fmt: skip
     """The arms that the design compares.
 
@@ -260,30 +260,33 @@ def plan_transfer(
         random_base: The base's architecture with random weights, if it is an image network.
         out: The folder of studies.
         home: Where data sets are found.
+        source: What the user called the base; by default its own name.
     """
+    # an id alone says nothing to a reader; the name of a pretrained network begins with what the user typed
+    base_name = base.name if base.name in source or base.name.startswith(source) else f"{source} (run {base.name})"
     label = "-".join([base.name.split("@")[0], *(f"{key}={value}" for key, value in settings.items())])
     if name is not None:
         check_name(name, "name")
     design.check(base, settings)
     settings = transfer.fit_images(base, settings, home or DataLocation())
     if design.strategies:
-        kind, question = "strategies", f"Which transfer strategy works best with {base.name} here?"
+        kind, question = "strategies", f"Which transfer strategy works best with {base_name} here?"
         arms = transfer.strategies(base, dict(settings), design.head, random_base)
     else:
         inherited = transfer.inherit_settings(base, settings)
         reusing = transfer.with_freeze(transfer.transfer_settings(base, inherited, design.drop, design.head))
         if design.reuse_depths is not None:
-            kind, question = "depths", f"How many of the lower layers of {base.name} should be reused here?"
+            kind, question = "depths", f"How many of the lower layers of {base_name} should be reused here?"
             depths = transfer.read_distinct("reuse_depths", design.reuse_depths)
             arms = transfer.reuse_depths(base, reusing, depths, random_base)
         else:
-            kind, question = "transfer", f"What does reusing {base.name} gain?"
+            kind, question = "transfer", f"What does reusing {base_name} gain?"
             arms = transfer.comparison(base, reusing, random_base, scratch=design.scratch)
     baseline = SCRATCH if design.scratch else None
     if design.train_sizes is not None:
         arms, baseline = transfer.at_sizes(arms, transfer.read_distinct("train_sizes", design.train_sizes)), None
         if kind == "transfer":
-            kind, question = "sizes", f"How many training examples does reusing {base.name} save?"
+            kind, question = "sizes", f"How many training examples does reusing {base_name} save?"
         else:
             kind, question = f"{kind}-sizes", f"{question.removesuffix(' here?')} at each number of examples?"
     if name is None:

@@ -14,7 +14,7 @@ from dnntrain.data.split import batch_count, batch_counts, step_count, training_
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.executors.planner import predicted_seconds
-from dnntrain.metrics import TRAIN_LOSS, metric_columns, modules_of
+from dnntrain.metrics import TRAIN_LOSS, default_metric, metric_columns, modules_of
 from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
 from dnntrain.nn.modules.spec import ModuleSpec
@@ -68,7 +68,12 @@ def equal_arms(study: Study) -> Iterator[str]:
         if twin != arm.name:
             settings = arm.spec.settings()
             shown = ", ".join(f"{key}={format_value(settings[key])}" for key in study.varied()) or "nothing varies"
-            yield f"arms '{twin}' and '{arm.name}' have the same settings ({shown}), so they are the same runs"
+            renames = study.design == "one-in" and study.source and twin == study.baseline
+            way_out = f", or call the baseline so with `baseline: {arm.name}`" if renames else ""
+            yield (
+                f"arms '{twin}' and '{arm.name}' have the same settings ({shown}), so they are the same runs; "
+                f"leave '{arm.name}' out{way_out}"
+            )
 
 
 def check_tuning(study: Study, home: DataLocation | None) -> None:
@@ -81,7 +86,8 @@ def check_tuning(study: Study, home: DataLocation | None) -> None:
 def check_metric_of(metric: str, outline: DatasetInfo) -> None:
     """Raise InputError for a metric that does not apply to the data's task."""
     if metric not in metric_columns(outline.task):
-        raise InputError(f"metric {metric}: a {outline.task} has {', '.join(metric_columns(outline.task))}")
+        instead = f"{default_metric(outline.task)} and others; `dnntrain docs metrics` lists them"
+        raise InputError(f"metric {metric}: a {outline.task} has {instead}")
 
 
 def check_run(spec: RunSpec, outline: DatasetInfo) -> None:

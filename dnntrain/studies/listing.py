@@ -11,6 +11,7 @@ from dnntrain.data import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.store.progress import read_progress
 from dnntrain.studies.feasibility import predicted_duration
+from dnntrain.studies.preset_design import DESIGN_OF, FACTORS
 from dnntrain.studies.preset_settings import CODE
 from dnntrain.studies.presets import preset_text, read_preset, shipped_presets
 from dnntrain.studies.study import check_name
@@ -77,6 +78,19 @@ def study_state(folder: Path) -> str:
     return "yes" if (folder / "study.json").is_file() else "no"
 
 
+def shown_preset(name: str) -> tuple[Path, str]:
+    """The file and the text of a preset that is shown or copied, which may be the user's own.
+
+    Raises:
+        InputError: There is no such preset, or the file is no preset.
+    """
+    path, text = preset_text(name)
+    keys = (FACTORS, *DESIGN_OF)
+    if not Document.read(text, str(path)).content.keys() & set(keys):
+        raise InputError(f"{path}: not a preset; it has none of the keys {', '.join(keys)} (see dnntrain docs presets)")
+    return path, text
+
+
 def copy_preset(name: str, target: Path) -> list[Path]:
     """Copy a preset and the code that it uses, so that the copy can be changed.
 
@@ -92,7 +106,7 @@ def copy_preset(name: str, target: Path) -> list[Path]:
     Raises:
         InputError: There is no such preset, a file exists already, or its name is none for a study.
     """
-    path, text = preset_text(name)
+    path, text = shown_preset(name)
     target = target / path.name if target.is_dir() else target
     if target.suffix not in (".yaml", ".yml"):
         raise InputError(f"{target}: a preset's file ends in .yaml")

@@ -148,7 +148,8 @@ def relative(path: Path, file: str) -> str:
         return file
     # folders as they are, not through links: from a link, `..` leads to the folder above the one that it names
     folder, preset_folder = Path(file).parent.resolve(), path.parent.resolve()
-    return os.path.relpath(folder / Path(file).name, preset_folder)
+    text = os.path.relpath(folder / Path(file).name, preset_folder)
+    return f"./{text}" if text.startswith("~") else text
 
 
 def indented(line: str, comment: str) -> Line:

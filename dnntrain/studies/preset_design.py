@@ -105,12 +105,16 @@ class PresetDesign:
                     )
 
     def same_as_base(self) -> list[str]:
-        """The listed levels of a one-in design that the base has already. The baseline stands for them."""
+        """The levels of a one-in design that the base has already. The baseline stands for them.
+
+        A factor that is on or off is one of them only if the preset says so with `baseline`: it may be a mistake.
+        """
         if self.name != "one-in":
             return []
         base, same = RunSpec.parse(self.base), []
         for factor, levels in self.levels.items():
-            for level, settings in levels.items() if self.has_levels(self.factors[factor]) else ():
+            counts = self.has_levels(self.factors[factor]) or factor == self.document.content.get("baseline")
+            for level, settings in levels.items() if counts else ():
                 with self.place(level):
                     if first_values(settings) == settings and RunSpec.parse({**self.base, **settings}) == base:
                         same.append(level)

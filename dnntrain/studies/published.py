@@ -63,7 +63,9 @@ def check_form(given: object, metric: str) -> None:
     metrics = [key for key in given if key not in ("sd", "n")]
     for key in metrics:
         if key not in metric_columns():
-            raise InputError(f"unknown metric '{key}'{did_you_mean(str(key), metric_columns())}")
+            raise InputError(
+                f"unknown metric '{key}'{did_you_mean(str(key), metric_columns(), 'dnntrain docs metrics')}"
+            )
     for part in given.keys() & {"sd", "n"}:
         if not metrics or any(isinstance(given[key], Mapping) for key in metrics):
             raise InputError(f"{part} must belong to a metric; write val_acc: {IN_FULL}")

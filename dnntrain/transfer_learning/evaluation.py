@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.engine.batches import splits_of
 from dnntrain.engine.evaluation import forward, monte_carlo_prediction, predictions
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
+from dnntrain.engine.splits import splits_of
 from dnntrain.errors import InputError
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.records import RunRecord

@@ -15,11 +15,11 @@ import numpy as np
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Splits, splits_of
 from dnntrain.engine.health import layer_names
 from dnntrain.engine.network import LayerSpecs, tensor_names, tensor_shapes, weight_names
 from dnntrain.engine.probe import ACTIVATION_FIGURES, FIGURES, WEIGHT_FIGURES, RunProbes
 from dnntrain.engine.run import OnEpoch, Run, TakeCheckpoints, ignore
+from dnntrain.engine.splits import Splits, splits_of
 from dnntrain.nn.layer_spec import walk
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.records import LayerNames

@@ -33,17 +33,21 @@ def _temporary_cache_dir() -> Path:
 
 
 def expanded(path: str) -> Path:
-    """Expand a leading ~.
+    """Expand a leading ~, as a shell does: not in `./~x`, nor in the name of a file that is there and of no user.
 
     Raises:
         InputError: The home folder is unknown.
     """
+    if not path.startswith("~"):
+        return Path(path)  # Path drops the dot of `./~x`, so Path.expanduser would expand it
     try:
         return Path(path).expanduser()
     except RuntimeError:
+        if os.path.lexists(path):
+            return Path(path)
         raise InputError(
             f"{path}: the home folder that ~ stands for is not known (no such user, or HOME is not set); "
-            "give the whole path"
+            f"give the whole path, or write ./{path} if that is the file's name"
         ) from None
 
 

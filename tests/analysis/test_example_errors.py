@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from dnntrain.analysis.example_errors import ExampleErrors
+from dnntrain.analysis.example_errors import population_errors
 from dnntrain.analysis.summary import summarize
-from dnntrain.reporting.example_notes import example_notes
+from dnntrain.errors import InputError
+from dnntrain.reporting.footer import footer
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import read_study
 from tests.support.command import error_of, succeeds
@@ -48,24 +50,23 @@ def correct(study: Path, arm: str) -> np.ndarray:
 def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(trained: Path) -> None:
     summary = summarize(read_study(trained))
     gain = correct(trained, "fast") - correct(trained, "relu")
-    n, examples = gain.shape
     assert gain.mean() == pytest.approx(summary.arm("fast").comparison.difference, abs=1e-9)  # type: ignore[union-attr]
-    rest = gain - gain.mean(1, keepdims=True) - gain.mean(0) + gain.mean()
-    mean_square = (rest**2).sum() / (n - 1) / (examples - 1)
-    expected = np.sqrt(max(0.0, gain.mean(0).var(ddof=1) / examples - mean_square / gain.size))
-    assert summary.example_errors.by_arm["fast"].other_test_set == pytest.approx(expected)
+    assert summary.example_errors.by_arm["fast"].other_test_set == pytest.approx(stats.sem(gain.mean(0)))
     assert not summary.example_errors.missing
     report = succeeds("report", trained)
-    assert "Another test set of this size would move Δ by about (1 standard error, in points): tanh " in report
+    assert (
+        "Another test set of this size would move Δ of these runs by about (1 standard error, in points): tanh "
+        in report
+    )
 
 
-def test_the_footer_explains_an_estimate_of_zero(trained: Path) -> None:
-    summary = summarize(read_study(trained))
-    fast = summary.example_errors.by_arm["fast"]
-    for size, explained in ((0.01, False), (0.0, True)):
-        summary.__dict__["example_errors"] = ExampleErrors({"fast": replace(fast, other_test_set=size)})
-        text = " ".join(example_notes(summary, 6, ""))
-        assert ("An estimate of 0 does not stand out from the spread of the seeds." in text) == explained
+def test_with_one_seed_the_footer_says_that_it_takes_two(trained: Path) -> None:
+    results = read_study(trained)
+    one = replace(results, runs=results.runs[results.runs["seed"] == 0])
+    text = " ".join(footer(summarize(one)))
+    assert "What another test set would change is not known for tanh, fast: it takes at least two seeds that" in text
+    with pytest.raises(InputError, match="it takes at least two seeds that an arm shares with relu"):
+        population_errors(one, "test_acc", summarize(one).runs, "relu")
 
 
 def test_over_examples_too_the_intervals_are_wider_and_the_footer_says_so(trained: Path) -> None:

@@ -152,3 +152,10 @@ def test_a_frame_is_compared_as_its_csv_is(tmp_path: Path) -> None:
 def test_wrong_frames_are_errors(frame: pd.DataFrame, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(dt.InputError, match=said):
         dt.compare(frame, **{"arm": "model", "seed": "seed", "value": "f1"} | changes)
+
+
+def test_settings_that_are_numbers_are_numeric_columns(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"train_size": 60, "val": 60, "seeds": 1, "epochs": 1, "out": tmp_path}
+    study = dt.ablate(factors={"lr": [0.1, 0.02], "hidden": ["4", "4,3"], "dropout": [0.2]}, **settings)
+    assert study.runs["lr"].max() == 0.1 and study.runs["dropout"].max() == 0.2
+    assert "4,3" in set(study.runs["hidden"])

@@ -125,7 +125,7 @@ def test_without_seeds_nothing_is_paired(runs: Path, tmp_path: Path) -> None:
         p = 2 * stats.ttest_ind(values[arm], values["sgd"], equal_var=False).pvalue
         assert float(arms[arm]["p"]) == pytest.approx(min(1.0, p), rel=1e-9)
     printed = succeeds("compare", runs, "--arm", "optimizer", "--value", "f1", cwd=tmp_path)
-    assert "best: adam; told apart from all others" in printed and "Unpaired" in printed
+    assert "best: adam; clearly better than all others" in printed and "Unpaired" in printed
     refused = dnntrain("compare", runs, "--arm", "optimizer", "--value", "f1", "--method", "moderated", cwd=tmp_path)
     assert refused.returncode == 2 and "--method moderated: pairs runs by seed" in refused.stderr
 

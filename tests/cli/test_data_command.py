@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dnntrain.cli.data import spread_of
 from dnntrain.data import KINDS, SOURCES, Dataset
 from tests.support.command import QUICK, error_of, succeeds
 
@@ -123,3 +124,7 @@ def test_classes_give_the_same_run_by_name_and_number(tmp_path: Path) -> None:
 def test_a_mirror_is_asked_and_what_is_wrong_with_it_is_said(tmp_path: Path) -> None:
     shown = error_of("data", "fetch", "cifar10", "--mirror", tmp_path, "--data-dir", tmp_path / "data", COLUMNS="200")
     assert "cifar-10-binary.tar.gz" in shown
+
+
+def test_the_numbers_of_a_target_have_one_format() -> None:
+    assert spread_of(np.array([1000.0, 2500.5, 12345.0])).startswith("1,000 to 12,345, mean 5,28")

@@ -17,6 +17,7 @@ from dnntrain.cli.help import page
 from dnntrain.cli.main import app
 from dnntrain.studies.presets import shipped_presets
 from tests.support.command import dnntrain, environment, succeeds
+from tests.support.inline import answer
 from tests.support.trial import furnish
 
 LINES, COLUMNS = 60, 80
@@ -107,6 +108,13 @@ def test_letters_stand_for_the_most_used_options() -> None:
 # Completion
 
 
+@pytest.mark.parametrize("group", ["runs", "data"])
+def test_a_group_alone_prints_its_help(group: str, tmp_path: Path) -> None:
+    alone = answer([group], tmp_path)
+    assert alone.code == 0 and alone.out.startswith(f"Usage: dnntrain {group}") and not alone.err
+    assert alone.out.strip() == answer([group, "--help"], tmp_path).out.strip()
+
+
 def test_values_complete_by_name() -> None:
     assert "relu" in completion.known_values("act") and "bf16" in completion.known_values("precision")
     assert "random" in completion.known_values("flip") and "fashion-mini" in completion.known_values("data")
@@ -138,7 +146,7 @@ def test_the_shell_is_told_what_completes(
 def test_completion_does_without_torch_and_has_a_script_for_every_shell(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom dnntrain.__main__ import main\nsys.argv = ['dnntrain']\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\nassert 'torch' not in sys.modules\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\nassert not {'torch', 'pandas', 'scipy'} & set(sys.modules)\n"
     )
     asked = {"_DNNTRAIN_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "dnntrain train --optimizer ada"}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(**asked), capture_output=True,

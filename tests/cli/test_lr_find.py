@@ -21,6 +21,7 @@ WORDS = ("--hidden", "20", "--train-size", "500", "--val", "100")
 def test_the_command_and_the_function_find_the_same(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     shown = succeeds("lr-find", *WORDS, "--seeds", "3", "--steps", "60", "--out", out, cwd=tmp_path)
+    assert shown.endswith(f"wrote {out / 'lr-find.csv'}\nwrote {out / 'lr-find.png'}\n")
     made = dt.lr_find(seeds=3, steps=60, **SETTINGS)
     assert str(made) in shown
     assert "train_size=500,val=100,hidden=20 · fashion-mini · 3 seeds" in shown

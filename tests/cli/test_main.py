@@ -50,7 +50,9 @@ def test_train_prints_loss_accuracy_health_and_record(tmp_path: Path) -> None:
     printed = succeeds("train", "--act", "elu", "--bn", "--clipnorm", 1, *QUICK, cwd=tmp_path)
     for word in ("loss", "accuracy", "health:", "record:"):
         assert word in printed
-    record = tmp_path / printed.split("record:")[1].strip()
+    folder, run = printed.split("record:")[1].strip().removesuffix(")").split(" (run ")
+    assert (tmp_path / folder / "study.json").exists()
+    record = tmp_path / "runs" / "store" / run
     stored = json.loads((record / "run.json").read_text())
     assert stored["settings"]["act"] == "elu"
     assert stored["settings"]["clipnorm"] == 1
@@ -165,7 +167,8 @@ def test_report_shows_studies_and_writes_csv(preset: Path, tmp_path: Path) -> No
     assert table[3]["diverged"] == "2"
     losses = [float(row["val_loss"]) for row in rows(tmp_path / "runs/small/results.csv")[2:4]]
     assert float(table[1]["mean"]) == pytest.approx(sum(losses) / 2)
-    succeeds("report", "runs", "--csv", "out.csv", "--sort", "mean", cwd=tmp_path)
+    done = dnntrain("report", "runs", "--csv", "out.csv", "--md", "-", "--sort", "mean", cwd=tmp_path)
+    assert done.stderr == "wrote out.csv\n"
     assert rows(tmp_path / "out.csv")[-1]["arm"] == "too fast"
 
 

@@ -91,6 +91,17 @@ def test_a_copy_never_overwrites_code_and_shows_the_file_itself(tmp_path: Path) 
     assert run(tmp_path, "presets", "copy", "vanishing", "x.txt").code == 2
 
 
+@pytest.mark.parametrize(
+    "text", ["root:x:0:0:root\nother:x:1\n", "[project]\nname = 1\n", "name: mine\n", "", "a: b: c"]
+)
+def test_a_file_that_is_no_preset_is_neither_shown_nor_copied(text: str, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(text)
+    for words in (["show"], ["copy"]):
+        refused = run(tmp_path, "presets", *words, "other.yaml", *(["x.yaml"] if words == ["copy"] else []))
+        assert refused.code == 2 and "other.yaml" in refused.err and not refused.out
+    assert [path.name for path in tmp_path.iterdir()] == ["other.yaml"]
+
+
 def test_a_preset_for_a_table_runs_as_it_is(data: Path) -> None:
     written = run(data, "init", "--data", "houses.csv", "--target", "price", "--hidden", "4", "--epochs", "1")
     assert written.code == 0 and "5 arms × 5 seeds, compared by test_rmse" in written.out
@@ -99,6 +110,25 @@ def test_a_preset_for_a_table_runs_as_it_is(data: Path) -> None:
     assert "  target: price " in text and "# 48 training and 12 test examples, 5 inputs, a number to predict" in text
     assert run(data, "ablate", "study.yaml", "--seeds", "2").code == 0
     assert (data / "runs" / "study" / "results.csv").is_file()
+
+
+def test_a_name_that_begins_with_a_tilde_is_no_home_folder_after_a_dot(data: Path) -> None:
+    (data / "sub").mkdir()
+    for file in ("~houses.csv", "sub/~houses.csv", "~mynet.py"):
+        (data / file).write_text(NETWORK if file.endswith(".py") else TABLE)
+    for preset, table in (
+        ("a.yaml", "./~houses.csv"),
+        ("sub/b.yaml", "sub/~houses.csv"),
+        ("c.yaml", "sub/~houses.csv"),
+    ):
+        written = run(data, "init", preset, "--data", table, "--target", "price")
+        assert written.code == 0 and run(data, "ablate", preset, "--plan").code == 0, written
+    network = ["--net", "module:./~mynet.py:Net", "--data", "images.npz"]
+    assert run(data, "init", "d.yaml", *network).code == 0
+    assert run(data, "train", *network, "--data-dir", "./~data", "--plan").code == 0
+    assert "~mynet.py: declares no" in run(data, "train", "--plugin", "./~mynet.py", "--plan").err
+    (data / "e.yaml").write_text((data / "a.yaml").read_text().replace("./~houses", "~nobody"))
+    assert "write ./~nobody.csv if that is the file's name" in run(data, "ablate", "e.yaml", "--plan").err
 
 
 @pytest.mark.parametrize(

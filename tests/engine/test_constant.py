@@ -11,9 +11,9 @@ import pytest
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine import population
-from dnntrain.engine.batches import splits_of
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
+from dnntrain.engine.splits import splits_of
 from dnntrain.transfer_learning.run_backbone import RunBackbone
 from dnntrain.transfer_learning.stages import train_transfer
 from tests.store.test_records import trained

@@ -40,7 +40,7 @@ def examples(*shape: int, kind: str = "numbers") -> np.ndarray:
 def test_tokens_reach_the_first_layer_as_they_are() -> None:
     tokens = np.random.default_rng(0).integers(0, 1000, (N, 3, 5)).astype(np.int32)
     made = BatchSource(dataset(tokens), [spec(seed=0), spec(seed=1)], CPU)
-    assert made.scaling(0) == {}
+    assert made.scaling()[0] == {}
     [first, *_] = made.epoch([0, 1], 0)
     assert first.x.dtype == torch.int64 and first.x.shape[0] == 2 and first.x.shape[2] == 15
     known = {row.tobytes() for row in tokens[:40].reshape(40, -1).astype(np.int64)}
@@ -85,7 +85,7 @@ def test_scaling_by_channel(scale: str, shape: tuple[int, ...], kind: str) -> No
             (seen.mean(axes), seen.std(axes)) if scale == "standard" else (seen.min(axes), np.ptp(seen, axes))
         )
         size = np.prod(shape) // len(middle)
-        kept = made.scaling(member)
+        kept = made.scaling()[member]
         assert kept["input.offset"].shape == kept["input.factor"].shape == (1, np.prod(shape))  # as in every record
         np.testing.assert_allclose(kept["input.offset"][0], np.repeat(middle, size), rtol=1e-6)
         np.testing.assert_allclose(kept["input.factor"][0], np.repeat(1 / spread, size), rtol=1e-6)
@@ -101,3 +101,15 @@ def test_a_constant_channel_becomes_0() -> None:
     made = BatchSource(dataset(inputs), [spec(net="cnn:channels=2", scale="standard")], CPU)
     [batch] = made.test()
     assert batch.x[0, :30, :49].abs().max() > 1 and not batch.x[0, :30, 49:].any()
+
+
+def test_an_epoch_that_is_drawn_ahead_is_the_same(few: Dataset) -> None:
+    specs = [
+        RunSpec.parse({"seed": seed, "train_size": 40, "val": 50, "crop": 2, "flip": "alternating"})
+        for seed in range(3)
+    ]
+    ahead, now = (BatchSource(few, specs, torch.device("cpu")) for _ in range(2))
+    ahead.draw_ahead([0, 1, 2], 4)
+    for epoch in (4, 5):
+        pairs = zip(ahead.select([0, 2]).epoch([0, 2], epoch), now.select([0, 2]).epoch([0, 2], epoch), strict=True)
+        assert all(torch.equal(a.x, b.x) and torch.equal(a.y, b.y) for a, b in pairs)

@@ -13,7 +13,7 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import Batch, BatchSource
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.probe import ACTIVATION_FIGURES, FIGURES, Probe, probed_steps
@@ -426,7 +426,7 @@ def test_a_tally_is_the_mean_over_all_real_rows(batches: list[int]) -> None:
         generator = torch.Generator().manual_seed(number)
         outputs, y = torch.rand(2, 512, 3, generator=generator), torch.ones(1, 512, dtype=torch.int64)
         loss = torch.rand(2, 512, generator=generator)
-        tally.add(Batch(torch.zeros(1, 512, 1), y, real), outputs, loss)
+        tally.add(outputs, y, loss, real)
         losses.append(loss[:, :real].double())
         hits.append(outputs[:, :real].argmax(dim=2) == 1)
     results = tally.results("val")
@@ -458,7 +458,7 @@ def test_columns_are_scaled_in_float64(scale: str) -> None:
     expected = (inputs[80:, [0, 2]] - middle[[0, 2]]) / spread[[0, 2]]
     np.testing.assert_allclose(batch.x[0, :20, [0, 2]].numpy(), expected, rtol=1e-5, atol=1e-6)
     assert not batch.x[0, :, 1].any()  # 0.1 in every row: constant, whatever the sum of 0.1s rounds to
-    np.testing.assert_array_equal(made.scaling(0)["input.offset"][0, 0], middle[0])
+    np.testing.assert_array_equal(made.scaling()[0]["input.offset"][0, 0], middle[0])
 
 
 def test_targets_are_standardized_in_float64() -> None:

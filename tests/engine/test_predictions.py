@@ -9,9 +9,9 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import splits_of
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.run import Run
+from dnntrain.engine.splits import splits_of
 from dnntrain.metrics import HELD_OUT, recorded_metrics
 from dnntrain.store.predictions import Predictions
 from dnntrain.transfer_learning.run_backbone import RunBackbone

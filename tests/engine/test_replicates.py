@@ -11,10 +11,11 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import BatchSource, splits_of
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
+from dnntrain.engine.splits import splits_of
 from dnntrain.nn.random import stream_key
 from dnntrain.studies.presets import read_preset
 from tests.engine.test_bit_for_bit import assert_same, spec

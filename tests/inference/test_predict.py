@@ -147,6 +147,7 @@ def test_a_named_data_set_is_predicted_from_an_array() -> None:
     done = dnntrain("predict", "runs/mini", "mini.npz", "--out", "mini.csv")
     assert f"accuracy {100 * (record.results['test_acc'] or 0):.2f} % (2,000 examples" in done.stderr
     assert pd.read_csv("mini.csv").columns.tolist() == ["row", "prediction", "confidence"] and not done.stdout
+    assert done.stderr.endswith("wrote 2,000 rows to mini.csv\n")
 
 
 BAD = [

@@ -208,7 +208,7 @@ def test_an_order_is_judged_step_by_step_and_as_a_trend(tmp_path: Path) -> None:
     assert "step n difference [95 %] p verdict on the first" in shown and "elu > worse 5 +" in shown
     assert (
         "Order elu > worse > relu > close > broken: of 4 steps, 2 shown (elu > worse, close > broken); 1 contradicted "
-        "(relu > worse); 1 not told apart (relu and close)." in shown
+        "(relu > worse); 1 without a clear difference (relu and close)." in shown
     )
     assert "Page's test over 5 seeds (Page 1963) shows a trend along this order" in shown
     # best in loss as in accuracy, and in another order than the study's own

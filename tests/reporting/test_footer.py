@@ -168,11 +168,12 @@ def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> N
     }  # fmt: skip
     [line] = [line for line in footer(made(tmp_path / "two", arms)) if line.startswith("best:")]
     assert set(re.findall(r"\b[abc]\b", line.partition("(")[0])) == {"a", "b"}
-    assert line.endswith("(in 95 of 100 studies the best is among them)")
-    one = {name: values for name, values in arms.items() if name != "b"}
-    assert "best: a; told apart from all others (in 95 of 100 studies it is the best)" in text_of(
-        made(tmp_path / "1", one)
+    assert "; no clear difference from: " in line
+    assert line.endswith(
+        "(each arm compared with the best one, not with the baseline; in 95 of 100 studies the best is among these)"
     )
+    one = {name: values for name, values in arms.items() if name != "b"}
+    assert "best: a; clearly better than all others (each arm compared" in text_of(made(tmp_path / "1", one))
     some = arms | {"some": [*normal(0.8, 3, 6), NOT_MEASURED, NOT_MEASURED]}
     assert "over the 3 seeds of all arms)" in text_of(made(tmp_path / "some", some))
     late = arms | {"late": [*normal(0.8, 3, 6), NOT_RUN, NOT_RUN]}

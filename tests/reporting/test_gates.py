@@ -407,7 +407,9 @@ def test_two_arms_are_compared_with_the_variance_that_all_arms_share(study: Path
     # as often as stated, t exceeds its critical value if the truth is so far away
     effect = result.finding.detectable / table.se[0]
     assert stats.nct.sf(stats.t.ppf(0.975, table.df[0]), table.df[0], effect) == pytest.approx(0.8, abs=1e-6)
-    assert "80 % power at" in result.reason and "from that bound" in result.reason
+    assert (
+        "(clear in 80 of 100 studies like this if the truth is " in result.reason and "away from that)" in result.reason
+    )
 
 
 def test_an_inconclusive_requirement_says_how_many_seeds_decide_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dnntrain.analysis.summary import Summary, summarize
+from dnntrain.cli.plan import own_settings
 from dnntrain.config.shown import split_settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
@@ -25,7 +26,9 @@ from dnntrain.reporting.provenance import provenance_lines, settings_table
 from dnntrain.reporting.terminal import study_report
 from dnntrain.store.provenance import Provenance, busy_time
 from dnntrain.store.study_files import read_study
+from dnntrain.studies.build import preset_study
 from dnntrain.utils.console import as_text
+from dnntrain.utils.fields import format_value
 from tests.support.command import error_of, succeeds
 from tests.support.records import made_record
 from tests.support.studies import write_study
@@ -57,9 +60,7 @@ def test_a_short_text_says_what_a_reader_needs(study: Summary) -> None:
     assert lines["settings that differ"] == "lr, bn, bn_place (--wide has those of each arm)"
     assert lines["software"] == "dnntrain 0.2.0, engine 5, PyTorch 2.13.0, Python 3.11.7"
     assert lines["machine"] == "Xeon, cpu" and lines["command"] == COMMAND
-    assert lines["training"] == (
-        "9 runs, 2026-11-27 10:00 to 11:30 UTC, 10 min of wall time, 8 min of CPU time; 9 s of training time in all"
-    )
+    assert lines["training"] == ("9 runs, 2026-11-27 10:00 to 11:30 UTC, 10 min of wall time")
 
 
 def test_every_export_says_it(study: Summary) -> None:
@@ -81,6 +82,18 @@ def test_an_arm_shows_what_is_on_in_it_or_in_the_baseline(study: Summary) -> Non
     assert table and dict(table.rows) == {
         "plain": "lr=0.01", "steep": "lr=0.1", "bn": "lr=0.01, bn=on, bn_place=after",
     }  # fmt: skip
+
+
+def test_what_is_off_on_a_module_is_as_in_the_module(tmp_path: Path) -> None:
+    values = {name: {"test_acc": [0.5, 0.6]} for name in ("wet", "plain")}
+    module = {"net": "module:mynet.py:Net", "lr": 0.1}
+    settings = {"wet": module | {"dropout": 0.4, "bn": False}, "plain": module | {"dropout": None, "bn": True}}
+    table = settings_table(summarize(read_study(write_study(tmp_path / "made", values, settings=settings))))
+    assert table and dict(table.rows) == {"wet": "dropout=0.4", "plain": "dropout=as in the module, bn=on"}
+
+    study = preset_study("own-module", {})
+    baseline = own_settings(study, next(arm for arm in study.arms if arm.name == study.baseline))
+    assert baseline["dropout"] == "as in the module" and "off" not in map(format_value, baseline.values())
 
 
 def test_old_records_say_what_they_do_not_know(tmp_path: Path) -> None:

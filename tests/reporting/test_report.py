@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -16,13 +17,14 @@ import pytest
 
 from dnntrain.analysis.summary import summarize
 from dnntrain.reporting.exports.csv_json import to_csv
-from dnntrain.reporting.exports.html import html_table
+from dnntrain.reporting.exports.html import html_table, to_html
 from dnntrain.reporting.exports.latex import to_latex
-from dnntrain.reporting.exports.markdown import to_markdown
+from dnntrain.reporting.exports.markdown import markdown_text, to_markdown
 from dnntrain.reporting.sparklines import curve_range, forest_range, forest_row, sparkline
 from dnntrain.reporting.tables import main_table
 from dnntrain.statistics import Interval
 from dnntrain.store.study_files import read_study
+from dnntrain.utils.text_layout import TextTable
 from tests.support.command import error_of, succeeds
 
 SEEDS = range(5)
@@ -155,15 +157,36 @@ def test_every_export_holds_every_arm(study: Path, tmp_path: Path) -> None:
 
 
 def test_exports_escape_what_their_format_would_interpret(tmp_path: Path) -> None:
-    odd = "a|b <i>&amp; 50% {{ 7 * 7 }} x_1"
+    odd = "a|b <i>&amp; 50% {{ 7 * 7 }} x_1 --c"
     summary = summarize(read_study(write_study(tmp_path / "made", {"relu": SAME, odd: ARMS["elu"]})))
-    assert "| " + odd.replace("|", "\\|") + " |" in to_markdown([summary])
-    assert r"a|b $<$i$>$\&amp; 50\% \{\{ 7 * 7 \}\} x\_1 & 5/5" in to_latex([summary])
+    assert r"| a\|b \<i>\&amp; 50% {{ 7 * 7 }} x_1 --c |" in to_markdown([summary])
+    assert markdown_text("p < .001 & `a <b>`") == "p < .001 & `a <b>`"
+    assert r"a\textbar{}b $<$i$>$\&amp; 50\% \{\{ 7 * 7 \}\} x\_1 -{}-c & 5/5" in to_latex([summary])
     table = html_table(main_table(summary, wide=False))
-    assert "<td>a|b &lt;i&gt;&amp;amp; 50% {{ 7 * 7 }} x_1</td>" in table
+    assert "<td>a|b &lt;i&gt;&amp;amp; 50% {{ 7 * 7 }} x_1 --c</td>" in table
     reader = Reader()
     reader.feed(table)
     assert odd in "".join(reader.cells) and not reader.open
+
+
+def test_no_name_can_put_a_script_into_a_page_or_markdown(tmp_path: Path) -> None:
+    script = "<script>alert(1)</script>"
+    data = {"name": script, "train_examples": 100, "test_examples": 100, "classes": [script, "b"], "license": script}
+    arms = {"relu": SAME, script: ARMS["elu"]}
+    folder = write_study(tmp_path / "made", arms, question=script, note=script, datasets=[data], command=script)
+    results = folder / "results.csv"
+    head, *rows = results.read_text().splitlines()
+    results.write_text("\n".join([f"{head},{script}", *(f"{row},{script}" for row in rows)]) + "\n")
+    summary = summarize(read_study(folder))
+    page, markdown = to_html([summary]), to_markdown([summary])
+    assert page.count("<script>") == 1 and page.count("&lt;script&gt;alert(1)") > 10
+    assert markdown.count(r"\<script>alert(1)\</script>") == markdown.count("alert(1)") > 3
+
+
+def test_html_has_true_minus_signs_in_its_numbers_alone() -> None:
+    row = ["-5 to 1e-05", "-1.20 [-2, -.5]", "2026-11-27", "-"]
+    table = TextTable("", ["arm", "Δ", "day", "none"], [row], frozenset({"Δ", "day", "none"}))
+    assert re.findall("<td[^>]*>(.*?)</td>", html_table(table)) == [row[0], "−1.20 [−2, −.5]", *row[2:]]
 
 
 def test_the_page_opens_in_a_browser(study: Path, tmp_path: Path) -> None:

@@ -250,6 +250,7 @@ def test_one_run_is_printed_with_its_digits() -> None:
     assert "loss 1.25e-05 RMSE 1,234,568" in text and "accuracy 0.00 % R² -0.5" in text and "time: 0.04 s" in text
     once = training_report([made_record(results=results).model_copy(update={"epochs": 1})], Path("runs"))
     assert "after 1 epoch, kept" in once
+    assert once.endswith(f"record:   runs (run {made_record().run})")
 
 
 def test_several_runs_are_printed_with_their_spread_and_settings() -> None:

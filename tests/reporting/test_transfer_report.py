@@ -44,13 +44,13 @@ def test_the_strategy_of_a_ladder_is_that_of_its_table(tmp_path: Path) -> None:
     found = written["transfer"]["recommendation"]
     assert {found["supported"], *found["others"]} == {"frozen", "unfreeze 1"} and not found["scratch_may_be_best"]
     assert f"Supported: {found['supported']}, +5." in printed("report", folder)
-    assert "over scratch (better); not told apart from it:" in printed("report", folder)
+    assert "over scratch (better); no clear difference from:" in printed("report", folder)
     # the same in another metric, in its own unit and direction
     assert f"Supported: {found['supported']}, -0.05" in printed("report", folder, "--metric", "val_loss")
 
     nothing = ladder(tmp_path / "nothing", (0, 0, 0.0005, 0), noise=0.01)
     text = printed("report", nothing)
-    assert "No strategy pays: scratch may be the best itself; not told apart from it: frozen, unfreeze 1" in text
+    assert "No strategy pays: scratch may be the best itself; no clear difference from: frozen, unfreeze 1" in text
     assert "Supported" not in text
 
 

@@ -1,4 +1,4 @@
-"""The arms that are not told apart from the best."""
+"""The arms that are without a clear difference from the best."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_arm_is_out_where_another_is_better_by_the_formulas() -> None:
         assert best_set(named(values), higher_is_better=True) == inside
 
 
-def test_two_arms_are_told_apart_by_a_one_sided_paired_t_test() -> None:
+def test_two_arms_are_compared_by_a_one_sided_paired_t_test() -> None:
     for seed in range(20):
         values = normal(1, 5, (1, 1), effect=1.5, seed=seed)[0]
         p = stats.ttest_rel(values[1], values[0], alternative="greater").pvalue

@@ -10,7 +10,7 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import validation_notes
+from dnntrain.engine.splits import validation_notes
 from dnntrain.store.provenance import Provenance, data_notes, environments_line
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from tests.support.inline import answer

@@ -56,9 +56,12 @@ def test_arms_on_other_examples_are_refused_unless_declared() -> None:
 def test_arms_with_the_same_settings_are_named() -> None:
     text = "base: {hidden: 8}\nfactors: {relu: {act: relu}, elu: {act: elu}, ae: {act: elu, epochs: 3}, be: {act: elu}}"
     assert [*equal_arms(read_preset(text, "p.yaml"))] == [
-        "arms 'baseline' and 'relu' have the same settings (act=relu, epochs=10), so they are the same runs",
-        "arms 'elu' and 'be' have the same settings (act=elu, epochs=10), so they are the same runs",
+        "arms 'baseline' and 'relu' have the same settings (act=relu, epochs=10), so they are the same runs; "
+        "leave 'relu' out, or call the baseline so with `baseline: relu`",
+        "arms 'elu' and 'be' have the same settings (act=elu, epochs=10), so they are the same runs; leave 'be' out",
     ]
+    named = read_preset(f"{text}\nbaseline: relu", "p.yaml")
+    assert [arm.name for arm in named.arms] == ["relu", "elu", "ae", "be"] and named.baseline == "relu"
     tuned = "factors: {a: {lr: {tune: [0.1, 0.2]}}, b: {lr: {tune: [0.1, 0.3]}}, c: {lr: {tune: [0.1, 0.3]}}}"
     [warning] = equal_arms(read_preset(tuned, "p.yaml"))
     assert warning.startswith("arms 'b' and 'c' have")

@@ -26,7 +26,7 @@ from tests.bench.lecture.judging import (
     DEPENDS,
     NOT_RUN,
     SUPPORTED,
-    UNTOLD,
+    UNDECIDED,
     JudgedClaim,
     JudgedReading,
     judge_reading,
@@ -99,14 +99,14 @@ def test_an_unknown_study_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("answers", "verdict"),
-    [([HOLDS], SUPPORTED), ([FAILS], CONTRADICTED), ([OPEN], UNTOLD), ([HOLDS, HOLDS], SUPPORTED),
-     ([HOLDS, OPEN], UNTOLD), ([HOLDS, OPEN, FAILS], CONTRADICTED)],
+    [([HOLDS], SUPPORTED), ([FAILS], CONTRADICTED), ([OPEN], UNDECIDED), ([HOLDS, HOLDS], SUPPORTED),
+     ([HOLDS, OPEN], UNDECIDED), ([HOLDS, OPEN, FAILS], CONTRADICTED)],
 )  # fmt: skip
 def test_a_reading_needs_all_of_its_requirements(answers: list[dict[str, Any]], verdict: str) -> None:
     judged = judge_reading(reading(), answers)
     assert judged.verdict == verdict
     assert judged.n == 5 and "[" in judged.figure and "required" not in judged.figure
-    assert judged.seeds_to_decide == (34 if verdict == UNTOLD else None)
+    assert judged.seeds_to_decide == (34 if verdict == UNDECIDED else None)
 
 
 def test_a_study_that_lacks_runs_counts_as_not_run() -> None:
@@ -123,8 +123,9 @@ def test_of_several_requirements_the_least_clear_one_is_shown() -> None:
 
 @pytest.mark.parametrize(
     ("readings", "verdict"),
-    [([SUPPORTED, SUPPORTED], SUPPORTED), ([SUPPORTED, CONTRADICTED], DEPENDS), ([CONTRADICTED, UNTOLD], CONTRADICTED),
-     ([UNTOLD, UNTOLD], UNTOLD), ([UNTOLD, NOT_RUN], UNTOLD), ([NOT_RUN], NOT_RUN)],
+    [([SUPPORTED, SUPPORTED], SUPPORTED), ([SUPPORTED, CONTRADICTED], DEPENDS),
+     ([CONTRADICTED, UNDECIDED], CONTRADICTED), ([UNDECIDED, UNDECIDED], UNDECIDED),
+     ([UNDECIDED, NOT_RUN], UNDECIDED), ([NOT_RUN], NOT_RUN)],
 )  # fmt: skip
 def test_a_claim_depends_where_its_readings_disagree(readings: list[str], verdict: str) -> None:
     assert claim_of(readings).verdict == verdict
@@ -137,12 +138,13 @@ def claim_of(verdicts: list[str]) -> JudgedClaim:
 
 
 def test_the_table_has_figure_n_seeds_and_command() -> None:
-    claims = [claim_of([UNTOLD])]
+    claims = [claim_of([UNDECIDED])]
     text = to_markdown(claims, ["a slip"], {"ablate made": (60.0, 100.0)})
-    assert "| loss | not told apart | +1 [0, 2]; n = 5; 34 seeds would tell |" in text
+    assert "| loss | undecided | +1 [0, 2]; n = 5; 34 seeds would tell |" in text
     assert "ELU &#124; ReLU." in text and "dnntrain report made" in text and "- a slip" in text
     [row] = csv.DictReader(io.StringIO(to_csv(claims)))
-    assert (row["verdict"], row["n"], row["commands"]) == (UNTOLD, "5", "dnntrain ablate made && dnntrain report made")
+    assert (row["verdict"], row["n"]) == (UNDECIDED, "5")
+    assert row["commands"] == "dnntrain ablate made && dnntrain report made"
     assert json.loads(to_json(claims, [], {}))["claims"][0]["readings"][0]["seeds_to_decide"] == 34
 
 

@@ -34,7 +34,7 @@ def record_untrained(spec: RunSpec, dataset: Dataset, folder: Path) -> tuple[Run
     with torch.inference_mode():
         outputs = [network.forward(batch.x)[0, : batch.real].numpy() for batch in inputs.test()]
         [predicted] = predictions(inputs, forward(network, inputs.loss), [])
-    run = Run(spec, 0, "finished", [ROW], kept_epoch=1, weights=state | inputs.scaling(0))
+    run = Run(spec, 0, "finished", [ROW], kept_epoch=1, weights=state | inputs.scaling()[0])
     run_id = "0123456789ab"
     record = run.to_record(run_id, dataset.description(), {})
     store = RunStore(folder)

@@ -201,7 +201,7 @@ def test_a_convolution_starts_as_the_identity() -> None:
 
 def order_of(inputs: BatchSource, seed: int, epoch: int) -> torch.Tensor:
     """The training examples of one epoch, in their order, without the padding."""
-    return torch.cat([order[:, 0, :size].flatten() for size, order in inputs._by_step(inputs._order([seed], epoch))])
+    return torch.cat([part.examples[:, 0, : part.real].flatten() for part in inputs.epoch_inputs([seed], epoch)])
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation, Dataset
-from dnntrain.engine.batches import BatchSource, splits_of
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import initial_state, initialize, layer_specs, network_settings
+from dnntrain.engine.splits import splits_of
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext

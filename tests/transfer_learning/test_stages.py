@@ -14,9 +14,10 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import BatchSource, splits_of
+from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.network import tensor_names
+from dnntrain.engine.splits import splits_of
 from dnntrain.errors import InputError
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.store.run_store import RunStore

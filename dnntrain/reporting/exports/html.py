@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -34,7 +35,14 @@ def html_table(table: TextTable) -> str:
 def _templates() -> Environment:
     """The HTML templates, which escape every value."""
     loader = PackageLoader("dnntrain.reporting.exports")
-    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates.filters["true_minus"] = true_minus
+    return templates
+
+
+def true_minus(cell: str) -> str:
+    """A cell of numbers with minus signs for the hyphens before them; a range or an exponent keeps its own."""
+    return re.sub(r"(?<![\w.)])-(?=\.?\d)", "−", cell)
 
 
 def page_section(summary: Summary) -> dict[str, Any]:

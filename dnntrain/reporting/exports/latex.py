@@ -22,6 +22,7 @@ SPECIAL_CHARACTERS = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
+    "|": r"\textbar{}",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
     "δ": r"$\delta$",
@@ -60,8 +61,9 @@ def to_latex(summaries: Sequence[Summary]) -> str:
 
 
 def latex_text(text: str) -> str:
-    """Escapes LaTeX's special characters."""
-    return "".join(SPECIAL_CHARACTERS.get(character, character) for character in text)
+    """Escapes LaTeX's special characters, and parts hyphens that LaTeX would join to a dash: '--lr' is '-{}-lr'."""
+    escaped = "".join(SPECIAL_CHARACTERS.get(character, character) for character in text)
+    return re.sub("-(?=-)", "-{}", escaped)
 
 
 def comments(summary: Summary) -> list[str]:

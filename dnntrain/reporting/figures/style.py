@@ -36,7 +36,7 @@ LINE_DASHES: tuple[Any, ...] = (
 )
 LINE_MARKERS = ("s", "^", "D", "v", "P", "X", "p")
 """Arms cycle through these three. Their lengths differ, so a pair of color and dash repeats only after 30 arms, and
-arms can be told apart in grayscale."""
+arms can be distinguished in grayscale."""
 
 SMALL, NORMAL, LARGE = 7.5, 9.0, 12.0
 """Font sizes in points."""

@@ -121,7 +121,8 @@ class Limit:
         shown = f"{observed}{level}, required {self.sign} {required}"
         if estimate.detectable > 0:
             noticed = scale * estimate.detectable
-            shown += f" ({100 * POWER:g} % power at {formatting.figure(noticed, noticed)}{unit} from that bound)"
+            away = f"{formatting.figure(noticed, noticed)}{unit}"
+            shown += f" (clear in {100 * POWER:g} of 100 studies like this if the truth is {away} away from that)"
         answer, why = self.answer(estimate)
         seeds = None
         if answer is GateStatus.INCONCLUSIVE and not why:

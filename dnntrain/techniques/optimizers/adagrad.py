@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnntrain.techniques.optimizers.base import Optimizer, State
+from dnntrain.techniques.optimizers.base import Optimizer, State, StepNumber
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -18,7 +18,7 @@ class AdaGrad(Optimizer):
     remembers = ("sum",)
     eps: float = hyperparameter(1e-10, "smoothing term ε", gt=0)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         s = state["sum"].addcmul_(g, g)
         p.addcmul_(g / s.sqrt().add_(self.eps), lr, value=-1)
 
@@ -35,7 +35,7 @@ class RMSProp(Optimizer):
     rho: float = hyperparameter(0.99, "decay rate of the average", ge=0, lt=1)
     eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         s = state["square"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho)
         p.addcmul_(g / s.sqrt().add_(self.eps), lr, value=-1)
 
@@ -54,7 +54,7 @@ class Adadelta(Optimizer):
     rho: float = hyperparameter(0.9, "decay rate of both averages", ge=0, lt=1)
     eps: float = hyperparameter(1e-6, "smoothing term ε", gt=0)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         s, d = state["square"].mul_(self.rho).addcmul_(g, g, value=1 - self.rho), state["step"]
         delta = d.add(self.eps).sqrt_().div_(s.add(self.eps).sqrt_()).mul_(g)
         d.mul_(self.rho).addcmul_(delta, delta, value=1 - self.rho)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from dnntrain.techniques.optimizers.base import DecayingOptimizer, Optimizer, State
+from dnntrain.techniques.optimizers.base import DecayingOptimizer, Optimizer, State, StepNumber, square_root
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -26,13 +24,13 @@ class Adam(Optimizer):
     def cycled(self) -> str | None:
         return "beta1"
 
-    def moments(self, g: torch.Tensor, state: State, t: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def moments(self, g: torch.Tensor, state: State, t: StepNumber) -> tuple[torch.Tensor, torch.Tensor]:
         """The updated mean of g, and √ŝ + ε."""
         m = state["mean"].lerp_(g, 1 - self.beta1)
         s = state["square"].mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-        return m, s.sqrt().div_(math.sqrt(1 - self.beta2**t)).add_(self.eps)
+        return m, s.sqrt().div_(square_root(1 - self.beta2**t)).add_(self.eps)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m, root = self.moments(g, state, t)
         p.addcmul_(m / root, lr / (1 - self.beta1**t), value=-1)
 
@@ -47,7 +45,7 @@ class AdamW(DecayingOptimizer, Adam):
     advice = "The usual choice for large networks. Decays every parameter, as torch does; decay_exempt=on only weights."
     decay: float = hyperparameter(0.01, "weight decay", ge=0)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         p.mul_(1 - lr * self.decay)
         super().step(p, g, state, lr, t)
 
@@ -65,7 +63,7 @@ class Adamax(Optimizer):
     beta2: float = hyperparameter(0.999, "decay rate of the maximum", ge=0, lt=1)
     eps: float = hyperparameter(1e-8, "smoothing term ε", gt=0)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m = state["mean"].lerp_(g, 1 - self.beta1)
         u = state["largest"].mul_(self.beta2)
         torch.maximum(u, g.abs().add_(self.eps), out=u)
@@ -90,11 +88,11 @@ class Nadam(Adam):
         # Πμ is the same for every member, but each member takes its state along when members leave the population
         return super().state(p) | {"mu_product": torch.ones(len(p), *[1] * (p.dim() - 1), device=p.device)}
 
-    def mu(self, t: int) -> float:
+    def mu(self, t: StepNumber) -> float | torch.Tensor:
         """The momentum at step t."""
-        return self.beta1 * (1 - 0.5 * math.pow(0.96, t * self.psi))
+        return self.beta1 * (1 - 0.5 * 0.96 ** (t * self.psi))
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m, root = self.moments(g, state, t)
         product = state["mu_product"].mul_(self.mu(t))
         p.addcmul_(g / root, lr * (1 - self.mu(t)) / (1 - product), value=-1)
@@ -117,14 +115,22 @@ class RAdam(Adam):
     def cycled(self) -> str | None:
         return None
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m = state["mean"].lerp_(g, 1 - self.beta1)
         s = state["square"].mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         rate, unbiased = lr / (1 - self.beta1**t), 1 - self.beta2**t
         limit = 2 / (1 - self.beta2) - 1
         length = limit - 2 * t * self.beta2**t / unbiased  # of the moving average that has the same center of mass
-        if length > 5:
-            r = math.sqrt((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length))
-            p.addcmul_(m / s.sqrt().add_(self.eps), rate * (r * math.sqrt(unbiased)), value=-1)
-        else:
+        if not isinstance(length, torch.Tensor) and length <= 5:
             p.addcmul_(m, rate, value=-1)
+            return
+        reliable = length.clamp(min=5) if isinstance(length, torch.Tensor) else length
+        step, rectified = m / s.sqrt().add_(self.eps), rate * (self.rectification(reliable) * square_root(unbiased))
+        if isinstance(length, torch.Tensor):  # no branch: see `StepNumber`
+            step, rectified = torch.where(length > 5, step, m), torch.where(length > 5, rectified, rate)
+        p.addcmul_(step, rectified, value=-1)
+
+    def rectification(self, length: float | torch.Tensor) -> float | torch.Tensor:
+        """The factor r for a moving average of this length ρ, above 4."""
+        limit = 2 / (1 - self.beta2) - 1
+        return square_root((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length))

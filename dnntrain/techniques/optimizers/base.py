@@ -6,8 +6,9 @@ that of its reference implementation, term for term; a test compares each with i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import ClassVar, Self, Union
 
 from pydantic import model_validator
 
@@ -20,6 +21,15 @@ from dnntrain.utils.lazy import torch
 
 State = dict[str, "torch.Tensor"]
 """An optimizer's state for one parameter tensor; every entry has the leading axis P."""
+
+StepNumber = Union[int, "torch.Tensor"]
+"""The number of a step, from 1. In a CUDA graph, which runs the same kernels at every step, it is a float64 tensor
+without axes, so that a rule must not branch on it."""
+
+
+def square_root(x: float | torch.Tensor) -> float | torch.Tensor:
+    """√x of a number or a tensor."""
+    return x.sqrt() if isinstance(x, torch.Tensor) else math.sqrt(x)
 
 
 class Optimizer(Choice):
@@ -65,12 +75,12 @@ class Optimizer(Choice):
         return {name: torch.zeros_like(p) for name in self.remembers}
 
     def update(
-        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
+        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: StepNumber
     ) -> None:
         """As `step`, for a gradient that may still be a product of two factors."""
         self.step(p, densify(g), state, lr, t)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         """Updates the parameter in place.
 
         Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dnntrain.techniques.optimizers.base import DecayingOptimizer, State
+from dnntrain.techniques.optimizers.base import DecayingOptimizer, State, StepNumber
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -22,7 +22,7 @@ class Lion(DecayingOptimizer):
     beta1: float = hyperparameter(0.9, "share of the mean in the step", ge=0, lt=1)
     beta2: float = hyperparameter(0.99, "decay rate of the mean", ge=0, lt=1)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m = state["mean"]
         if self.decay:
             p.mul_(1 - lr * self.decay)

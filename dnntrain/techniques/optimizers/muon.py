@@ -11,7 +11,7 @@ from pydantic import AfterValidator, PrivateAttr
 from dnntrain.errors import InputError
 from dnntrain.nn.gradients import batched_matmul
 from dnntrain.nn.layer_spec import ParameterRole, as_matrix
-from dnntrain.techniques.optimizers.base import Optimizer, State
+from dnntrain.techniques.optimizers.base import Optimizer, State, StepNumber
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -84,7 +84,7 @@ class Muon(Optimizer):
         outputs = role.shape[role.output_axis]
         return min(outputs, math.prod(role.shape) // outputs) > 1
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         m = state["momentum"].lerp_(g, 1 - self.momentum)
         u = as_matrix(g.lerp(m, self.momentum) if self.nesterov else m, self._output_axis)
         w, rate = as_matrix(p, self._output_axis), lr.view(-1, 1, 1)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch
-from dnntrain.techniques.optimizers.base import DecayingOptimizer, State
+from dnntrain.techniques.optimizers.base import DecayingOptimizer, State, StepNumber
 from dnntrain.techniques.regularization import WeightRegularizer
 from dnntrain.techniques.schedules.base import Constant, Schedule
 from dnntrain.utils.fields import hyperparameter
@@ -71,7 +71,7 @@ class ScheduleFreeSGD(ScheduleFree):
     def beta(self) -> float:
         return self.momentum
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         self.move(p, g.add(p, alpha=self.decay) if self.decay else g, state, lr)
 
 
@@ -96,7 +96,7 @@ class ScheduleFreeAdamW(ScheduleFree):
     def beta(self) -> float:
         return self.beta1
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         s = state["square"].mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         step = g / s.div(1 - self.beta2**t).sqrt_().add_(self.eps)
         self.move(p, step.add_(p, alpha=self.decay) if self.decay else step, state, lr)

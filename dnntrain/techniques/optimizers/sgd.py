@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from dnntrain.nn.gradients import FactoredGradient, sgd_update
-from dnntrain.techniques.optimizers.base import Optimizer, State
+from dnntrain.techniques.optimizers.base import Optimizer, State, StepNumber
 from dnntrain.utils.fields import hyperparameter
 from dnntrain.utils.lazy import torch
 
@@ -36,11 +36,11 @@ class SGD(Optimizer):
         return {"momentum": torch.zeros_like(p)} if self.momentum else {}
 
     def update(
-        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: int
+        self, p: torch.Tensor, g: torch.Tensor | FactoredGradient, state: State, lr: torch.Tensor, t: StepNumber
     ) -> None:
         super().update(p, g, state, lr, t) if state else sgd_update(p, g, lr)
 
-    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: int) -> None:
+    def step(self, p: torch.Tensor, g: torch.Tensor, state: State, lr: torch.Tensor, t: StepNumber) -> None:
         if state:
             m = state["momentum"].mul_(self.momentum).add_(g)
             if not self.nesterov:

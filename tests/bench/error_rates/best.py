@@ -1,4 +1,4 @@
-"""How often the best arm is in the set of those not told apart from the best."""
+"""How often the best arm is in the set of those without a clear difference from the best."""
 
 from __future__ import annotations
 

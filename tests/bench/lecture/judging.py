@@ -9,14 +9,14 @@ from typing import Any
 
 from tests.bench.lecture.declaration import Claim, Reading
 
-SUPPORTED, CONTRADICTED, DEPENDS, UNTOLD, NOT_RUN = VERDICTS = (
-    "supported", "contradicted", "depends", "not told apart", "not run",
+SUPPORTED, CONTRADICTED, DEPENDS, UNDECIDED, NOT_RUN = VERDICTS = (
+    "supported", "contradicted", "depends", "undecided", "not run",
 )  # fmt: skip
 
 UNFINISHED = "unfinished"
 """How the reason begins if a study lacks planned runs."""
 
-ANSWERS = {"holds": SUPPORTED, "fails": CONTRADICTED, "inconclusive": UNTOLD}
+ANSWERS = {"holds": SUPPORTED, "fails": CONTRADICTED, "inconclusive": UNDECIDED}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class JudgedReading:
     n: int | None = None
     """The runs of each arm."""
     seeds_to_decide: int | None = None
-    """If it is not told apart, the seeds that would tell with 80 % power if the truth is as estimated."""
+    """If it is undecided, the seeds that would tell with 80 % power if the truth is as estimated."""
     commands: tuple[str, ...] = ()
     """What makes the study, and what judges it."""
     counted: str = "seeds"
@@ -48,13 +48,13 @@ class JudgedClaim:
     def verdict(self) -> str:
         """What the readings say together.
 
-        Readings that are not told apart say nothing, so that the others decide: they agree, or it depends on what
+        Readings that are undecided say nothing, so that the others decide: they agree, or it depends on what
         sets them apart.
         """
         told = {reading.verdict for reading in self.readings} & {SUPPORTED, CONTRADICTED}
         if told:
             return DEPENDS if len(told) > 1 else told.pop()
-        return UNTOLD if any(reading.verdict == UNTOLD for reading in self.readings) else NOT_RUN
+        return UNDECIDED if any(reading.verdict == UNDECIDED for reading in self.readings) else NOT_RUN
 
 
 def judge_reading(
@@ -73,7 +73,7 @@ def judge_reading(
         if answer["reason"].startswith(UNFINISHED):
             return JudgedReading(reading, NOT_RUN, answer["reason"].partition(";")[0], commands=commands)
     verdicts = [ANSWERS[answer["answer"]] for answer in answers]
-    verdict = next((v for v in (CONTRADICTED, UNTOLD) if v in verdicts), SUPPORTED)
+    verdict = next((v for v in (CONTRADICTED, UNDECIDED) if v in verdicts), SUPPORTED)
     [weakest, *_] = sorted((a for a, v in zip(answers, verdicts, strict=True) if v == verdict), key=clearness)
     figure = weakest["reason"].partition(", required")[0].replace(" (95 % interval)", "")
     figure = re.sub(r"; [^;]*: 0 of \d+ runs lost, \d+ of \d+ planned", "", figure)
@@ -86,7 +86,7 @@ def judge_reading(
         verdict,
         figure,
         weakest["n"] or min(runs, default=None),
-        max(seeds) if verdict == UNTOLD and seeds and None not in seeds else None,
+        max(seeds) if verdict == UNDECIDED and seeds and None not in seeds else None,
         commands,
         "rounds" if weakest["quantity"] in ("step_time", "test_time") else "seeds",
     )

@@ -15,7 +15,7 @@ from dnntrain.techniques import CATALOGUE
 from dnntrain.utils.times import duration
 from tests.bench.lecture.declaration import Lecture
 from tests.bench.lecture.examples import table_of
-from tests.bench.lecture.judging import CONTRADICTED, DEPENDS, NOT_RUN, SUPPORTED, UNTOLD, JudgedClaim
+from tests.bench.lecture.judging import CONTRADICTED, DEPENDS, NOT_RUN, SUPPORTED, UNDECIDED, JudgedClaim
 from tests.bench.lecture.record import Record
 from tests.bench.lecture.sections import Section, lessons, select, select_judged
 from tests.bench.lecture.table import evidence, pipe_table
@@ -25,13 +25,13 @@ NAME = "lecture"
 """Of the page, and of the folder of its figures."""
 
 WORDS = {
-    SUPPORTED: "✓ holds", CONTRADICTED: "✗ does not hold", DEPENDS: "± depends", UNTOLD: "≈ not told apart",
+    SUPPORTED: "✓ holds", CONTRADICTED: "✗ does not hold", DEPENDS: "± depends", UNDECIDED: "≈ undecided",
     NOT_RUN: "not run",
 }  # fmt: skip
 """Verdicts as the page has them."""
 
 MANY = {
-    SUPPORTED: "hold", CONTRADICTED: "do not", DEPENDS: "depend on how they are read", UNTOLD: "cannot be told",
+    SUPPORTED: "hold", CONTRADICTED: "do not", DEPENDS: "depend on how they are read", UNDECIDED: "undecided",
     NOT_RUN: "not run",
 }  # fmt: skip
 """The same of several claims."""
@@ -92,8 +92,8 @@ none is typed by hand. Run it yourself: `make lecture`.
 How to read the tables:
 
 - *Holds*: the whole 95 % interval is on the lecture's side. *Does not hold*: it is on the other side.
-- *Not told apart*: the interval has both; the table says how many seeds would tell.
-- *Depends*: a statement can be read in several ways, and these disagree. Readings that are not told apart have no say.
+- *Undecided*: the interval has both; the table says how many seeds would tell.
+- *Depends*: a statement can be read in several ways, and these disagree. Readings that are undecided have no say.
 - Differences are paired by seed, and n is the runs of each arm (the rounds of a timing). Intervals in tables are
   those of each comparison by itself, and about one in twenty misses the truth. Those in figures hold for all arms at
   once, so they are wider.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dnntrain.statistics.planning import MANY_SEEDS
 from dnntrain.utils.times import duration
-from tests.bench.lecture.judging import CONTRADICTED, SUPPORTED, UNTOLD, VERDICTS, JudgedClaim, JudgedReading
+from tests.bench.lecture.judging import CONTRADICTED, SUPPORTED, UNDECIDED, VERDICTS, JudgedClaim, JudgedReading
 
 Times = Mapping[str, tuple[float, float]]
 """The seconds that each command took, and those of all processors together."""
@@ -19,11 +19,11 @@ NEWLINE = "\n"
 
 
 def evidence(judged: JudgedReading) -> str:
-    """The figure with its interval, n, and for a reading that is not told apart the seeds that would tell."""
+    """The figure with its interval, n, and for a reading that is undecided the seeds that would tell."""
     parts = [judged.figure]
     if judged.n is not None:
         parts.append(f"n = {judged.n}")
-    if judged.verdict == UNTOLD:
+    if judged.verdict == UNDECIDED:
         parts.append(seeds_that_tell(judged.seeds_to_decide, judged.counted))
     return "; ".join(parts)
 
@@ -49,8 +49,8 @@ def to_markdown(claims: Sequence[JudgedClaim], slips: Iterable[str], times: Time
     steps.append(("all of them", duration(wall), duration(cpu)))
     return f"""# The lecture's claims, judged
 
-{verdict_line(claims)}. A claim that can be read in several ways *depends* if these disagree; readings that are not told
-apart have no say. Intervals are 95 %, of each comparison by itself, paired by seed; n is the runs of each arm, or the
+{verdict_line(claims)}. A claim that can be read in several ways *depends* if these disagree; undecided readings have no
+say. Intervals are 95 %, of each comparison by itself, paired by seed; n is the runs of each arm, or the
 rounds of a timing.
 
 {pipe_table(("claim", "the lecture says", "verdict", "why"), rows)}
@@ -68,8 +68,8 @@ Several processes work at the same time, so that idle cores divide the CPU time 
 
 def verdict(judged: JudgedClaim) -> str:
     """The verdict, and how many readings have no say in it."""
-    untold, n = sum(reading.verdict == UNTOLD for reading in judged.readings), len(judged.readings)
-    return f"**{judged.verdict}**" + (f" ({untold} of {n} readings not told apart)" if 0 < untold < n else "")
+    untold, n = sum(reading.verdict == UNDECIDED for reading in judged.readings), len(judged.readings)
+    return f"**{judged.verdict}**" + (f" ({untold} of {n} readings undecided)" if 0 < untold < n else "")
 
 
 def reasons(judged: JudgedClaim) -> str:

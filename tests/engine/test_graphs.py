@@ -1,0 +1,108 @@
+"""Steps that are captured as a graph and replayed give what they give one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import Dataset
+from dnntrain.engine.graphs import StepRunner
+from dnntrain.engine.loop import train_population
+from dnntrain.engine.population import Population
+from dnntrain.engine.run import Run
+from dnntrain.nn.modules.layer import ModuleLayer
+from tests.engine.test_networks import small_images  # noqa: F401
+from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS, data_for
+from tests.support.recorded_graph import record
+
+SMALL = {"batch_size": 5, "train_size": 60, "val": 50, "epochs": 2, "lr": 0.05}  # twelve steps, eight of them probed
+
+
+def recording(p: Population) -> StepRunner:
+    return StepRunner(p, record)
+
+
+def trained(data: Dataset, runner: Callable[[Population], StepRunner], settings: dict[str, Any]) -> list[Run]:
+    specs = [RunSpec.parse(SMALL | settings | {"seed": seed}) for seed in (1, 2)]
+    return train_population(specs, data, runner=runner)
+
+
+def assert_close(a: Run, b: Run) -> None:
+    assert a.status == b.status and len(a.history) == len(b.history)
+    for ours, theirs in zip(a.history, b.history, strict=True):
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+    for name, weights in b.weights.items():
+        np.testing.assert_allclose(a.weights[name], weights, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def check(data: Dataset, settings: dict[str, Any]) -> None:
+    eager, graphs = (trained(data, runner, settings) for runner in (StepRunner, recording))
+    for a, b in zip(eager, graphs, strict=True):
+        assert (a.steps_as, b.steps_as) == ("", "CUDA graphs")
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+def test_every_technique_in_a_graph(technique: str, few: Dataset) -> None:
+    check(data_for(technique, few), {"hidden": "9,7,5"} | EVERY_TECHNIQUE[technique])
+
+
+def test_a_population_that_shrinks_and_a_smaller_last_step(few: Dataset) -> None:
+    settings = {"hidden": "9,7", "train_size": 62, "dropout": 0.2, "optimizer": "nadam", "batch_size": 5, "val": 50}
+    specs = [RunSpec.parse(settings | {"seed": seed, "epochs": epochs}) for seed, epochs in ((1, 4), (2, 3))]
+    eager, graphs = (train_population(specs, few, runner=runner) for runner in (StepRunner, recording))
+    for a, b in zip(eager, graphs, strict=True):
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("network", SMALL_NETWORKS)
+def test_every_network_in_a_graph(
+    network: str,
+    small_images: Dataset,  # noqa: F811
+) -> None:
+    own = {} if network == "module" else {"bn": True, "dropout": 0.2}
+    check(small_images, SMALL_NETWORKS[network] | own | {"optimizer": "adam", "global_clipnorm": 0.5})
+
+
+def all_at_once(p: Population) -> StepRunner:
+    """Copies of a module go at once, as on an accelerator."""
+    [layer] = (layer for layer in p.network.layers if isinstance(layer, ModuleLayer))
+    layer.at_once = True
+    return recording(p)
+
+
+def test_a_module_under_vmap_in_a_graph(small_images: Dataset) -> None:  # noqa: F811
+    # not adam, which makes large steps of the rounding of gradients that are 0, as that of a bias of the keys
+    settings = SMALL_NETWORKS["module"] | {"optimizer": "sgd:momentum=0.9", "clipnorm": 0.5}
+    eager, graphs = (trained(small_images, runner, settings) for runner in (StepRunner, all_at_once))
+    for a, b in zip(eager, graphs, strict=True):
+        assert b.steps_as == "CUDA graphs"
+        assert_close(a, b)
+
+
+def test_accumulation_leaves_a_last_step_of_its_own(few: Dataset) -> None:
+    check(few, {"hidden": "9,7", "accumulate": 3, "dropout": 0.2, "train_size": 75, "mixup": 0.2, "noise": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("Counts", "the module changes its passes from step to step"),
+        ("Looks", "operation not permitted when stream is capturing"),
+    ],
+)
+def test_what_a_graph_cannot_hold_runs_eagerly(
+    module: str,
+    why: str,
+    few: Dataset,
+) -> None:
+    settings = {"net": f"module:tests/support/eager_modules.py:{module}"}
+    eager, tried = (trained(few, runner, settings) for runner in (StepRunner, recording))
+    for a, b in zip(eager, tried, strict=True):
+        assert b.steps_as == f"eager ({why})"
+        assert repr(a.history) == repr(b.history)
