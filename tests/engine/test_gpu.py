@@ -12,10 +12,11 @@ import torch
 
 from dnntrain.data import Dataset
 from dnntrain.engine import loop
+from dnntrain.engine.graphs import StepRunner
 from tests.bench.gpu import __main__ as program
-from tests.bench.gpu import agreement, jax_runner, measure
+from tests.bench.gpu import agreement, jax_runner, measure, sections
 from tests.bench.gpu.cases import CNN, DEEP, FULL, SMALL, TINY
-from tests.bench.gpu.engine import EAGER, ways
+from tests.bench.gpu.engine import COMPILED, EAGER, GRAPH, time_steps, ways
 from tests.bench.gpu.jax_runner import JAX
 from tests.bench.gpu.profiling import profile
 from tests.bench.gpu.results import Clock, Results
@@ -34,9 +35,10 @@ def test_the_benchmark_runs_on_a_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(measure, "TINY", replace(TINY, members=(2,), cnn_members=(2,)))
-    sections = [name for name in measure.SECTIONS if name not in ("resnet", "jax")]  # these take long on a CPU
+    monkeypatch.setattr(sections, "DENSE", (DEEP,))
+    chosen = [name for name in measure.SECTIONS if name not in ("resnet", "jax")]  # these take long on a CPU
     file = tmp_path / "gpu.json"
-    assert measure.measure(torch.device("cpu"), True, 200, file, sections) == 0
+    assert measure.measure(torch.device("cpu"), True, 200, file, chosen) == 0
     out = capsys.readouterr().out
     results = json.loads(file.read_text())
     assert not results["failed"] and not results["left_out"]
@@ -48,12 +50,17 @@ def test_the_benchmark_runs_on_a_cpu(
 
 def test_the_ways_to_train_follow_the_arguments_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    eager = {"runner": StepRunner}
     monkeypatch.setattr(loop, "train_population", lambda specs: None)
-    assert ways(cuda) == {"eager": {}}
-    monkeypatch.setattr(loop, "train_population", lambda specs, graphs, compile: None)
-    eager = {"graphs": "off"}
-    assert ways(cuda) == {"graph": {"graphs": "auto"}, "eager": eager, "compiled": {"compile": True}}
+    assert ways(cuda) == {"graph": {}, "eager": eager}
+    monkeypatch.setattr(loop, "train_population", lambda specs, compile: None)
+    assert ways(cuda) == {"graph": {}, "eager": eager, "compiled": {"compile": True}}
     assert ways(cpu) == {"eager": eager}
+
+
+def test_steps_of_a_runner_are_timed(mini: Dataset) -> None:
+    seconds = [time_steps(SMALL.settings, 2, how, mini, torch.device("cpu"), TINY) for how in (GRAPH, EAGER, COMPILED)]
+    assert seconds[0] and seconds[1] and seconds[2] is None
 
 
 def test_a_profile_names_operations(mini: Dataset) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 from unittest.mock import patch
 
@@ -17,10 +18,10 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.split import batch_count
 from dnntrain.engine import loop
+from dnntrain.engine.graphs import StepRunner
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
-from dnntrain.engine.steps import endless_steps, take_step
-from dnntrain.engine.update import epoch_rates
+from dnntrain.engine.step_inputs import epoch_steps
 from tests.bench.gpu.cases import Extent
 from tests.bench.gpu.timing import free, seconds_of, step_seconds, synchronize
 
@@ -32,13 +33,11 @@ def ways(device: torch.device) -> dict[str, dict[str, Any]]:
 
     On a CPU there are no CUDA graphs, and compiling a step takes longer than the whole test of this program.
     """
+    eager = {EAGER: {"runner": StepRunner}}
+    if device.type != "cuda":
+        return eager
     known = inspect.signature(loop.train_population).parameters
-    without_graphs = {"graphs": "off"} if "graphs" in known else {}
-    found = {EAGER: without_graphs}
-    if device.type == "cuda":
-        found = {GRAPH: {"graphs": "auto"}} | found if without_graphs else found
-        found |= {COMPILED: {"compile": True}} if "compile" in known else {}
-    return found
+    return {GRAPH: {}} | eager | ({COMPILED: {"compile": True}} if "compile" in known else {})
 
 
 def specs_of(settings: dict[str, Any], members: int, extent: Extent) -> list[RunSpec]:
@@ -101,7 +100,6 @@ def time_epochs(
     train, validate = (statistics.median(parts.seconds[name][1:]) for name in ("train", "validate"))
     test = parts.seconds["test"][-1]
     steps = batch_count(extent.train_size, specs[0].batch_size)
-    executed = sorted({str(getattr(run, "executed_as", "eager")) for run in runs})
     free(device)
     return {
         "epoch": train + validate + test,
@@ -112,7 +110,7 @@ def time_epochs(
         "first_train": parts.seconds["train"][0],
         "step": train / steps,
         "total": total,
-        "executed_as": ", ".join(executed),
+        "steps_as": runs[0].steps_as or EAGER,
     }
 
 
@@ -131,15 +129,16 @@ def time_steps(
 
     The steps are those of one epoch, whose order is drawn before.
     """
-    if how != EAGER:
+    runners = {GRAPH: StepRunner.of, EAGER: StepRunner}
+    if how not in runners:
         return None
-    population = start(settings, members, dataset, device, extent)
-    steps, rates = endless_steps(population), epoch_rates(population, 0)
-    # one block warms up, and all must fit into one epoch, since the next one's start is the host's work
-    block = max(1, min(extent.steps, population.inputs.steps_per_epoch // (extent.repeats + 1)))
-    seconds = step_seconds(
-        lambda number: take_step(population, next(steps), rates, number, lambda *_: None), block, device, extent.repeats
-    )
+    runner = runners[how](start(settings, members, dataset, device, extent))
+    group = epoch_steps(runner.p, 0)[0]
+    # one block warms up and captures; all fit into the epoch, or its first step, which is never captured, comes again
+    block, numbers = max(1, min(extent.steps, len(group) // (extent.repeats + 1))), cycle(range(len(group)))
+    seconds = step_seconds(lambda _: runner.run(group, next(numbers), False), block, device, extent.repeats)
+    if runner.fault:
+        raise RuntimeError(f"not captured: {runner.fault}")
     free(device)
     return seconds
 

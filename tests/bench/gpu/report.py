@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.bench.gpu import agreement
 from tests.bench.gpu.cases import CNN, DENSE, RESNET
+from tests.bench.gpu.engine import EAGER
 from tests.bench.gpu.jax_runner import JAX
 from tests.bench.gpu.results import Results
 from tests.bench.gpu.targets import ALONE, Target
@@ -64,14 +65,17 @@ def print_epochs(results: Results, case: str) -> None:
         for part in PARTS:
             values = [results.get("epoch", case, how, members, part) for members in sizes]
             rows.append([f"{how}, {part.replace('_', ' ')}", *(shown(value, digits=3) for value in values)])
-        ran = [
-            row["executed_as"] for row in results.rows if (row["what"], row["case"], row["how"]) == ("epoch", case, how)
-        ]
-        if set(ran) != {how}:
-            rows.append([f"{how}, ran as", *ran, *[NONE] * (len(sizes) - len(ran))])
     if rows:
         title = f"{case}: seconds. epoch = train + validate + test; first train = the epoch that warms up"
         table(title, ["", *(f"P = {members:,}" for members in sizes)], rows)
+    print_fallbacks(results, case)
+
+
+def print_fallbacks(results: Results, case: str) -> None:
+    """Say where steps that were to be graphs ran one kernel after the other."""
+    for row in results.rows:
+        if (row["what"], row["case"]) == ("epoch", case) and row["how"] != EAGER and row["steps_as"].startswith(EAGER):
+            print(f"  {row['how']}, P = {row['members']:,}: steps ran as {row['steps_as']}")
 
 
 def print_steps(results: Results, case: str) -> None:
@@ -109,6 +113,7 @@ def print_per_member(results: Results, case: str) -> None:
             rows.append([f"{how}{suffix}", *(shown(value, 1e6, 0) for value in each)])
     if rows:
         table(f"{case}: microseconds a step and member", ["", *(f"P = {members:,}" for members in sizes)], rows)
+    print_fallbacks(results, case)
 
 
 def print_agreement(results: Results) -> None:
