@@ -30,6 +30,7 @@ class Images:
 
     def order(self, batch_size: int, members: int | None = None) -> torch.Tensor:
         """The images of each step of an epoch in random order: (steps, rows), or (steps, members, rows)."""
+        batch_size = min(batch_size, len(self.x))
         steps = len(self.x) // batch_size
         orders = [torch.randperm(len(self.x), device=self.x.device) for _ in range(members or 1)]
         by_step = torch.stack([order[: steps * batch_size].view(steps, batch_size) for order in orders], dim=1)
