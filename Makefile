@@ -19,7 +19,7 @@ install = $(PIP) --only-binary uv uv && $(UV) --editable '.[$(1)]' || \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-extras check docs docs-check torture fuzz bench bench-quick bench-cnn bench-more lecture clean
+.PHONY: help install demo test test-extras check docs docs-check torture fuzz bench bench-quick bench-cnn bench-more bench-gpu lecture clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -88,6 +88,12 @@ bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cach
 	$(BIN)/python -m tests.bench.error_rates
 	$(BIN)/python -m tests.bench.coordinator
 	$(BIN)/python -m tests.bench.features
+
+# A machine with a GPU may reach no registry, so this installs nothing; all that it writes is in build/.
+bench-gpu:  ## on an NVIDIA GPU: dnntrain next to plain PyTorch and JAX, and agreement with the CPU; installs nothing: 8 minutes
+	@mkdir -p $(BENCH_OUT)
+	PYTHONPYCACHEPREFIX=$(BENCH_OUT)/pycache $(firstword $(wildcard $(BIN)/python) $(PYTHON)) \
+		-m tests.bench.gpu --json $(BENCH_OUT)/gpu.json
 
 LECTURE_OUT ?= build/lecture
 

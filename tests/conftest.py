@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
@@ -17,9 +18,31 @@ from dnntrain import data
 torch.set_num_threads(1)
 
 
+def only_cuda(config: pytest.Config) -> bool:
+    """Whether pytest runs as `pytest -m cuda`, on a machine that may lack what tests need, or have other versions."""
+    return bool(config.option.markexpr == "cuda")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With `-m cuda`, warnings are no errors: those of other versions are not ours."""
+    if only_cuda(config):
+        config.addinivalue_line("filterwarnings", "default")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m cuda`, read only files with such tests."""
+    if not only_cuda(config) or collection_path.suffix != ".py":
+        return None
+    return "mark.cuda" not in collection_path.read_text(encoding="utf-8") or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests, which start clusters, come first, so that no process is left with them at the end."""
+    """Put the longest tests first, and skip those that need a GPU where there is none."""
+    # the longest start clusters; so no process is left with them at the end
     items.sort(key=lambda item: "test_ray" not in item.nodeid)
+    for item in items:
+        if item.get_closest_marker("cuda"):
+            item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"))
 
 
 @pytest.fixture(scope="session")

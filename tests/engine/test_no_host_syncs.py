@@ -48,7 +48,7 @@ def on_cuda(work: Callable[[torch.device], object]) -> int:
     return sum("synchroniz" in str(warning.message) for warning in told)
 
 
-COUNTERS = [on_cpu, *([on_cuda] if torch.cuda.is_available() else [])]
+COUNTERS = [on_cpu, pytest.param(on_cuda, marks=pytest.mark.cuda)]
 
 
 @pytest.mark.parametrize("count", COUNTERS)
