@@ -20,6 +20,7 @@ from dnntrain.engine.splits import Splits
 from dnntrain.errors import InputError
 from dnntrain.nn.layer import Tensors
 from dnntrain.nn.layer_spec import ParameterRole, parameter_roles
+from dnntrain.nn.precision import set_float32_precision
 from dnntrain.store.checkpoint import Checkpoint
 from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.base import Switch, select, stack
@@ -89,6 +90,7 @@ class Population:
     def start(cls, runs: list[Run], dataset: Dataset, device: torch.device, start: StartState) -> Self:
         """The population before its first step."""
         specs = [run.spec for run in runs]
+        set_float32_precision(specs[0].precision, device)
         n_outputs = specs[0].n_outputs(dataset.outline)
         layers = start.layers or [layer_specs(spec, dataset.outline) for spec in specs]
         if layers[0][-1].shape_out != (n_outputs,):

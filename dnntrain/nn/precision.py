@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from dnntrain.utils.lazy import torch
 
 Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def set_float32_precision(precision: Precision, device: torch.device) -> None:
+    """Set how this process multiplies float32 on an NVIDIA GPU: with a mantissa of 10 bits for tf32, else of 23.
+
+    By default torch uses 10 bits in convolutions.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 @contextmanager
@@ -16,23 +25,13 @@ def products_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """Compute products and convolutions in a precision for a while.
 
     Args:
-        precision: bf16 rounds their inputs and outputs to bfloat16; a user's module runs under `torch.autocast`. tf32
-            rounds their inputs to 10 bits of mantissa, on an NVIDIA GPU. fp32 leaves torch as it is.
+        precision: bf16 rounds their inputs and outputs to bfloat16; a user's module runs under `torch.autocast`. The
+            others are set once for the process: see `set_float32_precision`.
         device: Where they are computed.
     """
     if precision == "bf16":
         with torch.autocast(device.type, torch.bfloat16):
             yield
-    elif precision == "tf32":
-        backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
-        before = [backend.allow_tf32 for backend in backends]
-        for backend in backends:
-            backend.allow_tf32 = True
-        try:
-            yield
-        finally:
-            for backend, allowed in zip(backends, before, strict=True):
-                backend.allow_tf32 = allowed
     else:
         yield
 

@@ -11,12 +11,10 @@ import pytest
 import torch
 
 from dnntrain.data import Dataset
-from dnntrain.engine import loop
-from dnntrain.engine.graphs import StepRunner
 from tests.bench.gpu import __main__ as program
 from tests.bench.gpu import agreement, jax_runner, measure, sections
 from tests.bench.gpu.cases import CNN, DEEP, FULL, SMALL, TINY
-from tests.bench.gpu.engine import COMPILED, EAGER, GRAPH, time_steps, ways
+from tests.bench.gpu.engine import EAGER, GRAPH, time_steps
 from tests.bench.gpu.jax_runner import JAX
 from tests.bench.gpu.profiling import profile
 from tests.bench.gpu.results import Clock, Results
@@ -48,19 +46,8 @@ def test_the_benchmark_runs_on_a_cpu(
     assert f"{SMALL.name}: microseconds a step\n" in out and "torch.func.vmap, eager" in out
 
 
-def test_the_ways_to_train_follow_the_arguments_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    eager = {"runner": StepRunner}
-    monkeypatch.setattr(loop, "train_population", lambda specs: None)
-    assert ways(cuda) == {"graph": {}, "eager": eager}
-    monkeypatch.setattr(loop, "train_population", lambda specs, compile: None)
-    assert ways(cuda) == {"graph": {}, "eager": eager, "compiled": {"compile": True}}
-    assert ways(cpu) == {"eager": eager}
-
-
 def test_steps_of_a_runner_are_timed(mini: Dataset) -> None:
-    seconds = [time_steps(SMALL.settings, 2, how, mini, torch.device("cpu"), TINY) for how in (GRAPH, EAGER, COMPILED)]
-    assert seconds[0] and seconds[1] and seconds[2] is None
+    assert all(time_steps(SMALL.settings, 2, how, mini, torch.device("cpu"), TINY) > 0 for how in (GRAPH, EAGER))
 
 
 def test_a_profile_names_operations(mini: Dataset) -> None:

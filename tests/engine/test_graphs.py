@@ -28,9 +28,11 @@ def recording(p: Population) -> StepRunner:
     return StepRunner(p, record)
 
 
-def trained(data: Dataset, runner: Callable[[Population], StepRunner], settings: dict[str, Any]) -> list[Run]:
+def trained(
+    data: Dataset, runner: Callable[[Population], StepRunner], settings: dict[str, Any], device: str = "cpu"
+) -> list[Run]:
     specs = [RunSpec.parse(SMALL | settings | {"seed": seed}) for seed in (1, 2)]
-    return train_population(specs, data, runner=runner)
+    return train_population(specs, data, torch.device(device), runner=runner)
 
 
 def assert_close(a: Run, b: Run) -> None:
@@ -42,8 +44,13 @@ def assert_close(a: Run, b: Run) -> None:
         np.testing.assert_allclose(a.weights[name], weights, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def check(data: Dataset, settings: dict[str, Any]) -> None:
-    eager, graphs = (trained(data, runner, settings) for runner in (StepRunner, recording))
+def check(
+    data: Dataset,
+    settings: dict[str, Any],
+    runner: Callable[[Population], StepRunner] = recording,
+    device: str = "cpu",
+) -> None:
+    eager, graphs = (trained(data, each, settings, device) for each in (StepRunner, runner))
     for a, b in zip(eager, graphs, strict=True):
         assert (a.steps_as, b.steps_as) == ("", "CUDA graphs")
         assert_close(a, b)
@@ -52,6 +59,18 @@ def check(data: Dataset, settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
 def test_every_technique_in_a_graph(technique: str, few: Dataset) -> None:
     check(data_for(technique, few), {"hidden": "9,7,5"} | EVERY_TECHNIQUE[technique])
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("technique", EVERY_TECHNIQUE)
+def test_every_technique_in_a_graph_on_a_gpu(technique: str, few: Dataset) -> None:
+    check(data_for(technique, few), {"hidden": "9,7,5"} | EVERY_TECHNIQUE[technique], StepRunner.of, "cuda")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("network", SMALL_NETWORKS)
+def test_every_network_in_a_graph_on_a_gpu(network: str, small_images: Dataset) -> None:  # noqa: F811
+    check(small_images, SMALL_NETWORKS[network] | {"optimizer": "sgd:momentum=0.9"}, StepRunner.of, "cuda")
 
 
 def test_a_population_that_shrinks_and_a_smaller_last_step(few: Dataset) -> None:

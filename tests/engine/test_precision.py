@@ -22,7 +22,7 @@ from dnntrain.executors import devices
 from dnntrain.executors.devices import check_precision
 from dnntrain.nn.gradients import densify
 from dnntrain.nn.layer import ForwardContext
-from dnntrain.nn.precision import products_in
+from dnntrain.nn.precision import Precision, set_float32_precision
 from tests.engine.test_bit_for_bit import assert_same
 from tests.support.command import dnntrain
 from tests.support.plain_training import CONV_NET, batches, conv_net, small_images, val_loss
@@ -92,12 +92,20 @@ def test_a_module_trains_as_under_autocast(images: Dataset) -> None:
     assert run.values("val_loss") == pytest.approx([val_loss(module, spec, images)], rel=0.01)
 
 
-def test_tf32_is_allowed_for_a_while() -> None:
-    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+@pytest.mark.parametrize(("precision", "is_allowed"), [("tf32", True), ("fp32", False), ("bf16", False)])
+def test_float32_is_cut_to_tf32_only_where_that_is_asked_for(precision: Precision, is_allowed: bool) -> None:
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
     before = [backend.allow_tf32 for backend in backends]
-    with products_in("tf32", CPU):
-        assert [backend.allow_tf32 for backend in backends] == [True, True]
-    assert [backend.allow_tf32 for backend in backends] == before
+    try:
+        for backend in backends:
+            backend.allow_tf32 = not is_allowed
+        set_float32_precision(precision, torch.device("cuda"))
+        assert [backend.allow_tf32 for backend in backends] == [is_allowed, is_allowed]
+        set_float32_precision("fp32" if is_allowed else "tf32", CPU)  # leaves the process alone
+        assert [backend.allow_tf32 for backend in backends] == [is_allowed, is_allowed]
+    finally:
+        for backend, was in zip(backends, before, strict=True):
+            backend.allow_tf32 = was
 
 
 @pytest.mark.parametrize(

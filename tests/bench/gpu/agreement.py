@@ -9,6 +9,7 @@ import torch
 
 from dnntrain.data import Dataset
 from dnntrain.engine import loop
+from dnntrain.engine.graphs import MakeRunner
 from tests.bench.gpu.cases import MODULES, Extent
 from tests.bench.gpu.engine import EAGER, specs_of, ways
 
@@ -36,11 +37,11 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def histories(
-    settings: dict[str, Any], dataset: Dataset, device: torch.device, extent: Extent, way: dict[str, Any]
+    settings: dict[str, Any], dataset: Dataset, device: torch.device, extent: Extent, way: MakeRunner
 ) -> list[list[dict[str, Any]]]:
     """Each member's history of two epochs."""
     specs = specs_of(settings, MEMBERS, replace(extent, epochs=2, train_size=extent.agreement_size))
-    runs = loop.train_population(specs, dataset, device, keep_predictions=False, **way)
+    runs = loop.train_population(specs, dataset, device, keep_predictions=False, runner=way)
     return [run.history for run in runs]
 
 

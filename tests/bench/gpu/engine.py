@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +18,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.data.split import batch_count
 from dnntrain.engine import loop
-from dnntrain.engine.graphs import StepRunner
+from dnntrain.engine.graphs import MakeRunner, StepRunner
 from dnntrain.engine.population import Population, StartState
 from dnntrain.engine.run import Run
 from dnntrain.engine.step_inputs import epoch_steps
@@ -27,17 +27,20 @@ from tests.bench.gpu.timing import free, seconds_of, step_seconds, synchronize
 
 GRAPH, EAGER, COMPILED = "graph", "eager", "compiled"
 
+RUNNERS: dict[str, MakeRunner] = {
+    GRAPH: StepRunner.of,
+    EAGER: StepRunner,
+    COMPILED: partial(StepRunner.of, compiles=True),
+}
+"""What runs the steps, by how they run."""
 
-def ways(device: torch.device) -> dict[str, dict[str, Any]]:
-    """How the engine can train on a device, and the arguments of `train_population` that ask for it.
+
+def ways(device: torch.device) -> dict[str, MakeRunner]:
+    """How the engine can train on a device.
 
     On a CPU there are no CUDA graphs, and compiling a step takes longer than the whole test of this program.
     """
-    eager = {EAGER: {"runner": StepRunner}}
-    if device.type != "cuda":
-        return eager
-    known = inspect.signature(loop.train_population).parameters
-    return {GRAPH: {}} | eager | ({COMPILED: {"compile": True}} if "compile" in known else {})
+    return RUNNERS if device.type == "cuda" else {EAGER: RUNNERS[EAGER]}
 
 
 def specs_of(settings: dict[str, Any], members: int, extent: Extent) -> list[RunSpec]:
@@ -91,7 +94,7 @@ def time_epochs(
     with timed_parts(device) as parts:
         total = seconds_of(
             lambda: runs.extend(
-                loop.train_population(specs, dataset, device, keep_predictions=False, **ways(device)[how])
+                loop.train_population(specs, dataset, device, keep_predictions=False, runner=RUNNERS[how])
             ),
             device,
         )
@@ -124,21 +127,18 @@ def start(settings: dict[str, Any], members: int, dataset: Dataset, device: torc
 @torch.inference_mode()
 def time_steps(
     settings: dict[str, Any], members: int, how: str, dataset: Dataset, device: torch.device, extent: Extent
-) -> float | None:
-    """Seconds of a training step without metrics and probes; None where this way has no such step.
+) -> float:
+    """Seconds of a training step without metrics and probes.
 
     The steps are those of one epoch, whose order is drawn before.
     """
-    runners = {GRAPH: StepRunner.of, EAGER: StepRunner}
-    if how not in runners:
-        return None
-    runner = runners[how](start(settings, members, dataset, device, extent))
+    runner = RUNNERS[how](start(settings, members, dataset, device, extent))
     group = epoch_steps(runner.p, 0)[0]
     # one block warms up and captures; all fit into the epoch, or its first step, which is never captured, comes again
     block, numbers = max(1, min(extent.steps, len(group) // (extent.repeats + 1))), cycle(range(len(group)))
     seconds = step_seconds(lambda _: runner.run(group, next(numbers), False), block, device, extent.repeats)
-    if runner.fault:
-        raise RuntimeError(f"not captured: {runner.fault}")
+    if runner.faults:
+        raise RuntimeError(runner.mode)
     free(device)
     return seconds
 

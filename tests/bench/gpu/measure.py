@@ -62,10 +62,7 @@ def driver() -> str:
 
 
 def in_fp32() -> None:
-    """Time everybody's products and convolutions in fp32.
-
-    Agreement is checked before, with torch's own defaults, as users have them: cuDNN may use tf32 in convolutions.
-    """
+    """Time the peers' products and convolutions in fp32, as dnntrain's are; by default cuDNN may use tf32."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 

@@ -37,7 +37,7 @@ def profile(
         elif epochs == 2:
             profiler.stop()
 
-    loop.train_population(specs, dataset, device, on_epoch, keep_predictions=False, **ways(device)[how])
+    loop.train_population(specs, dataset, device, on_epoch, keep_predictions=False, runner=ways(device)[how])
     averages, orders = profiler.key_averages(), ["self_cpu_time_total"]
     orders += ["self_cuda_time_total"] * (device.type == "cuda")
     text = "\n".join(averages.table(sort_by=by, row_limit=ROWS, max_name_column_width=50) for by in orders)

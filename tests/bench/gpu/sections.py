@@ -85,9 +85,7 @@ class Bench:
             self.results.add("epoch", case, label, members, **engine.time_epochs(*arguments))
 
         def steps() -> None:
-            seconds = engine.time_steps(*arguments)
-            if seconds is not None:
-                self.results.add("step", case, label, members, step=seconds)
+            self.results.add("step", case, label, members, step=engine.time_steps(*arguments))
 
         self.clock.measure(f"{case}: epochs, {label}, P = {members}", epochs, ("epochs", case, label))
         self.clock.measure(f"{case}: steps, {label}, P = {members}", steps, ("steps", case, label))
