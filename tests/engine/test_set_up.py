@@ -13,6 +13,7 @@ from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.examples import are_shared, epoch_orders, member_splits, training_indices
 from dnntrain.engine.network import initial_arrays, initial_state, layer_specs, member_layers
+from dnntrain.engine.scaling import mean_and_std
 from dnntrain.nn.random import generator, stream_key
 from dnntrain.techniques.initializers import TRUNCATED_DEVIATION, truncated_normal
 from dnntrain.utils.threads import host_threads, in_threads, usable_cores
@@ -103,3 +104,13 @@ def test_a_truncated_normal_takes_the_draws_of_the_plain_loop(shape: tuple[int, 
 def test_a_stream_is_philox_by_its_key() -> None:
     plain = np.random.Generator(np.random.Philox(key=stream_key(5, "init"), counter=[0, 0, 0, 2]))
     assert np.array_equal(generator(5, "init", 2).random(9), plain.random(9))
+
+
+def test_statistics_of_pixel_levels_are_exact_whatever_rows_are_taken_together(mini: Dataset) -> None:
+    values, indices = mini.train_inputs.reshape(len(mini.train_inputs), -1), np.arange(0, 3000, 2)
+    mean, deviation = mean_and_std(values, indices, values.shape[1])
+    levels = values[indices].astype(np.int64) - values[0].astype(np.int64)
+    average = levels.sum(axis=0) / len(indices)
+    squares = (levels**2).sum(axis=0) / len(indices)
+    assert np.array_equal(mean, values[0] + average)
+    assert np.array_equal(deviation, np.sqrt(np.maximum(squares - average**2, 0.0)))
