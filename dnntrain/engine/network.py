@@ -92,8 +92,9 @@ def initial_state(layers: LayerSpecs, seed: int) -> dict[str, np.ndarray]:
     state: dict[str, np.ndarray] = {}
     drawn = 0
     for layer in walk(layers):
-        first = layer.initial_state(random.generator(seed, "init", drawn))
-        state |= {f"{layer.name}.{key}": value for key, value in first.items()}
+        if layer.tensor_names:  # most activations have none
+            first = layer.initial_state(random.generator(seed, "init", drawn))
+            state |= {f"{layer.name}.{key}": value for key, value in first.items()}
         drawn += layer.draws
     return state
 
