@@ -29,13 +29,13 @@ from dnntrain.engine.scaling import (
     min_and_range,
     standardize_targets,
 )
-from dnntrain.engine.splits import Splits, splits_of
+from dnntrain.engine.splits import Splits, are_shared, epoch_orders, splits_of, training_indices
 from dnntrain.metrics import TargetInfo, recorded_metrics
 from dnntrain.nn.layer_spec import walk
-from dnntrain.nn.random import generator
 from dnntrain.techniques.augmentation.test_time import TestTimeFlips
 from dnntrain.techniques.losses import Loss, choose_loss
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.threads import host_threads, in_threads
 from dnntrain.utils.trees import map_tensors
 
 
@@ -107,8 +107,9 @@ class BatchSource:
         layers = layers or layer_specs(spec, outline)
         self.evaluation_rows = evaluation_rows(layers)
         self.widths = {self.n_features, *(prod(layer.shape_out) for layer in walk(layers))}
-        splits = splits or splits_of(dataset, specs)
-        self.train_indices = np.stack([train for train, _ in splits])
+        self.threads = host_threads(device.type)
+        splits = splits or splits_of(dataset, specs, self.threads)
+        self.train_indices = training_indices(splits)
         self.val_indices = splits[0][1]
         # the statistics that scale targets and fill gaps are those of the training part
         fitted = np.setdiff1d(np.arange(len(dataset.train_targets)), self.val_indices)
@@ -184,10 +185,10 @@ class BatchSource:
         if scale == "raw" or (scale == "unit" and is_image):
             return None, torch.full((1, 1, 1), 1.0 if scale == "raw" else 1.0 / 255.0, device=self.device)
         # a subset of the training part differs from member to member, and so do its statistics
-        shared = all(np.array_equal(indices, self.train_indices[0]) for indices in self.train_indices[1:])
+        shared = are_shared(self.train_indices)
         members = self.train_indices[:1] if shared else self.train_indices
         values, measure = self.examples.cpu().numpy(), min_and_range if scale == "unit" else mean_and_std
-        measured = (measure(values, m, channels) for m in members)
+        measured = in_threads(lambda m: measure(values, m, channels), members, self.threads)
         figures = (np.stack(figure)[:, None, :] for figure in zip(*measured, strict=True))
         offset, spread = figures
         # a column that is constant in training has no information, and becomes 0
@@ -257,8 +258,7 @@ class BatchSource:
         self._ahead = self._draw(seeds, epoch)
 
     def _draw(self, seeds: Sequence[int], epoch: int) -> EpochDraws:
-        members = zip(seeds, self.train_indices, strict=True)
-        order = np.stack([generator(s, "shuffle", epoch).permutation(i.astype(np.int32)) for s, i in members])
+        order = epoch_orders(self.train_indices, seeds, epoch, self.threads)
         return EpochDraws(epoch, order, self.augmentation.draw(seeds, epoch, order, self.batch_size))
 
     def _by_batch(self, values: np.ndarray, count: int, size: int, start: int) -> torch.Tensor:

@@ -22,6 +22,7 @@ from dnntrain.techniques.drop_path import DropPath
 from dnntrain.techniques.networks.base import NetworkSettings
 from dnntrain.techniques.networks.mlp import SkipConnections
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.threads import host_threads, in_threads
 
 LayerSpecs = Sequence[LayerSpec]
 """One member's layers, from the lowest."""
@@ -53,6 +54,17 @@ def layer_specs(spec: RunSpec, data: DatasetInfo) -> list[LayerSpec]:
     return spec.net.layers(network_settings(spec, data))
 
 
+def member_layers(specs: Sequence[RunSpec], data: DatasetInfo) -> list[LayerSpecs]:
+    """The layers of each run's network; runs with equal ones that follow each other share the list."""
+    found: list[LayerSpecs] = []
+    previous = None
+    for spec in specs:
+        asked = spec.net, network_settings(spec, data)
+        found.append(found[-1] if asked == previous else spec.net.layers(asked[1]))
+        previous = asked
+    return found
+
+
 def tensor_names(layers: LayerSpecs) -> list[str]:
     """The names of all parameters and buffers, as in records."""
     return [name for layer in walk(layers) for name in layer.tensor_names]
@@ -80,10 +92,38 @@ def initial_state(layers: LayerSpecs, seed: int) -> dict[str, np.ndarray]:
     state: dict[str, np.ndarray] = {}
     drawn = 0
     for layer in walk(layers):
-        first = layer.initial_state(random.generator(seed, "init", drawn))
-        state |= {f"{layer.name}.{key}": value for key, value in first.items()}
+        if layer.tensor_names:  # most activations have none
+            first = layer.initial_state(random.generator(seed, "init", drawn))
+            state |= {f"{layer.name}.{key}": value for key, value in first.items()}
         drawn += layer.draws
     return state
+
+
+def initial_arrays(
+    members: Sequence[LayerSpecs], seeds: Sequence[int], known: Sequence[Mapping[str, np.ndarray]], threads: int
+) -> dict[str, np.ndarray]:
+    """The first parameters and buffers of P members, (P, …), by full name.
+
+    Args:
+        members: Each member's layers, from the lowest.
+        seeds: Each member's seed, from which its weights are drawn.
+        known: What each member has already instead, by full name.
+        threads: How many threads draw. Each member has streams of its own, so their number changes no bit.
+    """
+
+    def state_of(member: int) -> dict[str, np.ndarray]:
+        return initial_state(members[member], seeds[member]) | dict(known[member])
+
+    first = state_of(0)
+    arrays = {name: np.empty((len(seeds), *value.shape), value.dtype) for name, value in first.items()}
+
+    def fill(member: int) -> None:
+        for name, value in (state_of(member) if member else first).items():
+            arrays[name][member] = value
+
+    in_turn = not all(layer.draws_in_threads for layer in walk(members[0]))
+    in_threads(fill, range(len(seeds)), 1 if in_turn else threads)
+    return arrays
 
 
 def build(
@@ -172,9 +212,9 @@ def initialize(
         device: Where it computes.
         known: Each run's parameters and buffers that are not drawn but known already, by full name.
     """
-    drawn = [initial_state(layers, spec.stream_seed) for layers, spec in zip(members, specs, strict=True)]
-    states = [state | dict(weights) for state, weights in zip(drawn, known or [{}] * len(drawn), strict=True)]
-    tensors = {name: torch.from_numpy(np.stack([state[name] for state in states])).to(device) for name in states[0]}
+    seeds = [spec.stream_seed for spec in specs]
+    arrays = initial_arrays(members, seeds, known or [{}] * len(specs), host_threads(device.type))
+    tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
     pretrained = frozenset(name for weights in known for name in weights)
     return Network(specs[0], members[0], build(members, tensors, device, pretrained))
 

@@ -13,7 +13,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.evaluation import check_watched_metrics, constant_metrics
-from dnntrain.engine.network import LayerSpecs, Network, initialize, layer_specs
+from dnntrain.engine.network import LayerSpecs, Network, initialize, member_layers
 from dnntrain.engine.probe import RunProbes
 from dnntrain.engine.run import Run
 from dnntrain.engine.splits import Splits
@@ -92,7 +92,7 @@ class Population:
         specs = [run.spec for run in runs]
         set_float32_precision(specs[0].precision, device)
         n_outputs = specs[0].n_outputs(dataset.outline)
-        layers = start.layers or [layer_specs(spec, dataset.outline) for spec in specs]
+        layers = start.layers or member_layers(specs, dataset.outline)
         if layers[0][-1].shape_out != (n_outputs,):
             raise InputError(f"the last layer's shape is {layers[0][-1].shape_out}; the data need ({n_outputs},)")
         inputs = BatchSource(dataset, specs, device, start.splits, start.fitted_targets, layers[0])

@@ -147,14 +147,15 @@ def retry_jobs(failed: JobFailed, remaining: Job) -> list[Job]:
     """The jobs that retry what remains of a failed one; none if it is given up.
 
     After an error each arm's runs train apart, so that one arm's error costs no other arm. A lost worker may have had
-    too little memory: two halves.
+    too little memory: two halves. Where it is known that it had, a population is halved until it fits.
     """
     if not failed.lost:
         arms: dict[RunSpec, list[RunSpec]] = {}
         for spec in remaining.specs:
             arms.setdefault(spec.model_copy(update={"seed": 0}), []).append(spec)
         return [remaining.subset(tuple(runs)) for runs in arms.values()] if len(arms) > 1 else []
-    if remaining.retries >= MAX_RETRIES:
+    can_shrink = failed.short and len(remaining.specs) > 1
+    if remaining.retries >= MAX_RETRIES and not can_shrink:
         return []
     half = -(-len(remaining.specs) // 2)
     again = replace(remaining, retries=remaining.retries + 1)

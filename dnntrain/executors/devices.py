@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+from itertools import takewhile
 from pathlib import Path
 
 from dnntrain.errors import DnntrainError, InputError
@@ -11,32 +11,50 @@ from dnntrain.executors.environment import processor
 from dnntrain.nn.precision import Precision
 from dnntrain.utils import cgroups
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.threads import usable_cores
 
 TF32_GPU = "an NVIDIA GPU of compute capability 8.0 or higher"
 """What has tf32, and bf16 too."""
 
 
+DEVICE_FILES = Path("/dev")
+"""Where each NVIDIA GPU has a file, `nvidia0` and so on."""
+
+
 def accelerated(device: str) -> bool:
     """Whether the device of this name is an accelerator on this machine; does not load torch."""
-    return device in ("cuda", "mps") or (device == "auto" and has_visible_gpu())
+    return device in ("cuda", "mps") or (device == "auto" and bool(visible_gpus()))
 
 
-def has_visible_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether there is an NVIDIA GPU that $CUDA_VISIBLE_DEVICES does not hide.
+def visible_gpus() -> list[str]:
+    """The NVIDIA GPUs that this process may use, each by the name that $CUDA_VISIBLE_DEVICES has for it.
 
-    CUDA reads that list up to the first entry that names no GPU, so '' and '-1' hide all of them.
+    Without that variable they are numbered. CUDA reads its list up to the first entry that names no GPU, so '' and '-1'
+    hide all of them. A container may have only `nvidia3`, which then has the number 0.
     """
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    visible = first.isdecimal() or first.startswith(("GPU-", "MIG-"))
-    return visible and any(devices.glob("nvidia[0-9]*"))
+    count = sum(1 for _ in DEVICE_FILES.glob("nvidia[0-9]*"))
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not count or listed is None:
+        return [str(number) for number in range(count)]
+    entries = [entry.strip() for entry in listed.split(",")]
+    return list(takewhile(lambda entry: names_gpu(entry, count), entries))
+
+
+def names_gpu(entry: str, count: int) -> bool:
+    """Whether an entry of $CUDA_VISIBLE_DEVICES can be one of so many GPUs: a number, or the start of a UUID."""
+    return int(entry) < count if entry.isdecimal() else entry.startswith(("GPU-", "MIG-"))
+
+
+def gpus_for(device: str) -> list[str]:
+    """The visible GPUs that a device of this name means: none for cpu and mps."""
+    return visible_gpus() if device in ("auto", "cuda") else []
 
 
 def default_workers(device: str, root: Path = cgroups.ROOT) -> int:
-    """One worker for each core that this process may use; a single one for an accelerator."""
+    """One worker for each visible GPU, or each core that this process may use; a single one for Apple's accelerator."""
     if accelerated(device):
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(cores, cgroups.cores(root) or cores)))
+        return max(1, len(gpus_for(device)))
+    return usable_cores(root)
 
 
 def cpu_precision_fault(precision: Precision) -> str | None:

@@ -142,6 +142,8 @@ class JobFailed:
     exit_code: int = 1
     lost: bool = False
     """Whether the worker died or ran out of memory, so that fewer runs at a time may succeed."""
+    short: bool = False
+    """Whether it is known that there was too little memory for so many runs."""
 
 
 Event = EpochEnd | RunsFinished | CheckpointSaved | RangeProgress | RangeTested | JobFinished | JobFailed

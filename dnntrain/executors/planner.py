@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
@@ -15,7 +15,7 @@ from dnntrain.engine.network import layer_specs
 from dnntrain.nn.layer_spec import walk
 from dnntrain.techniques.averaging import Averaging
 from dnntrain.techniques.sam import SAM
-from dnntrain.utils.memory import EVALUATION_ROWS, available
+from dnntrain.utils.memory import EVALUATION_ROWS, available, available_on
 
 Specs = Sequence[RunSpec]
 
@@ -132,7 +132,7 @@ def cost(group: Specs, price: StepCost | None = None) -> float:
 
 
 def populations(
-    specs: Specs, workers: int, trained_epochs: Mapping[RunSpec, int] | None = None, accelerated: bool = False
+    specs: Specs, workers: int, trained_epochs: Mapping[RunSpec, int] | None = None, gpus: Collection[str] | None = None
 ) -> list[list[RunSpec]]:
     """Group runs into populations, the most expensive first.
 
@@ -143,15 +143,23 @@ def populations(
         specs: The runs.
         workers: How many populations train at the same time.
         trained_epochs: How many epochs some of the runs have been trained before; only equals can train together.
-        accelerated: Whether a GPU trains them. It takes as many members at once as fit into the memory; if its own is
-            smaller, the population fails and is tried again in halves.
+        gpus: Names of the GPUs that train them, as in $CUDA_VISIBLE_DEVICES; empty for another accelerator, None for
+            CPUs. An accelerator takes as many members at once as fit into its memory and the host's. If a GPU's is not
+            known, a population that is too large for it fails, and is tried again in halves.
     """
     groups: dict[tuple[str, int], list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault((spec.graph(), (trained_epochs or {}).get(spec, 0)), []).append(spec)
-    room = (available() or math.inf) * MEMORY_SHARE / workers
-    batches = [batch for group in groups.values() for batch in split_group(group, room, accelerated)]
+    room = MEMORY_SHARE * memory_of_worker(workers, gpus or ())
+    batches = [batch for group in groups.values() for batch in split_group(group, room, gpus is not None)]
     return [list(batch.specs) for batch in balance(batches, workers)]
+
+
+def memory_of_worker(workers: int, gpus: Collection[str] = ()) -> float:
+    """The free memory that one of the workers may use, in bytes: of the machine, and of its GPU if that has less."""
+    on_host = (available() or math.inf) / workers
+    on_gpu = available_on(gpus)
+    return on_host if on_gpu is None else min(on_host, on_gpu / math.ceil(workers / len(gpus)))
 
 
 def predicted_seconds(specs: Specs, workers: int, n_train: int, n_evaluated: int) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnntrain.data import DataLocation, Dataset, DataSource
+from dnntrain.data.dataset import count_noun
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.devices import check_precision, pick_device
@@ -33,6 +34,7 @@ from dnntrain.executors.jobs import (
 )
 from dnntrain.metrics import import_metrics, score_of
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.memory import is_out_of_memory, release_memory
 from dnntrain.utils.user_code.reference import pinned
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def worker_main() -> None:
 def run_job(
     job: Job, send: SendEvent, stopping: Callable[[], bool] = lambda: False, dataset: Dataset | None = None
 ) -> JobFinished | JobFailed:
-    """Train one population.
+    """Train one population. One that ran out of memory has freed all of it, for the halves that are tried next.
 
     Args:
         job: The runs, and where they start from.
@@ -80,6 +82,16 @@ def run_job(
     Returns:
         How the job ended. Every error but a lost connection is returned as a JobFailed.
     """
+    end = attempt(job, send, stopping, dataset)
+    if isinstance(end, JobFailed) and end.lost:
+        release_memory()  # after the exception is gone, whose traceback holds the population's tensors
+    return end
+
+
+def attempt(
+    job: Job, send: SendEvent, stopping: Callable[[], bool], dataset: Dataset | None
+) -> JobFinished | JobFailed:
+    """Train one population, or say why that failed; see `run_job`."""
     brief = job.without_weights()
     try:
         torch.set_num_threads(1)
@@ -101,7 +113,12 @@ def run_job(
         raise
     except Exception as error:
         if is_out_of_memory(error):
-            return JobFailed(brief, f"out of memory with {len(job.specs)} runs in one population", lost=True)
+            return JobFailed(
+                brief,
+                f"out of memory with {count_noun(len(job.specs), 'run')} in one population",
+                lost=True,
+                short=True,
+            )
         where = traceback.extract_tb(error.__traceback__)[-1]
         return JobFailed(brief, f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
 
@@ -139,11 +156,6 @@ def train_job(job: Job, dataset: Dataset, reporter: EventReporter) -> None:
     else:
         start = StartState(checkpoints=checkpoints)
         train_population(job.specs, dataset, reporter.device, reporter, start, job.predictions, runner)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, torch or the accelerator ran out of memory."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
 
 
 class EventReporter:

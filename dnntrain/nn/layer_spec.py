@@ -30,6 +30,10 @@ class LayerSpec(ABC):
     draws: ClassVar[bool] = False
     """Whether its first weights are random. Each such layer has an init stream and a dropout key of its own."""
 
+    draws_in_threads: ClassVar[bool] = True
+    """Whether `initial_state` may run for several members at a time. Not if it calls code that draws from a global
+    generator, such as torch's."""
+
     one_by_one: ClassVar[bool] = False
     """Whether members go through it one after the other on a CPU, so that a larger population saves little."""
 

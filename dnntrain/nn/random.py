@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 
 from dnntrain.utils.lazy import torch
 
 # lowbias32's multipliers (C. Wellons, hash-prospector), as the int32 that torch multiplies with
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B - 2**32
+
+LOW_WORD = 2**64 - 1
 
 _HASHED: dict[torch.device, torch.Tensor] = {}
 """On each device, the hashed counters of the largest layer so far: all layers share one tensor, which stays cached."""
@@ -27,15 +31,26 @@ def stream_key(seed: int, stream: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:16], "little")
 
 
+class KnownKey(ISeedSequence):
+    """Gives Philox its key. If given `key=`, it first asks the system for entropy, which takes longer than the rest."""
+
+    def __init__(self, key: int) -> None:
+        self.words = np.array([key & LOW_WORD, key >> 64], np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return self.words
+
+
 def generator(seed: int, stream: str, counter: int = 0) -> np.random.Generator:
     """A generator for one draw of a stream, the `counter`-th (an epoch, say)."""
-    return np.random.Generator(np.random.Philox(key=stream_key(seed, stream), counter=[0, 0, 0, counter]))
+    key: Any = KnownKey(stream_key(seed, stream))  # NumPy's type hints know only their own seed sequence
+    return np.random.Generator(np.random.Philox(key, counter=[0, 0, 0, counter]))
 
 
 def step_keys(seeds: Sequence[int], stream: str, first: int, steps: int, layers: int) -> np.ndarray:
     """A 32-bit key for each step from `first` on, layer and member: int32 (steps, layers, P). By splitmix64."""
     counters = np.arange(first * layers, (first + steps) * layers, dtype=np.uint64).reshape(steps, layers, 1)
-    bases = np.array([stream_key(seed, stream) & (2**64 - 1) for seed in seeds], dtype=np.uint64)
+    bases = np.array([stream_key(seed, stream) & LOW_WORD for seed in seeds], dtype=np.uint64)
     x = bases + (counters + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -11,7 +11,7 @@ from dnntrain.data import DataLocation
 from dnntrain.engine.run import ENGINE_VERSION
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.base import Executor
-from dnntrain.executors.devices import accelerated
+from dnntrain.executors.devices import accelerated, gpus_for
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
 from dnntrain.metrics import modules_of
@@ -220,7 +220,8 @@ class JobQueue:
         store = runner.store
         self.checkpoints = {spec: found for spec, run in self.missing.items() if (found := store.checkpoint(run))}
         trained = {spec: checkpoint.epochs for spec, checkpoint in self.checkpoints.items()}
-        self.plan = populations(list(self.missing), workers, trained, accelerated(runner.device))
+        gpus = gpus_for(runner.device) if accelerated(runner.device) else None
+        self.plan = populations(list(self.missing), workers, trained, gpus)
         self.taken = 0
         """How many jobs were taken."""
 

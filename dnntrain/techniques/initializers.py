@@ -52,10 +52,15 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -
 
 def truncated_normal(rng: np.random.Generator, shape: tuple[int, ...], variance: float) -> np.ndarray:
     """A normal cut at two deviations, rescaled to the given variance, float32."""
-    draws = rng.standard_normal(shape)
-    while (outside := np.abs(draws) > 2.0).any():
-        draws[outside] = rng.standard_normal(int(outside.sum()))
-    weights: np.ndarray = (draws * (np.sqrt(variance) / TRUNCATED_DEVIATION)).astype(np.float32)
+    draws = rng.standard_normal(prod(shape))
+    outside = np.flatnonzero(np.abs(draws) > 2.0)
+    while len(outside):  # one draw in 22: only these are looked at again
+        again = rng.standard_normal(len(outside))
+        draws[outside] = again
+        outside = outside[np.abs(again) > 2.0]
+    # the product is rounded once, from double precision
+    weights = np.empty(shape, np.float32)
+    np.multiply(draws.reshape(shape), np.sqrt(variance) / TRUNCATED_DEVIATION, out=weights, casting="same_kind")
     return weights
 
 

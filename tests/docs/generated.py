@@ -26,7 +26,7 @@ GROUPS = {
     "Start": ("getting-started", "shipped-presets", "recipes", "lecture"),
     "Write a study": ("presets", "settings", "data", "networks", "techniques", "catalogue", "transfer"),
     "Read the results": ("reports", "verdicts", "metrics", "sensitivity"),
-    "Put it to use": ("gates", "models", "tracking", "python", "clusters", "plugins"),
+    "Put it to use": ("gates", "models", "tracking", "python", "gpu", "clusters", "plugins"),
     "Look up": ("commands", "records", "reproducibility", "benchmarks", "how-it-works", "limits", "existing-studies"),
 }
 """The pages by what a reader wants, in the order of the list of pages."""

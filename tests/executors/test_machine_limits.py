@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dnntrain.executors.devices import accelerated, default_workers, has_visible_gpu
+from dnntrain.executors import devices
+from dnntrain.executors.devices import accelerated, default_workers, gpus_for, visible_gpus
 from dnntrain.utils import cgroups
 
 GIB = 2**30
@@ -77,18 +78,23 @@ def test_a_quota_sets_the_number_of_workers(quota: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shown", "expected"),
-    [(None, True), ("", False), ("-1", False), (" -1,0", False), ("none", False), ("NoDevFiles", False), ("0", True),
-     ("1,0", True), ("0,-1", True), ("GPU-8f1b", True), ("MIG-40f3", True)],
+    [(None, "0 1"), ("", ""), ("-1", ""), (" -1,0", ""), ("none", ""), ("NoDevFiles", ""), ("0", "0"), ("1,0", "1 0"),
+     ("1, 2,0", "1"), ("0,-1,1", "0"), ("GPU-8f1b,1", "GPU-8f1b 1"), ("MIG-40f3,MIG-40f4,MIG-40f5",) * 2],
 )  # fmt: skip
-def test_gpus_that_are_hidden(
-    shown: str | None, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_visible_gpus_each_get_a_worker(
+    shown: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if shown is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
-    assert not has_visible_gpu(tmp_path)
-    (tmp_path / "nvidia3").touch()  # a container may have only the fourth GPU of its host
-    assert has_visible_gpu(tmp_path) is expected
+    assert visible_gpus() == [] and not accelerated("auto") and default_workers("cuda") == 1
+    for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm"):  # a container may have only some GPUs of its host
+        (tmp_path / name).touch()
+    wanted = expected.replace(",", " ").split()
+    assert visible_gpus() == gpus_for("auto") == gpus_for("cuda") == wanted and gpus_for("cpu") == gpus_for("mps") == []
+    assert accelerated("auto") is bool(wanted) and default_workers("cuda") == max(1, len(wanted))
+    assert default_workers("auto") == (len(wanted) or default_workers("cpu")) and default_workers("mps") == 1
 
 
 def test_devices_that_are_asked_for_by_name() -> None:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from dnntrain.config.spec import RunSpec
-from dnntrain.executors.planner import StepCost, assign, balance, cost, member_bytes, populations, split_group, total
+from dnntrain.executors.planner import (
+    MEMORY_SHARE,
+    StepCost,
+    assign,
+    balance,
+    cost,
+    member_bytes,
+    memory_of_worker,
+    populations,
+    split_group,
+    total,
+)
+from dnntrain.utils import memory
 
 LECTURE = yaml.safe_load((Path(__file__).parents[2] / "presets" / "lecture.yaml").read_text(encoding="utf-8"))
 
@@ -78,8 +91,56 @@ def test_where_members_bring_no_more_a_population_ends() -> None:
 def test_an_accelerator_takes_all_that_there_is_memory_for() -> None:
     specs = [RunSpec.parse({"hidden": "1000,1000", "seed": seed}) for seed in range(40)]
     assert len(populations(specs, 1)) > 1
-    assert len(populations(specs, 1, accelerated=True)) == 1
+    assert len(populations(specs, 1, gpus=[])) == 1
     assert len(split_group(specs, 20.5 * member_bytes(specs[0]), accelerated=True)) == 2
+
+
+FAKE_QUERY = """#!/bin/sh
+echo "$@" >>"$0.calls"
+echo "0, GPU-8f1b2c, 40000"
+echo "1, GPU-77aa01, {free}"
+"""
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Writes a program that answers as nvidia-smi does, with this free memory of the second GPU, in MiB."""
+
+    def write(free: str) -> Path:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(FAKE_QUERY.replace("{free}", free))
+        program.chmod(0o755)
+        memory.gpu_memory.cache_clear()
+        return program
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    yield write
+    memory.gpu_memory.cache_clear()
+
+
+def test_populations_fit_into_the_gpus_memory(nvidia_smi: Callable[[str], Path]) -> None:
+    specs = [RunSpec.parse({"hidden": "500,500", "seed": seed}) for seed in range(40)]
+    mebibytes = 10.5 * member_bytes(specs[0]) / MEMORY_SHARE / 2**20
+    program = nvidia_smi(str(round(mebibytes)))
+    assert memory.available_on(["0"]) == 40000 * 2**20
+    assert memory.available_on(["GPU-77", "0"]) == memory.available_on(["1"]) == round(mebibytes) * 2**20
+    assert memory.available_on(["0", "MIG-40f3"]) is None and memory.available_on([]) is None
+    assert [len(piece) for piece in populations(specs, 1, gpus=["0"])] == [40]
+    assert [len(piece) for piece in populations(specs, 1, gpus=["1"])] == [10] * 4
+    assert [len(piece) for piece in populations(specs, 2, gpus=["1"])] == [5] * 8  # two workers share it
+    assert [len(piece) for piece in populations(specs, 2, gpus=["0", "1"])] == [10] * 4
+    assert len(program.with_suffix(".calls").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("answer", ["[N/A]", "12, 13", ""])
+def test_memory_of_gpus_that_is_not_known(answer: str, nvidia_smi: Callable[[str], Path]) -> None:
+    nvidia_smi(answer)
+    assert memory.available_on(["0"]) is None
+    assert memory_of_worker(2, ["0", "1"]) == pytest.approx(memory_of_worker(2), rel=0.2)
+    nvidia_smi("5").write_text("#!/bin/sh\necho no devices were found\nexit 6")
+    assert memory.available_on(["0"]) is None
+    nvidia_smi("5").unlink()
+    assert memory.available_on(["0"]) is None
 
 
 def test_short_and_long_runs_part_where_a_group_is_cut() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
+from dnntrain.executors import devices
 from dnntrain.store.study_record import StudyRecord
+from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import techniques_of
 from dnntrain.studies.presets import find_preset, load_preset, read_preset, shipped_presets
 from dnntrain.studies.seeds import MOST_RUNS, read_seeds
@@ -104,6 +106,21 @@ def test_vanishing_holds_the_remedies_alone_and_together() -> None:
 def test_exploding_holds_every_clipping_and_none() -> None:
     used = [tuple(clip.name for clip in arm.spec.techniques(Clipping)) for arm in load_preset("exploding").arms]
     assert set(used) == {(), *((clip.name,) for clip in techniques_in(Clipping) if clip.name in OWN)}
+
+
+def test_precision_is_compared_within_each_network_and_refused_before_training_where_the_cpu_lacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = load_preset("precision")
+    arms = {arm.name: arm.spec for arm in study.arms}
+    for network in ("dense", "bn", "conv"):
+        assert arms[f"{network}+fp32"].changed(precision="bf16") == arms[f"{network}+bf16"]
+    options = RunOptions(out=tmp_path / "runs", device="cpu")
+    monkeypatch.setattr(devices, "processor", lambda: {"flags": "avx2 avx512_bf16"})
+    assert check(study, options) == []
+    monkeypatch.setattr(devices, "processor", lambda: {"flags": "avx2"})
+    with pytest.raises(InputError, match=r"arm 'dense\+bf16': precision bf16: this CPU has no bfloat16"):
+        check(study, options)
 
 
 def test_activations_compares_the_whole_catalogue_in_one_network() -> None:

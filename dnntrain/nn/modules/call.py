@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.nn.layer import Tensors
 from dnntrain.utils.lazy import torch
+from dnntrain.utils.memory import is_out_of_memory
 from dnntrain.utils.user_code.tracebacks import cut_traceback
 
 
@@ -56,9 +57,9 @@ def user_code(what: str, hint: Callable[[BaseException], str] = lambda _: "") ->
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except (DnntrainError, MemoryError, torch.cuda.OutOfMemoryError):
-        raise
     except (Exception, SystemExit) as error:
+        if isinstance(error, DnntrainError) or is_out_of_memory(error):
+            raise
         raise InputError("\n".join(filter(None, (f"{what}:", cut_traceback(error), hint(error))))) from error
 
 

@@ -67,6 +67,7 @@ class ModuleSpec(LayerSpec):
     """Names of parameters that are kept but not trained; norms that have no others stay in test mode."""
     draws: ClassVar[bool] = True
     one_by_one: ClassVar[bool] = True
+    draws_in_threads: ClassVar[bool] = False  # a module's own code draws from torch's global generator
 
     def example(self, rows: int) -> torch.Tensor:
         """A batch to try the module with: standard normal numbers, or the highest token everywhere."""
