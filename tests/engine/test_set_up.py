@@ -80,7 +80,6 @@ def test_examples_and_orders_are_those_of_each_member_alone(
     for order, seed, (train, _) in zip(orders, seeds, alone, strict=True):
         assert np.array_equal(order, generator(seed, "shuffle", 4).permutation(train.astype(np.int32)))
     assert orders.dtype == np.int32
-    assert np.array_equal(BatchSource(mini, runs, torch.device("cpu"))._order(seeds, 4), orders)
 
 
 def test_one_seed_with_other_examples_has_an_order_of_its_own() -> None:
