@@ -70,7 +70,7 @@ def test_factors_may_be_values_of_a_setting_in_any_design(tmp_path: Path) -> Non
     factors = {"lr": (0.1, 0.2), "norm": {"none": {}, "batch": {"bn": True}}}
     made = dt.ablate(factors=factors, design="factorial", seeds=1, out=tmp_path, **SMALL)
     assert made.runs["arm"].tolist() == ["lr=0.1+none", "lr=0.1+batch", "lr=0.2+none", "lr=0.2+batch"]
-    assert made.runs["lr"].tolist() == ["0.1", "0.1", "0.2", "0.2"]
+    assert made.runs["lr"].tolist() == [0.1, 0.1, 0.2, 0.2]
 
 
 def test_recorded_studies_are_loaded_and_reported(tmp_path: Path) -> None:

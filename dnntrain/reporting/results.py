@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnntrain.config.parsing import takes_number
-from dnntrain.config.spec import flat_keys
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.reporting.arm_result import ArmResult
 from dnntrain.utils.console import as_text
@@ -86,6 +84,9 @@ class StudyResult:
     def runs(self) -> pd.DataFrame:
         """A row for each run, as in results.csv. Settings that are numbers in all runs are numeric."""
         import pandas as pd
+
+        from dnntrain.config.parsing import takes_number
+        from dnntrain.config.spec import flat_keys  # the whole catalogue, which `compare` does without
 
         runs = self.summary.analysis.results.runs.copy()
         for key in runs.columns.intersection([key for key, field in flat_keys().items() if takes_number(field)]):

@@ -13,6 +13,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
 from dnntrain.engine.batches import Batch, BatchSource
 from dnntrain.engine.loop import train_population
+from dnntrain.engine.splits import epoch_orders
 from dnntrain.errors import InputError
 from dnntrain.studies.feasibility import check_run, idle_settings
 from dnntrain.techniques.augmentation.base import Augmentation, TrainingAugmentation
@@ -100,7 +101,7 @@ def test_images_change_before_they_are_scaled(data: str, scale: str, request: py
     source = BatchSource(dataset, [spec(flip="random", scale=scale)], CPU)
     plain = BatchSource(dataset, [spec(scale=scale)], CPU)
     mirrored = torch.from_numpy(dataset.train_inputs).flip(-1).flatten(1)
-    order = torch.from_numpy(plain._order([0], 0))[0]
+    order = torch.from_numpy(epoch_orders(plain.train_indices, [0], 0))[0]
     flipped = 0
     for start, batch, before in zip((0, 10, 20), source.epoch([0], 0), plain.epoch([0], 0), strict=True):
         expected = source.scaled(mirrored[order[start : start + batch.real]][None])[0]

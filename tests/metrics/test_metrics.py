@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from dnntrain.engine.batches import Batch
 from dnntrain.engine.evaluation import MetricAccumulator
 from dnntrain.errors import InputError
 from dnntrain.metrics import (
@@ -57,8 +56,7 @@ def test_sums_over_batches_are_the_exact_metric(task: str, output: str, units: i
         out, y = (part[:, start : start + 32] for part in (outputs, targets))
         real = out.shape[1]
         padded = [torch.nn.functional.pad(out, (0, 0, 0, 4), value=9.0), torch.nn.functional.pad(y, (0, 4))]
-        batch = Batch(torch.zeros(1, real + 4, 1), padded[1], real)
-        accumulator.add(batch, padded[0], loss.losses(padded[0], padded[1]))
+        accumulator.add(padded[0], padded[1], loss.losses(padded[0], padded[1]), real)
     results = accumulator.results("val")
     assert list(results) == [f"val_{metric.name}" for metric in metrics]
     for metric in metrics:
