@@ -80,6 +80,7 @@ def test_an_installed_package_is_part_of_every_command(trained: tuple[Path, str]
     assert "test_error_rate %" in reported
 
 
+@pytest.mark.extras  # long
 def test_it_works_from_python(trained: tuple[Path, str], library: Path) -> None:
     folder, _ = trained
     runs = {path.parent.name for path in (folder / "runs" / "store").glob("[!.]*/run.json")}

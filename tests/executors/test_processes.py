@@ -78,6 +78,7 @@ def runs(store: Path) -> dict[str, tuple[bytes, bytes, list[dict[str, Any]]]]:
     }
 
 
+@pytest.mark.extras  # long
 def test_a_script_beside_a_loaded_torch_and_a_command_without_workers_give_the_same(tmp_path: Path) -> None:
     assert python(SCRIPT, cwd=tmp_path).stdout == "4 4\n"
     script = runs(tmp_path / "script")

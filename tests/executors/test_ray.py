@@ -175,6 +175,7 @@ def test_a_job_that_ends_without_its_results_is_retried() -> None:
     assert base.resolve_end(JobFinished(job), job, stopping=True) == (JobFinished(job), [])
 
 
+@pytest.mark.extras  # long
 def test_without_an_address_ray_is_started_here_and_is_quiet(ray: Any, tmp_path: Path) -> None:
     records = json.loads(
         succeeds("train", *QUICK, "--executor", "ray", "--json", cwd=tmp_path, process=True, RAY_ADDRESS="")
