@@ -51,6 +51,11 @@ class HelpfulGroup(TyperGroup):
     def format_help(self, context: Any, formatter: Any) -> None:
         formatter.write(page(context))
 
+    def listed(self, context: Any) -> list[tuple[str, str]]:
+        """The names of its commands, each with the first sentence of its text."""
+        commands = ((name, self.get_command(context, name)) for name in self.list_commands(context))
+        return [(name, opening_sentence(command.help)) for name, command in commands if command]
+
 
 def show_everything(context: typer.Context, asked: bool) -> None:
     """What `--help-all` does."""
@@ -81,8 +86,7 @@ def page_lines(context: typer.Context, width: int, everything: bool) -> Iterator
         yield from text_lines(" ".join(paragraph.split()), width)
     is_group = hasattr(command, "commands")
     if is_group:
-        listed = ((name, command.get_command(context, name)) for name in command.list_commands(context))
-        yield from section("Commands", [(name, opening_sentence(each.help)) for name, each in listed], width)
+        yield from section("Commands", command.listed(context), width)
     groups = by_heading(each for each in parameters if each.param_type_name == "option")
     opened = groups if everything or is_group else {"Options": groups.pop("Options", [])}
     arguments = [each for each in parameters if each.param_type_name == "argument" and each.help]

@@ -5,17 +5,21 @@ Results go to stdout, progress, warnings and errors to stderr.
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
+import inspect
 import io
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from dnntrain import __version__
-from dnntrain.cli.help import ELSEWHERE, HelpfulCommand, HelpfulGroup, show_everything
+from dnntrain.cli.help import ELSEWHERE, HelpfulCommand, HelpfulGroup, opening_sentence, show_everything
 from dnntrain.errors import DnntrainError, InputError, nearest
 from dnntrain.utils.plugins import load_all, loaded_plugins
 from dnntrain.utils.user_dirs import provide_caches
@@ -48,7 +52,7 @@ class CommandTable(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             attribute = COMMANDS[name]
-            command = getattr(importlib.import_module(f"dnntrain.cli.{name.replace('-', '_')}"), attribute)
+            command = getattr(importlib.import_module(module_of(name)), attribute)
             loaded: Any
             if isinstance(command, typer.Typer):
                 command.info.cls = HelpfulGroup
@@ -77,6 +81,9 @@ class LazyGroup(HelpfulGroup):
         super().__init__(**options | {"commands": CommandTable()})
         self._everywhere = [option for option in self.params if vars(option).get("rich_help_panel") == ELSEWHERE]
 
+    def listed(self, context: Any) -> list[tuple[str, str]]:
+        return [(name, opening_sentence(text_in_source(name))) for name in COMMANDS]
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command, which has the options of all commands too."""
         command = super().get_command(ctx, cmd_name)
@@ -84,6 +91,25 @@ class LazyGroup(HelpfulGroup):
             for each in (command, *getattr(command, "commands", {}).values()):
                 each.params += self._everywhere
         return command
+
+
+def module_of(command: str) -> str:
+    """The module of a command."""
+    return f"dnntrain.cli.{command.replace('-', '_')}"
+
+
+def text_in_source(command: str) -> str:
+    """A command's help, from its source: importing all commands takes as long as everything else together."""
+    spec = importlib.util.find_spec(module_of(command))
+    assert spec is not None and spec.origin is not None
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == COMMANDS[command]:
+            return ast.get_docstring(node) or ""
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            given = {keyword.arg: keyword.value for keyword in node.value.keywords}
+            if ast.unparse(node.targets[0]) == COMMANDS[command] and "help" in given:
+                return inspect.cleandoc(ast.literal_eval(given["help"]))
+    raise AssertionError(f"{command} has no text")
 
 
 app = typer.Typer(

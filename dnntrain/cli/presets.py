@@ -22,7 +22,16 @@ from dnntrain.utils.console import console, show
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
 
-presets_app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
+presets_app = typer.Typer(
+    invoke_without_command=True,
+    no_args_is_help=False,
+    help="""List, show and copy the presets that come with dnntrain.
+
+    Examples:
+        dnntrain presets
+        dnntrain presets copy vanishing mine.yaml
+    """,
+)
 
 PresetName = Annotated[
     str, typer.Argument(autocompletion=completion.presets, help="a preset's name, or its file", metavar="NAME")
@@ -31,12 +40,7 @@ PresetName = Annotated[
 
 @presets_app.callback()
 def list_presets(context: typer.Context) -> None:
-    """List, show and copy the presets that come with dnntrain.
-
-    Examples:
-        dnntrain presets
-        dnntrain presets copy vanishing mine.yaml
-    """
+    """List the presets, unless a command says otherwise."""
     if context.invoked_subcommand is None:
         list_all()
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from dnntrain.cli import completion
-from dnntrain.cli.help import page
+from dnntrain.cli.help import HelpfulGroup, page
 from dnntrain.cli.main import app
 from dnntrain.studies.presets import shipped_presets
 from tests.support.command import dnntrain, environment, succeeds
@@ -91,6 +91,24 @@ def test_help_names_the_options_of_groups_and_shows_first_sentences() -> None:
 
 def test_a_command_with_commands_lists_them() -> None:
     assert re.search(r"^  verify +Verify the checksums", succeeds("runs", "--help"), re.MULTILINE)
+
+
+def test_the_list_of_commands_imports_none_of_them(tmp_path: Path) -> None:
+    script = """import sys
+from dnntrain.__main__ import main
+sys.argv = ["dnntrain", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+print(sorted({"numpy", "scipy", "pandas", "torch", "dnntrain.techniques"} & set(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert done.stdout.endswith("[]\n")
+    root = ALL[0]
+    listed = root.command.listed(root)
+    imported = HelpfulGroup.listed(root.command, root)
+    assert listed == imported and len(listed) > 10
 
 
 def test_letters_stand_for_the_most_used_options() -> None:
