@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
 os.environ.update(WORKER_ENVIRONMENT)  # before anything imports torch
+
+# what tests teach about the machine's speed is not for the user's studies; matplotlib's list of fonts stays
+CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("MPLCONFIGDIR", str(CACHES / "matplotlib"))
+os.environ["XDG_CACHE_HOME"] = str(Path(tempfile.gettempdir()) / f"dnntrain-tests-{os.getuid()}")
 
 import pytest
 import torch

@@ -15,7 +15,7 @@ from dnntrain.data import DataLocation, options
 from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import PRICED_ON
+from dnntrain.executors.speed import priced_on
 from dnntrain.studies.feasibility import check_study, predicted_duration
 from dnntrain.studies.new_preset import new_preset
 from dnntrain.utils.files import write_atomic, write_errors
@@ -81,6 +81,6 @@ def init(
         write_atomic(file, [text])
     typer.echo(
         f"{file}: {len(study.arms)} arms × {len(study.seeds)} seeds, compared by {study.metric}; "
-        f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')} {PRICED_ON}"
+        f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')} {priced_on()}"
     )
     typer.echo(f"next: {shlex.join(['dnntrain', 'ablate', str(file)])}")

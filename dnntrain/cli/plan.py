@@ -14,7 +14,8 @@ from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import PRICED_ON, NetworkSize, populations, predicted_bytes
+from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
+from dnntrain.executors.speed import priced_on
 from dnntrain.metrics import metric_of
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
@@ -208,6 +209,6 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     rest = "training the others" if lines else "training"
     return [
         *lines,
-        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')} {PRICED_ON}, "
+        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')} {priced_on()}, "
         f"and at most about {max(1, round(megabytes)):,} MB for the networks in training",
     ]

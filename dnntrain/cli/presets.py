@@ -15,7 +15,7 @@ from dnntrain.cli.options import AsJson, DataDir, Out
 from dnntrain.data import DataLocation
 from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
-from dnntrain.executors.planner import PRICED_ON
+from dnntrain.executors.speed import priced_on
 from dnntrain.store.studies import RUNS
 from dnntrain.studies.listing import copy_preset, listed_presets, shown_preset
 from dnntrain.utils.console import console, show
@@ -71,7 +71,7 @@ def list_all(out: Out = RUNS, data_dir: DataDir = None, as_json: AsJson = False)
     headings = ["preset", "question", "data", "time", "done"]
     show(TextTable("", headings, rows, frozenset({"time"}), frozenset({"question"})))
     notes = [
-        f"time: roughly, with {count_noun(workers, 'worker')} {PRICED_ON}; –: see `dnntrain ablate NAME --plan`",
+        f"time: roughly, with {count_noun(workers, 'worker')} {priced_on()}; –: see `dnntrain ablate NAME --plan`",
         f"done: whether {out} has the study",
         "dnntrain ablate NAME trains a preset, presets show NAME prints it, presets copy NAME copies it",
     ]

@@ -29,6 +29,11 @@ def processor() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+def processor_name() -> str:
+    """The processor's model."""
+    return processor().get("model name") or platform.processor()
+
+
 def mkl_code_path() -> str:
     """The widest MKL code path that this processor supports and that gives the same bits for every alignment."""
     wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= set(processor().get("flags", "").split())
@@ -78,7 +83,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "processor": platform.machine(),
-        "cpu": processor().get("model name") or platform.processor(),
+        "cpu": processor_name(),
         "threads": threads,
         "mkl": os.environ.get("MKL_CBWR", "AUTO"),
         "device": str(device) if device.type != "cuda" else f"cuda ({torch.cuda.get_device_name(device)})",

@@ -34,9 +34,6 @@ COPIES_OF_AVERAGE = 2
 COPIES_OF_ACTIVATIONS = 4
 """For each layer: before and after the activation, batch norm, and the gradient."""
 
-PRICED_ON = "on a recent processor (up to four times that on an older one)"
-"""Where predicted seconds were measured: one core with AVX-512."""
-
 WORTHWHILE = 0.98
 """A population is split for balance only if all work then takes at most this share of the time."""
 

@@ -14,6 +14,7 @@ from dnntrain.data.split import batch_count, batch_counts, step_count, training_
 from dnntrain.engine.network import layer_specs, network_settings
 from dnntrain.errors import InputError
 from dnntrain.executors.planner import predicted_seconds
+from dnntrain.executors.speed import relative_time
 from dnntrain.metrics import TRAIN_LOSS, default_metric, metric_columns, modules_of
 from dnntrain.nn.layer_spec import parameter_roles
 from dnntrain.nn.modules.source_calls import Kind, source_calls
@@ -115,7 +116,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Sequence[RunSpec] | None = None) -> float:
-    """Roughly how many seconds a study trains on a recent processor, without starting up, testing and tuning.
+    """Roughly how many seconds a study trains, `priced_on()`, without starting up, testing and tuning.
 
     Args:
         study: The study, none of whose arms reuses a network: its layers are known only once that is trained.
@@ -127,7 +128,7 @@ def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Seq
     data = spec.source.outline(home)
     n_train = training_examples(spec, data)
     runs = [run for _, run in study.runs()] if runs is None else runs
-    return predicted_seconds(runs, workers, n_train, data.n_train - n_train)
+    return predicted_seconds(runs, workers, n_train, data.n_train - n_train) * relative_time()
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:

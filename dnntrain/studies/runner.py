@@ -14,6 +14,7 @@ from dnntrain.executors.base import Executor
 from dnntrain.executors.devices import accelerated, gpus_for
 from dnntrain.executors.jobs import CheckpointSaved, EpochEnd, Event, Job, JobFailed, RunsFinished
 from dnntrain.executors.planner import populations
+from dnntrain.executors.speed import TrainingTime
 from dnntrain.metrics import modules_of
 from dnntrain.store.locks import RunLocks
 from dnntrain.store.progress import ProgressFile, remove_ended
@@ -70,6 +71,7 @@ class StudyRunner:
                     check_leakage(self.backbones[arm.spec.reuse_from], arm.spec, store, self.home)
         self.records = RunRecords(store, self.ids.values())
         self.failures: list[JobFailed] = []
+        self.training_time = TrainingTime()
 
     def run(
         self,
@@ -127,6 +129,7 @@ class StudyRunner:
                     if self.records:
                         files = self.study_files(command_line())
                         files.write(folder)
+                    self.training_time.learn()
                     progress.keep = bool(self.missing() and (self.records or progress.record.epochs_trained))
         if missing:
             raise StudyInterrupted(
@@ -195,6 +198,7 @@ class StudyRunner:
                 self.records.add(self.store.write(record, run.weights, run.predictions, self.code))
                 locks.release(record.run)
                 callback.run_finished(record)
+            self.training_time.add(event)
             progress.update(**after_recording(progress.record, event, self.ids))
         elif isinstance(event, CheckpointSaved):
             for spec, checkpoint in event.checkpoints.items():
