@@ -19,7 +19,7 @@ from dnntrain.executors.planner import PRICED_ON
 from dnntrain.studies.feasibility import check_study, predicted_duration
 from dnntrain.studies.new_preset import new_preset
 from dnntrain.utils.files import write_atomic, write_errors
-from dnntrain.utils.times import duration
+from dnntrain.utils.times import rough_duration
 
 INIT_KEYS = (
     "data",
@@ -81,6 +81,6 @@ def init(
         write_atomic(file, [text])
     typer.echo(
         f"{file}: {len(study.arms)} arms × {len(study.seeds)} seeds, compared by {study.metric}; "
-        f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')} {PRICED_ON}"
+        f"training takes {rough_duration(seconds)} with {count_noun(workers, 'worker')} {PRICED_ON}"
     )
     typer.echo(f"next: {shlex.join(['dnntrain', 'ablate', str(file)])}")

@@ -16,6 +16,7 @@ from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import PRICED_ON, NetworkSize, populations, predicted_bytes
 from dnntrain.metrics import metric_of
+from dnntrain.store.progress import recorded_in_words
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.study import Arm, Study, Tuning
@@ -23,7 +24,7 @@ from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
-from dnntrain.utils.times import duration
+from dnntrain.utils.times import rough_duration
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult
@@ -199,7 +200,7 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     if runner:
         runs = list(runner.missing())
         if recorded := len(runner.ids) - len(runs):
-            lines = [f"{recorded} of {len(runner.ids)} runs are recorded in {options.out} already"]
+            lines = [f"{recorded_in_words(recorded, len(runner.ids))} in {options.out} already"]
     if not runs or study.arms[0].spec.reuse_from:
         return lines
     workers = options.workers or default_workers(options.device)
@@ -208,6 +209,6 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     rest = "training the others" if lines else "training"
     return [
         *lines,
-        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')} {PRICED_ON}, "
+        f"{rest} takes {rough_duration(seconds)} with {count_noun(workers, 'worker')} {PRICED_ON}, "
         f"and at most about {max(1, round(megabytes)):,} MB for the networks in training",
     ]

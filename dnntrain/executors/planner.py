@@ -34,7 +34,7 @@ COPIES_OF_AVERAGE = 2
 COPIES_OF_ACTIVATIONS = 4
 """For each layer: before and after the activation, batch norm, and the gradient."""
 
-PRICED_ON = "on a recent processor (up to four times that on an older one)"
+PRICED_ON = "on a recent processor (up to four times that on an older or busy one)"
 """Where predicted seconds were measured: one core with AVX-512."""
 
 WORTHWHILE = 0.98
