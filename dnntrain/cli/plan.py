@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from dnntrain.studies.runner import StudyRunner
     from dnntrain.trackers.base import Tracker
 
+TUNED = "tuned"
+"""What the plan shows for a value that is still to be chosen."""
+
 
 def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequence[Tracker] = ()) -> StudyResult | None:
     """Print the study's arms with `--plan`; otherwise train them, print the report and return the result."""
@@ -135,7 +138,7 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
         *work_lines(study, options, runner),
-        f"common: {write_settings(split_settings({arm.name: arm.spec.settings() for arm in study.arms}).common)}",
+        f"common: {write_settings(common_settings(study))}",
     ]
     if study.max_seeds:
         looks = ", ".join(map(str, looks_up_to(study.max_seeds)))
@@ -149,15 +152,26 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
 
 def own_settings(study: Study, arm: Arm) -> dict[str, object]:
     """What an arm changes in the baseline; the baseline itself has all settings that some arm changes."""
-    settings = in_use(arm.spec.settings())
-    varied = [key for key in study.varied() if key in settings]
-    tried = study.tuning.candidates.get(arm.name) if study.tuning and not study.tuning.has_fixed else None
-    baseline = next((other.spec.settings() for other in study.arms if other.name == study.baseline), None)
+    settings, of_arms = in_use(planned_settings(study, arm)), [planned_settings(study, each) for each in study.arms]
+    varied = [key for key in settings if any(each[key] != of_arms[0][key] for each in of_arms)]
+    baseline = next((planned_settings(study, other) for other in study.arms if other.name == study.baseline), None)
     if baseline is not None and arm.name != study.baseline:
         varied = [key for key in varied if settings[key] != baseline[key]]
     own = {key: settings[key] for key in varied}
     own = as_in_module(own, settings["net"])
-    return own | {tried.key: "tuned"} if tried else own
+    return own | {key: value for key, value in settings.items() if value == TUNED}
+
+
+def planned_settings(study: Study, arm: Arm) -> dict[str, object]:
+    """An arm's settings, with `TUNED` for a value that is chosen before the arms are compared."""
+    tried = study.tuning.candidates.get(arm.name) if study.tuning and not study.tuning.has_fixed else None
+    return arm.spec.settings() | ({tried.key: TUNED} if tried else {})
+
+
+def common_settings(study: Study) -> dict[str, object]:
+    """What all arms share; what is tuned stands with the arms."""
+    common = split_settings({arm.name: planned_settings(study, arm) for arm in study.arms}).common
+    return {key: value for key, value in common.items() if value != TUNED}
 
 
 def tuning_line(study: Study, tuning: Tuning) -> str:

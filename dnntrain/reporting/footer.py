@@ -88,6 +88,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
         yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from example_notes(summary, most, seed_in_words(summary.results.record))
+    if summary.results.record.tuning_note:
+        yield f"Tuning: {summary.results.record.tuning_note}"
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"
 

@@ -206,7 +206,7 @@ def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp
     ranges = {name: plan.for_delta.advised for name, plan in many.plans.items() if plan.for_delta}
     fewest, most = min(ranges, key=lambda name: ranges[name]), max(ranges, key=lambda name: ranges[name])
     assert (
-        f"δ = 2pp: {ranges[fewest]} ({fewest}) to {ranges[most]} ({most});" in line and "--wide has every arm" in line
+        f"δ = 2pp: {ranges[fewest]} ({fewest}) to {ranges[most]} ({most}); --wide has every arm." in line
     )
     [planned] = [table for table in tables(many, wide=True) if "80 % power" in table.title]
     assert [row[0] for row in planned.rows] == [f"arm {i}" for i in range(1, 31)]
@@ -215,7 +215,7 @@ def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp
 
 def test_seeds_beyond_a_thousand_are_not_counted(tmp_path: Path) -> None:
     summary = made(tmp_path / "made", {"base": normal(0.8, 5, 1), "a": normal(0.8, 5, 2, 0.1)})
-    assert re.search(r"δ = 0\.3pp: a > 1,000( \([\d,]+ to > 1,000\))?;", text_of(summary))
+    assert re.search(r"δ = 0\.3pp: a > 1,000( \([\d,]+ to > 1,000\))?\.", text_of(summary))
     [row] = [row for row in csv.DictReader(io.StringIO(to_csv([summary]))) if row["arm"] == "a"]
     assert row["seeds_for_delta_advised"].startswith("1001")
 
