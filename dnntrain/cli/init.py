@@ -17,7 +17,7 @@ from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import PRICED_ON
 from dnntrain.studies.feasibility import check_study, predicted_duration
-from dnntrain.studies.new_preset import new_preset
+from dnntrain.studies.new_preset import SHOWN_DEFAULTS, new_preset
 from dnntrain.utils.files import write_atomic, write_errors
 from dnntrain.utils.times import rough_duration
 
@@ -38,7 +38,7 @@ INIT_KEYS = (
 """The settings that may be given; the others are for the user to add to the file."""
 
 
-@add_options(settings=spec_options(INIT_KEYS))
+@add_options(settings=spec_options(INIT_KEYS, defaults=SHOWN_DEFAULTS))
 def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),
