@@ -38,7 +38,7 @@ $(EXTRAS): $(INSTALLED)
 	@$(call install,$(DEV_AND_EXTRAS))
 	@touch $@
 
-demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? about a minute
+demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? a minute or two
 	$(BIN)/dnntrain ablate presets/vanishing.yaml
 	$(BIN)/dnntrain report runs/
 

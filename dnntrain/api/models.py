@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from dnntrain.inference.prediction import predict_examples
 from dnntrain.inference.recorded import RecordedModel
 from dnntrain.reporting.results import StudyResult
 from dnntrain.store.run_store import RunStore
+from dnntrain.utils.python_calls import warn_caller
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def predict(
     home = DataLocation.at(data_dir)
     predicted = predict_examples([RecordedModel.load(store, each, home, trust_code) for each in ids], data, proba)
     if predicted.notes:
-        warnings.warn("\n".join(predicted.notes), stacklevel=2)
+        warn_caller("\n".join(predicted.notes))
     return predicted.frame
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from dnntrain.studies.execution import RunOptions
 from dnntrain.studies.range_test import check_range_study, range_study, run_range_test
 from dnntrain.studies.study import Study
 from dnntrain.utils.console import ProgressConsole
+from dnntrain.utils.python_calls import warn_caller
 
 
 def lr_find(
@@ -53,7 +53,7 @@ def lr_find(
     options, spec = split_options(settings, "runs", None)
     tried, study = RateRange(low, high, steps), range_study(spec, seeds, options)
     for reason in check_range_study(study, options):
-        warnings.warn(reason, stacklevel=2)
+        warn_caller(reason)
     wanted = shows_progress() if progress == "auto" else progress
     return run_rates(study, tried, options, ProgressConsole() if wanted else None)
 

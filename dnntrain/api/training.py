@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from dnntrain.trackers.base import Tracker
 from dnntrain.trackers.live import LiveTracking
 from dnntrain.trackers.registry import TrackLike, read_trackers
 from dnntrain.utils.console import ProgressConsole
+from dnntrain.utils.python_calls import warn_caller
 
 __all__ = ["RunOptions", "StudyCallback", "ablate", "train", "transfer"]
 
@@ -266,7 +266,7 @@ def run_with_progress(study: Study, options: RunOptions, progress: ProgressMode,
         raise InputError(f"progress {progress!r}: must be 'auto', True, False, or a StudyCallback")
     trackers = read_trackers(track)
     for reason in check(study, options):
-        warnings.warn(reason, stacklevel=3)
+        warn_caller(reason)
     callback = progress_callback(progress)
     try:
         return run_study(study, options, callback, trackers)

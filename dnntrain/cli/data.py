@@ -19,7 +19,7 @@ from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, fin
 from dnntrain.data.balance import class_counts, majority
 from dnntrain.data.dataset import Targets, join_names
 from dnntrain.data.in_memory import MEMORY
-from dnntrain.data.source import DECODED
+from dnntrain.data.source import DECODED, FileSource
 from dnntrain.data.user_callable import CALLED
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
@@ -207,7 +207,10 @@ def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tupl
         ("inputs", f"tokens from 0 to {dataset.n_tokens - 1:,}" if dataset.is_tokens else dataset.kind),
         ("fingerprint", dataset.fingerprint),
         ("license", dataset.license),
-        ("where", str(files[0] if len(files) == 1 else files[0].parent)),
+        (
+            "where",
+            str(source.path if isinstance(source, FileSource) else files[0] if len(files) == 1 else files[0].parent),
+        ),
     ]
     if not dataset.classes:
         rows.append(("target", spread_of(dataset.train_targets)))

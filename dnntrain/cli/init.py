@@ -17,9 +17,9 @@ from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.speed import priced_on
 from dnntrain.studies.feasibility import check_study, predicted_duration
-from dnntrain.studies.new_preset import new_preset
+from dnntrain.studies.new_preset import SHOWN_DEFAULTS, new_preset
 from dnntrain.utils.files import write_atomic, write_errors
-from dnntrain.utils.times import duration
+from dnntrain.utils.times import rough_duration
 
 INIT_KEYS = (
     "data",
@@ -38,7 +38,7 @@ INIT_KEYS = (
 """The settings that may be given; the others are for the user to add to the file."""
 
 
-@add_options(settings=spec_options(INIT_KEYS))
+@add_options(settings=spec_options(INIT_KEYS, defaults=SHOWN_DEFAULTS))
 def init(
     settings: dict[str, Any],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the preset to write")] = Path("study.yaml"),
@@ -81,6 +81,6 @@ def init(
         write_atomic(file, [text])
     typer.echo(
         f"{file}: {len(study.arms)} arms × {len(study.seeds)} seeds, compared by {study.metric}; "
-        f"training takes roughly {duration(seconds)} with {count_noun(workers, 'worker')} {priced_on()}"
+        f"training takes {rough_duration(seconds)} with {count_noun(workers, 'worker')} {priced_on()}"
     )
     typer.echo(f"next: {shlex.join(['dnntrain', 'ablate', str(file)])}")

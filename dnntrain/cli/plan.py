@@ -17,6 +17,7 @@ from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
 from dnntrain.executors.speed import priced_on
 from dnntrain.metrics import metric_of
+from dnntrain.store.progress import recorded_in_words
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.study import Arm, Study, Tuning
@@ -24,12 +25,15 @@ from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
-from dnntrain.utils.times import duration
+from dnntrain.utils.times import rough_duration
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult
     from dnntrain.studies.runner import StudyRunner
     from dnntrain.trackers.base import Tracker
+
+TUNED = "tuned"
+"""What the plan shows for a value that is still to be chosen."""
 
 
 def plan_or_run(study: Study, options: RunOptions, plan: bool, trackers: Sequence[Tracker] = ()) -> StudyResult | None:
@@ -135,7 +139,7 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         f"compared by {study.metric}; δ = {delta}",
         *network_lines(study, options),
         *work_lines(study, options, runner),
-        f"common: {write_settings(split_settings({arm.name: arm.spec.settings() for arm in study.arms}).common)}",
+        f"common: {write_settings(common_settings(study))}",
     ]
     if study.max_seeds:
         looks = ", ".join(map(str, looks_up_to(study.max_seeds)))
@@ -149,15 +153,26 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
 
 def own_settings(study: Study, arm: Arm) -> dict[str, object]:
     """What an arm changes in the baseline; the baseline itself has all settings that some arm changes."""
-    settings = in_use(arm.spec.settings())
-    varied = [key for key in study.varied() if key in settings]
-    tried = study.tuning.candidates.get(arm.name) if study.tuning and not study.tuning.has_fixed else None
-    baseline = next((other.spec.settings() for other in study.arms if other.name == study.baseline), None)
+    settings, of_arms = in_use(planned_settings(study, arm)), [planned_settings(study, each) for each in study.arms]
+    varied = [key for key in settings if any(each[key] != of_arms[0][key] for each in of_arms)]
+    baseline = next((planned_settings(study, other) for other in study.arms if other.name == study.baseline), None)
     if baseline is not None and arm.name != study.baseline:
         varied = [key for key in varied if settings[key] != baseline[key]]
     own = {key: settings[key] for key in varied}
     own = as_in_module(own, settings["net"])
-    return own | {tried.key: "tuned"} if tried else own
+    return own | {key: value for key, value in settings.items() if value == TUNED}
+
+
+def planned_settings(study: Study, arm: Arm) -> dict[str, object]:
+    """An arm's settings, with `TUNED` for a value that is chosen before the arms are compared."""
+    tried = study.tuning.candidates.get(arm.name) if study.tuning and not study.tuning.has_fixed else None
+    return arm.spec.settings() | ({tried.key: TUNED} if tried else {})
+
+
+def common_settings(study: Study) -> dict[str, object]:
+    """What all arms share; what is tuned stands with the arms."""
+    common = split_settings({arm.name: planned_settings(study, arm) for arm in study.arms}).common
+    return {key: value for key, value in common.items() if value != TUNED}
 
 
 def tuning_line(study: Study, tuning: Tuning) -> str:
@@ -200,7 +215,7 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     if runner:
         runs = list(runner.missing())
         if recorded := len(runner.ids) - len(runs):
-            lines = [f"{recorded} of {len(runner.ids)} runs are recorded in {options.out} already"]
+            lines = [f"{recorded_in_words(recorded, len(runner.ids))} in {options.out} already"]
     if not runs or study.arms[0].spec.reuse_from:
         return lines
     workers = options.workers or default_workers(options.device)
@@ -209,6 +224,6 @@ def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) ->
     rest = "training the others" if lines else "training"
     return [
         *lines,
-        f"{rest} takes roughly {duration(max(1, seconds))} with {count_noun(workers, 'worker')} {priced_on()}, "
+        f"{rest} takes {rough_duration(seconds)} with {count_noun(workers, 'worker')} {priced_on()}, "
         f"and at most about {max(1, round(megabytes)):,} MB for the networks in training",
     ]

@@ -21,7 +21,7 @@ def power_lines(study: Study, out: Path) -> Iterator[str]:
         return
     found = outlook(study, out)
     if found is None:
-        yield f"What {planned} seeds can find is not known: {out} has no study like this."
+        yield f"How small a difference {planned} seeds can show is not known yet: {out} has no study of these data."
         return
     name, runs = found.pilot.results.name, len(found.pilot.results.runs)
     pilot = f"the {runs} runs so far" if found.is_same_study else f"the {runs} runs of {name}, on the same data"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -38,20 +38,23 @@ def run_keys() -> list[str]:
     return sorted((key for key in flat_keys() if key != "seed"), key=lambda key: key in TransferSettings.model_fields)
 
 
-def spec_options(keys: Iterable[str], essential: Collection[str] | None = None) -> list[inspect.Parameter]:
+def spec_options(
+    keys: Iterable[str], essential: Collection[str] | None = None, defaults: Mapping[str, str] | None = None
+) -> list[inspect.Parameter]:
     """An option for each of these fields of the spec. Values stay text: the spec validates them.
 
     Args:
         keys: The fields.
         essential: Those that `--help` describes; by default those that are declared essential.
+        defaults: What the help says instead of a field's own default, where the command has another one.
     """
     if essential is None:
         essential = {key for key, field in flat_keys().items() if field_extra(field, "essential")}
-    return [option(key, key in essential) for key in keys]
+    return [option(key, key in essential, (defaults or {}).get(key)) for key in keys]
 
 
-def option(key: str, essential: bool) -> inspect.Parameter:
-    """The field as an option that takes text, or as a pair of flags if it is boolean."""
+def option(key: str, essential: bool, default: str | None = None) -> inspect.Parameter:
+    """The field as an option that takes text, or as a pair of flags if it is boolean; see `spec_options`."""
     field = flat_keys()[key]
     is_flag = field.annotation is bool
     names = [f"{flag(key)}/--no-{flag(key)[2:]}"] if is_flag else [flag(key)]
@@ -62,7 +65,7 @@ def option(key: str, essential: bool) -> inspect.Parameter:
         help=help_text(key, essential),
         metavar=None if is_flag else metavar(key),
         autocompletion=completion.setting_values(key),
-        show_default=False if field.default in (None, False) else format_value(field.default),
+        show_default=default or (False if field.default in (None, False) else format_value(field.default)),
         rich_help_panel=None if essential else group(key),
     )
     kind: Any = bool if is_flag else str

@@ -15,7 +15,7 @@ from dnntrain.cli.options import Out, StudyPaths
 from dnntrain.cli.outputs import Outputs
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.reporting.progress import progress_lines, progress_table
-from dnntrain.store.progress import StudyProgress, read_progress
+from dnntrain.store.progress import StudyProgress, read_progress, recorded_in_words
 from dnntrain.store.studies import RUNS, study_folders
 from dnntrain.utils.console import console
 from dnntrain.utils.times import time_of_day
@@ -109,7 +109,7 @@ def print_changes(training: Iterable[StudyProgress], shown: dict[str, tuple[int,
         if shown.get(progress.study.name) == state:
             continue
         shown[progress.study.name] = state
-        counts = f"{len(progress.recorded)} of {progress.planned} runs are recorded"
+        counts = recorded_in_words(len(progress.recorded), progress.planned)
         end = progress.expected_end
         until = f", expected end {time_of_day(end)}" if end else ""
         terminal.print(f"{progress.study.name}: {progress.share:.0%}, {counts}{until}", soft_wrap=True)

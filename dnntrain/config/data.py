@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
@@ -13,10 +14,16 @@ from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
 
 
+def plain_path(data: str) -> str:
+    """A path as it is written most simply, `pics` for `./pics/`, so that one folder has one name; other text as it is."""
+    plain = str(Path(data))
+    return plain if plain not in SOURCES and Path(data).exists() else data
+
+
 class DataSettings(BaseModel):
     """Which data set a run uses, and how."""
 
-    data: str = hyperparameter(
+    data: Annotated[str, AfterValidator(plain_path)] = hyperparameter(
         "fashion-mini",
         f"{', '.join(SOURCES)}, or your own .csv, .npz or image folder. "
         "A function of your own is module:FILE.py:FUNCTION",

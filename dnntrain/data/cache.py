@@ -14,7 +14,7 @@ from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.utils.files import atomic_folder
 
 ARRAYS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 """Raised when the same files would be decoded differently, or more is kept of them."""
 
 

@@ -55,6 +55,8 @@ class ColumnDraft:
     """Whether some cells are different numbers with either mark."""
     distinct: NumberTexts | None = None
     """The column's distinct texts, if `plain` is None."""
+    not_numbers: list[int] = field(default_factory=list)
+    """The rows whose cells are no numbers, in a column of numbers."""
     notes: list[str] = field(default_factory=list)
     readings: list[str] = field(default_factory=list)
     """Phrases on what is unusual, merged over the columns that share them."""
@@ -228,8 +230,8 @@ def note_others(draft: ColumnDraft, texts: NumberTexts, decimal: str, place: Cal
     """Note how many cells in a column of numbers are not numbers, and where the first one is."""
     others = texts.others(decimal)
     if others:
-        row = next(row for row, text in enumerate(draft.texts) if text in others)
-        count = sum(texts.counts[text] for text in others)
+        draft.not_numbers = [row for row, text in enumerate(draft.texts) if text in others]
+        row, count = draft.not_numbers[0], len(draft.not_numbers)
         first = f"'{draft.texts[row]}' in {place(row)}"
         message = f"1 cell is not a number and counts as missing: {first}"
         if count > 1:

@@ -100,7 +100,8 @@ class ImageFolder(FileSource):
         readable = np.isin(np.arange(len(items)), list(outcomes.keys() - problems.keys()))
         kept, copy_notes = drop_copies(items, images, readable)
         check_classes(list(compress(items, kept)), self.path)
-        notes += copy_notes + self.fit_note([outcomes[row] for row in np.flatnonzero(kept).tolist()])
+        of_kept = [outcomes[row] for row in np.flatnonzero(kept).tolist()]
+        notes += copy_notes + self.fit_note(of_kept) + self.size_note(of_kept)
         if self.color == "auto" and (images[:, :1] == images[:, 1:]).all():
             images = images[:, 0]
         # split before anything is left out, so that the choice of classes does not move an image to another part
@@ -122,6 +123,16 @@ class ImageFolder(FileSource):
         if names:
             names[0] += f" ({problems[names[0]]})"
         return exclusion_note(names, "image", "unreadable")
+
+    def size_note(self, outcomes: Sequence[DecodeResult]) -> tuple[str, ...]:
+        """A note on square images that have another size than the inputs, if there are any."""
+        sizes = {outcome.size for outcome in outcomes if outcome.is_square and outcome.size[0] != self.image_size}
+        if not sizes:
+            return ()
+        (low, _), (high, _) = min(sizes), max(sizes)
+        from_sizes = f"{low} × {low}" + (f" to {high} × {high}" if low < high else "")
+        to_size = f"{self.image_size} × {self.image_size}"
+        return (f"images of {from_sizes} pixels are scaled to {to_size}; --image-size gives another size",)
 
     def fit_note(self, outcomes: Sequence[DecodeResult]) -> tuple[str, ...]:
         """A note on images that are not square, if there are any."""

@@ -38,9 +38,15 @@ class DecodeResult(NamedTuple):
 
     problem: str = ""
     """Why the file is unreadable; empty if it is readable."""
-    is_square: bool = True
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the image in the file; 0 if it is unreadable."""
     max_level: int = -1
     """The highest level of an image with more than 8 bits; -1 for all others."""
+
+    @property
+    def is_square(self) -> bool:
+        """Whether height and width are equal."""
+        return self.size[0] == self.size[1]
 
 
 class DecodedImages(NamedTuple):
@@ -142,11 +148,11 @@ class Decoder:
         from PIL import Image
 
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
-            is_square = image.width == image.height
+            size = image.height, image.width
             image.draft(None, (2 * self.size, 2 * self.size))  # JPEG decodes faster at a fraction of its size
             flat, highest = normalize_mode(image, depth)
             pixels = np.asarray(self._fitted(flat.convert("L" if self.gray else "RGB")))
-        return pixels if self.gray else pixels.transpose(2, 0, 1), DecodeResult("", is_square, highest)
+        return pixels if self.gray else pixels.transpose(2, 0, 1), DecodeResult("", size, highest)
 
     def _fitted(self, image: Image) -> Image:
         from PIL import Image, ImageOps

@@ -73,7 +73,7 @@ class DataSource(BaseModel):
     """Whether `read` returns only the chosen classes, so that faults in the others do not matter."""
 
     classes: Annotated[str | None, BeforeValidator(as_names)] = hyperparameter(
-        None, "only these classes: sandal,shirt. They may be given by position where names are no numbers: 5,6"
+        None, "only these classes: sandal,shirt. Positions work as well, unless the names are numbers: 5,6"
     )
     image_shape: Annotated[str | None, BeforeValidator(as_shape)] = hyperparameter(
         None, "scale images to this height and width, gray (28x28) or in color (3x28x28)"

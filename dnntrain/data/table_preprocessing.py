@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -79,7 +79,12 @@ class TablePreprocessing(Preprocessing):
             notes += own
         for each in self.columns:
             grid.check_range(where, read[each.name], np.arange(grid.rows))
-            notes += unusual_cells(read[each.name], each, grid)
+            draft, gaps = drafts.get(each.name), read[each.name].missing
+            # cells that are there but cannot be read have a note already
+            unreadable = draft.not_numbers if draft else np.flatnonzero(gaps & ~raw[each.name].missing).tolist()
+            notes += unusual_cells(read[each.name], each, grid, unreadable)
+            if draft and not each.marks_missing:
+                draft.notes = [f"{note}; {instead_of_gaps(each)}" for note in draft.notes]
         inputs = [values for each in self.columns for values in each.inputs(read[each.name]).values()]
         labels = read[self.target.name].values if self.target.name in read else None
         return NewData(where, np.stack(inputs, axis=1), labels=labels, notes=[*notes, *draft_notes([*drafts.values()])])
@@ -155,14 +160,20 @@ def number_texts(values: NDArray[Any]) -> list[str]:
     return texts
 
 
-def unusual_cells(column: Column, encoding: ColumnEncoding, grid: CellGrid) -> list[str]:
-    """Notes on gaps in a column that had none in training, and on texts that are no category."""
+def instead_of_gaps(encoding: ColumnEncoding) -> str:
+    """What stands for a gap in a column that had none in training."""
+    return "all of its inputs are 0" if encoding.kind == "text" else "replaced by the training mean"
+
+
+def unusual_cells(
+    column: Column, encoding: ColumnEncoding, grid: CellGrid, unreadable: Collection[int] = ()
+) -> list[str]:
+    """Notes on gaps in a column that had none in training, other than `unreadable` cells, and on unknown categories."""
     notes, start = [], f"column '{column.name}'"
-    missing = column.missing
-    if missing.any() and not encoding.marks_missing:
-        instead = "all of its inputs are 0" if encoding.kind == "text" else "replaced by the training mean"
-        gaps = first_rows(np.flatnonzero(missing).tolist(), grid.place)
-        notes.append(f"{start}: missing in {gaps}, which no training row was; {instead}")
+    gaps = sorted({*np.flatnonzero(column.missing).tolist()} - {*unreadable})
+    if gaps and not encoding.marks_missing:
+        where = f"{first_rows(gaps, grid.place)}, but in no training row"
+        notes.append(f"{start}: missing in {where}; {instead_of_gaps(encoding)}")
     if encoding.kind == "text":
         known = {*encoding.categories, None}
         if unknown := [row for row, text in enumerate(column.values) if text not in known]:

@@ -87,6 +87,12 @@ class EpochEnd:
     """What the lists in these rows are about."""
     finished: frozenset[int]
 
+    def newest(self, column: str) -> tuple[str, dict[int, float]]:
+        """The newest values by which a study is followed: a column's, or the score's where runs do not record it."""
+        if all(rows and column in rows[-1] for rows in self.rows.values()):
+            return column, {index: rows[-1][column] for index, rows in self.rows.items()}
+        return self.metric, self.val_score
+
 
 @dataclass(frozen=True)
 class RunsFinished:

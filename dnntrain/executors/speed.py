@@ -24,7 +24,7 @@ LEAST_SECONDS = 2.0
 """Less training than this says too little: the first steps of a process are slow."""
 MEMORY_SECONDS = 600.0
 """So much earlier training counts at most, so that a machine that has changed is known again after some studies."""
-PRICED_ELSEWHERE = "on a recent processor (up to four times that on an older one)"
+PRICED_ELSEWHERE = "on a recent processor (up to four times that on an older or busy one)"
 PRICED_HERE = "at the speed of this machine's last studies"
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from dnntrain.data import DataLocation
 from dnntrain.data.dataset import class_number, escape_unprintable, join_names
 from dnntrain.data.preprocessing import NewData, class_name, is_missing
+from dnntrain.data.source import FileSource
 from dnntrain.errors import InputError
 from dnntrain.inference.recorded import RecordedModel
 from dnntrain.metrics import TargetInfo, recorded_metrics
@@ -58,8 +61,22 @@ def predict_examples(
     if proba:
         frame = frame.assign(**{f"p_{name}": p for name, p in zip(first.classes, np.exp(mean).T, strict=True)})
     metrics, n_labeled, label_notes = judged(first, new, mean)
-    notes = [note for each in read.values() for note in each.notes] + label_notes
+    notes = [note for each in read.values() for note in each.notes] + label_notes + own_data_notes(first, data)
     return Predicted(frame, list(dict.fromkeys(map(escape_unprintable, notes))), metrics, n_labeled)
+
+
+def own_data_notes(model: RecordedModel, data: object) -> list[str]:
+    """A note where the data are the very file or folder that the run was trained on, so that it has seen most of it."""
+    source, recorded = model.spec.source, model.record.data
+    if not (isinstance(source, FileSource) and isinstance(data, str | Path) and type(source).reads(str(data))):
+        return []
+    try:
+        same = source.model_copy(update={"path": Path(data)}).fingerprint(DataLocation()) == recorded.fingerprint
+    except InputError:
+        return []  # such as a folder without the run's classes
+    n_all = recorded.train_examples + recorded.test_examples
+    seen = f"{recorded.train_examples:,} of its {n_all:,} examples are the run's training data, validation included"
+    return [f"{data}: the run was trained on this; {seen}, so a score on all of them is too good"] if same else []
 
 
 def class_columns(

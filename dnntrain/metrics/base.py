@@ -67,6 +67,8 @@ class Metric:
     """The tasks whose studies are judged by this metric unless they name another: on the test part."""
     needs: ClassVar[str] = ""
     """What must be true of the targets that define it, in words; empty if all do."""
+    fewest_classes: ClassVar[int] = 0
+    """The fewest classes for which it says anything."""
     recorded: ClassVar[bool] = False
     """Whether every run records it: after each epoch, and in results.csv."""
     weighs_classes_equally: ClassVar[bool] = False

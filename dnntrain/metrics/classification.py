@@ -32,7 +32,7 @@ class TopFiveAccuracy(ExampleMean):
 
     name, tasks, label = "top5", ("classification",), "top-5 accuracy"
     higher_is_better, bounds, unit, decimals, delta = True, (0.0, 1.0), PERCENT, 2, "0.3pp"
-    needs = f"more than {TOP} classes"
+    needs, fewest_classes = f"more than {TOP} classes", TOP + 1
 
     def per_example(self, outputs: np.ndarray, targets: np.ndarray, info: TargetInfo) -> np.ndarray:
         if info.n_classes <= TOP:

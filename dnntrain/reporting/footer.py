@@ -88,6 +88,8 @@ def footer(summary: Summary, *, wide: bool = False) -> Iterator[str]:
         yield from time_lines(summary.times, summary.baseline)
     yield from design_notes(summary)
     yield from example_notes(summary, most, seed_in_words(summary.results.record))
+    if summary.results.record.tuning_note:
+        yield f"Tuning: {summary.results.record.tuning_note}"
     if summary.results.record.note:
         yield f"The preset's note: {summary.results.record.note}"
 
@@ -150,14 +152,19 @@ def variance_lines(family: ComparisonFamily, baseline: str) -> Iterator[str]:
     judged = {name: c for name, c in family.comparisons.items() if c.is_judged}
     own = [name for name, c in judged.items() if c.pooling < OWN_VARIANCE]
     if own:
-        yield f"Judged by {'its' if len(own) == 1 else 'their'} own variance: {', '.join(own)}."
+        differs, judged_by = ("differs", "it is") if len(own) == 1 else ("differ", "each is")
+        what = f"The variance{'s' if len(own) > 1 else ''} of {', '.join(own)}"
+        yield f"{what} {differs} too much from that of the other arms, so {judged_by} judged by its own alone."
     p_baseline, p_arms = float(family.pool.p_baseline), float(family.pool.p_sphericity)
     if float(family.pool.trust) < OWN_VARIANCE:
-        p, what = p_arms, "the arms' variances or their correlations by seed differ"
+        p, what = p_arms, "the arms' variances, or their correlations over seeds, differ"
         if p_baseline < 1 - LEVEL:  # the arms' test fails as well where the baseline is the odd one
             p, what = p_baseline, f"the variance of {baseline} differs from the arms'"
-        df = f"{float(family.pool.df):.2g}"
-        yield f"The common variance counts for {df} degrees of freedom, because {what} (p: {formatting.p_value(p)})."
+        df, shown = f"{float(family.pool.df):.2g}", formatting.p_value(p)
+        equals = "" if shown.startswith("<") else "= "
+        yield (
+            f"The arms' common variance gets little weight, as of {df} degrees of freedom: {what} (p {equals}{shown})."
+        )
 
 
 def selection_lines(summary: Summary, most: int) -> Iterator[str]:

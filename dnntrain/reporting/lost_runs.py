@@ -23,7 +23,7 @@ def lost_lines(summary: Summary, most: int) -> Iterator[str]:
     fewest = min((arm.runs.made for arm in summary.arms if arm.runs.made), default=0)
     if not losing and fewest > 1:
         rate = whole_percent(unseen_rate(fewest))
-        yield f"No run was lost; with {fewest} runs, a loss rate of up to {rate} could go unseen."
+        yield f"No run was lost; with {fewest} runs of an arm, the true share of lost runs could still be up to {rate}."
     if len(losing) > most:
         counts = ", ".join(f"{arm.name} {arm.runs.lost} of {arm.runs.made}" for arm in losing)
         meanings = dict.fromkeys(counted_as(arm, summary) for arm in losing)

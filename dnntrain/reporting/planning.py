@@ -29,14 +29,11 @@ def planning_lines(summary: Summary, most: int) -> Iterator[str]:
     if not plans:
         return
     hint = "; --wide has every arm" if len(plans) > most else ""
-    parts = []
     for goal, seeds_of in GOALS_IN_WORDS.items():
         ranges = {name: seeds for name, plan in plans.items() if (seeds := seeds_of(plan))}
         if ranges:
             what = f"δ = {summary.margin.text}" if goal == "δ" else goal
-            parts.append(f"{what}: {seeds_in_words(ranges, most)}")
-    if parts:
-        yield f"Seeds for {power} power to show {'; '.join(parts)}{hint}."
+            yield f"Seeds for {power} power to show {what}: {seeds_in_words(ranges, most)}{hint}."
     sizes = {name: formatting.two_digits(plan.smallest_detectable, summary.metric) for name, plan in plans.items()}
     if len(sizes) > most:
         ends = [end(plans, key=lambda name: plans[name].smallest_detectable) for end in (min, max)]

@@ -9,17 +9,18 @@ from typing import Any
 
 from dnntrain.metrics import metric_of
 from dnntrain.statistics import mean
-from dnntrain.store.progress import StudyProgress
+from dnntrain.store.progress import StudyProgress, recorded_in_words
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration, time_of_day
 
 
 def progress_lines(progress: StudyProgress) -> Iterator[str]:
     """Who trains the study and until when, or how it goes on."""
-    counts = f"{len(progress.recorded)} of {progress.planned} runs are recorded"
+    counts = recorded_in_words(len(progress.recorded), progress.planned)
     if progress.is_training:
+        training = f"{len(progress.running)} {'is' if len(progress.running) == 1 else 'are'}"
         since = time_of_day(min(process.started for process in progress.processes))
-        yield f"In training since {since} by {trained_by(progress)}: {counts}, {len(progress.running)} are training."
+        yield f"In training since {since} by {trained_by(progress)}: {counts}, {training} training."
         if (end := progress.expected_end) is not None:
             left = max(0.0, (end - datetime.now(UTC)).total_seconds())
             yield f"Expected end: {time_of_day(end)} ({duration(left)} left)."

@@ -26,8 +26,8 @@ def secondary_lines(summary: Summary, most: int) -> Iterator[str]:
         return
     level = formatting.percent(other.family.level)
     yield (
-        f"{other.metric} is a second metric with a family of its own: its intervals hold together at {level}, but not "
-        f"together with those of {summary.metric}; {formatting.delta_in_words(other)}."
+        f"{other.metric} is judged separately: its intervals all hold together at {level}, and so do those of "
+        f"{summary.metric}, but not both sets together; {formatting.delta_in_words(other)}."
     )
     differing = [
         f"{ours} in {summary.metric} but {theirs} in {other.metric} ({formatting.listed(arms, most)})"

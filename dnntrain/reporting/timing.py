@@ -80,7 +80,7 @@ def target_table(target: TimeToTarget, baseline: str) -> TextTable:
     average = formatting.number(mean([*target.targets.values()]), target.metric)
     seconds = "of training steps" if target.is_retimed else "by s/run, which depends on what trained together"
     title = (
-        f"when a run reaches what {baseline} reaches with its seed in the end "
+        f"when each run first is as good as {baseline}'s run with the same seed is at its end "
         f"({formatting.heading(target.metric)}, {average} on average); seconds {seconds}"
     )
     headings = ["arm", "reached", "epochs", "epochs ×", "s", "s ×"]

@@ -33,6 +33,7 @@ from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.utils import locks
 from dnntrain.utils.files import read_json, write_atomic, write_errors
+from dnntrain.utils.times import time_left
 
 FOLDER = ".progress"
 SECONDS_BETWEEN_WRITES = 1.0
@@ -70,6 +71,10 @@ class ProcessRecord(Record):
     """False where the file system has no locks."""
     epochs_trained: int = 0
     """By this process, over all runs."""
+    first_epoch: datetime | None = None
+    """When it had trained the first epoch. What came before is mostly start-up, and says nothing on the pace."""
+    epochs_at_first: int = 0
+    """How many epochs were trained then."""
     metric: str = ""
     """What the scores are, such as val_acc; empty before the first epoch."""
     running: dict[str, RunProgress] = Field(default_factory=dict)
@@ -90,10 +95,14 @@ class ProcessRecord(Record):
         )  # fmt: skip
 
     @property
-    def epochs_per_second(self) -> float:
-        """Epochs of runs that this process has trained in a second; 0 before the first."""
-        seconds = (self.updated - self.started).total_seconds()
-        return self.epochs_trained / seconds if seconds > 0 else 0.0
+    def epochs_timed(self) -> int:
+        """Epochs that it has trained since the first one."""
+        return self.epochs_trained - self.epochs_at_first
+
+    @property
+    def seconds_timed(self) -> float:
+        """How long these epochs took."""
+        return (self.updated - self.first_epoch).total_seconds() if self.first_epoch else 0.0
 
 
 class ProgressFile:
@@ -202,11 +211,16 @@ class StudyProgress:
     @property
     def expected_end(self) -> datetime | None:
         """When the planned runs will be trained at the pace so far, if none stops early; None if that is not known."""
-        pace = sum(process.epochs_per_second for process in self.processes)
-        if not (self.is_training and pace > 0):
+        seconds = max(process.seconds_timed for process in self.processes)
+        if not (self.is_training and seconds > 0):
             return None
+        # each process's pace, over the time of the longest
+        timed = [process for process in self.processes if process.seconds_timed > 0]
+        done = sum(process.epochs_timed * seconds / process.seconds_timed for process in timed)
         left = sum(epochs - self.epochs_done(run) for run, epochs in self.epochs_planned.items())
-        return max(process.updated for process in self.processes) + timedelta(seconds=left / pace)
+        if (rest := time_left(done, left, seconds)) is None:
+            return None
+        return max(process.updated for process in self.processes) + timedelta(seconds=rest)
 
     @property
     def share(self) -> float:
@@ -225,6 +239,13 @@ class StudyProgress:
         if run in self.recorded:
             return self.epochs_planned[run]
         return self.running[run].epoch if run in self.running else 0
+
+
+def recorded_in_words(recorded: int, planned: int) -> str:
+    """How many of the planned runs are recorded: '3 of 6 runs are recorded'."""
+    if planned == 1:
+        return "the run is recorded" if recorded else "the run is not recorded yet"
+    return f"{recorded} of {planned} runs {'is' if recorded == 1 else 'are'} recorded"
 
 
 def has_progress(folder: Path) -> bool:

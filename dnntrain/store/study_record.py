@@ -123,6 +123,8 @@ class StudyRecord(Record):
     note: str = ""
     tuned: str = ""
     """The setting that was chosen for every arm on validation data; empty if there is no such setting."""
+    tuning_note: str = ""
+    """What was chosen for the arms that were tuned; in old study files a part of the note."""
     seeds: list[int]
     arms: list[ArmRecord] = Field(min_length=1)
     data: DatasetRecord | None = None

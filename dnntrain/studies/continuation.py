@@ -87,9 +87,10 @@ def check_seeds_kept(study: Study, out: Path) -> None:
     if not (is_finished and is_same):
         return
     raise InputError(
-        f"seeds {write_seeds(study.seeds)}: {study.name} is finished with {len(record.seeds)} seeds, of which "
-        f"{len(lost)} would leave its tables. To keep them, give --seeds {write_seeds({*record.seeds, *study.seeds})}; "
-        "if they are to go, give --yes (in Python drop_seeds=True). Their runs stay in the store"
+        f"seeds {write_seeds(study.seeds)}: {study.name} is finished with {len(record.seeds)} seeds, and its "
+        f"tables would lose {len(lost)} of them. To keep them, give --seeds "
+        f"{write_seeds({*record.seeds, *study.seeds})}; to drop them from the tables, give --yes (in Python "
+        "drop_seeds=True), which deletes no run"
     )
 
 

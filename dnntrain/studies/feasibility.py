@@ -30,6 +30,9 @@ from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.techniques.normalization import Normalization
 from dnntrain.utils.fields import format_value
 
+START_SECONDS = 3.0
+"""What starting dnntrain and its workers takes, and the report."""
+
 
 def surgery() -> dict[str, Kind]:
     """Settings that replace parts of a user's module, each with the kind of function that does it in the source."""
@@ -116,7 +119,7 @@ def check_run(spec: RunSpec, outline: DatasetInfo) -> None:
 
 
 def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Sequence[RunSpec] | None = None) -> float:
-    """Roughly how many seconds a study trains, `priced_on()`, without starting up, testing and tuning.
+    """Roughly how many seconds a study takes, `priced_on()`, without testing and tuning.
 
     Args:
         study: The study, none of whose arms reuses a network: its layers are known only once that is trained.
@@ -128,7 +131,8 @@ def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Seq
     data = spec.source.outline(home)
     n_train = training_examples(spec, data)
     runs = [run for _, run in study.runs()] if runs is None else runs
-    return predicted_seconds(runs, workers, n_train, data.n_train - n_train) * relative_time()
+    seconds = predicted_seconds(runs, workers, n_train, data.n_train - n_train)
+    return START_SECONDS + relative_time() * seconds
 
 
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.executors.jobs import EpochEnd, JobFailed, RunsFinished
+from dnntrain.metrics import validation_column
 from dnntrain.store.progress import ProcessRecord, RunProgress
 from dnntrain.studies.study import Study
 from dnntrain.utils.command_line import command_line
@@ -23,15 +25,13 @@ def process_record(study: Study, ids: Mapping[RunSpec, str]) -> ProcessRecord:
 
 def after_epoch(record: ProcessRecord, event: EpochEnd, ids: Mapping[RunSpec, str]) -> dict[str, Any]:
     """What changes in the record when a population has trained one more epoch. Finished runs stay until recorded."""
-    running = dict(record.running)
+    running, trained = dict(record.running), record.epochs_trained + len(event.epochs)
+    metric, scores = event.newest(validation_column(record.study.metric))
     for index, epoch in event.epochs.items():
-        run, score = ids[event.job.specs[index]], event.val_score[index]
+        run, score = ids[event.job.specs[index]], scores[index]
         running[run] = RunProgress(epoch=epoch, score=score if math.isfinite(score) else None)
-    return {
-        "running": running,
-        "epochs_trained": record.epochs_trained + len(event.epochs),
-        "metric": event.metric,
-    }
+    first = {} if record.first_epoch else {"first_epoch": datetime.now(UTC), "epochs_at_first": trained}
+    return {"running": running, "epochs_trained": trained, "metric": metric, **first}
 
 
 def after_recording(record: ProcessRecord, event: RunsFinished, ids: Mapping[RunSpec, str]) -> dict[str, Any]:

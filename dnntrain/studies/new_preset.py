@@ -32,6 +32,17 @@ SMALLEST_IMAGE = 8
 """Height and width from which on convolutions and shifts make sense, in pixels."""
 
 
+TRAINING = {"optimizer": "adam", "lr": "0.001", "batch_size": "32"}
+"""How a new preset trains, with the epochs that follow from the number of examples."""
+NETWORK, PHOTO_NETWORK = {"net": "mlp", "hidden": "100,50"}, {"net": "cnn", "hidden": "128"}
+"""What it trains, for images large enough for convolutions the second one."""
+SHOWN_DEFAULTS = TRAINING | {
+    "epochs": f"{LEAST_EPOCHS} to {MOST_EPOCHS}, fewer with more examples",
+    **{key: f"{NETWORK[key]}, or {PHOTO_NETWORK[key]} for images" for key in NETWORK},
+}
+"""All of these in words, for the command's help."""
+
+
 def new_preset(path: Path, settings: Mapping[str, Any], metric: str | None, home: DataLocation) -> tuple[str, Study]:
     """The text of a preset for some data, and the study that it describes.
 
@@ -71,13 +82,11 @@ def new_preset(path: Path, settings: Mapping[str, Any], metric: str | None, home
 
 def defaults(given: Mapping[str, Any], outline: DatasetInfo) -> dict[str, str]:
     """The base's settings that are written even where the user gives none."""
-    network = {"net": "cnn", "hidden": "128"} if is_photo(outline) else {"net": "mlp", "hidden": "100,50"}
+    network = PHOTO_NETWORK if is_photo(outline) else NETWORK
     epochs = min(max(round(EXAMPLES_SEEN / outline.n_train), LEAST_EPOCHS), MOST_EPOCHS)
     return {
         **({} if "net" in given else network),
-        "optimizer": "adam",
-        "lr": "0.001",
-        "batch_size": "32",
+        **TRAINING,
         "epochs": str(epochs),
     }
 
@@ -122,7 +131,11 @@ def arms(spec: RunSpec, outline: DatasetInfo) -> list[tuple[str, str, str]]:
 
 def metric_with_others(metric: str, outline: DatasetInfo) -> Line:
     """The metric, with the others that the data's task has."""
-    others = [each.name for each in metrics_of(outline.task) if each != metric_of(metric)]
+    others = [
+        each.name
+        for each in metrics_of(outline.task)
+        if each != metric_of(metric) and not 0 < len(outline.classes) < each.fewest_classes
+    ]
     return f"metric: {metric}", f"or {', '.join(others)}"
 
 

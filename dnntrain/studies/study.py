@@ -77,6 +77,8 @@ class Study:
     metric: str = DEFAULT_METRIC
     design: str = "list"
     note: str = ""
+    tuning_note: str = ""
+    """What was chosen for the arms that were tuned."""
     source: str = ""
     """The preset's YAML text; empty if there is none."""
     pretrain: Mapping[str, RunSpec | str] = field(default_factory=dict)
@@ -141,6 +143,7 @@ class Study:
         rare = {
             "metric_plugin": str(plugin or ""),
             "tuned": for_all,
+            "tuning_note": self.tuning_note,
             "delta": self.delta,
             "max_seeds": self.max_seeds,
             "levels": self.levels,

@@ -89,8 +89,8 @@ def tuned_study(study: Study, tuning: Tuning, chosen: Mapping[str, float]) -> St
     if at_edge:
         note += f" At the edge of the list, so a better value may lie beyond: {', '.join(at_edge)}."
     if not tuning.has_fixed:
-        return replace(study, arms=arms, note=" ".join(filter(None, [study.note, note])), tuning=None)
-    return replace(study, name=f"{study.name}-tuned", arms=arms, note=note, source="", tuning=None)
+        return replace(study, arms=arms, tuning_note=note, tuning=None)
+    return replace(study, name=f"{study.name}-tuned", arms=arms, note="", tuning_note=note, source="", tuning=None)
 
 
 def is_at_edge(tried: Candidates, value: float) -> bool:

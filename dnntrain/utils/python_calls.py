@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import numbers
 import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from pathlib import Path
@@ -66,6 +67,14 @@ def python_call(function: F) -> F:
             raise
 
     return called  # type: ignore[return-value]
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line of the user's code that called dnntrain, however many of its own functions are in between."""
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == "dnntrain":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 def python_name(flag: re.Match[str]) -> str:

@@ -16,6 +16,31 @@ Moment = Annotated[AwareDatetime, PlainSerializer(lambda moment: moment.isoforma
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+SOME_SECONDS = 5.0
+"""A predicted time below this is not given as a number, which would promise too much."""
+
+FEWEST_SECONDS, LEAST_SHARE = 2.0, 0.03
+"""From when on the pace so far says how much time is left: seconds measured, and share of the work done in them."""
+
+
+def time_left(done: float, left: float, seconds: float) -> float | None:
+    """Seconds that the rest of some work takes at the pace so far; None as long as too little is done to say.
+
+    Args:
+        done: Work done in the measured time.
+        left: Work that is left.
+        seconds: The measured time.
+    """
+    if seconds < FEWEST_SECONDS or done <= 0 or done < LEAST_SHARE * (done + left):
+        return None
+    return left * seconds / done
+
+
+def rough_duration(seconds: float) -> str:
+    """A predicted duration in a sentence: 'roughly 12 s', or 'some seconds'."""
+    return "some seconds" if seconds < SOME_SECONDS else f"roughly {duration(seconds)}"
+
+
 def duration(seconds: float) -> str:
     """A duration as text: 5 s, 3 min, 1.5 h."""
     if seconds < 99.5:

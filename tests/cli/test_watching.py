@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_a_study_is_watched_killed_and_resumed(folder: Path, training: subproces
     training.wait()
     out, err = watching.communicate(timeout=60)
     assert watching.returncode == 0 and "Interrupted at" in out, err
-    assert [line for line in err.splitlines() if line.startswith("long: ") and "1 of 2 runs are recorded" in line]
+    assert [line for line in err.splitlines() if line.startswith("long: ") and "1 of 2 runs is recorded" in line]
     after_the_kill(folder)
 
     (folder / "fast").touch()
@@ -131,7 +132,7 @@ def before_any_run(folder: Path, pid: int) -> None:
 
 def with_one_arm(folder: Path, pid: int) -> None:
     shown = succeeds("report", STUDY, cwd=folder)
-    assert "1 of 2 runs are recorded, 1 are training" in shown and "Expected end: " in shown
+    assert "1 of 2 runs is recorded, 1 is training" in shown and "Expected end: " in shown
     assert "Verdicts and intervals come when all planned runs are recorded." in shown
     assert "[95 %]" not in shown and "verdict" not in shown and "Δ" not in shown
     done = dnntrain("report", STUDY, "--json", "--require", "wide >= baseline - 50pp", cwd=folder)
@@ -151,7 +152,7 @@ def with_one_arm(folder: Path, pid: int) -> None:
 
 def after_the_kill(folder: Path) -> None:
     shown = succeeds("report", STUDY, cwd=folder)
-    assert "1 of 2 runs are recorded." in shown
+    assert "1 of 2 runs is recorded." in shown
     assert "To continue: dnntrain ablate long.yaml --workers 1" in shown.replace("\n", " ")
     assert shown == succeeds("watch", STUDY, cwd=folder)
     assert "\tinterrupted\t" in succeeds("runs", "list", cwd=folder)
@@ -172,7 +173,7 @@ def test_an_interrupted_study_says_how_it_goes_on(tmp_path: Path) -> None:
     with pytest.raises(StudyInterrupted):
         StudyRunner(study, store, device="cpu").run(executor, Stops())
     shown = succeeds("report", "runs", cwd=tmp_path)
-    assert "0 of 1 runs are recorded. The same call from Python continues it" in shown.replace("\n", " ")
+    assert "the run is not recorded yet. The same call from Python continues it" in shown.replace("\n", " ")
     assert not dt.load(tmp_path / "runs" / "short").runs.size
     StudyRunner(study, store, device="cpu").run(InProcessExecutor())
     assert not has_progress(tmp_path / "runs" / "short") and "1/1" in succeeds("report", "runs", cwd=tmp_path)
@@ -228,7 +229,8 @@ def test_a_terminal_shows_a_table_while_a_study_is_trained(tmp_path: Path, monke
             ProgressFile(tmp_path / "runs" / "small", ProcessRecord.of_this_process(study, runs))
         )
         file.keep = True
-        file.update(running={"1" * 12: RunProgress(epoch=4, score=0.875)}, epochs_trained=4, metric="val_acc")
+        pace = {"first_epoch": datetime.now(UTC) - timedelta(seconds=9), "epochs_at_first": 1, "epochs_trained": 4}
+        file.update(running={"1" * 12: RunProgress(epoch=4, score=0.875)}, **pace, metric="val_acc")
         wait_for(lambda: "val_acc" in file.path.read_text())
         monkeypatch.setattr(watch.time, "sleep", lambda seconds: training.close())  # it is killed after the first look
         done = answer(["watch", "runs"], tmp_path, width=80)

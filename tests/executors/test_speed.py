@@ -11,7 +11,7 @@ from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.executors import speed
 from dnntrain.executors.speed import MEMORY_SECONDS, Speed, TrainingTime, known_speed, priced_on, relative_time
-from dnntrain.studies.feasibility import predicted_duration
+from dnntrain.studies.feasibility import START_SECONDS, predicted_duration
 from dnntrain.studies.study import Arm, Study
 from tests.support.command import succeeds
 
@@ -38,7 +38,7 @@ def test_a_speed_is_kept_for_the_processor_and_corrects_predictions(
     TrainingTime(predicted=2, measured=1.9).learn()  # too little
     assert not cache.exists()
     TrainingTime(predicted=2, measured=5).learn()
-    assert predicted_duration(study, 1, DataLocation()) == pytest.approx(2.5 * before)
+    assert predicted_duration(study, 1, DataLocation()) == pytest.approx(START_SECONDS + 2.5 * (before - START_SECONDS))
     assert priced_on() == speed.PRICED_HERE
     monkeypatch.setattr(speed, "processor_name", lambda: "another")
     assert known_speed() is None

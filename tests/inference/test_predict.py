@@ -101,18 +101,30 @@ def test_what_differs_from_training_is_noted(table: Trained, tmp_path: Path) -> 
     new = write_table(tmp_path / "new.csv", ["extra", "member", "age", "city", "number"], rows)
     done = dnntrain(*table.command(new))
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 3
+    first = done.stdout.splitlines()[1].split(",")[1]
     for note in (
         "columns that the training data did not have are ignored: extra",
         "column 'city': not a category of the training rows, so all of its inputs are 0: 'Paris' in line 2",
         "column 'member': neither True nor False, so missing: 'perhaps' in line 2",
-        "column 'number': missing in line 3, which no training row was; replaced by the training mean",
+        "column 'number': missing in line 3, but in no training row; replaced by the training mean",
         "column 'age': 1 cell is not a number and counts as missing: 'old' in line 3",
         "numbers with a decimal comma: age",
     ):
         assert note in done.stderr
-    with pytest.warns(UserWarning, match=r"(?s)are ignored: extra.*column 'city'.*: 'Paris' in row 1"):
-        frame = table.predict(pd.DataFrame(rows[:1]))
-    assert frame["prediction"].tolist() == [done.stdout.splitlines()[1].split(",")[1]]
+    assert done.stderr.count("column 'age'") == 1
+    write_table(
+        new, ["age", "city", "member", "number"], [{"number": "abc", "age": 1, "city": "Paris", "member": "True"}]
+    )
+    done = dnntrain(*table.command(new))
+    expected = (
+        "column 'number': 1 cell is not a number and counts as missing: 'abc' in line 2; replaced by the training"
+    )
+    assert expected in done.stderr and done.stderr.count("column 'number'") == 1
+    pattern = r"(?s)are ignored: extra.*column 'city'.*: 'Paris' in row 1"
+    with pytest.warns(UserWarning, match=pattern) as warned:
+        frame = dt.predict(table.folder / "runs" / table.study, pd.DataFrame(rows[:1]), data_dir="home")
+    assert [each.filename for each in warned] == [__file__]  # the user's line, not one of dnntrain
+    assert frame["prediction"].tolist() == [first]
 
 
 def test_arrays_come_as_files_tensors_or_one_example(module: Trained) -> None:

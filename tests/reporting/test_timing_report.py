@@ -141,7 +141,7 @@ def test_a_loss_is_reached_from_above(trained: Path) -> None:
 
 def target_rows(summary: Summary) -> dict[str, list[str]]:
     """The rows of the table by arm."""
-    [table] = [table for table in tables(summary, wide=True) if "what base reaches" in table.title]
+    [table] = [table for table in tables(summary, wide=True) if "as base's run" in table.title]
     return {row[0]: row[1:] for row in table.rows}
 
 

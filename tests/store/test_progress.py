@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from dnntrain.errors import InputError
-from dnntrain.store.progress import ProcessRecord, ProgressFile, RunProgress, has_progress, read_progress
+from dnntrain.store.progress import (
+    ProcessRecord,
+    ProgressFile,
+    RunProgress,
+    has_progress,
+    read_progress,
+    recorded_in_words,
+)
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils import locks
@@ -62,7 +69,7 @@ def test_changes_are_written_within_a_second_and_not_more_often(file: ProgressFi
 def test_the_expected_end_follows_from_the_pace_of_all_processes(tmp_path: Path) -> None:
     store, now = RunStore(tmp_path), datetime.now(UTC)
     store.write(made_record("3" * 12), {"w": np.zeros(2, np.float32)})
-    pace = {"started": now - timedelta(seconds=10), "epochs_trained": 5}
+    pace = {"first_epoch": now - timedelta(seconds=8), "epochs_at_first": 1, "epochs_trained": 5}
     with ProgressFile(tmp_path / "small", process()) as one, ProgressFile(tmp_path / "small", process()) as two:
         for file, run in ((one, "0" * 12), (two, "1" * 12)):
             file.update(**pace, running=epochs((run, 5)), metric="val_acc")
@@ -70,7 +77,7 @@ def test_the_expected_end_follows_from_the_pace_of_all_processes(tmp_path: Path)
         progress = read_progress(tmp_path / "small")
         assert progress and progress.is_training and len(progress.processes) == 2
         assert {*progress.running} == {"0" * 12, "1" * 12} and progress.recorded == {"3" * 12}
-        # 40 planned epochs: 10 recorded, 5 and 5 trained; 20 are left at one a second
+        # 40 planned epochs: 10 recorded, 5 and 5 trained; 20 are left at one a second, whenever the processes started
         assert progress.share == 0.5 and progress.expected_end
         assert abs(progress.expected_end - now - timedelta(seconds=20)) < timedelta(seconds=2)
 
@@ -107,6 +114,11 @@ def test_without_locks_a_process_counts_until_it_is_silent(tmp_path: Path, monke
         file.path.write_text(json.dumps(content))
         progress = read_progress(tmp_path / "small")
         assert progress and not progress.is_training
+
+
+def test_recorded_runs_in_words() -> None:
+    assert [recorded_in_words(n, 1) for n in (0, 1)] == ["the run is not recorded yet", "the run is recorded"]
+    assert [recorded_in_words(n, 4)[:15] for n in (1, 2)] == ["1 of 4 runs is ", "2 of 4 runs are"]
 
 
 def test_a_damaged_file_is_named(file: ProgressFile, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_finished_study_loses_seeds_only_if_that_is_asked_for(folder: Path) ->
     ablate(folder, "--seeds", "3")
     before = (folder / "runs" / "small" / "study.json").read_bytes()
     refused = error_of("ablate", "small.yaml", "--seeds", "1,3", cwd=folder)
-    assert "seeds 1,3: small is finished with 3 seeds, of which 2 would leave its tables" in refused
+    assert "seeds 1,3: small is finished with 3 seeds, and its tables would lose 2 of them" in refused
     assert "give --seeds 4" in refused and "give --yes" in refused
     plan = dnntrain("ablate", "small.yaml", "--seeds", "1,3", "--plan", cwd=folder)
     assert plan.returncode == 0 and "warning: seeds 1,3: small is finished with 3 seeds" in plan.stderr

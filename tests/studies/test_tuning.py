@@ -51,8 +51,8 @@ def test_the_best_mean_wins_and_a_diverged_run_disqualifies() -> None:
     tuned = tuned_study(made, tuning, chosen | {"baseline": 1e-4})
     assert [arm.spec.lr for arm in tuned.arms] == [1e-4, 0.1]
     assert tuned.baseline == made.baseline
-    assert "edge of the list" in tuned.note
-    assert tuned.note.endswith("baseline.")
+    assert "edge of the list" in tuned.tuning_note
+    assert tuned.tuning_note.endswith("baseline.")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_an_arm_can_tune_what_its_own_factor_sets() -> None:
     thresholds = [arm.spec.clipping and arm.spec.clipping.threshold for arm in tuned.arms]
     assert thresholds == [None, 0.1, 1, None, 0.1, 1]
     assert tuned.name == "own"  # without a comparison of fixed values there is no other
-    assert "low+value clipvalue 0.1, low+norm clipnorm 1" in tuned.note
-    assert tuned.note.endswith("may lie beyond: low+value, high+value.")  # a list of two has edges only
+    assert "low+value clipvalue 0.1, low+norm clipnorm 1" in tuned.tuning_note
+    assert tuned.tuning_note.endswith("may lie beyond: low+value, high+value.")  # a list of two has edges only
     assert [arm.tuned for arm in tuned.to_record().arms] == ["", "clipvalue", "clipnorm"] * 2
 
 
@@ -151,9 +151,16 @@ def test_ablate_compares_arms_with_their_own_tuned_values_at_once(tmp_path: Path
     planned = answer(["ablate", "own.yaml", "--plan"], tmp_path)
     assert "first clipvalue is tuned for low+value over 0.01, 0.1; clipnorm is tuned for low+norm" in planned.out
     assert "clipvalue=tuned" in planned.out
+    all_arms = "factors:\n  a: {lr: {tune: [0.01, 0.1]}}\n  b: {act: elu, lr: {tune: [0.01, 0.1]}}\n  c: {lr: 0.01}\n"
+    (tmp_path / "lr.yaml").write_text(f"base: {{train_size: 100, epochs: 1}}\ndesign: list\n{all_arms}")
+    lines = [" ".join(line.split()) for line in answer(["ablate", "lr.yaml", "--plan"], tmp_path).out.splitlines()]
+    assert {"a act=relu, lr=tuned", "b act=elu, lr=tuned", "c lr=0.01"} <= {*lines}
+    assert not [line for line in lines if line.startswith("common: ") and "lr=" in line]
     made = answer(["ablate", "own.yaml"], tmp_path, seconds=300)
     assert made.code == 0, made.err
-    assert "on validation, over other seeds: low+value clipvalue 0." in " ".join(made.out.split())
+    words = " ".join(made.out.split())
+    assert "Tuning: Tuned arms got their values on validation, over other seeds: low+value clipvalue 0." in words
+    assert "The preset's note" not in words
     assert sorted(path.name for path in (tmp_path / "runs").glob("own*")) == ["own", "own-tuning"]
     rows = list(csv.DictReader(answer(["report", "runs/own", "--csv", "-"], tmp_path).out.splitlines()))
     assert [row["tuned"] for row in rows] == ["", "clipvalue", "clipnorm"]

@@ -167,6 +167,7 @@ def judging_data(summary: Summary) -> dict[str, Any]:
         "study": summary.results.name,
         "question": record.question,
         "note": record.note,
+        "tuning_note": record.tuning_note,
         "metric": summary.metric,
         "baseline": summary.baseline,
         "method": family.method if family else None,
