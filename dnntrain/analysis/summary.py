@@ -101,14 +101,18 @@ class Summary:
     def best(self) -> list[str]:
         """The arms that may be the best, the one with the best mean first.
 
-        In 95 % of studies, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
+        At a confidence of `best_level`, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
         all arms share, and where it is not known what a lost run counts as.
         """
         is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in self.runs.values())
         if self.family is None or not is_complete:
             return []
-        level = 1 - (1 - LEVEL) / self.options.metrics
-        return best_arms(self.runs, self.higher_is_better, self.results.is_paired, level)
+        return best_arms(self.runs, self.higher_is_better, self.results.is_paired, self.best_level)
+
+    @property
+    def best_level(self) -> float:
+        """The confidence of `best`: with several looks that of the strictest at which an arm's seeds ended."""
+        return 1 - current_level(self.results.record, self.runs) / self.options.metrics
 
     @cached_property
     def mean_ranks(self) -> Mapping[str, float]:

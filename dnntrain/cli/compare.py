@@ -11,7 +11,7 @@ import typer
 
 from dnntrain.cli import completion
 from dnntrain.cli.options import Out, add_options
-from dnntrain.cli.outputs import Outputs, output_options
+from dnntrain.cli.outputs import Outputs, output_options, warn_of_requirements
 from dnntrain.errors import InputError
 from dnntrain.store.studies import RUNS
 
@@ -84,7 +84,7 @@ def compare(
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="REQUIREMENT",
-                     help="check a requirement such as 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
+                     help="check a requirement such as 'new better than base' or 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
                           "if it is inconclusive; repeatable"),
     ] = None,
     keep_if: Annotated[
@@ -100,7 +100,7 @@ def compare(
     Examples:
         dnntrain compare runs.csv --arm optimizer --seed seed --value f1
         dnntrain compare runs.csv --arm optimizer --value f1 --value loss:min
-        dnntrain compare runs/vanishing --keep-if 'elu >= baseline'
+        dnntrain compare runs/vanishing --keep-if 'elu not worse than baseline'
     """
     from dnntrain.analysis.table_layout import read_lost_values
     from dnntrain.api import reports
@@ -108,8 +108,9 @@ def compare(
 
     shown = Outputs(**outputs)
     shown.check_against(tables)
-    if keep_if is not None and (require or shown.to_stdout):
-        raise InputError("--keep-if: prints one word, so it goes neither with --require nor with output to stdout")
+    if keep_if is not None and (require or shown.quiet or shown.to_stdout):
+        raise InputError("--keep-if: prints one word, so it takes no --require, no --quiet and no output to stdout")
+    shown.check_requirements(require or ())
     result = reports.compare(
         tables,
         out=out, arm=arm, value=value or (), seed=seed, block=block, status=status,
@@ -123,6 +124,7 @@ def compare(
     if keep_if is None:
         shown.write(result)
     else:
+        warn_of_requirements(result)
         warn_of_test_metrics(result)
         shown.write_files(result)
         typer.echo(DECISIONS[code])

@@ -129,8 +129,10 @@ NEEDLESS_OPTIONS = {
     "--resume": "the same command continues where it stopped",
     "--verbose": "progress goes to stderr",
     "--quiet": "progress goes to stderr; add 2>/dev/null",
+    "--keep-if": "`dnntrain compare STUDY --keep-if REQUIREMENT` prints keep, discard or undecided",
+    "--require": "`dnntrain report STUDY --require REQUIREMENT` checks a requirement",
 }
-"""Options of other tools that none of the commands needs, and why."""
+"""Options that a command needs not, or that another command has, and what to do instead."""
 
 
 @app.callback(invoke_without_command=True)

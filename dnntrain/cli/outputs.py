@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,9 +42,17 @@ OUTPUTS: dict[str, Any] = {
     "figures": Annotated[
         Path | None, typer.Option(metavar="DIR", help="write the figures to this folder, as PNG, SVG and PDF")
     ],
+    "no_titles": Annotated[
+        bool,
+        typer.Option("--no-titles", help="leave title, subtitle and caption out of the figures, as papers do"),
+    ],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="print only the answers to requirements, without tables")],
     "as_json": AsJson,
 }
 """The fields of `Outputs` as options of the command line."""
+
+FIGURE_SUFFIXES = ("png", "svg", "pdf")
+"""Endings that no folder of figures has."""
 
 STUDY_FILES = ("study.json", "results.csv", "history.csv", "preset.yaml")
 """What a study's folder holds: records, which no report may replace."""
@@ -61,6 +69,8 @@ class Outputs:
     latex: str | None = None
     html: str | None = None
     figures: Path | None = None
+    no_titles: bool = False
+    quiet: bool = False
     as_json: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +80,15 @@ class Outputs:
             )
         if self.to_stdout and self.wide:
             raise InputError("--wide: is for the table on the terminal, which is not printed here")
+        if self.quiet and (self.to_stdout or self.wide):
+            raise InputError("--quiet: prints only requirements, so it goes neither with --wide nor output to stdout")
+        if self.no_titles and self.figures is None:
+            raise InputError("--no-titles: is about the files of --figures, which is not given")
+        if self.figures is not None and self.figures.suffix.lower().lstrip(".") in FIGURE_SUFFIXES:
+            raise InputError(
+                f"--figures {self.figures}: names a file, but takes a folder for all figures in all formats; for one "
+                f"figure, use Python: dnntrain.load(STUDY).plot('effects').savefig('{self.figures.name}')"
+            )
 
     @property
     def to_stdout(self) -> int:
@@ -80,6 +99,11 @@ class Outputs:
     def files(self) -> dict[str, str | None]:
         """The file of each option that writes one, or '-' for stdout."""
         return {f"--{name}": getattr(self, name) for name in ("csv", "history", "md", "latex", "html")}
+
+    def check_requirements(self, given: Sequence[str]) -> None:
+        """Raise InputError for --quiet without a requirement, which would print nothing."""
+        if self.quiet and not given:
+            raise InputError("--quiet: prints only the answers to requirements, and no --require is given")
 
     def check_against(self, inputs: Iterable[Path]) -> None:
         """Raise InputError for a file that would replace what the report is about, or a file of a study."""
@@ -95,6 +119,7 @@ class Outputs:
 
     def write(self, report: Report) -> None:
         """Write the files, and print the tables and the answers to requirements unless something else is printed."""
+        warn_of_requirements(report)
         self.write_files(report)
         if self.as_json:
             typer.echo(report.to_json(), nl=False)
@@ -110,21 +135,28 @@ class Outputs:
             if file is not None:
                 save(text(), file)
         if self.figures is not None:
-            drawn = report.save_figures(self.figures)
+            drawn = report.save_figures(self.figures, titles=not self.no_titles)
             typer.echo(f"wrote {len(drawn)} files to {self.figures}", err=True)
 
     def print_tables(self, report: Report) -> None:
-        """Print the tables, the answers to requirements, and what the exit code guarantees."""
-        from dnntrain.reporting.gates import guarantees
+        """Print the tables unless it is `quiet`, the answers to requirements, and how often exit codes are wrong."""
+        from dnntrain.reporting.gates import guarantee
         from dnntrain.reporting.terminal import study_report
         from dnntrain.reporting.transfer import transfer_report
 
-        for summary in report.summaries:
+        for summary in () if self.quiet else report.summaries:
             for part in (study_report(summary, wide=self.wide), *transfer_report(summary)):
                 show(part)
-        answers = [f"{gate.answer.name}: {gate.requirement} ({gate.study}): {gate.reason}" for gate in report.gates]
-        for line in (*answers, *guarantees(report.gates)):
+        answers = [line for gate in report.gates for line in gate.lines]
+        for line in filter(None, (*answers, guarantee(report.gates))):
             typer.echo(line)
+
+
+def warn_of_requirements(report: Report) -> None:
+    """Warn on stderr of requirements that may not say what their author meant."""
+    for gate in report.gates:
+        if gate.finding.warning:
+            typer.echo(f"warning: '{gate.requirement}': {gate.finding.warning}", err=True)
 
 
 def output_options() -> list[inspect.Parameter]:

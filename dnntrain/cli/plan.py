@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,6 +20,7 @@ from dnntrain.metrics import metric_of
 from dnntrain.store.progress import recorded_in_words
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
+from dnntrain.studies.pretraining import pretraining_study
 from dnntrain.studies.study import Arm, Study, Tuning
 from dnntrain.techniques.networks.module import Module, module_spec
 from dnntrain.utils.console import console, show
@@ -137,6 +138,7 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}"
         + (f"; baseline: {study.baseline}" if study.baseline else ""),
         f"compared by {study.metric}; δ = {delta}",
+        *base_lines(study),
         *network_lines(study, options),
         *work_lines(study, options, runner),
         f"common: {write_settings(common_settings(study))}",
@@ -187,6 +189,17 @@ def tuning_line(study: Study, tuning: Tuning) -> str:
         more += len(study.arms) * len(study.seeds)
         return f"then {'; '.join(parts)}, and all arms train again at what was chosen: {more} more runs"
     return f"first {'; '.join(parts)}: {more} more runs"
+
+
+def base_lines(study: Study) -> Iterator[str]:
+    """The networks that a preset's arms reuse, and the settings of those that are trained first."""
+    first = pretraining_study(study)
+    for key, base in study.pretrain.items():
+        if isinstance(base, str):
+            yield f"{key}: the pretrained network {base}"
+        elif first:
+            settings = write_settings(split_settings({key: base.settings()}).common)
+            yield f"{key}: trained first, in the study {first.name}, 1 run more: {settings}"
 
 
 def network_lines(study: Study, options: RunOptions) -> list[str]:

@@ -56,7 +56,7 @@ def report(
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="REQUIREMENT",
-                     help="check a requirement: 'elu >= relu - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
+                     help="check a requirement: 'elu better than relu', 'elu not worse than base - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
                           "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold "
                           "(if one were false, in at most about 2.5 % of studies); 1: one fails (if all were true, in "
                           "at most about 2.5 % of studies for each); 3: none fails, but one is inconclusive"),
@@ -96,7 +96,7 @@ def report(
     Examples:
         dnntrain report runs/
         dnntrain report runs/vanishing --metric test_acc --html vanishing.html
-        dnntrain report runs/vanishing --require 'elu >= baseline - 0.3pp'
+        dnntrain report runs/vanishing --require 'elu better than baseline' --quiet
     """
     from dnntrain.api import reports
     from dnntrain.cli import watch
@@ -109,6 +109,7 @@ def report(
         return
     shown = Outputs(**outputs)
     shown.check_against(paths)
+    shown.check_requirements(require or ())
     if follow:
         watch.follow(paths, out)
     result = reports.report(

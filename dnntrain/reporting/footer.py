@@ -26,6 +26,7 @@ from dnntrain.reporting.provenance import provenance_lines
 from dnntrain.reporting.secondary import secondary_lines
 from dnntrain.reporting.timing import time_lines
 from dnntrain.statistics import LEVEL, ComparisonFamily
+from dnntrain.statistics.verdicts import BETTER, WORSE
 from dnntrain.store.study_record import StudyRecord
 
 METHODS_IN_WORDS = {
@@ -238,7 +239,26 @@ def best_line(summary: Summary) -> Iterator[str]:
     if others:
         rest, what = f"no clear difference from: {', '.join(others)}", "the best is among these"
     how = "each arm compared with the best one, not with the baseline"
-    yield f"best: {first}; {rest} ({how}; in 95 of 100 studies {what}{over})"
+    yield f"best: {first}; {rest} ({how}; in {100 * summary.best_level:.3g} of 100 studies {what}{over})"
+    yield from best_against_table(summary, first)
+
+
+def best_against_table(summary: Summary, first: str) -> Iterator[str]:
+    """Why an arm may be left out of the best although the table is not clear about it; nothing if it is."""
+    if summary.family is None or (first != summary.baseline and summary.baseline in summary.best):
+        return
+    judged = [arm for arm in summary.arms if arm.name != summary.baseline]
+    if first == summary.baseline:
+        unclear = [arm.name for arm in judged if arm.name not in summary.best and WORSE not in arm.verdict]
+    else:
+        unclear = [arm.name for arm in judged if arm.name == first and BETTER not in arm.verdict]
+    if unclear:
+        table, here = formatting.percent(summary.family.level), formatting.percent(summary.best_level)
+        yield (
+            f"The table compares {formatting.listed(unclear, MAX_ARMS)} with {summary.baseline} in both directions, "
+            f"at {table}; the line of the best arms asks in one direction only which may be the best, at {here}, so it "
+            "can be clear where the table is not."
+        )
 
 
 def other_baseline_line(summary: Summary) -> Iterator[str]:

@@ -133,19 +133,20 @@ class StudyResult:
         return any(name == arm for name in self)
 
     @python_call
-    def plot(self, kind: str = "effects") -> Figure:
+    def plot(self, kind: str = "effects", *, titles: bool = True) -> Figure:
         """Draw a figure, without a window or state of pyplot. Notebooks show it; `figure.savefig` writes it.
 
         Args:
             kind: 'effects', 'interactions', 'curves', 'gradients', 'sensitivity', 'rates', 'tuning', 'confusion',
-                'time', 'sizes', or 'strategies', as in reports.
+                'time', 'sizes', or 'strategies'; or the name in files, such as 'learning-curves'.
+            titles: Whether it has its title, subtitle and caption.
 
         Raises:
             InputError: If the kind is unknown, or the study has no data for it.
         """
         from dnntrain.reporting.figures import draw_figure  # matplotlib takes long to import
 
-        return draw_figure(kind, self.summary.analysis)
+        return draw_figure(kind, self.summary.analysis, titles=titles)
 
     @python_call
     def require(self, requirement: str | Iterable[str], *, allow_partial: bool = False) -> GateResult | GateResults:
@@ -240,11 +241,16 @@ class Report:
         return to_html(self.summaries)
 
     @python_call
-    def save_figures(self, folder: str | Path) -> list[Path]:
-        """Write the figures as PNG (300 dpi), SVG, and PDF; returns their paths."""
+    def save_figures(self, folder: str | Path, *, titles: bool = True) -> list[Path]:
+        """Write the figures as PNG (300 dpi), SVG, and PDF; returns their paths.
+
+        Args:
+            folder: Where to write.
+            titles: Whether the figures have their title, subtitle and caption.
+        """
         from dnntrain.reporting.figures import save_figures
 
-        return save_figures(self.summaries, Path(folder))
+        return save_figures(self.summaries, Path(folder), titles=titles)
 
     def __str__(self) -> str:
         return "\n\n".join(f"{study.name}\n{study.summary}" for study in self.studies)

@@ -88,20 +88,25 @@ def main_table(summary: Summary, *, wide: bool, secondary: bool = True) -> TextT
     headings += [f"Δ {other.metric} [{formatting.percent(other.level)}]", judged_by_other] if other else []
     rows = []
     for arm in summary.arms:
-        is_baseline = arm.name == summary.baseline
         value = "" if arm.tuned_value is None else format_value(arm.tuned_value)
         row = [arm.name] + [f"{arm.tuned} {value}".strip() if len(keys) > 1 else value] * len(tuned)
         row += [f"{arm.finished}/{arm.runs.planned}", formatting.spread(arm, metric)]
         row += [formatting.spread_of_runs([*arm.other_part.values()], validation)] if has_validation else []
         if family:
-            row += ["baseline" if is_baseline else formatting.against_baseline(arm, summary), arm.verdict]
+            row += difference_cells(arm, summary)
             row += wide_cells(arm, summary) if wide else []
         if other:
-            theirs = other.arm(arm.name)
-            row += ["baseline" if is_baseline else formatting.against_baseline(theirs, other), theirs.verdict]
+            row += difference_cells(other.arm(arm.name), other)
         rows.append(row)
     verdicts = frozenset({"verdict", judged_by_other})
     return TextTable("", headings, rows, frozenset(headings) - {"arm"} - verdicts, colored=verdicts)
+
+
+def difference_cells(arm: ArmSummary, summary: Summary) -> list[str]:
+    """An arm's difference from the baseline, and its verdict; of the baseline, what it is."""
+    if arm.name == summary.baseline:
+        return ["", "baseline"]
+    return [formatting.against_baseline(arm, summary), arm.verdict]
 
 
 def wide_headings(family: ComparisonFamily) -> list[str]:

@@ -35,14 +35,15 @@ def transfer_report(summary: Summary) -> Iterator[TextTable | Text]:
 
 @dataclass(frozen=True)
 class TransferCost:
-    """An arm's errors and time, and the ratios of scratch's to them; nan where the divisor is 0."""
+    """An arm's errors and time, and their ratios to those of scratch; nan where scratch's are 0."""
 
     arm: str
     errors: float
     deviation: float
-    fewer: float
+    error_ratio: float
+    """Below 1 is better."""
     seconds: float
-    faster: float
+    time_ratio: float
 
 
 def costs(summary: Summary) -> list[TransferCost]:
@@ -53,21 +54,22 @@ def costs(summary: Summary) -> list[TransferCost]:
     compared = []
     for arm in summary.arms:
         errors = error(arm, summary.metric)
-        fewer = error(scratch, summary.metric) / (errors or math.nan)
-        faster = scratch.seconds / (arm.seconds or math.nan)
-        compared.append(TransferCost(arm.name, errors, arm.deviation, fewer, arm.seconds, faster))
+        error_ratio = errors / (error(scratch, summary.metric) or math.nan)
+        time_ratio = arm.seconds / (scratch.seconds or math.nan)
+        compared.append(TransferCost(arm.name, errors, arm.deviation, error_ratio, arm.seconds, time_ratio))
     return compared
 
 
 def cost_table(summary: Summary) -> TextTable:
-    """Errors and time of each arm against scratch."""
+    """Errors and time of each arm, also as multiples of scratch's: below 1 is fewer errors, or less time."""
     kind = "errors %" if metric_of(summary.metric).is_share else formatting.heading(summary.metric)
     rows = []
     for cost in costs(summary):
         errors = formatting.number(cost.errors, summary.metric, cost.deviation)
-        rows.append([cost.arm, errors, times(cost.fewer), formatting.brief(cost.seconds), times(cost.faster)])
-    headings = ["arm", kind, "fewer than scratch", "s/run", "faster"]
-    return TextTable("errors and time against scratch", headings, rows, frozenset(headings[1:]))
+        rows.append([cost.arm, errors, ratio(cost.error_ratio), formatting.brief(cost.seconds), ratio(cost.time_ratio)])
+    headings = ["arm", kind, "errors × scratch", "s/run", "time × scratch"]
+    return TextTable("errors and time against scratch (× scratch: below 1 is better)", headings, rows,
+                     frozenset(headings[1:]))  # fmt: skip
 
 
 def error(arm: ArmSummary, metric: str) -> float:
@@ -75,9 +77,9 @@ def error(arm: ArmSummary, metric: str) -> float:
     return 1 - arm.mean if metric_of(metric).higher_is_better else arm.mean
 
 
-def times(ratio: float) -> str:
-    """Formats a ratio: '4.9 ×', or a dash for nan."""
-    return "-" if math.isnan(ratio) else f"{formatting.brief(ratio)} ×"
+def ratio(value: float) -> str:
+    """Formats a ratio to three digits: '1.33', or a dash for nan."""
+    return "-" if math.isnan(value) else f"{value:.3g}"
 
 
 def supported(summary: Summary) -> str:

@@ -100,11 +100,14 @@ def test_requirements_on_unfinished_studies_are_inconclusive(tmp_path: Path) -> 
 def test_figures_are_drawn_by_kind(study: dt.StudyResult) -> None:
     figure = study.plot("effects")
     assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
-    with pytest.raises(dt.InputError, match=f"kind 'bars': must be one of {', '.join(FIGURE_KINDS)}"):
+    with pytest.raises(dt.InputError, match=f"kind 'bars': must be one of {', '.join(FIGURE_KINDS)}, learning-curves"):
         study.plot("bars")
+    with pytest.raises(dt.InputError, match="did you mean 'gradient-flow'"):
+        study.plot("gradientflow")
     with pytest.raises(dt.InputError, match="kind 3: must be text"):
         study.plot(3)  # type: ignore[arg-type]
-    for kind in FIGURE_KINDS.keys() - {"effects", "time"}:
+    assert not study.plot("effects", titles=False).texts
+    for kind in {*FIGURE_KINDS, *(kind.file for kind in FIGURE_KINDS.values())} - {"effects", "time"}:
         with pytest.raises(dt.InputError, match=f"kind '{kind}'"):
             study.plot(kind)
 

@@ -47,6 +47,7 @@ HOW = {
     "yes": "answers a question that is asked only where something is removed",
     "force": "replaces a file, as test_presets_command holds",
     "html": "writes a page, as test_report holds; drawing it takes seconds",
+    "no_titles": "leaves texts out of figures, as test_figures holds",
     "figures": "writes figures, as test_figures holds; drawing them takes seconds",
 }
 """Options that only say how a command does its work, and those that other tests cover."""
@@ -236,6 +237,7 @@ VALUES: dict[str, list[list[str]]] = {
     "high": [["--to", "0.1"]],
     "steps": [["--steps", "21"]],
     "keep_if": [["--keep-if", "elu >= base"]],
+    "quiet": [["--quiet", "--require", "elu >= base"]],
     "proba": [["--proba"]],
     "ensemble": [["--ensemble"]],
     "runs": [["--runs", "elsewhere"]],

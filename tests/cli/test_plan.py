@@ -52,6 +52,21 @@ def test_the_plan_says_what_is_recorded_and_what_the_rest_takes(folder: Path) ->
     assert "6 of 6 runs are recorded" in done and "training" not in done
 
 
+def test_the_plan_shows_the_network_that_is_trained_first(tmp_path: Path) -> None:
+    (tmp_path / "reuse.yaml").write_text("""
+base: {hidden: 4, train_size: 60, val: 60, epochs: 1, classes: [coat, shirt]}
+pretrain: {hidden: 4, train_size: 80, val: 60, epochs: 3, lr: 0.2, classes: [bag, dress]}
+design: list
+factors: {scratch: {}, frozen: {reuse_from: pretrain}}
+baseline: scratch
+seeds: 2
+""")
+    lines = plan("ablate", "reuse.yaml", cwd=tmp_path)
+    [line] = [line for line in lines if line.startswith("pretrain: ")]
+    assert line.startswith("pretrain: trained first, in the study reuse-base, 1 run more: ")
+    assert "train_size=80" in line and "epochs=3" in line and "lr=0.2" in line and "classes=bag,dress" in line
+
+
 def test_one_setting_is_planned_too(tmp_path: Path) -> None:
     lines = plan("train", "--hidden", "4", "--train-size", "60", cwd=tmp_path)
     assert "1 arm × 1 seed = 1 run in 1 population" in lines

@@ -189,7 +189,7 @@ def test_a_metric_of_ones_own_is_one_class(own_f1: type[Metric], tmp_path: Path)
     words = ["--metric", "test_own_f1", "--require", "elu.val_own_f1 >= 0.01", "--figures", "figures"]
     report = answer(["report", "runs", *words], tmp_path, seconds=300)
     assert report.code == 0, report.err
-    assert "test_own_f1 %" in report.out and "HOLDS: elu.val_own_f1" in report.out
+    assert "test_own_f1 %" in report.out and "HOLDS  elu.val_own_f1" in report.out
     shown = json.loads(answer(["report", "runs", "--json"], tmp_path).out)["studies"][0]
     assert shown["metric"] == "val_own_f1"
     assert shown["arms"][0]["mean"] == pytest.approx(np.mean([float(row["val_own_f1"]) for row in rows[:3]]))

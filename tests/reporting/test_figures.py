@@ -40,12 +40,13 @@ from dnntrain.reporting.figures import (
     save_figures,
 )
 from dnntrain.reporting.figures.axis_labels import place_labels
+from dnntrain.reporting.figures.effects import VERDICT_COLORS
 from dnntrain.reporting.figures.series import gradients, select_arms
-from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS
+from dnntrain.reporting.figures.style import LINE_COLORS, LINE_DASHES, LINE_MARKERS, VERMILLION
 from dnntrain.reporting.sensitivity import factor_text
 from dnntrain.reporting.tables import tables
 from dnntrain.store.study_files import read_study
-from tests.support.command import environment, succeeds
+from tests.support.command import environment, error_of, succeeds
 
 ALL = ("learning-curves", "effects", "gradient-flow", "sensitivity", "learning-rates", "confusion", "time")
 FROM_RECORDS = ("sensitivity", "confusion")
@@ -180,6 +181,27 @@ def test_every_figure_is_written_for_print_and_with_text_that_stays_text(files: 
             root = ET.parse(file).getroot()
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
             assert any("Which rate?" in (text.text or "") for text in root.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_a_figure_for_a_paper_leaves_out_its_texts_and_their_room(trained: Summary, tmp_path: Path) -> None:
+    for kind in ("effects", "gradient-flow"):
+        whole, bare = draw_figure(kind, trained), draw_figure(kind, trained, titles=False)
+        assert whole.texts and not bare.texts
+        removed = whole.get_figheight() - bare.get_figheight()
+        assert removed > 0.5 and whole.get_figwidth() == bare.get_figwidth()
+        for before, after in zip(whole.axes, bare.axes, strict=True):  # what is drawn keeps its size
+            assert before.get_window_extent().size == pytest.approx(after.get_window_extent().size)
+            assert 0 <= after.get_position().y0 and after.get_position().y1 <= 1
+    written = save_figures([trained], tmp_path, ["svg"], titles=False)
+    assert len(written) == len(ALL) and not any("Which rate?" in file.read_text("utf-8") for file in written)
+
+
+def test_a_file_of_figures_is_refused(trained: Summary) -> None:
+    for name in ("fig.pdf", "fig.PNG"):
+        said = error_of("report", trained.results.folder, "--figures", name)
+        assert f"--figures {name}: names a file, but takes a folder" in said and f"savefig('{name}')" in said
+        assert not Path(name).exists()
+    assert "--no-titles: is about" in error_of("report", trained.results.folder, "--no-titles")
 
 
 def test_a_pdf_has_fonts_that_can_be_edited(trained: Summary) -> None:
@@ -348,6 +370,7 @@ def test_the_forest_plot_shows_the_intervals_of_the_report(steady: Written) -> N
     assert bars[1.6] == pytest.approx([100 * c.low, 100 * c.high])
     assert bars[3.2] == pytest.approx([100 * c.narrow_low, 100 * c.narrow_high])
     assert "simultaneous 97.5 % intervals of 1 comparison, method moderated; thick: 95 %" in words(figure)
+    assert "orange: worse" in words(figure) and VERDICT_COLORS["worse"] == VERMILLION  # the palette's orange
     assert "±2 points" in words(figure) and "97.5 % intervals" in axes.get_xlabel()
     assert any("+11.50 [" in text.get_text() for text in axes.texts)
     assert "worse" in axes.get_xlabel().split("difference")[0]
@@ -502,6 +525,16 @@ def test_the_points_are_the_means_against_time(steady: Written) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["more", "base (baseline)"]  # best first
+    ends = [path.vertices[:, 0].max() for bars in axes.containers for path in bars[2][0].get_paths()]
+    assert len(ends) == 2 and max(ends) > 1.08 * 2.5 and axes.get_xlim()[1] > max(ends)  # no bar is cut
+
+
+def test_a_baseline_that_is_named_so_is_marked_once(tmp_path: Path) -> None:
+    study = Written(tmp_path, ["baseline", "more"], 1)
+    for arm in ("baseline", "more"):
+        study.run(arm, 0, [0.5, 0.7])
+    legend = drawn(draw_score_against_time(study.summary())).axes[0].get_legend()
+    assert legend is not None and {text.get_text() for text in legend.get_texts()} == {"baseline", "more"}
 
 
 def test_an_arm_that_is_far_off_does_not_squeeze_the_others(tmp_path: Path) -> None:

@@ -186,6 +186,26 @@ def test_the_best_arms_are_named_from_three_shared_seeds_on(tmp_path: Path) -> N
     assert "best:" not in text_of(made(tmp_path / "few", {name: values[:2] for name, values in arms.items()}))
 
 
+def test_the_best_arms_and_the_table_are_judged_at_the_same_level(tmp_path: Path) -> None:
+    looks = {"looks": [{"n": 5}], "levels": {"5": 0.05, "10": 0.0297}}
+
+    def two(seed: int, **more: Any) -> Summary:
+        rng = np.random.default_rng(seed)
+        arms = {name: rng.normal(mean, 0.01, 10).round(4).tolist() for name, mean in (("base", 0.8), ("elu", 0.811))}
+        return made(tmp_path / f"{seed} {len(more)}", arms, **more)
+
+    once, later = two(10), two(10, **looks)
+    assert (once.best, later.best) == (["elu"], ["elu", "base"]) and "The table compares" not in text_of(later)
+    both = two(6, **looks)
+    assert both.best == ["elu"] and both.arm("elu").verdict == "inconclusive"
+    assert "; in 97 of 100 studies it is the best)" in text_of(both)
+    why = (
+        "The table compares elu with base in both directions, at 97.03 %; the line of the best arms asks in one "
+        "direction only which may be the best, at 97.03 %, so it can be clear where the table is not."
+    )
+    assert why in text_of(both)
+
+
 def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp_path: Path) -> None:
     summary = made(tmp_path / "few", arms_around(0.8, 3), AnalysisOptions(delta="2pp"))
     assert summary.family

@@ -196,7 +196,8 @@ def test_all_documents_use_the_words_of_the_terminal(tmp_path: Path) -> None:
     cells = [formatting.spread(arm, "val_rmse"), formatting.against_baseline(arm, summary)]
     assert re.fullmatch(r"\d\d,\d{3} ± [\d,]+ \([\d,]+ finished\)", cells[0])
     documents = to_markdown([summary]), plain_latex(to_latex([summary]))
-    for text in (*documents, html_table(main_table(summary, wide=True)).replace("−", "-")):
+    page = html_table(main_table(summary, wide=True)).replace("−", "-")  # pages have true minus signs
+    for text in (*documents, page):
         assert all(cell in text for cell in cells)
     for text in documents:
         assert "north.csv: 31 rows left out" in text and "south.csv: 77 rows left out" in text

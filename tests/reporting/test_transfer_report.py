@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import math
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,14 @@ def test_the_strategy_of_a_ladder_is_that_of_its_table(tmp_path: Path) -> None:
     assert set(verdicts.values()) == {"", "better"} or set(verdicts.values()) == {None, "better"}
     found = written["transfer"]["recommendation"]
     assert {found["supported"], *found["others"]} == {"frozen", "unfreeze 1"} and not found["scratch_may_be_best"]
-    assert f"Supported: {found['supported']}, +5." in printed("report", folder)
+    shown = printed("report", folder)
+    assert f"Supported: {found['supported']}, +5." in shown
+    costs = {cost["arm"]: cost for cost in written["transfer"]["costs"]}
+    for arm, cost in costs.items():  # fewer errors than scratch are less than 1
+        assert cost["error_ratio"] == pytest.approx(cost["errors"] / costs["scratch"]["errors"])
+        assert re.search(rf"{arm} [\d.]+ {cost['error_ratio']:.3g} [\d.]+ {cost['time_ratio']:.3g}\b", shown)
+    assert costs["scratch"]["error_ratio"] == 1 > costs["frozen"]["error_ratio"]
+    assert "arm errors % errors × scratch s/run time × scratch" in shown
     assert "over scratch (better); no clear difference from:" in printed("report", folder)
     # the same in another metric, in its own unit and direction
     assert f"Supported: {found['supported']}, -0.05" in printed("report", folder, "--metric", "val_loss")

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from dnntrain.analysis.per_class import classes_by_arm
 from dnntrain.analysis.summary import Summary
-from dnntrain.errors import InputError
+from dnntrain.errors import InputError, nearest
 from dnntrain.reporting.figures.confusion import draw_confusion
 from dnntrain.reporting.figures.curves import draw_learning_curves
 from dnntrain.reporting.figures.effects import draw_effects
@@ -28,7 +28,7 @@ from dnntrain.reporting.figures.score_time import draw_score_against_time
 from dnntrain.reporting.figures.sensitivity import draw_sensitivity
 from dnntrain.reporting.figures.series import read_history
 from dnntrain.reporting.figures.strategies import draw_strategies
-from dnntrain.reporting.figures.style import check_format, rendered
+from dnntrain.reporting.figures.style import check_format, rendered, without_titles
 from dnntrain.reporting.figures.training_size import draw_training_size
 from dnntrain.reporting.figures.tuning import draw_tuning
 from dnntrain.utils.files import write_errors
@@ -56,7 +56,11 @@ __all__ = [
 
 
 def save_figures(
-    summaries: Sequence[Summary], folder: Path, formats: Sequence[str] = ("png", "svg", "pdf")
+    summaries: Sequence[Summary],
+    folder: Path,
+    formats: Sequence[str] = ("png", "svg", "pdf"),
+    *,
+    titles: bool = True,
 ) -> list[Path]:
     """Write every figure of every study as STUDY-FIGURE.FORMAT. The same records give the same bytes.
 
@@ -64,6 +68,7 @@ def save_figures(
         summaries: The studies.
         folder: Where to write; it is created if it does not exist.
         formats: File formats: png, svg or pdf.
+        titles: Whether the figures have their title, subtitle and caption.
 
     Returns:
         The paths of the files, in the order in which they were written.
@@ -78,6 +83,8 @@ def save_figures(
         folder.mkdir(parents=True, exist_ok=True)
         for name, summary in zip(file_names(s.results.name for s in summaries), summaries, strict=True):
             for kind, figure in draw_all(summary):
+                if not titles:
+                    figure = without_titles(figure)
                 for suffix in formats:
                     path = folder / f"{name}-{kind}.{suffix}"
                     path.write_bytes(rendered(figure, suffix))
@@ -122,32 +129,42 @@ FIGURE_KINDS: dict[str, FigureKind] = {
     ),
     "time": FigureKind("time", lambda s, _: draw_score_against_time(s), "no finished run of it has a time"),
 }
-"""The kinds of figures in the order of reports, by the name that `StudyResult.plot` takes."""
+"""The kinds of figures in the order of reports, by a short name. `StudyResult.plot` takes it and the one in files."""
 
 
-def draw_figure(kind: str, summary: Summary) -> Figure:
+def figure_kind(name: str) -> str:
+    """A key of `FIGURE_KINDS` from itself or from its name in files; InputError if the name is unknown."""
+    by_file = {kind.file: key for key, kind in FIGURE_KINDS.items()}
+    known = dict.fromkeys([*FIGURE_KINDS, *by_file])
+    if name not in known:
+        near = f"; did you mean {' or '.join(map(repr, found))}?" if (found := nearest(name, known)) else ""
+        raise InputError(f"kind {name!r}: must be one of {', '.join(known)}{near}")
+    return by_file.get(name, name)
+
+
+def draw_figure(kind: str, summary: Summary, *, titles: bool = True) -> Figure:
     """Draws one figure.
 
     Args:
-        kind: A key of `FIGURE_KINDS`.
+        kind: A key of `FIGURE_KINDS`, or its name in files.
         summary: The study.
+        titles: Whether the figure has its title, subtitle and caption.
 
     Raises:
         InputError: If the kind is unknown, the study has nothing to show in it, or history.csv is damaged.
     """
-    if kind not in FIGURE_KINDS:
-        raise InputError(f"kind {kind!r}: must be one of {', '.join(FIGURE_KINDS)}")
-    if kind == "confusion" and not summary.classes:
+    key = figure_kind(kind)
+    if key == "confusion" and not summary.classes:
         try:
             classes_by_arm(summary.results, summary.metric)  # raises InputError that says what is missing
         except InputError as error:
             raise InputError(f"kind {kind!r}: {str(error).removeprefix('--per-class: ')}") from None
-    figure = FIGURE_KINDS[kind].draw(summary, read_history(summary.results.folder))
+    figure = FIGURE_KINDS[key].draw(summary, read_history(summary.results.folder))
     if figure is None:
         raise InputError(
-            f"kind {kind!r}: {summary.results.name} has nothing to show, since {FIGURE_KINDS[kind].absent}"
+            f"kind {kind!r}: {summary.results.name} has nothing to show, since {FIGURE_KINDS[key].absent}"
         )
-    return figure
+    return figure if titles else without_titles(figure)
 
 
 def draw_all(summary: Summary) -> Iterator[tuple[str, Figure]]:

@@ -18,6 +18,7 @@ from dnntrain.reporting.figures.axis_labels import epochs_axis, label_ends, log_
 from dnntrain.reporting.figures.series import (
     MAX_SEEDS_FOR_RANGE,
     Curve,
+    baseline_mark,
     by_arm,
     divergences,
     mean_curve,
@@ -219,7 +220,7 @@ def draw_panels(summary: Summary, curves: Curves, **texts: str) -> Figure:
             axes.plot(base.epochs, base.mean, color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=2)
         own = LineStyle(INK if arm.name == summary.baseline else BLUE, "solid", "o")
         draw_arm(axes, curves, arm.name, own)
-        axes.set_title(named(curves, arm.name, " (baseline)" if arm.name == summary.baseline else ""), color=own.color)
+        axes.set_title(named(curves, arm.name, baseline_mark(arm.name, summary)), color=own.color)
     return laid_out(figure)
 
 

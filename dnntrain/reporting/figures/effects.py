@@ -86,7 +86,7 @@ def effects_caption(summary: Summary, family: ComparisonFamily) -> str:
         f"Baseline: {summary.baseline}.",
         f"Bars: simultaneous {percent(family.level)} intervals of {compared}, method {family.method}; thick: "
         f"{percent(2 * family.level - 1)}, for equivalence; arrow: it goes beyond the axis.",
-        "Filled: the interval excludes zero; open: it includes zero. Green: better; red: worse; blue: others.",
+        "Filled: the interval excludes zero; open: it includes zero. Green: better; orange: worse; blue: others.",
     ]
     if summary.delta > 0:
         symbol = "points" if metric.is_share else unit(summary, summary.metric)

@@ -16,7 +16,14 @@ from dnntrain.analysis.timing import ArmCost, arm_costs
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.figures.axis_labels import log_axis, margins, middle_values, titled
-from dnntrain.reporting.figures.series import MAX_ROWS, lost_note, lost_runs_note, omitted_note, select_arms
+from dnntrain.reporting.figures.series import (
+    MAX_ROWS,
+    baseline_mark,
+    lost_note,
+    lost_runs_note,
+    omitted_note,
+    select_arms,
+)
 from dnntrain.reporting.figures.style import (
     INK,
     canvas,
@@ -60,7 +67,7 @@ def draw_score_against_time(summary: Summary) -> Figure | None:
     axes.set_ylim(low - room, high + room)
     for arm in ordered:
         draw_point(axes, arm, seconds[arm.name], summary, is_beyond=arm.name in beyond)
-    time_axis(axes, [mean(seconds[arm.name]) for arm in ordered])
+    time_axis(axes, [seconds[arm.name] for arm in ordered])
     label = "training steps of a run (s)" if costs else "mean time of a run (s)"
     axes.set(xlabel=label, ylabel=metric_label(summary, summary.metric))
     drawn, labels = axes.get_legend_handles_labels()
@@ -87,12 +94,17 @@ def seconds_of_runs(summary: Summary, arm: str, cost: ArmCost | None) -> list[fl
     return [float(s) for s in own["seconds"]] if cost is None else [cost.epoch * n for n in own["epochs_run"]]
 
 
-def time_axis(axes: Axes, seconds: Sequence[float]) -> None:
-    """Makes the horizontal axis logarithmic if the times span more than a factor of ten; else it begins at 0."""
-    if max(seconds) > 10 * min(seconds):
-        log_axis(axes, "x", math.log10(max(seconds) / min(seconds)))
+def time_axis(axes: Axes, seconds: Sequence[Sequence[float]]) -> None:
+    """Makes the horizontal axis logarithmic if the mean times span more than a factor of ten; else it begins at 0.
+
+    There is room for the error bars of all arms.
+    """
+    means = [mean(times) for times in seconds]
+    if max(means) > 10 * min(means):
+        log_axis(axes, "x", math.log10(max(means) / min(means)))
     else:
-        axes.set_xlim(0, 1.08 * max(seconds))
+        ends = [at + (error_bar(deviation(times)) or 0.0) for at, times in zip(means, seconds, strict=True)]
+        axes.set_xlim(0, max(1.08 * max(means), 1.02 * max(ends)))
 
 
 def score_axis(arms: Sequence[ArmSummary], by: float) -> tuple[float, float]:
@@ -127,7 +139,7 @@ def draw_point(axes: Axes, arm: ArmSummary, seconds: Sequence[float], summary: S
         markeredgewidth=1.5,
         elinewidth=0.8,
         linestyle="none",
-        label=titled(arm.name) + (" (baseline)" if is_baseline else "") + lost_note(arm) + value,
+        label=titled(arm.name) + baseline_mark(arm.name, summary) + lost_note(arm) + value,
     )
 
 

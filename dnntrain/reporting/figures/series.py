@@ -221,6 +221,11 @@ def lost_runs_note(summary: Summary) -> list[str]:
     return notes + ([] if all(are_known) else ["Lost runs are left out where it is not known what they count as."])
 
 
+def baseline_mark(arm: str, summary: Summary) -> str:
+    """' (baseline)' to follow the baseline's name, unless that says so itself; empty for any other arm."""
+    return " (baseline)" if arm == summary.baseline and "baseline" not in arm.lower() else ""
+
+
 def lost_note(arm: ArmSummary) -> str:
     """How many runs an arm lost, to follow its name or numbers; empty if none."""
     return f"  ({arm.runs.lost} of {arm.runs.made} lost)" if arm.runs.lost else ""

@@ -119,6 +119,9 @@ def rendered(figure: Figure, suffix: str, dpi: int = PRINT_DPI) -> bytes:
 class StudyFigure(Figure):
     """A figure that notebooks show without pyplot."""
 
+    drawn: tuple[float, float] = (0.0, 0.0)
+    """Bottom and height of the area to draw in, in inches, of a figure with texts around it."""
+
     def _repr_png_(self) -> bytes:
         return rendered(self, "png", SCREEN_DPI)
 
@@ -137,6 +140,7 @@ def canvas(width: float, height: float, title: str, subtitle: str, caption: str)
     top, bottom = 0.34 + 0.15 * len(above), 0.12 + 0.15 * len(below)
     full = height + top + bottom
     figure = StudyFigure(figsize=(width, full))
+    figure.drawn = bottom, height
     figure.text(0.1 / width, 1 - 0.08 / full, title, fontsize=LARGE, fontweight="bold", va="top")
     figure.text(0.1 / width, 1 - 0.32 / full, "\n".join(above), fontsize=SMALL, color=SOFT, va="top")
     figure.text(0.1 / width, 0.07 / full, "\n".join(below), fontsize=SMALL, color=SOFT, va="bottom")
@@ -154,6 +158,20 @@ def laid_out(figure: Figure) -> Figure:
         for axes in figure.axes:  # the solver's last bits differ from call to call, and names in an SVG depend on them
             left, bottom, width, height = (round(float(edge), 9) for edge in axes.get_position(original=True).bounds)
             axes.set_position((left, bottom, width, height), which="original")
+    return figure
+
+
+def without_titles(figure: Figure) -> Figure:
+    """Removes the title, subtitle and caption of a figure that is laid out, and the room that they take."""
+    if not (isinstance(figure, StudyFigure) and figure.texts):
+        return figure
+    (bottom, height), full = figure.drawn, figure.get_figheight()
+    for text in [*figure.texts]:
+        text.remove()
+    figure.set_figheight(height)
+    for axes in figure.axes:
+        left, low, width, high = axes.get_position(original=True).bounds
+        axes.set_position((left, (low * full - bottom) / height, width, high * full / height))
     return figure
 
 

@@ -1,6 +1,7 @@
 """Requirements on studies, for scripts and CI: each is judged in every study that has what it names.
 
 - `elu >= relu - 0.3pp`, `relu.test_acc >= 85%`: an arm by a metric, compared with another arm or with a number
+- `elu better than relu`, `elu not worse than relu`: the same, in the metric's direction: < and <= for a loss
 - `bn.seconds <= 1.2 * base`: its time, by population
 - `bn.step_time <= 1.2 * base`, `bn.test_time <= 1.1 * base`: its time in `dnntrain runs time`, by round
 - `bn.target_epochs < base`, `bn.target_seconds < base`: how soon it is as good as the baseline in the end, by seed
@@ -16,14 +17,14 @@ it better, too.
 """
 
 from dnntrain.reporting.gates.judging import inconclusive_if_partial, judge, judge_summary
-from dnntrain.reporting.gates.results import GateResult, GateResults, GateStatus, exit_code, guarantees
+from dnntrain.reporting.gates.results import GateResult, GateResults, GateStatus, exit_code, guarantee
 
 __all__ = [
     "GateResult",
     "GateResults",
     "GateStatus",
     "exit_code",
-    "guarantees",
+    "guarantee",
     "inconclusive_if_partial",
     "judge",
     "judge_summary",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from dnntrain.errors import InputError, did_you_mean
-from dnntrain.reporting.gates.grammar import Sentence, check_sign, plain_number
+from dnntrain.reporting.gates.grammar import Sentence, bound_in_words, check_sign, plain_number
 from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, status_of
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
 from dnntrain.statistics.significance import rate_limit
@@ -45,13 +45,16 @@ class LostClaim:
         """Judges the count."""
         arm = scope.arms(LOST)[self.left.arm]
         if not arm.made:
-            return Finding(GateStatus.INCONCLUSIVE, f"no run of {arm.name} was made", bound=self.bound)
+            return Finding(GateStatus.INCONCLUSIVE, (f"no run of {arm.name} was made",), bound=self.bound)
         lost = arm.lost / arm.made if self.is_share else float(arm.lost)
         shown, required = (f"{100 * x:.3g} %" if self.is_share else f"{x:g}" for x in (lost, self.bound))
         return Finding(
             status_of(lost, lost, self.sign, self.bound, 1.0),
-            f"lost runs of {arm.name}: {shown}, required {self.sign} {required} (these runs leave a rate of up to "
-            f"{100 * rate_limit(arm.lost, arm.made):.0f} % possible)",
+            (
+                f"lost runs of {arm.name}: {shown}; required: {bound_in_words(self.sign, required)}",
+                f"these runs leave a rate of up to {100 * rate_limit(arm.lost, arm.made):.0f} % possible",
+            ),
+            shown,
             *(lost, lost, lost, self.bound),
         )
 
@@ -95,5 +98,6 @@ class HealthClaim:
         unknown = failed + (states.pop(NOT_JUDGED, 0) if self.needs_activations else 0)
         wrong = sum(count for state, count in states.items() if not OPERATORS[self.sign](state, self.state))
         answer = GateStatus.FAILS if wrong else GateStatus.INCONCLUSIVE if unknown or not arm.made else GateStatus.HOLDS
-        statement = f"health of {arm.name}: {', '.join(shown) or 'no run'}, required {self.sign} {self.state}"
-        return Finding(answer, statement, *(float(wrong),) * 3, bound=0.0)
+        found = ", ".join(shown) or "no run"
+        line = f"health of {arm.name}: {found}; required: {bound_in_words(self.sign, self.state)}"
+        return Finding(answer, (line,), found, *(float(wrong),) * 3, bound=0.0)

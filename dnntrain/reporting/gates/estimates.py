@@ -9,6 +9,7 @@ from typing import Self
 
 from dnntrain.analysis.runs import ArmRuns
 from dnntrain.reporting import formatting
+from dnntrain.reporting.gates.grammar import bound_in_words
 from dnntrain.reporting.gates.results import Finding, GateStatus, status_of
 from dnntrain.statistics import FEWEST_SEEDS, POWER, Comparison, Interval, deviation, t_critical, t_interval
 from dnntrain.statistics.distributions import detectable
@@ -106,35 +107,38 @@ class Limit:
     """Confidence of the interval."""
 
     def judge(
-        self, estimate: IntervalEstimate, observed: str, required: str, unit: str = "", scale: float = 1.0
+        self, estimate: IntervalEstimate, subject: str, shown: str, required: str, unit: str = "", scale: float = 1.0
     ) -> Finding:
         """Judges an estimate.
 
         Args:
             estimate: The estimate.
-            observed: The estimate with its interval in words.
+            subject: What is estimated, up to the number: 'test_acc of elu: '.
+            shown: The estimate with its interval in words.
             required: The bound in words.
             unit: What follows a difference, with a blank before it.
             scale: The factor to this unit.
         """
         level = "" if math.isnan(estimate.interval.low) else f" ({formatting.percent(self.level)} interval)"
-        shown = f"{observed}{level}, required {self.sign} {required}"
+        details = [f"{subject}{shown}{level}; required: {bound_in_words(self.sign, required)}"]
         if estimate.detectable > 0:
             noticed = scale * estimate.detectable
             away = f"{formatting.figure(noticed, noticed)}{unit}"
-            shown += f" (clear in {100 * POWER:g} of 100 studies like this if the truth is {away} away from that)"
+            details.append(f"clear in {100 * POWER:g} of 100 studies like this if the truth is {away} away from that")
         answer, why = self.answer(estimate)
         seeds = None
         if answer is GateStatus.INCONCLUSIVE and not why:
             seeds = estimate.seeds_to_decide(self.bound, self.level)
         if seeds:
             count = f"{seeds:,}" if seeds <= MANY_SEEDS else f"more than {MANY_SEEDS:,}"
-            shown += (
-                f"; if the truth is as estimated, {count} {estimate.counted} decide it with {100 * POWER:g} % power"
+            details.append(
+                f"if the truth is as estimated, {count} {estimate.counted} decide it with {100 * POWER:g} % power"
             )
+        is_known = not math.isnan(estimate.interval.mean)
         return Finding(
             answer=answer,
-            statement=why if math.isnan(estimate.interval.mean) else "; ".join(filter(None, [why, shown])),
+            details=tuple(filter(None, [why, *(details if is_known else ())])),
+            headline=shown if is_known else "",
             estimate=estimate.interval.mean,
             low=estimate.interval.low,
             high=estimate.interval.high,

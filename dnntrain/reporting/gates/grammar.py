@@ -1,6 +1,6 @@
 """The parts of a requirement's text. What they mean depends on the study, because names may contain any sign.
 
-requirement = ARM[.METRIC] SIGN bound    SIGN is >=, <=, > or <
+requirement = ARM[.METRIC] SIGN bound    SIGN is >=, <=, > or <, better than or not worse than
             | ARM.seconds SIGN time      or .step_time, .test_time, .target_epochs, .target_seconds
             | ARM.lost SIGN NUMBER[%]    or == or !=
             | ARM.health SIGN STATE      == or !=
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
@@ -20,11 +20,13 @@ from dnntrain.reporting.gates.results import OPERATORS
 from dnntrain.utils.fields import odd_number
 
 EXAMPLES = (
-    "'elu >= relu - 0.3pp', 'relu.test_acc >= 85%', 'bn.seconds <= 1.2 * base', 'bn.lost <= 0' or "
+    "'elu better than relu', 'elu >= relu - 0.3pp', 'relu.test_acc >= 85%', 'bn.seconds <= 1.2 * base', 'bn.lost <= 0' or "
     "'bn.health == healthy'"
 )
 
-SIGN = re.compile(">=|<=|==|!=|=>|=<|>|<|=|≥|≤")
+SIGNS_IN_WORDS = {"better than": (">", "<"), "not worse than": (">=", "<=")}
+"""Signs in words, which follow the direction of what is compared: the sign if higher is better, and if lower is."""
+SIGN = re.compile(r"(?<=\s)(?:better|not\s+worse)\s+than(?=\s)|>=|<=|==|!=|=>|=<|>|<|=|≥|≤")
 """Signs, and what people write instead."""
 INEQUALITIES = (">=", "<=", ">", "<")
 MARGIN = re.compile(r"(?P<operand>.+)\s(?P<plus>[+-])\s*(?P<margin>\S+(\s*(pp|%))?)")
@@ -39,17 +41,23 @@ class Sentence:
     sign: str
     right: str
 
+    def in_direction(self, *, higher_is_better: bool) -> Sentence:
+        """The sentence with a sign in place of one in words."""
+        higher, lower = SIGNS_IN_WORDS.get(self.sign, (self.sign, self.sign))
+        return replace(self, sign=higher if higher_is_better else lower)
+
 
 def split_at_signs(requirement: str) -> list[Sentence]:
     """The ways to split a requirement at a sign, from the left, real signs first; InputError if there is none."""
     text = requirement.strip()
     found = [
-        Sentence(text[: match.start()].strip(), match[0], text[match.end() :].strip()) for match in SIGN.finditer(text)
+        Sentence(text[: match.start()].strip(), " ".join(match[0].split()), text[match.end() :].strip())
+        for match in SIGN.finditer(text)
     ]
     complete = [sentence for sentence in found if sentence.left and sentence.right]
     if not complete:
         raise InputError(f"must be like {EXAMPLES}")
-    return sorted(complete, key=lambda sentence: sentence.sign not in OPERATORS)
+    return sorted(complete, key=lambda sentence: sentence.sign not in (*OPERATORS, *SIGNS_IN_WORDS))
 
 
 def plain_number(text: str) -> float | None:
@@ -101,3 +109,9 @@ def check_sign(sentence: Sentence, quantity: str, allowed: tuple[str, ...]) -> N
     """Raise InputError for a sign that a quantity does not take."""
     if sentence.sign not in allowed:
         raise InputError(f"{quantity} takes {', '.join(allowed)}, not {sentence.sign}")
+
+
+def bound_in_words(sign: str, bound: str) -> str:
+    """A sign and what stands on its right: 'at least 85 %'."""
+    words = {">=": "at least ", "<=": "at most ", ">": "above ", "<": "below ", "==": "", "!=": "not "}
+    return f"{words[sign]}{bound}"

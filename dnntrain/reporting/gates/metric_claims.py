@@ -8,7 +8,7 @@ study share their variance.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from dnntrain.analysis.margins import Margin, read_margin
@@ -41,6 +41,7 @@ class MetricClaim:
             NotInStudyError: If the study lacks what the right side names.
             InputError: If the sign or the right side is wrong.
         """
+        sentence = sentence.in_direction(higher_is_better=metric_of(left.quantity).higher_is_better)
         check_sign(sentence, left.quantity, INEQUALITIES)
         text, parts = sentence.right, None
         right = read_side(text, left, scope)
@@ -78,8 +79,9 @@ class MetricClaim:
         unit, points = (" %", " points") if metric.is_share else ("", "")
         shown = estimate.in_words(lambda value: formatting.number(value, column, width))
         limit = Limit(self.sign, bound, arm if self.left_is_good else None, missing_values(arm), scope.level)
-        observed, required = f"{column} of {arm.name}: {shown}{unit}", f"{metric.scale * bound:.12g}{unit}"
-        return limit.judge(estimate, observed, required, points, metric.scale)
+        required = f"{metric.scale * bound:.12g}{unit}"
+        subject = f"{column} of {arm.name}{direction_note(column)}: "
+        return limit.judge(estimate, subject, f"{shown}{unit}", required, points, metric.scale)
 
     def judge_difference(self, scope: Scope, other: Operand) -> Finding:
         """Judges the difference of two arms."""
@@ -101,8 +103,26 @@ class MetricClaim:
         points = " points" if metric.is_share else ""
         gap = missing_values(left) or missing_values(right)
         limit = Limit(self.sign, bound, left if self.left_is_good else right, gap, scope.level)
-        observed = f"{column}: {left.name} - {right.name} = {formatting.difference(estimate.interval, column)}{points}"
-        return limit.judge(estimate, observed, formatting.exact(bound, column), points, metric.scale)
+        subject = f"{column}{direction_note(column)}: {left.name} - {right.name} = "
+        shown = f"{formatting.difference(estimate.interval, column)}{points}"
+        required = f"{self.offset_in_words(bound)}{points}"
+        finding = limit.judge(estimate, subject, shown, required, points, metric.scale)
+        return replace(finding, warning=self.warning(left.name, right.name))
+
+    def warning(self, left: str, right: str) -> str:
+        """That one of two arms is required to be worse, which is seldom meant; empty with a margin."""
+        if self.margin or self.left_is_good:
+            return ""
+        column, word = self.left.quantity, "not worse than" if self.sign.endswith("=") else "better than"
+        better = "higher" if metric_of(column).higher_is_better else "lower"
+        return f"{better} {column} is better, so {left} must be worse to pass; did you mean '{left} {word} {right}'?"
+
+    def offset_in_words(self, offset: float) -> str:
+        """What a difference of two arms is compared with: a margin as it was written, or computed to four digits."""
+        if not offset:
+            return "0"
+        is_computed = self.margin is not None and self.margin.is_relative
+        return formatting.exact(float(f"{offset:.4g}") if is_computed else offset, self.left.quantity)
 
     @property
     def left_is_good(self) -> bool:
@@ -112,6 +132,11 @@ class MetricClaim:
     def offset(self, center: float) -> float:
         """The margin with its sign, in the metric's unit; a relative one is a share of `center`."""
         return self.margin_sign * self.margin.in_units(center) if self.margin else 0.0
+
+
+def direction_note(column: str) -> str:
+    """A note on a metric of which less is better; empty for any other."""
+    return "" if metric_of(column).higher_is_better else " (lower is better)"
 
 
 def read_side(text: str, left: Operand, scope: Scope) -> Operand | float | None:

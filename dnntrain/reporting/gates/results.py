@@ -31,7 +31,10 @@ class Finding:
     """What the runs of one study say about a requirement."""
 
     answer: GateStatus
-    statement: str
+    details: tuple[str, ...]
+    """What was found and what is required, a line each."""
+    headline: str = ""
+    """The estimate with its interval, in a few words; empty if there is none."""
     estimate: float = math.nan
     """What the requirement is about: a difference of two arms, a mean, a count or a share; nan if unknown."""
     low: float = math.nan
@@ -50,6 +53,8 @@ class Finding:
 
     For measured times, these are rounds.
     """
+    warning: str = ""
+    """Why the requirement may not say what its author meant; empty if nothing suggests that."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -80,10 +85,21 @@ class GateResult:
     @property
     def reason(self) -> str:
         """The numbers behind the answer, in one line."""
-        counts = [
+        return "; ".join(filter(None, [self.unfinished, *self.finding.details, *self.counts]))
+
+    @property
+    def counts(self) -> list[str]:
+        """How many runs of each arm were made and lost."""
+        return [
             f"{arm.name}: {arm.lost} of {arm.made} runs lost, {arm.made} of {arm.planned} planned" for arm in self.arms
         ]
-        return "; ".join(filter(None, [self.unfinished, self.finding.statement, *counts]))
+
+    @property
+    def lines(self) -> list[str]:
+        """For a terminal: the answer with the estimate, then the numbers behind it on indented lines."""
+        headline = f": {self.finding.headline}" if self.finding.headline else ""
+        details = filter(None, [self.unfinished, *self.finding.details, "; ".join(self.counts)])
+        return [f"{self.answer.name}  {self.requirement} ({self.study}){headline}", *(f"  {line}" for line in details)]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the answer, its reason, and every number in it."""
@@ -119,8 +135,8 @@ def exit_code(results: Sequence[GateResult]) -> int:
     return worst.value
 
 
-def guarantees(results: Sequence[GateResult]) -> list[str]:
-    """What exit codes 0 and 1 guarantee about these requirements, in two lines; nothing if no interval judges them.
+def guarantee(results: Sequence[GateResult]) -> str:
+    """How often exit codes 0 and 1 are wrong about these requirements; empty if no interval judges them.
 
     Exit 0 needs every requirement to hold, so that a single false one has to slip through: its own rate is the rate of
     all (an intersection-union test; Berger 1982, "Multiparameter hypothesis testing and acceptance sampling"). Exit 1
@@ -129,13 +145,10 @@ def guarantees(results: Sequence[GateResult]) -> list[str]:
     """
     rates = [result.finding.error_rate for result in results if result.finding.error_rate]
     if not rates:
-        return []
+        return ""
     each, total = f"{100 * max(rates):.3g} %", f"{100 * min(1.0, sum(rates)):.3g} %"
     together = "" if len(rates) == 1 else f" ({each} for each of {len(rates)} intervals)"
-    return [
-        f"If a requirement is false, the exit code is 0 (all hold) in at most about {each} of studies.",
-        f"If all are true, the exit code is 1 (one fails) in at most about {total} of studies{together}.",
-    ]
+    return f"Exit code 0 is wrong in at most about {each} of studies, exit code 1 in at most about {total}{together}."
 
 
 def status_of(low: float, high: float, sign: str, bound: float, scale: float) -> GateStatus:

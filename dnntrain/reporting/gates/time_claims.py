@@ -54,6 +54,7 @@ class SecondsClaim:
     @classmethod
     def read(cls, left: Operand, sentence: Sentence, scope: Scope) -> Self:
         """Reads a requirement whose left side is known; for errors see `MetricClaim.read`."""
+        sentence = sentence.in_direction(higher_is_better=False)
         check_sign(sentence, left.quantity, INEQUALITIES)
         text, number, match = sentence.right, None, None
         if scope.arm(text) is None and (number := plain_number(text)) is None and (match := FACTOR.fullmatch(text)):
@@ -91,12 +92,12 @@ class SecondsClaim:
                 adjusted=False,
             )  # fmt: skip
             estimate = IntervalEstimate.of_difference(family.comparisons[name], [*left, *right], (-math.inf, math.inf))
-            observed, required, bound = f"seconds: {name} - {self.number:g} * {arms[1].name} = ", "0", 0.0
+            subject, required, bound = f"seconds: {name} - {self.number:g} * {arms[1].name} = ", "0", 0.0
         else:
             estimate = IntervalEstimate.of_mean(left, scope.level, (0, math.inf))
-            observed, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
+            subject, required, bound = f"seconds of {arms[0].name}: ", f"{self.number:g} s", self.number
         limit = Limit(self.sign, bound, good, missing_times(arms, found), scope.level)
-        return limit.judge(estimate, observed + estimate.in_words(formatting.brief), required, " s")
+        return limit.judge(estimate, subject, f"{estimate.in_words(formatting.brief)} s", required, " s")
 
 
 def timed_populations(scope: Scope, arm: str) -> list[TimedPopulation]:

@@ -23,8 +23,9 @@ class RatioClaim(SecondsClaim):
         """Judges the ratio, or without a right arm the left one's own time; `counted` says what the `n` values are."""
         unit = f" * {self.right.arm}" if self.right else unit
         estimate = IntervalEstimate.of_interval(interval, n, scope.level, counted)
-        observed = f"{self.left.quantity} of {self.left.arm}: {estimate.in_words(lambda value: f'{value:.3g}')}{unit}"
-        return Limit(self.sign, self.number, None, "", scope.level).judge(estimate, observed, f"{self.number:g}{unit}")
+        subject, shown = f"{self.left.quantity} of {self.left.arm}: ", estimate.in_words(lambda value: f"{value:.3g}")
+        limit = Limit(self.sign, self.number, None, "", scope.level)
+        return limit.judge(estimate, subject, f"{shown}{unit}", f"{self.number:g}{unit}")
 
 
 class TimingClaim(RatioClaim):
@@ -55,7 +56,7 @@ class TargetClaim(RatioClaim):
             if arm.reached < (n := len(arm.epochs)):
                 missing = f"{n - arm.reached} of {n} runs of {arm.arm} never reach the target"
                 fails = arm is left and not arm.reached and self.sign.startswith("<")
-                return Finding(GateStatus.FAILS if fails else GateStatus.INCONCLUSIVE, missing)
+                return Finding(GateStatus.FAILS if fails else GateStatus.INCONCLUSIVE, (missing,))
         in_epochs = self.left.quantity == TARGET_EPOCHS
         if rest:
             interval = (left.epochs_ratio if in_epochs else left.seconds_ratio)(rest[0], scope.level)
@@ -63,7 +64,7 @@ class TargetClaim(RatioClaim):
             each = 1.0 if in_epochs else left.epoch_seconds
             interval = t_interval([each * epochs for epochs in left.epochs.values()], scope.level)
         if interval is None:
-            return Finding(GateStatus.INCONCLUSIVE, f"{left.arm} and {rest[0].arm} share no seed")
+            return Finding(GateStatus.INCONCLUSIVE, (f"{left.arm} and {rest[0].arm} share no seed",))
         return self.judged(interval, len(left.epochs), " epochs" if in_epochs else " s", "seeds", scope)
 
 
