@@ -89,10 +89,16 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("report runs --markdown x.md", "did you mean --md?"),
         ("docs statistics", "no page 'statistics'; `dnntrain docs` lists them"),
         ("ablate nope", "no preset 'nope'; `dnntrain presets` lists them"),
+        ("ablate nope.yaml", "error: nope.yaml: no such file"),
+        ("ablate presets/vanishin", "presets/vanishin: no such file; did you mean the preset 'vanishing'"),
+        ("train --bn yes", "error: --bn takes no value"),
+        ("transfer --from resnet81", "neither a run nor a pretrained network; did you mean 'resnet18'?\n"),
+        ("data info pic", "unknown data set 'pic'; did you mean 'pics'?"),
         ("techniques nesterov", "unknown technique 'nesterov'; did you mean 'sgd'?"),
     ],
 )
 def test_a_word_of_another_library_leads_to_the_right_one(words: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
     given = answer(words.split(), tmp_path)
     assert given.code == 2 and expected in given.err
 

@@ -205,9 +205,7 @@ def test_planned_seeds_agree_with_the_statistics_and_are_short_for_many_arms(tmp
     line = next(line for line in lines if line.startswith("Seeds for 80 %"))
     ranges = {name: plan.for_delta.advised for name, plan in many.plans.items() if plan.for_delta}
     fewest, most = min(ranges, key=lambda name: ranges[name]), max(ranges, key=lambda name: ranges[name])
-    assert (
-        f"δ = 2pp: {ranges[fewest]} ({fewest}) to {ranges[most]} ({most}); --wide has every arm." in line
-    )
+    assert f"δ = 2pp: {ranges[fewest]} ({fewest}) to {ranges[most]} ({most}); --wide has every arm." in line
     [planned] = [table for table in tables(many, wide=True) if "80 % power" in table.title]
     assert [row[0] for row in planned.rows] == [f"arm {i}" for i in range(1, 31)]
     assert "Seeds for 80 %" not in text_of(many, wide=True)
