@@ -25,6 +25,7 @@ help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 install: $(INSTALLED)  ## install dnntrain and its tools into .venv
+	@echo 'next: make demo, or `source .venv/bin/activate` and `dnntrain --help`'
 
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dnntrain needs Python 3.11 or newer; give one with make PYTHON=…")'
@@ -40,7 +41,7 @@ $(EXTRAS): $(INSTALLED)
 
 demo: $(INSTALLED)  ## which remedy lets the gradient reach the lowest of 20 layers? a minute or two
 	$(BIN)/dnntrain ablate presets/vanishing.yaml
-	$(BIN)/dnntrain report runs/
+	@echo 'next: `source .venv/bin/activate`, then `dnntrain report runs/` prints this again, and `dnntrain init --help` starts your own study'
 
 test: $(INSTALLED)  ## the whole test suite, some minutes on 2 cores
 	$(BIN)/python -m pytest -m 'not extras' --numprocesses auto --dist worksteal  # keeps most of a module, with its fixtures, on one worker

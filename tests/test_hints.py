@@ -78,8 +78,14 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("train --mnist", "did you mean --data fashion-mnist?"),
         ("train --resume", "--resume; the same command continues where it stopped (see"),
         ("report runs --format csv", "did you mean --csv or --json or --html?"),
-        ("report runs --keep-if x", "--keep-if; `dnntrain compare STUDY --keep-if REQUIREMENT` prints keep, discard or"),
-        ("ablate vanishing --require x", "--require; `dnntrain report STUDY --require REQUIREMENT` checks a requirement"),
+        (
+            "report runs --keep-if x",
+            "--keep-if; `dnntrain compare STUDY --keep-if REQUIREMENT` prints keep, discard or",
+        ),
+        (
+            "ablate vanishing --require x",
+            "--require; `dnntrain report STUDY --require REQUIREMENT` checks a requirement",
+        ),
         ("train --gpu", "did you mean --device cuda?"),
         ("lr-find --seed 3", "did you mean --seeds?"),
         ("train --optimizer nesterov", "unknown optimizer 'nesterov'; did you mean 'sgd:momentum=0.9,nesterov=on'?"),
@@ -91,10 +97,16 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("report runs --markdown x.md", "did you mean --md?"),
         ("docs statistics", "no page 'statistics'; `dnntrain docs` lists them"),
         ("ablate nope", "no preset 'nope'; `dnntrain presets` lists them"),
+        ("ablate nope.yaml", "error: nope.yaml: no such file"),
+        ("ablate presets/vanishin", "presets/vanishin: no such file; did you mean the preset 'vanishing'"),
+        ("train --bn yes", "error: --bn takes no value"),
+        ("transfer --from resnet81", "neither a run nor a pretrained network; did you mean 'resnet18'?\n"),
+        ("data info pic", "unknown data set 'pic'; did you mean 'pics'?"),
         ("techniques nesterov", "unknown technique 'nesterov'; did you mean 'sgd'?"),
     ],
 )
 def test_a_word_of_another_library_leads_to_the_right_one(words: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
     given = answer(words.split(), tmp_path)
     assert given.code == 2 and expected in given.err
 

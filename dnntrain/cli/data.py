@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +18,10 @@ from dnntrain.cli.spec_options import spec_options
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
-from dnntrain.data.dataset import Targets, join_names
+from dnntrain.data.dataset import Targets, count_noun, join_names
 from dnntrain.data.in_memory import MEMORY
 from dnntrain.data.source import DECODED, FileSource
+from dnntrain.data.tabular import Table
 from dnntrain.data.user_callable import CALLED
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.feature_cache import FeatureCache
@@ -112,6 +114,9 @@ def info(
     """
     source = chosen_source(name, settings)
     home = home_of(source, data_dir, mirror)
+    if isinstance(source, Table) and source.target is None and not as_json:
+        show_columns(source, name, home)
+        return
     dataset = source.load(home)
     if as_json:
         typer.echo(json.dumps(dataset.description() | details(dataset), indent=1))
@@ -178,6 +183,15 @@ def cache(
         typer.echo("cleared")
 
 
+def show_columns(table: Table, name: str, home: DataLocation) -> None:
+    """Print a table's columns where none is named to be predicted, and what to type next."""
+    (path,) = table.files(home)
+    columns, command = table.cells(path), shlex.join(["dnntrain", "data", "info", name])
+    typer.echo(f"{name}: {count_noun(columns.rows, 'row')}, {count_noun(len(columns.names), 'column')}")
+    typer.echo(f"columns: {', '.join(columns.names)}")
+    typer.echo(f"next, with the column to be predicted: {command} --target COLUMN")
+
+
 def size_of(folder: Path) -> int:
     """Total size of the files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
@@ -198,6 +212,7 @@ def home_of(source: DataSource, data_dir: str | None, mirror: str | None) -> Dat
 def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tuple[str, str]]:
     """Labels and texts that describe a data set."""
     files = source.files(home)
+    place = source.path if isinstance(source, FileSource) else files[0] if len(files) == 1 else files[0].parent
     own = f", the last {dataset.n_validation:,} of them for validation" if dataset.n_validation else ""
     rows = [
         ("data", f"{dataset.name} ({source.summary})"),
@@ -207,10 +222,7 @@ def facts(source: DataSource, home: DataLocation, dataset: Dataset) -> list[tupl
         ("inputs", f"tokens from 0 to {dataset.n_tokens - 1:,}" if dataset.is_tokens else dataset.kind),
         ("fingerprint", dataset.fingerprint),
         ("license", dataset.license),
-        (
-            "where",
-            str(source.path if isinstance(source, FileSource) else files[0] if len(files) == 1 else files[0].parent),
-        ),
+        ("where", str(place)),
     ]
     if not dataset.classes:
         rows.append(("target", spread_of(dataset.train_targets)))

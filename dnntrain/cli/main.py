@@ -11,8 +11,10 @@ import importlib.util
 import inspect
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -237,11 +239,21 @@ def usage_message(error: Exception) -> str:
 
         if option.lstrip("-").removeprefix("no-").replace("-", "_") in unused_settings():
             return f"{option}: {NO_USE}"
-    where = f" (see {context.command_path} --help)" if context else ""
     message = click_message(error).rstrip(".")
+    if context and (switch := switch_before(message, context.command.params)):
+        return f"{switch} takes no value"
+    where = f" (see {context.command_path} --help)" if context else ""
     if context and option:
         message = f"No such option: {option}{option_hint(option, context.command.params)}"
     return message + where
+
+
+def switch_before(message: str, parameters: Sequence[Any]) -> str:
+    """The switch that was given a value, where that is the first word too many: `--bn` of `--bn yes`; else empty."""
+    extra = re.search(r"unexpected extra argument\S* \((\S+?)[ )]", message)
+    switches = {name for each in parameters if getattr(each, "is_flag", False) for name in each.opts}
+    words = pairwise(sys.argv)
+    return next((first for first, second in words if extra and second == extra[1] and first in switches), "")
 
 
 def option_hint(option: str, parameters: Sequence[Any]) -> str:

@@ -132,12 +132,13 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         text = write_settings(own_settings(study, arm))
         rows.append([arm.name, "\n".join([text, *(f"  so {change}" for change in study.implied(arm))])])
     table = TextTable("", ["arm", "settings"], rows, wraps=frozenset({"settings"}))
+    direction = "" if metric_of(study.metric).higher_is_better else " (lower is better)"
     runs, delta = [spec for _, spec in study.runs()], study.delta or metric_of(study.metric).delta
     lines = [
         f"{count_noun(len(study.arms), 'arm')} × {count_noun(len(study.seeds), 'seed')} = "
         f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}"
         + (f"; baseline: {study.baseline}" if study.baseline else ""),
-        f"compared by {study.metric}; δ = {delta}",
+        f"compared by {study.metric}{direction}; δ = {delta}",
         *base_lines(study),
         *network_lines(study, options),
         *work_lines(study, options, runner),

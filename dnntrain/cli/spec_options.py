@@ -65,11 +65,16 @@ def option(key: str, essential: bool, default: str | None = None) -> inspect.Par
         help=help_text(key, essential),
         metavar=None if is_flag else metavar(key),
         autocompletion=completion.setting_values(key),
-        show_default=default or (False if field.default in (None, False) else format_value(field.default)),
+        show_default=shown_default(field.default) if default is None else default,
         rich_help_panel=None if essential else group(key),
     )
     kind: Any = bool if is_flag else str
     return keyword(key, Annotated[kind | None, info])
+
+
+def shown_default(value: object) -> str | bool:
+    """A field's default in the help; False for none."""
+    return False if value in (None, False) else format_value(value)
 
 
 def help_text(key: str, essential: bool) -> str:

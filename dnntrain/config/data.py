@@ -15,7 +15,7 @@ from dnntrain.utils.fields import hyperparameter
 
 
 def plain_path(data: str) -> str:
-    """A path as it is written most simply, `pics` for `./pics/`, so that one folder has one name; other text as it is."""
+    """A path as it is written most simply, `pics` for `./pics/`, so that a folder has one name; other text as it is."""
     plain = str(Path(data))
     return plain if plain not in SOURCES and Path(data).exists() else data
 

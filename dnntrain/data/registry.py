@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dnntrain.data.cifar10 import Cifar10
@@ -14,7 +15,7 @@ from dnntrain.data.npz import Npz
 from dnntrain.data.source import DataLocation, DataSource, OwnSource
 from dnntrain.data.tabular import Table
 from dnntrain.data.user_callable import UserCallable
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError, did_you_mean, nearest
 
 SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (FashionMini, FashionMnist, Cifar10)}
 """The named sources, by the name that `--data` takes."""
@@ -41,8 +42,18 @@ def source_class(name: str) -> type[DataSource]:
     )
     if kind is None:
         own = ", ".join(kind.summary for kind in KINDS)
-        raise InputError(f"unknown data set '{name}'{did_you_mean(name, SOURCES)} (your own: {own})")
+        near = nearest(name, own_data_here()) or nearest(name, SOURCES)
+        meant = f"; did you mean '{near[0]}'?" if near else did_you_mean(name, SOURCES)
+        raise InputError(f"unknown data set '{name}'{meant} (your own: {own})")
     return kind
+
+
+def own_data_here() -> list[str]:
+    """The files and folders of the working directory that may be data."""
+    try:
+        return [path.name for path in Path().iterdir() if any(kind.reads(str(path)) for kind in KINDS)]
+    except OSError:
+        return []
 
 
 def find_source(name: str, settings: Mapping[str, Any] | None = None) -> DataSource:

@@ -120,6 +120,7 @@ def method_lines(summary: Summary) -> Iterator[str]:
     if family is None:
         return
     level, unit = formatting.percent(family.level), formatting.difference_unit(summary.metric)
+    unit += "" if summary.higher_is_better else " (lower is better)"
     how = METHODS_IN_WORDS[family.method]
     if family.method == "moderated" and family.pool is None:
         how = "paired t" if family.k == 1 else "paired t (each arm's own variance), Dunnett's correction"

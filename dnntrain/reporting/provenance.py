@@ -107,8 +107,13 @@ def training_text(made: StudyProvenance) -> str:
 
 
 def dates(training: StudyTraining) -> str:
-    """The time from the first run's start to the last one's end, in UTC: '2026-11-27 16:15 to 16:53 UTC'."""
+    """The time from the first run's start to the last one's end, in UTC: '2026-11-27 16:15 to 16:53 UTC'.
+
+    One time where both are in the same minute.
+    """
     started, ended = (moment.astimezone(UTC) for moment in (training.started, training.ended))
+    if f"{started:%Y-%m-%d %H:%M}" == f"{ended:%Y-%m-%d %H:%M}":
+        return f"{started:%Y-%m-%d %H:%M} UTC"
     end = ended.strftime("%H:%M" if started.date() == ended.date() else "%Y-%m-%d %H:%M")
     return f"{started:%Y-%m-%d %H:%M} to {end} UTC"
 

@@ -134,6 +134,8 @@ def notes(test: RangeTest) -> list[str]:
     """How sure the suggestion is, and what would make it surer."""
     found, diverged = test.suggestions[next(iter(RULES))], int(np.isnan(test.curves[-1]).sum())
     lines = []
+    if np.isfinite(found.rate):
+        lines.append(f"Use --lr {found.rate:.2g}: compared with the best rate of a grid, the first rule lost least.")
     if not np.isfinite(found.rate):
         lines.append("The loss falls at no rate: nothing is suggested.")
     elif len(test.seeds) == 1:
@@ -146,4 +148,7 @@ def notes(test: RangeTest) -> list[str]:
         lines.append(f"The loss still falls at the highest rate, {test.tried.high:g}; --to tries higher ones.")
     if diverged:
         lines.append(f"{diverged} of {len(test.seeds)} seeds diverged before the last step.")
+    if len(test.rates) < test.tried.steps:
+        ends = f"{test.rates[-1]:.2g} instead of {test.tried.high:g}"
+        lines.append(f"The curve ends at {ends}, because all seeds had diverged there.")
     return lines

@@ -25,6 +25,11 @@ MOST_NEAR = 5
 class NoSuchRunError(InputError):
     """A name is neither that of a run nor of a study."""
 
+    def __init__(self, message: str, hint: str) -> None:
+        """Make the error; `hint` ends its message and says which runs there are."""
+        super().__init__(message + hint)
+        self.hint = hint
+
 
 def resolve_run(text: str, store: RunStore, choose: Callable[[Results], str] | None = None) -> tuple[RunStore, str]:
     """The run that a user means.
@@ -114,7 +119,7 @@ def no_such_run(text: str, store: RunStore) -> NoSuchRunError:
     hint = (
         f"; near it: {', '.join(near)}" if near else f"; `dnntrain runs list --all --out {store.root}` lists the runs"
     )
-    return NoSuchRunError(f"no study and no run '{text}' in {store.root}{hint}")
+    return NoSuchRunError(f"no study and no run '{text}' in {store.root}", hint)
 
 
 def best_run(study: Results) -> str:

@@ -13,7 +13,7 @@ from dnntrain.analysis.arm_names import SCRATCH
 from dnntrain.config.keys import Settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError, nearest
 from dnntrain.metrics import default_metric
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.studies import RUNS, is_study
@@ -241,8 +241,9 @@ def find_backbone(source: str, weights: Path | None, out: Path, home: DataLocati
     try:
         store, run = resolve_run(source, RunStore(out), run_of_lowest_loss)
     except NoSuchRunError as error:
-        near = did_you_mean(source, ARCHITECTURES)
-        raise InputError(f"--from {source}: neither a run nor a pretrained network{near}; {error}") from None
+        near = nearest(source, ARCHITECTURES)
+        hint = f"; did you mean '{near[0]}'?" if near else f" ({', '.join(sorted(ARCHITECTURES))}){error.hint}"
+        raise InputError(f"--from {source}: neither a run nor a pretrained network{hint}") from None
     return resolve_backbone(run, store, home)
 
 

@@ -37,6 +37,7 @@ TRAINING = {"optimizer": "adam", "lr": "0.001", "batch_size": "32"}
 NETWORK, PHOTO_NETWORK = {"net": "mlp", "hidden": "100,50"}, {"net": "cnn", "hidden": "128"}
 """What it trains, for images large enough for convolutions the second one."""
 SHOWN_DEFAULTS = TRAINING | {
+    "data": "",  # must be given
     "epochs": f"{LEAST_EPOCHS} to {MOST_EPOCHS}, fewer with more examples",
     **{key: f"{NETWORK[key]}, or {PHOTO_NETWORK[key]} for images" for key in NETWORK},
 }

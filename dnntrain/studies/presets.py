@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dnntrain.data import DataLocation
-from dnntrain.errors import InputError, did_you_mean
+from dnntrain.errors import InputError, did_you_mean, nearest
 from dnntrain.studies.preset_reader import Preset
 from dnntrain.studies.study import Study
 from dnntrain.studies.yaml_document import Document
@@ -33,6 +33,10 @@ def find_preset(name: str) -> Path:
         return path
     if path.parent == Path(".") and path.stem in shipped and path.suffix in ("", ".yaml", ".yml"):
         return shipped[path.stem]
+    if path.suffix in (".yaml", ".yml") or path.parent != Path("."):
+        near = nearest(path.stem, shipped)
+        meant = f"; did you mean the preset '{near[0]}', which comes with dnntrain?" if near else ""
+        raise InputError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}{meant}")
     raise InputError(f"no preset '{name}'{did_you_mean(path.stem, shipped, 'dnntrain presets')}")
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dnntrain.cli.data import spread_of
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, Dataset
 from tests.support.command import QUICK, error_of, succeeds
 
@@ -128,3 +129,18 @@ def test_a_mirror_is_asked_and_what_is_wrong_with_it_is_said(tmp_path: Path) -> 
 
 def test_the_numbers_of_a_target_have_one_format() -> None:
     assert spread_of(np.array([1000.0, 2500.5, 12345.0])).startswith("1,000 to 12,345, mean 5,28")
+
+
+def test_a_table_without_a_target_lists_its_columns(houses: Path) -> None:
+    shown = succeeds("data", "info", houses.name, cwd=houses.parent)
+    assert "houses.csv: 400 rows, 3 columns\ncolumns: rooms, town, price\n" in shown
+    assert "dnntrain data info houses.csv --target COLUMN" in shown
+
+
+def test_one_folder_has_one_name(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(images.parent)
+    specs = [RunSpec.parse({"data": text}) for text in ("my images", "my images/", "./my images")]
+    assert specs[0] == specs[1] == specs[2] and specs[1].data == "my images"
+    assert "where:       my images\n" in succeeds("data", "info", "my images/", cwd=images.parent)
+    (images.parent / "fashion-mini").mkdir()
+    assert RunSpec.parse({"data": "./fashion-mini"}).data == "./fashion-mini"  # else it would be the named data set

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnntrain.studies.new_preset import scalar
+from dnntrain.data import find_source
+from dnntrain.studies.new_preset import metric_with_others, scalar
 from dnntrain.studies.presets import load_preset, shipped_presets
 from dnntrain.studies.yaml_document import Document
 from tests.support.command import environment
@@ -152,6 +153,15 @@ def test_the_arms_fit_the_data_and_the_network(
     study = load_preset("mine.yaml")
     assert [arm.name for arm in study.arms] == arms and study.name == "mine" and study.baseline == "plain"
     assert study.metric == ("test_macro_f1" if "macro_f1" in words else "test_acc")
+    assert "top5" not in Path("mine.yaml").read_text()  # these data have few classes
+    assert "top5" in metric_with_others("test_acc", find_source("fashion-mini").outline())[1]
+
+
+def test_the_help_of_init_has_its_own_defaults(data: Path) -> None:
+    shown = " ".join(run(data, "init", "--help").out.split())
+    for default in ("adam", "0.001", "mlp, or cnn for images", "5 to 100, fewer with more examples"):
+        assert f"(default {default})" in shown
+    assert "default fashion-mini" not in shown and "default sgd" not in shown
 
 
 @pytest.mark.parametrize("text", ["price", "Length, cm", "a: b", "x # y", "null", "[1", "'", "0x1f", "*a", "é", "a\tb"])

@@ -88,6 +88,13 @@ def test_images_that_are_not_square(tmp_path: Path, fit: str, note: str) -> None
             assert len(bars) == 12
 
 
+def test_square_images_of_another_size_are_noted(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "x", [*noise(255, np.uint8, 12, (24, 24)), *noise(255, np.uint8, 12, (40, 40))])
+    other = "images of 24 × 24 to 40 × 40 pixels are scaled to 32 × 32; --image-size gives another size"
+    assert load(root).notes == (other,)
+    assert load(root, image_size=24).notes[0].startswith("images of 40 × 40 pixels are scaled to 24 × 24")
+
+
 def test_ways_to_fit_are_kept_apart(tmp_path: Path) -> None:
     root = folder_of(tmp_path / "x", noise(255, np.uint8, 12, (4, 8)))
     first = [load(root, image_size=4, fit=fit) for fit in ("stretch", "crop", "pad")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from scipy.special import softmax
 
 import dnntrain as dt
 from dnntrain import data
+from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
 from dnntrain.data.preprocessing import Preprocessing
+from dnntrain.data.source import FileSource
 from dnntrain.inference.recorded import RecordedModel
 from tests.inference.recorded_studies import (
     NET,
@@ -125,6 +128,22 @@ def test_what_differs_from_training_is_noted(table: Trained, tmp_path: Path) -> 
         frame = dt.predict(table.folder / "runs" / table.study, pd.DataFrame(rows[:1]), data_dir="home")
     assert [each.filename for each in warned] == [__file__]  # the user's line, not one of dnntrain
     assert frame["prediction"].tolist() == [first]
+
+
+def test_the_runs_own_data_are_named(table: Trained, tmp_path: Path) -> None:
+    spec, record = RunSpec.from_record(table.record.settings), table.record.data
+    assert isinstance(spec.source, FileSource)
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes((table.folder / spec.source.path).read_bytes())
+    n_all = record.train_examples + record.test_examples
+    seen = f"{record.train_examples} of its {n_all} examples are the run's training data, validation included"
+    with pytest.warns(UserWarning, match=rf"copy.csv: the run was trained on this; {seen}"):
+        table.predict(copy)
+    copy.write_text(copy.read_text().rsplit("\n", 2)[0] + "\n")  # other data, without the last row
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        table.predict(copy)
+    assert not [each for each in warned if "trained on this" in str(each.message)]
 
 
 def test_arrays_come_as_files_tensors_or_one_example(module: Trained) -> None:
