@@ -7,13 +7,16 @@ through a row number on the device, from the inputs of a whole epoch.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import torch
 
+from dnntrain.engine.gradients import BatchResult
 from dnntrain.engine.population import Population
 from dnntrain.engine.step_inputs import StepGroup, StepInputs
 from dnntrain.engine.steps import StepResult, train_step
@@ -99,7 +102,7 @@ class StepRunner:
         is_warm = len(self._attributes[kind]) >= WARM_UP
         if is_warm and self._is_captured(kind):
             self._captured[kind].replay()
-            return map_tensors(torch.clone, self._captured[kind].result)
+            return own_result(self._captured[kind].result, group, n)
         result = self._compiled_result(kind) or train_step(self.p, group.at(n), is_probed)
         if not is_warm:
             self._attributes[kind].append(plain_attributes(self.p.network.layers))
@@ -118,6 +121,15 @@ class StepRunner:
             self.faults[COMPILED] = first_line(error)
             return None
 
+    def _frozen(self, kind: StepKind) -> str:
+        """What changes from step to step, and would not in a graph; empty if nothing does."""
+        # asked before a capture is tried: torch seeds its generator with a number, which the host must know
+        if any(isinstance(layer, ModuleLayer) and layer.noise.seeded for layer in self.p.network.layers):
+            return "the module draws from torch's global generator"
+        first, *others = self._attributes[kind]
+        changed = [name for other in others for name in first if other.get(name) != first[name]]
+        return f"the module changes its {changed[0]} from step to step" if changed else ""
+
     def _load(self, group: StepGroup) -> None:
         """Copy a group's inputs to the addresses that the graphs know."""
         sizes = group.sizes
@@ -132,10 +144,8 @@ class StepRunner:
         """Whether there is a graph for this kind of step, which is loaded; captures it the first time."""
         if self.capture is None or CAPTURED in self.faults or kind in self._captured:
             return kind in self._captured
-        first, *others = self._attributes[kind]
-        changed = [name for other in others for name in first if other.get(name) != first[name]]
-        if changed:
-            self.faults[CAPTURED] = f"the module changes its {changed[0]} from step to step"
+        if why := self._frozen(kind):
+            self.faults[CAPTURED] = why
             return False
         step = self._compiled if self._is_compiled(kind) else train_step
         group = self._loaded[kind.sizes]
@@ -146,6 +156,15 @@ class StepRunner:
             return False
         self._captured[kind] = CapturedStep(replay, result, random.shared_counters(self.p.inputs.device))
         return True
+
+
+def own_result(result: StepResult, group: StepGroup, n: int) -> StepResult:
+    """Copies of what a graph has made of the n-th step of a group. The targets are the group's, and need none."""
+    batches = tuple(
+        BatchResult(batch.outputs.clone(), y[n], batch.losses.clone(), batch.real)
+        for batch, y in zip(result.batches, group.targets, strict=True)
+    )
+    return map_tensors(torch.clone, result._replace(batches=()))._replace(batches=batches)
 
 
 def first_line(error: BaseException) -> str:
@@ -174,9 +193,35 @@ class CudaCapture:
 
     def __call__(self, function: Callable[[], StepResult]) -> tuple[Callable[[], None], StepResult]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        # the first context brings the stream back, which torch does not where the end of a capture fails
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+            waits_refused(),
+        ):
             result = function()
         return graph.replay, result
+
+
+@contextmanager
+def waits_refused() -> Iterator[None]:
+    """Raise an error where the host would wait for the device, before it asks CUDA to.
+
+    CUDA would break the capture off, and torch then leaves its allocator and its generator as if one were under way.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        set_sync_debug_mode(before)
+
+
+def set_sync_debug_mode(mode: int | str) -> None:
+    """As torch's function, which warns that it is a prototype."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 Attributes = dict[str, object]

@@ -79,7 +79,7 @@ def train_epoch(runner: StepRunner, epoch: int) -> tuple[dict[str, np.ndarray], 
     inputs, groups, steps = p.inputs, epoch_steps(p, epoch), p.inputs.steps_per_epoch
     probe = Probe(len(p.runs), inputs.device, steps, is_first=p.steps == p.start_state.epochs == 0)
     metrics = MetricAccumulator(inputs.metrics, inputs.target_info["train"])
-    clipped = torch.zeros(len(p.runs), dtype=torch.float64, device=inputs.device)
+    clipped: list[torch.Tensor] = []
 
     step = 0
     for group in groups:
@@ -87,9 +87,9 @@ def train_epoch(runner: StepRunner, epoch: int) -> tuple[dict[str, np.ndarray], 
             result = runner.run(group, n, probe.is_probed(step))
             for batch in result.batches:
                 metrics.add(batch.outputs, batch.y, batch.losses, batch.real)
-                probe.add_losses(step, batch.losses[:, : batch.real])
+            probe.losses.append(result.losses)
             if result.is_clipped is not None:
-                clipped += result.is_clipped
+                clipped.append(result.is_clipped)
             if result.figures:
                 probe.steps[step] = result.figures
             step += 1
@@ -97,7 +97,8 @@ def train_epoch(runner: StepRunner, epoch: int) -> tuple[dict[str, np.ndarray], 
     if inputs.device.type != "cpu" and epoch + 1 < max(run.spec.epochs for run in p.runs):
         inputs.draw_ahead(p.seeds, p.start_state.epochs + epoch + 1)  # while the device still trains
 
-    figures = metrics.results("train") | {"clipped": (clipped / steps).cpu().numpy()}
+    share = torch.stack(clipped).sum(dim=0).cpu().numpy() / steps if clipped else np.zeros(len(p.runs))
+    figures = metrics.results("train") | {"clipped": share}
     cosine = probe.clip_cosine()
     figures |= {} if cosine is None else {"clip_cosine": cosine}
     return {"lr": groups[-1].inputs.rates.lr[None][-1].flatten().cpu().numpy()} | figures, probe

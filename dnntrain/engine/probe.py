@@ -101,23 +101,20 @@ class Probe:
     early; they do not count in the epoch's means."""
     steps: dict[int, StepFigures] = field(default_factory=dict)
     """By step of the epoch (from 0), what was measured there."""
+    losses: list[torch.Tensor] = field(default_factory=list)
+    """The sum of the losses at each step of the epoch so far, (P,)."""
     activations: dict[str, list[list[torch.Tensor]]] = field(default_factory=dict)
     """By the activation's name: the figures of OUTPUT_FIGURES, each (P,), of every call of `activation`."""
 
     def __post_init__(self) -> None:
         self._counted = probed_steps(self.n_steps)
         self._probed = self._counted | (early_steps(self.n_steps) if self.is_first else set())
-        self._losses = torch.zeros(self.n_steps, self.members, device=self.device)
 
     # ---- training
 
     def is_probed(self, step: int) -> bool:
         """Whether a step of the epoch (from 0) is measured."""
         return step in self._probed
-
-    def add_losses(self, step: int, losses: torch.Tensor) -> None:
-        """Note the losses (P, real rows) of a mini-batch. Every step has them."""
-        self._losses[step] += losses.sum(dim=1)
 
     # ---- validation
 
@@ -168,7 +165,7 @@ class Probe:
     @cached_property
     def step_losses(self) -> np.ndarray:
         """The sum of the losses at each step of the epoch, (steps, P)."""
-        losses: np.ndarray = self._losses.cpu().numpy()
+        losses: np.ndarray = torch.stack(self.losses).cpu().numpy()
         return losses
 
     def _counted_steps(self) -> list[StepFigures]:

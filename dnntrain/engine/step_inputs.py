@@ -72,6 +72,11 @@ class StepGroup:
         )
 
     @cached_property
+    def targets(self) -> list[tuple[torch.Tensor, ...]]:
+        """For each mini-batch of a step, the targets (P, rows) at each of the steps, as views."""
+        return [batch.y.unbind() for batch in self.inputs.batches]
+
+    @cached_property
     def _views(self) -> StepInputs:
         """The inputs with a tuple of views, one for each step, in place of each tensor."""
         return map_tensors(torch.unbind, self.inputs)

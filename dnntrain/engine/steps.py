@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import count
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ class StepResult(NamedTuple):
     """What is kept of a step, all of it on the device."""
 
     batches: tuple[BatchResult, ...]
+    losses: torch.Tensor
+    """The sum of the losses over all mini-batches, (P,)."""
     is_clipped: torch.Tensor | None
     """Which members' gradients were clipped, bool (P,); None without clipping."""
     figures: StepFigures | None
@@ -51,7 +54,8 @@ def train_step(p: Population, inputs: StepInputs, is_probed: bool = False) -> St
     update(p, grads, inputs.rates, inputs.number)
     figures = probe.updates(network.kernels) if probe else None
     update_average(p, inputs.share, inputs.is_first)
-    return StepResult(tuple(batches), is_clipped, figures)
+    losses = reduce(torch.add, (batch.losses[:, : batch.real].sum(dim=1) for batch in batches))
+    return StepResult(tuple(batches), losses, is_clipped, figures)
 
 
 def forward_passes(p: Population, inputs: StepInputs, probe: StepProbe | None) -> list[Pass]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,11 @@ import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.graphs import StepRunner
+from dnntrain.engine.graphs import CudaCapture, StepRunner
 from dnntrain.engine.loop import train_population
 from dnntrain.engine.population import Population
 from dnntrain.engine.run import Run
+from dnntrain.engine.steps import StepResult
 from dnntrain.nn.modules.layer import ModuleLayer
 from tests.engine.test_networks import small_images  # noqa: F401
 from tests.support.catalogue import EVERY_TECHNIQUE, SMALL_NETWORKS, data_for
@@ -116,6 +119,7 @@ def test_accumulation_leaves_a_last_step_of_its_own(few: Dataset) -> None:
     ("module", "why"),
     [
         ("Counts", "the module changes its passes from step to step"),
+        ("Draws", "the module draws from torch's global generator"),
         ("Looks", "operation not permitted when stream is capturing"),
     ],
 )
@@ -129,6 +133,49 @@ def test_what_a_graph_cannot_hold_runs_eagerly(
     for a, b in zip(eager, tried, strict=True):
         assert b.steps_as == f"eager, not CUDA graphs: {why}"
         assert repr(a.history) == repr(b.history)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("module", ["Counts", "Draws", "Looks"])
+def test_a_gpu_goes_on_where_no_graph_can_be_captured(module: str, few: Dataset) -> None:
+    settings = {"net": f"module:tests/support/eager_modules.py:{module}"}
+    eager, tried = (trained(few, runner, settings, "cuda") for runner in (StepRunner, StepRunner.of))
+    for a, b in zip(eager, tried, strict=True):
+        assert b.steps_as.startswith("eager, not CUDA graphs: ")
+        assert_close(a, b)
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert torch.rand(3, device="cuda").isfinite().all()
+    check(few, {"hidden": "9,7"}, StepRunner.of, "cuda")
+
+
+def test_a_capture_that_fails_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int | str] = [0]
+    streams = ["default"]
+
+    @contextmanager
+    def stream(_: str) -> Iterator[None]:
+        before = streams[-1]
+        try:
+            yield
+        finally:
+            streams.append(before)
+
+    @contextmanager
+    def graph(*_: object, **settings: object) -> Iterator[None]:
+        streams.append("capture")  # for good, as in torch where the end of a capture fails
+        yield
+
+    def looks() -> StepResult:
+        assert (modes[-1], streams[-1]) == ("error", "capture")
+        raise RuntimeError("called a synchronizing CUDA operation")
+
+    fakes = {"stream": stream, "graph": graph, "CUDAGraph": SimpleNamespace, "graph_pool_handle": lambda: (0, 1)}
+    fakes |= {"current_stream": lambda: streams[-1], "get_sync_debug_mode": lambda: modes[-1]}
+    for name, fake in (fakes | {"set_sync_debug_mode": modes.append}).items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        CudaCapture()(looks)
+    assert (modes[-1], streams[-1]) == (0, "default")
 
 
 @pytest.mark.parametrize(
