@@ -78,8 +78,14 @@ def test_names_are_listed_where_they_are_few() -> None:
         ("train --mnist", "did you mean --data fashion-mnist?"),
         ("train --resume", "--resume; the same command continues where it stopped (see"),
         ("report runs --format csv", "did you mean --csv or --json or --html?"),
-        ("report runs --keep-if x", "--keep-if; `dnntrain compare STUDY --keep-if REQUIREMENT` prints keep, discard or"),
-        ("ablate vanishing --require x", "--require; `dnntrain report STUDY --require REQUIREMENT` checks a requirement"),
+        (
+            "report runs --keep-if x",
+            "--keep-if; `dnntrain compare STUDY --keep-if REQUIREMENT` prints keep, discard or",
+        ),
+        (
+            "ablate vanishing --require x",
+            "--require; `dnntrain report STUDY --require REQUIREMENT` checks a requirement",
+        ),
         ("train --gpu", "did you mean --device cuda?"),
         ("lr-find --seed 3", "did you mean --seeds?"),
         ("train --optimizer nesterov", "unknown optimizer 'nesterov'; did you mean 'sgd:momentum=0.9,nesterov=on'?"),

@@ -183,6 +183,15 @@ def test_a_requirement_on_an_arm_to_be_worse_is_warned_of(study: Path) -> None:
         assert not judged(meant, study).finding.warning, meant
 
 
+def test_the_page_names_the_metrics_of_which_less_is_better() -> None:
+    lower = [
+        name for name, metric in METRICS.items() if not metric.higher_is_better and "tests" not in metric.__module__
+    ]
+    for page in ("gates", "metrics"):
+        [words] = re.findall(r"Of ([^.;]+), less is\s+better; of all other", read_page(page))
+        assert sorted(re.findall(r"`(\w+)`", words)) == sorted(lower), page
+
+
 def test_a_computed_margin_has_four_digits(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "made", {"relu": [0.8611, 0.8622, 0.8577], "elu": TEN[:3]})
     result = judged("elu.val_loss <= base - 2%", folder)

@@ -161,9 +161,7 @@ def draw_figure(kind: str, summary: Summary, *, titles: bool = True) -> Figure:
             raise InputError(f"kind {kind!r}: {str(error).removeprefix('--per-class: ')}") from None
     figure = FIGURE_KINDS[key].draw(summary, read_history(summary.results.folder))
     if figure is None:
-        raise InputError(
-            f"kind {kind!r}: {summary.results.name} has nothing to show, since {FIGURE_KINDS[key].absent}"
-        )
+        raise InputError(f"kind {kind!r}: {summary.results.name} has nothing to show, since {FIGURE_KINDS[key].absent}")
     return figure if titles else without_titles(figure)
 
 
