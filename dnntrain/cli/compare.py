@@ -84,8 +84,8 @@ def compare(
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="REQUIREMENT",
-                     help="check a requirement such as 'new better than base' or 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
-                          "if it is inconclusive; repeatable"),
+                     help="check a requirement such as 'new better than base' or 'new >= base - 2%': exit code 0 if "
+                          "it holds, 1 if it fails, 3 if it is inconclusive; repeatable"),
     ] = None,
     keep_if: Annotated[
         str | None,

@@ -6,11 +6,9 @@ import threading
 
 import numpy as np
 import pytest
-import torch
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import Dataset
-from dnntrain.engine.batches import BatchSource
 from dnntrain.engine.network import initial_arrays, initial_state, layer_specs, member_layers
 from dnntrain.engine.scaling import mean_and_std
 from dnntrain.engine.splits import are_shared, epoch_orders, splits_of, training_indices

@@ -191,7 +191,7 @@ def test_a_figure_for_a_paper_leaves_out_its_texts_and_their_room(trained: Summa
         assert removed > 0.5 and whole.get_figwidth() == bare.get_figwidth()
         for before, after in zip(whole.axes, bare.axes, strict=True):  # what is drawn keeps its size
             assert before.get_window_extent().size == pytest.approx(after.get_window_extent().size)
-            assert 0 <= after.get_position().y0 and after.get_position().y1 <= 1
+            assert after.get_position().y0 >= 0 and after.get_position().y1 <= 1
     written = save_figures([trained], tmp_path, ["svg"], titles=False)
     assert len(written) == len(ALL) and not any("Which rate?" in file.read_text("utf-8") for file in written)
 

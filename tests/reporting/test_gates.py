@@ -165,7 +165,7 @@ def test_signs_in_words_follow_the_direction_of_what_they_compare(tmp_path: Path
     for requirement, (answer, words) in answers.items():
         result = judged(requirement, folder)
         assert result.answer is answer and words in result.reason and not result.finding.warning, result
-    with pytest.raises(InputError, match="lost takes .*, not better than"):
+    with pytest.raises(InputError, match=r"lost takes .*, not better than"):
         judge("elu.lost better than relu", [read_study(folder)])
     named = write_study(tmp_path / "named", {"relu": SAME, "better than all": ARMS["elu"]})
     assert judged("better than all > relu", named).answer is HOLDS
