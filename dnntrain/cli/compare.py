@@ -89,7 +89,7 @@ def compare(
     ] = None,
     keep_if: Annotated[
         str | None,
-        typer.Option(metavar="REQUIREMENT", help="print only keep, discard or undecided; exit code 0, 1, 3"),
+        typer.Option(metavar="REQUIREMENT", help="print only keep, discard or undecided (code 0, 1, 3)"),
     ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="check requirements although runs are missing")
