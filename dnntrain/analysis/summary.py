@@ -101,8 +101,8 @@ class Summary:
     def best(self) -> list[str]:
         """The arms that may be the best, the one with the best mean first.
 
-        At a confidence of `best_level`, the truly best arm is among them. Empty without a baseline, with fewer than three seeds that
-        all arms share, and where it is not known what a lost run counts as.
+        At a confidence of `best_level`, the truly best arm is among them. Empty without a baseline, with fewer than
+        three seeds that all arms share, and where it is not known what a lost run counts as.
         """
         is_complete = self.results.is_table or all(arm.made >= arm.planned for arm in self.runs.values())
         if self.family is None or not is_complete:

@@ -84,12 +84,12 @@ def compare(
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="REQUIREMENT",
-                     help="check a requirement such as 'new better than base' or 'new >= base - 2%': exit code 0 if it holds, 1 if it fails, 3 "
-                          "if it is inconclusive; repeatable"),
+                     help="check 'new better than base' or the like; exit code 0: it holds, 1: it fails, 3: "
+                          "inconclusive; repeatable"),
     ] = None,
     keep_if: Annotated[
         str | None,
-        typer.Option(metavar="REQUIREMENT", help="print only keep, discard or undecided, with exit code 0, 1 or 3"),
+        typer.Option(metavar="REQUIREMENT", help="print only keep, discard or undecided (code 0, 1, 3)"),
     ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="check requirements although runs are missing")

@@ -44,9 +44,9 @@ OUTPUTS: dict[str, Any] = {
     ],
     "no_titles": Annotated[
         bool,
-        typer.Option("--no-titles", help="leave title, subtitle and caption out of the figures, as papers do"),
+        typer.Option("--no-titles", help="figures without title and caption"),
     ],
-    "quiet": Annotated[bool, typer.Option("--quiet", help="print only the answers to requirements, without tables")],
+    "quiet": Annotated[bool, typer.Option("--quiet", help="print only the answers to requirements")],
     "as_json": AsJson,
 }
 """The fields of `Outputs` as options of the command line."""

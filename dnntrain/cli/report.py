@@ -56,8 +56,9 @@ def report(
     require: Annotated[
         list[str] | None,
         typer.Option(metavar="REQUIREMENT",
-                     help="check a requirement: 'elu better than relu', 'elu not worse than base - 0.3pp', 'elu.test_acc >= 85%', 'elu.lost <= 0', "
-                          "'elu.health == healthy', 'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold "
+                     help="check a requirement: 'elu better than relu', 'elu not worse than base - 0.3pp', "
+                          "'elu.test_acc >= 85%', 'elu.lost <= 0', 'elu.health == healthy', "
+                          "'elu.seconds <= 1.2 * base'; repeatable. Exit code 0: all hold "
                           "(if one were false, in at most about 2.5 % of studies); 1: one fails (if all were true, in "
                           "at most about 2.5 % of studies for each); 3: none fails, but one is inconclusive"),
     ] = None,

@@ -165,7 +165,7 @@ def test_signs_in_words_follow_the_direction_of_what_they_compare(tmp_path: Path
     for requirement, (answer, words) in answers.items():
         result = judged(requirement, folder)
         assert result.answer is answer and words in result.reason and not result.finding.warning, result
-    with pytest.raises(InputError, match="lost takes .*, not better than"):
+    with pytest.raises(InputError, match=r"lost takes .*, not better than"):
         judge("elu.lost better than relu", [read_study(folder)])
     named = write_study(tmp_path / "named", {"relu": SAME, "better than all": ARMS["elu"]})
     assert judged("better than all > relu", named).answer is HOLDS
@@ -181,6 +181,15 @@ def test_a_requirement_on_an_arm_to_be_worse_is_warned_of(study: Path) -> None:
     assert "'worse better than relu'" in judged("worse < relu", study).finding.warning
     for meant in ("elu >= relu", "elu.val_loss < relu", "elu.val_loss <= relu + 2%", "elu <= relu + 3pp", "elu <= 90%"):
         assert not judged(meant, study).finding.warning, meant
+
+
+def test_the_page_names_the_metrics_of_which_less_is_better() -> None:
+    lower = [
+        name for name, metric in METRICS.items() if not metric.higher_is_better and "tests" not in metric.__module__
+    ]
+    for page in ("gates", "metrics"):
+        [words] = re.findall(r"Of ([^.;]+), less is\s+better; of all other", read_page(page))
+        assert sorted(re.findall(r"`(\w+)`", words)) == sorted(lower), page
 
 
 def test_a_computed_margin_has_four_digits(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from dnntrain.reporting.gates.results import OPERATORS
 from dnntrain.utils.fields import odd_number
 
 EXAMPLES = (
-    "'elu better than relu', 'elu >= relu - 0.3pp', 'relu.test_acc >= 85%', 'bn.seconds <= 1.2 * base', 'bn.lost <= 0' or "
-    "'bn.health == healthy'"
+    "'elu better than relu', 'elu >= relu - 0.3pp', 'relu.test_acc >= 85%', 'bn.seconds <= 1.2 * base', 'bn.lost <= 0' "
+    "or 'bn.health == healthy'"
 )
 
 SIGNS_IN_WORDS = {"better than": (">", "<"), "not worse than": (">=", "<=")}
