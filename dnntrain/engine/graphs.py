@@ -75,13 +75,22 @@ class StepRunner:
         self._loaded: dict[tuple[int, ...], StepGroup] = {}  # … and its copy at the addresses that graphs know
         self._captured: dict[StepKind, CapturedStep] = {}
         self._attributes: dict[StepKind, list[Attributes]] = defaultdict(list)  # after each step of the warm-up
-        if self.compiles:
+        if self.compiles and COMPILED not in self.faults:
             self._compiled = compiled_step()
 
     @classmethod
     def of(cls, p: Population, compiles: bool = False) -> Self:
         """The runner for the population's device."""
         return cls(p, CudaCapture() if p.inputs.device.type == "cuda" else None, compiles)
+
+    def with_fewer(self, p: Population) -> StepRunner:
+        """The runner of the same population after some members have left it, so that its tensors are others.
+
+        It captures steps anew, but compiles none: where members stop one by one, that would take longer than it saves.
+        """
+        compiles = {COMPILED: "again after some runs have ended"} if self.compiles else {}
+        capture = CudaCapture() if isinstance(self.capture, CudaCapture) else self.capture
+        return replace(self, p=p, capture=capture, faults=compiles | self.faults)
 
     @property
     def mode(self) -> str:
@@ -117,6 +126,8 @@ class StepRunner:
             return None
         try:
             return self._compiled(self.p, self._loaded[kind.sizes].at_row(self._row, kind.averages), False)
+        except (MemoryError, torch.cuda.OutOfMemoryError):
+            raise  # the step may have changed some of the weights
         except Exception as error:
             self.faults[COMPILED] = first_line(error)
             return None

@@ -46,7 +46,7 @@ def train_population(
         on_epoch: Called after each epoch.
         start: Weights, layers, examples, or checkpoints to start from; by default the runs start anew.
         keep_predictions: Whether the finished runs hold their predictions on held-out examples.
-        runner: Makes what runs the steps of the population, and again each time that it has lost members.
+        runner: Makes what runs the steps of the population.
 
     Returns:
         The finished runs, in the order of their specs.
@@ -68,7 +68,7 @@ def train_population(
             run.cpu_seconds += (time.process_time() - cpu_started) / len(trained)
         on_epoch(trained, population.checkpoints)
         if 0 < len(population.runs) < len(trained):  # their tensors are copies now
-            steps = runner(population)
+            steps = steps.with_fewer(population)
         epoch += 1
     return runs
 

@@ -199,6 +199,15 @@ def test_a_step_compiles_without_a_break(
         assert_close(a, b)
 
 
+def test_a_smaller_population_is_not_compiled_again(few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    settings = {"hidden": "9", "batch_size": 5, "train_size": 60, "val": 50}
+    specs = [RunSpec.parse(settings | {"seed": seed, "epochs": epochs}) for seed, epochs in ((1, 2), (2, 1))]
+    last, first = train_population(specs, few, runner=partial(StepRunner, compiles=True))
+    assert first.steps_as == "compiled"
+    assert last.steps_as == "eager, not compiled: again after some runs have ended"
+
+
 def test_what_cannot_be_compiled_runs_all_the_same(few: Dataset) -> None:
     settings = {"hidden": "9,7,5", "optimizer": "muon"}
     eager, tried = (trained(few, runner, settings) for runner in (StepRunner, partial(StepRunner, compiles=True)))

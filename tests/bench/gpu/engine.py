@@ -36,11 +36,8 @@ RUNNERS: dict[str, MakeRunner] = {
 
 
 def ways(device: torch.device) -> dict[str, MakeRunner]:
-    """How the engine can train on a device.
-
-    On a CPU there are no CUDA graphs, and compiling a step takes longer than the whole test of this program.
-    """
-    return RUNNERS if device.type == "cuda" else {EAGER: RUNNERS[EAGER]}
+    """How the engine can train on a device, without compiling, which takes long; on a CPU there are no CUDA graphs."""
+    return {how: RUNNERS[how] for how in ((GRAPH, EAGER) if device.type == "cuda" else (EAGER,))}
 
 
 def specs_of(settings: dict[str, Any], members: int, extent: Extent) -> list[RunSpec]:

@@ -138,6 +138,11 @@ class Bench:
         backend = "gpu" if self.device.type == "cuda" else "cpu"
         time_jax(self.results, self.extent, jax_order(self.extent), backend, self.clock.left())
 
+    def compiled(self) -> None:
+        """Steps and epochs that `torch.compile` has fused, in the sizes of the targets: each compiles for long."""
+        for members in self.extent.jax_members if self.device.type == "cuda" else ():
+            self.engine(SMALL.name, SMALL.settings, engine.COMPILED, members)
+
     def profiles(self) -> None:
         """Profile what missed its target."""
         for case, members in missed(self.results):
