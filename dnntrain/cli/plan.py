@@ -139,7 +139,7 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         f"{count_noun(len(runs), 'run')} in {count_noun(len(populations(runs, 1)), 'population')}"
         + (f"; baseline: {study.baseline}" if study.baseline else ""),
         f"compared by {study.metric}{direction}; δ = {delta}",
-        *base_lines(study),
+        *reused_networks(study),
         *network_lines(study, options),
         *work_lines(study, options, runner),
         f"common: {write_settings(common_settings(study))}",
@@ -192,7 +192,7 @@ def tuning_line(study: Study, tuning: Tuning) -> str:
     return f"first {'; '.join(parts)}: {more} more runs"
 
 
-def base_lines(study: Study) -> Iterator[str]:
+def reused_networks(study: Study) -> Iterator[str]:
     """The networks that a preset's arms reuse, and the settings of those that are trained first."""
     first = pretraining_study(study)
     for key, base in study.pretrain.items():

@@ -80,8 +80,9 @@ class TablePreprocessing(Preprocessing):
         for each in self.columns:
             grid.check_range(where, read[each.name], np.arange(grid.rows))
             draft, gaps = drafts.get(each.name), read[each.name].missing
-            # cells that are there but cannot be read have a note already
-            unreadable = draft.not_numbers if draft else np.flatnonzero(gaps & ~raw[each.name].missing).tolist()
+            # cells that are there but cannot be read have a note already; an empty text is a gap
+            refused = gaps & ~raw[each.name].missing if each.kind != "text" else np.zeros_like(gaps)
+            unreadable = draft.not_numbers if draft else np.flatnonzero(refused).tolist()
             notes += unusual_cells(read[each.name], each, grid, unreadable)
             if draft and not each.marks_missing:
                 draft.notes = [f"{note}; {instead_of_gaps(each)}" for note in draft.notes]

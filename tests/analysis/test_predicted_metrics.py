@@ -300,7 +300,9 @@ def test_a_study_judged_by_such_a_metric(tmp_path: Path) -> None:
     made = answer(["ablate", "f1.yaml"], tmp_path, seconds=300)
     assert made.code == 0 and "test_macro_f1 %" in made.out, made.err
     tuned = read_study(tmp_path / "runs/f1-tuning").record
-    assert tuned.metric == "val_macro_f1" and "lr was chosen" in read_study(tmp_path / "runs/f1-tuned").record.note
+    assert (
+        tuned.metric == "val_macro_f1" and "lr was chosen" in read_study(tmp_path / "runs/f1-tuned").record.tuning_note
+    )
     assert "test_macro_f1" not in read_study(tmp_path / "runs/f1").runs.columns  # results.csv is as it always was
 
 

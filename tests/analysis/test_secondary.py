@@ -47,8 +47,8 @@ def test_both_metrics_are_judged_as_if_alone(tmp_path: Path, metric: str) -> Non
     assert f"Verdicts differ by metric: {differing}." in text
     table = main_table(summary, wide=False)
     at = table.headings.index(f"verdict by {other}")
-    assert [row[at] for row in table.rows[:3]] == ["", words[other], "better"]
-    assert table.headings[at - 1] == f"Δ {other} [95 %]" and table.rows[0][at - 1] == "baseline"
+    assert [row[at] for row in table.rows[:3]] == ["baseline", words[other], "better"]
+    assert table.headings[at - 1] == f"Δ {other} [95 %]" and table.rows[0][at - 1] == ""
 
 
 def test_programs_get_both_verdicts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dnntrain.data import DataLocation, Dataset
 from dnntrain.data.dataset import class_numbers
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import as_names
-from tests.data.test_user_data import make_folder
+from tests.data.test_user_data import SCALED, make_folder
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -146,7 +146,7 @@ def test_other_folders_may_be_wrong(tmp_path: Path) -> None:
     for number in range(20):
         (root / "yak" / f"{number}.png").write_bytes(b"no image")
     loaded = load(root, classes="dog,cat")
-    assert loaded.classes == ("dog", "cat") and loaded.notes == ()
+    assert loaded.classes == ("dog", "cat") and loaded.notes == (SCALED,)
     assert len(loaded.train_inputs) + len(loaded.test_inputs) == 18
     for chosen, reason in (("cat,owl", "owl: no image in it"), ("cat,rat", "rat: 2 training images"),
                            ("cat,yak", "20 unreadable images")):  # fmt: skip

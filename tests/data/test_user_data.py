@@ -24,6 +24,8 @@ from dnntrain.data.user_data import TEST, TRAIN, VALIDATION, read_targets, split
 from dnntrain.errors import InputError
 
 SAMPLES = Path(matplotlib.get_data_path()) / "sample_data"
+SCALED = "images of 8 × 8 pixels are scaled to 32 × 32; --image-size gives another size"
+"""The note on the images of `make_folder`."""
 
 
 def load(path: Path, **options: Any) -> Dataset:
@@ -208,6 +210,7 @@ def test_folder_leaves_out_copies(tmp_path: Path) -> None:
         "1 image left out, exact copies of others: train/dog/copy.png",
         "1 image left out, exact copies of others in test/ or val/: train/dog/5.png",
         "1 copy has a different class than the image that stays: train/dog/copy.png = train/cat/0.png",
+        SCALED,
     )
     assert len(loaded.train_inputs) == 17 and len(loaded.test_inputs) == 7
     assert not set(rows(loaded.train_inputs)) & set(rows(loaded.test_inputs))
@@ -222,7 +225,7 @@ def test_folder_formats(tmp_path: Path) -> None:
     (root / "a" / ".hidden.png").write_text("x")
     (root / ".cache").mkdir()
     picture(1).save(root / "stray.png")
-    assert load(root).notes == ("2 files left out, not an image in a class's folder: a/notes.txt, stray.png",)
+    assert load(root).notes == ("2 files left out, not an image in a class's folder: a/notes.txt, stray.png", SCALED)
 
 
 def only_image(tmp_path: Path, image: Image.Image, name: str = "x.png", size: int = 2, **options: Any) -> np.ndarray:
@@ -300,7 +303,8 @@ def broken_files(root: Path) -> list[str]:
 def test_unreadable_images(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "pets", {"cat": 9, "dog": 9})
     broken = broken_files(root / "cat")
-    (note,) = load(root).notes
+    note, scaled = load(root).notes
+    assert scaled == SCALED
     assert note.startswith(
         f"{len(broken)} images left out, unreadable: cat/bomb.pgm (Image size (400000000 pixels) exceeds"
     )

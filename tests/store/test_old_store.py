@@ -79,7 +79,7 @@ def test_the_studies_of_an_old_store_are_not_trained_again(store: Path) -> None:
         assert done.returncode == 0, done.stderr
         said += done.stderr
     for study, runs in RUNS.items():
-        assert f"{study}: {runs} of {runs} runs are recorded already" in said
+        assert f"{study}: {recorded_in_words(runs, runs)} already" in said
     assert files(store) == before
     check_report(store)
 

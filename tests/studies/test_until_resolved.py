@@ -165,7 +165,7 @@ def test_the_plan_says_what_the_seeds_can_find(folder: Path, tmp_path: Path) -> 
     (folder / "one.yaml").write_text(one.replace("epochs: 2", "epochs: 3"))
     assert "One seed shows no difference" in succeeds("ablate", "one.yaml", "--plan", cwd=folder)
     (tmp_path / "grow.yaml").write_text(PRESET)
-    assert "8 seeds can find is not known" in " ".join(succeeds("ablate", "grow.yaml", "--plan", cwd=tmp_path).split())
+    assert "8 seeds can show is not known" in " ".join(succeeds("ablate", "grow.yaml", "--plan", cwd=tmp_path).split())
 
 
 def test_the_function_takes_the_same(tmp_path: Path) -> None:
