@@ -21,6 +21,7 @@ import pytest
 
 from dnntrain.config.run_id import run_id
 from dnntrain.config.spec import RunSpec
+from dnntrain.store.progress import recorded_in_words
 from tests.support.command import dnntrain, succeeds
 
 OLD = Path(__file__).parents[1] / "cases" / "stores" / "v0.1"
