@@ -165,8 +165,16 @@ def test_signs_in_words_follow_the_direction_of_what_they_compare(tmp_path: Path
     for requirement, (answer, words) in answers.items():
         result = judged(requirement, folder)
         assert result.answer is answer and words in result.reason and not result.finding.warning, result
-    with pytest.raises(InputError, match=r"lost takes .*, not better than"):
-        judge("elu.lost better than relu", [read_study(folder)])
+    refused = {
+        "elu.lost better than relu": "lost takes .*, not 'better than'",
+        "close not worse than relu + 1pp": "may be 'relu - 1pp'; what is better by that much is 'better than relu",
+        "elu.val_loss not worse than relu - 2%": "lower val_loss is better, so .* may be 'relu [+] 2%'",
+        "elu not better than relu": "write 'A better than B' or 'A not worse than B'",
+        "elu is better than relu": "write 'A better than B' or 'A not worse than B'",
+    }
+    for requirement, words in refused.items():
+        with pytest.raises(InputError, match=words):
+            judge(requirement, [read_study(folder)])
     named = write_study(tmp_path / "named", {"relu": SAME, "better than all": ARMS["elu"]})
     assert judged("better than all > relu", named).answer is HOLDS
 
@@ -434,7 +442,7 @@ def raised(requirement: str, folder: Path) -> InputError:
         ("elu > relu - x", "'x' is no difference; write 0.3pp, 2% or 0.003"),
         ("elu > relu - 130pp", "is more than accuracy can differ by"),
         ("elu.val_loss <= relu + 3pp", "points are for shares"),
-        ("elu >= 1.2 * relu", "a factor is for seconds; write a margin"),
+        ("elu >= 1.2 * relu", "a factor is for times; write a margin"),
         ("elu >= 99% + 2pp", "'99% + 2pp': test_acc must be from 0 to 1, not 1.01"),
         ("elu.lost <= 1.5", "must be a number of runs, such as 0, or a share"),
         ("elu.lost <= -1", "must be a number of runs"),

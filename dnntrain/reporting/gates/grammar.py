@@ -24,7 +24,8 @@ EXAMPLES = (
     "or 'bn.health == healthy'"
 )
 
-SIGNS_IN_WORDS = {"better than": (">", "<"), "not worse than": (">=", "<=")}
+NOT_WORSE = "not worse than"
+SIGNS_IN_WORDS = {"better than": (">", "<"), NOT_WORSE: (">=", "<=")}
 """Signs in words, which follow the direction of what is compared: the sign if higher is better, and if lower is."""
 SIGN = re.compile(r"(?<=\s)(?:better|not\s+worse)\s+than(?=\s)|>=|<=|==|!=|=>|=<|>|<|=|≥|≤")
 """Signs, and what people write instead."""
@@ -57,6 +58,9 @@ def split_at_signs(requirement: str) -> list[Sentence]:
     complete = [sentence for sentence in found if sentence.left and sentence.right]
     if not complete:
         raise InputError(f"must be like {EXAMPLES}")
+    for sentence in complete:
+        if sentence.sign in SIGNS_IN_WORDS and sentence.left.split()[-1] in ("is", "no", "not"):
+            raise InputError(f"'{sentence.left} {sentence.sign}': write 'A better than B' or 'A not worse than B'")
     return sorted(complete, key=lambda sentence: sentence.sign not in (*OPERATORS, *SIGNS_IN_WORDS))
 
 
@@ -108,7 +112,8 @@ def read_bound(text: str, column: str) -> float | None:
 def check_sign(sentence: Sentence, quantity: str, allowed: tuple[str, ...]) -> None:
     """Raise InputError for a sign that a quantity does not take."""
     if sentence.sign not in allowed:
-        raise InputError(f"{quantity} takes {', '.join(allowed)}, not {sentence.sign}")
+        given = f"'{sentence.sign}'" if sentence.sign in SIGNS_IN_WORDS else sentence.sign
+        raise InputError(f"{quantity} takes {', '.join(allowed)}, not {given}")
 
 
 def bound_in_words(sign: str, bound: str) -> str:

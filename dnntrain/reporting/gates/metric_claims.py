@@ -17,7 +17,7 @@ from dnntrain.errors import InputError
 from dnntrain.metrics import metric_of
 from dnntrain.reporting import formatting
 from dnntrain.reporting.gates.estimates import IntervalEstimate, Limit
-from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, MARGIN, Sentence, check_sign, read_bound
+from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, MARGIN, NOT_WORSE, Sentence, check_sign, read_bound
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import ABOUT_RUNS, Operand, Scope
 from dnntrain.statistics import compare_arms, mean
@@ -41,7 +41,8 @@ class MetricClaim:
             NotInStudyError: If the study lacks what the right side names.
             InputError: If the sign or the right side is wrong.
         """
-        sentence = sentence.in_direction(higher_is_better=metric_of(left.quantity).higher_is_better)
+        metric, asked = metric_of(left.quantity), sentence.sign
+        sentence = sentence.in_direction(higher_is_better=metric.higher_is_better)
         check_sign(sentence, left.quantity, INEQUALITIES)
         text, parts = sentence.right, None
         right = read_side(text, left, scope)
@@ -50,11 +51,17 @@ class MetricClaim:
             right = read_side(text, left, scope)
         if right is None:
             if FACTOR.fullmatch(text):
-                raise InputError(f"'{text}': a factor is for seconds; write a margin, as in 'base - 2%'")
+                minus = "-" if metric.higher_is_better else "+"
+                raise InputError(f"'{text}': a factor is for times; write a margin, as in 'base {minus} 2%'")
             raise scope.missing(text)
         if parts is None:
             return cls(left, sentence.sign, right)
-        metric = metric_of(left.quantity)
+        if asked == NOT_WORSE and (parts["plus"] == "+") == metric.higher_is_better:
+            direction, sign = ("higher", "-") if metric.higher_is_better else ("lower", "+")
+            raise InputError(
+                f"'{asked} {sentence.right}': {direction} {left.quantity} is better, so what is not worse may be "
+                f"'{text} {sign} {parts['margin']}'; what is better by that much is 'better than {sentence.right}'"
+            )
         claim = cls(
             left, sentence.sign, right, read_margin(parts["margin"], metric), -1 if parts["plus"] == "-" else 1
         )  # fmt: skip
