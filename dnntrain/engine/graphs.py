@@ -68,6 +68,8 @@ class StepRunner:
     are: there are few of them."""
     faults: dict[str, str] = field(default_factory=dict)
     """Why steps could not be captured, and not be compiled; then they run without."""
+    worked: set[str] = field(default_factory=set)
+    """What has worked for some steps: CAPTURED, COMPILED."""
 
     def __post_init__(self) -> None:
         self._row = torch.zeros(1, dtype=torch.int64, device=self.p.inputs.device)
@@ -75,7 +77,7 @@ class StepRunner:
         self._loaded: dict[tuple[int, ...], StepGroup] = {}  # … and its copy at the addresses that graphs know
         self._captured: dict[StepKind, CapturedStep] = {}
         self._attributes: dict[StepKind, list[Attributes]] = defaultdict(list)  # after each step of the warm-up
-        if self.compiles and COMPILED not in self.faults:
+        if self.compiles:
             self._compiled = compiled_step()
 
     @classmethod
@@ -88,18 +90,23 @@ class StepRunner:
 
         It captures steps anew, but compiles none: where members stop one by one, that would take longer than it saves.
         """
-        compiles = {COMPILED: "again after some runs have ended"} if self.compiles else {}
         capture = CudaCapture() if isinstance(self.capture, CudaCapture) else self.capture
-        return replace(self, p=p, capture=capture, faults=compiles | self.faults)
+        return replace(self, p=p, capture=capture, compiles=False)
 
     @property
     def mode(self) -> str:
-        """How steps run, as in records; empty where they are neither captured nor compiled, and were not to be."""
-        asked = {CAPTURED: self.capture is not None, COMPILED: self.compiles}
-        works = [name for name, is_asked in asked.items() if is_asked and name not in self.faults]
-        if not any(asked.values()):
+        """How steps have run, as in records; empty where they were neither to be captured nor compiled."""
+        if not (self.capture or self.compiles or self.worked):
             return ""
-        return ", ".join([*(works or ["eager"]), *(f"not {name}: {why}" for name, why in self.faults.items())])
+        worked, failed = [], []
+        for name in (CAPTURED, COMPILED):
+            why = self.faults.get(name)
+            if name in self.worked:
+                ended = name == COMPILED and not self.compiles
+                worked.append(f"{name} in part: {why}" if why else f"{name} until some runs ended" if ended else name)
+            elif why:
+                failed.append(f"not {name}: {why}")
+        return ", ".join([*(worked or ["eager"]), *(failed if worked or failed else ["too few steps"])])
 
     def run(self, group: StepGroup, n: int, is_probed: bool) -> StepResult:
         """Train the n-th step of a group; see `train_step`. The next step leaves the result alone."""
@@ -125,12 +132,14 @@ class StepRunner:
         if not self._is_compiled(kind):
             return None
         try:
-            return self._compiled(self.p, self._loaded[kind.sizes].at_row(self._row, kind.averages), False)
+            result = self._compiled(self.p, self._loaded[kind.sizes].at_row(self._row, kind.averages), False)
         except (MemoryError, torch.cuda.OutOfMemoryError):
             raise  # the step may have changed some of the weights
         except Exception as error:
             self.faults[COMPILED] = first_line(error)
             return None
+        self.worked.add(COMPILED)
+        return result
 
     def _frozen(self, kind: StepKind) -> str:
         """What changes from step to step, and would not in a graph; empty if nothing does."""
@@ -165,6 +174,7 @@ class StepRunner:
         except Exception as error:  # what is wrong with the step itself shows again when it runs eagerly
             self.faults[CAPTURED] = first_line(error.__context__ or error)
             return False
+        self.worked.add(CAPTURED)
         self._captured[kind] = CapturedStep(replay, result, random.shared_counters(self.p.inputs.device))
         return True
 

@@ -97,7 +97,7 @@ class EnvironmentRecord(Record):
     """The value of MKL_CBWR."""
     device: str | None = None
     steps: str | None = None
-    """How training steps ran on a GPU: `CUDA graphs`, or `eager` and why in parentheses. CPUs have no such field."""
+    """How training steps ran on a GPU, or compiled: `CUDA graphs`, or `eager` and why. Others have no such field."""
     bit_for_bit: bool | None = None
     """Whether the promise of equal bits holds in this environment."""
 

@@ -205,7 +205,13 @@ def test_a_smaller_population_is_not_compiled_again(few: Dataset, monkeypatch: p
     specs = [RunSpec.parse(settings | {"seed": seed, "epochs": epochs}) for seed, epochs in ((1, 2), (2, 1))]
     last, first = train_population(specs, few, runner=partial(StepRunner, compiles=True))
     assert first.steps_as == "compiled"
-    assert last.steps_as == "eager, not compiled: again after some runs have ended"
+    assert last.steps_as == "compiled until some runs ended"
+
+
+def test_too_few_steps_are_neither_captured_nor_compiled(few: Dataset) -> None:
+    settings = {"hidden": "9", "batch_size": 30, "train_size": 60, "epochs": 1}
+    [run, _] = trained(few, partial(StepRunner, capture=record, compiles=True), settings)
+    assert run.steps_as == "eager, too few steps"
 
 
 def test_what_cannot_be_compiled_runs_all_the_same(few: Dataset) -> None:
