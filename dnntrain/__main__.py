@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 EXIT_INTERRUPTED = 130
 TRAINING_COMMANDS = {"train", "ablate", "transfer"}
@@ -12,10 +15,12 @@ TRAINING_COMMANDS = {"train", "ablate", "transfer"}
 def main() -> None:
     """Run the command line; Ctrl-C and SIGTERM end it with one message."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM is handled like Ctrl-C
+    gc.set_threshold(50_000, 10, 10)  # imports make hundreds of thousands of objects, and no garbage
     try:
-        from dnntrain.cli.main import run  # slow to import, and worker processes import this file
+        with worker_ahead(sys.argv[1:]):
+            from dnntrain.cli.main import run  # slow to import
 
-        code = run()
+            code = run()
         if code == EXIT_INTERRUPTED:  # how some releases of typer report Ctrl-C
             raise KeyboardInterrupt
         sys.exit(code)
@@ -24,6 +29,21 @@ def main() -> None:
         kept = "; finished runs are recorded, and the same command continues from there" if trains else ""
         sys.stderr.write(f"error: interrupted{kept}\n")
         sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def worker_ahead(words: list[str]) -> Iterator[None]:
+    """Start a worker if the command is likely to train in one: it loads torch while this process loads the rest.
+
+    A wrong guess costs some processor time only.
+    """
+    if words[:1] not in (["ablate"], ["transfer"]) or {"--plan", "--help", "--executor", "--device"} & {*words}:
+        yield
+        return
+    from dnntrain.executors.worker_process import SPARE_WORKERS
+
+    with SPARE_WORKERS.started(1):
+        yield
 
 
 if __name__ == "__main__":

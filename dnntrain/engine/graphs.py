@@ -23,6 +23,7 @@ from dnntrain.engine.steps import StepResult, train_step
 from dnntrain.nn import random
 from dnntrain.nn.layer import Sequential
 from dnntrain.nn.modules.layer import ModuleLayer
+from dnntrain.utils.torch_start import complete_torch
 from dnntrain.utils.trees import map_tensors, tensors
 
 Capture = Callable[[Callable[[], StepResult]], tuple[Callable[[], None], StepResult]]
@@ -195,6 +196,7 @@ def first_line(error: BaseException) -> str:
 
 def compiled_step() -> Callable[[Population, StepInputs, bool], StepResult]:
     """`train_step`, compiled at its first call for each kind of step."""
+    complete_torch()
     torch.compiler.reset()  # what was compiled for another population is of no use, and counts toward a limit
     # layers without a backward pass of their own take torch's; older versions of torch do not know the setting
     if hasattr(torch._dynamo.config, "trace_autograd_ops"):

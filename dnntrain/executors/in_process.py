@@ -33,7 +33,7 @@ class InProcessExecutor(LocalExecutor):
 
     def _train_here(self, jobs: Iterable[Job], handle: SendEvent) -> Iterator[Job]:
         """Train each job; yields what remains of one that ran out of memory."""
-        from dnntrain.executors.worker import cached_dataset, run_job
+        from dnntrain.executors.worker import cached_dataset, import_training, run_job
 
         atexit.register(gc.freeze)  # without it the collector searches all of torch's objects for cycles at the exit
         for job in jobs:
@@ -45,6 +45,7 @@ class InProcessExecutor(LocalExecutor):
                 handle(event)
 
             prepare_this_process()
+            import_training()
             end = run_job(job, send, lambda: self.stopping)
             if isinstance(end, JobFailed) and end.lost:
                 cached_dataset.cache_clear()

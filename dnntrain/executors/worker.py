@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import importlib
 import os
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from multiprocessing.connection import Connection
@@ -35,6 +38,7 @@ from dnntrain.executors.jobs import (
 from dnntrain.metrics import import_metrics, score_of
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.memory import is_out_of_memory, release_memory
+from dnntrain.utils.torch_start import defer_meta_registrations
 from dnntrain.utils.user_code.reference import pinned
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ def worker_main() -> None:
     connection = Connection(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # standard output is for the coordinator's results: what a library prints here is a message
+    import_training()
     while True:
         try:
             job = connection.recv()
@@ -66,6 +71,17 @@ def worker_main() -> None:
         except InputError as error:  # a plug-in of the job, which cannot be loaded here
             sys.stderr.write(f"error: {error}\n")
             sys.exit(error.exit_code)
+
+
+def import_training() -> None:
+    """Import what training needs, before there is a job: the coordinator reads and plans the study meanwhile."""
+    gc.disable()  # imports make a million objects and no garbage
+    defer_meta_registrations()
+    with suppress(Exception):  # an import that fails will fail again with the first job, which reports it
+        for module in ("dnntrain.engine.loop", "dnntrain.techniques", "dnntrain.transfer_learning.stages"):
+            importlib.import_module(module)
+    gc.freeze()
+    gc.enable()
 
 
 def run_job(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from dnntrain.errors import InputError
 from dnntrain.metrics.base import METRICS, Metric
+from dnntrain.utils.torch_start import complete_torch
 
 
 def modules_of(watched: Iterable[Metric]) -> tuple[str, ...]:
@@ -30,6 +31,7 @@ def modules_of(watched: Iterable[Metric]) -> tuple[str, ...]:
 def import_metrics(modules: Iterable[str]) -> None:
     """Import modules that declare metrics; InputError that names one that cannot be imported."""
     for module in modules:
+        complete_torch()
         try:
             importlib.import_module(module)
         except ImportError as error:

@@ -139,7 +139,7 @@ def train_missing_runs(
     """
     from dnntrain.store.run_store import RunStore
     from dnntrain.studies.continuation import changes, check_seeds_kept, continue_study
-    from dnntrain.studies.feasibility import predictions_size
+    from dnntrain.studies.feasibility import predictions_size, useful_workers
     from dnntrain.studies.looks import train_until_resolved
     from dnntrain.studies.pretraining import pretraining_study, with_backbones
     from dnntrain.studies.runner import StudyRunner
@@ -164,7 +164,7 @@ def train_missing_runs(
                 f"{study.name}: the predictions of {len(missing)} runs will take {megabytes:,.0f} MB in {options.out}; "
                 "--no-predictions leaves them out"
             )
-        executor = create_executor(options, len(missing), owns_process)
+        executor = create_executor(options, len(missing), owns_process, useful_workers(study, options.home, [*missing]))
 
         def stop() -> None:
             callback.stopping()
@@ -179,15 +179,26 @@ def train_missing_runs(
     return trained
 
 
-def create_executor(options: RunOptions, n_runs: int, owns_process: bool) -> Executor:
-    """What trains the missing runs. A single one on a CPU trains in this process, if that belongs to the study."""
+def create_executor(
+    options: RunOptions, n_runs: int, owns_process: bool, useful_workers: int | None = None
+) -> Executor:
+    """What trains the missing runs. A single one on a CPU trains in this process, if that belongs to the study.
+
+    Args:
+        options: Where to train.
+        n_runs: How many runs are missing.
+        owns_process: See `train_missing_runs`.
+        useful_workers: How many workers this machine needs, unless the options say how many; None for one per core.
+    """
     from dnntrain.executors.in_process import InProcessExecutor
 
-    if owns_process and options.executor == "local" and InProcessExecutor.suits(options.device, n_runs):
+    is_on_cpu = options.executor == "local" and not accelerated(options.device)
+    if owns_process and is_on_cpu and InProcessExecutor.suits(options.device, n_runs):
         return InProcessExecutor()
     import_ahead("pandas")  # the report needs it, and it loads while the workers start
     own_options = read_options(options.executor, options.executor_options)
-    return EXECUTORS[options.executor](options.workers, options.device, own_options)
+    workers = options.workers or (useful_workers if is_on_cpu else None)
+    return EXECUTORS[options.executor](workers, options.device, own_options)
 
 
 def run_tuned_study(

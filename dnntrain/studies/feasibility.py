@@ -135,6 +135,13 @@ def predicted_duration(study: Study, workers: int, home: DataLocation, runs: Seq
     return START_SECONDS + relative_time() * seconds
 
 
+def useful_workers(study: Study, home: DataLocation, runs: Sequence[RunSpec]) -> int | None:
+    """One for runs that take no longer than another worker's start; None for as many workers as there can be."""
+    if any(run.reuse_from for run in runs):  # their layers are not known yet
+        return None
+    return 1 if predicted_duration(study, 1, home, runs) < 2 * START_SECONDS else None
+
+
 def check_network(spec: RunSpec, outline: DatasetInfo) -> None:
     """Raise InputError if the network does not fit the data or the optimizer, or is a module that cannot be trained."""
     full, last = batch_counts(training_examples(spec, outline), spec.batch_size)

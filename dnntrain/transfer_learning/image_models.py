@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from dnntrain.nn.layer_spec import Shape
 from dnntrain.transfer_learning.state_dicts import COUNTER, ExpectedState
 from dnntrain.utils.lazy import torch
 from dnntrain.utils.torchvision_compat import import_torchvision
+from dnntrain.utils.user_code.imports import import_module
 
 Triple = tuple[float, float, float]
 """One number each for red, green, and blue."""
@@ -88,7 +88,8 @@ def _torchvision(name: str) -> Callable[[], torch.nn.Module]:
 def _lite0() -> torch.nn.Module:
     import_torchvision()  # timm imports it too, and fails where torchvision's operators do not load
     try:
-        module: torch.nn.Module = importlib.import_module("timm").create_model("tf_efficientnet_lite0")
+        timm: Any = import_module("timm")
+        module: torch.nn.Module = timm.create_model("tf_efficientnet_lite0")
     except ImportError:
         raise extra_missing("timm") from None
     return module

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from dnntrain.errors import InputError
+from dnntrain.utils.torch_start import complete_torch
 from dnntrain.utils.user_code.imports import import_code, package_name
 from dnntrain.utils.user_code.reference import LOADED, CodeReference
 from dnntrain.utils.user_code.sources import UserCode, read_code
@@ -251,6 +252,7 @@ def _load_entry(entry: importlib.metadata.EntryPoint) -> Plugin:
 def _load(plugin: Plugin, folder: str | None, run: Callable[[], object]) -> None:
     """Run a plug-in's module. What a failing one has declared is removed again."""
     _loaded[plugin.module] = plugin
+    complete_torch()
     try:
         with redirect_stdout(sys.stderr):
             run()

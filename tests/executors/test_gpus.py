@@ -29,7 +29,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(executor: LocalExecutor, seed: int, device: str = "auto") -> int:
     """Submit a job to a new worker; its process's number."""
     executor.submit(Job((RunSpec.parse(SMALL | {"seed": seed, "epochs": 500}),), DataLocation(), device))
-    return [*executor._processes.values()][-1].pid
+    return [*executor._workers.values()][-1].process.pid
 
 
 def gpu_of(process: int) -> str | None:

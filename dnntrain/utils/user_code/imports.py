@@ -19,6 +19,7 @@ from importlib.abc import MetaPathFinder, SourceLoader
 from pathlib import Path
 from types import ModuleType
 
+from dnntrain.utils.torch_start import complete_torch
 from dnntrain.utils.torchvision_compat import import_torchvision
 from dnntrain.utils.user_code.sources import UserCode, places
 
@@ -47,6 +48,7 @@ def import_code(code: UserCode) -> ModuleType:
 
 def import_module(name: str) -> ModuleType:
     """Import a module that may need torchvision. What it prints goes to stderr."""
+    complete_torch()
     with redirect_stdout(sys.stderr):
         try:
             return importlib.import_module(name)
