@@ -158,7 +158,8 @@ def as_json(result: Result) -> dict[str, Any]:
 def kept(result: Result) -> dict[str, Any]:
     """The workload's results in short, for the file of a machine."""
     return {
-        "workload": " ".join(heading(result).split()),
+        "workload": result.workload.name,
+        "work": " ".join(heading(result).split()).partition(": ")[2],
         "matmul_share": rounded(result.share),
         "contenders": [
             {

@@ -107,7 +107,7 @@ def targets_table(judgments: Sequence[Judgment], in_parts: bool) -> str:
 
 def shortened(title: str) -> str:
     """A title that leaves room for the figures."""
-    return title.replace("a process a core", "per core").replace("100 layers SELU", "100 layers")
+    return title.replace("a process a core", "per core").replace(" on CIFAR-10", "").replace(" SELU", "")
 
 
 def plain(judgments: Iterable[Judgment]) -> list[dict[str, object]]:
