@@ -30,6 +30,8 @@ MINI_TRAIN_SIZE = 6400
 """Of 10,000 images, in place of a larger part of the full set."""
 FREE = ("seed", "epochs", "reuse_from")
 """Settings in which the runs of one arm may differ: an arm may train longer, and the id of a base is known late."""
+FROM_BASE = ("reuse_from", "transfer_layers", "hidden", "act")
+"""Settings that `dnntrain transfer` takes from the base."""
 BASE = "base"
 """The study of the network that a transfer starts from."""
 
@@ -149,7 +151,7 @@ class Workload:
             sets = [part for key, value in changed.items() for part in ("--set", f"{key}={value}")]
             return ["ablate", str(self.preset), *common, *sets]
         if self.pretrain:
-            given = {k: v for k, v in self.settings.items() if k not in ("reuse_from", "transfer_layers")}
+            given = {key: value for key, value in self.settings.items() if key not in FROM_BASE}
             return ["transfer", "--from", str(out / BASE), "--no-scratch", *common, *flags(given)]
         return ["train", *common, *flags(self.settings)]
 
