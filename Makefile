@@ -71,15 +71,16 @@ $(PEERS): tests/bench/peers/requirements.txt
 	@touch $@
 
 BENCH_OUT ?= build/bench
+BENCH_KEPT ?= tests/bench/results
 ROUNDS ?= 1
 
-bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; what populations cost, and how cost grows: an hour
-	@mkdir -p $(BENCH_OUT)
-	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --figure $(BENCH_OUT)/peers.png
+bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; targets; populations; how cost grows: an hour
+	@mkdir -p $(BENCH_OUT) $(BENCH_KEPT)
+	$(BIN)/python -m tests.bench.peers --rounds $(ROUNDS) --json $(BENCH_OUT)/peers.json --keep $(BENCH_KEPT)
 	$(BIN)/python -m tests.bench.population
-	$(BIN)/python -m tests.bench.scaling --figure $(BENCH_OUT)/scaling.png
+	$(BIN)/python -m tests.bench.scaling --keep $(BENCH_KEPT)
 
-bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: some minutes
+bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: under 3 minutes
 	$(BIN)/python -m tests.bench.peers --quick
 
 bench-cnn: $(INSTALLED) $(PEERS)  ## a small CNN beside plain PyTorch, 15 rounds, the ratio with its interval: a quarter of an hour

@@ -1,6 +1,6 @@
 """How the cost grows with members, layers, width and images (one thread), and with seeds and arms (a whole command).
 
-    python -m tests.bench.scaling [--figure FILE]
+    python -m tests.bench.scaling [--figure FILE] [--keep FOLDER]
 
 Of each size the fastest of three rounds counts, which take all sizes in turn. `slope` is that of log seconds against
 log size between neighbours: 0 where more costs nothing, 1 where the cost grows with the size.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.as_worker import as_worker, check_target
+from tests.bench.peers.results import keep, kept_file
 
 ROUNDS = 3
 MEMBERS = 8
@@ -125,16 +126,23 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figure", type=Path, metavar="FILE")
-    figure = parser.parse_args().figure
-    if figure:
-        check_target(parser, figure)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep this machine's results and figure there")
+    arguments = parser.parse_args()
+    if arguments.figure:
+        check_target(parser, arguments.figure)
+    if arguments.keep and not arguments.keep.is_dir():
+        parser.error(f"--keep {arguments.keep}: no such folder")
     torch.set_num_threads(1)
     measured = {}
     for axis in AXES:
         measured[axis.name] = measure(axis)
         print(table(axis, measured[axis.name]), end="\n\n", flush=True)
-    if figure:
-        save_figure(measured, figure)
+    if arguments.figure:
+        save_figure(measured, arguments.figure)
+    if arguments.keep:
+        rounded = {axis: {n: round(seconds, 3) for n, seconds in found.items()} for axis, found in measured.items()}
+        keep(arguments.keep, {"scaling": rounded})
+        save_figure(measured, kept_file(arguments.keep, "-scaling.png"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     make bench
     make bench-quick
-    .venv/bin/python -m tests.bench.peers [--quick] [--json FILE] [--figure FILE]
+    .venv/bin/python -m tests.bench.peers [--quick] [--json FILE] [--figure FILE] [--keep FOLDER]
     make bench-cnn
 
 dnntrain trains each workload whole, from the command line to the report. A peer trains a stated part of it in a
@@ -21,20 +21,24 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.bench.as_worker import check_target
 from tests.bench.epoch_ratio import median_interval
-from tests.bench.peers import own, report
+from tests.bench.peers import figure, own, report, results
+from tests.bench.peers.command_line import STARTS, command_seconds
 from tests.bench.peers.contenders import DNNTRAIN, PEERS, Contender, Timing, field_of, medians, time_dnntrain, time_peer
 from tests.bench.peers.machine import Failure, cores, description, matmul_rate, median
-from tests.bench.peers.workloads import WORKLOADS, Exported, Workload, available, export, part
+from tests.bench.peers.targets import Judgment, Measured, judge_all, plain, targets_table
+from tests.bench.peers.workload import Exported, Workload, available, export
+from tests.bench.peers.workloads import WORKLOADS, part
 
 PEERS_PYTHON = ".venv-bench/bin/python"
 ROUNDS = 3
+COMMANDS, QUICK_STARTS = "command line", 1
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Bench:
     def time_ours(self, workload: Workload) -> Timing:
         """dnntrain's whole work; a single run's as the peers' is timed."""
         if not workload.alone:
-            return time_dnntrain(workload)
+            return time_dnntrain(workload, self.exported[workload.name])
         work = (workload, self.exported[workload.name], {"constant": workload.epochs})
         return time_peer(DNNTRAIN, sys.executable, [work])[workload.name]
 
@@ -106,44 +110,62 @@ class Bench:
         return report.Result(workload, self.exported[workload.name], rows, rate, failures)
 
     def by_itself(self, workloads: Sequence[Workload], rounds: int) -> dict[str, Any]:
-        """What dnntrain takes by itself, where the lecture's table is among the workloads."""
-        lecture = next((w for w in workloads if w.name == "lecture"), None)
+        """What dnntrain takes by itself, where the lecture's table is among the workloads and whole."""
+        lecture = next((w for w in workloads if w.name == "lecture" and not self.quick), None)
         return own.measure(lecture, self.exported[lecture.name], max(self.rates), rounds, self.say) if lecture else {}
+
+    def judgments(self, found: Sequence[report.Result], seconds: Mapping[str, float]) -> list[Judgment]:
+        """The targets, and whether they hold."""
+        ratios = {result.workload.name: {row.name: row.ratio for row in result.rows} for result in found}
+        return judge_all(Measured(ratios, seconds, max(self.rates), self.quick))
 
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
     arguments = read_arguments()
-    environment = description()
     chosen = [w for w in WORKLOADS if not arguments.only or w.name in arguments.only]
     workloads, notes = available([part(w) for w in chosen] if arguments.quick else chosen)
+    rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         exported = {w.name: export(w, Path(folder, str(i))) for i, w in enumerate(workloads)}
         bench = Bench(arguments.quick, tuple(arguments.peer or ("",)), arguments.peers_python, exported)
-        rounds = arguments.rounds or (1 if arguments.quick else ROUNDS)
         # all workloads in one process save the peers' starts; one by one they are timed closer to each other
         batches = [workloads] if arguments.quick else [[workload] for workload in workloads]
         for batch in batches:
-            for number in range(rounds):
+            for number in range(rounds if batch else 0):
                 bench.say(f"round {number + 1} of {rounds}")
                 bench.round(batch)
         bench.rates.append(matmul_rate())
-        results = [bench.result(workload) for workload in workloads]
+        found = [bench.result(workload) for workload in workloads]
         by_itself = bench.by_itself(workloads, rounds)
-    notes += report.disturbance(results)
-    print_all(results, by_itself, notes)
+        commands = not arguments.only or COMMANDS in arguments.only
+        seconds = command_seconds(QUICK_STARTS if arguments.quick else STARTS, bench.say) if commands else {}
+    record = {
+        "environment": description() | {"peers": versions(arguments.peers_python)},
+        "matmul_rates": bench.rates,
+        "quick": arguments.quick,
+        "rounds": rounds,
+        "notes": notes + report.disturbance(found),
+        "dnntrain": by_itself | {"seconds": seconds},
+        "targets": plain(judgments := bench.judgments(found, seconds)),
+    }
+    print_all(found, by_itself, judgments, record["notes"], arguments.quick)
+    write_all(arguments, bench, found, record)
+
+
+def write_all(
+    arguments: argparse.Namespace, bench: Bench, found: Sequence[report.Result], record: dict[str, Any]
+) -> None:
+    """The whole record, the figure, and what is kept of both for this machine."""
     if arguments.json:
-        environment |= {
-            "peers": versions(arguments.peers_python),
-            "matmul_rates": bench.rates,
-            "quick": arguments.quick,
-        }
         raw = {w: {c: [vars(t) for t in found] for c, found in by.items()} for w, by in bench.timings.items()}
-        record = {"environment": environment, "rounds": rounds, "notes": notes, "dnntrain": by_itself,
-                  "workloads": [report.as_json(result) for result in results], "timings": raw}  # fmt: skip
-        arguments.json.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    if arguments.figure and results:
-        report.save_figure(results, arguments.figure)
+        whole = record | {"workloads": [report.as_json(result) for result in found], "timings": raw}
+        arguments.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")
+    if arguments.figure and found:
+        figure.save_figure(found, arguments.figure)
+    if arguments.keep:
+        results.keep(arguments.keep, results.shortened(record) | {"workloads": [report.kept(r) for r in found]})
+        figure.save_figure(found, results.kept_file(arguments.keep, "-peers.png"))
 
 
 def read_arguments() -> argparse.Namespace:
@@ -152,16 +174,22 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="on parts of the work, in under 3 minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there (.png, .svg)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep this machine's results and figure there")
     parser.add_argument("--rounds", type=int, help=f"how often everybody is timed (default {ROUNDS}, quick 1)")
     labels = "one of: " + "; ".join(peer.label for peer in PEERS)
     parser.add_argument("--peer", action="append", metavar="LABEL", help="time only those whose label begins so")
-    parser.add_argument("--only", action="append", choices=[w.name for w in WORKLOADS], help="repeatable")
+    parser.add_argument("--only", action="append", choices=[*(w.name for w in WORKLOADS), COMMANDS],
+                        help="repeatable")  # fmt: skip
     parser.add_argument("--peers-python", default=PEERS_PYTHON, metavar="FILE", help=f"default {PEERS_PYTHON}")
     arguments = parser.parse_args()
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error(f"--rounds {arguments.rounds}: at least 1")
     for file in filter(None, (arguments.json, arguments.figure)):
         check_target(parser, file)
+    if arguments.keep and (arguments.quick or arguments.only or arguments.peer):
+        parser.error("--keep: only a whole run is kept, without --quick, --only and --peer")
+    if arguments.keep and not arguments.keep.is_dir():
+        parser.error(f"--keep {arguments.keep}: no such folder")
     for peer in arguments.peer or ():
         if not any(other.label.startswith(peer) for other in PEERS):
             parser.error(f"--peer {peer!r}: no label begins so; {labels}")
@@ -170,12 +198,19 @@ def read_arguments() -> argparse.Namespace:
     return arguments
 
 
-def print_all(results: Sequence[report.Result], by_itself: dict[str, Any], notes: Sequence[str]) -> None:
+def print_all(
+    found: Sequence[report.Result],
+    by_itself: dict[str, Any],
+    judgments: Sequence[Judgment],
+    notes: Sequence[str],
+    in_parts: bool,
+) -> None:
     """The tables."""
-    for result in results:
+    for result in found:
         print(report.table(result), end="\n\n")
     if by_itself:
-        print(report.own_table(by_itself))
+        print(report.own_table(by_itself), end="\n\n")
+    print(targets_table(judgments, in_parts))
     for note in notes:
         print(note)
 

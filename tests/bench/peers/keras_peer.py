@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from math import isqrt
+from math import isqrt, prod
 
 import keras
 from keras import layers
-from peer import CLASSES, KERNEL, EpochDone, Task, load, main
+from peer import KERNEL, EpochDone, Task, load, main
 
 INITIALIZERS = {"glorot": "glorot_uniform", "he": "he_normal", "lecun": "lecun_normal"}
 
@@ -16,7 +16,7 @@ def train(task: Task, epoch_done: EpochDone) -> float | None:
     keras.utils.clear_session()
     keras.utils.set_random_seed(task.seed)
     arrays = load(task)
-    model = network(task, arrays.x.shape[1])
+    model = resnet(task) if task.kind == "resnet" else network(task, arrays.x.shape[1])
     model.compile(
         optimizer=optimizer_of(task),
         loss="sparse_categorical_crossentropy",
@@ -58,8 +58,32 @@ def network(task: Task, features: int) -> keras.Sequential:
         model.add(layers.Dense(units, activation=task.activation, kernel_initializer=initializer))
         for layer in extras(task):
             model.add(layer)
-    model.add(layers.Dense(CLASSES, activation="softmax"))
+    model.add(layers.Dense(task.classes, activation="softmax"))
     return model
+
+
+def resnet(task: Task) -> keras.Model:
+    """The residual network of `torch_resnet`, channels last as Keras has them."""
+    inputs = keras.Input((prod(task.shape),))
+    images = layers.Permute((2, 3, 1))(layers.Reshape(task.shape)(inputs))
+    x = layers.ReLU()(convolution(images, task.width))
+    for stage, blocks in enumerate(task.blocks):
+        for block in range(blocks):
+            channels, stride, shortcut = task.width * 2**stage, 2 if stage and not block else 1, x
+            if stride > 1:
+                new = channels - x.shape[-1]
+                shortcut = keras.ops.pad(x[:, ::stride, ::stride], [[0, 0], [0, 0], [0, 0], [0, new]])
+            body = convolution(layers.ReLU()(convolution(x, channels, stride)), channels)
+            x = layers.ReLU()(layers.Add()([shortcut, body]))
+    outputs = layers.Dense(task.classes, activation="softmax")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(inputs, outputs)
+
+
+def convolution(x: keras.KerasTensor, channels: int, stride: int = 1) -> keras.KerasTensor:
+    """A convolution, padded by a pixel on each side as torch's, and batch norm as torch has it."""
+    padded = layers.ZeroPadding2D(KERNEL // 2)(x)
+    convolved = layers.Conv2D(channels, KERNEL, stride, use_bias=False, kernel_initializer="he_normal")(padded)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(convolved)
 
 
 def extras(task: Task) -> list[layers.Layer]:

@@ -1,20 +1,17 @@
-"""What dnntrain takes by itself: its bookkeeping, a short `train` from start to end, and its share of the cores."""
+"""What dnntrain takes by itself: its bookkeeping, and its share of the cores."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 from tests.bench.peers.contenders import DNNTRAIN, OURS
 from tests.bench.peers.machine import HERE, cores, median, run
-from tests.bench.peers.peer import Task
-from tests.bench.peers.workloads import Exported, Workload
+from tests.bench.peers.workload import Exported, Workload
 
 MEMBERS = 30
 """Members of the population whose share of the cores is measured."""
@@ -26,11 +23,9 @@ def measure(
     """All of it, on the network of the lecture's table; `rate` is the cores' in matmuls."""
     say("dnntrain: bookkeeping")
     result = overhead(lecture, rounds)
-    say("dnntrain: train on the embedded data")
-    result["train_seconds"] = median([command_line() for _ in range(rounds)])
     say(f"dnntrain: a population of {MEMBERS} on each core")
     seconds = median([population(lecture, exported) for _ in range(rounds)])
-    share = lecture.operations(exported) / seconds / rate
+    share = (lecture.operations(exported) or 0.0) / seconds / rate
     return result | {"members": MEMBERS, "epoch_seconds": seconds, "matmul_share": share}
 
 
@@ -46,16 +41,9 @@ def overhead(lecture: Workload, rounds: int) -> dict[str, Any]:
     return {"health_overhead": added("with health"), "overhead": added("whole"), "overhead_seconds": seconds}
 
 
-def command_line() -> float:
-    """Seconds of `dnntrain train`: ten epochs of the default network on the embedded data, recorded and reported."""
-    with tempfile.TemporaryDirectory() as folder:
-        return run([sys.executable, "-m", "dnntrain", "train", "--out", str(Path(folder, "runs"))], OURS).seconds
-
-
 def population(lecture: Workload, exported: Exported) -> float:
     """Seconds of an epoch of one member, where every core trains a population; with validation, after a warm-up."""
-    [given] = replace(lecture, arms=("constant",)).tasks(exported.folder, None, 1)
-    task = replace(Task(**given), members=MEMBERS)
+    task = replace(lecture.task("constant", exported.folder, None, 1), members=MEMBERS)
     command = [sys.executable, str(HERE / DNNTRAIN.script), json.dumps([asdict(task)])]
     ended = run(command, DNNTRAIN.environment, cores())
     seconds = [json.loads(output)["seconds"] for output in ended.outputs]

@@ -35,7 +35,14 @@ class Task:
     arm: str
     """Its name in the workload; what it changes is in the fields below."""
     folder: str
-    """Holds x_train.npy, y_train.npy, and those of val and test: uint8 (N, features) and int64 (N,)."""
+    """Holds x_train.npy, y_train.npy, and those of val and test: uint8 (N, features) and int64 (N,).
+
+    A transfer finds the trained network in base.npz.
+    """
+    kind: str
+    """dense, cnn, resnet, own module or transfer."""
+    shape: list[int]
+    """Channels, height and width of an image."""
     channels: list[int]
     """Of the convolutions, each followed by its activation and a max-pooling of 2×2, below the dense layers; or []."""
     hidden: list[int]
@@ -51,6 +58,13 @@ class Task:
     scale: str
     epochs: int
     """The first one is the warm-up: what is compiled in it is not held against anybody."""
+    classes: int = CLASSES
+    blocks: list[int] = field(default_factory=list)
+    """Residual blocks of each stage of a resnet."""
+    width: int = 0
+    """Channels of a resnet's first stage."""
+    unfreeze_after: int | None = None
+    """In a transfer: epochs, that of the warm-up among them, after which the topmost reused layer trains again."""
     seed: int = 0
     validation_rows: int | None = None
     """Rows of a validation or test batch; None: as the framework has it."""

@@ -6,6 +6,7 @@ import torch
 from peer import EpochDone, Task, load, main
 from torch.nn.functional import cross_entropy
 from torch_network import network, optimizer_of
+from torch_transfer import reuse, unfreeze_top
 
 
 def train(task: Task, epoch_done: EpochDone) -> float | None:
@@ -14,9 +15,14 @@ def train(task: Task, epoch_done: EpochDone) -> float | None:
     arrays = load(task)
     x, y, x_val, y_val = map(torch.from_numpy, (arrays.x, arrays.y, arrays.x_val, arrays.y_val))
     model = network(task, x.shape[1])
-    optimizer = optimizer_of(task, model.parameters())
+    if task.unfreeze_after is not None:
+        reuse(task, model)
+    optimizer = optimizer_of(task, trainable(model))
     rows = task.validation_rows or task.batch_size
-    for _ in range(task.epochs):
+    for epoch in range(task.epochs):
+        if epoch == task.unfreeze_after:
+            unfreeze_top(model)
+            optimizer = optimizer_of(task, trainable(model))
         model.train()
         loss_sum, correct = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         for index in torch.randperm(len(x)).split(task.batch_size):
@@ -34,6 +40,11 @@ def train(task: Task, epoch_done: EpochDone) -> float | None:
     if not task.tests:
         return None
     return evaluate(model, torch.from_numpy(arrays.x_test), torch.from_numpy(arrays.y_test), rows)
+
+
+def trainable(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """What is not frozen."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 @torch.no_grad()

@@ -7,13 +7,27 @@ from itertools import pairwise
 from math import isqrt
 
 import torch
-from peer import CLASSES, KERNEL, Task
+from own_module import SmallCNN
+from peer import KERNEL, Task
 from torch import nn
+from torch_resnet import resnet
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "selu": nn.SELU}
 
 
 def network(task: Task, features: int) -> nn.Sequential:
+    """The task's network for images as rows of pixels."""
+    if task.kind == "resnet":
+        model = nn.Sequential(nn.Unflatten(1, task.shape), resnet(task.shape[0], task.blocks, task.width, task.classes))
+    elif task.kind == "own module":
+        model = nn.Sequential(nn.Unflatten(1, task.shape), SmallCNN(task.classes, task.shape[0]))
+    else:
+        model = layered(task, features)
+    # channels last is the faster layout on a CPU: a training step of the small CNN takes two thirds of the time
+    return model.to(memory_format=torch.channels_last)
+
+
+def layered(task: Task, features: int) -> nn.Sequential:
     """Convolutions, if any, then dense layers, each followed by its activation and by what the arm adds.
 
     Where the dense layers are the lowest, what the arm adds stands below them, too.
@@ -24,9 +38,7 @@ def network(task: Task, features: int) -> nn.Sequential:
     for fan_in, fan_out in pairwise(widths):
         dense = initialized(nn.Linear(fan_in, fan_out), task.initializer)
         layers += [dense, ACTIVATIONS[task.activation](), *extras(task, fan_out)]
-    # channels last is the faster layout on a CPU: a training step of the small CNN takes two thirds of the time
-    model = nn.Sequential(*layers, initialized(nn.Linear(widths[-1], CLASSES), "glorot"))
-    return model.to(memory_format=torch.channels_last)
+    return nn.Sequential(*layers, initialized(nn.Linear(widths[-1], task.classes), "glorot"))
 
 
 def convolutions(task: Task, size: int) -> list[nn.Module]:
