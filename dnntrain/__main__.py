@@ -37,8 +37,9 @@ def worker_ahead(words: list[str]) -> Iterator[None]:
 
     A wrong guess costs some processor time only.
     """
-    if words[:1] not in (["ablate"], ["transfer"]) or {"--plan", "--help", "--executor", "--device"} & {*words}:
-        yield
+    several = words[:1] in (["ablate"], ["transfer"]) or (words[:1] == ["train"] and {"-n", "--seeds"} & {*words})
+    if not several or {"--plan", "--help", "--executor", "--device"} & {*words}:
+        yield  # a single run trains in this process
         return
     from dnntrain.executors.worker_process import SPARE_WORKERS
 

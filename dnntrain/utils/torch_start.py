@@ -1,7 +1,8 @@
 """A faster start of torch in dnntrain's own worker processes: 1.0 instead of 1.5 s (torch 2.13).
 
 A third of `import torch` goes to the shapes that each operation would give on tensors without data. Only tracing needs
-them: `torch.compile`, exports, and user code that works on the meta device. So they are imported when they are needed.
+them (`torch.compile`, exports, the meta device), and `torch.Generator`. So they are imported when they are needed, and
+before any code that is not dnntrain's own.
 """
 
 from __future__ import annotations

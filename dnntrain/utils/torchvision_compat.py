@@ -6,6 +6,8 @@ import importlib
 from types import ModuleType
 from typing import Any
 
+from dnntrain.utils.torch_start import complete_torch
+
 _library: Any = None  # torch drops the operators when their library is garbage-collected
 
 
@@ -18,6 +20,7 @@ def import_torchvision() -> ModuleType:
     Raises:
         ImportError: torchvision is not installed.
     """
+    complete_torch()
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:

@@ -56,6 +56,7 @@ def test_a_spare_worker_that_has_died_is_replaced() -> None:
         (["ablate", "vanishing", "--plan"], 0),
         (["ablate", "vanishing", "--executor", "ray"], 0),
         (["train"], 0),  # in this process
+        (["train", "--bn", "-n", "5"], 1),
         (["report", "ablate"], 0),
         ([], 0),
     ],

@@ -75,7 +75,7 @@ class ModuleSpec(LayerSpec):
         with torch.inference_mode(False):  # autograd saves no tensor that was made in inference mode
             if self.dtype == "int64":
                 return torch.full(shape, max(self.n_tokens - 1, 0), dtype=torch.int64)
-            return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+            return torch.from_numpy(np.random.default_rng(0).standard_normal(shape, np.float32))
 
     def new_module(self, seed: int, rng: np.random.Generator) -> tuple[torch.nn.Module, list[str]]:
         """A module with random weights, in test mode, and what surgery changed in it.
@@ -134,11 +134,11 @@ class ModuleSpec(LayerSpec):
     @cached_property
     def flops(self) -> int:
         """Measured with a batch in test mode: what torch counts, matrix products and convolutions above all."""
-        from torch.utils.flop_counter import FlopCounterMode
+        from dnntrain.nn.modules.flops import FlopCounter  # imports torch
 
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounter() as counter:
             self._probe()
-        return int(counter.get_total_flops()) // PROBED_ROWS
+        return counter.total // PROBED_ROWS
 
     @cached_property
     def activations(self) -> int:
