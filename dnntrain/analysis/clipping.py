@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dnntrain.config.renamed import to_new_names
+from dnntrain.config.shown import has_catalogue
 from dnntrain.store.study_files import Results
-from dnntrain.techniques.base import techniques_in
-from dnntrain.techniques.clipping import Clipping
+
+CLIPPING = frozenset({"clipvalue", "clipnorm", "global_clipnorm"})
+"""dnntrain's own techniques that clip, for which a report need not import the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class ClippedSteps:
 
 def clipped_steps(results: Results) -> dict[str, ClippedSteps]:
     """The clipping of every arm that clips and has a history; empty for a table that dnntrain did not write."""
-    keys = {technique.name for technique in techniques_in(Clipping)}
+    keys = clipping_keys() if has_catalogue() else CLIPPING
     clip = {arm.name for arm in results.record.arms if any(map(to_new_names(arm.settings).get, keys))}
     if results.is_table or not clip:
         return {}
@@ -30,3 +32,11 @@ def clipped_steps(results: Results) -> dict[str, ClippedSteps]:
     runs = history[history["arm"].isin(clip)].groupby(["arm", "seed"])[["clipped", "clip_cosine"]].mean()
     arms = runs.groupby(level="arm").mean().dropna(subset=["clipped"])
     return {str(arm): ClippedSteps(*map(float, figures)) for arm, *figures in arms.itertuples()}
+
+
+def clipping_keys() -> frozenset[str]:
+    """The settings of techniques that clip, with those of plug-ins."""
+    from dnntrain.techniques.base import techniques_in
+    from dnntrain.techniques.clipping import Clipping
+
+    return frozenset(technique.name for technique in techniques_in(Clipping))
