@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dnntrain.config.renamed import to_new_names
 from dnntrain.config.shown import has_catalogue
+from dnntrain.statistics import mean
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.study_files import Results
 
 CLIPPING = frozenset({"clipvalue", "clipnorm", "global_clipnorm"})
@@ -29,9 +32,21 @@ def clipped_steps(results: Results) -> dict[str, ClippedSteps]:
     if results.is_table or not clip:
         return {}
     history = results.history_of("clipped", "clip_cosine")
-    runs = history[history["arm"].isin(clip)].groupby(["arm", "seed"])[["clipped", "clip_cosine"]].mean()
-    arms = runs.groupby(level="arm").mean().dropna(subset=["clipped"])
-    return {str(arm): ClippedSteps(*map(float, figures)) for arm, *figures in arms.itertuples()}
+    found = {}
+    for arm in sorted(clip):
+        share, cosine = (mean_of_runs(history.where("arm", arm), figure) for figure in ("clipped", "clip_cosine"))
+        if not math.isnan(share):
+            found[arm] = ClippedSteps(share, cosine)
+    return found
+
+
+def mean_of_runs(history: RunColumns, figure: str) -> float:
+    """The mean over runs of each run's mean over its epochs; nan where none has the figure."""
+    values: dict[int, list[float]] = {}
+    for seed, value in history.rows("seed", figure):
+        if not math.isnan(value):
+            values.setdefault(seed, []).append(value)
+    return mean([mean(of_run) for of_run in values.values()])
 
 
 def clipping_keys() -> frozenset[str]:
