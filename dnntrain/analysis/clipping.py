@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dnntrain.config.renamed import to_new_names
+from dnntrain.config.shown import has_catalogue
+from dnntrain.statistics import mean
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.study_files import Results
-from dnntrain.techniques.base import techniques_in
-from dnntrain.techniques.clipping import Clipping
+
+CLIPPING = frozenset({"clipvalue", "clipnorm", "global_clipnorm"})
+"""dnntrain's own techniques that clip, for which a report need not import the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,31 @@ class ClippedSteps:
 
 def clipped_steps(results: Results) -> dict[str, ClippedSteps]:
     """The clipping of every arm that clips and has a history; empty for a table that dnntrain did not write."""
-    keys = {technique.name for technique in techniques_in(Clipping)}
+    keys = clipping_keys() if has_catalogue() else CLIPPING
     clip = {arm.name for arm in results.record.arms if any(map(to_new_names(arm.settings).get, keys))}
     if results.is_table or not clip:
         return {}
     history = results.history_of("clipped", "clip_cosine")
-    runs = history[history["arm"].isin(clip)].groupby(["arm", "seed"])[["clipped", "clip_cosine"]].mean()
-    arms = runs.groupby(level="arm").mean().dropna(subset=["clipped"])
-    return {str(arm): ClippedSteps(*map(float, figures)) for arm, *figures in arms.itertuples()}
+    found = {}
+    for arm in sorted(clip):
+        share, cosine = (mean_of_runs(history.where("arm", arm), figure) for figure in ("clipped", "clip_cosine"))
+        if not math.isnan(share):
+            found[arm] = ClippedSteps(share, cosine)
+    return found
+
+
+def mean_of_runs(history: RunColumns, figure: str) -> float:
+    """The mean over runs of each run's mean over its epochs; nan where none has the figure."""
+    values: dict[int, list[float]] = {}
+    for seed, value in history.rows("seed", figure):
+        if not math.isnan(value):
+            values.setdefault(seed, []).append(value)
+    return mean([mean(of_run) for of_run in values.values()])
+
+
+def clipping_keys() -> frozenset[str]:
+    """The settings of techniques that clip, with those of plug-ins."""
+    from dnntrain.techniques.base import techniques_in
+    from dnntrain.techniques.clipping import Clipping
+
+    return frozenset(technique.name for technique in techniques_in(Clipping))

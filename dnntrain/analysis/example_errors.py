@@ -48,11 +48,10 @@ def example_errors(results: Results, metric: str, arms: Mapping[str, ArmRuns], b
     part = split_column(metric)[0]
     if part not in HELD_OUT:
         return ExampleErrors({}, [*arms], f"{metric} is not measured on held-out examples")
-    runs = results.runs[results.runs["status"] == "finished"]
+    runs = results.runs.where("status", "finished")
     store = RunStore(results.folder.parent)
     values = {
-        (arm, int(seed)): _per_example(store, run, metric, part)
-        for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True)
+        (arm, int(seed)): _per_example(store, run, metric, part) for arm, seed, run in runs.rows("arm", "seed", "run")
     }
     shared = {name: [seed for seed in arms[baseline].finished if seed in arms[name].finished] for name in arms}
     errors = {}

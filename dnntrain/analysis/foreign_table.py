@@ -6,19 +6,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from dnntrain.analysis.identified_runs import IdentifiedRuns, identified_runs
 from dnntrain.analysis.predicted_metrics import no_metric, with_metric
 from dnntrain.analysis.table_layout import LARGEST, TableLayout, read_value_column
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import TableColumn, column_named, metric_columns, metric_of
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.run_tables import RunTable, read_run_tables
 from dnntrain.store.studies import find_studies
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import ArmRecord, StudyRecord
 from dnntrain.utils.fields import odd_number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIVERGED_WORDS = ("diverged", "nan")
 """Words of a status, or of an empty value, for a run that diverged; runs lost in another way failed."""
@@ -146,9 +149,11 @@ def table_study(
         is_lost = math.isnan(number) if runs.is_lost[i] is None else runs.is_lost[i]
         word = (runs.statuses[i] or cells[i]).lower()
         statuses.append("finished" if not is_lost else "diverged" if word in DIVERGED_WORDS else "failed")
-    frame = pd.DataFrame({"arm": runs.arms, "seed": runs.numbers, "status": statuses, str(value): numbers})
+    columns: dict[str, Sequence[Any]] = {
+        "arm": runs.arms, "seed": runs.numbers, "status": statuses, str(value): numbers,
+    }  # fmt: skip
     if runs.blocks:
-        frame["block"] = runs.blocks
+        columns["block"] = runs.blocks
     names = runs.arm_names
     record = StudyRecord(
         name=name_of(table) if len(layout.values) == 1 else f"{name_of(table)}: {value}",
@@ -163,7 +168,13 @@ def table_study(
     is_paired = bool(layout.seed or layout.block)
     notes = tuple(notes_on(layout, runs, value))
     return Results(
-        table.paths[0], record, frame, is_table=True, is_paired=is_paired, blocks=runs.block_names, notes=notes
+        table.paths[0],
+        record,
+        RunColumns(columns),
+        is_table=True,
+        is_paired=is_paired,
+        blocks=runs.block_names,
+        notes=notes,
     )
 
 

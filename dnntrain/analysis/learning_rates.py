@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from dnntrain.config.spec import RunSpec
 from dnntrain.data.split import batch_count, step_count, training_count
@@ -19,6 +19,9 @@ from dnntrain.errors import InputError
 from dnntrain.store.provenance import datasets_of
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.techniques.schedules.base import ScheduleContext, learning_rates
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_POINTS = 400
 """A curve has about this many points."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from dnntrain.metrics import HELD_OUT, METRICS, metric_columns, metric_of, split_column
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.provenance import datasets_of
+from dnntrain.store.run_columns import is_missing
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results, mean_constants
 
@@ -29,8 +30,8 @@ def with_metric(results: Results, column: str) -> Results:
         InputError: If a file of predictions is damaged.
     """
     part, name = split_column(column)
-    runs, is_finished = results.runs, results.runs["status"] == "finished"
-    is_recorded = column in runs and not runs.loc[is_finished, column].isna().any()
+    runs, finished = results.runs, results.runs.where("status", "finished")
+    is_recorded = column in runs and not any(map(is_missing, finished[column]))
     if is_recorded or part not in HELD_OUT or not _has_task(results, METRICS[name].tasks):
         return results
     columns = [f"{held_out}_{name}" for held_out in HELD_OUT]
@@ -38,7 +39,7 @@ def with_metric(results: Results, column: str) -> Results:
     constants: dict[str, list[dict[str, float]]] = {}
     n_missing = 0
     for row, (arm, predictions) in enumerate(zip(runs["arm"], predictions_of(results), strict=True)):
-        n_missing += bool(is_finished.iloc[row] and predictions is None)
+        n_missing += runs["status"][row] == "finished" and predictions is None
         if predictions is not None:
             for each in columns:
                 values[each][row] = predictions.metric(each) if math.isnan(values[each][row]) else values[each][row]
@@ -51,7 +52,7 @@ def with_metric(results: Results, column: str) -> Results:
     notes = [f"{n_missing} of {len(runs)} runs have no predictions: {remedy(results)}."] if n_missing else []
     return replace(
         results,
-        runs=runs.assign(**values),
+        runs=runs.with_columns(values),
         record=results.record.model_copy(update={"constants": {**known, **by_arm}}),
         notes=(*results.notes, *notes),
     )
@@ -69,7 +70,7 @@ def no_metric(results: Results, column: str) -> str:
             return f"{results.folder}: {column} is not recorded, and {why}; {remedy(results)}"
         needs = metric_of(column).needs
         return f"{results.folder}: {column} is not defined for these data{needs and f': it needs {needs}'}"
-    columns = results.runs.columns[results.runs.notna().any()]
+    columns = results.runs.recorded()
     known = [name for name in metric_columns() if name in columns or _is_computed(results, name)]
     return f"{results.folder} has no metric {column}; it has {', '.join(known)}"
 
@@ -88,7 +89,7 @@ def _has_task(results: Results, tasks: tuple[str, ...]) -> bool:
 def predictions_of(results: Results) -> Iterator[Predictions | None]:
     """The predictions of each run in the order of the table; None for a run that did not finish or has none."""
     store = RunStore(results.folder.parent)
-    for run, status in zip(results.runs["run"], results.runs["status"], strict=True):
+    for run, status in results.runs.rows("run", "status"):
         yield store.predictions(run) if status == "finished" else None
 
 

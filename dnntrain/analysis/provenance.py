@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,7 +56,7 @@ def study_provenance(results: Results) -> StudyProvenance | None:
         environment=record.environment,
         environments=record.environments,
         runs=len(results.runs),
-        run_seconds=float(results.runs["seconds"].sum()),
+        run_seconds=math.fsum(second for second in results.runs["seconds"] if not math.isnan(second)),
         training=record.training,
         command=record.command,
     )

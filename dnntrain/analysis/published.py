@@ -48,7 +48,8 @@ def published_results(results: Results, metric: str, level: float = LEVEL) -> li
     for column in sorted(named):
         results = with_metric(results, column)
     unknown = sorted(named - {*results.runs.columns})
-    results = replace(results, runs=results.runs.reindex(columns=[*results.runs.columns, *unknown]))
+    no_values = dict.fromkeys(unknown, [math.nan] * len(results.runs))
+    results = replace(results, runs=results.runs.with_columns(no_values))
     pairs = [
         (runs, column, published[runs.name][column])
         for column in sorted(named, key=lambda column: (column != metric, column))

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
 from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
+from dnntrain.store.run_columns import RunColumns, is_missing
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
 
@@ -166,22 +166,22 @@ def assumed_constant(study: StudyRecord, arm: str, metric: Metric) -> float:
     return metric.of_constant(targets, targets, TargetInfo(deviation=math.nan))
 
 
-def column_by_arm(runs: pd.DataFrame, column: str) -> dict[str, dict[int, Any]]:
+def column_by_arm(runs: RunColumns, column: str) -> dict[str, dict[int, Any]]:
     """A column of the table of runs, by arm and seed; empty if the study lacks it."""
     found: dict[str, dict[int, Any]] = {}
     if column in runs:
-        for arm, seed, value in zip(runs["arm"], runs["seed"], runs[column], strict=True):
+        for arm, seed, value in runs.rows("arm", "seed", column):
             found.setdefault(arm, {})[int(seed)] = value
     return found
 
 
-def outcomes(runs: pd.DataFrame) -> dict[str, dict[int, tuple[Any, ...]]]:
+def outcomes(runs: RunColumns) -> dict[str, dict[int, tuple[Any, ...]]]:
     """How each run ended and all its metrics, by arm and seed. Arms with equal outcomes are identical."""
     columns = [name for name in ("status", "epochs_run", "best_epoch", *metric_columns()) if name in runs]
-    comparable = runs[columns].astype(object).where(runs[columns].notna(), None)  # nan would differ from itself
     found: dict[str, dict[int, tuple[Any, ...]]] = {}
-    for arm, seed, *outcome in zip(runs["arm"], runs["seed"], *(comparable[name] for name in columns), strict=True):
-        found.setdefault(arm, {})[int(seed)] = tuple(outcome)
+    for arm, seed, *outcome in runs.rows("arm", "seed", *columns):
+        # nan would differ from itself
+        found.setdefault(arm, {})[int(seed)] = tuple(None if is_missing(value) else value for value in outcome)
     return found
 
 

@@ -165,7 +165,7 @@ class Summary:
         """
         if self.results.is_table or self.baseline is None or self.metric != self.results.record.metric:
             return None
-        other = secondary_metric(self.metric, self.results.runs.columns[self.results.runs.notna().any()])
+        other = secondary_metric(self.metric, self.results.runs.recorded())
         options = replace(self.options, delta=None, baseline=self.baseline, sort=None, pairs=False, per_class=False)
         return summarize(self.results, other, options) if other else None
 

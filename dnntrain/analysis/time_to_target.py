@@ -11,8 +11,8 @@ from dnntrain.analysis.runs import ArmRuns, column_by_arm
 from dnntrain.analysis.timing import arm_costs, study_times
 from dnntrain.metrics import metric_of, validation_column
 from dnntrain.statistics import LEVEL, Interval, mean, t_interval
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.study_files import Results
-from dnntrain.utils.lazy import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,10 @@ def time_to_target(
         return None
     final = column_by_arm(results.runs, column).get(baseline, {})
     targets = {seed: float(value) for seed, value in final.items() if math.isfinite(value)}
-    history = results.history()
-    if not targets or column not in history:
+    if not targets:
+        return None
+    history = results.history_of(column)
+    if column not in history.recorded():
         return None
     first = first_epochs(history, column, targets)
     reached = {}
@@ -121,20 +123,19 @@ def time_to_target(
     )
 
 
-def first_epochs(history: pd.DataFrame, metric: str, targets: Mapping[int, float]) -> dict[tuple[str, int], float]:
+def first_epochs(history: RunColumns, metric: str, targets: Mapping[int, float]) -> dict[tuple[str, int], float]:
     """By arm and seed, the first epoch at which a run is as good as its target; inf if it never is."""
     sign = 1 if metric_of(metric).higher_is_better else -1
-    values = pd.to_numeric(history[metric], errors="coerce")  # a diverged run may have "nan" as text
-    is_good = sign * values >= sign * history["seed"].map(targets)
-    epochs = history["epoch"].where(is_good, math.inf)
-    runs = zip(history["arm"], history["seed"], epochs, strict=True)
     found: dict[tuple[str, int], float] = {}
-    for arm, seed, epoch in runs:
-        found[str(arm), int(seed)] = min(found.get((str(arm), int(seed)), math.inf), float(epoch))
+    for arm, seed, epoch, value in history.rows("arm", "seed", "epoch", metric):
+        run = (arm, int(seed))
+        is_good = sign * value >= sign * targets.get(run[1], math.nan)
+        found[run] = min(found.get(run, math.inf), float(epoch) if is_good else math.inf)
     return found
 
 
-def seconds_per_epoch(runs: pd.DataFrame, arm: str) -> float:
+def seconds_per_epoch(runs: RunColumns, arm: str) -> float:
     """A run's time by its epochs, as the mean over an arm's runs; nan if it is not recorded."""
-    own = runs[runs["arm"] == arm]
-    return mean((own["seconds"] / own["epochs_run"]).tolist()) if "epochs_run" in own else math.nan
+    if "epochs_run" not in runs:
+        return math.nan
+    return mean([seconds / epochs for seconds, epochs in runs.where("arm", arm).rows("seconds", "epochs_run")])

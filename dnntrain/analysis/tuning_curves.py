@@ -43,7 +43,7 @@ def tuning_curves(results: Results) -> list[TuningCurve]:
     for arm in (arm for arm in record.arms if arm.name in tuned):
         setting = tuned[arm.name]
         tried = {
-            float(value): tuning.runs.loc[tuning.runs["arm"] == other.name, metric].astype(float).tolist()
+            float(value): [float(score) for score in tuning.runs.where("arm", other.name)[metric]]
             for other in tuning.record.arms
             if settings_without(other, setting) == settings_without(arm, setting)
             and not isinstance(value := to_new_names(other.settings).get(setting), str | None)

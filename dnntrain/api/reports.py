@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from dnntrain.analysis.foreign_table import read_comparison
 from dnntrain.analysis.options import AnalysisOptions
@@ -163,7 +164,8 @@ def compare(
         InputError: If a table cannot be read, or an argument is invalid.
     """
     layout = TableLayout(arm, as_strings(value), seed, block, status, as_strings(ok), lost_value or {})
-    given = [tables] if isinstance(tables, str | Path | pandas.DataFrame) else tables
+    is_one = isinstance(tables, str | Path) or hasattr(tables, "columns")  # as a DataFrame has
+    given = cast("Iterable[str | Path | pandas.DataFrame]", [tables] if is_one else tables)
     sources = [named_study(Path(each), Path(out)) if isinstance(each, str | Path) else each for each in given]
     if not sources:
         raise InputError("tables: none are given")

@@ -18,7 +18,7 @@ from dnntrain.cli.spec_options import spec_options
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import KINDS, SOURCES, DataLocation, Dataset, DataSource, find_source, options
 from dnntrain.data.balance import class_counts, majority
-from dnntrain.data.dataset import Targets, count_noun, join_names
+from dnntrain.data.dataset import Targets, join_names
 from dnntrain.data.in_memory import MEMORY
 from dnntrain.data.source import DECODED, FileSource
 from dnntrain.data.tabular import Table
@@ -28,6 +28,7 @@ from dnntrain.transfer_learning.feature_cache import FeatureCache
 from dnntrain.utils.console import show
 from dnntrain.utils.files import write_errors
 from dnntrain.utils.text_layout import TextTable
+from dnntrain.utils.words import count_noun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,6 @@ from dnntrain.cli import completion
 from dnntrain.cli.options import DataDir, add_options
 from dnntrain.cli.spec_options import spec_options
 from dnntrain.data import DataLocation, options
-from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.speed import priced_on
@@ -20,6 +19,7 @@ from dnntrain.studies.feasibility import check_study, predicted_duration
 from dnntrain.studies.new_preset import SHOWN_DEFAULTS, new_preset
 from dnntrain.utils.files import write_atomic, write_errors
 from dnntrain.utils.times import rough_duration
+from dnntrain.utils.words import count_noun
 
 INIT_KEYS = (
     "data",

@@ -10,7 +10,6 @@ from rich.console import Group
 from rich.text import Text
 
 from dnntrain.config.shown import as_in_module, in_use, split_settings, write_settings
-from dnntrain.data.dataset import count_noun
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
 from dnntrain.executors.devices import default_workers
@@ -27,6 +26,7 @@ from dnntrain.utils.console import console, show
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import rough_duration
+from dnntrain.utils.words import count_noun
 
 if TYPE_CHECKING:
     from dnntrain.reporting.results import StudyResult

@@ -48,11 +48,11 @@ def predict(
         dnntrain predict vanishing new.npz --arm elu --ensemble
     """
     from dnntrain.data import DataLocation
-    from dnntrain.data.dataset import count_noun
     from dnntrain.inference.choice import choose_runs
     from dnntrain.inference.prediction import predict_examples
     from dnntrain.inference.recorded import RecordedModel
     from dnntrain.store.run_store import RunStore
+    from dnntrain.utils.words import count_noun
 
     if out != "-" and Path(out).resolve() == data.resolve():
         raise InputError(f"--out {out}: would replace the data that are read; name another file")

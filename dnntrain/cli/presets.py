@@ -13,7 +13,6 @@ from rich.text import Text
 from dnntrain.cli import completion
 from dnntrain.cli.options import AsJson, DataDir, Out
 from dnntrain.data import DataLocation
-from dnntrain.data.dataset import count_noun
 from dnntrain.executors.devices import default_workers
 from dnntrain.executors.speed import priced_on
 from dnntrain.store.studies import RUNS
@@ -21,6 +20,7 @@ from dnntrain.studies.listing import copy_preset, listed_presets, shown_preset
 from dnntrain.utils.console import console, show
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
+from dnntrain.utils.words import count_noun
 
 presets_app = typer.Typer(
     invoke_without_command=True,

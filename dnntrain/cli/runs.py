@@ -135,7 +135,7 @@ def used_by(out: Path) -> dict[str, list[str]]:
     """For each run, the studies and arms that use it."""
     found: dict[str, list[str]] = {}
     for study in map(open_study, recorded_studies(out)):
-        for run, arm in zip(study.runs["run"], study.runs["arm"], strict=True):
+        for run, arm in study.runs.rows("run", "arm"):
             found.setdefault(str(run), []).append(f"{study.folder.name}: {arm}")
     return found
 

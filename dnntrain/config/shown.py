@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,49 @@ from dnntrain.utils.fields import format_value
 
 SELDOM_SHOWN = frozenset({"subset", "val_from", "output", "loss", "select", "replicate"})
 """Settings that are shown only where they are not the default, with those of transfer and of the data sources."""
+
+USUAL: Mapping[str, Any] = {
+    "unfreeze_layers": 0,
+    "resize": 128,
+    "subset": "per-seed",
+    "val_from": "last",
+    "output": "softmax",
+    "loss": "auto",
+    "select": "auto",
+    "replicate": 0,
+    "test": 0.2,
+    "task": "auto",
+    "inputs": "auto",
+    "image_size": 32,
+    "fit": "stretch",
+    "color": "auto",
+    "max_corrupt": 10,
+    "dropout_where": "hidden",
+    "alpha_dropout_where": "hidden",
+    "bn_place": "before",
+    "bn_eps": 1e-05,
+    "bn_alpha": 0.1,
+    "layer_norm_place": "before",
+    "layer_norm_eps": 1e-05,
+    "rms_norm_place": "before",
+    "rms_norm_eps": 1e-05,
+    "group_norm_place": "before",
+    "group_norm_eps": 1e-05,
+    "early_stop_min_delta": 0.0,
+    "early_stop_metric": "val_loss",
+    "early_stop_restore": True,
+    "crop_mode": "zero",
+    "color_jitter_brightness": 0.2,
+    "color_jitter_contrast": 0.2,
+    "color_jitter_saturation": 0.2,
+    "random_erasing_min_area": 0.02,
+    "random_erasing_max_area": 0.33,
+    "ema_warmup": True,
+    "swa_every": "epoch",
+    "lookahead_alpha": 0.5,
+    "residual_every": 2,
+}
+"""`usual_settings` without plug-ins, for which a report need not import the catalogue."""
 
 PARTS_OF_MODULES = frozenset({"dropout", "alpha_dropout", "mc_dropout", "bn", "layer_norm", "group_norm", "rms_norm"})
 """Settings that change the parts of a user's own module. Where they are off, the module keeps its own."""
@@ -57,7 +101,21 @@ def in_use(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_usual(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without what is off, and without those defaults that readers do not miss."""
-    # a table that dnntrain did not write is reported without the catalogue of techniques
+    usual = usual_settings() if has_catalogue() else USUAL
+    return {
+        key: value
+        for key, value in settings.items()
+        if value is not None and value is not False and not (key in usual and usual[key] == value)
+    }
+
+
+def has_catalogue() -> bool:
+    """Whether techniques are declared in this process. Reports do not import them, unless plug-ins have done so."""
+    return "dnntrain.techniques" in sys.modules
+
+
+def usual_settings() -> dict[str, Any]:
+    """The defaults that readers do not miss: of settings that are seldom shown, and of techniques' hyperparameters."""
     from dnntrain.config.spec import default_settings
     from dnntrain.config.transfer import TransferSettings
     from dnntrain.data import options as data_options
@@ -67,10 +125,8 @@ def without_usual(settings: Mapping[str, Any]) -> dict[str, Any]:
     parents = tuple(f"{key}_" for key, value in defaults.items() if value is None or value is False)
     return {
         key: value
-        for key, value in settings.items()
-        if value is not None
-        and value is not False
-        and not ((key in seldom or key.startswith(parents)) and value == defaults.get(key, value))
+        for key, value in defaults.items()
+        if value is not None and value is not False and (key in seldom or key.startswith(parents))
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from dnntrain.data.array_inputs import AnyArray, Reading, as_column, as_inputs
 from dnntrain.data.array_preprocessing import ArrayPreprocessing
 from dnntrain.data.copies import Indices, copy_groups
-from dnntrain.data.dataset import Dataset, Targets, count_noun
+from dnntrain.data.dataset import Dataset, Targets
 from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.levels import bit_depth, check_scales
 from dnntrain.data.npz_file import Role
@@ -27,6 +27,7 @@ from dnntrain.data.user_data import (
 )
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
+from dnntrain.utils.words import count_noun
 
 Arrays = dict[Role, tuple[str, AnyArray]]
 """Maps roles to names and arrays."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dnntrain.data.dataset import count_noun
+from dnntrain.utils.words import count_noun
 
 Indices = NDArray[np.int64]
 

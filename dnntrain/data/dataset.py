@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dnntrain.data.preprocessing import Preprocessing
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.utils.fields import read_names
+from dnntrain.utils.words import count_noun as count_noun
 
 InputArray = NDArray[np.uint8] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
 InputKind = Literal["images", "numbers", "tokens"]
@@ -276,11 +277,6 @@ def renumber(targets: Targets, numbers: list[int]) -> NDArray[np.int64]:
     places = np.full(max(int(targets.max()), *numbers) + 1, -1, np.int64)
     places[numbers] = np.arange(len(numbers))
     return places[targets.astype(np.int64)]
-
-
-def count_noun(count: int, noun: str) -> str:
-    """A count and its noun: '1 row', '1,200 rows'."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def escape_unprintable(text: str) -> str:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.copies import Indices, copy_notes, groups_kept_together, has_later_copy, hold_out
-from dnntrain.data.dataset import Dataset, InputArray, Targets, class_numbers, count_noun, join_names, renumber
+from dnntrain.data.dataset import Dataset, InputArray, Targets, class_numbers, join_names, renumber
 from dnntrain.data.preprocessing import class_name
 from dnntrain.data.source import DataLocation, OwnSource
 from dnntrain.errors import InputError
 from dnntrain.utils.fields import hyperparameter
+from dnntrain.utils.words import count_noun
 
 TaskOption = Literal["auto", "classification", "regression"]
 

@@ -37,12 +37,12 @@ def choose_runs(
         return store, [run], f"run {run}"
     study = open_study(folder)
     if arm is None:
-        arm = str(study.runs.loc[study.runs["run"] == best_run(study), "arm"].iloc[0])
+        arm = str(study.runs.where("run", best_run(study))["arm"][0])
     names = [each.name for each in study.record.arms]
     if arm not in names:
         raise InputError(f"--arm {arm}: no such arm in {folder}{did_you_mean(arm, names)}")
     runs, column = finished_runs(study), selection_column(study)
-    runs = runs[runs["arm"] == arm].sort_values(column, ascending=not metric_of(column).higher_is_better, kind="stable")
+    runs = runs.where("arm", arm).sorted_by(column, descending=metric_of(column).higher_is_better)
     ids = [str(run) for run in runs["run"]]
     if len(ids) < (2 if ensemble else 1):
         needed = "an ensemble needs two" if ensemble else "none can predict"
@@ -51,4 +51,4 @@ def choose_runs(
     if ensemble:
         seeds = ", ".join(map(str, sorted(int(seed) for seed in runs["seed"])))
         return found, ids, f"{len(ids)} runs (arm {arm}, seeds {seeds}, of {study.name})"
-    return found, ids[:1], f"run {ids[0]} (arm {arm}, seed {int(runs['seed'].iloc[0])}, of {study.name})"
+    return found, ids[:1], f"run {ids[0]} (arm {arm}, seed {int(runs['seed'][0])}, of {study.name})"

@@ -82,8 +82,7 @@ class ArmResult:
     @property
     def runs(self) -> pd.DataFrame:
         """Its rows of the table of runs."""
-        runs = self.study.results.runs
-        return runs[runs["arm"] == self.name].reset_index(drop=True)
+        return self.study.results.runs.where("arm", self.name).frame()
 
     def __repr__(self) -> str:
         from dnntrain.reporting import formatting

@@ -10,12 +10,12 @@ from typing import Any
 from dnntrain.analysis.provenance import StudyProvenance, study_provenance
 from dnntrain.analysis.summary import Summary
 from dnntrain.config.shown import as_in_module, write_settings
-from dnntrain.data.dataset import count_noun
 from dnntrain.store.provenance import data_notes, environments_line
 from dnntrain.store.study_record import StudyDataset, StudyTraining
 from dnntrain.utils.fields import format_value
 from dnntrain.utils.text_layout import TextTable
 from dnntrain.utils.times import duration
+from dnntrain.utils.words import count_noun
 
 SOFTWARE_NAMES = {"engine": "engine", "torch": "PyTorch", "numpy": "NumPy", "python": "Python"}
 """How software is called in a sentence, where that is not its package's name."""

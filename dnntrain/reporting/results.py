@@ -88,7 +88,7 @@ class StudyResult:
         from dnntrain.config.parsing import takes_number
         from dnntrain.config.spec import flat_keys  # the whole catalogue, which `compare` does without
 
-        runs = self.summary.analysis.results.runs.copy()
+        runs = self.summary.analysis.results.runs.frame()
         for key in runs.columns.intersection([key for key, field in flat_keys().items() if takes_number(field)]):
             with suppress(ValueError, TypeError):  # a word, as in `lr: auto`
                 runs[key] = pd.to_numeric(runs[key])

@@ -93,7 +93,7 @@ def study_line(folder: Path) -> StudyLine:
     planned = sum(len(record.seeds_of(arm.name)) for arm in record.arms)
     made = len(status) + sum(map(len, record.failed.values()))
     state = "complete" if made >= planned else "incomplete"
-    finished = int((status == "finished").sum())
+    finished = status.count("finished")
     return StudyLine(folder.name, len(record.arms), finished, planned, record.metric, state,
                      modified(folder / "results.csv"))  # fmt: skip
 
@@ -125,9 +125,7 @@ def runs_of_study(study: Results, store: RunStore) -> Iterator[RunLine]:
     """The runs of a study: by arm and seed those that are recorded, then those that failed, then those in training."""
     runs, name = study.runs, study.folder.name
     columns = [column for column in (study.record.metric, "val_acc", "val_r2", VAL_LOSS) if column in runs]
-    named = (runs[column].tolist() for column in ("run", "arm", "seed", "status"))
-    values = (runs[column].astype(float).tolist() for column in columns)
-    for run, arm, seed, status, *numbers in zip(*named, *values, strict=True):
+    for run, arm, seed, status, *numbers in runs.rows("run", "arm", "seed", "status", *columns):
         metric, value = next(
             ((column, number) for column, number in zip(columns, numbers, strict=True) if not math.isnan(number)),
             (study.record.metric, math.nan),

@@ -35,7 +35,7 @@ def tables(summary: Summary, *, wide: bool = False, pictures: bool = False) -> I
     """
     if summary.results.progress:
         yield progress_table(summary.results.progress)
-    if not (summary.results.progress and summary.results.runs.empty):
+    if not (summary.results.progress and not len(summary.results.runs)):
         yield from tables_of_runs(summary, wide=wide, pictures=pictures)
 
 

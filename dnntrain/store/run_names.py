@@ -10,10 +10,10 @@ from pathlib import Path
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, metric_of, validation_column
+from dnntrain.store.run_columns import RunColumns, is_missing
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.studies import is_study, open_study, recorded_studies
 from dnntrain.store.study_files import Results
-from dnntrain.utils.lazy import pandas as pd
 
 ID = re.compile("[0-9a-f]{12}")
 ID_PREFIX = re.compile("[0-9a-f]{4,12}")
@@ -81,8 +81,7 @@ def named_arms(names: list[str], store: RunStore) -> dict[str, dict[str, dict[in
             continue
         study = open_study(folder)
         arms = found.setdefault(study.name, {})
-        runs = study.runs[study.runs["status"] == "finished"]
-        for arm, seed, run in zip(runs["arm"], runs["seed"], runs["run"], strict=True):
+        for arm, seed, run in study.runs.where("status", "finished").rows("arm", "seed", "run"):
             arms.setdefault(str(arm), {})[int(seed)] = str(run)
     return found
 
@@ -136,27 +135,26 @@ def best_run(study: Results) -> str:
     higher = metric_of(column).higher_is_better
     worst = (min if higher else max)(finished[column])
     means = {}
-    for arm in finished["arm"].unique():
-        values = [float(value) for value in finished[column][finished["arm"] == arm]]
-        lost = sum((study.runs["arm"] == arm) & (study.runs["status"] != "finished"))
+    for arm in dict.fromkeys(finished["arm"]):
+        values = [float(value) for value in finished.where("arm", arm)[column]]
+        lost = len(study.runs.where("arm", arm)) - len(values)
         lost += len(study.record.failed.get(arm, ()))
         constant = study.record.constants.get(arm, {}).get(column, worst)
         values += [(min if higher else max)(worst, constant)] * lost
         means[arm] = math.fsum(values) / len(values)
     best_arm = (max if higher else min)(means, key=lambda arm: means[arm])
-    of_arm = finished[finished["arm"] == best_arm]
-    return str(of_arm.sort_values(column, ascending=not higher, kind="stable")["run"].iloc[0])
+    return str(finished.where("arm", best_arm).sorted_by(column, descending=higher)["run"][0])
 
 
 def run_of_lowest_loss(study: Results) -> str:
     """The finished run of a study with the lowest validation loss, whatever its arm; InputError if none finished."""
-    return str(finished_runs(study).sort_values(VAL_LOSS)["run"].iloc[0])
+    return str(finished_runs(study).sorted_by(VAL_LOSS)["run"][0])
 
 
-def finished_runs(study: Results) -> pd.DataFrame:
+def finished_runs(study: Results) -> RunColumns:
     """The rows of the finished runs; InputError if there are none."""
-    finished = study.runs[study.runs["status"] == "finished"]
-    if finished.empty:
+    finished = study.runs.where("status", "finished")
+    if not len(finished):
         raise InputError(f"{study.folder}: none of its runs finished")
     return finished
 
@@ -164,5 +162,5 @@ def finished_runs(study: Results) -> pd.DataFrame:
 def selection_column(study: Results) -> str:
     """The validation column that chooses among a study's runs: that of its metric, or val_loss if it is missing."""
     column = validation_column(study.record.metric)
-    recorded = column in study.runs and not study.runs.loc[study.runs["status"] == "finished", column].isna().any()
+    recorded = column in study.runs and not any(map(is_missing, study.runs.where("status", "finished")[column]))
     return column if recorded else VAL_LOSS

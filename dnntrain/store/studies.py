@@ -9,10 +9,10 @@ from pathlib import Path
 from dnntrain.errors import InputError, did_you_mean
 from dnntrain.metrics import metric_columns
 from dnntrain.store.progress import StudyProgress, has_progress, read_progress
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.run_store import RunRecords, RunStore
 from dnntrain.store.study_files import NEEDED, Results, StudyFiles, read_study
 from dnntrain.store.study_record import StudyRecord
-from dnntrain.utils.lazy import pandas as pd
 
 RUNS = Path("runs")
 """The folder where runs and studies are recorded by default."""
@@ -99,7 +99,7 @@ def unfinished_study(folder: Path, progress: StudyProgress) -> Results:
     runs = [(arm, run) for arm, run in planned if run in progress.recorded]
     if not runs:
         record = study.model_copy(update={"failed": progress.failed})
-        table = pd.DataFrame(columns=[*dict.fromkeys((*NEEDED, *metric_columns()))])
+        table = RunColumns({column: [] for column in (*NEEDED, *metric_columns())})
         return Results(folder, record, table, run_records={}, progress=progress)
     records = RunRecords(store, [run for _, run in runs])
     varied = varied_settings(study)

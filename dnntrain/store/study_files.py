@@ -16,6 +16,7 @@ from dnntrain.metrics import VAL_LOSS, metric_columns, recorded_columns
 from dnntrain.store.progress import StudyProgress
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
+from dnntrain.store.run_columns import RunColumns, is_missing, read_columns
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.utils.fields import shortest_decimal
 from dnntrain.utils.files import has_text, write_atomic, write_errors
@@ -124,7 +125,7 @@ class Results:
 
     folder: Path
     record: StudyRecord
-    runs: pd.DataFrame
+    runs: RunColumns
     """results.csv: a row per run."""
     is_changed: bool = False
     """Whether results.csv was changed since it was written."""
@@ -153,24 +154,27 @@ class Results:
         """
         if self.is_table:
             return {}
-        means = self.history_of(metric).groupby(["arm", "epoch"], sort=False)[metric].mean()
-        if means.isna().all():
-            return {}
-        by_arm = means.groupby(level="arm", sort=False)
-        return {str(arm): curve.sort_index(level="epoch").tolist() for arm, curve in by_arm}
+        from dnntrain.statistics import mean  # loads scipy, for which those who only read studies do not wait
 
-    def history_of(self, *figures: str) -> pd.DataFrame:
+        values: dict[str, dict[int, list[float]]] = {}
+        for arm, epoch, value in self.history_of(metric).rows("arm", "epoch", metric):
+            of_epoch = values.setdefault(arm, {}).setdefault(epoch, [])
+            of_epoch += [] if math.isnan(value) else [value]
+        if not any(of_epoch for by_epoch in values.values() for of_epoch in by_epoch.values()):
+            return {}
+        return {arm: [mean(own) for _, own in sorted(by_epoch.items())] for arm, by_epoch in values.items()}
+
+    def history_of(self, *figures: str) -> RunColumns:
         """The columns arm, seed, epoch and `figures` of the history, nan where a figure is not recorded.
 
         No rows if the study has no history. InputError where history.csv is damaged.
         """
         if self.run_records is None:
             return _read_history(self.folder, figures)
-        runs = [(arm, self.run_records[run]) for arm, run in zip(self.runs["arm"], self.runs["run"], strict=True)]
-        rows = [
-            (arm, record.seed, row["epoch"], *map(row.get, figures)) for arm, record in runs for row in record.history
-        ]
-        return pd.DataFrame(rows, columns=[*RUN_AND_EPOCH, *figures]).astype(dict.fromkeys(figures, float))
+        runs = [(arm, self.run_records[run]) for arm, run in self.runs.rows("arm", "run")]
+        rows = [{**row, "arm": arm, "seed": record.seed} for arm, record in runs for row in record.history]
+        columns = {name: [row.get(name) for row in rows] for name in (*RUN_AND_EPOCH, *figures)}
+        return RunColumns({n: [math.nan if value is None else value for value in own] for n, own in columns.items()})
 
     def history(self) -> pd.DataFrame:
         """A row per run and epoch, as in history.csv, which is written when the study ends.
@@ -180,7 +184,7 @@ class Results:
         """
         path: Path | io.StringIO = self.folder / "history.csv"
         if self.progress is not None and self.run_records is not None:
-            runs = zip(self.runs["arm"], self.runs["run"], strict=True)
+            runs = self.runs.rows("arm", "run")
             rows = [row for arm, run in runs for row in _history_rows(self.run_records[run], self.name, arm)]
             columns = [*HISTORY_NAMES, *dict.fromkeys(key for row in rows for key in row if key not in HISTORY_NAMES)]
             path = io.StringIO("".join(_csv_lines(columns, rows)))
@@ -220,42 +224,36 @@ def read_study(folder: Path) -> Results:
     return Results(folder, study, _parse_results(content, path), is_changed)
 
 
-def _parse_results(content: bytes, path: Path) -> pd.DataFrame:
+def _parse_results(content: bytes, path: Path) -> RunColumns:
     """The table in the bytes of results.csv; InputError that names the file and what is wrong."""
     try:
-        columns = pd.read_csv(io.BytesIO(content), nrows=0).columns
-        numbers = {*NUMBERS, *metric_columns()}
-        text = {column: str for column in columns if column not in numbers}
-        runs = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, na_values=[""])
+        runs = read_columns(content, {*NUMBERS, *metric_columns()})
     except ValueError as error:
         raise _unreadable(path, error) from None
-    missing = [column for column in NEEDED if column not in runs.columns]
+    missing = [column for column in NEEDED if column not in runs]
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
-    for column in [c for c in runs.columns if c in ("seed", "seconds", *metric_columns())]:
-        try:
-            runs[column] = pd.to_numeric(runs[column])
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: column {column}: {error}") from None
-    if runs["seed"].isna().any():
+    if any(map(is_missing, runs["seed"])):
         raise InputError(f"{path}: a row has no seed")
-    twice = runs[runs.duplicated(["arm", "seed"])]
-    if len(twice):
-        raise InputError(f"{path}: arm {twice.iloc[0]['arm']} has seed {twice.iloc[0]['seed']:g} twice")
+    there: set[tuple[str, float]] = set()
+    for arm, seed in runs.rows("arm", "seed"):
+        if (arm, seed) in there:
+            raise InputError(f"{path}: arm {arm} has seed {seed:g} twice")
+        there.add((arm, seed))
     return runs
 
 
-def _read_history(folder: Path, figures: Sequence[str]) -> pd.DataFrame:
+def _read_history(folder: Path, figures: Sequence[str]) -> RunColumns:
     """The columns of `Results.history_of` from history.csv; no rows without that file."""
     path, columns = folder / "history.csv", [*RUN_AND_EPOCH, *figures]
     try:
-        known = pd.read_csv(path, nrows=0).columns.intersection(columns)
-        history = pd.read_csv(path, usecols=known, dtype={"arm": str}, keep_default_na=False, na_values=[""])
+        history = read_columns(path.read_bytes(), {"seed", "epoch", *figures}, columns)
     except FileNotFoundError:
-        return pd.DataFrame(columns=columns)
+        return RunColumns({column: [] for column in columns})
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    return history.reindex(columns=columns)
+    lacking = {column: [math.nan] * len(history) for column in columns if column not in history}
+    return history.with_columns(lacking)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

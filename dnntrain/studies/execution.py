@@ -20,7 +20,6 @@ from dnntrain.metrics import metric_of
 from dnntrain.store.provenance import data_notes
 from dnntrain.transfer_learning.image_models import ARCHITECTURES
 from dnntrain.transfer_learning.weights import fetch
-from dnntrain.utils.lazy import import_ahead
 from dnntrain.utils.python_calls import check_type
 from dnntrain.utils.signals import graceful_interrupt
 
@@ -195,7 +194,6 @@ def create_executor(
     is_on_cpu = options.executor == "local" and not accelerated(options.device)
     if owns_process and is_on_cpu and InProcessExecutor.suits(options.device, n_runs):
         return InProcessExecutor()
-    import_ahead("pandas")  # the report needs it, and it loads while the workers start
     own_options = read_options(options.executor, options.executor_options)
     workers = options.workers or (useful_workers if is_on_cpu else None)
     return EXECUTORS[options.executor](workers, options.device, own_options)

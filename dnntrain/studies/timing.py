@@ -79,10 +79,10 @@ def first_records(study: Results) -> dict[str, RunRecord]:
     """A record of each arm, whose runs differ only in their seeds; InputError if an arm has none."""
     store, found = RunStore(study.folder.parent), {}
     for arm in study.record.arms:
-        runs = study.runs.loc[study.runs["arm"] == arm.name, "run"]
-        if runs.empty:
+        runs = study.runs.where("arm", arm.name)["run"]
+        if not runs:
             raise InputError(f"arm {arm.name}: has no recorded run; train the study first")
-        found[arm.name] = store.read(str(runs.iloc[0]))
+        found[arm.name] = store.read(str(runs[0]))
     return found
 
 

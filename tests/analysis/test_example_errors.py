@@ -40,7 +40,7 @@ def correct(study: Path, arm: str) -> np.ndarray:
     """Whether each test example is classified right, [seed, example], from the files themselves."""
     runs = read_study(study).runs
     rows = []
-    for run in runs[runs["arm"] == arm].sort_values("seed")["run"]:
+    for run in runs.where("arm", arm).sorted_by("seed")["run"]:
         with np.load(study.parent / "store" / run / "predictions.npz") as file:
             targets = np.load(study.parent / "store" / ".targets" / f"{file['test.targets']}.npy")
             rows.append(file["test.outputs"].argmax(1) == targets)
@@ -62,7 +62,7 @@ def test_the_footer_says_by_how_much_another_test_set_would_move_a_difference(tr
 
 def test_with_one_seed_the_footer_says_that_it_takes_two(trained: Path) -> None:
     results = read_study(trained)
-    one = replace(results, runs=results.runs[results.runs["seed"] == 0])
+    one = replace(results, runs=results.runs.where("seed", 0))
     text = " ".join(footer(summarize(one)))
     assert "What another test set would change is not known for tanh, fast: it takes at least two seeds that" in text
     with pytest.raises(InputError, match="it takes at least two seeds that an arm shares with relu"):

@@ -64,7 +64,7 @@ def report(folder: Path, *words: str) -> dict[str, Any]:
 
 def predicted(folder: Path, study: str, arm: str) -> list[Predictions]:
     runs = read_study(folder / "runs" / study).runs
-    found = [RunStore(folder / "runs").predictions(run) for run in runs.loc[runs["arm"] == arm, "run"]]
+    found = [RunStore(folder / "runs").predictions(run) for run in runs.where("arm", arm)["run"]]
     return [each for each in found if each]
 
 
@@ -181,7 +181,7 @@ def test_requirements_name_any_metric(trained: Path) -> None:
 def test_studies_without_predictions_say_how_to_make_them(folder: Path) -> None:
     store = RunStore(folder / "runs")
     runs = read_study(folder / "runs/classes").runs
-    one = runs.loc[runs["arm"] == "elu", "run"].iloc[0]
+    one = runs.where("arm", "elu")["run"][0]
     store.predictions_file(one).unlink()
     remedy = "`dnntrain runs evaluate classes --out runs` makes them without training"
     some = answer(["report", "runs/classes", "--metric", "macro_f1", "--per-class"], folder)
@@ -227,7 +227,7 @@ def test_errors_in_a_targets_own_unit(trained: Path) -> None:
     assert all(np.abs(column - value).min() < 1e-4 for value in truth)
     guess = info.mean + info.deviation * run.outputs["test"][:, 0]
     expected = np.mean(np.abs(guess - truth) / truth)
-    assert results.runs["test_mape"].iloc[0] == pytest.approx(expected, rel=1e-6)
+    assert results.runs["test_mape"][0] == pytest.approx(expected, rel=1e-6)
     summary = summarize(results, "test_mape")
     constant = np.mean(np.abs(info.mean - truth) / truth)
     assert summary.results.record.constants["baseline"]["test_mape"] == pytest.approx(constant, rel=1e-6)
@@ -282,7 +282,7 @@ def test_compare_takes_them_too(folder: Path) -> None:
 
 
 def test_damaged_predictions_are_named(folder: Path) -> None:
-    run = read_study(folder / "runs/classes").runs["run"].iloc[0]
+    run = read_study(folder / "runs/classes").runs["run"][0]
     RunStore(folder / "runs").predictions_file(run).write_bytes(b"PK" * 90)
     assert "predictions.npz: damaged" in error_of("report", "runs/classes", "--metric", "macro_f1", cwd=folder)
 

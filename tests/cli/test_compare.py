@@ -142,7 +142,7 @@ def test_several_metrics_are_one_family(runs: Path, tmp_path: Path) -> None:
 
 
 LAST = "import sys; from dnntrain.__main__ import main\nsys.argv = ['dnntrain', *{words!r}]\n"
-HEAVY = ("torch", "torchvision", "matplotlib", "jinja2", "dnntrain.config.spec", "dnntrain.executors.base")
+HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "jinja2", "dnntrain.config.spec", "dnntrain.executors.base")
 
 
 def test_seeds_are_planned_at_the_level_of_several_metrics(tmp_path: Path) -> None:

@@ -210,7 +210,9 @@ def test_every_technique_has_a_card_and_stands_in_help(technique: str, tmp_path:
 
 def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path: Path) -> None:
     succeeds("ablate", preset, cwd=tmp_path)
-    commands = (["--help"], ["train", "--help"], ["techniques"], ["techniques", "power"], ["report", "runs"],
+    light = (["--help"], ["report", "runs"])
+    slow = {"pandas", "pyarrow", "matplotlib", "jinja2", "scipy.stats", "dnntrain.data", "dnntrain.techniques"}
+    commands = (*light, ["train", "--help"], ["techniques"], ["techniques", "power"],
                 ["watch", "runs"], ["runs", "list", "--all"], ["runs", "verify"],
                 ["ablate", str(preset), "--plan"], ["ablate", str(preset)])  # fmt: skip
     script = (
@@ -220,6 +222,8 @@ def test_help_and_techniques_and_report_do_without_torch(preset: Path, tmp_path:
         "    try:\n        main()\n    except SystemExit as end:\n        code = end.code\n"
         "    assert code == 0, (words, code)\n"
         "    assert not {'torch', 'torchvision'} & set(sys.modules), words\n"
+        f"    found = {slow!r} & set(sys.modules)\n"
+        f"    assert words not in {light!r} or not found, (words, found)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True,
                           text=True, check=False)  # fmt: skip

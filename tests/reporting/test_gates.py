@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from dnntrain.errors import InputError
 from dnntrain.metrics import METRICS, TableColumn
 from dnntrain.reporting.gates import GateResult, GateStatus, judge
 from dnntrain.statistics.moderation import moderate
+from dnntrain.store.run_columns import RunColumns
 from dnntrain.store.study_files import Results, read_study
 from dnntrain.store.study_record import StudyRecord
 from tests.support.command import dnntrain, environment, error_of, succeeds
@@ -612,7 +612,7 @@ def test_a_table_of_others_is_judged_by_its_own_columns(tmp_path: Path) -> None:
     rows = [("a", seed, "finished", x, "0123") for seed, x in enumerate(SAME)]
     rows += [("b", seed, "finished", x + 0.02, "0123") for seed, x in enumerate(SAME[:4])]
     rows.append(("b", 4, "failed", math.nan, "0123"))
-    runs = pd.DataFrame(rows, columns=["arm", "seed", "status", "f1", "run"])
+    runs = RunColumns(dict(zip(["arm", "seed", "status", "f1", "run"], zip(*rows, strict=True), strict=True)))
     record = StudyRecord(
         name="table", metric="f1", baseline="a", seeds=[*range(5)], arms=[{"name": "a"}, {"name": "b"}],
         constants={"a": {"f1": 0.5}, "b": {"f1": 0.5}},

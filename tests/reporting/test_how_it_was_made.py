@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from dnntrain.analysis.clipping import CLIPPING, clipping_keys
 from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.cli.plan import own_settings
-from dnntrain.config.shown import split_settings
+from dnntrain.config.shown import USUAL, split_settings, usual_settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
@@ -112,6 +113,11 @@ def test_settings_of_techniques_that_are_not_here_are_split_as_well() -> None:
     split = split_settings(arms)
     assert split.common == {"lr": 0.1, "shake_rate": 3.0}
     assert split.by_arm == {"a": {"shake": None}, "b": {"shake": 0.5}} and split.varied == ["shake"]
+
+
+def test_what_reports_know_without_the_catalogue_is_what_the_catalogue_says() -> None:
+    assert usual_settings() == USUAL
+    assert clipping_keys() == CLIPPING
 
 
 def test_wall_time_has_no_gaps_and_counts_nothing_twice() -> None:

@@ -220,7 +220,7 @@ def test_what_looks_like_a_number_or_nothing_stays_text(tmp_path: Path) -> None:
     history = [f"010,{name},{seed},{epoch},0.5\n" for name in names for seed in range(2) for epoch in range(2)]
     (folder / "history.csv").write_text("study,arm,seed,epoch,val_loss\n" + "".join(history))
     results = read_study(folder)
-    assert results.runs["arm"].tolist() == results.runs["missing"].tolist() == [n for n in names for _ in SEEDS]
+    assert results.runs["arm"] == results.runs["missing"] == [n for n in names for _ in SEEDS]
     assert set(results.runs["study"]) == {"010"}
     assert list(results.validation_curves("val_loss")) == names
     exported = list(csv.DictReader(io.StringIO(to_csv([summarize(results)]))))

@@ -204,7 +204,7 @@ def test_results_in_memory_are_those_on_disk(tmp_path: Path) -> None:
     ours = trained(tmp_path).results
     theirs = read_study(tmp_path / "runs" / "small")
     assert {"finished", "diverged"} == set(theirs.runs["status"])
-    pd.testing.assert_frame_equal(ours.runs, theirs.runs, check_exact=True)
+    pd.testing.assert_frame_equal(ours.runs.frame(), theirs.runs.frame(), check_exact=True)
     assert (ours.folder, ours.record.content()) == (theirs.folder, theirs.record.content())
     for metric in ("val_acc", "val_loss"):
         assert summarize(ours, metric).metric == metric

@@ -80,7 +80,7 @@ def test_an_arm_gains_nothing_by_losing_runs(end: str, tmp_path: Path) -> None:
     }
     constants = {arm: {"val_acc": 0.1} for arm in columns}
     study = read_study(write_study(tmp_path / "study", columns, constants=constants))
-    assert study.runs.set_index("run").loc[best_run(study), ["arm", "seed"]].tolist() == ["b", 1]
+    assert [*study.runs.where("run", best_run(study)).rows("arm", "seed")] == [("b", 1)]
 
 
 def test_a_study_without_a_finished_run_has_no_best_one(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def true_minus(cell: str) -> str:
 def page_section(summary: Summary) -> dict[str, Any]:
     """What the page's template needs of one study."""
     runs = summary.results.runs
-    cells = [[cell_text(cell) for cell in row] for row in runs.itertuples(index=False)]
+    cells = [[cell_text(cell) for cell in row] for row in runs.rows()]
     return {
         "name": summary.results.name,
         "question": summary.results.record.question,

@@ -87,8 +87,7 @@ def seconds_of_runs(summary: Summary, arm: str, cost: ArmCost | None) -> list[fl
 
     Empty for a table that has no times.
     """
-    runs = summary.results.runs
-    own = runs[runs["arm"] == arm]
+    own = summary.results.runs.where("arm", arm)
     if cost is None and "seconds" not in own:
         return []
     return [float(s) for s in own["seconds"]] if cost is None else [cost.epoch * n for n in own["epochs_run"]]

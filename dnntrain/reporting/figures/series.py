@@ -112,7 +112,7 @@ def divergences(summary: Summary, frames: dict[str, pd.DataFrame], column: str) 
     """For each arm, its diverged runs as (last epoch, last finite value of the column, or nan)."""
     runs = summary.results.runs
     diverged: dict[str, list[tuple[int, float]]] = {}
-    for arm, seed in runs.loc[runs["status"] == "diverged", ["arm", "seed"]].itertuples(index=False):
+    for arm, seed in runs.where("status", "diverged").rows("arm", "seed"):
         frame = frames.get(str(arm))
         rows = None if frame is None else frame[frame["seed"] == seed]
         if rows is not None and len(rows):

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator
 
 from dnntrain.data import DatasetInfo
-from dnntrain.data.dataset import count_noun
 from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.linear import DenseSpec
@@ -22,6 +21,7 @@ from dnntrain.techniques.dropout import DropoutBase
 from dnntrain.techniques.initializers import Glorot, Initializer, Zeros
 from dnntrain.techniques.normalization import Normalization, NormSpec
 from dnntrain.techniques.normalization.base import Place
+from dnntrain.utils.words import count_noun
 
 Unit = list[LayerSpec]
 """A layer with weights, or a block of them, with what belongs to it: norm, activation, pool, dropout. It begins with
