@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dnntrain.data import DataLocation, Dataset, DataSource
-from dnntrain.data.dataset import count_noun
 from dnntrain.engine.run import Run, TakeCheckpoints
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.executors.devices import check_precision, pick_device
@@ -40,6 +39,7 @@ from dnntrain.utils.lazy import torch
 from dnntrain.utils.memory import is_out_of_memory, release_memory
 from dnntrain.utils.torch_start import defer_meta_registrations
 from dnntrain.utils.user_code.reference import pinned
+from dnntrain.utils.words import count_noun
 
 if TYPE_CHECKING:
     from dnntrain.statistics.range_test import RateRange

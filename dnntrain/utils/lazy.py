@@ -7,7 +7,6 @@ a file. The placeholder is not in `sys.modules`, where libraries look to see whe
 from __future__ import annotations
 
 import importlib
-import threading
 from typing import TYPE_CHECKING, Any
 
 
@@ -21,11 +20,6 @@ class LazyModule:
         value = getattr(importlib.import_module(self._name), attribute)
         setattr(self, attribute, value)  # the next access is a normal one
         return value
-
-
-def import_ahead(name: str) -> None:
-    """Import a module in a background thread, so that it is ready, or nearly so, when needed."""
-    threading.Thread(target=importlib.import_module, args=(name,), daemon=True).start()
 
 
 if TYPE_CHECKING:

@@ -10,14 +10,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 
-class FlopCounter(TorchDispatchMode):
+class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts as torch's `FlopCounterMode`: matrix products, convolutions and attention, a product and a sum as two.
 
     That one counts by modules as well, and imports torch's compiler for it, which takes a second.
     """
 
+    total: int
+
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     @classmethod

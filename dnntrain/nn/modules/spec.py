@@ -136,7 +136,8 @@ class ModuleSpec(LayerSpec):
         """Measured with a batch in test mode: what torch counts, matrix products and convolutions above all."""
         from dnntrain.nn.modules.flops import FlopCounter  # imports torch
 
-        with FlopCounter() as counter:
+        counter = FlopCounter()
+        with counter:
             self._probe()
         return counter.total // PROBED_ROWS
 
