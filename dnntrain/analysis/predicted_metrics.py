@@ -9,7 +9,7 @@ from dataclasses import replace
 from dnntrain.metrics import HELD_OUT, METRICS, metric_columns, metric_of, split_column
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.provenance import datasets_of
-from dnntrain.store.run_columns import is_missing
+from dnntrain.store.run_columns import is_empty
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results, mean_constants
 
@@ -31,7 +31,7 @@ def with_metric(results: Results, column: str) -> Results:
     """
     part, name = split_column(column)
     runs, finished = results.runs, results.runs.where("status", "finished")
-    is_recorded = column in runs and not any(map(is_missing, finished[column]))
+    is_recorded = column in runs and not any(map(is_empty, finished[column]))
     if is_recorded or part not in HELD_OUT or not _has_task(results, METRICS[name].tasks):
         return results
     columns = [f"{held_out}_{name}" for held_out in HELD_OUT]

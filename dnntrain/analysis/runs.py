@@ -17,7 +17,7 @@ import numpy as np
 from dnntrain.metrics import Metric, TargetInfo, metric_columns, metric_of
 from dnntrain.statistics import fisher_exact, mean
 from dnntrain.store.provenance import datasets_of
-from dnntrain.store.run_columns import RunColumns, is_missing
+from dnntrain.store.run_columns import RunColumns, is_empty
 from dnntrain.store.study_files import Results
 from dnntrain.store.study_record import StudyRecord
 
@@ -181,7 +181,7 @@ def outcomes(runs: RunColumns) -> dict[str, dict[int, tuple[Any, ...]]]:
     found: dict[str, dict[int, tuple[Any, ...]]] = {}
     for arm, seed, *outcome in runs.rows("arm", "seed", *columns):
         # nan would differ from itself
-        found.setdefault(arm, {})[int(seed)] = tuple(None if is_missing(value) else value for value in outcome)
+        found.setdefault(arm, {})[int(seed)] = tuple(None if is_empty(value) else value for value in outcome)
     return found
 
 

@@ -12,7 +12,7 @@ from dnntrain.utils.fields import format_value
 SELDOM_SHOWN = frozenset({"subset", "val_from", "output", "loss", "select", "replicate"})
 """Settings that are shown only where they are not the default, with those of transfer and of the data sources."""
 
-USUAL: Mapping[str, Any] = {
+USUAL_SETTINGS: Mapping[str, Any] = {
     "unfreeze_layers": 0,
     "resize": 128,
     "subset": "per-seed",
@@ -101,7 +101,7 @@ def in_use(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_usual(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without what is off, and without those defaults that readers do not miss."""
-    usual = usual_settings() if has_catalogue() else USUAL
+    usual = usual_settings() if has_catalogue() else USUAL_SETTINGS
     return {
         key: value
         for key, value in settings.items()

@@ -60,7 +60,7 @@ class RunColumns:
 
     def recorded(self) -> tuple[str, ...]:
         """The columns with a value in some row."""
-        return tuple(name for name, values in self._columns.items() if not all(map(is_missing, values)))
+        return tuple(name for name, values in self._columns.items() if not all(map(is_empty, values)))
 
     def frame(self) -> pd.DataFrame:
         """The table as a DataFrame."""
@@ -69,7 +69,7 @@ class RunColumns:
         return pd.DataFrame(self._columns)
 
 
-def is_missing(value: object) -> bool:
+def is_empty(value: object) -> bool:
     """Whether a cell is empty."""
     return isinstance(value, float) and math.isnan(value)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, metric_of, validation_column
-from dnntrain.store.run_columns import RunColumns, is_missing
+from dnntrain.store.run_columns import RunColumns, is_empty
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.studies import is_study, open_study, recorded_studies
 from dnntrain.store.study_files import Results
@@ -162,5 +162,5 @@ def finished_runs(study: Results) -> RunColumns:
 def selection_column(study: Results) -> str:
     """The validation column that chooses among a study's runs: that of its metric, or val_loss if it is missing."""
     column = validation_column(study.record.metric)
-    recorded = column in study.runs and not any(map(is_missing, study.runs.where("status", "finished")[column]))
+    recorded = column in study.runs and not any(map(is_empty, study.runs.where("status", "finished")[column]))
     return column if recorded else VAL_LOSS

@@ -16,7 +16,7 @@ from dnntrain.metrics import VAL_LOSS, metric_columns, recorded_columns
 from dnntrain.store.progress import StudyProgress
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
-from dnntrain.store.run_columns import RunColumns, is_missing, read_columns
+from dnntrain.store.run_columns import RunColumns, is_empty, read_columns
 from dnntrain.store.study_record import StudyRecord
 from dnntrain.utils.fields import shortest_decimal
 from dnntrain.utils.files import has_text, write_atomic, write_errors
@@ -233,7 +233,7 @@ def _parse_results(content: bytes, path: Path) -> RunColumns:
     missing = [column for column in NEEDED if column not in runs]
     if missing:
         raise InputError(f"{path}: no column '{missing[0]}'; is it a results.csv of dnntrain?")
-    if any(map(is_missing, runs["seed"])):
+    if any(map(is_empty, runs["seed"])):
         raise InputError(f"{path}: a row has no seed")
     there: set[tuple[str, float]] = set()
     for arm, seed in runs.rows("arm", "seed"):

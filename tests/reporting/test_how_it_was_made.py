@@ -14,7 +14,7 @@ import pytest
 from dnntrain.analysis.clipping import CLIPPING, clipping_keys
 from dnntrain.analysis.summary import Summary, summarize
 from dnntrain.cli.plan import own_settings
-from dnntrain.config.shown import USUAL, split_settings, usual_settings
+from dnntrain.config.shown import USUAL_SETTINGS, split_settings, usual_settings
 from dnntrain.config.spec import RunSpec
 from dnntrain.errors import InputError
 from dnntrain.reporting.exports.csv_json import to_json
@@ -116,7 +116,7 @@ def test_settings_of_techniques_that_are_not_here_are_split_as_well() -> None:
 
 
 def test_what_reports_know_without_the_catalogue_is_what_the_catalogue_says() -> None:
-    assert usual_settings() == USUAL
+    assert usual_settings() == USUAL_SETTINGS
     assert clipping_keys() == CLIPPING
 
 

@@ -15,7 +15,7 @@ from dnntrain.reporting.gates.results import OPERATORS, Finding, GateStatus, sta
 from dnntrain.reporting.gates.scope import HEALTH, LOST, Operand, Scope
 from dnntrain.statistics.significance import rate_limit
 from dnntrain.store.records import DIVERGED_HEALTH, HEALTHY, NOT_JUDGED, health_state
-from dnntrain.store.run_columns import is_missing
+from dnntrain.store.run_columns import is_empty
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class HealthClaim:
     def judge(self, scope: Scope) -> Finding:
         """Judges the number of runs that are otherwise. A run whose job failed is not known, nor one not judged."""
         arm, runs = scope.arms(HEALTH)[self.left.arm], scope.study.runs
-        diagnosed = [health for health in runs.where("arm", arm.name)[HEALTH] if not is_missing(health)]
+        diagnosed = [health for health in runs.where("arm", arm.name)[HEALTH] if not is_empty(health)]
         states = Counter(map(health_state, diagnosed))
         shown = [f"{state} {count}/{arm.made}" for state, count in states.most_common()]
         failed = arm.made - states.total()

@@ -20,7 +20,7 @@ from dnntrain.reporting.gates.grammar import FACTOR, INEQUALITIES, Sentence, che
 from dnntrain.reporting.gates.results import Finding
 from dnntrain.reporting.gates.scope import SECONDS, Operand, Scope
 from dnntrain.statistics import FEWEST_SEEDS, WELCH, compare_arms
-from dnntrain.store.run_columns import is_missing
+from dnntrain.store.run_columns import is_empty
 
 SAME_TIME = 0.001
 """Runs of one length whose times differ by at most this share count as one population."""
@@ -108,7 +108,7 @@ def timed_populations(scope: Scope, arm: str) -> list[TimedPopulation]:
     """
     own = scope.study.runs.where("arm", arm).where("status", "finished")
     epochs = own["epochs_run"] if "epochs_run" in own else [0] * len(own)
-    lengths = [0 if is_missing(length) else int(length) for length in epochs]
+    lengths = [0 if is_empty(length) else int(length) for length in epochs]
     times = [(length, float(seconds)) for length, seconds in zip(lengths, own["seconds"], strict=True)]
     found: list[TimedPopulation] = []
     for run in sorted(TimedPopulation(*time) for time in times if not math.isnan(time[1])):

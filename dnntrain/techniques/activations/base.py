@@ -39,6 +39,10 @@ class Activation(Choice):
         """The activation of z (P, rows, …), same shape; `trained`, if there is any, broadcasts to it."""
         raise NotImplementedError
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        """As `__call__`, but it may overwrite z, which saves memory traffic."""
+        return self(z, *trained)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
         """The activation of z, and its VJP for z and for what is trained; by autograd unless a subclass has a rule.
 
@@ -106,7 +110,7 @@ class ActivationLayer(Layer):
             h, vjp = self.activation.value_and_vjp(x if self.owns_input else x.clone(), *slopes)
             self._saved = vjp, ctx.real
         else:
-            h = self.activation(x, *trained)
+            h = self.activation.in_place(x, *trained) if self.owns_input else self.activation(x, *trained)
         if ctx.observe:
             ctx.observe(self.name, real_rows(h, ctx.real), self.activation.asymptotes)
         return h

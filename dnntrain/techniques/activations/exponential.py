@@ -24,8 +24,11 @@ class ELU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.elu(z, self.alpha)
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.elu_(z, self.alpha)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        h = self(z)
+        h = self.in_place(z)
         return h, lambda g: (torch.ops.aten.elu_backward.default(g, self.alpha, 1, 1, True, h),)
 
 
@@ -42,8 +45,11 @@ class SELU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.selu(z)
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        return torch.selu_(z)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        h = self(z)
+        h = self.in_place(z)
         return h, lambda g: (torch.ops.aten.elu_backward.default(g, ALPHA, LAMBDA, 1, True, h),)
 
 
@@ -61,6 +67,9 @@ class CELU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.celu(z, self.alpha)
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.celu_(z, self.alpha)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        h = self(z)
+        h = self.in_place(z)
         return h, lambda g: (torch.ops.aten.elu_backward.default(g, self.alpha, 1, 1 / self.alpha, True, h),)

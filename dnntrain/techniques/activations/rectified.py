@@ -26,8 +26,11 @@ class ReLU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.relu(z)
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        return torch.relu_(z)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        h = torch.relu_(z)
+        h = self.in_place(z)
         return h, lambda g: (torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g),)
 
 
@@ -45,8 +48,11 @@ class LeakyReLU(Activation):
     def __call__(self, z: torch.Tensor, trained: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.leaky_relu(z, self.alpha)
 
+    def in_place(self, z: torch.Tensor, *trained: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.leaky_relu_(z, self.alpha)
+
     def value_and_vjp(self, z: torch.Tensor, *trained: torch.Tensor) -> tuple[torch.Tensor, VJP]:
-        h = self(z)
+        h = self.in_place(z)
         return h, lambda g: (torch.ops.aten.leaky_relu_backward.default(g, h, self.alpha, True),)
 
 
