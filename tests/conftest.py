@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from dataclasses import replace
@@ -22,6 +23,7 @@ import torch
 from dnntrain import data
 
 torch.set_num_threads(1)
+gc.disable()  # until all tests are collected: millions of new objects, and all of them stay
 
 
 def only_cuda(config: pytest.Config) -> bool:
@@ -49,6 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cuda"):
             item.add_marker(pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage again, without a search each time through the tests and libraries, which stay to the end."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

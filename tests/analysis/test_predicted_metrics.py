@@ -18,7 +18,7 @@ import dnntrain as dt
 from dnntrain.analysis.predicted_metrics import with_metric
 from dnntrain.analysis.summary import summarize
 from dnntrain.metrics import METRICS, TargetInfo
-from dnntrain.reporting.figures import save_figures
+from dnntrain.reporting.figures import FIGURE_KINDS, read_history
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import read_study
@@ -138,13 +138,13 @@ def test_the_exports_have_the_classes(trained: Path, tmp_path: Path) -> None:
     assert "per class" not in answer(["report", "runs/classes"], trained).out
 
 
-def test_confusion_is_drawn_and_an_auc_has_no_learning_curve(trained: Path, tmp_path: Path) -> None:
+def test_confusion_is_drawn_and_an_auc_has_no_learning_curve(trained: Path) -> None:
     study = read_study(trained / "runs" / "classes")
+    history = read_history(study.folder)
     for metric, curves in (("test_auc", False), ("test_acc", True)):  # an AUC is not measured by epoch
-        folder = tmp_path / metric
-        save_figures([summarize(study, metric)], folder, ["svg"])
-        assert (folder / "classes-confusion.svg").exists()
-        assert (folder / "classes-learning-curves.svg").exists() is curves
+        summary = summarize(study, metric)
+        assert FIGURE_KINDS["confusion"].draw(summary, history)
+        assert (FIGURE_KINDS["curves"].draw(summary, history) is not None) is curves
 
 
 def test_an_accuracy_of_99_percent_is_no_success_with_594_and_6_examples(trained: Path) -> None:

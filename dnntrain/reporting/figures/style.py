@@ -154,7 +154,7 @@ def laid_out(figure: Figure) -> Figure:
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # "none" leaves a placeholder, for which every saving draws twice
         for axes in figure.axes:  # the solver's last bits differ from call to call, and names in an SVG depend on them
             left, bottom, width, height = (round(float(edge), 9) for edge in axes.get_position(original=True).bounds)
             axes.set_position((left, bottom, width, height), which="original")
