@@ -15,6 +15,7 @@ from dnntrain.techniques.activations import Activation
 from dnntrain.techniques.initializers import Initializer
 from dnntrain.techniques.losses import TrainingLoss
 from dnntrain.utils.fields import field_extra, odd_number
+from dnntrain.utils.plugins import cached
 
 MAX_UNITS, MAX_LAYERS = 16_384, 1_000
 SCALES = ("auto", "unit", "standard", "raw")
@@ -141,12 +142,13 @@ def takes_number(field: FieldInfo) -> bool:
     return bool({int, float} & _kinds(field.annotation))
 
 
-def _kinds(annotation: Any) -> set[Any]:
+@cached
+def _kinds(annotation: Any) -> frozenset[Any]:
     """The types that a field accepts, without bounds: float | None → {float, NoneType}."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
     parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
-    return {kind for part in parts for kind in _kinds(part)} or {annotation}
+    return frozenset(kind for part in parts for kind in _kinds(part)) or frozenset({annotation})
 
 
 def _number(key: str, value: Any, *, whole: bool) -> Any:

@@ -13,7 +13,7 @@ from dnntrain.store.progress import read_progress
 from dnntrain.studies.feasibility import predicted_duration
 from dnntrain.studies.preset_design import DESIGN_OF, FACTORS
 from dnntrain.studies.preset_settings import CODE
-from dnntrain.studies.presets import preset_text, read_preset, shipped_presets
+from dnntrain.studies.presets import preset_text, read_document, shipped_presets
 from dnntrain.studies.study import check_name
 from dnntrain.studies.yaml_document import Document
 from dnntrain.utils.files import write_atomic, write_errors
@@ -51,7 +51,7 @@ def listed_preset(path: Path, out: Path, workers: int, home: DataLocation) -> Li
     question, done = document.text("question", ""), study_state(out / document.text("name", path.stem))
     if code := [value.split(":")[1] for value in leaves(document.content) if value.startswith(CODE)]:
         return ListedPreset(path.stem, question, [*dict.fromkeys(code)], [], None, done)
-    study = read_preset(document.source, document.where, home=home)
+    study = read_document(document, home=home)
     sources = {arm.spec.data: arm.spec.source for arm in study.arms}
     missing = [name for name, source in sources.items() if not source.find(home)]
     reuses = any(arm.spec.reuse_from for arm in study.arms)

@@ -86,7 +86,17 @@ def read_preset(
     given_as: str = "--set",
 ) -> Study:
     """Read a preset's text; `where` names it in errors. See `load_preset`."""
-    document = Document.read(text, where)
+    return read_document(Document.read(text, where), overrides, home, given_as=given_as)
+
+
+def read_document(
+    document: Document,
+    overrides: Mapping[str, Any] | None = None,
+    home: DataLocation | None = None,
+    *,
+    given_as: str = "--set",
+) -> Study:
+    """Read a preset that is parsed already. See `load_preset`."""
     with document.at():
         return Preset(document, dict(overrides or {}), home, given_as).study()
 

@@ -49,8 +49,7 @@ class Document:
             InputError: If the text is not such a document; the message names file and line.
         """
         try:
-            check_events(text, where)
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = Loader(text, where).get_single_node()
             if not isinstance(node, yaml.MappingNode):
                 raise InputError(f"{where}: must hold keys with values, like name, base and factors")
             lines = dict(key_lines(node, (), where))
@@ -95,18 +94,25 @@ class Document:
         return None
 
 
-def check_events(text: str, where: str) -> None:
-    """Refuse YAML that could expand a small text into large data, before it is parsed."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+class Loader(yaml.SafeLoader):
+    """Refuses YAML that could expand a small text into large data, before such a part of it is composed."""
+
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(text)
+        self.where = where
+        self.nesting = 0
+
+    def get_event(self) -> Any:
+        event = super().get_event()  # type: ignore[no-untyped-call]
+        self.nesting += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            raise InputError(f"{where}:{line}: aliases (*{event.anchor}) are not allowed")
+            raise InputError(f"{self.where}:{line}: aliases (*{event.anchor}) are not allowed")
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<":
-            raise InputError(f"{where}:{line}: merge keys (<<) are not allowed")
-        if depth > MAX_NESTING:
-            raise InputError(f"{where}:{line}: nested more than {MAX_NESTING} deep")
+            raise InputError(f"{self.where}:{line}: merge keys (<<) are not allowed")
+        if self.nesting > MAX_NESTING:
+            raise InputError(f"{self.where}:{line}: nested more than {MAX_NESTING} deep")
+        return event
 
 
 class LocatedError(InputError):

@@ -149,7 +149,7 @@ class Choice(Technique):
         if not isinstance(text, str):
             raise InputError(f"invalid {cls.family.lower()} {text!r}{did_you_mean('', cls.names(), LISTED_BY)}")
         name, _, rest = text.strip().partition(":")
-        technique, implied = cls.names_to_techniques().get(name.replace("-", "_"), (None, {}))
+        technique, implied = cls._named(name.replace("-", "_"))
         if technique is None:
             raise InputError(
                 f"unknown {cls.family.lower()} '{name}'{did_you_mean(name, cls.names_to_techniques(), LISTED_BY)}"
@@ -179,6 +179,14 @@ class Choice(Technique):
             return cls(**parameters)
         except ValueError as error:
             raise InputError(f"{cls.name}: {format_validation_error(error)}") from None
+
+    @classmethod
+    def _named(cls, name: str) -> tuple[type[Self] | None, dict[str, Any]]:
+        """The technique of a name, and the parameters that the name implies; None if it is unknown."""
+        technique = CATALOGUE.get(name)  # the names of the whole family take long to list
+        if technique is not None and issubclass(technique, cls):
+            return technique, {}
+        return cls.names_to_techniques().get(name, (None, {}))
 
     @classmethod
     def names_to_techniques(cls) -> dict[str, tuple[type[Self], dict[str, Any]]]:

@@ -185,8 +185,8 @@ def test_a_metric_of_ones_own_is_one_class(own_f1: type[Metric], tmp_path: Path)
         own = [float(line["val_own_f1"]) for line in history if line["run"] == row["run"]]
         assert own.index(max(own)) + 1 == int(row["best_epoch"])
 
-    # the report takes it as a metric, in requirements and in figures
-    words = ["--metric", "test_own_f1", "--require", "elu.val_own_f1 >= 0.01", "--figures", "figures"]
+    # the report takes it as a metric, in requirements and in figures, which a page has once and not in three formats
+    words = ["--metric", "test_own_f1", "--require", "elu.val_own_f1 >= 0.01", "--html", "page.html"]
     report = answer(["report", "runs", *words], tmp_path, seconds=300)
     assert report.code == 0, report.err
     assert "test_own_f1 %" in report.out and "HOLDS  elu.val_own_f1" in report.out
