@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -83,3 +86,16 @@ def test_results_of_a_machine_are_kept_beside_what_is_there(tmp_path: Path) -> N
         file = keep(tmp_path, found)
     assert json.loads(file.read_text()) == {"targets": [], "scaling": {"members": {"1": 0.5}}}
     assert [machine_name(name) for name in ("Intel(R) Xeon(R) @ 2.50GHz", "Apple M1")] == ["xeon", "apple-m1"]
+
+
+@pytest.mark.parametrize("file", sorted(Path(__file__).parent.glob("bench/**/*.py")), ids=lambda file: file.name)
+def test_benchmarks_import_names_that_exist(file: Path) -> None:
+    """A benchmark runs rarely, so nothing else would notice that a name has moved."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    attempts = {each for node in ast.walk(tree) if isinstance(node, ast.Try) for each in ast.walk(node)}
+    for node in {*ast.walk(tree)} - attempts:  # an attempt is for other versions
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dnntrain"):
+            module = importlib.import_module(node.module or "")
+            for name in (alias.name for alias in node.names):
+                is_module = hasattr(module, "__path__") and importlib.util.find_spec(f"{node.module}.{name}")
+                assert hasattr(module, name) or is_module, f"{node.module} has no {name}"

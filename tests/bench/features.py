@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from dnntrain.data import DataLocation, Dataset, load_model
+from dnntrain.data import DataLocation, Dataset, load_dataset
 
 IMAGES, VAL, EPOCHS, SEEDS, BATCH, SIZE = 400, 200, 20, 5, 32, 128
 BASE = "efficientnet-lite0"
@@ -66,7 +66,7 @@ def main() -> None:
     """Print the seconds and the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        loop = naive(folder, load_model("fashion-mini"))
+        loop = naive(folder, load_dataset("fashion-mini"))
         first, again = ours(folder, 0), ours(folder, SEEDS)
     print(
         f"{BASE}, frozen: {IMAGES} + {VAL} images of {SIZE} pixels, {EPOCHS} epochs, {SEEDS} seeds, 2,000 test images"

@@ -135,6 +135,8 @@ def main() -> None:
             for number in range(rounds if batch else 0):
                 bench.say(f"round {number + 1} of {rounds}")
                 bench.round(batch)
+            for workload in batch:  # at once, since what follows may take long, or fail
+                print(report.table(bench.result(workload)), end="\n\n", flush=True)
         bench.rates.append(matmul_rate())
         found = [bench.result(workload) for workload in workloads]
         by_itself = bench.by_itself(workloads, rounds)
@@ -149,7 +151,7 @@ def main() -> None:
         "dnntrain": by_itself | {"seconds": seconds},
         "targets": plain(judgments := bench.judgments(found, seconds)),
     }
-    print_all(found, by_itself, judgments, record["notes"], arguments.quick)
+    print_rest(by_itself, judgments, record["notes"], arguments.quick)
     write_all(arguments, bench, found, record)
 
 
@@ -186,8 +188,8 @@ def read_arguments() -> argparse.Namespace:
         parser.error(f"--rounds {arguments.rounds}: at least 1")
     for file in filter(None, (arguments.json, arguments.figure)):
         check_target(parser, file)
-    if arguments.keep and (arguments.quick or arguments.only or arguments.peer):
-        parser.error("--keep: only a whole run is kept, without --quick, --only and --peer")
+    if arguments.keep and (arguments.quick or arguments.only):
+        parser.error("--keep: only all workloads are kept whole, without --quick and --only")
     if arguments.keep and not arguments.keep.is_dir():
         parser.error(f"--keep {arguments.keep}: no such folder")
     for peer in arguments.peer or ():
@@ -198,16 +200,8 @@ def read_arguments() -> argparse.Namespace:
     return arguments
 
 
-def print_all(
-    found: Sequence[report.Result],
-    by_itself: dict[str, Any],
-    judgments: Sequence[Judgment],
-    notes: Sequence[str],
-    in_parts: bool,
-) -> None:
-    """The tables."""
-    for result in found:
-        print(report.table(result), end="\n\n")
+def print_rest(by_itself: dict[str, Any], judgments: Sequence[Judgment], notes: Sequence[str], in_parts: bool) -> None:
+    """What comes after the workloads' tables."""
     if by_itself:
         print(report.own_table(by_itself), end="\n\n")
     print(targets_table(judgments, in_parts))

@@ -22,7 +22,7 @@ from rich.console import Console
 from dnntrain import data
 from dnntrain.config.spec import RunSpec
 from dnntrain.engine import loop as engine
-from dnntrain.engine.health import Probe
+from dnntrain.engine import probe
 from dnntrain.executors.jobs import Job, SendEvent
 from dnntrain.executors.local import LocalExecutor
 from dnntrain.executors.worker import run_job
@@ -60,7 +60,11 @@ def main() -> None:
 def without_health(specs: Sequence[RunSpec], dataset: Any) -> None:
     """Train with no probe of gradients, updates and activations, and tell nobody."""
     no_steps, nothing = (lambda steps: set()), (lambda probe, name, h, asymptotes: None)
-    with patch.object(engine, "probed_steps", no_steps), patch.object(Probe, "activation", nothing):
+    with (
+        patch.object(probe, "probed_steps", no_steps),
+        patch.object(probe, "early_steps", no_steps),
+        patch.object(probe.Probe, "activation", nothing),
+    ):
         engine.train_population(specs, dataset)
 
 
