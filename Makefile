@@ -80,7 +80,7 @@ bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; targ
 	$(BIN)/python -m tests.bench.population
 	$(BIN)/python -m tests.bench.scaling --keep $(BENCH_KEPT)
 
-bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: under 3 minutes
+bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: a few minutes
 	$(BIN)/python -m tests.bench.peers --quick
 
 bench-cnn: $(INSTALLED) $(PEERS)  ## a small CNN beside plain PyTorch, 15 rounds, the ratio with its interval: a quarter of an hour

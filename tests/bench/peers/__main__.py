@@ -173,7 +173,7 @@ def write_all(
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m tests.bench.peers", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="on parts of the work, in under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="on parts of the work, in a few minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the ratios there (.png, .svg)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep this machine's results and figure there")
