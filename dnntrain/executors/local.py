@@ -74,7 +74,7 @@ class LocalExecutor(Executor):
 
     def _lost(self, connection: Connection) -> JobFailed:
         """How a dead worker's job failed. A worker that was killed may have been short of memory."""
-        code = self._workers.pop(connection).end()
+        code = self._workers.pop(connection).wait()  # it may still be on its way to its own exit code
         job = self._running[connection]
         if code > 0:
             return JobFailed(job, f"a worker process failed with exit code {code}; its error is above")

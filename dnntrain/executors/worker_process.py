@@ -43,9 +43,13 @@ class WorkerProcess:
         with theirs, interrupts_blocked():
             return cls(subprocess.Popen(command, stdin=theirs.fileno(), env=environment), ours, gpu)
 
-    def end(self) -> int:
-        """Terminate it, and return its exit code."""
+    def end(self) -> None:
+        """Terminate it."""
         self.process.terminate()
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
         code = self.process.wait()
         self.connection.close()
         return code
