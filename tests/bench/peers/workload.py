@@ -1,4 +1,4 @@
-"""A workload: what is trained, as dnntrain is told, as peers are, and its data as arrays for the peers."""
+"""A workload: what is trained, the command for dnntrain, the tasks for the peers, and its data as arrays."""
 
 from __future__ import annotations
 
