@@ -30,7 +30,7 @@ N_TOKENS, LENGTH = 30, 6
 Optimizer = Callable[..., torch.optim.Optimizer]
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd:momentum=0.9": partial(torch.optim.SGD, lr=LR, momentum=0.9),
-    "adam:eps=1e-3": partial(torch.optim.Adam, lr=LR, eps=1e-3),
+    "adam:eps=1e-2": partial(torch.optim.Adam, lr=LR, eps=1e-2),
 }
 """Adam's ε is large because some gradients are 0 but for rounding, such as that of a bias before batch norm: with
 torch's 1e-8 the steps would be the sign of what rounding leaves."""

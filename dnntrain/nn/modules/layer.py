@@ -38,6 +38,8 @@ class ModuleLayer(Layer):
 
     norms_at_rest: Sequence[torch.nn.Module] = ()
     """Norms that stay in test mode while training."""
+    channels_last = False
+    """Whether members that go one after the other get their maps channels last in memory."""
 
     def __init__(
         self,
@@ -156,11 +158,12 @@ class ModuleLayer(Layer):
         """One member after the other; x is (P or 1, rows, *shape_in)."""
         members = self._members or [{} for _ in x]
         x = x.expand(len(members), *x.shape[1:])
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         graphs = []
         with self.noise.generators(keys) as seed:
             for i, member in enumerate(members):
                 # a copy: autograd saves it, and the module may change it in place
-                own, tensors = x[i].clone(memory_format=torch.contiguous_format), dict(member)
+                own, tensors = x[i].clone(memory_format=layout), dict(member)
                 if torch.is_grad_enabled() and not self._moves_buffers:  # a norm changes them in place
                     tensors |= {key: member[key].clone() for key in self._buffers}
                 leaves = self._leaves(own, member)

@@ -19,7 +19,7 @@ from dnntrain.nn.modules.call import checked_outputs, user_code
 from dnntrain.nn.modules.layer import ModuleLayer
 from dnntrain.nn.modules.noise import MemberNoise, has_dropout_between_layers
 from dnntrain.nn.modules.parts import cut, norms_at_rest
-from dnntrain.nn.modules.statements import surgery_statements
+from dnntrain.nn.modules.statements import state_with, surgery_statements
 from dnntrain.nn.modules.structure import check_structure
 from dnntrain.nn.torch_code import INDENT, NamedArrays, TorchCode
 from dnntrain.utils.lazy import torch
@@ -191,15 +191,36 @@ class ModuleSpec(LayerSpec):
     @cached_property
     def in_turn(self) -> str:
         """Why the members go one after the other on an accelerator too: what vmap refuses. Tried out on the CPU."""
-        states = [self.initial_state(np.random.default_rng(seed)) for seed in (0, 1)]
+        layer, _ = self._tried(members=2, at_once=True)
+        return layer.in_turn
+
+    @cached_property
+    def channels_last(self) -> bool:
+        """Whether the module also runs on maps that lie channels last in memory, which CPUs convolve and pool faster.
+
+        Not where it calls `view` on them, for example. Its numbers are the same but for rounding.
+        """
+        has_convolution = any(len(shape) == 4 for shape in (self.parameters | self.buffers).values())
+        if self.dtype != "float32" or len(self.shape_in) != 3 or not has_convolution:
+            return False
+        try:
+            outputs = [self._tried(channels_last=way)[1] for way in (False, True)]
+        except InputError:  # whatever is wrong with the module itself shows again
+            return False
+        return torch.allclose(*outputs, rtol=1e-3, atol=1e-4)
+
+    def _tried(
+        self, members: int = 1, at_once: bool = False, channels_last: bool = False
+    ) -> tuple[ModuleLayer, torch.Tensor]:
+        """A layer that has tried out a way to compute on the CPU, training and testing; and its outputs of the test."""
+        states = [self.initial_state(np.random.default_rng(seed)) for seed in range(members)]
         tensors = {key: torch.from_numpy(np.stack([state[key] for state in states])) for key in states[0]}
         parameters, buffers = ({key: tensors[key] for key in shapes} for shapes in (self.parameters, self.buffers))
-        layer = self.build(parameters, buffers, [self, self], torch.device("cpu"), at_once=True)
+        layer = self.build(parameters, buffers, [self] * members, torch.device("cpu"), at_once, channels_last)
         layer.connect(needs_input_grad=False, owns_input=False)
-        x, keys = self.example(PROBED_ROWS)[None], torch.zeros((1, 2), dtype=torch.int32)
-        for training in (True, False):
-            layer.forward(x, ForwardContext(training=training, dropout_keys=keys if training else None))
-        return layer.in_turn
+        x, keys = self.example(PROBED_ROWS)[None], torch.zeros((1, members), dtype=torch.int32)
+        layer.forward(x, ForwardContext(training=True, dropout_keys=keys))
+        return layer, layer.forward(x, ForwardContext())
 
     @property
     def _rates(self) -> dict[str, float]:
@@ -249,8 +270,9 @@ class ModuleSpec(LayerSpec):
         members: Sequence[Self],
         device: torch.device,
         at_once: bool | None = None,
+        channels_last: bool | None = None,
     ) -> ModuleLayer:
-        """The layer of P members; `at_once` as in `ModuleLayer`."""
+        """The layer of P members; `at_once` as in `ModuleLayer`, and `channels_last` as tried out by default."""
         templates: dict[Self, Self] = {}  # equal specs share one module
         rates_of = [templates.setdefault(spec, spec)._rates for spec in members]
         rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
@@ -258,6 +280,8 @@ class ModuleSpec(LayerSpec):
         noise = MemberNoise(module, rates, self.draws_globally, device)
         layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
         layer.norms_at_rest = norms_at_rest(module, self.frozen)
+        if device.type == "cpu":
+            layer.channels_last = self.channels_last if channels_last is None else channels_last
         return layer
 
     def to_torch(self, tensors: NamedArrays) -> TorchCode:
@@ -276,17 +300,3 @@ class ModuleSpec(LayerSpec):
         body = indent("\n".join([f"net = {built.code}", comment, *statements, "return net"]), INDENT)
         function = f'def new_{self.name}() -> nn.Module:\n{INDENT}"""The network without its weights."""\n{body}'
         return replace(built, code=f"new_{self.name}()", state=state, helpers=(*built.helpers, *helpers, function))
-
-
-def state_with(module: torch.nn.Module, own: NamedArrays, name: str) -> NamedArrays:
-    """The state_dict of a module with these parameters and buffers; tensors with two names come twice.
-
-    Raises:
-        InputError: A buffer that is in no state_dict has changed in training.
-    """
-    saved = module.state_dict(keep_vars=True)
-    by_tensor = {id(tensor): key for key, tensor in chain(module.named_parameters(), module.named_buffers())}
-    for key, buffer in module.named_buffers():
-        if key not in saved and not np.array_equal(buffer.numpy(), own[key], equal_nan=buffer.is_floating_point()):
-            raise InputError(f"{name}: its buffer {key} has changed and is in no state_dict; register it as persistent")
-    return {key: own[by_tensor[id(tensor)]] for key, tensor in saved.items()}

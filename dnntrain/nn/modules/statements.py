@@ -79,3 +79,17 @@ def constructor(part: torch.nn.Module) -> str:
 def is_from_torch(part: torch.nn.Module) -> bool:
     """Whether a module's class is in torch.nn."""
     return getattr(torch.nn, type(part).__name__, None) is type(part)
+
+
+def state_with(module: torch.nn.Module, own: NamedArrays, name: str) -> NamedArrays:
+    """The state_dict of a module with these parameters and buffers; tensors with two names come twice.
+
+    Raises:
+        InputError: A buffer that is in no state_dict has changed in training.
+    """
+    saved = module.state_dict(keep_vars=True)
+    by_tensor = {id(tensor): key for key, tensor in chain(module.named_parameters(), module.named_buffers())}
+    for key, buffer in module.named_buffers():
+        if key not in saved and not np.array_equal(buffer.numpy(), own[key], equal_nan=buffer.is_floating_point()):
+            raise InputError(f"{name}: its buffer {key} has changed and is in no state_dict; register it as persistent")
+    return {key: own[by_tensor[id(tensor)]] for key, tensor in saved.items()}

@@ -313,3 +313,37 @@ def test_a_spec_tells_what_a_module_holds() -> None:
     assert list(frozen.buffers) == ["features.weight"] and "features.weight" not in frozen.parameters
     assert spec_of("tied").n_parameters == 81 + 9 + 9 + 27 + 3
     assert spec_of("encoder").flops > 2 * 9 * 2 * 9 * (4 * 9 + 2 * 11)  # of two layers at 9 positions
+
+
+class Convolutions(nn.Module):
+    """Notes how its maps lie in memory."""
+
+    def __init__(self, flatten: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.flatten, self.seen = flatten, set[bool]()
+        self.features = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2))
+        self.output = nn.Linear(20, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = self.features(x)
+        self.seen.add(maps.is_contiguous(memory_format=torch.channels_last))
+        return self.output(self.flatten(maps))
+
+
+@pytest.mark.parametrize(
+    ("flatten", "channels_last"),
+    [
+        (lambda maps: maps.flatten(1), True),
+        (lambda maps: maps.view(len(maps), -1), False),
+        (lambda maps: maps.as_strided((len(maps), 20), (20, 1)), False),
+    ],
+    ids=["flatten", "view", "as_strided"],
+)
+def test_maps_lie_channels_last_where_the_module_bears_it(
+    flatten: Callable[[torch.Tensor], torch.Tensor], channels_last: bool
+) -> None:
+    spec = ModuleSpec("net", lambda: Convolutions(flatten), (2, 4, 4))
+    assert spec.channels_last == channels_last
+    spec.module.seen.clear()
+    train(build_layer([spec] * 3, SEEDS), batches(spec.shape_in, SEEDS, 2), SEEDS)
+    assert spec.module.seen == {channels_last}
