@@ -58,8 +58,17 @@ def in_turn(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor
     """`torch.vmap` as a loop."""
 
     def stacked(*inputs: torch.Tensor) -> torch.Tensor:
-        values = [function(*member) for member in zip(*inputs, strict=True)]
-        return values[0].unsqueeze(0) if len(values) == 1 else torch.stack(values)  # one alone needs no copy
+        members = zip(*inputs, strict=True)
+        first = function(*next(members))
+        if len(inputs[0]) == 1:
+            return first.unsqueeze(0)  # one alone needs no copy
+        values = first.new_empty(len(inputs[0]), *first.shape)
+        values[0] = first
+        del first
+        for member, value in zip(members, values[1:], strict=True):
+            # copied at once, so that the next member's maps take the same memory, which is in the caches
+            value.copy_(function(*member))
+        return values
 
     return stacked
 

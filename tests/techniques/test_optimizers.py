@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from dnntrain.errors import InputError
 from dnntrain.nn.layer_spec import ParameterRole
 from dnntrain.studies.feasibility import check_run
 from dnntrain.techniques.base import stack, techniques_in
+from dnntrain.techniques.optimizers.adam import FUSED_FROM
 from dnntrain.techniques.optimizers.base import Optimizer
 from dnntrain.techniques.optimizers.muon import orthogonalize
 from dnntrain.techniques.regularization import WeightDecay
@@ -83,6 +85,8 @@ VARIANTS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     ),
 }
 
+LARGE = (97, 85)
+"""A kernel that fused steps are for, with a remainder after all SIMD vectors."""
 EVERY_OPTIMIZER = [optimizer.name for optimizer in techniques_in(Optimizer)]
 
 
@@ -119,7 +123,7 @@ def reference_weights(make: Callable[..., Any], start: torch.Tensor, member: int
     return trained, back(weight)
 
 
-@pytest.mark.parametrize("shape", [(6, 4), (5, 9), (4, 3, 3, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(6, 4), (5, 9), (4, 3, 3, 2), LARGE], ids=str)
 @pytest.mark.parametrize("text", [*EVERY_OPTIMIZER, *VARIANTS])
 def test_optimizer_is_its_reference(text: str, shape: tuple[int, ...]) -> None:
     optimizer = Optimizer.parse(text).for_parameter(role_of(shape))
@@ -135,6 +139,25 @@ def test_optimizer_is_its_reference(text: str, shape: tuple[int, ...]) -> None:
         trained, averaged = reference_weights((REFERENCES | VARIANTS)[text], start, member)
         for ours, theirs in ((p, trained), (evaluated, averaged)):
             torch.testing.assert_close(ours[member], theirs, rtol=2e-5, atol=2e-6, msg=lambda m: f"{text}: {m}")
+
+
+@pytest.mark.parametrize("shape", [(5, 9), LARGE], ids=str)
+@pytest.mark.parametrize("text", [*EVERY_OPTIMIZER, *VARIANTS])
+def test_a_member_steps_alone_as_in_company(text: str, shape: tuple[int, ...]) -> None:
+    start = torch.randn(len(RATES), *shape, generator=torch.Generator().manual_seed(1))
+    assert math.prod(LARGE) > FUSED_FROM
+
+    def stepped(members: slice) -> torch.Tensor:
+        optimizer = Optimizer.parse(text).for_parameter(role_of(shape))
+        p, lr = start[members].clone(), torch.tensor(RATES)[members].view(-1, 1, 1)
+        state = optimizer.state(p)
+        for t, g in enumerate(gradients(start), start=1):
+            optimizer.step(p, g[members], state, lr, t)
+        return p
+
+    together = stepped(slice(None))
+    for member in range(len(RATES)):
+        assert torch.equal(together[member], stepped(slice(member, member + 1))[0])
 
 
 @pytest.mark.parametrize("text", [*EVERY_OPTIMIZER, *VARIANTS])

@@ -1,14 +1,17 @@
-"""The surgery on a user's module as Python statements, for exports."""
+"""The surgery on a user's module as Python statements, and the changed module's tensors, for exports."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from dnntrain.errors import InputError
-from dnntrain.nn.torch_code import INDENT, literal, source_of, unique
+from dnntrain.nn.torch_code import INDENT, NamedArrays, literal, source_of, unique
 from dnntrain.utils.lazy import torch
 
 LONGEST = 116
