@@ -80,10 +80,10 @@ bench: $(INSTALLED) $(PEERS)  ## beside Keras, Lightning and plain PyTorch; targ
 	$(BIN)/python -m tests.bench.population
 	$(BIN)/python -m tests.bench.scaling --keep $(BENCH_KEPT)
 
-bench-quick: $(INSTALLED) $(PEERS)  ## the first of these on parts of the work: a few minutes
+bench-quick: $(INSTALLED) $(PEERS)  ## parts of the work, beside plain PyTorch: 3 minutes
 	$(BIN)/python -m tests.bench.peers --quick
 
-bench-cnn: $(INSTALLED) $(PEERS)  ## a small CNN beside plain PyTorch, 15 rounds, the ratio with its interval: a quarter of an hour
+bench-cnn: $(INSTALLED) $(PEERS)  ## a small CNN beside plain PyTorch, 15 rounds, the ratio with its interval: some minutes
 	$(BIN)/python -m tests.bench.peers --quick --only "small CNN" --peer "PyTorch, tensors, a process a core" --rounds 15
 
 bench-more: $(INSTALLED)  ## how often the statistics err, the coordinator, cached features: some minutes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import signal
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def worker_ahead(words: list[str]) -> Iterator[None]:
     from dnntrain.executors.worker_process import SPARE_WORKERS
 
     with SPARE_WORKERS.started(1):
+        importlib.import_module("scipy.special")  # reports need it, and the worker takes longer to start than this
         yield
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from dnntrain.analysis.runs import column_by_arm
 from dnntrain.metrics import HELD_OUT, METRICS, recorded_columns, recorded_metrics, split_column
@@ -20,6 +19,7 @@ from dnntrain.statistics import Interval, deviation, jackknife_interval, mean, p
 from dnntrain.store.predictions import Predictions
 from dnntrain.store.run_store import RunStore
 from dnntrain.store.study_files import Results
+from dnntrain.utils.lazy import special
 
 WEIGHT_SCALING, MONTE_CARLO = "weight scaling", "Monte Carlo"
 """The predictions of one network with dropout off, and their mean over passes with dropout on."""
@@ -130,7 +130,7 @@ def average(members: Sequence[Predictions]) -> Predictions:
         has_one = stacked.shape[-1] == 1  # the logit of the second of two classes
         logits = np.concatenate([np.zeros_like(stacked), stacked], axis=-1) if has_one else stacked
         # in logarithms, because a probability may be too small for a float in every network
-        logs = logsumexp(log_softmax(logits, axis=-1), axis=0) - np.log(len(members))
+        logs = special.logsumexp(special.log_softmax(logits, axis=-1), axis=0) - np.log(len(members))
         outputs[part] = logs[:, 1:] - logs[:, :1] if has_one else logs
     return Predictions(outputs, first.targets, first.info, first.train_counts)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import Metric
+from dnntrain.statistics import mean
 from dnntrain.utils.fields import odd_number
 
 if TYPE_CHECKING:
@@ -92,8 +93,6 @@ def choose_delta(text: str | None, metric: Metric, baseline: ArmRuns | None) -> 
 
     A relative one is a share of the baseline's mean; without a baseline it is nan.
     """
-    from dnntrain.statistics import mean  # loads scipy, for which planning and completion do not wait
-
     try:
         margin = read_margin(metric.delta if text is None else text, metric)
         center = mean(list(baseline.values.values())) if baseline else math.nan

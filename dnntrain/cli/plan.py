@@ -16,6 +16,7 @@ from dnntrain.executors.devices import default_workers
 from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
 from dnntrain.executors.speed import priced_on
 from dnntrain.metrics import metric_of
+from dnntrain.statistics import looks_up_to
 from dnntrain.store.progress import recorded_in_words
 from dnntrain.studies.execution import RunOptions, check
 from dnntrain.studies.feasibility import predicted_duration
@@ -125,8 +126,6 @@ def plan_table(study: Study, options: RunOptions, runner: StudyRunner | None) ->
         options: Where and how it would be trained.
         runner: Knows which runs are recorded; None if the runs' ids are not known yet.
     """
-    from dnntrain.statistics import looks_up_to  # loads scipy
-
     rows = []
     for arm in study.arms:
         text = write_settings(own_settings(study, arm))

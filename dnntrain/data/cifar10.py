@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dnntrain.data.dataset import Dataset, DatasetInfo
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.data.image_preprocessing import ImagePreprocessing
 from dnntrain.data.source import DataLocation, DataSource
 from dnntrain.errors import InputError
@@ -190,7 +191,7 @@ class Cifar10(DataSource):
 
     def _download(self, location: DataLocation) -> list[Path]:
         from dnntrain.data.archive import unpack
-        from dnntrain.data.download import DownloadError, address, download, exclusive_write
+        from dnntrain.data.download import DownloadError, address, download
 
         folder = location.folder / self.name / self.binary.folder
         archive = folder.with_name(self.archive)

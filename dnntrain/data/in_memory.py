@@ -19,7 +19,7 @@ from dnntrain.data.array_inputs import AnyArray, Reading
 from dnntrain.data.arrays import TypedArraySource, fingerprint
 from dnntrain.data.columns import CellGrid, Column
 from dnntrain.data.dataset import Dataset
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.data.npz import read_arrays
 from dnntrain.data.parquet import frame_grid
 from dnntrain.data.returned import ArrayReader

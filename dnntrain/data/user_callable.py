@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from dnntrain.data.array_inputs import AnyArray, Reading
 from dnntrain.data.arrays import TypedArraySource, fingerprint
 from dnntrain.data.dataset import Dataset
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.data.npz import read_arrays
 from dnntrain.data.returned import read_returned
 from dnntrain.data.source import DataLocation

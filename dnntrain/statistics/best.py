@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import stdtrit
 
 from dnntrain.statistics.descriptive import LEVEL, ROUNDING
 from dnntrain.statistics.distributions import Array, tail_level
 from dnntrain.statistics.moderation import moderate
 from dnntrain.statistics.verdicts import FEWEST_SEEDS
+from dnntrain.utils.lazy import special
 
 
 def best_set(
@@ -52,4 +52,4 @@ def is_beaten(gains: Array, scale: float, level: float) -> bool:
         return False
     arms = moderate(gains[varying])
     tail = tail_level(int(varying.sum()), gains.shape[1], 2 * level - 1)
-    return bool((arms.mean > -stdtrit(arms.df, tail / 2) * arms.se).any())
+    return bool((arms.mean > -special.stdtrit(arms.df, tail / 2) * arms.se).any())

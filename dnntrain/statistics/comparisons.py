@@ -9,8 +9,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.special import stdtr
-
 from dnntrain.statistics.corrections import BONFERRONI, DUNNETT_P, NONE, Correction
 from dnntrain.statistics.descriptive import LEVEL, ROUNDING, correlation, hedges_g, pairs
 from dnntrain.statistics.distributions import detectable
@@ -18,6 +16,7 @@ from dnntrain.statistics.estimates import MODERATED, PAIRED, WELCH, Estimate, Va
 from dnntrain.statistics.moderation import Pool
 from dnntrain.statistics.significance import TTest
 from dnntrain.statistics.verdicts import FEWEST_SEEDS, NO_VARIANCE, TOO_FEW_SEEDS, verdict
+from dnntrain.utils.lazy import special
 
 CROSSED = "crossed"
 """Names standard errors over seeds and test examples together, which cross each other."""
@@ -160,7 +159,7 @@ def describe(
         critical, narrow = (correction.critical(each, test.df) for each in (level, 2 * level - 1))
         p = correction.p(test.t, test.df)
         within = (delta - abs(test.difference)) / test.se
-        p_equivalent = correction.adjust(float(stdtr(test.df, -within))) / 2 if within > 0 else 1.0
+        p_equivalent = correction.adjust(float(special.stdtr(test.df, -within))) / 2 if within > 0 else 1.0
     wide, inner = critical * test.se, narrow * test.se
     if estimate.n > 1 and test.se == 0:
         wide = inner = 0.0

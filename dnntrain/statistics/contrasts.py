@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtr, fdtrc
 
 from dnntrain.statistics.comparisons import why_unjudged
 from dnntrain.statistics.corrections import BONFERRONI, NONE, Correction
@@ -34,6 +33,7 @@ from dnntrain.statistics.moderation import (
 )
 from dnntrain.statistics.significance import TTest, one_sample_t
 from dnntrain.statistics.verdicts import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE, verdict
+from dnntrain.utils.lazy import special
 
 Contrast = Mapping[str, float]
 """The weight of each arm."""
@@ -170,10 +170,10 @@ def moderate_contrasts(table: Array, weights: Array, judged: int) -> list[Estima
     if rest_df > 0.3 * nu:
         rest = np.maximum(pool.variance * nu * free - own / size * nu, 0) / rest_df
         with np.errstate(over="ignore"):  # the rest may have no variance, and large numbers an infinite ratio to it
-            p_own = fdtrc(nu, rest_df, own / size / np.maximum(rest, TINY))
+            p_own = special.fdtrc(nu, rest_df, own / size / np.maximum(rest, TINY))
     else:
         p_own = np.ones_like(own)
-    smaller = fdtr(nu, pool.df, own / size / pool.variance)
+    smaller = special.fdtr(nu, pool.df, own / size / pool.variance)
     doubt = np.minimum(p_rows, p_own) / arm_level(n, arms)
     pooling = np.minimum(1, np.minimum(doubt, smaller * judged / SMALL_VARIANCE))
     se, df = mixed_error(own / size, n, pool, pooling)

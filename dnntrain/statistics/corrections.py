@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 from dnntrain.statistics.distributions import Array, dunnett_p, studentized_range_p, tail_level
+from dnntrain.utils.lazy import special
 
 NONE, BONFERRONI, DUNNETT_P, TUKEY = "none", "bonferroni", "dunnett", "tukey"
 
@@ -33,19 +33,19 @@ class Correction:
             tail = tail_level(self.k, self.n, level, pairwise=self.kind == TUKEY)
         else:
             tail = (1 - level) / (self.k if self.kind == BONFERRONI else 1)
-        return float(-stdtrit(df, tail / 2))
+        return float(-special.stdtrit(df, tail / 2))
 
     def adjust(self, tail: float) -> float:
         """The family's two-sided p for P(T > |t|) of one comparison."""
         if self.kind not in (DUNNETT_P, TUKEY):
             return min(1.0, 2 * tail * (self.k if self.kind == BONFERRONI else 1))
         df = self.k * (self.n - 1)
-        t = float(-stdtrit(df, tail))
+        t = float(-special.stdtrit(df, tail))
         return studentized_range_p(2**0.5 * t, self.k + 1, df) if self.kind == TUKEY else dunnett_p(t, self.k, df)
 
     def p(self, t: float, df: float) -> float:
         """The family's two-sided p of one t statistic."""
-        return self.adjust(float(stdtr(df, -abs(t))))
+        return self.adjust(float(special.stdtr(df, -abs(t))))
 
 
 def holm(p: Array) -> Array:

@@ -8,8 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-# scipy.stats takes a second to import, too long for a report; the tests use it as the reference
-from scipy.special import gammainccinv, gammaincinv, nctdtrinc, ndtr, stdtr, stdtrit
+from dnntrain.utils.lazy import special
 
 POWER = 0.8
 """The probability with which a smallest detectable effect is found (Cohen 1988)."""
@@ -25,12 +24,12 @@ NORMALS = 32
 
 def t_p(t: float, df: float) -> float:
     """The two-sided p value of Student's t (Student 1908); nan for nan."""
-    return float(2 * stdtr(df, -abs(t)))
+    return float(2 * special.stdtr(df, -abs(t)))
 
 
 def t_critical(level: float, df: float) -> float:
     """The critical value of |t|: P(|t| < value) = level."""
-    return float(stdtrit(df, (1 + level) / 2))
+    return float(special.stdtrit(df, (1 + level) / 2))
 
 
 def dunnett_p(t: float, k: int, df: float) -> float:
@@ -55,7 +54,7 @@ def dunnett_p(t: float, k: int, df: float) -> float:
     scales, scale_weights = scale_grid(df)
     z, z_weights = normal_grid()
     reach = (math.sqrt(2) * abs(t) * scales)[:, None]
-    within = ndtr(z + reach) - ndtr(z - reach)
+    within = special.ndtr(z + reach) - special.ndtr(z - reach)
     return min(1.0, float(scale_weights @ (1 - within**k) @ z_weights))
 
 
@@ -124,7 +123,7 @@ def studentized_range_p(q: float, groups: int, df: float) -> float:
         return math.nan
     scales, scale_weights = scale_grid(df)
     z, z_weights = whole_normal_grid()
-    within = groups * (ndtr(z) - ndtr(z - abs(q) * scales[:, None])) ** (groups - 1)
+    within = groups * (special.ndtr(z) - special.ndtr(z - abs(q) * scales[:, None])) ** (groups - 1)
     return min(1.0, max(0.0, 1 - float(scale_weights @ within @ z_weights)))
 
 
@@ -168,7 +167,7 @@ def detectable(critical: float, df: float, power: float = POWER) -> float:
 
     It is the noncentrality c with P(t′(df, c) > critical) = power. The opposite tail is neglected.
     """
-    return float(nctdtrinc(df, 1 - power, critical))
+    return float(special.nctdtrinc(df, 1 - power, critical))
 
 
 @lru_cache(maxsize=256)
@@ -179,7 +178,9 @@ def scale_grid(df: float) -> tuple[Array, Array]:
     """
     if math.isinf(df):
         return np.ones(1), np.ones(1)
-    low, high = (math.log(2 * x / df) / 2 for x in (gammaincinv(df / 2, 1e-9), gammainccinv(df / 2, 1e-12)))
+    low, high = (
+        math.log(2 * x / df) / 2 for x in (special.gammaincinv(df / 2, 1e-9), special.gammainccinv(df / 2, 1e-12))
+    )
     log_s = np.linspace(low, high, 24 + math.ceil(140 / df))
     log_density = df * (log_s - np.exp(2 * log_s) / 2)  # of log s, up to a constant
     weights = np.exp(log_density - log_density.max())

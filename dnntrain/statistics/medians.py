@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
-from scipy.special import bdtr
-
 from dnntrain.statistics.descriptive import LEVEL, Interval
+from dnntrain.utils.lazy import special
 
 FEWEST_FOR_MEDIAN = 6
 """With fewer values, not even their whole range covers the median with 95 % confidence."""
@@ -26,7 +25,7 @@ def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
     ordered, n = sorted(values), len(values)
     center = median(ordered) if ordered else math.nan
     # how many values may be cut off at each end: P(Binomial(n, 1/2) ≤ cut) ≤ (1 − level) / 2
-    cut = max((k for k in range(n // 2) if bdtr(k, n, 0.5) <= (1 - level) / 2), default=None)
+    cut = max((k for k in range(n // 2) if special.bdtr(k, n, 0.5) <= (1 - level) / 2), default=None)
     if cut is None:
         return Interval(center, math.nan, math.nan)
     return Interval(center, ordered[cut], ordered[n - 1 - cut])

@@ -14,10 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-# scipy.stats takes a second to import, too long for a report; the tests use it as the reference
-from scipy.special import betaincc, fdtr, fdtrc
-
 from dnntrain.statistics.distributions import TINY, Array
+from dnntrain.utils.lazy import special
 
 PRIOR = 12.0
 """Degrees of freedom with which the pooled variance counts against an arm's own."""
@@ -76,7 +74,7 @@ def moderate(differences: Array) -> Moderated:
     ratio, p = row_tests(np.concatenate([np.zeros_like(centered[..., :1, :]), centered], -2))
     weight = np.minimum(1, (OUTLYING / np.clip(ratio[..., 1:], 1e-9, 1e9)) ** 3)
     pool = pooled_variance(centered, weight, p[..., 0])
-    smaller = fdtr(nu, pool.df[..., None], own / np.maximum(pool.variance, TINY)[..., None])
+    smaller = special.fdtr(nu, pool.df[..., None], own / np.maximum(pool.variance, TINY)[..., None])
     pooling = np.minimum(1, np.minimum(p[..., 1:] / arm_level(n, arms), smaller * arms / SMALL_VARIANCE))
     se, df = mixed_error(own, n, pool, pooling)
     return Moderated(mean, se, df, pooling, pool)
@@ -105,7 +103,7 @@ def moderate_alone(differences: Array, pool: Pool | None, judged: int, doubted_f
     if pool is None:
         return Moderated(mean, np.sqrt(own / n), np.full(mean.shape, n - 1.0), np.zeros(mean.shape), None)
     ratio = own / np.maximum(pool.variance, TINY)[..., None]
-    larger, smaller = (tail(n - 1, pool.df[..., None], ratio) for tail in (fdtrc, fdtr))
+    larger, smaller = (tail(n - 1, pool.df[..., None], ratio) for tail in (special.fdtrc, special.fdtr))
     pooling = np.minimum(1, np.minimum(larger / doubted_from, smaller * judged / SMALL_VARIANCE))
     se, df = mixed_error(own, n, pool, pooling)
     return Moderated(mean, se, df, pooling, pool)
@@ -150,7 +148,7 @@ def row_tests(rows: Array, rounds: int = 3, kept: int = 1) -> tuple[Array, Array
         rows_left = np.maximum(others - 1, 0.3)
         with np.errstate(over="ignore"):  # the others may have no variance, and large numbers an infinite ratio to it
             ratio = np.where(testable, numerator / np.maximum(squares / (nu * rows_left), TINY), 0.0)
-        p = np.where(testable, fdtrc(nu, nu * rows_left, ratio), 1.0)
+        p = np.where(testable, special.fdtrc(nu, nu * rows_left, ratio), 1.0)
         if remaining:
             weight[..., kept:] = np.minimum(1, p[..., kept:] / ROW_LEVEL)
     return ratio, p
@@ -243,6 +241,6 @@ def sphericity_p(u: Array, arms: Array, nu: int) -> Array:
     low = 1 / np.minimum(p, nu)
     mean, variance = (first - low) / (1 - low), (second - first**2) / (1 - low) ** 2
     concentration = mean * (1 - mean) / variance - 1
-    tail = betaincc(mean * concentration, (1 - mean) * concentration, np.clip((u - low) / (1 - low), 0, 1))
+    tail = special.betaincc(mean * concentration, (1 - mean) * concentration, np.clip((u - low) / (1 - low), 0, 1))
     result: Array = np.where(arms > 1.99, tail, 1.0)
     return result

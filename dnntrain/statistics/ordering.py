@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import stdtr
 
 from dnntrain.statistics.comparisons import why_unjudged
 from dnntrain.statistics.contrasts import ContrastResult, estimate_contrasts
@@ -17,6 +16,7 @@ from dnntrain.statistics.descriptive import LEVEL, Interval
 from dnntrain.statistics.distributions import Array, t_critical
 from dnntrain.statistics.estimates import ValuesBySeed
 from dnntrain.statistics.verdicts import BETTER, INCONCLUSIVE, WORSE
+from dnntrain.utils.lazy import special
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def judge_steps(
     judged = [i for i, estimate in enumerate(estimates) if estimate.test.judgeable]
     sign = 1 if higher_is_better else -1
     t, df = (np.array([getattr(estimates[i].test, name) for i in judged]) for name in ("t", "df"))
-    ahead, behind = (dict(zip(judged, holm(stdtr(df, side * t)), strict=True)) for side in (-sign, sign))
+    ahead, behind = (dict(zip(judged, holm(special.stdtr(df, side * t)), strict=True)) for side in (-sign, sign))
     results = []
     for i, estimate in enumerate(estimates):
         test, p = estimate.test, math.nan

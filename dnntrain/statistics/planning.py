@@ -10,12 +10,11 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from scipy.special import gammaincinv, stdtrit
-
 from dnntrain.statistics.comparisons import Comparison
 from dnntrain.statistics.descriptive import LEVEL
 from dnntrain.statistics.distributions import POWER, detectable, tail_level
 from dnntrain.statistics.verdicts import FEWEST_SEEDS
+from dnntrain.utils.lazy import special
 
 DIFFERENCE, EQUIVALENCE = GOALS = ("difference", "equivalence")
 """What a study is to show of an arm: that it differs from the baseline, or that it does not by more than δ."""
@@ -53,7 +52,7 @@ def plan_seeds(
     if not comparison.is_judged or not delta > 0:
         return None
     n, df = comparison.n, comparison.df
-    factors = (1 + 1 / df, *(df / (2 * float(gammaincinv(df / 2, tail))) for tail in (0.9, 0.1)))
+    factors = (1 + 1 / df, *(df / (2 * float(special.gammaincinv(df / 2, tail))) for tail in (0.9, 0.1)))
     variance = n * comparison.se**2
     advised, low, high = (seeds_needed(variance * factor, df, n, k, delta, goal, level=level) for factor in factors)
     return SeedRange(advised, low, high)
@@ -139,7 +138,7 @@ def detectable_difference(
     """
     growing_df, se = df * (seeds - 1) / (n - 1), math.sqrt(variance / seeds)
     tail = tail_level(k, seeds, level if goal == DIFFERENCE else 2 * level - 1)
-    critical = float(-stdtrit(growing_df, tail / 2))
+    critical = float(-special.stdtrit(growing_df, tail / 2))
     if goal == DIFFERENCE:
         return se * detectable(critical, growing_df, power)
-    return se * (critical + float(stdtrit(growing_df, (1 + power) / 2)))
+    return se * (critical + float(special.stdtrit(growing_df, (1 + power) / 2)))

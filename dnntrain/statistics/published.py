@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 from dnntrain.statistics.descriptive import deviation, mean
 from dnntrain.statistics.distributions import TINY, Array, t_p
+from dnntrain.utils.lazy import special
 
 COMPATIBLE, DIFFERS, CANNOT_TELL = "compatible", "differs", "cannot tell"
 
@@ -88,7 +88,7 @@ def compare_published(
     if not se[0] > 0:
         nan = math.nan
         return PublishedComparison(difference, nan, nan, nan, nan, nan, nan, CANNOT_TELL, None)
-    margin, wide = RUNS_APART * run_sd, -stdtrit(df[:1], alpha / k / 2) * se[:1]
+    margin, wide = RUNS_APART * run_sd, -special.stdtrit(df[:1], alpha / k / 2) * se[:1]
     verdict = decide(difference, se[:1], df[:1], margin, alpha, k)[0]
     told = decide(difference, se, df, margin, alpha, k) if verdict == CANNOT_TELL else []
     z = difference / float(se[0])
@@ -107,7 +107,7 @@ def compare_published(
 
 def decide(difference: float, se: Array, df: Array, margin: float, alpha: float, k: int) -> list[str]:
     """The verdict for each standard error."""
-    wide, narrow = (-stdtrit(df, tail) * se for tail in (alpha / k / 2, alpha))
+    wide, narrow = (-special.stdtrit(df, tail) * se for tail in (alpha / k / 2, alpha))
     compatible = abs(difference) + narrow < margin
     return [
         DIFFERS if abs(difference) > half else COMPATIBLE if agrees else CANNOT_TELL

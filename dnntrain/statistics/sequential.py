@@ -7,11 +7,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import stdtr
 
 from dnntrain.statistics.corrections import DUNNETT_P, Correction
 from dnntrain.statistics.distributions import Array
 from dnntrain.statistics.moderation import moderate
+from dnntrain.utils.lazy import special
 
 TOTAL_ERROR = 0.05
 """The error over all looks."""
@@ -109,5 +109,5 @@ def smallest_tails(k: int, looks: Sequence[int], studies: int, seed: int) -> Arr
         values = random.standard_normal((min(size, studies - start), k + 1, looks[-1]))
         differences = values[:, 1:] - values[:, :1]
         judged = (moderate(differences[..., :n]) for n in looks)
-        chunks.append(np.array([stdtr(arms.df, -np.abs(arms.mean) / arms.se).min(-1) for arms in judged]))
+        chunks.append(np.array([special.stdtr(arms.df, -np.abs(arms.mean) / arms.se).min(-1) for arms in judged]))
     return np.concatenate(chunks, -1)

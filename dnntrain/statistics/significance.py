@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
-
 from dnntrain.statistics.descriptive import LEVEL, ROUNDING, Interval, deviation, mean, paired_differences
 from dnntrain.statistics.distributions import t_p
+from dnntrain.utils.lazy import special
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def rate_limit(lost: int, n: int, level: float = LEVEL) -> float:
         ValueError: If lost is not from 0 to n, or n is 0.
     """
     check_count(lost, n)
-    return 1.0 if lost == n else float(betaincinv(lost + 1, n - lost, level))
+    return 1.0 if lost == n else float(special.betaincinv(lost + 1, n - lost, level))
 
 
 def rate_interval(lost: int, n: int, level: float = LEVEL) -> Interval:

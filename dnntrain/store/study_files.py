@@ -13,6 +13,7 @@ from typing import Any
 
 from dnntrain.errors import InputError
 from dnntrain.metrics import VAL_LOSS, metric_columns, recorded_columns
+from dnntrain.statistics import mean
 from dnntrain.store.progress import StudyProgress
 from dnntrain.store.provenance import Provenance
 from dnntrain.store.records import RunRecord
@@ -154,8 +155,6 @@ class Results:
         """
         if self.is_table:
             return {}
-        from dnntrain.statistics import mean  # loads scipy, for which those who only read studies do not wait
-
         values: dict[str, dict[int, list[float]]] = {}
         for arm, epoch, value in self.history_of(metric).rows("arm", "epoch", metric):
             of_epoch = values.setdefault(arm, {}).setdefault(epoch, [])

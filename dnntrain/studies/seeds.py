@@ -43,7 +43,7 @@ def read_seed_schedule(seeds: object, max_seeds: object = None) -> SeedSchedule:
         if max_seeds is not None:
             raise InputError(f"max_seeds {max_seeds}: only for seeds {UNTIL_RESOLVED}")
         return SeedSchedule(read_seeds(seeds))
-    from dnntrain.statistics import looks_up_to  # loads scipy, which --help does without
+    from dnntrain.statistics import looks_up_to  # loads numpy, which --help does without
 
     text = str(MAX_SEEDS if max_seeds is None else max_seeds)
     try:

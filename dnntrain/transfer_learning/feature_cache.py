@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.data.source import DataLocation
 from dnntrain.errors import DnntrainError, InputError
 from dnntrain.utils import locks

@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dnntrain.data.download import address, exclusive_write
+from dnntrain.data.download import address
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.data.source import DataLocation
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning.image_models import Architecture, ImageModel, extra_missing, find_architecture

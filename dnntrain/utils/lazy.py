@@ -1,4 +1,4 @@
-"""Imports slow modules at first use, so that `--help` and `techniques` do not wait for torch and pandas.
+"""Imports slow modules at first use, so that `--help` and `techniques` do not wait for torch, pandas, and scipy.
 
 Modules that declare techniques use `from dnntrain.utils.lazy import torch`, so that a declaration and its code share
 a file. The placeholder is not in `sys.modules`, where libraries look to see whether torch is loaded.
@@ -25,6 +25,8 @@ class LazyModule:
 if TYPE_CHECKING:
     import pandas as pandas
     import torch as torch
+    from scipy import special as special
 else:
     pandas = LazyModule("pandas")
+    special = LazyModule("scipy.special")  # scipy.stats takes a second, too long for a report
     torch = LazyModule("torch")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dnntrain.data import download as module
-from dnntrain.data.download import DownloadError, address, download, exclusive_write
+from dnntrain.data.download import DownloadError, address, download
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.errors import DnntrainError
 
 if TYPE_CHECKING:

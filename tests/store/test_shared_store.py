@@ -12,7 +12,7 @@ import pytest
 
 from dnntrain.data import DataLocation, Dataset
 from dnntrain.data import cache as decoded
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.errors import DnntrainError
 from dnntrain.store.locks import RunLocks, is_locked
 from dnntrain.store.run_store import RunStore
@@ -98,7 +98,7 @@ def test_a_lock_file_is_removed_when_it_is_released(tmp_path: Path) -> None:
 LOCKS = """
 import sys
 from pathlib import Path
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.errors import DnntrainError
 from dnntrain.store.locks import RunLocks, is_locked
 from dnntrain.store.run_store import RunStore

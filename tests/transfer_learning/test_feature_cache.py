@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dnntrain.data import DataLocation
-from dnntrain.data.download import exclusive_write
+from dnntrain.data.exclusive_write import exclusive_write
 from dnntrain.errors import InputError
 from dnntrain.transfer_learning import feature_cache as features
 from dnntrain.transfer_learning.feature_cache import FeatureCache

@@ -89,7 +89,7 @@ PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "300-100": (MINI | {"epochs": 3}, {"timed": 1}),
     "20x100 on CIFAR-10": ({"val": 1500, "train_size": 3500, "epochs": 2}, {"timed": 1}),
     "100 layers SELU": (MINI | {"val": 500, "train_size": 1000, "hidden": "300,29x100"}, {}),
-    "small CNN": (MINI | {"train_size": 3200, "val": 800}, {}),
+    "small CNN": (MINI | {"train_size": 3200, "val": 800}, {"seeds": 2}),
     "own module": (MINI | {"train_size": 1600, "val": 400}, {"seeds": 2}),
     "ResNet-20 on CIFAR-10": (MINI | {"train_size": 320, "val": 80}, {}),
     "transfer": (MINI | {"epochs": 4, "freeze_epochs": 2}, {"seeds": 4, "timed": 4}),
