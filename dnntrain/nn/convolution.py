@@ -32,34 +32,38 @@ class Convolution(Layer):
 
     def forward(self, x: torch.Tensor, ctx: ForwardContext) -> torch.Tensor:
         x = channels_last(x).expand(len(self._parameters["kernel"]), -1, -1, -1, -1)
+        outputs, kept = self.outputs(x)
         if ctx.training:
-            self._saved = x, ctx
-        return self.outputs(x)
+            self._saved = x, kept, ctx
+        return outputs
 
     def backward(self, grad: torch.Tensor, grads: Gradients) -> torch.Tensor | None:
-        x, ctx = self._saved
+        x, kept, ctx = self._saved
         del self._saved
         grad = channels_last(grad)
         real_grad = real_rows(grad, ctx.real)
         if ctx.observe_backward:
             ctx.observe_backward.net_input_gradient(f"{self.name}.kernel", real_grad)
-        grads[f"{self.name}.kernel"] = self.kernel_gradient(real_grad, real_rows(x, ctx.real))
+        grads[f"{self.name}.kernel"] = self.kernel_gradient(real_grad, kept)
         if "bias" in self._parameters:
             grads[f"{self.name}.bias"] = pixel_rows(real_grad).sum(dim=1)
         return self._derivative(0, grad, x) if self.needs_input_grad else None
 
-    def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """The outputs (P, rows, C_out, H_out, W_out) for the inputs x (P, rows, C_in, H, W)."""
+    def outputs(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The outputs (P, rows, C_out, H_out, W_out) for the inputs x (P, rows, C_in, H, W).
+
+        And what the kernel's gradient is made from.
+        """
 
         def of_one(x: torch.Tensor, kernel: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
             maps = torch.conv2d(x, kernel, bias, self.stride, self.padding)
             return maps.to(x.dtype).movedim(1, -1)  # see `products_in`
 
-        return each_member(of_one, x, *self._parameters.values()).movedim(-1, 2)
+        return each_member(of_one, x, *self._parameters.values()).movedim(-1, 2), x
 
-    def kernel_gradient(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """The kernel's gradient, from that of the outputs and from the inputs; all rows are real."""
-        return self._derivative(1, grad, x).contiguous()
+    def kernel_gradient(self, grad: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """The kernel's gradient, from that of the outputs of the real rows, and from what `outputs` kept."""
+        return self._derivative(1, grad, real_rows(kept, grad.shape[1])).contiguous()
 
     def _derivative(self, of: int, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """The gradient of the inputs (`of` = 0) or of the kernel (1), channels last."""
@@ -74,15 +78,26 @@ class Convolution(Layer):
 
 
 class ProductConvolution(Convolution):
-    """A convolution whose kernel's gradient is the product of all windows with the outputs' gradient.
+    """A convolution by products: of all windows with the kernel, and of the windows with the outputs' gradient.
 
-    For one input channel, where oneDNN has little to multiply for each output: 1→32 at 28×28 and batch 32 takes it
-    2.6 ms, and the windows and their product 0.4 ms. And for kernels of 1×1, since with a stride oneDNN's gradient in
-    channels-last memory writes beyond its buffers (torch 2.13).
+    For one input channel, where oneDNN has little to multiply for each output: the kernel's gradient of 1→32 at 28×28
+    and batch 32 takes it 2.6 ms, and the windows and their product 0.4 ms. And for kernels of 1×1, since with a stride
+    oneDNN's gradient in channels-last memory writes beyond its buffers (torch 2.13).
     """
 
-    def kernel_gradient(self, grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        products = batched_matmul(self._windows(x).mT, pixel_rows(grad))
+    def outputs(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if x.device.type != "cpu":
+            return super().outputs(x)
+        windows = self._windows(x)
+        kernel, bias = self._parameters["kernel"], self._parameters.get("bias")
+        pixels = batched_matmul(windows, kernel.flatten(2).mT, None if bias is None else bias.unsqueeze(1))
+        height, width = ((n + 2 * self.padding - kernel.shape[-1]) // self.stride + 1 for n in x.shape[3:])
+        return pixels.view(*x.shape[:2], height, width, -1).movedim(-1, 2), windows
+
+    def kernel_gradient(self, grad: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        pixels = pixel_rows(grad)
+        windows = self._windows(kept) if kept.dim() == 5 else kept
+        products = batched_matmul(windows[:, : pixels.shape[1]].mT, pixels)
         return products.mT.reshape(self._parameters["kernel"].shape)
 
     def _windows(self, x: torch.Tensor) -> torch.Tensor:
