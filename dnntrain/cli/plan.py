@@ -12,7 +12,7 @@ from rich.text import Text
 from dnntrain.config.shown import as_in_module, in_use, split_settings, write_settings
 from dnntrain.engine.network import network_settings
 from dnntrain.errors import InputError
-from dnntrain.executors.devices import default_workers
+from dnntrain.executors.devices import accelerated, default_workers
 from dnntrain.executors.planner import NetworkSize, populations, predicted_bytes
 from dnntrain.executors.speed import priced_on
 from dnntrain.metrics import metric_of
@@ -30,6 +30,7 @@ from dnntrain.utils.times import rough_duration
 from dnntrain.utils.words import count_noun
 
 if TYPE_CHECKING:
+    from dnntrain.nn.modules.spec import ModuleSpec
     from dnntrain.reporting.results import StudyResult
     from dnntrain.studies.runner import StudyRunner
     from dnntrain.trackers.base import Tracker
@@ -218,7 +219,17 @@ def network_lines(study: Study, options: RunOptions) -> list[str]:
             module = module_spec(arm.spec.net, network_settings(arm.spec, data))
             lines += [f"arm {arm.name} changes {change}" for change in module.changes]
             lines += [f"arm {arm.name} leaves {part}" for part in unreachable(module.module)]
+            lines += slower_ways(module, arm.name, options.device)
     return lines
+
+
+def slower_ways(module: ModuleSpec, arm: str, device: str) -> Iterator[str]:
+    """In which slower way an arm's module has to be computed on the device of this name, and why."""
+    if accelerated(device):
+        if module.in_turn:
+            yield f"arm {arm}: its runs go one after the other, since torch.vmap refuses the module: {module.in_turn}"
+    elif module.slow_layout:
+        yield f"arm {arm}: images are not channels last in memory, which is faster on a CPU: {module.slow_layout}"
 
 
 def work_lines(study: Study, options: RunOptions, runner: StudyRunner | None) -> list[str]:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 import dnntrain as dt
+from dnntrain.cli.plan import slower_ways
+from dnntrain.config.spec import RunSpec
+from dnntrain.data import load_dataset
+from dnntrain.engine.network import layer_specs
 from dnntrain.studies.build import StudyRequest, ablation_study, default_name, training_study
 from tests.support.command import error_of, succeeds
 
@@ -111,3 +115,39 @@ def test_a_study_keeps_the_name_that_it_was_recorded_under(tmp_path: Path) -> No
     (tmp_path / "train-act=elu" / "study.json").touch()
     assert training_study({"act": "elu"}, out=tmp_path).name == "train-act=elu"
     assert default_name("train", "act=elu", tmp_path / "other", "train-act=elu") != "train-act=elu"
+
+
+VIEWED = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes, recurrent=False):
+        super().__init__()
+        self.maps = nn.Conv2d(1, 2, 3, stride=9)
+        self.rows = nn.GRU(9, 9, batch_first=True) if recurrent else nn.Identity()
+        self.output = nn.Linear(18, num_classes)
+
+    def forward(self, x):
+        maps = self.maps(x).view(len(x), 18).unflatten(1, (2, 9))
+        rows = self.rows(maps)
+        return self.output((rows if isinstance(rows, type(maps)) else rows[0]).reshape(len(x), -1))
+"""
+
+
+def test_the_plan_says_why_a_module_trains_in_a_slower_way(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(VIEWED)
+    words = ("train", "--net", "module:net.py:Net", "--epochs", "1")
+    [said] = [line for line in plan(*words, cwd=tmp_path) if "channels last" in line]
+    assert ": images are not channels last in memory, which is faster on a CPU: RuntimeError: view size" in said
+    (tmp_path / "net.py").write_text(VIEWED.replace("view", "reshape"))
+    assert "channels last" not in "\n".join(plan(*words, cwd=tmp_path))
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_the_plan_says_what_vmap_refuses_on_an_accelerator(recurrent: bool, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(VIEWED)
+    net = RunSpec.parse({"net": f"module:{tmp_path}/net.py:Net:recurrent={recurrent}", "data": "fashion-mini"})
+    [layer] = layer_specs(net, load_dataset("fashion-mini").outline)
+    said = [*slower_ways(layer, "gru", "cuda")]
+    assert bool(said) is recurrent
+    assert all(line.startswith("arm gru: its runs go one after the other, since torch.vmap refuses") for line in said)

@@ -14,6 +14,19 @@ def has_dropout_between_layers(part: torch.nn.Module) -> bool:
     return isinstance(part, torch.nn.RNNBase) and part.num_layers > 1
 
 
+def dropout_rates(module: torch.nn.Module) -> dict[str, float]:
+    """The dropout rate of each part that has one, by the part's name."""
+    from dnntrain.nn.modules.stand_ins import MemberDropout
+
+    rates: dict[str, float] = {}
+    for name, part in module.named_modules():
+        if isinstance(part, MemberDropout):
+            rates[name] = part.p
+        elif isinstance(part, torch.nn.MultiheadAttention) or has_dropout_between_layers(part):
+            rates[name] = float(part.dropout)
+    return rates
+
+
 class MemberNoise:
     """The random parts of one module in the passes of P members.
 

@@ -17,7 +17,7 @@ from dnntrain.nn.layer_spec import LayerSpec, Shape
 from dnntrain.nn.modules.activations import unobserved_activations
 from dnntrain.nn.modules.call import checked_outputs, user_code
 from dnntrain.nn.modules.layer import ModuleLayer
-from dnntrain.nn.modules.noise import MemberNoise, has_dropout_between_layers
+from dnntrain.nn.modules.noise import MemberNoise, dropout_rates
 from dnntrain.nn.modules.parts import cut, norms_at_rest
 from dnntrain.nn.modules.statements import state_with, surgery_statements
 from dnntrain.nn.modules.structure import check_structure
@@ -194,20 +194,29 @@ class ModuleSpec(LayerSpec):
         layer, _ = self._tried(members=2, at_once=True)
         return layer.in_turn
 
-    @cached_property
+    @property
     def channels_last(self) -> bool:
-        """Whether the module also runs on maps that lie channels last in memory, which CPUs convolve and pool faster.
+        """Whether a CPU gives it maps that lie channels last in memory, which torch convolves and pools faster."""
+        return self._has_convolutions and not self.slow_layout
 
-        Not where it calls `view` on them, for example. Its numbers are the same but for rounding.
+    @property
+    def _has_convolutions(self) -> bool:
+        is_image = self.dtype == "float32" and len(self.shape_in) == 3
+        return is_image and any(len(shape) == 4 for shape in (self.parameters | self.buffers).values())
+
+    @cached_property
+    def slow_layout(self) -> str:
+        """Why its maps have torch's default layout although it convolves them: how it fails on them channels last.
+
+        Empty if they have the faster one, or it convolves nothing. `x.view(len(x), -1)` fails, `x.flatten(1)` does not.
         """
-        has_convolution = any(len(shape) == 4 for shape in (self.parameters | self.buffers).values())
-        if self.dtype != "float32" or len(self.shape_in) != 3 or not has_convolution:
-            return False
+        if not self._has_convolutions:
+            return ""
         try:
             (_, plain), (_, changed) = (self._tried(channels_last=way) for way in (False, True))
-        except InputError:  # whatever is wrong with the module itself shows again
-            return False
-        return torch.allclose(plain, changed, rtol=1e-3, atol=1e-4)
+        except InputError as error:  # whatever is wrong with the module itself shows again
+            return str(error).strip().split("\n")[-1]
+        return "" if torch.allclose(plain, changed, rtol=1e-3, atol=1e-4) else "its outputs are others there"
 
     def _tried(
         self, members: int = 1, at_once: bool = False, channels_last: bool = False
@@ -221,19 +230,6 @@ class ModuleSpec(LayerSpec):
         x, keys = self.example(PROBED_ROWS)[None], torch.zeros((1, members), dtype=torch.int32)
         layer.forward(x, ForwardContext(training=True, dropout_keys=keys))
         return layer, layer.forward(x, ForwardContext())
-
-    @property
-    def _rates(self) -> dict[str, float]:
-        """The dropout rate of each part that has one, by the part's name."""
-        from dnntrain.nn.modules.stand_ins import MemberDropout
-
-        rates: dict[str, float] = {}
-        for name, part in self.module.named_modules():
-            if isinstance(part, MemberDropout):
-                rates[name] = part.p
-            elif isinstance(part, torch.nn.MultiheadAttention) or has_dropout_between_layers(part):
-                rates[name] = float(part.dropout)
-        return rates
 
     @property
     def parameters(self) -> dict[str, Shape]:
@@ -274,8 +270,8 @@ class ModuleSpec(LayerSpec):
     ) -> ModuleLayer:
         """The layer of P members; `at_once` as in `ModuleLayer`, and `channels_last` as tried out by default."""
         templates: dict[Self, Self] = {}  # equal specs share one module
-        rates_of = [templates.setdefault(spec, spec)._rates for spec in members]
-        rates = {name: [rates[name] for rates in rates_of] for name in self._rates}
+        rates_of = [dropout_rates(templates.setdefault(spec, spec).module) for spec in members]
+        rates = {name: [rates[name] for rates in rates_of] for name in rates_of[0]}
         module = self.module if device.type == "cpu" else self.new_module(0, np.random.default_rng(0))[0].to(device)
         noise = MemberNoise(module, rates, self.draws_globally, device)
         layer = ModuleLayer(self.name, module, self.shape_in, parameters, buffers, noise, at_once)
