@@ -17,6 +17,9 @@ from multiprocessing.connection import Connection
 
 from dnntrain.executors.environment import WORKER_ENVIRONMENT
 
+LONGEST_END = 30.0
+"""Seconds that a worker may take to end, which a GPU's driver can make long."""
+
 
 @dataclass(eq=False)
 class WorkerProcess:
@@ -49,8 +52,12 @@ class WorkerProcess:
         self.wait()
 
     def wait(self) -> int:
-        """Wait for its end, and return its exit code."""
-        code = self.process.wait()
+        """Wait for its end, and return its exit code; one that does not come to its end is killed."""
+        try:
+            code = self.process.wait(LONGEST_END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         self.connection.close()
         return code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from dnntrain import __main__ as program
 from dnntrain.config.spec import RunSpec
 from dnntrain.data import DataLocation
-from dnntrain.executors.jobs import Event, Job, JobFinished
+from dnntrain.executors import worker_process
+from dnntrain.executors.jobs import Event, Job, JobFailed, JobFinished
 from dnntrain.executors.local import LocalExecutor
-from dnntrain.executors.worker_process import SPARE_WORKERS
+from dnntrain.executors.worker_process import SPARE_WORKERS, WorkerProcess
 from dnntrain.studies.feasibility import useful_workers
 from dnntrain.studies.study import Arm, Study
 from tests.support.faults import children
@@ -47,6 +49,32 @@ def test_a_spare_worker_that_has_died_is_replaced() -> None:
         os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
         assert any(isinstance(event, JobFinished) for event in trained(LocalExecutor(1), 0))
     assert not children(os.getpid())
+
+
+def ended_by(code: str) -> JobFailed:
+    """What the executor makes of a worker that runs this code instead of its own, with its end of the pipe as stdin."""
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=theirs.fileno())
+    executor, job = LocalExecutor(1), Job((SMALL,), DataLocation())
+    executor._workers[ours] = WorkerProcess(process, ours)
+    executor._running[ours] = job
+    [event] = executor.poll(timeout=30)
+    assert isinstance(event, JobFailed)
+    return event
+
+
+def test_a_worker_that_fails_is_not_taken_for_one_that_was_killed() -> None:
+    """The pipe breaks before the process has its exit code."""
+    failed = ended_by("import os, sys, time; os.close(0); time.sleep(0.5); sys.exit(3)")
+    assert not failed.lost
+    assert "exit code 3" in failed.message
+    assert ended_by("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").lost
+
+
+def test_a_worker_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "LONGEST_END", 0.2)
+    assert ended_by("import os, time; os.close(0); time.sleep(60)").lost
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,11 @@ def measure(
 
 def overhead(lecture: Workload, rounds: int) -> dict[str, Any]:
     """By how much health alone, and health, history, progress and records, lengthen the training of five seeds."""
-    request = {"settings": lecture.settings | {"epochs": 2}, "members": 5, "rounds": max(3, rounds)}
+    request = {
+        "settings": lecture.settings | {"epochs": 2, "early_stop": "off"},
+        "members": 5,
+        "rounds": max(3, rounds),
+    }
     command = [sys.executable, str(HERE / "overhead.py"), json.dumps(request)]
     seconds = json.loads(run(command, WORKER_ENVIRONMENT | OURS, cores()[:1]).outputs[0].splitlines()[-1])
 
