@@ -20,8 +20,11 @@ def kept_file(folder: Path, ending: str = ".json") -> Path:
 
 
 def machine_name(processor: str) -> str:
-    """A short name of a processor: xeon for Intel(R) Xeon(R) Processor @ 2.50GHz."""
+    """A short name of a processor: xeon-2.5ghz for Intel(R) Xeon(R) Processor @ 2.50GHz."""
     known = next((name for name in KNOWN if name in processor.lower()), "")
+    clock = re.search(r"@ ([\d.]+)GHz", processor)
+    if known and clock:
+        return f"{known}-{float(clock[1]):g}ghz"
     return known or re.sub(r"[^a-z0-9]+", "-", processor.lower()).strip("-") or "unknown"
 
 
